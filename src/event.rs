@@ -1,0 +1,336 @@
+//! What is sent: an [`Event`] and the validated texts it is made of.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use core::fmt;
+use core::time::Duration;
+
+/// One block of an event stream, before it is encoded.
+///
+/// An event is data with an optional type, id and reconnection time; a comment
+/// is a block that no `EventSource` shows to anyone. Every value that can be
+/// built can be sent, and nothing in it can forge a field or another event:
+/// types and ids are validated when they are built, and line ends in data and
+/// comments become line ends of the format
+/// ([WHATWG HTML, 9.2.5](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream)).
+///
+/// ```
+/// use sansse::{Event, EventId, event_type};
+///
+/// let event = Event::new("two\nlines")
+///     .with_type(event_type!("note"))
+///     .with_id(EventId::new("7")?);
+/// assert_eq!(
+///     sansse::Frame::new(&event).payload(),
+///     "id: 7\nevent: note\ndata: two\ndata: lines\n\n",
+/// );
+/// # Ok::<(), sansse::FieldError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    data: Option<Cow<'static, str>>,
+    comment: Option<Cow<'static, str>>,
+    event_type: EventType,
+    id: Option<EventId>,
+    retry: Option<Duration>,
+}
+
+impl Event {
+    /// An event of type `message` with this data.
+    ///
+    /// CR, LF and CRLF are line ends; the receiver gets LF for each of them.
+    /// Empty data is delivered as an event with empty data.
+    pub fn new(data: impl Into<Cow<'static, str>>) -> Self {
+        Self { data: Some(data.into()), ..Self::empty() }
+    }
+
+    /// An event of type `message` whose data is `value` as JSON, on one line.
+    ///
+    /// # Errors
+    ///
+    /// What `serde_json` says when `value` cannot be represented: a map whose
+    /// keys are no strings, or an error from the value's own `Serialize`.
+    #[cfg(feature = "serde")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+    pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::to_string(value).map(Self::new)
+    }
+
+    /// A comment: lines that receivers skip, and proxies count as life.
+    ///
+    /// Each line of `text` becomes a comment line.
+    pub fn comment(text: impl Into<Cow<'static, str>>) -> Self {
+        Self { comment: Some(text.into()), ..Self::empty() }
+    }
+
+    /// An empty comment, the smallest thing that keeps a connection in use.
+    pub fn heartbeat() -> Self {
+        Self::comment("")
+    }
+
+    /// A block that sets the last event id of the receiver and dispatches
+    /// nothing (9.2.6, "dispatch the event", step 1).
+    pub fn id_only(id: EventId) -> Self {
+        Self::empty().with_id(id)
+    }
+
+    /// A block that sets the receiver's reconnection time and dispatches nothing.
+    ///
+    /// The unit on the wire is the millisecond; what is finer is cut off.
+    pub fn retry_only(retry: Duration) -> Self {
+        Self::empty().with_retry(retry)
+    }
+
+    const fn empty() -> Self {
+        Self { data: None, comment: None, event_type: EventType::MESSAGE, id: None, retry: None }
+    }
+
+    /// Sets the event's type, by which a page subscribes with `addEventListener`.
+    pub fn with_type(mut self, event_type: EventType) -> Self {
+        self.event_type = event_type;
+        self
+    }
+
+    /// Sets the event's id, which becomes the receiver's last event id.
+    ///
+    /// An empty id clears it.
+    pub fn with_id(mut self, id: EventId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Sets the receiver's reconnection time, in whole milliseconds.
+    pub fn with_retry(mut self, retry: Duration) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Adds a comment, which goes out before the event's fields.
+    pub fn with_comment(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.comment = Some(text.into());
+        self
+    }
+
+    /// The data, as it was given; `None` for a block that dispatches nothing.
+    pub fn data(&self) -> Option<&str> {
+        self.data.as_deref()
+    }
+
+    /// The comment, if the block has one.
+    pub fn comment_text(&self) -> Option<&str> {
+        self.comment.as_deref()
+    }
+
+    /// The type; [`EventType::MESSAGE`] unless another was set.
+    pub fn event_type(&self) -> &EventType {
+        &self.event_type
+    }
+
+    /// The id, if the event brings its own.
+    pub fn id(&self) -> Option<&EventId> {
+        self.id.as_ref()
+    }
+
+    /// The reconnection time, if the block sets one.
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+}
+
+/// The type of an event: any text without CR and LF.
+///
+/// The empty text stands for `message`, as it does in the standard (9.2.6).
+///
+/// ```
+/// use sansse::{EventType, event_type};
+///
+/// assert_eq!(EventType::new("tick")?, event_type!("tick"));
+/// assert_eq!(EventType::new("")?, EventType::MESSAGE);
+/// assert!(EventType::new("a\ndata: forged").is_err());
+/// # Ok::<(), sansse::FieldError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventType(Cow<'static, str>);
+
+impl EventType {
+    /// The type of events that name none.
+    pub const MESSAGE: Self = Self(Cow::Borrowed("message"));
+
+    /// Validates `text` as an event type.
+    ///
+    /// # Errors
+    ///
+    /// [`FieldError`] at the first CR or LF.
+    pub fn new(text: impl Into<Cow<'static, str>>) -> Result<Self, FieldError> {
+        let text = text.into();
+        if text.is_empty() {
+            return Ok(Self::MESSAGE);
+        }
+        match find_forbidden(text.as_bytes(), false) {
+            None => Ok(Self(text)),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// As [`new`](Self::new), in constants; [`event_type!`](crate::event_type) is shorter.
+    ///
+    /// # Errors
+    ///
+    /// [`FieldError`] at the first CR or LF.
+    pub const fn from_static(text: &'static str) -> Result<Self, FieldError> {
+        if text.is_empty() {
+            return Ok(Self::MESSAGE);
+        }
+        match find_forbidden(text.as_bytes(), false) {
+            None => Ok(Self(Cow::Borrowed(text))),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// The text; never empty.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for EventType {
+    fn default() -> Self {
+        Self::MESSAGE
+    }
+}
+
+impl AsRef<str> for EventType {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An [`EventType`] from a literal, checked by the compiler.
+///
+/// ```
+/// assert_eq!(sansse::event_type!("tick").as_str(), "tick");
+/// ```
+/// ```compile_fail
+/// sansse::event_type!("a\nb");
+/// ```
+#[macro_export]
+macro_rules! event_type {
+    ($text:literal) => {
+        const {
+            match $crate::EventType::from_static($text) {
+                Ok(event_type) => event_type,
+                Err(_) => panic!("an event type holds no CR or LF"),
+            }
+        }
+    };
+}
+
+/// The id of an event: any text without CR, LF and NUL.
+///
+/// The empty id is valid: it clears the receiver's last event id. Browsers send
+/// ids back as the `Last-Event-ID` header; ids of printable ASCII
+/// without spaces at their ends come back exactly.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(Cow<'static, str>);
+
+impl EventId {
+    /// Validates `text` as an event id.
+    ///
+    /// # Errors
+    ///
+    /// [`FieldError`] at the first CR, LF or NUL.
+    pub fn new(text: impl Into<Cow<'static, str>>) -> Result<Self, FieldError> {
+        let text = text.into();
+        match find_forbidden(text.as_bytes(), true) {
+            None => Ok(Self(text)),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// The text; may be empty.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for EventId {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<EventId> for String {
+    fn from(id: EventId) -> Self {
+        id.0.into_owned()
+    }
+}
+
+/// A text that cannot be an event type or id, by the caller's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    position: usize,
+    character: char,
+}
+
+impl FieldError {
+    /// Where in the text the forbidden character stands, in bytes.
+    pub const fn position(&self) -> usize {
+        self.position
+    }
+
+    /// The forbidden character: CR, LF or NUL.
+    pub const fn character(&self) -> char {
+        self.character
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at byte {} of an event field", self.character, self.position)
+    }
+}
+
+impl core::error::Error for FieldError {}
+
+const fn find_forbidden(text: &[u8], nul: bool) -> Option<FieldError> {
+    let mut position = 0;
+    while position < text.len() {
+        let byte = text[position];
+        if byte == b'\n' || byte == b'\r' || (nul && byte == 0) {
+            return Some(FieldError { position, character: byte as char });
+        }
+        position += 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forbidden_character_is_named_with_its_position() {
+        let error = EventId::new("ab\0").unwrap_err();
+        assert_eq!((error.position(), error.character()), (2, '\0'));
+        assert_eq!(EventType::new("é\rx").unwrap_err().position(), 2);
+        assert_eq!(EventType::new("a\nb").unwrap_err().character(), '\n');
+    }
+
+    #[test]
+    fn a_type_may_hold_nul_and_an_id_may_be_empty() {
+        assert_eq!(EventType::new("a\0").unwrap().as_str(), "a\0");
+        assert_eq!(EventId::new("").unwrap().as_str(), "");
+    }
+}
