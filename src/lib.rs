@@ -6,8 +6,14 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "broker")]
+pub mod broker;
 mod encode;
 mod event;
+#[cfg(any(feature = "broker", feature = "http"))]
+mod last_event_id;
 
 pub use encode::Frame;
 pub use event::{Event, EventId, EventType, FieldError};
+#[cfg(any(feature = "broker", feature = "http"))]
+pub use last_event_id::LastEventId;

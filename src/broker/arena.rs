@@ -1,0 +1,106 @@
+//! The slots in which sessions, clients and topics live, under keys that are never used twice.
+
+use alloc::vec::Vec;
+
+/// Names a value of an [`Arena`], for ever: no later value gets an equal key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Arena<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    generation: u32,
+    value: Option<T>,
+}
+
+impl<T> Arena<T> {
+    pub(super) const fn new() -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), len: 0 }
+    }
+
+    pub(super) fn insert(&mut self, value: T) -> Key {
+        self.len += 1;
+        if let Some(slot) = self.free.pop()
+            && let Some(entry) = self.slots.get_mut(slot as usize)
+        {
+            entry.value = Some(value);
+            return Key { slot, generation: entry.generation };
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "every limit on values is a u32")]
+        let slot = self.slots.len() as u32;
+        self.slots.push(Slot { generation: 0, value: Some(value) });
+        Key { slot, generation: 0 }
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<&T> {
+        let slot = self.slots.get(key.slot as usize)?;
+        if slot.generation == key.generation { slot.value.as_ref() } else { None }
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        if slot.generation == key.generation { slot.value.as_mut() } else { None }
+    }
+
+    pub(super) fn remove(&mut self, key: Key) -> Option<T> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        if slot.generation != key.generation {
+            return None;
+        }
+        let value = slot.value.take()?;
+        self.len -= 1;
+        // A slot whose generations are used up is given up, so that no key returns.
+        if let Some(next) = slot.generation.checked_add(1) {
+            slot.generation = next;
+            self.free.push(key.slot);
+        }
+        Some(value)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.slots.iter().zip(0..).filter_map(|(slot, index)| {
+            slot.value.as_ref().map(|_| Key { slot: index, generation: slot.generation })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_used_again_under_another_key() {
+        let mut arena = Arena::new();
+        let first = arena.insert('a');
+        assert_eq!(arena.remove(first), Some('a'));
+        let second = arena.insert('b');
+        assert_eq!(first.slot, second.slot);
+        assert_ne!(first, second);
+        assert_eq!((arena.get(first), arena.get(second)), (None, Some(&'b')));
+        assert_eq!((arena.remove(first), arena.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_slot_whose_generations_are_used_up_is_given_up() {
+        let mut arena = Arena::new();
+        let key = arena.insert('a');
+        arena.slots[0].generation = u32::MAX;
+        let last = Key { generation: u32::MAX, ..key };
+        assert_eq!(arena.remove(last), Some('a'));
+        assert_eq!(arena.insert('b').slot, 1);
+        assert_eq!(arena.get(last), None);
+    }
+}

@@ -1,0 +1,134 @@
+//! What is pending for one session, joined for one write.
+
+use crate::encode::Frame;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// In which form frames are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameForm {
+    /// Each frame as a chunk of HTTP/1.1's chunked coding.
+    Chunk,
+    /// The event stream as it is.
+    Payload,
+}
+
+/// A caller-owned buffer into which
+/// [`Broker::poll_transmit_batch`](super::Broker::poll_transmit_batch) puts what one write takes.
+///
+/// One batch serves any number of sessions, one after the other: what a write did not take goes
+/// back with [`Broker::handle_partial_write`](super::Broker::handle_partial_write), so that nothing
+/// of it has to be kept for a slow peer.
+#[derive(Debug)]
+pub struct Batch {
+    form: FrameForm,
+    joined: Vec<u8>,
+    /// A frame that is too large to be worth copying, alone in its batch.
+    single: Option<Frame>,
+    parts: Vec<Part>,
+}
+
+/// One frame of a batch: which of the session's cursors it moved, and where it ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) source: u32,
+    end: usize,
+}
+
+/// Larger frames are handed over as they are. Copying one costs more than the two reference
+/// counts from about here on, and would blow up the buffer.
+const SINGLE: usize = 16 << 10;
+
+impl Batch {
+    /// An empty batch.
+    pub const fn new(form: FrameForm) -> Self {
+        Self { form, joined: Vec::new(), single: None, parts: Vec::new() }
+    }
+
+    /// An empty batch with a buffer of this many bytes.
+    pub fn with_capacity(form: FrameForm, bytes: usize) -> Self {
+        Self { joined: Vec::with_capacity(bytes), ..Self::new(form) }
+    }
+
+    /// Sets the form of the frames and forgets what is in the batch.
+    pub fn reset(&mut self, form: FrameForm) {
+        self.form = form;
+        self.clear();
+    }
+
+    /// The bytes to write.
+    pub fn as_slice(&self) -> &[u8] {
+        match &self.single {
+            Some(frame) => self.bytes_of(frame),
+            None => &self.joined,
+        }
+    }
+
+    /// How many bytes there are to write.
+    pub fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// How many frames there are.
+    pub fn frames(&self) -> usize {
+        self.parts.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.joined.clear();
+        self.single = None;
+        self.parts.clear();
+    }
+
+    /// Whether `frame` may join what is there without passing `limit` bytes.
+    pub(super) fn has_room(&self, frame: &Frame, limit: usize) -> bool {
+        let length = self.bytes_of(frame).len();
+        self.parts.is_empty()
+            || (self.single.is_none() && length < SINGLE && self.joined.len() + length <= limit)
+    }
+
+    pub(super) fn push(&mut self, source: u32, frame: &Frame) {
+        let bytes = match self.form {
+            FrameForm::Chunk => &frame.chunk()[..],
+            FrameForm::Payload => frame.as_ref(),
+        };
+        let end = self.joined.len() + bytes.len();
+        if self.parts.is_empty() && bytes.len() >= SINGLE {
+            self.single = Some(frame.clone());
+        } else {
+            self.joined.extend_from_slice(bytes);
+        }
+        self.parts.push(Part { source, end });
+    }
+
+    /// The frames that `written` bytes did not even begin, beyond the first that is not whole.
+    pub(super) fn untouched(&self, written: usize) -> &[Part] {
+        let whole = self.parts.partition_point(|part| part.end <= written);
+        self.parts.get(whole + 1..).unwrap_or_default()
+    }
+
+    /// What must follow `written` bytes for the frames that are not untouched to be whole.
+    pub(super) fn remainder(&self, written: usize) -> Bytes {
+        let whole = self.parts.partition_point(|part| part.end <= written);
+        match (self.parts.get(whole), &self.single) {
+            (None, _) => Bytes::new(),
+            (Some(part), None) => Bytes::copy_from_slice(&self.joined[written..part.end]),
+            (Some(_), Some(frame)) => match self.form {
+                FrameForm::Chunk => frame.chunk().slice(written..),
+                FrameForm::Payload => frame.payload().slice(written..),
+            },
+        }
+    }
+
+    fn bytes_of<'a>(&self, frame: &'a Frame) -> &'a [u8] {
+        match self.form {
+            FrameForm::Chunk => frame.chunk(),
+            FrameForm::Payload => frame.as_ref(),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The broker's time: nanoseconds since it was made, which never go back.
+
+use core::time::Duration;
+use std::time::Instant;
+
+/// A point in time that takes half the room of an `Instant`.
+pub(super) type Tick = u64;
+
+#[derive(Debug)]
+pub(super) struct Clock {
+    base: Instant,
+    now: Tick,
+}
+
+impl Clock {
+    pub(super) const fn new(base: Instant) -> Self {
+        Self { base, now: 0 }
+    }
+
+    /// Takes the caller's `now`; one that lies before an earlier one changes nothing.
+    pub(super) fn advance(&mut self, now: Instant) -> Tick {
+        self.now = self.now.max(ticks(now.saturating_duration_since(self.base)));
+        self.now
+    }
+
+    pub(super) const fn now(&self) -> Tick {
+        self.now
+    }
+
+    /// `None` for a time that the platform cannot express, which is as good as never.
+    pub(super) fn instant(&self, tick: Tick) -> Option<Instant> {
+        self.base.checked_add(Duration::from_nanos(tick))
+    }
+}
+
+/// Saturates at 584 years.
+pub(super) fn ticks(duration: Duration) -> Tick {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,260 @@
+//! What can be set about a broker and about a session, with defaults and their reasons.
+
+use super::names::{ClientId, Epoch, TopicName};
+use crate::event::EventType;
+use crate::last_event_id::LastEventId;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+/// How a [`Broker`](super::Broker) behaves.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BrokerConfig {
+    /// Which life of the stream this is; see [`Epoch`].
+    pub epoch: Epoch,
+    /// The number of this shard, which is part of its sessions' ids. Default 0.
+    pub shard: u16,
+    /// What ids events get that bring none. Default [`EventIds::Assigned`].
+    pub event_ids: EventIds,
+    /// How much of the broadcast and of each named topic is kept. It bounds both how far a
+    /// session may fall behind and how long it may be away.
+    pub retention: Retention,
+    /// How much is kept of what is published to one client or to one session. Smaller by default
+    /// (256 events, 256 KiB), since there are many of them.
+    pub private_retention: Retention,
+    /// How many named topics may exist at a time. Default 100,000, some 20 MB when empty.
+    pub max_topics: u32,
+    /// How many sessions may exist at a time. Default 100,000: far above what one process can have
+    /// in open files without being told so, and small enough to bound memory.
+    pub max_sessions: u32,
+    /// To how many named topics one session may subscribe. Default 64; delivery looks at each.
+    pub max_topics_per_session: u32,
+    /// How many clients without a session are remembered at a time. Default 100,000; beyond it the
+    /// one that has been away longest is forgotten early.
+    pub max_absent_clients: u32,
+    /// How many outputs may wait unread in `poll_event` and, of ended sessions, in `poll_ready`
+    /// before no session is opened any more. Default 100,000.
+    pub max_unread_events: u32,
+    /// How long a client without a session is remembered, with its metadata and what is kept for
+    /// it. Default 30 s: a reload or a change of network is no leave.
+    pub client_grace: Duration,
+    /// How long a session may have output without taking any before it is ended as stalled.
+    /// Default 60 s, long enough for a phone in a tunnel. `None`: for ever.
+    pub stall_timeout: Option<Duration>,
+    /// How long nothing is sent to a session before it gets a heartbeat, unless the session says
+    /// otherwise. Default 15 s, as the standard suggests (WHATWG HTML, 9.2.7). `None`: never.
+    pub heartbeat: Option<Duration>,
+    /// What a session meets whose next event is no longer kept, unless the session says otherwise.
+    /// Default [`LagPolicy::Close`].
+    pub lag: LagPolicy,
+    /// Where a session starts whose last event id leads nowhere. Default [`StartAt::Oldest`].
+    pub unresumable: StartAt,
+    /// The reconnection time that each session is told at its start. Default `None`: the
+    /// receiver's own, some 3 to 5 s in browsers.
+    pub retry: Option<Duration>,
+}
+
+impl BrokerConfig {
+    /// The defaults, in this epoch.
+    pub const fn new(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            shard: 0,
+            event_ids: EventIds::Assigned,
+            retention: Retention {
+                events: 8_192,
+                bytes: 4 << 20,
+                age: Some(Duration::from_secs(300)),
+            },
+            private_retention: Retention {
+                events: 256,
+                bytes: 256 << 10,
+                age: Some(Duration::from_secs(300)),
+            },
+            max_topics: 100_000,
+            max_sessions: 100_000,
+            max_topics_per_session: 64,
+            max_absent_clients: 100_000,
+            max_unread_events: 100_000,
+            client_grace: Duration::from_secs(30),
+            stall_timeout: Some(Duration::from_secs(60)),
+            heartbeat: Some(Duration::from_secs(15)),
+            lag: LagPolicy::Close,
+            unresumable: StartAt::Oldest,
+            retry: None,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        for retention in [&self.retention, &self.private_retention] {
+            retention.check()?;
+        }
+        if self.stall_timeout == Some(Duration::ZERO) {
+            return Err(ConfigError::ZeroStallTimeout);
+        }
+        check_heartbeat(self.heartbeat)
+    }
+}
+
+pub(super) fn check_heartbeat(heartbeat: Option<Duration>) -> Result<(), ConfigError> {
+    match heartbeat {
+        Some(Duration::ZERO) => Err(ConfigError::ZeroHeartbeat),
+        _ => Ok(()),
+    }
+}
+
+/// How much of a topic is kept: no more than `events`, nor `bytes`, nor what is older than `age`.
+///
+/// The log that replays is also the queue that delivers, so a session may be as far behind as this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// The number of events, at least 1. Default 8,192, eight seconds at a thousand a second.
+    pub events: usize,
+    /// Their encoded size, at least 1 byte. Default 4 MiB. An event larger than this is refused.
+    pub bytes: usize,
+    /// Their age; `None` for any. Default 5 minutes, in which most lost networks are back.
+    pub age: Option<Duration>,
+}
+
+impl Retention {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.events == 0 || self.bytes == 0 || self.age == Some(Duration::ZERO) {
+            return Err(ConfigError::ZeroRetention);
+        }
+        Ok(())
+    }
+}
+
+/// What ids a broker gives to events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventIds {
+    /// Each event that brings no id gets `epoch-position`, and a session learns its place at its
+    /// start, so that it can resume from anywhere.
+    #[default]
+    Assigned,
+    /// Events have the ids that they bring, or none. A session can resume only from an event that
+    /// brought an id: what comes without may arrive twice, and what is published before the
+    /// first of them is missed by whoever loses the connection then.
+    Own,
+}
+
+/// What a session meets that is so far behind that its next event is kept no more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LagPolicy {
+    /// It ends, with [`EndReason::Lagged`](super::EndReason::Lagged). A browser reconnects and is
+    /// told of the gap.
+    #[default]
+    Close,
+    /// It goes on with the oldest event that is kept.
+    SkipToOldest,
+    /// It goes on with the next event to be published.
+    SkipToNewest,
+}
+
+/// Where a session starts that asked for something that cannot be continued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StartAt {
+    /// With the oldest event that is kept: as little as possible is missing.
+    #[default]
+    Oldest,
+    /// With the next event to be published.
+    Newest,
+}
+
+/// A session to be opened: who, with what, from where.
+///
+/// ```
+/// use sansse::broker::{ClientId, SessionRequest, TopicName};
+///
+/// let request = SessionRequest::new()
+///     .with_client(ClientId::new("alice")?)
+///     .with_topic(TopicName::new("news")?);
+/// # Ok::<(), sansse::broker::NameError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct SessionRequest {
+    pub(super) client: Option<ClientId>,
+    pub(super) topics: Vec<TopicName>,
+    pub(super) last_event_id: LastEventId,
+    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
+    pub(super) heartbeat: Option<Option<Duration>>,
+    pub(super) lag: Option<LagPolicy>,
+    pub(super) announce: Option<EventType>,
+}
+
+impl SessionRequest {
+    /// A session of nobody in particular, with the broadcast alone, from now on.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whose session it is. Default: nobody's; it cannot be published to by client.
+    pub fn with_client(mut self, client: ClientId) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Subscribes to a named topic as well; naming one twice is the same as once.
+    pub fn with_topic(mut self, topic: TopicName) -> Self {
+        self.topics.push(topic);
+        self
+    }
+
+    /// Where an earlier stream broke off, as the request says. Default: nowhere.
+    pub fn with_last_event_id(mut self, id: LastEventId) -> Self {
+        self.last_event_id = id;
+        self
+    }
+
+    /// The heartbeat interval of this session; `None` for no heartbeats. Default: the broker's.
+    pub fn with_heartbeat(mut self, interval: Option<Duration>) -> Self {
+        self.heartbeat = Some(interval);
+        self
+    }
+
+    /// The lag policy of this session. Default: the broker's.
+    pub fn with_lag(mut self, policy: LagPolicy) -> Self {
+        self.lag = Some(policy);
+        self
+    }
+
+    /// Tells the peer how its resumption went: the stream begins with an event of this type whose
+    /// data is `{"outcome":"…","replayed":n}`, where the outcome is one of `live`, `complete`,
+    /// `gap`, `unknown` and `other-epoch`. Default: the peer is told nothing.
+    pub fn with_announcement(mut self, event_type: EventType) -> Self {
+        self.announce = Some(event_type);
+        self
+    }
+
+    pub(crate) fn client(&self) -> Option<&ClientId> {
+        self.client.as_ref()
+    }
+}
+
+/// A setting that cannot hold, by the caller's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A retention of nothing: the log is also the queue, so nothing could be delivered.
+    ZeroRetention,
+    /// A heartbeat interval of zero would send heartbeats without end.
+    ZeroHeartbeat,
+    /// A stall timeout of zero would end every session.
+    ZeroStallTimeout,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ZeroRetention => "a retention of nothing delivers nothing",
+            Self::ZeroHeartbeat => "a heartbeat interval of zero",
+            Self::ZeroStallTimeout => "a stall timeout of zero",
+        })
+    }
+}
+
+impl core::error::Error for ConfigError {}

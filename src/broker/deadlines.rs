@@ -1,0 +1,129 @@
+//! What happens because time passes: heartbeats, stalls, ages and grace times.
+
+use super::arena::Key;
+use super::clock::{Tick, ticks};
+use super::outcome::EndReason;
+use super::state::{NEVER, Phase, Session};
+use super::timers::{Owner, Timer};
+use super::{Broker, Told};
+use core::time::Duration;
+use std::time::Instant;
+
+impl Broker {
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
+    ///
+    /// `None`: nothing waits for a time; any input, and `poll_transmit`, may change that, and may
+    /// bring the time forward. It may come up earlier than anything is due; calling
+    /// `handle_timeout` then moves it.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let grace = ticks(self.config.client_grace);
+        let absent = self.absent.first().map(|&(since, _)| since.saturating_add(grace));
+        let next = self.timers.next().into_iter().chain(absent).min()?;
+        self.clock.instant(next)
+    }
+
+    /// Does what is due by `now`. It may be called at any time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.clock.advance(now);
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer.owner {
+                Owner::Session => self.session_due(timer),
+                Owner::Client => self.client_due(timer),
+                Owner::Topic => self.topic_due(timer),
+            }
+        }
+        self.forget_absent();
+    }
+
+    fn session_due(&mut self, timer: Timer) {
+        let Some(session) = self.sessions.get_mut(timer.key) else { return };
+        if session.armed != timer.at {
+            return;
+        }
+        session.armed = NEVER;
+        if deadline(session, self.config.stall_timeout) > self.clock.now() {
+            self.arm_session(timer.key);
+        } else if session.phase == Phase::Parked {
+            session.heartbeat_due = true;
+            self.wake(timer.key);
+        } else {
+            self.end(timer.key, EndReason::Stalled, Told::ByReady);
+        }
+    }
+
+    fn client_due(&mut self, timer: Timer) {
+        if let Some(client) = self.clients.get_mut(timer.key)
+            && client.armed == timer.at
+        {
+            client.armed = NEVER;
+            client.log.trim_aged(self.clock.now(), &self.config.private_retention);
+            self.arm_client(timer.key);
+        }
+    }
+
+    fn topic_due(&mut self, timer: Timer) {
+        if let Some(topic) = self.topics.get_mut(timer.key)
+            && topic.armed == timer.at
+        {
+            topic.armed = NEVER;
+            let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
+            topic.log.trim_aged(self.clock.now(), retention);
+            self.arm_topic(timer.key);
+            self.release_topic(timer.key);
+        }
+    }
+
+    /// Sees to it that the session is looked at no later than its deadline.
+    pub(super) fn arm_session(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let at = deadline(session, self.config.stall_timeout);
+        if at < session.armed {
+            session.armed = at;
+            self.arm(Timer { at, owner: Owner::Session, key });
+        }
+    }
+
+    pub(super) fn arm_topic(&mut self, key: Key) {
+        let Some(topic) = self.topics.get_mut(key) else { return };
+        let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
+        if topic.armed == NEVER
+            && let Some(at) = topic.log.next_expiry(retention)
+        {
+            topic.armed = at;
+            self.arm(Timer { at, owner: Owner::Topic, key });
+        }
+    }
+
+    pub(super) fn arm_client(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if client.armed == NEVER
+            && let Some(at) = client.log.next_expiry(&self.config.private_retention)
+        {
+            client.armed = at;
+            self.arm(Timer { at, owner: Owner::Client, key });
+        }
+    }
+
+    fn arm(&mut self, timer: Timer) {
+        self.timers.push(timer);
+        let owners = self.sessions.len() + self.clients.len() + self.topics.len();
+        let (sessions, clients, topics) = (&self.sessions, &self.clients, &self.topics);
+        self.timers.compact(owners, |timer| {
+            let armed = match timer.owner {
+                Owner::Session => sessions.get(timer.key).map(|session| session.armed),
+                Owner::Client => clients.get(timer.key).map(|client| client.armed),
+                Owner::Topic => topics.get(timer.key).map(|topic| topic.armed),
+            };
+            armed == Some(timer.at)
+        });
+    }
+}
+
+/// A parked session waits for its heartbeat; one that has output may stall.
+fn deadline(session: &Session, stall_timeout: Option<Duration>) -> Tick {
+    let (since, after) = match session.phase {
+        Phase::Parked => (session.sent_at, session.heartbeat),
+        Phase::Ready => (session.polled_at, stall_timeout.map(ticks)),
+    };
+    after.map_or(NEVER, |after| since.saturating_add(after))
+}

@@ -1,0 +1,610 @@
+//! The broker machine: who is connected, who gets what, what is replayed, who is too slow, who is
+//! to leave, and when.
+//!
+//! Its idea: a topic's log is both the replay buffer and the delivery queue, and a session is a
+//! set of cursors into logs. No session has a queue, so a slow one costs nothing but its place,
+//! and a `Last-Event-ID` only sets the cursors. A session without output stands on the parked
+//! lists of its topics; a publish appends once and hands the whole list to the ready queue,
+//! however long it is.
+//!
+//! One [`Broker`] is one shard: a plain value without a lock, a clock or a socket. Whoever drives
+//! it passes the time, polls the outputs, and sleeps no longer than
+//! [`poll_timeout`](Broker::poll_timeout) says.
+//!
+//! ```
+//! use sansse::Event;
+//! use sansse::broker::{Broker, BrokerConfig, Epoch, SessionRequest, Topic, Transmit};
+//! # let now = std::time::Instant::now();
+//!
+//! let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+//! let session = broker.open(now, SessionRequest::new())?.session;
+//! // A stream begins by telling the browser its place,
+//! let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
+//! assert_eq!(frame.payload(), "id: beef-0\n\n");
+//! // and until something is published, there is no more.
+//! assert!(broker.poll_transmit(now, session).is_none());
+//!
+//! broker.publish(now, Topic::Broadcast, &Event::new("hello"))?;
+//! assert_eq!(broker.poll_ready(), Some(session));
+//! let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
+//! assert_eq!(frame.payload(), "id: beef-1\ndata: hello\n\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod arena;
+mod batch;
+mod clock;
+mod config;
+mod deadlines;
+mod log;
+mod names;
+mod outcome;
+mod presence;
+mod ready;
+mod resume;
+mod sequence;
+mod state;
+mod timers;
+mod transmit;
+
+pub use batch::{Batch, FrameForm};
+pub use config::{
+    BrokerConfig, ConfigError, EventIds, LagPolicy, Retention, SessionRequest, StartAt,
+};
+pub use names::{ClientId, Epoch, MAX_NAME, NameError, SessionId, TopicName};
+pub use outcome::{
+    BrokerEvent, EndReason, OpenError, Opened, PublishError, Resume, RetentionError,
+};
+pub use sequence::{Published, Sequencer, Topic};
+pub use transmit::{BatchEnd, Transmit};
+
+pub(crate) use arena::Key;
+
+use crate::encode::Frame;
+use crate::event::Event;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use arena::Arena;
+use clock::{Clock, Tick, ticks};
+use ready::{Parked, Ready, ReadyQueue};
+use state::{Client, NEVER, Phase, Session, Subscription, TopicState, UNLISTED};
+use std::time::Instant;
+use timers::Timers;
+
+/// One shard of a broker.
+///
+/// Inputs act at once; outputs are polled, in any order and as often as the caller likes:
+///
+/// - [`poll_ready`](Self::poll_ready): which sessions have output again;
+/// - [`poll_transmit`](Self::poll_transmit): what goes to one session;
+/// - [`poll_event`](Self::poll_event): what happened;
+/// - [`poll_timeout`](Self::poll_timeout): when to call [`handle_timeout`](Self::handle_timeout).
+#[derive(Debug)]
+pub struct Broker {
+    config: BrokerConfig,
+    sequencer: Sequencer,
+    clock: Clock,
+    sessions: Arena<Session>,
+    clients: Arena<Client>,
+    client_keys: BTreeMap<ClientId, Key>,
+    /// Clients without a session, the longest absent first.
+    absent: BTreeSet<(Tick, Key)>,
+    topics: Arena<TopicState>,
+    topic_keys: BTreeMap<TopicName, Key>,
+    broadcast: Key,
+    /// The newest position lost with a topic, or with a client, that is no longer known. Whoever
+    /// comes back from before it may have missed something, and is told so.
+    forgotten_topics: u64,
+    forgotten_clients: u64,
+    ready: ReadyQueue,
+    timers: Timers,
+    events: VecDeque<BrokerEvent>,
+    /// How many events were polled, so that a queued one can be found by its number.
+    events_polled: u64,
+    heartbeat: Frame,
+    /// What `poll_transmit` lends when it is kept nowhere else.
+    lent: Option<Frame>,
+    closed: bool,
+}
+
+impl Broker {
+    /// A broker without sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a setting that cannot hold.
+    pub fn new(now: Instant, config: BrokerConfig) -> Result<Self, ConfigError> {
+        config.check()?;
+        let mut topics = Arena::new();
+        let broadcast = topics.insert(TopicState::new(None, 0));
+        Ok(Self {
+            sequencer: Sequencer::new(config.epoch, 0, config.event_ids),
+            config,
+            clock: Clock::new(now),
+            sessions: Arena::new(),
+            clients: Arena::new(),
+            client_keys: BTreeMap::new(),
+            absent: BTreeSet::new(),
+            topics,
+            topic_keys: BTreeMap::new(),
+            broadcast,
+            forgotten_topics: 0,
+            forgotten_clients: 0,
+            ready: ReadyQueue::default(),
+            timers: Timers::default(),
+            events: VecDeque::new(),
+            events_polled: 0,
+            heartbeat: Frame::new(&Event::heartbeat()),
+            lent: None,
+            closed: false,
+        })
+    }
+
+    /// Opens a session.
+    ///
+    /// It is not parked: [`poll_transmit`](Self::poll_transmit) is to be called for it first,
+    /// without waiting for [`poll_ready`](Self::poll_ready).
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; then nothing was done.
+    pub fn open(&mut self, now: Instant, request: SessionRequest) -> Result<Opened, OpenError> {
+        let now = self.clock.advance(now);
+        let request = self.admit(request)?;
+        let topics = self.subscribe(&request);
+        let client = request.client.as_ref().map(|id| self.join(id));
+        let (resume, cursors) = self.resume(&request.last_event_id, &topics, client);
+        let opening = self.opening_frame(&request, resume);
+        let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
+        let subscriptions = topics
+            .iter()
+            .zip(cursors.topics)
+            .map(|(&topic, cursor)| Subscription { topic, cursor, index: UNLISTED, list: 0 })
+            .collect();
+        let key = self.sessions.insert(Session {
+            client,
+            subscriptions,
+            client_cursor: cursors.client,
+            private: None,
+            opening,
+            lag: request.lag.unwrap_or(self.config.lag),
+            phase: Phase::Ready,
+            queued: false,
+            heartbeat_due: false,
+            heartbeat: heartbeat.map(ticks),
+            sent_at: now,
+            polled_at: now,
+            armed: NEVER,
+            ending: None,
+            skip_event: None,
+        });
+        if let Some(client) = client.and_then(|client| self.clients.get_mut(client)) {
+            client.sessions.push(key);
+        }
+        self.arm_session(key);
+        let session = self.session_id(key);
+        self.emit(BrokerEvent::SessionOpened { session, client: request.client, resume });
+        Ok(Opened { session, resume })
+    }
+
+    /// Publishes `event` to a topic; all that get it share one encoded frame.
+    ///
+    /// Work is constant: one append, and the topic's parked list becomes ready as a whole.
+    /// Publishing to a client costs as much as it has sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]; then nothing was published, though a position may have been used up.
+    pub fn publish(
+        &mut self,
+        now: Instant,
+        topic: impl Into<Topic>,
+        event: &Event,
+    ) -> Result<Published, PublishError> {
+        let now = self.clock.advance(now);
+        let topic = topic.into();
+        self.check_addressee(&topic)?;
+        let published = self.sequencer.publish(topic, event);
+        self.append(now, &published)?;
+        Ok(published)
+    }
+
+    /// Publishes what another shard or an engine outside has numbered.
+    ///
+    /// A client or a session that is not here is somebody else's, and no error. Events that are
+    /// not for this shard are to be applied as well: the position of the newest one decides what
+    /// last event ids are valid.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]; then nothing was done.
+    pub fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError> {
+        let now = self.clock.advance(now);
+        if self.closed {
+            return Err(PublishError::Closed);
+        }
+        if published.epoch != self.sequencer.epoch() {
+            return Err(PublishError::OtherEpoch);
+        }
+        let last = self.sequencer.last();
+        if published.position <= last {
+            return Err(PublishError::OutOfOrder { last });
+        }
+        match self.append(now, published) {
+            Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {
+                self.sequencer.observe(published.position);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a publish to `topic` would find somebody, as far as clients and sessions go.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Closed`], [`UnknownClient`](PublishError::UnknownClient),
+    /// [`UnknownSession`](PublishError::UnknownSession).
+    pub fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
+        if self.closed {
+            return Err(PublishError::Closed);
+        }
+        match topic {
+            Topic::Broadcast | Topic::Named(_) => Ok(()),
+            Topic::Client(id) if self.client_keys.contains_key(id) => Ok(()),
+            Topic::Client(_) => Err(PublishError::UnknownClient),
+            Topic::Session(id) => match self.session(*id) {
+                Some(session) if session.ending.is_none() => Ok(()),
+                _ => Err(PublishError::UnknownSession),
+            },
+        }
+    }
+
+    /// Says how much of one named topic is kept from now on, instead of
+    /// [`BrokerConfig::retention`]. `None` goes back to that.
+    ///
+    /// # Errors
+    ///
+    /// [`RetentionError`]; then nothing was done.
+    pub fn set_retention(
+        &mut self,
+        now: Instant,
+        topic: &TopicName,
+        retention: Option<Retention>,
+    ) -> Result<(), RetentionError> {
+        let now = self.clock.advance(now);
+        if let Some(retention) = &retention {
+            retention.check().map_err(RetentionError::Config)?;
+        }
+        let key = self.topic_key(topic).ok_or(RetentionError::TooManyTopics)?;
+        if let Some(state) = self.topics.get_mut(key) {
+            state.retention = retention;
+            let retention = retention.unwrap_or(self.config.retention);
+            state.log.trim(now, &retention);
+            state.armed = NEVER;
+        }
+        self.arm_topic(key);
+        self.release_topic(key);
+        Ok(())
+    }
+
+    /// Takes note that the connection of a session is gone. Nothing more is said to whoever
+    /// drives it. A session that is not open is no error.
+    pub fn handle_disconnect(&mut self, now: Instant, session: SessionId) {
+        self.clock.advance(now);
+        if let Some(key) = self.key_of(session) {
+            self.end(key, EndReason::Disconnected, Told::Already);
+        }
+    }
+
+    /// Closes a session: it gets what was published before, then its end. Says whether there is
+    /// such a session.
+    pub fn close_session(&mut self, now: Instant, session: SessionId) -> bool {
+        self.clock.advance(now);
+        self.key_of(session).is_some_and(|key| self.finish(key, EndReason::Closed))
+    }
+
+    /// Closes the broker: each session gets what was published before, then its end, and no
+    /// other is opened. A session that does not take it meets the stall timeout.
+    pub fn close(&mut self, now: Instant) {
+        self.clock.advance(now);
+        if core::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let keys: alloc::vec::Vec<Key> = self.sessions.keys().collect();
+        for key in keys {
+            self.finish(key, EndReason::Shutdown);
+        }
+    }
+
+    /// The next session that has output again, or that ended and is to be told so.
+    ///
+    /// A session comes out exactly once for each time that [`poll_transmit`](Self::poll_transmit)
+    /// said `None` to it. `None` here: no parked session has output; `publish`, `apply`,
+    /// `close_session`, `close` and `handle_timeout` may change that.
+    pub fn poll_ready(&mut self) -> Option<SessionId> {
+        loop {
+            let key = match self.ready.pop()? {
+                Ready::Ended(key) => return Some(self.session_id(key)),
+                Ready::Session(key) => {
+                    let Some(session) = self.sessions.get_mut(key) else { continue };
+                    if !core::mem::take(&mut session.queued) {
+                        continue;
+                    }
+                    key
+                }
+                Ready::Topic(parked) => {
+                    if !self.unlist(parked) {
+                        continue;
+                    }
+                    parked.session
+                }
+            };
+            return Some(self.session_id(key));
+        }
+    }
+
+    /// The next thing that happened. `None`: nothing since; any input, and `poll_transmit`, may
+    /// change that.
+    ///
+    /// They are kept until polled. When [`BrokerConfig::max_unread_events`] wait, no session is
+    /// opened any more.
+    pub fn poll_event(&mut self) -> Option<BrokerEvent> {
+        let event = self.events.pop_front()?;
+        if let BrokerEvent::SessionSkipped { session, .. } = &event
+            && let Some(session) = self.sessions.get_mut(session.key())
+        {
+            session.skip_event = None;
+        }
+        self.events_polled += 1;
+        Some(event)
+    }
+
+    /// The position of the newest event; 0 if there is none.
+    pub const fn last_position(&self) -> u64 {
+        self.sequencer.last()
+    }
+
+    fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
+        let Published { position, topic, frame, own_id, .. } = published;
+        let entry = (*position, frame.clone(), own_id.clone());
+        match topic {
+            Topic::Broadcast => self.append_to_topic(now, self.broadcast, entry),
+            Topic::Named(name) => {
+                let key = self.topic_key(name).ok_or(PublishError::TooManyTopics)?;
+                let result = self.append_to_topic(now, key, entry);
+                self.release_topic(key);
+                result
+            }
+            Topic::Client(id) => {
+                let key = *self.client_keys.get(id).ok_or(PublishError::UnknownClient)?;
+                self.append_to_client(now, key, entry)
+            }
+            Topic::Session(id) => {
+                let key = self.key_of(*id).ok_or(PublishError::UnknownSession)?;
+                self.append_to_session(now, key, entry)
+            }
+        }
+    }
+
+    fn append_to_topic(
+        &mut self,
+        now: Tick,
+        key: Key,
+        entry: NewEntry,
+    ) -> Result<(), PublishError> {
+        let Some(topic) = self.topics.get_mut(key) else { return Ok(()) };
+        let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
+        check_size(&entry.1, retention)?;
+        let (position, frame, own_id) = entry;
+        topic.log.push(now, position, frame, own_id, retention);
+        if !topic.parked.is_empty() {
+            topic.list = topic.list.wrapping_add(1);
+            self.ready.push_list(&mut topic.parked);
+        }
+        self.arm_topic(key);
+        Ok(())
+    }
+
+    fn append_to_client(
+        &mut self,
+        now: Tick,
+        key: Key,
+        entry: NewEntry,
+    ) -> Result<(), PublishError> {
+        let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
+        let retention = &self.config.private_retention;
+        check_size(&entry.1, retention)?;
+        let (position, frame, own_id) = entry;
+        client.log.push(now, position, frame, own_id, retention);
+        for index in 0..client.sessions.len() {
+            let Some(client) = self.clients.get(key) else { break };
+            let session = client.sessions[index];
+            self.wake(session);
+        }
+        self.arm_client(key);
+        Ok(())
+    }
+
+    fn append_to_session(
+        &mut self,
+        now: Tick,
+        key: Key,
+        entry: NewEntry,
+    ) -> Result<(), PublishError> {
+        let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
+        let retention = &self.config.private_retention;
+        check_size(&entry.1, retention)?;
+        let (position, frame, own_id) = entry;
+        let private = session.private.get_or_insert_default();
+        private.log.push(now, position, frame, own_id, retention);
+        self.wake(key);
+        Ok(())
+    }
+
+    /// Makes a parked session ready for a reason of its own.
+    fn wake(&mut self, key: Key) {
+        let now = self.clock.now();
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.phase == Phase::Parked {
+            session.phase = Phase::Ready;
+            session.polled_at = now;
+            session.queued = true;
+            self.ready.push(Ready::Session(key));
+            self.arm_session(key);
+        }
+    }
+
+    /// Takes a subscription off the list that a publish has made ready. Says whether its session
+    /// was parked and has something now.
+    fn unlist(&mut self, parked: Parked) -> bool {
+        let now = self.clock.now();
+        let Some(session) = self.sessions.get_mut(parked.session) else { return false };
+        let Some(subscription) = session.subscriptions.get_mut(parked.subscription as usize) else {
+            return false;
+        };
+        subscription.index = UNLISTED;
+        if session.phase == Phase::Ready {
+            return false;
+        }
+        let topic = self.topics.get(subscription.topic);
+        if topic.is_none_or(|topic| topic.log.end() <= subscription.cursor) {
+            // It was polled in the meantime and has already got what this is about.
+            self.list(parked);
+            return false;
+        }
+        session.phase = Phase::Ready;
+        session.polled_at = now;
+        self.arm_session(parked.session);
+        true
+    }
+
+    /// Puts a subscription on its topic's parked list.
+    fn list(&mut self, parked: Parked) {
+        let Some(session) = self.sessions.get_mut(parked.session) else { return };
+        let Some(subscription) = session.subscriptions.get_mut(parked.subscription as usize) else {
+            return;
+        };
+        if subscription.index == UNLISTED
+            && let Some(topic) = self.topics.get_mut(subscription.topic)
+        {
+            #[expect(clippy::cast_possible_truncation, reason = "no more than max_sessions")]
+            let index = topic.parked.len() as u32;
+            subscription.index = index;
+            subscription.list = topic.list;
+            topic.parked.push(parked);
+        }
+    }
+
+    /// Lets a session have what there is, and then its end.
+    fn finish(&mut self, key: Key, reason: EndReason) -> bool {
+        let last = self.sequencer.last();
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        if session.ending.is_none() {
+            session.ending = Some((last, reason));
+            self.wake(key);
+        }
+        true
+    }
+
+    /// Ends a session, at once and for good.
+    fn end(&mut self, key: Key, reason: EndReason, told: Told) {
+        let Some(session) = self.sessions.remove(key) else { return };
+        let mut void = usize::from(session.queued);
+        for subscription in &session.subscriptions {
+            void += usize::from(self.unsubscribe(subscription));
+        }
+        if void > 0 {
+            let sessions = &self.sessions;
+            self.ready.void(void, |ready| match ready {
+                Ready::Topic(parked) => sessions.get(parked.session).is_some(),
+                Ready::Session(key) => sessions.get(*key).is_some_and(|session| session.queued),
+                Ready::Ended(_) => true,
+            });
+        }
+        let undelivered = session.private.map_or(0, |private| private.log.end() - private.cursor);
+        let client = session.client.and_then(|client| self.leave(client, key));
+        if told == Told::ByReady {
+            self.ready.push(Ready::Ended(key));
+        }
+        let session = self.session_id(key);
+        self.emit(BrokerEvent::SessionEnded { session, client, reason, undelivered });
+        self.forget_absent();
+    }
+
+    /// Says whether the subscription leaves a void entry in the ready queue.
+    fn unsubscribe(&mut self, subscription: &Subscription) -> bool {
+        let Some(topic) = self.topics.get_mut(subscription.topic) else { return false };
+        topic.subscribers -= 1;
+        let listed = subscription.index != UNLISTED;
+        let waits = listed && subscription.list == topic.list;
+        if waits {
+            topic.parked.swap_remove(subscription.index as usize);
+            if let Some(&moved) = topic.parked.get(subscription.index as usize)
+                && let Some(session) = self.sessions.get_mut(moved.session)
+                && let Some(other) = session.subscriptions.get_mut(moved.subscription as usize)
+            {
+                other.index = subscription.index;
+            }
+        }
+        self.release_topic(subscription.topic);
+        listed && !waits
+    }
+
+    /// The topic of this name, made if need be and allowed.
+    fn topic_key(&mut self, name: &TopicName) -> Option<Key> {
+        if let Some(&key) = self.topic_keys.get(name) {
+            return Some(key);
+        }
+        if self.topic_keys.len() >= self.config.max_topics as usize {
+            return None;
+        }
+        let key = self.topics.insert(TopicState::new(Some(name.clone()), self.forgotten_topics));
+        self.topic_keys.insert(name.clone(), key);
+        Some(key)
+    }
+
+    /// Forgets a topic that nobody listens to and that keeps nothing.
+    fn release_topic(&mut self, key: Key) {
+        if self.topics.get(key).is_some_and(TopicState::is_idle)
+            && let Some(topic) = self.topics.remove(key)
+        {
+            self.forgotten_topics = self.forgotten_topics.max(topic.log.lost_through());
+            if let Some(name) = &topic.name {
+                self.topic_keys.remove(name);
+            }
+        }
+    }
+
+    fn emit(&mut self, event: BrokerEvent) {
+        self.events.push_back(event);
+    }
+
+    fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(self.key_of(id)?)
+    }
+
+    fn key_of(&self, id: SessionId) -> Option<Key> {
+        (id.shard() == self.config.shard).then(|| id.key())
+    }
+
+    fn session_id(&self, key: Key) -> SessionId {
+        SessionId::new(self.config.shard, key)
+    }
+}
+
+/// Position, frame and the id that the event brought.
+type NewEntry = (u64, Frame, Option<crate::event::EventId>);
+
+/// How whoever drives a session learns of its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// It said so itself, or is being told in the same call.
+    Already,
+    /// Its id comes out of `poll_ready`.
+    ByReady,
+}
+
+fn check_size(frame: &Frame, retention: &Retention) -> Result<(), PublishError> {
+    let (size, limit) = (frame.chunk().len(), retention.bytes);
+    if size > limit { Err(PublishError::TooLarge { size, limit }) } else { Ok(()) }
+}

@@ -1,0 +1,261 @@
+//! What a broker says: outcomes, events and errors.
+
+use super::config::ConfigError;
+use super::names::{ClientId, SessionId};
+use core::fmt;
+
+/// A session that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opened {
+    /// Its id.
+    pub session: SessionId,
+    /// How its resumption went.
+    pub resume: Resume,
+}
+
+/// How a session continues from where an earlier one broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resume {
+    /// It asked for nothing and starts now.
+    Live,
+    /// Everything since its last event id is replayed; nothing is missing.
+    Complete {
+        /// How many events.
+        replayed: u64,
+    },
+    /// Its last event id is known to be older than something that is kept no more.
+    ///
+    /// What is kept after it is replayed, or nothing, as
+    /// [`BrokerConfig::unresumable`](super::BrokerConfig) says.
+    Gap {
+        /// How many events.
+        replayed: u64,
+    },
+    /// Its last event id is none that this broker knows: forged, malformed, over-long, or an
+    /// application's own id that is kept no more. What is replayed is as for a gap.
+    UnknownId {
+        /// How many events.
+        replayed: u64,
+    },
+    /// Its last event id is from another life of the stream, so that nobody knows what is missing.
+    /// What is replayed is as for a gap.
+    OtherEpoch {
+        /// How many events.
+        replayed: u64,
+    },
+}
+
+impl Resume {
+    /// How many events are replayed.
+    pub const fn replayed(self) -> u64 {
+        match self {
+            Self::Live => 0,
+            Self::Complete { replayed }
+            | Self::Gap { replayed }
+            | Self::UnknownId { replayed }
+            | Self::OtherEpoch { replayed } => replayed,
+        }
+    }
+
+    /// Whether the session may have missed something.
+    pub const fn may_miss(self) -> bool {
+        !matches!(self, Self::Live | Self::Complete { .. })
+    }
+
+    /// The word for it in an announcement.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Complete { .. } => "complete",
+            Self::Gap { .. } => "gap",
+            Self::UnknownId { .. } => "unknown",
+            Self::OtherEpoch { .. } => "other-epoch",
+        }
+    }
+}
+
+/// What happened, for the application to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BrokerEvent {
+    /// A client that was unknown has its first session.
+    ClientJoined {
+        /// Who.
+        client: ClientId,
+    },
+    /// A client had no session for the grace time and is forgotten, with its metadata.
+    ClientLeft {
+        /// Who.
+        client: ClientId,
+    },
+    /// A session was opened.
+    SessionOpened {
+        /// Which.
+        session: SessionId,
+        /// Whose.
+        client: Option<ClientId>,
+        /// How its resumption went.
+        resume: Resume,
+    },
+    /// A session was too far behind and its policy made it skip.
+    ///
+    /// Skips that follow each other before this event is polled are added up.
+    SessionSkipped {
+        /// Which.
+        session: SessionId,
+        /// Whose.
+        client: Option<ClientId>,
+        /// How many events it did not get.
+        lost: u64,
+    },
+    /// A session ended. There is exactly one of these for each that was opened, and none after it.
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+        /// Whose.
+        client: Option<ClientId>,
+        /// Why.
+        reason: EndReason,
+        /// How many events published to this session alone it did not take, and no other ever
+        /// will.
+        undelivered: u64,
+    },
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// Its driver said that the connection is gone.
+    Disconnected,
+    /// The application closed it.
+    Closed,
+    /// The broker was closed.
+    Shutdown,
+    /// It was too far behind, and its policy is to close.
+    Lagged {
+        /// How many events it did not get.
+        lost: u64,
+    },
+    /// It had output and took none for the stall timeout.
+    Stalled,
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disconnected => f.write_str("the connection is gone"),
+            Self::Closed => f.write_str("closed by the application"),
+            Self::Shutdown => f.write_str("the broker was closed"),
+            Self::Lagged { lost } => write!(f, "too far behind by {lost} events"),
+            Self::Stalled => f.write_str("took nothing for too long"),
+        }
+    }
+}
+
+/// Why a session was not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The broker was closed. An HTTP answer is 503.
+    Closed,
+    /// There are as many sessions as may be. An HTTP answer is 503 with `Retry-After`.
+    TooManySessions,
+    /// There are as many topics as may be, and the session wants a new one. An HTTP answer is 503.
+    TooManyTopics,
+    /// The session wants more topics than one may have, by the caller's fault.
+    TooManyTopicsOfSession {
+        /// How many it may have.
+        limit: u32,
+    },
+    /// Too many events wait to be polled: the application does not read them.
+    UnreadEvents,
+    /// The session asks for a heartbeat interval of zero, by the caller's fault.
+    ZeroHeartbeat,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the broker is closed"),
+            Self::TooManySessions => f.write_str("too many sessions"),
+            Self::TooManyTopics => f.write_str("too many topics"),
+            Self::TooManyTopicsOfSession { limit } => {
+                write!(f, "more than {limit} topics in one session")
+            }
+            Self::UnreadEvents => f.write_str("too many events wait to be polled"),
+            Self::ZeroHeartbeat => f.write_str("a heartbeat interval of zero"),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+/// Why an event was not published. Nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The broker was closed.
+    Closed,
+    /// No such client is connected, or was within the grace time.
+    UnknownClient,
+    /// No such session is open.
+    UnknownSession,
+    /// There are as many topics as may be, and this would be a new one.
+    TooManyTopics,
+    /// The encoded event is larger than all that the topic may keep.
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The topic's [`Retention::bytes`](super::Retention).
+        limit: usize,
+    },
+    /// It was numbered in another epoch than this broker's.
+    OtherEpoch,
+    /// It was numbered before an event that is already here.
+    OutOfOrder {
+        /// The position of the newest event here.
+        last: u64,
+    },
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the broker is closed"),
+            Self::UnknownClient => f.write_str("no such client is connected"),
+            Self::UnknownSession => f.write_str("no such session is open"),
+            Self::TooManyTopics => f.write_str("too many topics"),
+            Self::TooLarge { size, limit } => {
+                write!(f, "an event of {size} bytes, where {limit} are kept")
+            }
+            Self::OtherEpoch => f.write_str("the event belongs to another epoch"),
+            Self::OutOfOrder { last } => write!(f, "the event comes after position {last}"),
+        }
+    }
+}
+
+impl core::error::Error for PublishError {}
+
+/// Why a topic's retention was not set. Nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RetentionError {
+    /// The retention cannot hold.
+    Config(ConfigError),
+    /// There are as many topics as may be, and this would be a new one.
+    TooManyTopics,
+}
+
+impl fmt::Display for RetentionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::TooManyTopics => f.write_str("too many topics"),
+        }
+    }
+}
+
+impl core::error::Error for RetentionError {}

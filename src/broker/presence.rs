@@ -1,0 +1,115 @@
+//! Who is here: clients, their sessions, their metadata and their grace time.
+
+use super::Broker;
+use super::arena::Key;
+use super::clock::ticks;
+use super::log::Log;
+use super::names::{ClientId, SessionId};
+use super::outcome::BrokerEvent;
+use super::state::{Client, NEVER};
+use alloc::vec::Vec;
+
+impl Broker {
+    /// How many sessions are open.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether the client has a session now.
+    pub fn is_present(&self, client: &ClientId) -> bool {
+        self.client(client).is_some_and(|client| !client.sessions.is_empty())
+    }
+
+    /// The clients that have a session now, by their ids' order, each with its sessions.
+    ///
+    /// This walks over all clients; a page that shows who is here follows the events instead.
+    pub fn present(&self) -> impl Iterator<Item = (&ClientId, usize)> {
+        self.client_keys
+            .values()
+            .filter_map(|&key| self.clients.get(key))
+            .filter(|client| !client.sessions.is_empty())
+            .map(|client| (&client.id, client.sessions.len()))
+    }
+
+    /// The sessions of a client, in the order in which they were opened; none for a client that is
+    /// not known.
+    pub fn sessions_of(&self, client: &ClientId) -> impl Iterator<Item = SessionId> {
+        let sessions = self.client(client).map_or(&[][..], |client| &client.sessions);
+        sessions.iter().map(|&key| self.session_id(key))
+    }
+
+    /// Whose session it is; `None` for nobody's, and for a session that is not open.
+    pub fn client_of(&self, session: SessionId) -> Option<&ClientId> {
+        let client = self.session(session)?.client?;
+        self.clients.get(client).map(|client| &client.id)
+    }
+
+    /// What the application keeps with a client; `None` if the client is not known, or was absent
+    /// for longer than [`BrokerConfig::client_grace`](super::BrokerConfig).
+    pub fn metadata(&self, client: &ClientId) -> Option<&http::Extensions> {
+        self.client(client).map(|client| &client.metadata)
+    }
+
+    /// As [`metadata`](Self::metadata), to be changed.
+    pub fn metadata_mut(&mut self, client: &ClientId) -> Option<&mut http::Extensions> {
+        let key = *self.client_keys.get(client)?;
+        self.clients.get_mut(key).map(|client| &mut client.metadata)
+    }
+
+    fn client(&self, id: &ClientId) -> Option<&Client> {
+        self.clients.get(*self.client_keys.get(id)?)
+    }
+
+    /// The client, which is about to have one more session.
+    pub(super) fn join(&mut self, id: &ClientId) -> Key {
+        if let Some(&key) = self.client_keys.get(id) {
+            if let Some(client) = self.clients.get_mut(key)
+                && let Some(since) = client.absent_since.take()
+            {
+                self.absent.remove(&(since, key));
+            }
+            return key;
+        }
+        let key = self.clients.insert(Client {
+            id: id.clone(),
+            sessions: Vec::new(),
+            log: Log::new(self.forgotten_clients),
+            metadata: http::Extensions::new(),
+            absent_since: None,
+            armed: NEVER,
+        });
+        self.client_keys.insert(id.clone(), key);
+        self.emit(BrokerEvent::ClientJoined { client: id.clone() });
+        key
+    }
+
+    /// Takes a session from its client, and says whose it was.
+    pub(super) fn leave(&mut self, key: Key, session: Key) -> Option<ClientId> {
+        let now = self.clock.now();
+        let client = self.clients.get_mut(key)?;
+        client.sessions.retain(|&other| other != session);
+        if client.sessions.is_empty() {
+            client.absent_since = Some(now);
+            self.absent.insert((now, key));
+        }
+        Some(client.id.clone())
+    }
+
+    /// Forgets clients whose grace time is over, and the longest absent ones beyond the limit.
+    pub(super) fn forget_absent(&mut self) {
+        let grace = ticks(self.config.client_grace);
+        while let Some(&(since, key)) = self.absent.first() {
+            let is_over = since.saturating_add(grace) <= self.clock.now();
+            if !is_over && self.absent.len() <= self.config.max_absent_clients as usize {
+                break;
+            }
+            self.absent.pop_first();
+            if let Some(client) = self.clients.remove(key) {
+                self.client_keys.remove(&client.id);
+                let last = client.log.last_position();
+                self.forgotten_clients = self.forgotten_clients.max(last);
+                self.emit(BrokerEvent::ClientLeft { client: client.id });
+            }
+        }
+    }
+}

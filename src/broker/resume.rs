@@ -1,0 +1,168 @@
+//! How a session begins: whether it may, with what topics, and at which place.
+
+use super::arena::Key;
+use super::config::{EventIds, StartAt, check_heartbeat};
+use super::log::Log;
+use super::names::Cursor;
+use super::outcome::{OpenError, Resume};
+use super::state::TopicState;
+use super::{Broker, SessionRequest};
+use crate::encode::Frame;
+use crate::event::{Event, EventId};
+use crate::last_event_id::LastEventId;
+use alloc::format;
+use alloc::vec::Vec;
+
+/// Where a new session's cursors stand.
+#[derive(Debug)]
+pub(super) struct Cursors {
+    pub(super) topics: Vec<u64>,
+    pub(super) client: u64,
+}
+
+/// What a request's last event id comes to.
+enum Wanted {
+    Nothing,
+    After(u64),
+    Unknown,
+    OtherEpoch,
+}
+
+impl Broker {
+    /// The request as it will be opened: without topics named twice.
+    pub(super) fn admit(&self, mut request: SessionRequest) -> Result<SessionRequest, OpenError> {
+        if self.closed {
+            return Err(OpenError::Closed);
+        }
+        if self.sessions.len() >= self.config.max_sessions as usize {
+            return Err(OpenError::TooManySessions);
+        }
+        let unread = self.events.len().max(self.ready.ended());
+        if unread >= self.config.max_unread_events as usize {
+            return Err(OpenError::UnreadEvents);
+        }
+        if request.heartbeat.is_some_and(|heartbeat| check_heartbeat(heartbeat).is_err()) {
+            return Err(OpenError::ZeroHeartbeat);
+        }
+        request.topics.sort_unstable();
+        request.topics.dedup();
+        let limit = self.config.max_topics_per_session;
+        if request.topics.len() > limit as usize {
+            return Err(OpenError::TooManyTopicsOfSession { limit });
+        }
+        let known = |name| self.topic_keys.contains_key(name);
+        let new = request.topics.iter().filter(|name| !known(*name)).count();
+        if self.topic_keys.len() + new > self.config.max_topics as usize {
+            return Err(OpenError::TooManyTopics);
+        }
+        Ok(request)
+    }
+
+    /// The broadcast and the named topics, each with one subscriber more.
+    pub(super) fn subscribe(&mut self, request: &SessionRequest) -> Vec<Key> {
+        let mut keys = Vec::with_capacity(1 + request.topics.len());
+        keys.push(self.broadcast);
+        for name in &request.topics {
+            keys.extend(self.topic_key(name));
+        }
+        for &key in &keys {
+            if let Some(topic) = self.topics.get_mut(key) {
+                topic.subscribers += 1;
+            }
+        }
+        keys
+    }
+
+    pub(super) fn resume(
+        &self,
+        last_event_id: &LastEventId,
+        topics: &[Key],
+        client: Option<Key>,
+    ) -> (Resume, Cursors) {
+        let topics: Vec<&TopicState> =
+            topics.iter().filter_map(|&key| self.topics.get(key)).collect();
+        let client = client.and_then(|key| self.clients.get(key)).map(|client| &client.log);
+        let logs = || topics.iter().map(|topic| &topic.log).chain(client);
+
+        let wanted = match last_event_id {
+            LastEventId::Absent => Wanted::Nothing,
+            LastEventId::Id(id) if id.as_str().is_empty() => Wanted::Nothing,
+            LastEventId::Id(id) => {
+                // Where topics share an id, the oldest place loses nothing.
+                let own = logs().filter_map(|log| log.find(id)).min();
+                own.map_or_else(|| self.wanted_position(id), Wanted::After)
+            }
+            LastEventId::Malformed => Wanted::Unknown,
+        };
+        let cursors = |place: &dyn Fn(&Log) -> u64| Cursors {
+            topics: topics.iter().map(|topic| place(&topic.log)).collect(),
+            client: client.map_or(0, place),
+        };
+        let unresumable = || match self.config.unresumable {
+            StartAt::Oldest => cursors(&Log::start),
+            StartAt::Newest => cursors(&Log::end),
+        };
+        let (gap, cursors) = match wanted {
+            Wanted::Nothing => return (Resume::Live, cursors(&Log::end)),
+            Wanted::After(position) => {
+                let gap = logs().any(|log| log.lost_through() > position);
+                if gap && self.config.unresumable == StartAt::Newest {
+                    (gap, unresumable())
+                } else {
+                    (gap, cursors(&|log| log.cursor_after(position)))
+                }
+            }
+            Wanted::Unknown | Wanted::OtherEpoch => (true, unresumable()),
+        };
+        let replayed = topics
+            .iter()
+            .zip(&cursors.topics)
+            .map(|(topic, cursor)| topic.log.end() - cursor)
+            .sum::<u64>()
+            + client.map_or(0, |log| log.end() - cursors.client);
+        let resume = match wanted {
+            Wanted::Unknown => Resume::UnknownId { replayed },
+            Wanted::OtherEpoch => Resume::OtherEpoch { replayed },
+            _ if gap => Resume::Gap { replayed },
+            _ => Resume::Complete { replayed },
+        };
+        (resume, cursors)
+    }
+
+    fn wanted_position(&self, id: &EventId) -> Wanted {
+        match Cursor::parse(id) {
+            _ if self.sequencer.ids() == EventIds::Own => Wanted::Unknown,
+            Some(cursor) if cursor.epoch != self.sequencer.epoch() => Wanted::OtherEpoch,
+            Some(cursor) if cursor.position <= self.sequencer.last() => {
+                Wanted::After(cursor.position)
+            }
+            _ => Wanted::Unknown,
+        }
+    }
+
+    /// What a session gets before any event; `None` if there is nothing to say.
+    ///
+    /// It tells the receiver its place wherever no event will do so at once. Without that, whoever
+    /// connects, loses the connection before the first event and comes back would miss what was
+    /// published between, and nobody could know.
+    pub(super) fn opening_frame(&self, request: &SessionRequest, resume: Resume) -> Option<Frame> {
+        let placed = resume.replayed() > 0 || matches!(resume, Resume::Complete { .. });
+        let id = (!placed && self.sequencer.ids() == EventIds::Assigned)
+            .then(|| self.sequencer.id_of(self.sequencer.last()));
+        let event = match (&request.announce, self.config.retry) {
+            (Some(event_type), _) => Event::new(format!(
+                r#"{{"outcome":"{}","replayed":{}}}"#,
+                resume.as_str(),
+                resume.replayed()
+            ))
+            .with_type(event_type.clone()),
+            (None, Some(retry)) => Event::retry_only(retry),
+            (None, None) => return id.map(|id| Frame::new(&Event::id_only(id))),
+        };
+        let event = match self.config.retry {
+            Some(retry) => event.with_retry(retry),
+            None => event,
+        };
+        Some(Frame::with_id(&event, id.as_ref()))
+    }
+}

@@ -1,0 +1,125 @@
+//! The numbering of events: one position for each publish, whatever its topic.
+
+use super::config::EventIds;
+use super::names::{ClientId, Cursor, Epoch, SessionId, TopicName};
+use crate::encode::Frame;
+use crate::event::{Event, EventId};
+
+/// To whom an event is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Topic {
+    /// All sessions.
+    Broadcast,
+    /// All sessions of one client, also those that come back within its grace time.
+    Client(ClientId),
+    /// One session.
+    Session(SessionId),
+    /// All sessions that subscribed to this name.
+    Named(TopicName),
+}
+
+impl From<ClientId> for Topic {
+    fn from(client: ClientId) -> Self {
+        Self::Client(client)
+    }
+}
+
+impl From<SessionId> for Topic {
+    fn from(session: SessionId) -> Self {
+        Self::Session(session)
+    }
+}
+
+impl From<TopicName> for Topic {
+    fn from(name: TopicName) -> Self {
+        Self::Named(name)
+    }
+}
+
+/// An event that has its position: what one shard publishes and the others
+/// [`apply`](super::Broker::apply), encoded once for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    pub(super) epoch: Epoch,
+    pub(super) position: u64,
+    pub(super) topic: Topic,
+    pub(super) frame: Frame,
+    pub(super) own_id: Option<EventId>,
+}
+
+impl Published {
+    /// Which life of the stream it belongs to.
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Its position, greater than that of any event before it. The first is 1.
+    pub const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// To whom it was published.
+    pub const fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    /// The encoded event, with its id.
+    pub const fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
+/// Numbers and encodes events.
+///
+/// A [`Broker`](super::Broker) has one of its own. Where several shards, or several machines,
+/// carry one stream, one sequencer numbers for all of them, and each applies what it gives.
+#[derive(Clone, Debug)]
+pub struct Sequencer {
+    epoch: Epoch,
+    last: u64,
+    ids: EventIds,
+}
+
+impl Sequencer {
+    /// A sequencer whose first event has the position after `last`; 0 where there was none.
+    pub const fn new(epoch: Epoch, last: u64, ids: EventIds) -> Self {
+        Self { epoch, last, ids }
+    }
+
+    /// Numbers `event` and encodes it. Comments take a position too, but never an id.
+    pub fn publish(&mut self, topic: Topic, event: &Event) -> Published {
+        self.last += 1;
+        let frame = match (event.id(), self.ids) {
+            (None, EventIds::Assigned) if event.data().is_some() => {
+                Frame::with_id(event, Some(&self.id_of(self.last)))
+            }
+            _ => Frame::new(event),
+        };
+        let own_id = event.id().cloned();
+        Published { epoch: self.epoch, position: self.last, topic, frame, own_id }
+    }
+
+    /// The life of the stream that is numbered.
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The position of the newest event; 0 if there is none.
+    pub const fn last(&self) -> u64 {
+        self.last
+    }
+
+    pub(super) fn observe(&mut self, position: u64) {
+        self.last = self.last.max(position);
+    }
+
+    /// The id that an event at `position` has, or would have.
+    pub(super) fn id_of(&self, position: u64) -> EventId {
+        Cursor { epoch: self.epoch, position }.event_id()
+    }
+
+    pub(super) const fn ids(&self) -> EventIds {
+        self.ids
+    }
+}

@@ -1,0 +1,114 @@
+//! What the broker keeps of a session, a client and a topic.
+
+use super::arena::Key;
+use super::clock::Tick;
+use super::config::{LagPolicy, Retention};
+use super::log::Log;
+use super::names::{ClientId, TopicName};
+use super::outcome::EndReason;
+use super::ready::Parked;
+use crate::encode::Frame;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// A deadline that is not set.
+pub(super) const NEVER: Tick = Tick::MAX;
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) client: Option<Key>,
+    /// The broadcast first, then the named topics.
+    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) client_cursor: u64,
+    pub(super) private: Option<Box<Private>>,
+    /// What goes out before any event.
+    pub(super) opening: Option<Frame>,
+    pub(super) lag: LagPolicy,
+    pub(super) phase: Phase,
+    /// The ready queue holds an entry that names this session itself.
+    pub(super) queued: bool,
+    pub(super) heartbeat_due: bool,
+    pub(super) heartbeat: Option<Tick>,
+    pub(super) sent_at: Tick,
+    pub(super) polled_at: Tick,
+    /// For when its timer stands.
+    pub(super) armed: Tick,
+    /// Set when the session is to end as soon as it has everything through this position.
+    pub(super) ending: Option<(u64, EndReason)>,
+    /// The number of the queued event that tells of this session's skips.
+    pub(super) skip_event: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It has, or may have, output; whoever drives it knows.
+    Ready,
+    /// It had none when last asked; each of its subscriptions is listed with its topic.
+    Parked,
+}
+
+/// A cursor into a topic's log, and the place on the topic's parked list.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) topic: Key,
+    pub(super) cursor: u64,
+    /// Where on its list, or [`UNLISTED`].
+    pub(super) index: u32,
+    /// Which of the topic's lists: the present one, or one that a publish has made ready.
+    pub(super) list: u32,
+}
+
+pub(super) const UNLISTED: u32 = u32::MAX;
+
+/// What was published to one session alone.
+#[derive(Debug, Default)]
+pub(super) struct Private {
+    pub(super) log: Log,
+    pub(super) cursor: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) id: ClientId,
+    pub(super) sessions: Vec<Key>,
+    pub(super) log: Log,
+    pub(super) metadata: http::Extensions,
+    /// Since when it has had no session.
+    pub(super) absent_since: Option<Tick>,
+    pub(super) armed: Tick,
+}
+
+#[derive(Debug)]
+pub(super) struct TopicState {
+    /// The broadcast has none.
+    pub(super) name: Option<TopicName>,
+    pub(super) log: Log,
+    pub(super) parked: Vec<Parked>,
+    /// Counts the lists that were made ready.
+    pub(super) list: u32,
+    pub(super) subscribers: u32,
+    pub(super) retention: Option<Retention>,
+    pub(super) armed: Tick,
+}
+
+impl TopicState {
+    pub(super) fn new(name: Option<TopicName>, lost_through: u64) -> Self {
+        Self {
+            name,
+            log: Log::new(lost_through),
+            parked: Vec::new(),
+            list: 0,
+            subscribers: 0,
+            retention: None,
+            armed: NEVER,
+        }
+    }
+
+    /// Whether nobody would notice if it were gone.
+    pub(super) fn is_idle(&self) -> bool {
+        self.name.is_some()
+            && self.subscribers == 0
+            && self.log.is_empty()
+            && self.retention.is_none()
+    }
+}

@@ -1,0 +1,330 @@
+//! What goes to a session: the merge of its logs, what it meets when it is behind, and its end.
+
+use super::arena::Key;
+use super::batch::Batch;
+use super::config::LagPolicy;
+use super::log::Log;
+use super::names::SessionId;
+use super::outcome::{BrokerEvent, EndReason};
+use super::ready::Parked;
+use super::state::{Phase, Session};
+use super::{Broker, Told};
+use crate::encode::Frame;
+use bytes::Bytes;
+use std::time::Instant;
+
+/// What a session has to transmit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transmit<'a> {
+    /// The next frame of its event stream.
+    Frame(&'a Frame),
+    /// Nothing more, ever: the session ended, or there is none of this id. The stream is to be
+    /// ended in good order and the connection closed.
+    End,
+}
+
+/// Why a batch holds no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchEnd {
+    /// The limit is reached; there may be more.
+    Full,
+    /// There is no more now: the session is parked, as after `None` from
+    /// [`Broker::poll_transmit`].
+    Parked,
+    /// There will be no more, as [`Transmit::End`] says; the batch is empty.
+    End,
+}
+
+/// Sources of a session's frames beside its subscriptions, which are counted from 0.
+const CLIENT: u32 = u32::MAX;
+const PRIVATE: u32 = u32::MAX - 1;
+const HEARTBEAT: u32 = u32::MAX - 2;
+const OPENING: u32 = u32::MAX - 3;
+
+/// A stretch of one log that goes out next: from the source's cursor, while the position is below.
+struct Run {
+    source: u32,
+    below: u64,
+}
+
+impl Broker {
+    /// The next thing that a session has to transmit, in the order in which it was published.
+    ///
+    /// `None`: the session is parked, and its id comes out of [`poll_ready`](Self::poll_ready)
+    /// exactly once when there is output again: after a `publish` or `apply` to one of its
+    /// topics, after `close_session` or `close`, and when a heartbeat is due.
+    ///
+    /// A heartbeat is an empty comment without an id, and comes only where nothing else did for
+    /// the session's interval.
+    pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
+        let Some(key) = self.begin(now, session) else { return Some(Transmit::End) };
+        if let Some(frame) = self.sessions.get_mut(key).and_then(|session| session.opening.take()) {
+            self.sent(key);
+            return Some(Transmit::Frame(self.lent.insert(frame)));
+        }
+        if let Some(run) = self.next_run(key) {
+            self.sent(key);
+            let (cursor, log) = self.source_mut(key, run.source)?;
+            *cursor += 1;
+            return log.get(*cursor - 1).map(|entry| Transmit::Frame(&entry.frame));
+        }
+        match self.exhausted(key) {
+            Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
+            Exhausted::Parked => None,
+            Exhausted::Ended => Some(Transmit::End),
+        }
+    }
+
+    /// Puts what a session has to transmit into `batch`, replacing what was in there, until about
+    /// `limit` bytes are together; a single larger frame is handed over alone.
+    ///
+    /// This is [`poll_transmit`](Self::poll_transmit) for those who write to a socket: what a
+    /// busy session has pending goes out in one write, and joining small frames costs less than
+    /// handing them over one by one. What the write did not take goes back with
+    /// [`handle_partial_write`](Self::handle_partial_write).
+    pub fn poll_transmit_batch(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> BatchEnd {
+        batch.clear();
+        let Some(key) = self.begin(now, session) else { return BatchEnd::End };
+        if let Some(frame) = self.sessions.get_mut(key).and_then(|session| session.opening.take()) {
+            batch.push(OPENING, &frame);
+        }
+        let mut is_full = false;
+        while !is_full && let Some(Run { source, below }) = self.next_run(key) {
+            let Some((cursor, log)) = self.source_mut(key, source) else { break };
+            for entry in log.from(*cursor).take_while(|entry| entry.position < below) {
+                if !batch.has_room(&entry.frame, limit) {
+                    is_full = true;
+                    break;
+                }
+                batch.push(source, &entry.frame);
+                *cursor += 1;
+            }
+        }
+        if !batch.is_empty() {
+            self.sent(key);
+            // The end of a session waits until nothing can come back from a write.
+            if is_full || self.sessions.get(key).is_none_or(|session| session.ending.is_some()) {
+                return BatchEnd::Full;
+            }
+        }
+        match self.exhausted(key) {
+            Exhausted::Heartbeat => {
+                batch.push(HEARTBEAT, &self.heartbeat);
+                self.exhausted(key);
+                BatchEnd::Parked
+            }
+            Exhausted::Parked => BatchEnd::Parked,
+            Exhausted::Ended => BatchEnd::End,
+        }
+    }
+
+    /// Takes back what a write did not take of `batch`, the newest batch of this session, of which
+    /// `written` bytes were written. The session goes on with it when it is polled again.
+    ///
+    /// What is returned must still be written before that: the rest of the one frame at which the
+    /// write stopped. It is empty if the write took everything.
+    pub fn handle_partial_write(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        batch: &Batch,
+        written: usize,
+    ) -> Bytes {
+        self.clock.advance(now);
+        let untouched = batch.untouched(written);
+        let remainder = batch.remainder(written);
+        if let Some(key) = self.key_of(session)
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            for part in untouched {
+                match part.source {
+                    // They are the first of their batch, and so never untouched.
+                    HEARTBEAT | OPENING => {}
+                    CLIENT => session.client_cursor -= 1,
+                    PRIVATE => {
+                        if let Some(private) = &mut session.private {
+                            private.cursor -= 1;
+                        }
+                    }
+                    index => {
+                        if let Some(one) = session.subscriptions.get_mut(index as usize) {
+                            one.cursor -= 1;
+                        }
+                    }
+                }
+            }
+            if !remainder.is_empty() {
+                // It has output, so that it can stall.
+                session.phase = Phase::Ready;
+                self.arm_session(key);
+            }
+        }
+        remainder
+    }
+
+    /// What every poll begins with. `None`: there is no such session, or no longer.
+    fn begin(&mut self, now: Instant, session: SessionId) -> Option<Key> {
+        let now = self.clock.advance(now);
+        let key = self.key_of(session)?;
+        let session = self.sessions.get_mut(key)?;
+        session.polled_at = now;
+        if let Some(private) = &mut session.private {
+            // Nobody else will ever read it, and what was handed over before this is delivered.
+            private.log.trim_delivered(private.cursor);
+            private.log.trim_aged(now, &self.config.private_retention);
+        }
+        self.meet_lag(key).then_some(key)
+    }
+
+    /// Lets a session that is too far behind meet its policy. Says whether it still lives.
+    fn meet_lag(&mut self, key: Key) -> bool {
+        let Some(session) = self.sessions.get(key) else { return false };
+        let lost: u64 = sources(session).map(|source| self.behind(session, source)).sum();
+        if lost == 0 {
+            return true;
+        }
+        let policy = session.lag;
+        if policy == LagPolicy::Close {
+            self.end(key, EndReason::Lagged { lost }, Told::Already);
+            return false;
+        }
+        let mut lost = 0;
+        let all: alloc::vec::Vec<u32> = sources(session).collect();
+        for source in all {
+            if let Some((cursor, log)) = self.source_mut(key, source) {
+                let target = match policy {
+                    LagPolicy::SkipToNewest => log.end(),
+                    _ => log.start().max(*cursor),
+                };
+                lost += target - *cursor;
+                *cursor = target;
+            }
+        }
+        self.note_skip(key, lost);
+        true
+    }
+
+    /// How many events of this source the session can no longer get.
+    fn behind(&self, session: &Session, source: u32) -> u64 {
+        self.source(session, source).map_or(0, |(cursor, log)| log.start().saturating_sub(cursor))
+    }
+
+    /// Queues the event that tells of a skip, or adds to one that waits.
+    fn note_skip(&mut self, key: Key, more: u64) {
+        let number = self.events_polled + self.events.len() as u64;
+        let id = self.session_id(key);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if let Some(waiting) = session.skip_event
+            && let Ok(index) = usize::try_from(waiting - self.events_polled)
+            && let Some(BrokerEvent::SessionSkipped { lost, .. }) = self.events.get_mut(index)
+        {
+            *lost += more;
+            return;
+        }
+        session.skip_event = Some(number);
+        let client = session.client.and_then(|client| self.clients.get(client));
+        let client = client.map(|client| client.id.clone());
+        self.emit(BrokerEvent::SessionSkipped { session: id, client, lost: more });
+    }
+
+    /// The source with the oldest pending event, and up to where it may go on before another.
+    fn next_run(&self, key: Key) -> Option<Run> {
+        let session = self.sessions.get(key)?;
+        let mut first = (u64::MAX, 0);
+        let mut below = session.ending.map_or(u64::MAX, |(last, _)| last.saturating_add(1));
+        for source in sources(session) {
+            let pending = self.source(session, source).and_then(|(cursor, log)| log.get(cursor));
+            let Some(entry) = pending else { continue };
+            if entry.position < first.0 {
+                below = below.min(first.0);
+                first = (entry.position, source);
+            } else {
+                below = below.min(entry.position);
+            }
+        }
+        (first.0 < below).then_some(Run { source: first.1, below })
+    }
+
+    fn sent(&mut self, key: Key) {
+        let now = self.clock.now();
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.sent_at = now;
+            session.heartbeat_due = false;
+        }
+    }
+
+    /// What remains for a session that has no event pending.
+    fn exhausted(&mut self, key: Key) -> Exhausted {
+        let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended };
+        if let Some((_, reason)) = session.ending {
+            self.end(key, reason, Told::Already);
+            return Exhausted::Ended;
+        }
+        if session.heartbeat_due {
+            self.sent(key);
+            return Exhausted::Heartbeat;
+        }
+        session.phase = Phase::Parked;
+        session.queued = false;
+        #[expect(clippy::cast_possible_truncation, reason = "max_topics_per_session is a u32")]
+        let subscriptions = session.subscriptions.len() as u32;
+        for subscription in 0..subscriptions {
+            self.list(Parked { session: key, subscription });
+        }
+        self.arm_session(key);
+        Exhausted::Parked
+    }
+
+    fn source<'a>(&'a self, session: &'a Session, source: u32) -> Option<(u64, &'a Log)> {
+        match source {
+            CLIENT => {
+                let client = self.clients.get(session.client?)?;
+                Some((session.client_cursor, &client.log))
+            }
+            PRIVATE => session.private.as_ref().map(|private| (private.cursor, &private.log)),
+            index => {
+                let subscription = session.subscriptions.get(index as usize)?;
+                let topic = self.topics.get(subscription.topic)?;
+                Some((subscription.cursor, &topic.log))
+            }
+        }
+    }
+
+    fn source_mut(&mut self, key: Key, source: u32) -> Option<(&mut u64, &Log)> {
+        let session = self.sessions.get_mut(key)?;
+        match source {
+            CLIENT => {
+                let client = self.clients.get(session.client?)?;
+                Some((&mut session.client_cursor, &client.log))
+            }
+            PRIVATE => session.private.as_mut().map(|private| (&mut private.cursor, &private.log)),
+            index => {
+                let subscription = session.subscriptions.get_mut(index as usize)?;
+                let topic = self.topics.get(subscription.topic)?;
+                Some((&mut subscription.cursor, &topic.log))
+            }
+        }
+    }
+}
+
+/// What a session without pending events has to transmit.
+enum Exhausted {
+    Heartbeat,
+    Parked,
+    Ended,
+}
+
+/// All sources of events that a session has.
+fn sources(session: &Session) -> impl Iterator<Item = u32> + use<> {
+    let subscriptions = 0..session.subscriptions.len();
+    let client = session.client.map(|_| CLIENT);
+    let private = session.private.as_ref().map(|_| PRIVATE);
+    #[expect(clippy::cast_possible_truncation, reason = "max_topics_per_session is a u32")]
+    subscriptions.map(|index| index as u32).chain(client).chain(private)
+}
