@@ -172,19 +172,12 @@ impl EventType {
         }
     }
 
-    /// As [`new`](Self::new), in constants; [`event_type!`](crate::event_type) is shorter.
-    ///
-    /// # Errors
-    ///
-    /// [`FieldError`] at the first CR or LF.
-    pub const fn from_static(text: &'static str) -> Result<Self, FieldError> {
-        if text.is_empty() {
-            return Ok(Self::MESSAGE);
-        }
-        match find_forbidden(text.as_bytes(), false) {
-            None => Ok(Self(Cow::Borrowed(text))),
-            Some(error) => Err(error),
-        }
+    /// What [`event_type!`](crate::event_type) expands to; panics where the compiler runs it.
+    #[doc(hidden)]
+    pub const fn from_literal(text: &'static str) -> Self {
+        assert!(!text.is_empty(), "the empty event type stands for `message`");
+        assert!(find_forbidden(text.as_bytes(), false).is_none(), "an event type holds CR or LF");
+        Self(Cow::Borrowed(text))
     }
 
     /// The text; never empty.
@@ -222,12 +215,7 @@ impl fmt::Display for EventType {
 #[macro_export]
 macro_rules! event_type {
     ($text:literal) => {
-        const {
-            match $crate::EventType::from_static($text) {
-                Ok(event_type) => event_type,
-                Err(_) => panic!("an event type holds no CR or LF"),
-            }
-        }
+        const { $crate::EventType::from_literal($text) }
     };
 }
 
