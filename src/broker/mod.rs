@@ -63,6 +63,7 @@ pub(crate) use arena::Key;
 use crate::encode::Frame;
 use crate::event::Event;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use arena::Arena;
 use clock::{Clock, Tick, ticks};
 use ready::{Parked, Ready, ReadyQueue};
@@ -97,6 +98,8 @@ pub struct Broker {
     forgotten_clients: u64,
     ready: ReadyQueue,
     timers: Timers,
+    /// Sessions that ended and whose driver has not been told so yet.
+    untold: BTreeMap<Key, EndReason>,
     events: VecDeque<BrokerEvent>,
     /// How many events were polled, so that a queued one can be found by its number.
     events_polled: u64,
@@ -131,6 +134,7 @@ impl Broker {
             forgotten_clients: 0,
             ready: ReadyQueue::default(),
             timers: Timers::default(),
+            untold: BTreeMap::new(),
             events: VecDeque::new(),
             events_polled: 0,
             heartbeat: Frame::new(&Event::heartbeat()),
@@ -210,9 +214,10 @@ impl Broker {
 
     /// Publishes what another shard or an engine outside has numbered.
     ///
-    /// A client or a session that is not here is somebody else's, and no error. Events that are
-    /// not for this shard are to be applied as well: the position of the newest one decides what
-    /// last event ids are valid.
+    /// A client or a session that is not here is somebody else's, and no error; nor is a topic
+    /// that would be one too many, which then keeps nothing here. Events that are not for this
+    /// shard are to be applied as well: the position of the newest one decides what last event
+    /// ids are valid.
     ///
     /// # Errors
     ///
@@ -230,26 +235,31 @@ impl Broker {
             return Err(PublishError::OutOfOrder { last });
         }
         match self.append(now, published) {
-            Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {
-                self.sequencer.observe(published.position);
-                Ok(())
+            // Nobody here listens to it; whoever comes later is told of the gap.
+            Err(PublishError::TooManyTopics) => {
+                self.forgotten_topics = self.forgotten_topics.max(published.position);
             }
-            Err(error) => Err(error),
+            Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
+            Err(error) => return Err(error),
         }
+        self.sequencer.observe(published.position);
+        Ok(())
     }
 
-    /// Whether a publish to `topic` would find somebody, as far as clients and sessions go.
+    /// Whether something can be published to `topic`.
     ///
     /// # Errors
     ///
-    /// [`PublishError::Closed`], [`UnknownClient`](PublishError::UnknownClient),
-    /// [`UnknownSession`](PublishError::UnknownSession).
+    /// Those of [`publish`](Self::publish) that do not depend on the event.
     pub fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
         if self.closed {
             return Err(PublishError::Closed);
         }
         match topic {
-            Topic::Broadcast | Topic::Named(_) => Ok(()),
+            Topic::Broadcast => Ok(()),
+            Topic::Named(name) if self.topic_keys.contains_key(name) => Ok(()),
+            Topic::Named(_) if self.has_room_for_topics(1) => Ok(()),
+            Topic::Named(_) => Err(PublishError::TooManyTopics),
             Topic::Client(id) if self.client_keys.contains_key(id) => Ok(()),
             Topic::Client(_) => Err(PublishError::UnknownClient),
             Topic::Session(id) => match self.session(*id) {
@@ -292,6 +302,7 @@ impl Broker {
     pub fn handle_disconnect(&mut self, now: Instant, session: SessionId) {
         self.clock.advance(now);
         if let Some(key) = self.key_of(session) {
+            self.untold.remove(&key);
             self.end(key, EndReason::Disconnected, Told::Already);
         }
     }
@@ -310,10 +321,29 @@ impl Broker {
         if core::mem::replace(&mut self.closed, true) {
             return;
         }
-        let keys: alloc::vec::Vec<Key> = self.sessions.keys().collect();
+        let keys: Vec<Key> = self.sessions.keys().collect();
         for key in keys {
             self.finish(key, EndReason::Shutdown);
         }
+    }
+
+    /// Closes the broker and ends all sessions at once, whatever they have not taken yet.
+    pub fn abort(&mut self, now: Instant) {
+        self.close(now);
+        let keys: Vec<Key> = self.sessions.keys().collect();
+        for key in keys {
+            self.end(key, EndReason::Shutdown, Told::ByReady);
+        }
+    }
+
+    /// Whether the broker was closed; then no session is opened and nothing published.
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Whether there is such a session, and it has not ended.
+    pub fn is_open(&self, session: SessionId) -> bool {
+        self.session(session).is_some()
     }
 
     /// The next session that has output again, or that ended and is to be told so.
@@ -324,7 +354,8 @@ impl Broker {
     pub fn poll_ready(&mut self) -> Option<SessionId> {
         loop {
             let key = match self.ready.pop()? {
-                Ready::Ended(key) => return Some(self.session_id(key)),
+                Ready::Ended(key) if self.untold.contains_key(&key) => key,
+                Ready::Ended(_) => continue,
                 Ready::Session(key) => {
                     let Some(session) = self.sessions.get_mut(key) else { continue };
                     if !core::mem::take(&mut session.queued) {
@@ -357,6 +388,11 @@ impl Broker {
         }
         self.events_polled += 1;
         Some(event)
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) has something.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// The position of the newest event; 0 if there is none.
@@ -514,16 +550,17 @@ impl Broker {
             void += usize::from(self.unsubscribe(subscription));
         }
         if void > 0 {
-            let sessions = &self.sessions;
+            let (sessions, untold) = (&self.sessions, &self.untold);
             self.ready.void(void, |ready| match ready {
                 Ready::Topic(parked) => sessions.get(parked.session).is_some(),
                 Ready::Session(key) => sessions.get(*key).is_some_and(|session| session.queued),
-                Ready::Ended(_) => true,
+                Ready::Ended(key) => untold.contains_key(key),
             });
         }
         let undelivered = session.private.map_or(0, |private| private.log.end() - private.cursor);
         let client = session.client.and_then(|client| self.leave(client, key));
         if told == Told::ByReady {
+            self.untold.insert(key, reason);
             self.ready.push(Ready::Ended(key));
         }
         let session = self.session_id(key);
@@ -555,12 +592,16 @@ impl Broker {
         if let Some(&key) = self.topic_keys.get(name) {
             return Some(key);
         }
-        if self.topic_keys.len() >= self.config.max_topics as usize {
+        if !self.has_room_for_topics(1) {
             return None;
         }
         let key = self.topics.insert(TopicState::new(Some(name.clone()), self.forgotten_topics));
         self.topic_keys.insert(name.clone(), key);
         Some(key)
+    }
+
+    fn has_room_for_topics(&self, new: usize) -> bool {
+        self.topic_keys.len() + new <= self.config.max_topics as usize
     }
 
     /// Forgets a topic that nobody listens to and that keeps nothing.

@@ -37,7 +37,6 @@ pub(super) struct ReadyQueue {
     spare: Vec<Vec<Parked>>,
     len: usize,
     void: usize,
-    ended: usize,
 }
 
 impl ReadyQueue {
@@ -54,7 +53,6 @@ impl ReadyQueue {
 
     pub(super) fn push(&mut self, ready: Ready) {
         self.len += 1;
-        self.ended += usize::from(matches!(ready, Ready::Ended(_)));
         self.entries.push_back(Entry::One(ready));
     }
 
@@ -64,7 +62,6 @@ impl ReadyQueue {
                 Entry::One(ready) => {
                     let ready = *ready;
                     self.len -= 1;
-                    self.ended -= usize::from(matches!(ready, Ready::Ended(_)));
                     self.entries.pop_front();
                     return Some(ready);
                 }
@@ -83,11 +80,6 @@ impl ReadyQueue {
                 }
             }
         }
-    }
-
-    /// How many ended sessions nobody was told of yet.
-    pub(super) fn ended(&self) -> usize {
-        self.ended
     }
 
     /// Takes note that `count` entries became void; throws such entries away once they are many.

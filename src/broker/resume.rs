@@ -37,7 +37,7 @@ impl Broker {
         if self.sessions.len() >= self.config.max_sessions as usize {
             return Err(OpenError::TooManySessions);
         }
-        let unread = self.events.len().max(self.ready.ended());
+        let unread = self.events.len().max(self.untold.len());
         if unread >= self.config.max_unread_events as usize {
             return Err(OpenError::UnreadEvents);
         }
@@ -52,7 +52,7 @@ impl Broker {
         }
         let known = |name| self.topic_keys.contains_key(name);
         let new = request.topics.iter().filter(|name| !known(*name)).count();
-        if self.topic_keys.len() + new > self.config.max_topics as usize {
+        if !self.has_room_for_topics(new) {
             return Err(OpenError::TooManyTopics);
         }
         Ok(request)

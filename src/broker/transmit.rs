@@ -18,9 +18,10 @@ use std::time::Instant;
 pub enum Transmit<'a> {
     /// The next frame of its event stream.
     Frame(&'a Frame),
-    /// Nothing more, ever: the session ended, or there is none of this id. The stream is to be
-    /// ended in good order and the connection closed.
-    End,
+    /// Nothing more, ever. The stream is to be ended in good order and the connection closed.
+    ///
+    /// The reason is told once; `None` where it was, and for an id that is no session's.
+    End(Option<EndReason>),
 }
 
 /// Why a batch holds no more.
@@ -32,7 +33,7 @@ pub enum BatchEnd {
     /// [`Broker::poll_transmit`].
     Parked,
     /// There will be no more, as [`Transmit::End`] says; the batch is empty.
-    End,
+    End(Option<EndReason>),
 }
 
 /// Sources of a session's frames beside its subscriptions, which are counted from 0.
@@ -57,7 +58,10 @@ impl Broker {
     /// A heartbeat is an empty comment without an id, and comes only where nothing else did for
     /// the session's interval.
     pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
-        let Some(key) = self.begin(now, session) else { return Some(Transmit::End) };
+        let key = match self.begin(now, session) {
+            Ok(key) => key,
+            Err(reason) => return Some(Transmit::End(reason)),
+        };
         if let Some(frame) = self.sessions.get_mut(key).and_then(|session| session.opening.take()) {
             self.sent(key);
             return Some(Transmit::Frame(self.lent.insert(frame)));
@@ -71,7 +75,7 @@ impl Broker {
         match self.exhausted(key) {
             Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
             Exhausted::Parked => None,
-            Exhausted::Ended => Some(Transmit::End),
+            Exhausted::Ended(reason) => Some(Transmit::End(reason)),
         }
     }
 
@@ -90,7 +94,10 @@ impl Broker {
         batch: &mut Batch,
     ) -> BatchEnd {
         batch.clear();
-        let Some(key) = self.begin(now, session) else { return BatchEnd::End };
+        let key = match self.begin(now, session) {
+            Ok(key) => key,
+            Err(reason) => return BatchEnd::End(reason),
+        };
         if let Some(frame) = self.sessions.get_mut(key).and_then(|session| session.opening.take()) {
             batch.push(OPENING, &frame);
         }
@@ -120,7 +127,7 @@ impl Broker {
                 BatchEnd::Parked
             }
             Exhausted::Parked => BatchEnd::Parked,
-            Exhausted::Ended => BatchEnd::End,
+            Exhausted::Ended(reason) => BatchEnd::End(reason),
         }
     }
 
@@ -168,35 +175,37 @@ impl Broker {
         remainder
     }
 
-    /// What every poll begins with. `None`: there is no such session, or no longer.
-    fn begin(&mut self, now: Instant, session: SessionId) -> Option<Key> {
+    /// What every poll begins with; the error is the end of the session.
+    fn begin(&mut self, now: Instant, session: SessionId) -> Result<Key, Option<EndReason>> {
         let now = self.clock.advance(now);
-        let key = self.key_of(session)?;
-        let session = self.sessions.get_mut(key)?;
+        let key = self.key_of(session).ok_or(None)?;
+        let Some(session) = self.sessions.get_mut(key) else {
+            return Err(self.untold.remove(&key));
+        };
         session.polled_at = now;
         if let Some(private) = &mut session.private {
             // Nobody else will ever read it, and what was handed over before this is delivered.
             private.log.trim_delivered(private.cursor);
             private.log.trim_aged(now, &self.config.private_retention);
         }
-        self.meet_lag(key).then_some(key)
+        self.meet_lag(key).map(|()| key).map_err(Some)
     }
 
-    /// Lets a session that is too far behind meet its policy. Says whether it still lives.
-    fn meet_lag(&mut self, key: Key) -> bool {
-        let Some(session) = self.sessions.get(key) else { return false };
+    /// Lets a session that is too far behind meet its policy; the error is its end.
+    fn meet_lag(&mut self, key: Key) -> Result<(), EndReason> {
+        let Some(session) = self.sessions.get(key) else { return Ok(()) };
         let lost: u64 = sources(session).map(|source| self.behind(session, source)).sum();
         if lost == 0 {
-            return true;
+            return Ok(());
         }
         let policy = session.lag;
         if policy == LagPolicy::Close {
-            self.end(key, EndReason::Lagged { lost }, Told::Already);
-            return false;
+            let reason = EndReason::Lagged { lost };
+            self.end(key, reason, Told::Already);
+            return Err(reason);
         }
         let mut lost = 0;
-        let all: alloc::vec::Vec<u32> = sources(session).collect();
-        for source in all {
+        for source in sources(session) {
             if let Some((cursor, log)) = self.source_mut(key, source) {
                 let target = match policy {
                     LagPolicy::SkipToNewest => log.end(),
@@ -207,7 +216,7 @@ impl Broker {
             }
         }
         self.note_skip(key, lost);
-        true
+        Ok(())
     }
 
     /// How many events of this source the session can no longer get.
@@ -261,10 +270,10 @@ impl Broker {
 
     /// What remains for a session that has no event pending.
     fn exhausted(&mut self, key: Key) -> Exhausted {
-        let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended };
+        let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
         if let Some((_, reason)) = session.ending {
             self.end(key, reason, Told::Already);
-            return Exhausted::Ended;
+            return Exhausted::Ended(Some(reason));
         }
         if session.heartbeat_due {
             self.sent(key);
@@ -317,7 +326,7 @@ impl Broker {
 enum Exhausted {
     Heartbeat,
     Parked,
-    Ended,
+    Ended(Option<EndReason>),
 }
 
 /// All sources of events that a session has.

@@ -1,0 +1,493 @@
+//! The broker behind futures: shards under short locks, and who is to be woken.
+//!
+//! A [`Hub`] is shared by all who publish and all who serve. It has no runtime in it: a
+//! [`Timer`] brings the clock, and [`Hub::drive`] is a future that is spawned once. Each call
+//! locks a shard, calls its [`Broker`], collects wakers, unlocks, and wakes.
+
+mod drive;
+mod session;
+
+pub use drive::Drive;
+pub use session::Session;
+
+use crate::broker::{
+    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, OpenError, Published,
+    PublishError, Retention, RetentionError, Sequencer, SessionId, SessionRequest, Topic,
+    TopicName,
+};
+use crate::event::Event;
+use crate::http::{ResponseHead, accept};
+use crate::time::Timer;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::fmt;
+use core::num::NonZeroU16;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::task::Waker;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// A shared broker; clones are handles to the same one.
+///
+/// ```no_run
+/// # async fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
+/// use sansse::broker::{BrokerConfig, Epoch, SessionRequest, Topic};
+/// use sansse::{Event, Hub};
+///
+/// let hub = Hub::new(timer, BrokerConfig::new(Epoch(0xbeef)))?;
+/// // Spawn `hub.drive()` on any executor; then, for each connection:
+/// let session = hub.open(SessionRequest::new())?;
+/// // and from anywhere:
+/// hub.publish(Topic::Broadcast, &Event::new("hello"))?;
+/// // `session` is a `Stream` of frames; dropping it closes the session.
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+/// What a hub is made of, beside the configuration of its broker.
+pub struct HubBuilder {
+    config: BrokerConfig,
+    shards: NonZeroU16,
+    on_event: Option<Listener>,
+}
+
+type Listener = Box<dyn Fn(BrokerEvent) + Send + Sync>;
+
+struct Inner {
+    timer: Box<dyn Timer>,
+    /// Locked for the whole of a publish, so that all shards see the same order; always before a
+    /// shard.
+    sequencer: Mutex<Sequencer>,
+    shards: Box<[Mutex<Shard>]>,
+    /// Where the next session of nobody goes.
+    turn: AtomicUsize,
+    driver: Mutex<Option<Waker>>,
+    on_event: Option<Listener>,
+    /// Somebody is calling the listener.
+    delivering: AtomicBool,
+}
+
+struct Shard {
+    broker: Broker,
+    /// Who waits for each session's output, by the session's slot.
+    wakers: Vec<Option<(SessionId, Waker)>>,
+    /// Until when the driver sleeps as far as this shard goes.
+    driven_until: Option<Instant>,
+}
+
+/// An HTTP request's answer: an event stream, or a plain response.
+#[derive(Debug)]
+pub enum Answer {
+    /// An event stream: its head, and the session that is its body.
+    Stream(http::Response<()>, Session),
+    /// Anything else.
+    Response(http::Response<Bytes>),
+}
+
+impl From<http::Response<Bytes>> for Answer {
+    fn from(response: http::Response<Bytes>) -> Self {
+        Self::Response(response)
+    }
+}
+
+impl HubBuilder {
+    /// A hub of one shard, without a listener.
+    pub const fn new(config: BrokerConfig) -> Self {
+        Self { config, shards: NonZeroU16::MIN, on_event: None }
+    }
+
+    /// Over how many shards the sessions are spread, each with a lock of its own. Default 1, which
+    /// is enough until several cores deliver at once. All sessions of a client share a shard.
+    ///
+    /// The limits of the configuration hold for each shard.
+    pub fn with_shards(mut self, shards: NonZeroU16) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// What is called for each [`BrokerEvent`], one at a time, in order within a shard, and with
+    /// no lock held, so that it may call the hub. It runs on the thread of whoever caused the
+    /// event: it should be quick, or send the event on. Default: events are dropped.
+    pub fn on_event(mut self, listener: impl Fn(BrokerEvent) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Box::new(listener));
+        self
+    }
+
+    /// The hub.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a setting that cannot hold.
+    pub fn build(self, timer: impl Timer) -> Result<Hub, ConfigError> {
+        let now = timer.now();
+        let sequencer = Sequencer::new(self.config.epoch, 0, self.config.event_ids);
+        let shards = (0..self.shards.get()).map(|number| {
+            let mut config = self.config.clone();
+            config.shard = number;
+            let broker = Broker::new(now, config)?;
+            Ok(Mutex::new(Shard {
+                broker,
+                wakers: Vec::new(),
+                driven_until: None,
+            }))
+        });
+        let inner = Inner {
+            timer: Box::new(timer),
+            sequencer: Mutex::new(sequencer),
+            shards: shards.collect::<Result<_, ConfigError>>()?,
+            turn: AtomicUsize::new(0),
+            driver: Mutex::new(None),
+            on_event: self.on_event,
+            delivering: AtomicBool::new(false),
+        };
+        Ok(Hub { inner: Arc::new(inner) })
+    }
+}
+
+impl Hub {
+    /// A hub of one shard, without a listener for events; [`HubBuilder`] has more.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a setting that cannot hold.
+    pub fn new(timer: impl Timer, config: BrokerConfig) -> Result<Self, ConfigError> {
+        HubBuilder::new(config).build(timer)
+    }
+
+    /// The future that makes time pass for the hub: heartbeats, deadlines, ages. It is spawned
+    /// once. It is ready when the hub was closed and its last session is gone, and when all
+    /// handles to the hub are.
+    pub fn drive(&self) -> Drive {
+        Drive::new(&self.inner)
+    }
+
+    /// Answers a request for an event stream: negotiates, takes the last event id from the
+    /// request, opens the session and makes the head. What cannot be is a plain response: 405,
+    /// 406, or 503 with `Retry-After` where the broker has no room.
+    pub fn accept<B>(
+        &self,
+        request: &http::Request<B>,
+        session: SessionRequest,
+        head: &ResponseHead,
+    ) -> Answer {
+        let accepted = match accept(request) {
+            Ok(accepted) => accepted,
+            Err(refusal) => return Answer::Response(head.refuse(request, refusal.response())),
+        };
+        match self.open(session.with_last_event_id(accepted.last_event_id)) {
+            Ok(session) => Answer::Stream(head.response(request), session),
+            Err(error) => Answer::Response(head.refuse(request, unavailable(error))),
+        }
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; then nothing was done.
+    pub fn open(&self, request: SessionRequest) -> Result<Session, OpenError> {
+        let shard = self.inner.shard_of(request.client());
+        let opened = self.inner.with(shard, |shard, now| shard.broker.open(now, request))?;
+        Ok(Session::new(self.inner.clone(), opened))
+    }
+
+    /// Publishes `event` to a topic, on all shards.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]; then nothing was published.
+    pub fn publish(
+        &self,
+        topic: impl Into<Topic>,
+        event: &Event,
+    ) -> Result<Published, PublishError> {
+        self.inner.publish(topic.into(), event)
+    }
+
+    /// Closes a session: it gets what was published before, then its end. Says whether there was
+    /// such a session.
+    pub fn close_session(&self, session: SessionId) -> bool {
+        usize::from(session.shard()) < self.inner.shards.len()
+            && self.inner.with(session.shard().into(), |shard, now| {
+                shard.broker.close_session(now, session)
+            })
+    }
+
+    /// Closes the hub: each session gets what was published before, then its end, and no other is
+    /// opened. [`drive`](Self::drive) is ready when the last is gone.
+    pub fn close(&self) {
+        self.inner.for_all(|shard, now| shard.broker.close(now));
+        self.inner.wake_driver();
+    }
+
+    /// Ends all sessions at once, whatever they have not taken yet, and closes the hub.
+    pub fn abort(&self) {
+        self.inner.for_all(|shard, now| shard.broker.abort(now));
+        self.inner.wake_driver();
+    }
+
+    /// How many sessions are open.
+    pub fn session_count(&self) -> usize {
+        let mut count = 0;
+        self.inner.for_all(|shard, _| count += shard.broker.session_count());
+        count
+    }
+
+    /// Whether the client has a session now.
+    pub fn is_present(&self, client: &ClientId) -> bool {
+        let shard = self.inner.shard_of(Some(client));
+        self.inner.with(shard, |shard, _| shard.broker.is_present(client))
+    }
+
+    /// The clients that have a session now, each with how many. This walks over all of them.
+    pub fn present(&self) -> Vec<(ClientId, usize)> {
+        let mut present = Vec::new();
+        self.inner.for_all(|shard, _| {
+            let clients = shard.broker.present();
+            present.extend(clients.map(|(client, sessions)| (client.clone(), sessions)));
+        });
+        present
+    }
+
+    /// Reads or changes what the application keeps with a client; `None` if the client is not
+    /// known, or was absent for longer than its grace time.
+    ///
+    /// `access` runs under the lock of the client's shard: it should be quick, and a call of the
+    /// hub in it would wait for ever.
+    pub fn metadata<R>(
+        &self,
+        client: &ClientId,
+        access: impl FnOnce(&mut http::Extensions) -> R,
+    ) -> Option<R> {
+        let shard = self.inner.shard_of(Some(client));
+        self.inner.with(shard, |shard, _| shard.broker.metadata_mut(client).map(access))
+    }
+
+    /// Says how much of one named topic is kept from now on; `None` for the configuration's.
+    ///
+    /// # Errors
+    ///
+    /// [`RetentionError`].
+    pub fn set_retention(
+        &self,
+        topic: &TopicName,
+        retention: Option<Retention>,
+    ) -> Result<(), RetentionError> {
+        let mut result = Ok(());
+        self.inner.for_all(|shard, now| {
+            result = result.and(shard.broker.set_retention(now, topic, retention));
+        });
+        result
+    }
+}
+
+fn unavailable(error: OpenError) -> http::Response<Bytes> {
+    let mut response = http::Response::new(Bytes::from(alloc::format!("{error}\n")));
+    *response.status_mut() = match error {
+        OpenError::TooManyTopicsOfSession { .. } | OpenError::ZeroHeartbeat => {
+            http::StatusCode::BAD_REQUEST
+        }
+        _ => http::StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let headers = response.headers_mut();
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("5"));
+    response
+}
+
+impl Inner {
+    fn publish(&self, topic: Topic, event: &Event) -> Result<Published, PublishError> {
+        let mut sequencer = lock(&self.sequencer);
+        self.check_addressee(&topic)?;
+        let published = sequencer.publish(topic, event);
+        let mut follow_up = FollowUp::default();
+        // All shards have the same configuration, so that the first one's error is everyone's.
+        let result = (0..self.shards.len()).try_for_each(|shard| {
+            self.call(shard, &mut follow_up, |shard, now| shard.broker.apply(now, &published))
+        });
+        drop(sequencer);
+        self.run(follow_up);
+        result.map(|()| published)
+    }
+
+    fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
+        let check = |shard: usize| lock(&self.shards[shard]).broker.check_addressee(topic);
+        match topic {
+            Topic::Client(client) => check(self.shard_of(Some(client))),
+            Topic::Session(session) if usize::from(session.shard()) < self.shards.len() => {
+                check(session.shard().into())
+            }
+            Topic::Session(_) => Err(PublishError::UnknownSession),
+            Topic::Broadcast | Topic::Named(_) => {
+                (1..self.shards.len()).fold(check(0), |result, shard| result.or_else(|_| check(shard)))
+            }
+        }
+    }
+
+    fn shard_of(&self, client: Option<&ClientId>) -> usize {
+        let number = match client {
+            Some(client) => spread(client.as_str().as_bytes()),
+            None => self.turn.fetch_add(1, Ordering::Relaxed),
+        };
+        number % self.shards.len()
+    }
+
+    fn for_all(&self, mut call: impl FnMut(&mut Shard, Instant)) {
+        for shard in 0..self.shards.len() {
+            self.with(shard, &mut call);
+        }
+    }
+
+    /// Calls a shard, and does what follows from it once the lock is gone.
+    fn with<R>(&self, shard: usize, call: impl FnOnce(&mut Shard, Instant) -> R) -> R {
+        let mut follow_up = FollowUp::default();
+        let result = self.call(shard, &mut follow_up, call);
+        self.run(follow_up);
+        result
+    }
+
+    /// Calls a shard, and notes what is to follow once no lock is held.
+    fn call<R>(
+        &self,
+        shard: usize,
+        follow_up: &mut FollowUp,
+        call: impl FnOnce(&mut Shard, Instant) -> R,
+    ) -> R {
+        let now = self.timer.now();
+        let shard = &mut *lock(&self.shards[shard]);
+        let result = call(shard, now);
+        while let Some(session) = shard.broker.poll_ready() {
+            follow_up.wakers.extend(shard.take_waker(session));
+        }
+        if self.on_event.is_none() {
+            while shard.broker.poll_event().is_some() {}
+        }
+        follow_up.has_events |= shard.broker.has_events();
+        follow_up.wakes_driver |= match (shard.broker.poll_timeout(), shard.driven_until) {
+            (Some(next), Some(until)) => next < until,
+            (next, None) => next.is_some(),
+            (None, _) => false,
+        };
+        result
+    }
+
+    fn run(&self, follow_up: FollowUp) {
+        follow_up.wakers.into_iter().for_each(Waker::wake);
+        if follow_up.wakes_driver {
+            self.wake_driver();
+        }
+        if follow_up.has_events {
+            self.deliver();
+        }
+    }
+
+    /// Calls the listener with what happened, unless somebody is doing so already.
+    fn deliver(&self) {
+        let Some(listener) = &self.on_event else { return };
+        // Whoever finds the flag set leaves its events to the one who set it, who therefore looks
+        // once more after clearing it.
+        while self.shards.iter().any(|shard| lock(shard).broker.has_events()) {
+            if self.delivering.swap(true, Ordering::SeqCst) {
+                return;
+            }
+            let _delivering = Delivering(&self.delivering);
+            for shard in &self.shards {
+                while let Some(event) = next_event(shard) {
+                    listener(event);
+                }
+            }
+        }
+    }
+
+    fn wake_driver(&self) {
+        let waker = lock(&self.driver).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.wake_driver();
+    }
+}
+
+impl Shard {
+    fn take_waker(&mut self, session: SessionId) -> Option<Waker> {
+        let place = self.wakers.get_mut(session.key().slot as usize)?;
+        match place {
+            Some((owner, _)) if *owner == session => place.take().map(|(_, waker)| waker),
+            _ => None,
+        }
+    }
+
+    fn set_waker(&mut self, session: SessionId, waker: &Waker) {
+        let slot = session.key().slot as usize;
+        if self.wakers.len() <= slot {
+            self.wakers.resize(slot + 1, None);
+        }
+        match &mut self.wakers[slot] {
+            Some((owner, old)) if *owner == session => old.clone_from(waker),
+            place => *place = Some((session, waker.clone())),
+        }
+    }
+}
+
+/// What follows from a call of a shard. It may run anybody's code, which may call the hub.
+#[derive(Default)]
+struct FollowUp {
+    wakers: Vec<Waker>,
+    wakes_driver: bool,
+    has_events: bool,
+}
+
+/// Clears the flag even when the listener panics.
+struct Delivering<'a>(&'a AtomicBool);
+
+impl Drop for Delivering<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+/// A function of its own, so that the lock is gone before the listener is called.
+fn next_event(shard: &Mutex<Shard>) -> Option<BrokerEvent> {
+    lock(shard).broker.poll_event()
+}
+
+/// A panic under a lock can only come from the caller's own closure, which leaves the machine whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// FNV-1a: the same client goes to the same shard, on every platform.
+fn spread(bytes: &[u8]) -> usize {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    usize::try_from(hash >> 33).unwrap_or_default()
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("shards", &self.inner.shards.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubBuilder")
+            .field("config", &self.config)
+            .field("shards", &self.shards)
+            .finish_non_exhaustive()
+    }
+}

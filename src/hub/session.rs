@@ -1,0 +1,152 @@
+//! A session as its connection sees it: a stream of frames, or of batches.
+
+use super::Inner;
+use crate::broker::{Batch, BatchEnd, EndReason, Opened, Resume, SessionId, Transmit};
+use crate::encode::Frame;
+use alloc::sync::Arc;
+use bytes::Bytes;
+use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use futures_core::Stream;
+
+/// An open session of a [`Hub`](super::Hub). Dropping it closes the session.
+///
+/// It is a [`Stream`] of [`Frame`]s, which ends when the session does;
+/// [`end_reason`](Self::end_reason) then says why. For a socket of one's own,
+/// [`poll_batch`](Self::poll_batch) hands over what one write takes.
+pub struct Session {
+    hub: Arc<Inner>,
+    opened: Opened,
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    NotYet,
+    Came(Option<EndReason>),
+}
+
+impl Session {
+    pub(super) fn new(hub: Arc<Inner>, opened: Opened) -> Self {
+        Self { hub, opened, end: End::NotYet }
+    }
+
+    /// The session's id.
+    pub fn id(&self) -> SessionId {
+        self.opened.session
+    }
+
+    /// How its resumption went.
+    pub fn resume(&self) -> Resume {
+        self.opened.resume
+    }
+
+    /// Why it ended; `None` while it has not, or has not been seen to.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        match self.end {
+            End::NotYet => None,
+            End::Came(reason) => reason,
+        }
+    }
+
+    /// Puts what is pending into `batch`, up to about `limit` bytes, for one write.
+    ///
+    /// `Ready(true)`: the batch holds something. `Ready(false)`: the session ended, and the stream
+    /// is to be ended in good order. `Pending`: nothing now; the task is woken when there is.
+    pub fn poll_batch(
+        &mut self,
+        context: &mut Context<'_>,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> Poll<bool> {
+        let (id, end) = (self.opened.session, &mut self.end);
+        self.hub.with(id.shard().into(), |shard, now| {
+            match shard.broker.poll_transmit_batch(now, id, limit, batch) {
+                BatchEnd::End(reason) => {
+                    end.come(reason);
+                    Poll::Ready(false)
+                }
+                _ if !batch.is_empty() => Poll::Ready(true),
+                _ => {
+                    shard.set_waker(id, context.waker());
+                    Poll::Pending
+                }
+            }
+        })
+    }
+
+    /// Takes back what a write did not take of the newest batch, of which `written` bytes were
+    /// written. What is returned must be written before the next batch: the rest of the one frame
+    /// at which the write stopped.
+    pub fn handle_partial_write(&mut self, batch: &Batch, written: usize) -> Bytes {
+        let id = self.opened.session;
+        self.hub.with(id.shard().into(), |shard, now| {
+            shard.broker.handle_partial_write(now, id, batch, written)
+        })
+    }
+
+    /// Ready when the session has ended, though it has not been asked for output: to be polled
+    /// while a write waits for a peer that takes nothing.
+    pub fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let (id, end) = (self.opened.session, &mut self.end);
+        self.hub.with(id.shard().into(), |shard, now| {
+            if shard.broker.is_open(id) {
+                shard.set_waker(id, context.waker());
+                return Poll::Pending;
+            }
+            if let Some(Transmit::End(reason)) = shard.broker.poll_transmit(now, id) {
+                end.come(reason);
+            }
+            Poll::Ready(())
+        })
+    }
+}
+
+impl End {
+    /// The reason is told once, so that the first one stays.
+    fn come(&mut self, reason: Option<EndReason>) {
+        if !matches!(self, Self::Came(Some(_))) {
+            *self = Self::Came(reason);
+        }
+    }
+}
+
+impl Stream for Session {
+    type Item = Frame;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Frame>> {
+        let Self { hub, opened, end } = &mut *self;
+        let id = opened.session;
+        hub.with(id.shard().into(), |shard, now| match shard.broker.poll_transmit(now, id) {
+            Some(Transmit::Frame(frame)) => Poll::Ready(Some(frame.clone())),
+            Some(Transmit::End(reason)) => {
+                end.come(reason);
+                Poll::Ready(None)
+            }
+            None => {
+                shard.set_waker(id, context.waker());
+                Poll::Pending
+            }
+        })
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let id = self.opened.session;
+        self.hub.with(id.shard().into(), |shard, now| {
+            drop(shard.take_waker(id));
+            shard.broker.handle_disconnect(now, id);
+        });
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("opened", &self.opened)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}
