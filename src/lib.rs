@@ -8,6 +8,17 @@ extern crate std;
 
 mod encode;
 mod event;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
+#[cfg(feature = "http1")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http1")))]
+pub mod http1;
+#[cfg(any(feature = "broker", feature = "http"))]
+mod last_event_id;
 
 pub use encode::Frame;
 pub use event::{Event, EventId, EventType, FieldError};
+#[cfg(any(feature = "broker", feature = "http"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "http"))))]
+pub use last_event_id::LastEventId;
