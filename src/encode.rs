@@ -143,7 +143,7 @@ fn hex(mut number: usize, digits: &mut [u8; 2 * size_of::<usize>()]) -> &[u8] {
     }
 }
 
-fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
+pub(crate) fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut start = digits.len();
     loop {
         start -= 1;

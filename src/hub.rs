@@ -11,14 +11,14 @@ pub use drive::Drive;
 pub use session::Session;
 
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, OpenError, Published,
-    PublishError, Retention, RetentionError, Sequencer, SessionId, SessionRequest, Topic,
-    TopicName,
+    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, OpenError, PublishError, Published,
+    Retention, RetentionError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
 };
 use crate::event::Event;
-use crate::http::{ResponseHead, accept};
+use crate::http::{ResponseHead, accept, plain_text};
 use crate::time::Timer;
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -26,6 +26,8 @@ use core::fmt;
 use core::num::NonZeroU16;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::Waker;
+use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -130,11 +132,7 @@ impl HubBuilder {
             let mut config = self.config.clone();
             config.shard = number;
             let broker = Broker::new(now, config)?;
-            Ok(Mutex::new(Shard {
-                broker,
-                wakers: Vec::new(),
-                driven_until: None,
-            }))
+            Ok(Mutex::new(Shard { broker, wakers: Vec::new(), driven_until: None }))
         });
         let inner = Inner {
             timer: Box::new(timer),
@@ -168,20 +166,29 @@ impl Hub {
 
     /// Answers a request for an event stream: negotiates, takes the last event id from the
     /// request, opens the session and makes the head. What cannot be is a plain response: 405,
-    /// 406, or 503 with `Retry-After` where the broker has no room.
+    /// 406, or 503 with `Retry-After` where the broker has no room; and so is the answer to a
+    /// CORS preflight.
     pub fn accept<B>(
         &self,
         request: &http::Request<B>,
         session: SessionRequest,
         head: &ResponseHead,
     ) -> Answer {
+        let headers = request.headers();
+        if let Some(preflight) = head.preflight(request) {
+            return preflight.into();
+        }
         let accepted = match accept(request) {
             Ok(accepted) => accepted,
-            Err(refusal) => return Answer::Response(head.refuse(request, refusal.response())),
+            Err(refusal) => return head.refusal(headers, refusal).into(),
         };
-        match self.open(session.with_last_event_id(accepted.last_event_id)) {
-            Ok(session) => Answer::Stream(head.response(request), session),
-            Err(error) => Answer::Response(head.refuse(request, unavailable(error))),
+        match self.open(session.with_last_event_id(accepted.last_event_id().clone())) {
+            Ok(session) => Answer::Stream(head.response(headers), session),
+            Err(error) => {
+                let mut response = unavailable(error);
+                head.apply_cors(headers, response.headers_mut());
+                response.into()
+            }
         }
     }
 
@@ -213,9 +220,9 @@ impl Hub {
     /// such a session.
     pub fn close_session(&self, session: SessionId) -> bool {
         usize::from(session.shard()) < self.inner.shards.len()
-            && self.inner.with(session.shard().into(), |shard, now| {
-                shard.broker.close_session(now, session)
-            })
+            && self
+                .inner
+                .with(session.shard().into(), |shard, now| shard.broker.close_session(now, session))
     }
 
     /// Closes the hub: each session gets what was published before, then its end, and no other is
@@ -287,19 +294,16 @@ impl Hub {
 }
 
 fn unavailable(error: OpenError) -> http::Response<Bytes> {
-    let mut response = http::Response::new(Bytes::from(alloc::format!("{error}\n")));
-    *response.status_mut() = match error {
+    let status = match error {
         OpenError::TooManyTopicsOfSession { .. } | OpenError::ZeroHeartbeat => {
-            http::StatusCode::BAD_REQUEST
+            StatusCode::INTERNAL_SERVER_ERROR
         }
-        _ => http::StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let headers = response.headers_mut();
-    headers.insert(
-        http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("5"));
+    let mut response = plain_text(status, format!("{error}\n"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
     response
 }
 
@@ -326,9 +330,8 @@ impl Inner {
                 check(session.shard().into())
             }
             Topic::Session(_) => Err(PublishError::UnknownSession),
-            Topic::Broadcast | Topic::Named(_) => {
-                (1..self.shards.len()).fold(check(0), |result, shard| result.or_else(|_| check(shard)))
-            }
+            Topic::Broadcast | Topic::Named(_) => (1..self.shards.len())
+                .fold(check(0), |result, shard| result.or_else(|_| check(shard))),
         }
     }
 

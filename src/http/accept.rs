@@ -1,0 +1,309 @@
+//! Which requests ask for an event stream: [`accept`].
+
+use super::{LAST_EVENT_ID, plain_text};
+use crate::encode::Frame;
+use crate::event::Event;
+use crate::last_event_id::LastEventId;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::fmt;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri};
+
+/// Judges a request for an event stream.
+///
+/// What counts is the method, the `Accept` header, and where the stream is to
+/// go on. `Range` and the conditional headers are ignored, since nothing but
+/// a 200 opens a stream.
+///
+/// The `Last-Event-ID` header is taken where there is one that is not empty;
+/// browsers send it when they come back, and know better than the URL that a
+/// page began with. Otherwise the query parameters `lastEventId` and
+/// `evs_last_event_id` are looked at, by which polyfills that cannot set
+/// headers say the same; the last one that is not empty counts, since they
+/// append theirs to what the page gave. Several header lines contradict each
+/// other and are [`LastEventId::Malformed`].
+///
+/// # Errors
+///
+/// [`Refusal`], by the peer's fault; [`Refusal::response`] is what to answer.
+pub fn accept<B>(request: &Request<B>) -> Result<Accepted, Refusal> {
+    if *request.method() != Method::GET && *request.method() != Method::POST {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    if !admits_event_streams(request.headers()) {
+        return Err(Refusal::NotAcceptable);
+    }
+    let retained = request.extensions().get::<LastEventId>();
+    Ok(Accepted {
+        last_event_id: match id_from_headers(request.headers(), retained) {
+            LastEventId::Absent => id_from_query(request.uri()),
+            from_header => from_header,
+        },
+        padding: asks_for_padding(request.uri()),
+    })
+}
+
+/// What a request for an event stream asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    last_event_id: LastEventId,
+    padding: bool,
+}
+
+impl Accepted {
+    /// Where the peer's stream broke off, if it says so.
+    pub fn last_event_id(&self) -> &LastEventId {
+        &self.last_event_id
+    }
+
+    /// What the peer wants to be sent before anything else: about 2 KiB of
+    /// comment, for polyfills on browsers that hold back the first bytes of a
+    /// response. They ask for it by a query parameter `padding` or
+    /// `evs_preamble`.
+    pub fn preamble(&self) -> Option<Frame> {
+        const PADDING: usize = 2048;
+        self.padding.then(|| Frame::new(&Event::comment(" ".repeat(PADDING))))
+    }
+}
+
+/// A request that is none for an event stream, by the peer's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The method is neither GET nor POST: 405, with `Allow`.
+    MethodNotAllowed,
+    /// The `Accept` header rules out `text/event-stream`: 406.
+    NotAcceptable,
+}
+
+impl Refusal {
+    /// The status of the answer.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+        }
+    }
+
+    /// The answer: a line of plain text, and `Allow` where the method was wrong.
+    pub fn response(self) -> Response<Bytes> {
+        let text = match self {
+            Self::MethodNotAllowed => "This is an event stream: use GET or POST.\n",
+            Self::NotAcceptable => "This is an event stream: accept text/event-stream.\n",
+        };
+        let mut response = plain_text(self.status(), text);
+        if self == Self::MethodNotAllowed {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+        }
+        response
+    }
+}
+
+impl From<Refusal> for Response<Bytes> {
+    fn from(refusal: Refusal) -> Self {
+        refusal.response()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MethodNotAllowed => "an event stream is asked for with GET or POST",
+            Self::NotAcceptable => "the request does not accept text/event-stream",
+        })
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+fn id_from_headers(headers: &HeaderMap, retained: Option<&LastEventId>) -> LastEventId {
+    let mut ids = headers
+        .get_all(LAST_EVENT_ID)
+        .iter()
+        .map(|value| LastEventId::from_header(value.as_bytes()))
+        .chain(retained.cloned());
+    match (ids.next(), ids.next()) {
+        (None, _) => LastEventId::Absent,
+        (Some(id), None) => id,
+        (Some(_), Some(_)) => LastEventId::Malformed,
+    }
+}
+
+fn id_from_query(uri: &Uri) -> LastEventId {
+    parameters(uri)
+        .filter(|(name, _)| matches!(&name[..], b"lastEventId" | b"evs_last_event_id"))
+        .map(|(_, value)| LastEventId::with_limit(&value, LastEventId::MAX_LENGTH))
+        .filter(|id| *id != LastEventId::Absent)
+        .last()
+        .unwrap_or_default()
+}
+
+fn asks_for_padding(uri: &Uri) -> bool {
+    parameters(uri).any(|(name, _)| matches!(&name[..], b"padding" | b"evs_preamble"))
+}
+
+/// The query as `application/x-www-form-urlencoded`, by the URL standard's
+/// parser but for its last step: the values stay bytes, so that an id which is
+/// no UTF-8 is seen as such and not taken for one with U+FFFD in it.
+fn parameters(uri: &Uri) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    let query = uri.query().unwrap_or_default().as_bytes();
+    query.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).map(|part| {
+        let mut sides = part.splitn(2, |byte| *byte == b'=');
+        let mut side = || sides.next().map(decoded).unwrap_or_default();
+        (side(), side())
+    })
+}
+
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        rest = after;
+        out.push(match first {
+            b'+' => b' ',
+            b'%' => match after {
+                [high, low, after @ ..] => match (hex_digit(*high), hex_digit(*low)) {
+                    (Some(high), Some(low)) => {
+                        rest = after;
+                        high << 4 | low
+                    }
+                    _ => b'%',
+                },
+                _ => b'%',
+            },
+            byte => *byte,
+        });
+    }
+    out
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    #[expect(clippy::cast_possible_truncation, reason = "a digit is at most 15")]
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+/// Content negotiation by RFC 9110, 12.5.1, as far as one type needs it.
+///
+/// The most specific range that covers `text/event-stream` decides, and rules
+/// it out only by a weight of zero; where none covers it, it is ruled out. No
+/// header, or one with nothing in it that reads as a range, rules out nothing.
+fn admits_event_streams(headers: &HeaderMap) -> bool {
+    let mut any_range = false;
+    let mut best: Option<(u8, bool)> = None;
+    for value in headers.get_all(header::ACCEPT) {
+        for range in split_unquoted(value.as_bytes(), b',') {
+            let mut parts = split_unquoted(range, b';');
+            let name = parts.next().unwrap_or_default().trim_ascii();
+            if name.is_empty() {
+                continue;
+            }
+            any_range = true;
+            let Some(specificity) = specificity(name) else { continue };
+            let admitted = !parts.any(is_zero_weight);
+            best = best.max(Some((specificity, admitted)));
+        }
+    }
+    best.map_or(!any_range, |(_, admitted)| admitted)
+}
+
+/// How closely a media range fits `text/event-stream`; `None` if it does not
+/// cover it. A lone `*` is what old Java clients send for `*/*`.
+fn specificity(range: &[u8]) -> Option<u8> {
+    let is = |text: &str| range.eq_ignore_ascii_case(text.as_bytes());
+    if is("text/event-stream") {
+        Some(2)
+    } else if is("text/*") {
+        Some(1)
+    } else if is("*/*") || is("*") {
+        Some(0)
+    } else {
+        None
+    }
+}
+
+fn is_zero_weight(parameter: &[u8]) -> bool {
+    let mut sides = parameter.splitn(2, |byte| *byte == b'=');
+    let mut side = || sides.next().unwrap_or_default().trim_ascii();
+    let (name, value) = (side(), side());
+    name.eq_ignore_ascii_case(b"q")
+        && value.contains(&b'0')
+        && value.iter().all(|byte| matches!(byte, b'0' | b'.'))
+}
+
+/// Splits at `separator`, but not inside quoted strings (RFC 9110, 5.6.4).
+fn split_unquoted(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    let mut escaped = false;
+    value.split(move |byte| {
+        if escaped {
+            escaped = false;
+        } else if quoted && *byte == b'\\' {
+            escaped = true;
+        } else if *byte == b'"' {
+            quoted = !quoted;
+        } else {
+            return !quoted && *byte == separator;
+        }
+        false
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    fn admits(accept: &[&'static str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for line in accept {
+            headers.append(header::ACCEPT, HeaderValue::from_static(line));
+        }
+        admits_event_streams(&headers)
+    }
+
+    #[test]
+    fn the_most_specific_range_decides_whatever_the_order() {
+        assert!(admits(&["*/*;q=0, text/event-stream"]));
+        assert!(admits(&["text/event-stream, */*;q=0"]));
+        assert!(!admits(&["text/event-stream;q=0, */*"]));
+        assert!(!admits(&["*/*", "text/*;q=0.0"]));
+        assert!(admits(&["text/*;q=0", "text/event-stream;q=0.001"]));
+    }
+
+    #[test]
+    fn a_weight_is_zero_in_any_spelling_and_nothing_else_is() {
+        for zero in ["q=0", "Q=0", "q=0.", "q=0.000", " q = 0 ", "q=00"] {
+            assert!(!admits(&[String::leak(alloc::format!("text/event-stream;{zero}"))]), "{zero}");
+        }
+        for other in ["q=1", "q=0.001", "q=.2", "q=", "q=x", "q", "level=0", "q=-1"] {
+            assert!(
+                admits(&[String::leak(alloc::format!("text/event-stream;{other}"))]),
+                "{other}"
+            );
+        }
+    }
+
+    #[test]
+    fn separators_inside_quoted_strings_separate_nothing() {
+        assert!(!admits(&[r#"text/html;a="\", text/event-stream, ""#]));
+        assert!(!admits(&[r#"text/event-stream;a=";,";q=0"#]));
+    }
+
+    #[test]
+    fn what_is_no_range_rules_nothing_out_and_lets_nothing_in() {
+        assert!(admits(&[]));
+        assert!(admits(&[""]));
+        assert!(admits(&[" , ,"]));
+        assert!(!admits(&["text/event-stream-foobar"]));
+        assert!(!admits(&["*/event-stream"]));
+        assert!(admits(&["text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"]));
+        assert!(admits(&["TEXT/Event-Stream"]));
+    }
+
+    #[test]
+    fn percent_signs_that_escape_nothing_are_kept() {
+        assert_eq!(decoded(b"a%2Bb+c%zz%4"), b"a+b c%zz%4");
+        assert_eq!(decoded(b"%E2%80%A6%ff"), b"\xe2\x80\xa6\xff");
+    }
+}

@@ -1,0 +1,87 @@
+//! HTTP/1.1 as bytes ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)), for those who have no
+//! HTTP stack: bytes go in, requests come out; answers go in, bytes come out.
+//!
+//! [`Server`] is one connection of a server. It reads requests strictly, since
+//! what two parties read differently is how requests are smuggled; it answers
+//! plain requests one after another; and it ends with the request that is
+//! answered by an event stream. From there on the caller writes frames to the
+//! socket as [`Framing`] says, and can drop the machine: a stream that lasts
+//! for hours keeps no buffer.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use sansse::http::{ResponseHead, accept};
+//! use sansse::http1::{Server, ServerConfig};
+//! use sansse::{Event, Frame};
+//! # #[expect(clippy::disallowed_methods)]
+//! # let now = std::time::Instant::now();
+//!
+//! let mut server = Server::new(now, ServerConfig::default());
+//! server.handle_data(now, b"GET /events HTTP/1.1\r\nHost: example\r\n\r\n");
+//!
+//! let request = server.poll_request().expect("the request is complete");
+//! accept(&request)?;
+//! let head = ResponseHead::new().response(request.headers());
+//! let framing = server.respond_stream(now, head)?;
+//!
+//! let mut written = Vec::new();
+//! while let Some(bytes) = server.poll_transmit(now) {
+//!     written.extend_from_slice(&bytes);
+//! }
+//! drop(server);
+//! written.extend_from_slice(&framing.bytes(&Frame::new(&Event::new("hello"))));
+//! written.extend_from_slice(framing.end());
+//! assert!(written.ends_with(b"\r\n\r\nd\r\ndata: hello\n\n\r\n0\r\n\r\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod answer;
+mod body;
+mod chunked;
+mod config;
+mod error;
+mod limits;
+mod request_head;
+mod server;
+mod state;
+
+pub use chunked::ChunkedError;
+pub use config::ServerConfig;
+pub use error::{CloseReason, Fault, RequestError, RespondError};
+pub use server::Server;
+
+use crate::encode::Frame;
+use bytes::Bytes;
+
+/// How the frames of an event stream stand on the wire, and how its end shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// Each frame is a chunk (RFC 9112, 7.1), and a last, empty one ends the
+    /// stream; the connection is closed after it. For peers that speak HTTP/1.1.
+    Chunked,
+    /// Frames follow each other, and the end of the connection is the end of
+    /// the stream (RFC 9112, 6.3). For peers that speak HTTP/1.0.
+    UntilClose,
+}
+
+impl Framing {
+    /// The bytes that carry a frame. Nothing is copied.
+    pub fn bytes(self, frame: &Frame) -> Bytes {
+        match self {
+            Self::Chunked => frame.chunk().clone(),
+            Self::UntilClose => frame.payload(),
+        }
+    }
+
+    /// The bytes that end the stream, before the connection is closed; none
+    /// where its closing is the end. A stream that lacks them looks cut off.
+    pub const fn end(self) -> &'static [u8] {
+        match self {
+            Self::Chunked => LAST_CHUNK,
+            Self::UntilClose => b"",
+        }
+    }
+}
+
+/// The last chunk, with an empty trailer section, which ends a chunked body.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

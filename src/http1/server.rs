@@ -1,0 +1,476 @@
+//! One connection of an HTTP/1.1 server: [`Server`].
+
+use super::Framing;
+use super::answer::{Exchange, Outbox, allows_body};
+use super::body::Body;
+use super::config::ServerConfig;
+use super::error::{CloseReason, RequestError, RespondError};
+use super::request_head::{self, MAX_EMPTY_LINES};
+use super::state::{BodyProgress, HeadProgress, Intake, State};
+use crate::http::plain_text;
+use alloc::boxed::Box;
+use alloc::format;
+use bytes::{Buf, Bytes, BytesMut};
+use core::fmt;
+use core::mem;
+use http::{Method, Request, Response, StatusCode, Version};
+use std::time::Instant;
+
+/// One connection of an HTTP/1.1 server, without the connection.
+///
+/// What arrives goes to [`handle_data`](Self::handle_data) and
+/// [`handle_eof`](Self::handle_eof). [`poll_request`](Self::poll_request) gives
+/// a request when it is complete, body included; [`respond`](Self::respond) or
+/// [`respond_stream`](Self::respond_stream) answers it; and
+/// [`poll_transmit`](Self::poll_transmit) gives what is to be written. A driver
+/// is a loop over these:
+///
+/// 1. write everything that `poll_transmit` gives;
+/// 2. if [`close_reason`](Self::close_reason) says so, drop the connection;
+/// 3. if [`wants_shutdown`](Self::wants_shutdown), shut down the writing side,
+///    once;
+/// 4. if there is a request, answer it, and start again;
+/// 5. wait until bytes arrive, if [`wants_data`](Self::wants_data), or until
+///    [`poll_timeout`](Self::poll_timeout).
+///
+/// No order of calls is forbidden: one that makes no sense has no effect or
+/// is a typed error.
+///
+/// # What it accepts
+///
+/// Requests by RFC 9112, read strictly. A line ends with CRLF; a header has no
+/// white space before its colon and no continuation; the length of a body is
+/// said once and in one way; `Host` is there once; the target is a path, a
+/// whole URL (which then names the host, RFC 9112, 3.2.2) or, for OPTIONS, `*`.
+/// Up to two empty lines before a request are read over. What is not accepted
+/// is answered as [`RequestError::status`] says, and the connection is closed.
+/// `Upgrade` is left to the application to see, and not acted upon.
+///
+/// Whether the peer sends a request at once or byte by byte makes no
+/// difference to what comes out, and little to what it costs.
+///
+/// # Pipelining
+///
+/// Requests that a peer sends without waiting for answers come out one by
+/// one: the next when the answer to the one before has been taken by
+/// `poll_transmit`. Until then up to one head's limit of bytes waits here, and
+/// then `wants_data` is false: leave the rest in the socket, where the peer
+/// feels it.
+///
+/// An event stream is the last answer of its connection. Bytes behind its
+/// request are junk: if they are there before the answer,
+/// it is a 400, and if they come after it, the connection is closed; in either
+/// case by [`CloseReason::BytesAfterStreamRequest`].
+pub struct Server {
+    config: ServerConfig,
+    state: State,
+    deadline: Option<Instant>,
+    inbox: BytesMut,
+    outbox: Outbox,
+    eof: bool,
+    draining: bool,
+}
+
+impl Server {
+    /// A connection that was accepted at `now`.
+    pub fn new(now: Instant, config: ServerConfig) -> Self {
+        let mut server = Self {
+            config,
+            state: State::Idle { new: true },
+            deadline: None,
+            inbox: BytesMut::new(),
+            outbox: Outbox::default(),
+            eof: false,
+            draining: false,
+        };
+        server.enter(now, State::Idle { new: true });
+        server
+    }
+
+    /// Takes bytes that arrived, all of them.
+    ///
+    /// Hand in what one read gave, of some KiB: what one call brings is held
+    /// until it has been used. Call it only while
+    /// [`wants_data`](Self::wants_data); bytes that find no room
+    /// close the connection ([`CloseReason::Overrun`]).
+    pub fn handle_data(&mut self, now: Instant, data: &[u8]) {
+        if data.is_empty() {
+            return;
+        }
+        match self.state.intake() {
+            Intake::Discard => {}
+            Intake::Junk => self.close(CloseReason::BytesAfterStreamRequest),
+            Intake::Parse | Intake::Wait if !self.wants_data() => self.close(CloseReason::Overrun),
+            Intake::Parse | Intake::Wait => {
+                self.inbox.extend_from_slice(data);
+                self.advance(now);
+            }
+        }
+        // What came late but made the request complete is not turned away.
+        self.handle_timeout(now);
+    }
+
+    /// The peer has ended its side of the connection.
+    ///
+    /// Requests that are complete are still answered, since a peer may close
+    /// one side only. An event stream is over, though: its peers do not.
+    pub fn handle_eof(&mut self, now: Instant) {
+        if mem::replace(&mut self.eof, true) {
+            return;
+        }
+        match self.state {
+            State::Streaming => self.close(CloseReason::PeerClosed),
+            State::Lingering(reason) => self.close(reason),
+            _ => self.advance(now),
+        }
+    }
+
+    /// Lets time pass: call it when [`poll_timeout`](Self::poll_timeout) is
+    /// reached. Early calls do nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        let reason = self.state.timeout_reason();
+        match mem::replace(&mut self.state, State::Closed(reason)) {
+            State::Body(progress) => {
+                let late = plain_text(StatusCode::REQUEST_TIMEOUT, format!("{reason}\n"));
+                self.answer_and_close(now, progress.exchange, late, reason);
+            }
+            _ => self.close(reason),
+        }
+    }
+
+    /// The next complete request, with its body; the content-coding, if any,
+    /// is left on it.
+    ///
+    /// `None`: there is none. It may change after `handle_data`,
+    /// and after `poll_transmit` when requests are pipelined.
+    pub fn poll_request(&mut self) -> Option<Request<Bytes>> {
+        let State::Ready(_, exchange) = self.state else { return None };
+        match mem::replace(&mut self.state, State::Answering(exchange)) {
+            State::Ready(request, _) => Some(*request),
+            _ => None,
+        }
+    }
+
+    /// Answers the request that `poll_request` gave.
+    ///
+    /// `Content-Length` is set here. What else belongs to the connection or to
+    /// framing (RFC 9110, 7.6.1) is left out of the headers given, but for two
+    /// things: `Connection: close` is heeded, and so is `Content-Length` in
+    /// the answer to HEAD where no body is given. The answer to HEAD, and one
+    /// with status 204, 205 or 304, goes without the body. There is no `Date`, since there is
+    /// no clock (RFC 9110, 6.6.1): add one if you have one.
+    ///
+    /// # Errors
+    ///
+    /// [`RespondError`]; except for [`RespondError::Closed`], by the caller's fault.
+    pub fn respond(&mut self, now: Instant, response: Response<Bytes>) -> Result<(), RespondError> {
+        let exchange = self.answerable(response.status())?;
+        let nothing_follows = self.eof && self.inbox.is_empty();
+        if self.draining {
+            self.answer_and_close(now, exchange, response, CloseReason::Drained);
+        } else if !exchange.keep_alive
+            || nothing_follows
+            || request_head::has_connection_option(response.headers(), "close")
+        {
+            self.answer_and_close(now, exchange, response, CloseReason::Finished);
+        } else {
+            self.outbox.push_answer(exchange, response);
+            self.enter(now, State::Writing);
+        }
+        Ok(())
+    }
+
+    /// Answers the request that `poll_request` gave with the head of an event
+    /// stream, which `poll_transmit` gives at once, before the first event.
+    ///
+    /// The rest is written by the caller, framed as the result says. When the
+    /// head has been taken, the machine has nothing more to do and can be
+    /// dropped; the caller then sees to it that bytes which arrive, and the
+    /// peer's end, end the stream. Headers that belong to the connection or to framing are
+    /// left out of those given.
+    ///
+    /// # Errors
+    ///
+    /// [`RespondError`]: in particular [`RespondError::NoBody`] for a HEAD
+    /// request, and [`RespondError::Closed`] where the peer sent more than the
+    /// request, which is answered here.
+    pub fn respond_stream(
+        &mut self,
+        now: Instant,
+        response: Response<()>,
+    ) -> Result<Framing, RespondError> {
+        let exchange = self.answerable(response.status())?;
+        if exchange.head_only || !allows_body(response.status()) {
+            return Err(RespondError::NoBody);
+        }
+        if !self.inbox.is_empty() {
+            let reason = CloseReason::BytesAfterStreamRequest;
+            let refusal = plain_text(StatusCode::BAD_REQUEST, format!("{reason}\n"));
+            self.answer_and_close(now, exchange, refusal, reason);
+            return Err(RespondError::Closed(reason));
+        }
+        let framing = if exchange.http10 { Framing::UntilClose } else { Framing::Chunked };
+        self.outbox.push_stream_head(framing, &response);
+        self.inbox = BytesMut::new();
+        self.enter(now, State::Streaming);
+        Ok(framing)
+    }
+
+    /// Answers whatever the peer has sent or will send, and closes: for
+    /// connections that are too many.
+    ///
+    /// # Errors
+    ///
+    /// [`RespondError::NoRequest`] if an answer is under way already,
+    /// [`RespondError::Informational`], or [`RespondError::Closed`].
+    pub fn refuse(&mut self, now: Instant, response: Response<Bytes>) -> Result<(), RespondError> {
+        if response.status().is_informational() {
+            return Err(RespondError::Informational);
+        }
+        let exchange = match &self.state {
+            State::Idle { .. } | State::Head(_) => exchange_of(&self.inbox),
+            State::Body(progress) => progress.exchange,
+            State::Ready(_, exchange) | State::Answering(exchange) => *exchange,
+            State::Writing | State::Streaming => return Err(RespondError::NoRequest),
+            State::Closing(reason) | State::Lingering(reason) | State::Closed(reason) => {
+                return Err(RespondError::Closed(*reason));
+            }
+        };
+        self.answer_and_close(now, exchange, response, CloseReason::Refused);
+        Ok(())
+    }
+
+    /// Takes no further request: a connection that is idle is closed now, and
+    /// one with a request on it after the answer, which tells the peer.
+    pub fn drain(&mut self, now: Instant) {
+        self.draining = true;
+        self.advance(now);
+    }
+
+    /// What is to be written next.
+    ///
+    /// `None`: nothing; and what was taken before is held to be written, so
+    /// write it before you ask again. It may change after any `handle_*`,
+    /// `respond`, `respond_stream`, `refuse` and `drain`.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
+        if self.outbox.is_empty() {
+            match self.state {
+                State::Writing => {
+                    self.enter(now, State::Idle { new: false });
+                    self.advance(now);
+                }
+                State::Closing(reason) => self.shut_down(now, reason),
+                State::Streaming => self.deadline = None,
+                _ => {}
+            }
+        }
+        self.outbox.pop()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    ///
+    /// `None`: never, as it stands. It may change after every other call.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Whether bytes of the peer are wanted. If not, leave them in the socket;
+    /// it may change after `poll_request` and `poll_transmit`.
+    pub fn wants_data(&self) -> bool {
+        match self.state {
+            State::Closed(_) => false,
+            _ if self.eof => false,
+            _ => self.state.intake() != Intake::Wait || self.inbox.len() < self.config.head.size,
+        }
+    }
+
+    /// Whether everything is written and the writing side of the connection
+    /// is to be shut down, while the peer has a last chance to read.
+    pub fn wants_shutdown(&self) -> bool {
+        matches!(self.state, State::Lingering(_))
+    }
+
+    /// Why the connection is to be dropped now.
+    ///
+    /// `None`: it is not. It may change after every other call, and what was said once stays.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        match self.state {
+            State::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    fn answerable(&self, status: StatusCode) -> Result<Exchange, RespondError> {
+        match &self.state {
+            State::Answering(_) if status.is_informational() => Err(RespondError::Informational),
+            State::Answering(exchange) => Ok(*exchange),
+            state => Err(state.end().map_or(RespondError::NoRequest, RespondError::Closed)),
+        }
+    }
+
+    /// Goes as far as the bytes at hand allow.
+    fn advance(&mut self, now: Instant) {
+        loop {
+            let moved = match mem::replace(&mut self.state, State::Writing) {
+                State::Idle { new } => Ok(self.begin_request(now, new)),
+                State::Head(progress) => self.read_head(now, progress),
+                State::Body(progress) => self.read_body(now, progress),
+                state => {
+                    self.state = state;
+                    return;
+                }
+            };
+            match moved {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err((exchange, error)) => return self.fail(now, exchange, error),
+            }
+        }
+    }
+
+    fn begin_request(&mut self, now: Instant, new: bool) -> bool {
+        if self.draining {
+            self.shut_down(now, CloseReason::Drained);
+            return false;
+        }
+        if self.inbox.is_empty() {
+            // An idle connection keeps no buffer.
+            self.inbox = BytesMut::new();
+            self.state = State::Idle { new };
+            if self.eof {
+                self.close(CloseReason::PeerClosed);
+            }
+            return false;
+        }
+        let head = State::Head(HeadProgress::default());
+        if new {
+            // The first head has its time from the acceptance on.
+            self.state = head;
+        } else {
+            self.enter(now, head);
+        }
+        true
+    }
+
+    fn read_head(&mut self, now: Instant, mut progress: HeadProgress) -> Moved {
+        while progress.search == request_head::Search::default() && self.inbox.starts_with(b"\r\n")
+        {
+            self.inbox.advance(2);
+            progress.empty_lines += 1;
+            if progress.empty_lines > MAX_EMPTY_LINES {
+                return Err((Exchange::UNKNOWN, RequestError::EmptyLines));
+            }
+        }
+        let starts_with_return = self.inbox[..] == *b"\r";
+        let unknown = |error| (exchange_of(&self.inbox), error);
+        let end = if starts_with_return {
+            None
+        } else {
+            progress.search.end(&self.inbox, self.config.head).map_err(unknown)?
+        };
+        let Some(end) = end else {
+            self.state = State::Head(progress);
+            if self.eof {
+                let reason = if self.inbox.is_empty() {
+                    CloseReason::PeerClosed
+                } else {
+                    CloseReason::Truncated
+                };
+                self.close(reason);
+            }
+            return Ok(false);
+        };
+        let head = request_head::parse(&self.inbox[..end], progress.search).map_err(unknown)?;
+        self.inbox.advance(end);
+        let exchange = Exchange {
+            head_only: *head.request.method() == Method::HEAD,
+            http10: head.request.version() == Version::HTTP_10,
+            keep_alive: head.keep_alive,
+        };
+        let body = Body::new(head.body, self.config.max_body_size);
+        let body = body.map_err(|error| (exchange, error))?;
+        if head.expects_continue && !body.is_complete() {
+            self.outbox.push_continue();
+        }
+        let progress = BodyProgress { request: head.request, exchange, body };
+        self.enter(now, State::Body(Box::new(progress)));
+        Ok(true)
+    }
+
+    fn read_body(&mut self, now: Instant, mut progress: Box<BodyProgress>) -> Moved {
+        let read = progress.body.take_from(&mut self.inbox);
+        read.map_err(|error| (progress.exchange, error))?;
+        if progress.body.is_complete() {
+            let BodyProgress { request, exchange, body } = *progress;
+            let request = request.map(|()| body.into_bytes());
+            self.enter(now, State::Ready(Box::new(request), exchange));
+            return Ok(true);
+        }
+        self.state = State::Body(progress);
+        if self.eof {
+            self.close(CloseReason::Truncated);
+        }
+        Ok(false)
+    }
+
+    fn fail(&mut self, now: Instant, exchange: Exchange, error: RequestError) {
+        let response = plain_text(error.status(), format!("{error}\n"));
+        self.answer_and_close(now, exchange, response, CloseReason::BadRequest(error));
+    }
+
+    fn answer_and_close(
+        &mut self,
+        now: Instant,
+        exchange: Exchange,
+        response: Response<Bytes>,
+        reason: CloseReason,
+    ) {
+        self.inbox = BytesMut::new();
+        self.outbox.push_answer(Exchange { keep_alive: false, ..exchange }, response);
+        self.enter(now, State::Closing(reason));
+    }
+
+    /// Everything is written. A connection that were dropped now could take
+    /// the answer with it, if bytes of the peer are still on their way.
+    fn shut_down(&mut self, now: Instant, reason: CloseReason) {
+        if self.eof {
+            self.close(reason);
+        } else {
+            self.enter(now, State::Lingering(reason));
+        }
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        self.state = State::Closed(reason);
+        self.deadline = None;
+        self.inbox = BytesMut::new();
+        self.outbox = Outbox::default();
+    }
+
+    fn enter(&mut self, now: Instant, state: State) {
+        self.deadline = state.time(&self.config).and_then(|time| now.checked_add(time));
+        self.state = state;
+    }
+}
+
+impl fmt::Debug for Server {
+    /// Without the bytes, which may be private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("state", &self.state)
+            .field("deadline", &self.deadline)
+            .field("waiting", &self.inbox.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a step got further than the bytes at hand, or what is wrong with them.
+type Moved = Result<bool, (Exchange, RequestError)>;
+
+/// As much as matters of a request whose head is no good.
+fn exchange_of(head: &[u8]) -> Exchange {
+    Exchange { head_only: head.starts_with(b"HEAD "), ..Exchange::UNKNOWN }
+}
