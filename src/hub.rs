@@ -8,7 +8,7 @@ mod drive;
 mod session;
 
 pub use drive::Drive;
-pub use session::Session;
+pub use session::{Pending, Session};
 
 use crate::broker::{
     Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, OpenError, PublishError, Published,

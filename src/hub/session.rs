@@ -21,6 +21,18 @@ pub struct Session {
     end: End,
 }
 
+/// What [`Session::poll_batch`] put into the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// As much as the limit allows; there may be more.
+    Some,
+    /// All there is. The task is woken when there is more: if the write takes it all, there is no
+    /// need to ask again before.
+    All,
+    /// Nothing: the session has ended, and the stream is to be ended in good order.
+    Ended,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum End {
     NotYet,
@@ -52,25 +64,24 @@ impl Session {
 
     /// Puts what is pending into `batch`, up to about `limit` bytes, for one write.
     ///
-    /// `Ready(true)`: the batch holds something. `Ready(false)`: the session ended, and the stream
-    /// is to be ended in good order. `Pending`: nothing now; the task is woken when there is.
+    /// `Pending`: there is nothing now. The task is woken when there is.
     pub fn poll_batch(
         &mut self,
         context: &mut Context<'_>,
         limit: usize,
         batch: &mut Batch,
-    ) -> Poll<bool> {
+    ) -> Poll<Pending> {
         let (id, end) = (self.opened.session, &mut self.end);
         self.hub.with(id.shard().into(), |shard, now| {
             match shard.broker.poll_transmit_batch(now, id, limit, batch) {
+                BatchEnd::Full => Poll::Ready(Pending::Some),
+                BatchEnd::Parked => {
+                    shard.set_waker(id, context.waker());
+                    if batch.is_empty() { Poll::Pending } else { Poll::Ready(Pending::All) }
+                }
                 BatchEnd::End(reason) => {
                     end.come(reason);
-                    Poll::Ready(false)
-                }
-                _ if !batch.is_empty() => Poll::Ready(true),
-                _ => {
-                    shard.set_waker(id, context.waker());
-                    Poll::Pending
+                    Poll::Ready(Pending::Ended)
                 }
             }
         })

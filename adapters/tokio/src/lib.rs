@@ -1,1 +1,93 @@
-//! tokio adapter.
+//! [`sansse`] on tokio: its [`Timer`](sansse::Timer), and a small HTTP/1.1 server for event
+//! streams.
+//!
+//! ```no_run
+//! use sansse::Event;
+//! use sansse::broker::{SessionRequest, Topic};
+//! use sansse::http::ResponseHead;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let hub = sansse_tokio::hub();
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! let publisher = hub.clone();
+//! tokio::spawn(async move {
+//!     loop {
+//!         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+//!         publisher.publish(Topic::Broadcast, &Event::new("tick")).expect("the hub is open");
+//!     }
+//! });
+//! let streams = hub.clone();
+//! sansse_tokio::serve(listener, hub, move |request| {
+//!     let answer = streams.accept(&request, SessionRequest::new(), &ResponseHead::new());
+//!     async { answer }
+//! })
+//! .await;
+//! # Ok(()) }
+//! ```
+//!
+//! When not to use it: with an HTTP stack of your own, put a
+//! [`Session`](sansse::hub::Session) into its body type instead; this server speaks HTTP/1.1
+//! alone, without TLS.
+
+mod connection;
+mod counters;
+mod server;
+mod stream;
+mod time;
+
+pub use counters::{Counters, CountersSnapshot};
+pub use server::{Server, serve};
+pub use time::TokioTimer;
+
+use sansse::Hub;
+use sansse::broker::{BrokerConfig, ConfigError, Epoch};
+use sansse::hub::HubBuilder;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// A hub with the defaults, in a [`random_epoch`], driven by a task on the current runtime.
+///
+/// # Panics
+///
+/// Outside a tokio runtime, as [`tokio::spawn`] does.
+pub fn hub() -> Hub {
+    let config = BrokerConfig::new(random_epoch());
+    // The defaults hold, which `the_defaults_make_a_hub` tests.
+    spawn_hub(HubBuilder::new(config)).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// Builds a hub and drives it by a task on the current runtime.
+///
+/// # Errors
+///
+/// [`ConfigError`] for a setting that cannot hold.
+///
+/// # Panics
+///
+/// Outside a tokio runtime, as [`tokio::spawn`] does.
+pub fn spawn_hub(builder: HubBuilder) -> Result<Hub, ConfigError> {
+    let hub = builder.build(TokioTimer)?;
+    tokio::spawn(hub.drive());
+    Ok(hub)
+}
+
+/// An epoch that no other process has: 48 random bits, from what the standard library seeds its
+/// hash maps with.
+pub fn random_epoch() -> Epoch {
+    Epoch(RandomState::new().build_hasher().finish() >> 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_defaults_make_a_hub() {
+        assert_eq!(hub().session_count(), 0);
+    }
+
+    #[test]
+    fn epochs_differ() {
+        assert_ne!(random_epoch(), random_epoch());
+    }
+}

@@ -1,0 +1,127 @@
+//! The long part of a connection: an event stream.
+//!
+//! There may be very many of these at a time, so the future is small and keeps no buffer: what is
+//! pending is joined in a buffer of the thread's, goes out in one write, and what the write did
+//! not take goes back to the broker, but for the rest of one frame.
+
+use crate::counters::Counters;
+use bytes::{Buf, Bytes};
+use sansse::broker::{Batch, FrameForm};
+use sansse::http1::Framing;
+use sansse::hub::{Pending, Session};
+use std::cell::RefCell;
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::net::TcpStream;
+
+/// How many bytes go out in one write.
+///
+/// A write costs the same from one to some sixteen small events; beyond 64 KiB nothing is gained
+/// and the buffer leaves the cache.
+const BATCH: usize = 64 << 10;
+
+/// After how many writes a stream that has ever more to write lets others have their turn.
+const TURN: usize = 16;
+
+thread_local! {
+    static PENDING: RefCell<Batch> = const { RefCell::new(Batch::new(FrameForm::Chunk)) };
+}
+
+pub(crate) struct EventStream {
+    io: TcpStream,
+    session: Session,
+    framing: Framing,
+    /// The rest of a frame at which a write stopped.
+    rest: Bytes,
+    counters: Counters,
+}
+
+impl EventStream {
+    pub(crate) fn new(
+        io: TcpStream,
+        session: Session,
+        framing: Framing,
+        counters: Counters,
+    ) -> Self {
+        Self { io, session, framing, rest: Bytes::new(), counters }
+    }
+
+    /// Ready when the peer is gone, or has sent what it must not.
+    fn poll_peer(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut junk = [0; 16];
+        while ready!(self.io.poll_read_ready(context)).is_ok() {
+            match self.io.try_read(&mut junk) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => break,
+                Ok(_) => {
+                    self.counters.junk_after_stream();
+                    break;
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes what a write stopped at.
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.rest.is_empty() {
+            if self.io.poll_write_ready(context)?.is_pending() {
+                // Nobody else would notice that the session is over.
+                ready!(self.session.poll_ended(context));
+                return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+            }
+            let written = self.try_write(&self.rest)?;
+            self.rest.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is pending; ready with an error, or when the stream has ended.
+    fn poll_events(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let form = match self.framing {
+            Framing::Chunked => FrameForm::Chunk,
+            Framing::UntilClose => FrameForm::Payload,
+        };
+        PENDING.with_borrow_mut(|batch| {
+            batch.reset(form);
+            for _ in 0..TURN {
+                ready!(self.poll_rest(context))?;
+                let pending = ready!(self.session.poll_batch(context, BATCH, batch));
+                if pending == Pending::Ended {
+                    // Once: whoever does not take these few bytes now has stalled.
+                    self.try_write(self.framing.end())?;
+                    return Poll::Ready(Ok(()));
+                }
+                let written = self.try_write(batch.as_slice())?;
+                if written < batch.len() {
+                    self.rest = self.session.handle_partial_write(batch, written);
+                } else if pending == Pending::All {
+                    return Poll::Pending;
+                }
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.io.try_write(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            result => result,
+        }
+    }
+}
+
+impl Future for EventStream {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.poll_peer(context).is_ready() {
+            return Poll::Ready(());
+        }
+        // An error of a write is the end of the connection, as its reset is.
+        self.poll_events(context).map(|_| ())
+    }
+}
