@@ -184,6 +184,7 @@ pub struct SessionRequest {
     pub(super) heartbeat: Option<Option<Duration>>,
     pub(super) lag: Option<LagPolicy>,
     pub(super) announce: Option<EventType>,
+    pub(super) metadata: http::Extensions,
 }
 
 impl SessionRequest {
@@ -227,6 +228,13 @@ impl SessionRequest {
     /// `gap`, `unknown` and `other-epoch`. Default: the peer is told nothing.
     pub fn with_announcement(mut self, event_type: EventType) -> Self {
         self.announce = Some(event_type);
+        self
+    }
+
+    /// Keeps `value` with the client, in place of an earlier one of its type, from before anybody
+    /// hears of the session. Without a client there is nobody to keep it with.
+    pub fn with_metadata<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.metadata.insert(value);
         self
     }
 

@@ -153,9 +153,10 @@ impl Broker {
     /// [`OpenError`]; then nothing was done.
     pub fn open(&mut self, now: Instant, request: SessionRequest) -> Result<Opened, OpenError> {
         let now = self.clock.advance(now);
-        let request = self.admit(request)?;
+        let mut request = self.admit(request)?;
         let topics = self.subscribe(&request);
-        let client = request.client.as_ref().map(|id| self.join(id));
+        let metadata = core::mem::take(&mut request.metadata);
+        let client = request.client.as_ref().map(|id| self.join(id, metadata));
         let (resume, cursors) = self.resume(&request.last_event_id, &topics, client);
         let opening = self.opening_frame(&request, resume);
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);

@@ -61,12 +61,13 @@ impl Broker {
     }
 
     /// The client, which is about to have one more session.
-    pub(super) fn join(&mut self, id: &ClientId) -> Key {
+    pub(super) fn join(&mut self, id: &ClientId, metadata: http::Extensions) -> Key {
         if let Some(&key) = self.client_keys.get(id) {
-            if let Some(client) = self.clients.get_mut(key)
-                && let Some(since) = client.absent_since.take()
-            {
-                self.absent.remove(&(since, key));
+            if let Some(client) = self.clients.get_mut(key) {
+                client.metadata.extend(metadata);
+                if let Some(since) = client.absent_since.take() {
+                    self.absent.remove(&(since, key));
+                }
             }
             return key;
         }
@@ -74,7 +75,7 @@ impl Broker {
             id: id.clone(),
             sessions: Vec::new(),
             log: Log::new(self.forgotten_clients),
-            metadata: http::Extensions::new(),
+            metadata,
             absent_since: None,
             armed: NEVER,
         });
