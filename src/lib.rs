@@ -1,6 +1,53 @@
-//! Server-Sent Events, both sides, with no I/O inside.
+//! Server-Sent Events ([WHATWG HTML, 9.2](https://html.spec.whatwg.org/multipage/server-sent-events.html)),
+//! with no I/O inside.
+//!
+//! Everything is a machine that takes what happened and the time, and gives what is to be done:
+//!
+//! ```text
+//!   bytes of a request ─▶ ┌────────────────┐ ─▶ http::Request
+//!   http::Response ─────▶ │ http1::Server  │ ─▶ bytes of the answer
+//!                         └────────────────┘
+//!   open, disconnect ───▶ ┌────────────────┐ ─▶ poll_ready: sessions that have output
+//!   publish, apply ─────▶ │     Broker     │ ─▶ poll_transmit: frames, or the end
+//!   handle_timeout ─────▶ │                │ ─▶ poll_event: joins, ends, skips, with reasons
+//!                         └────────────────┘ ─▶ poll_timeout: when to come back
+//!   bytes of a stream ──▶ ┌────────────────┐ ─▶ messages, comments, reconnection times
+//!                         │    Decoder     │ ─▶ errors, after which it goes on
+//!                         └────────────────┘
+//!   Event ──────────────▶ Frame: encoded once, shared by all who receive it
+//! ```
+//!
+//! - The codec ([`Event`], [`Frame`], [`Decoder`]) needs `alloc` alone.
+//! - [`broker`] is the bookkeeping of a server: who is connected, who gets what, what is replayed.
+//! - [`http`] judges requests and makes response heads; [`http1`] speaks HTTP/1.1 for those who
+//!   have no HTTP stack.
+//! - [`hub`] puts the broker behind futures and streams. All that it needs of a runtime is a
+//!   [`Timer`]; adapters such as `sansse-tokio` bring it, and a server.
+//!
+//! # The contract
+//!
+//! 1. The machines never read a clock, open a socket, spawn, sleep, lock or draw a random number.
+//!    Time is an `Instant` passed in, first argument; randomness is in the configuration. The
+//!    async layer over them locks briefly and reads time only through [`Timer`].
+//! 2. Inputs are `handle_*` or plain verbs and act at once. Outputs are `poll_*`. No call order is
+//!    forbidden, and nothing has to be drained first.
+//! 3. `None` from a `poll_*` means *parked*, as `Poll::Pending` does: the id comes out of
+//!    `poll_ready` exactly once when there is output again.
+//! 4. `poll_timeout` is cheap. A driver that sleeps exactly until it delays nothing; calling
+//!    `handle_timeout` at the deadline moves the deadline. Early, late, repeated and out-of-date
+//!    times do no harm.
+//! 5. Any split of the same bytes gives the same messages. The same inputs give the same outputs.
+//! 6. Work per call is proportional to what is ready, never to how many sessions exist.
+//! 7. Everything is bounded, with a finite default that can be changed.
+//! 8. No input from a peer, and no string of the caller, panics. A value that exists is valid: what
+//!    cannot be sent cannot be built.
+//! 9. Errors say whose fault it is. None of them is an `io::Error`.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(all(feature = "hub", feature = "http1")),
+    allow(rustdoc::broken_intra_doc_links, reason = "links to what other features bring")
+)]
 
 extern crate alloc;
 #[cfg(feature = "std")]
@@ -33,3 +80,8 @@ pub use last_event_id::LastEventId;
 #[cfg(feature = "hub")]
 #[cfg_attr(docsrs, doc(cfg(feature = "hub")))]
 pub use {hub::Hub, time::Timer};
+
+/// The README's examples, compiled and run with the tests.
+#[cfg(all(doctest, feature = "hub", feature = "http1"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
