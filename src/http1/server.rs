@@ -195,8 +195,8 @@ impl Server {
     /// # Errors
     ///
     /// [`RespondError`]: in particular [`RespondError::NoBody`] for a HEAD
-    /// request, and [`RespondError::Closed`] where the peer sent more than the
-    /// request, which is answered here.
+    /// request, and [`RespondError::Closed`] where the peer has ended its side
+    /// already, or sent more than the request, which is answered here.
     pub fn respond_stream(
         &mut self,
         now: Instant,
@@ -205,6 +205,10 @@ impl Server {
         let exchange = self.answerable(response.status())?;
         if exchange.head_only || !allows_body(response.status()) {
             return Err(RespondError::NoBody);
+        }
+        if self.eof {
+            self.close(CloseReason::PeerClosed);
+            return Err(RespondError::Closed(CloseReason::PeerClosed));
         }
         if !self.inbox.is_empty() {
             let reason = CloseReason::BytesAfterStreamRequest;
@@ -404,6 +408,10 @@ impl Server {
         let read = progress.body.take_from(&mut self.inbox);
         read.map_err(|error| (progress.exchange, error))?;
         if progress.body.is_complete() {
+            if self.inbox.is_empty() {
+                // Nothing is kept while the application works on its answer.
+                self.inbox = BytesMut::new();
+            }
             let BodyProgress { request, exchange, body } = *progress;
             let request = request.map(|()| body.into_bytes());
             self.enter(now, State::Ready(Box::new(request), exchange));
@@ -448,6 +456,17 @@ impl Server {
         self.deadline = None;
         self.inbox = BytesMut::new();
         self.outbox = Outbox::default();
+    }
+
+    /// The bytes in buffers of its own.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let of_request = match &self.state {
+            State::Body(progress) => progress.body.held(),
+            State::Ready(request, _) => request.body().len(),
+            _ => 0,
+        };
+        self.inbox.capacity() + self.outbox.held() + of_request
     }
 
     fn enter(&mut self, now: Instant, state: State) {
