@@ -24,6 +24,10 @@ use http::{Method, Request, Response, StatusCode, Uri};
 /// append theirs to what the page gave. Several header lines contradict each
 /// other and are [`LastEventId::Malformed`].
 ///
+/// A `LastEventId` among the request's extensions counts as a header line. An
+/// HTTP server that is handed control characters in an id can keep them there,
+/// as the `http1` module does; a `HeaderValue` cannot hold them.
+///
 /// # Errors
 ///
 /// [`Refusal`], by the peer's fault; [`Refusal::response`] is what to answer.

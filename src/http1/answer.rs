@@ -44,6 +44,11 @@ impl Outbox {
         self.head.is_empty() && self.body.is_empty()
     }
 
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.head.len() + self.body.len()
+    }
+
     /// RFC 9110, 15.2.1.
     pub(super) fn push_continue(&mut self) {
         self.push(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec());

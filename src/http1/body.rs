@@ -61,6 +61,11 @@ impl Body {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.collected.capacity()
+    }
+
     pub(super) fn into_bytes(self) -> Bytes {
         self.collected.freeze()
     }

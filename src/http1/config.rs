@@ -22,12 +22,23 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
+    /// The defaults; the setters say what they are and why.
+    pub const DEFAULT: Self = Self {
+        head: HeadLimits::DEFAULT,
+        max_body_size: 1024 * 1024,
+        head_time: Duration::from_secs(10),
+        body_time: Duration::from_secs(30),
+        idle_time: Duration::from_secs(30),
+        write_time: Duration::from_secs(30),
+        linger_time: Duration::from_secs(2),
+    };
+
     /// The largest request head in bytes, from the first of the request line
     /// to the end of the blank line. A larger one is answered with 431.
     ///
     /// Default 16,384: most heads take less than 1,000 bytes, and browsers
     /// send cookies of up to some thousand.
-    pub fn with_max_head_size(mut self, bytes: usize) -> Self {
+    pub const fn with_max_head_size(mut self, bytes: usize) -> Self {
         self.head.size = bytes;
         self
     }
@@ -36,7 +47,7 @@ impl ServerConfig {
     /// with 431.
     ///
     /// Default 100: browsers send about 20, proxies add a few.
-    pub fn with_max_headers(mut self, lines: usize) -> Self {
+    pub const fn with_max_headers(mut self, lines: usize) -> Self {
         self.head.headers = lines;
         self
     }
@@ -46,7 +57,7 @@ impl ServerConfig {
     ///
     /// Default 1,048,576: enough to publish any sensible event, and a thousand
     /// peers at once can make the server hold no more than 1 GiB.
-    pub fn with_max_body_size(mut self, bytes: usize) -> Self {
+    pub const fn with_max_body_size(mut self, bytes: usize) -> Self {
         self.max_body_size = bytes;
         self
     }
@@ -57,7 +68,7 @@ impl ServerConfig {
     ///
     /// Default 10 s: a head is one packet or two, and a peer that needs longer
     /// is holding the connection rather than using it.
-    pub fn with_head_time(mut self, time: Duration) -> Self {
+    pub const fn with_head_time(mut self, time: Duration) -> Self {
         self.head_time = time;
         self
     }
@@ -66,7 +77,7 @@ impl ServerConfig {
     /// one is answered with 408.
     ///
     /// Default 30 s: the largest body at 35 kB/s.
-    pub fn with_body_time(mut self, time: Duration) -> Self {
+    pub const fn with_body_time(mut self, time: Duration) -> Self {
         self.body_time = time;
         self
     }
@@ -76,7 +87,7 @@ impl ServerConfig {
     ///
     /// Default 30 s: long enough for the next action of somebody who is at it,
     /// short enough that idle connections do not use up a connection limit.
-    pub fn with_idle_time(mut self, time: Duration) -> Self {
+    pub const fn with_idle_time(mut self, time: Duration) -> Self {
         self.idle_time = time;
         self
     }
@@ -88,7 +99,7 @@ impl ServerConfig {
     /// runs from the answer to the next call of
     /// [`poll_transmit`](super::Server::poll_transmit) that says `None`, and so
     /// works for those who watch the timeout while they write.
-    pub fn with_write_time(mut self, time: Duration) -> Self {
+    pub const fn with_write_time(mut self, time: Duration) -> Self {
         self.write_time = time;
         self
     }
@@ -98,7 +109,7 @@ impl ServerConfig {
     ///
     /// Default 2 s: some round trips. Without this time an answer can be lost
     /// because the peer was still sending (RFC 9112, 9.6).
-    pub fn with_linger_time(mut self, time: Duration) -> Self {
+    pub const fn with_linger_time(mut self, time: Duration) -> Self {
         self.linger_time = time;
         self
     }
@@ -106,14 +117,6 @@ impl ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self {
-            head: HeadLimits::DEFAULT,
-            max_body_size: 1024 * 1024,
-            head_time: Duration::from_secs(10),
-            body_time: Duration::from_secs(30),
-            idle_time: Duration::from_secs(30),
-            write_time: Duration::from_secs(30),
-            linger_time: Duration::from_secs(2),
-        }
+        Self::DEFAULT
     }
 }

@@ -37,6 +37,8 @@
 
 mod answer;
 mod body;
+#[cfg(test)]
+mod bounds;
 mod chunked;
 mod config;
 mod error;

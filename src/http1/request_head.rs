@@ -252,12 +252,13 @@ fn request_error(error: httparse::Error, head: &[u8]) -> RequestError {
     }
 }
 
-/// Whether the request line ends in a version of HTTP, whichever.
+/// Whether all that is wrong with the request line is the version that it names.
 fn names_a_version(head: &[u8]) -> bool {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit())
+    let mut parts = line.split(|byte| *byte == b' ').skip(2);
+    matches!((parts.next(), parts.next()),
+        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)
+            if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 /// A head without its `Last-Event-ID` lines, and what they said.
@@ -308,6 +309,7 @@ mod tests {
                 if let Some(end) = search.end(&head[..length], LIMITS).unwrap() {
                     break end;
                 }
+                assert_eq!(search.searched, length, "no byte is looked at twice");
             };
             assert_eq!((end, search.headers()), (head.len() - 4, 2), "in steps of {step}");
         }

@@ -58,9 +58,9 @@ use std::time::Instant;
 /// feels it.
 ///
 /// An event stream is the last answer of its connection. Bytes behind its
-/// request are junk: if they are there before the answer,
-/// it is a 400, and if they come after it, the connection is closed; in either
-/// case by [`CloseReason::BytesAfterStreamRequest`].
+/// request are junk: if they are there before the answer, it is a 400, and if
+/// they come after it, the connection is closed; in either case by
+/// [`CloseReason::BytesAfterStreamRequest`].
 pub struct Server {
     config: ServerConfig,
     state: State,
@@ -91,8 +91,8 @@ impl Server {
     ///
     /// Hand in what one read gave, of some KiB: what one call brings is held
     /// until it has been used. Call it only while
-    /// [`wants_data`](Self::wants_data); bytes that find no room
-    /// close the connection ([`CloseReason::Overrun`]).
+    /// [`wants_data`](Self::wants_data); bytes that find no room close the
+    /// connection ([`CloseReason::Overrun`]).
     pub fn handle_data(&mut self, now: Instant, data: &[u8]) {
         if data.is_empty() {
             return;
@@ -144,8 +144,8 @@ impl Server {
     /// The next complete request, with its body; the content-coding, if any,
     /// is left on it.
     ///
-    /// `None`: there is none. It may change after `handle_data`,
-    /// and after `poll_transmit` when requests are pipelined.
+    /// `None`: there is none. It may change after `handle_data`, and after
+    /// `poll_transmit` when requests are pipelined.
     pub fn poll_request(&mut self) -> Option<Request<Bytes>> {
         let State::Ready(_, exchange) = self.state else { return None };
         match mem::replace(&mut self.state, State::Answering(exchange)) {
@@ -160,12 +160,13 @@ impl Server {
     /// framing (RFC 9110, 7.6.1) is left out of the headers given, but for two
     /// things: `Connection: close` is heeded, and so is `Content-Length` in
     /// the answer to HEAD where no body is given. The answer to HEAD, and one
-    /// with status 204, 205 or 304, goes without the body. There is no `Date`, since there is
-    /// no clock (RFC 9110, 6.6.1): add one if you have one.
+    /// with status 204, 205 or 304, goes without the body. There is no `Date`,
+    /// since there is no clock (RFC 9110, 6.6.1): add one if you have one.
     ///
     /// # Errors
     ///
-    /// [`RespondError`]; except for [`RespondError::Closed`], by the caller's fault.
+    /// [`RespondError`]; but for [`RespondError::Closed`], by the caller's
+    /// fault.
     pub fn respond(&mut self, now: Instant, response: Response<Bytes>) -> Result<(), RespondError> {
         let exchange = self.answerable(response.status())?;
         let nothing_follows = self.eof && self.inbox.is_empty();
@@ -189,14 +190,14 @@ impl Server {
     /// The rest is written by the caller, framed as the result says. When the
     /// head has been taken, the machine has nothing more to do and can be
     /// dropped; the caller then sees to it that bytes which arrive, and the
-    /// peer's end, end the stream. Headers that belong to the connection or to framing are
-    /// left out of those given.
+    /// peer's end, end the stream. Headers that belong to the connection or to
+    /// framing are left out of those given.
     ///
     /// # Errors
     ///
     /// [`RespondError`]: in particular [`RespondError::NoBody`] for a HEAD
-    /// request, and [`RespondError::Closed`] where the peer sent more than the
-    /// request, which is answered here.
+    /// request, and [`RespondError::Closed`] where the peer has ended its side
+    /// already, or sent more than the request, which is answered here.
     pub fn respond_stream(
         &mut self,
         now: Instant,
@@ -206,6 +207,10 @@ impl Server {
         if exchange.head_only || !allows_body(response.status()) {
             return Err(RespondError::NoBody);
         }
+        if self.eof {
+            self.close(CloseReason::PeerClosed);
+            return Err(RespondError::Closed(CloseReason::PeerClosed));
+        }
         if !self.inbox.is_empty() {
             let reason = CloseReason::BytesAfterStreamRequest;
             let refusal = plain_text(StatusCode::BAD_REQUEST, format!("{reason}\n"));
@@ -214,7 +219,6 @@ impl Server {
         }
         let framing = if exchange.http10 { Framing::UntilClose } else { Framing::Chunked };
         self.outbox.push_stream_head(framing, &response);
-        self.inbox = BytesMut::new();
         self.enter(now, State::Streaming);
         Ok(framing)
     }
@@ -295,7 +299,8 @@ impl Server {
 
     /// Why the connection is to be dropped now.
     ///
-    /// `None`: it is not. It may change after every other call, and what was said once stays.
+    /// `None`: it is not. It may change after every other call; what was said
+    /// once stays.
     pub fn close_reason(&self) -> Option<CloseReason> {
         match self.state {
             State::Closed(reason) => Some(reason),
@@ -337,8 +342,6 @@ impl Server {
             return false;
         }
         if self.inbox.is_empty() {
-            // An idle connection keeps no buffer.
-            self.inbox = BytesMut::new();
             self.state = State::Idle { new };
             if self.eof {
                 self.close(CloseReason::PeerClosed);
@@ -404,6 +407,11 @@ impl Server {
         let read = progress.body.take_from(&mut self.inbox);
         read.map_err(|error| (progress.exchange, error))?;
         if progress.body.is_complete() {
+            if self.inbox.is_empty() {
+                // No buffer is kept while the application works on its answer,
+                // the peer is idle after it, or a stream lasts.
+                self.inbox = BytesMut::new();
+            }
             let BodyProgress { request, exchange, body } = *progress;
             let request = request.map(|()| body.into_bytes());
             self.enter(now, State::Ready(Box::new(request), exchange));
@@ -448,6 +456,17 @@ impl Server {
         self.deadline = None;
         self.inbox = BytesMut::new();
         self.outbox = Outbox::default();
+    }
+
+    /// The bytes in buffers of its own.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let of_request = match &self.state {
+            State::Body(progress) => progress.body.held(),
+            State::Ready(request, _) => request.body().len(),
+            _ => 0,
+        };
+        self.inbox.capacity() + self.outbox.held() + of_request
     }
 
     fn enter(&mut self, now: Instant, state: State) {
