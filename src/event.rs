@@ -81,7 +81,8 @@ impl Event {
         Self::empty().with_retry(retry)
     }
 
-    const fn empty() -> Self {
+    /// A block of nothing, to be added to.
+    pub(crate) const fn empty() -> Self {
         Self { data: None, comment: None, event_type: EventType::MESSAGE, id: None, retry: None }
     }
 

@@ -182,7 +182,11 @@ impl Hub {
             Ok(accepted) => accepted,
             Err(refusal) => return head.refusal(headers, refusal).into(),
         };
-        match self.open(session.with_last_event_id(accepted.last_event_id().clone())) {
+        let mut session = session.with_last_event_id(accepted.last_event_id().clone());
+        if let Some(padding) = accepted.padding_text() {
+            session = session.with_opening_comment(padding);
+        }
+        match self.open(session) {
             Ok(session) => Answer::Stream(head.response(headers), session),
             Err(error) => {
                 let mut response = unavailable(error);

@@ -113,9 +113,9 @@ fn the_header_wins_over_the_query_unless_it_is_empty() {
 
 #[test]
 fn polyfills_that_ask_for_padding_get_2_kib_of_comment() {
-    assert_eq!(accept(&get("/?lastEventId=1")).unwrap().preamble(), None);
+    assert_eq!(accept(&get("/?lastEventId=1")).unwrap().padding(), None);
     for uri in ["/?padding=true", "/?evs_preamble"] {
-        let frame = accept(&get(uri)).unwrap().preamble().unwrap();
+        let frame = Frame::new(&accept(&get(uri)).unwrap().padding().unwrap());
         assert!(frame.len() > 2048);
         assert!(frame.as_ref().starts_with(b": "));
         assert!(frame.as_ref().ends_with(b" \n\n"));

@@ -3,6 +3,7 @@
 use super::names::{ClientId, Epoch, TopicName};
 use crate::event::EventType;
 use crate::last_event_id::LastEventId;
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -184,6 +185,7 @@ pub struct SessionRequest {
     pub(super) heartbeat: Option<Option<Duration>>,
     pub(super) lag: Option<LagPolicy>,
     pub(super) announce: Option<EventType>,
+    pub(super) opening_comment: Option<Cow<'static, str>>,
     pub(super) metadata: http::Extensions,
 }
 
@@ -228,6 +230,13 @@ impl SessionRequest {
     /// `gap`, `unknown` and `other-epoch`. Default: the peer is told nothing.
     pub fn with_announcement(mut self, event_type: EventType) -> Self {
         self.announce = Some(event_type);
+        self
+    }
+
+    /// Begins the stream with a comment, such as the padding that some polyfills ask for. Default:
+    /// none.
+    pub fn with_opening_comment(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.opening_comment = Some(text.into());
         self
     }
 

@@ -149,20 +149,23 @@ impl Broker {
         let placed = resume.replayed() > 0 || matches!(resume, Resume::Complete { .. });
         let id = (!placed && self.sequencer.ids() == EventIds::Assigned)
             .then(|| self.sequencer.id_of(self.sequencer.last()));
-        let event = match (&request.announce, self.config.retry) {
-            (Some(event_type), _) => Event::new(format!(
-                r#"{{"outcome":"{}","replayed":{}}}"#,
-                resume.as_str(),
-                resume.replayed()
-            ))
-            .with_type(event_type.clone()),
-            (None, Some(retry)) => Event::retry_only(retry),
-            (None, None) => return id.map(|id| Frame::new(&Event::id_only(id))),
-        };
-        let event = match self.config.retry {
-            Some(retry) => event.with_retry(retry),
-            None => event,
-        };
+        let announcement = request.announce.as_ref().map(|event_type| {
+            let (outcome, replayed) = (resume.as_str(), resume.replayed());
+            Event::new(format!(r#"{{"outcome":"{outcome}","replayed":{replayed}}}"#))
+                .with_type(event_type.clone())
+        });
+        let comment = request.opening_comment.clone();
+        let retry = self.config.retry;
+        if announcement.is_none() && comment.is_none() && retry.is_none() && id.is_none() {
+            return None;
+        }
+        let mut event = announcement.unwrap_or_else(Event::empty);
+        if let Some(comment) = comment {
+            event = event.with_comment(comment);
+        }
+        if let Some(retry) = retry {
+            event = event.with_retry(retry);
+        }
         Some(Frame::with_id(&event, id.as_ref()))
     }
 }

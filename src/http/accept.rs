@@ -1,7 +1,6 @@
 //! Which requests ask for an event stream: [`accept`].
 
 use super::{LAST_EVENT_ID, plain_text};
-use crate::encode::Frame;
 use crate::event::Event;
 use crate::last_event_id::LastEventId;
 use alloc::vec::Vec;
@@ -65,11 +64,20 @@ impl Accepted {
     /// comment, for polyfills on browsers that hold back the first bytes of a
     /// response. They ask for it by a query parameter `padding` or
     /// `evs_preamble`.
-    pub fn preamble(&self) -> Option<Frame> {
-        const PADDING: usize = 2048;
-        self.padding.then(|| Frame::new(&Event::comment(" ".repeat(PADDING))))
+    pub fn padding(&self) -> Option<Event> {
+        self.padding.then(|| Event::comment(PADDING))
+    }
+
+    #[cfg(feature = "hub")]
+    pub(crate) fn padding_text(&self) -> Option<&'static str> {
+        self.padding.then_some(PADDING)
     }
 }
+
+const PADDING: &str = match core::str::from_utf8(&[b' '; 2048]) {
+    Ok(spaces) => spaces,
+    Err(_) => unreachable!(),
+};
 
 /// A request that is none for an event stream, by the peer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
