@@ -6,8 +6,10 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod decode;
 mod encode;
 mod event;
 
+pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
 pub use encode::Frame;
 pub use event::{Event, EventId, EventType, FieldError};
