@@ -56,11 +56,12 @@ pub struct Decoder {
     /// Where the next line begins.
     line: usize,
     line_ends: LineEnds,
-    /// The line before ended in CR, so that an LF right here belongs to its end.
+    /// The text that was dropped before `stream` ended in CR.
     after_cr: bool,
     ended: bool,
     state: State,
     lent: Lent,
+    comment: Range<usize>,
     // The block under construction, or the message that is lent.
     event_type: Field,
     data: Field,
@@ -103,10 +104,7 @@ enum Lent {
     #[default]
     Nothing,
     Message,
-    Comment {
-        start: usize,
-        end: usize,
-    },
+    Comment,
 }
 
 impl Decoder {
@@ -174,36 +172,42 @@ impl Decoder {
     /// `None` means that all bytes are used up, and only [`handle_data`](Self::handle_data) can
     /// change that. Each call ends the loan of the step before it.
     pub fn poll_step(&mut self) -> Option<Step> {
-        match mem::take(&mut self.lent) {
-            Lent::Nothing | Lent::Comment { .. } => {}
-            Lent::Message => {
-                self.event_type.clear();
-                self.data.clear();
-            }
+        if mem::take(&mut self.lent) == Lent::Message {
+            self.event_type.clear();
+            self.data.clear();
         }
-        if let State::Dropping { inside_line } = self.state
-            && !self.drop_lines(inside_line)
-        {
-            return None;
+        if let State::Dropping { inside_line } = self.state {
+            self.drop_lines(inside_line)?;
         }
-        while let Some(end) = self.line_ends.next(self.stream.as_str().as_bytes()) {
-            let line = self.line..end;
-            self.line = end + 1;
-            let ends_in_cr = self.stream.as_str().as_bytes()[end] == b'\r';
-            let after_cr = mem::replace(&mut self.after_cr, ends_in_cr);
-            if line.is_empty() {
-                if after_cr && !ends_in_cr {
-                    continue;
-                }
-                if self.dispatch() {
+        loop {
+            let text = self.stream.as_str().as_bytes();
+            let Some(end) = self.line_ends.next(text) else {
+                return self.check_unfinished_line();
+            };
+            let start = mem::replace(&mut self.line, end + 1);
+            if text[start..end].starts_with(b"data:")
+                && !self.data.is_set()
+                && end - start <= self.limits.max_line.min(self.limits.max_event)
+            {
+                // The usual event, taken at once: a data line, and a blank line after it.
+                let value = start + 5 + usize::from(text[start + 5] == b' ');
+                self.data.set(value..end);
+                if text[end..].starts_with(b"\n\n") {
+                    self.line_ends.take(end + 1);
+                    self.line = end + 2;
+                    self.count_id();
                     self.lent = Lent::Message;
                     return Some(Step::Message);
                 }
-            } else if let Some(step) = self.interpret(line) {
+            } else if start == end {
+                if !self.is_rest_of_crlf(end) && self.dispatch() {
+                    self.lent = Lent::Message;
+                    return Some(Step::Message);
+                }
+            } else if let Some(step) = self.interpret(start..end) {
                 return Some(step);
             }
         }
-        self.check_unfinished_line()
     }
 
     /// The message of the last [`Step::Message`], until the next call of
@@ -211,16 +215,15 @@ impl Decoder {
     #[inline]
     pub fn message(&self) -> Message<'_> {
         let stream = self.stream.as_str();
-        let mut message =
-            Message { event_type: "message", data: "", last_event_id: self.last_event_id() };
-        if self.lent == Lent::Message {
-            message.data = self.data.get(stream);
-            let event_type = self.event_type.get(stream);
-            if !event_type.is_empty() {
-                message.event_type = event_type;
-            }
+        let last_event_id = self.last_event_id.get(stream);
+        if self.lent != Lent::Message {
+            return Message { event_type: "message", data: "", last_event_id };
         }
-        message
+        let event_type = match self.event_type.get(stream) {
+            "" => "message",
+            event_type => event_type,
+        };
+        Message { event_type, data: self.data.get(stream), last_event_id }
     }
 
     /// The text of the last [`Step::Comment`], until the next call of
@@ -230,7 +233,7 @@ impl Decoder {
     #[inline]
     pub fn comment(&self) -> &str {
         match self.lent {
-            Lent::Comment { start, end } => &self.stream.as_str()[start..end],
+            Lent::Comment => &self.stream.as_str()[self.comment.clone()],
             Lent::Nothing | Lent::Message => "",
         }
     }
@@ -249,18 +252,37 @@ impl Decoder {
         self.reconnection_time
     }
 
+    /// Whether the line end here is the LF of a CRLF, whose CR has ended the line.
+    ///
+    /// Every CR ends a line, so that the byte before tells.
+    #[inline]
+    fn is_rest_of_crlf(&self, end: usize) -> bool {
+        let text = self.stream.as_str().as_bytes();
+        text[end] == b'\n'
+            && match end.checked_sub(1) {
+                Some(before) => text[before] == b'\r',
+                None => self.after_cr,
+            }
+    }
+
     /// Dispatches the event (9.2.6), and says whether there is one.
     #[inline]
     fn dispatch(&mut self) -> bool {
-        if self.id.is_set() {
-            mem::swap(&mut self.id, &mut self.last_event_id);
-            self.id.clear();
-        }
+        self.count_id();
         if self.data.is_set() {
             return true;
         }
         self.event_type.clear();
         false
+    }
+
+    /// Makes the id of the block the last event ID, if it has one.
+    #[inline]
+    fn count_id(&mut self) {
+        if self.id.is_set() {
+            mem::swap(&mut self.id, &mut self.last_event_id);
+            self.id.clear();
+        }
     }
 
     /// Interprets a line that is not empty.
@@ -270,38 +292,32 @@ impl Decoder {
             return Some(self.line_too_long(false));
         }
         let text = &self.stream.as_str().as_bytes()[line.clone()];
-        match text {
-            [b'd', b'a', b't', b'a', rest @ ..] => {
-                if let Some(value) = value(rest, line.end) {
-                    return self.add_data(value);
-                }
+        let end = line.end;
+        if let Some(rest) = text.strip_prefix(b"data") {
+            if let Some(value) = value(rest, end) {
+                return self.add_data(value);
             }
-            [b':', rest @ ..] => {
-                let start = line.end - rest.len() + usize::from(rest.starts_with(b" "));
-                self.lent = Lent::Comment { start, end: line.end };
-                return Some(Step::Comment);
+        } else if let Some(rest) = text.strip_prefix(b":") {
+            let start = end - rest.len() + usize::from(rest.starts_with(b" "));
+            self.lent = Lent::Comment;
+            self.comment = start..end;
+            return Some(Step::Comment);
+        } else if let Some(rest) = text.strip_prefix(b"event") {
+            if let Some(value) = value(rest, end) {
+                self.event_type.set(value);
             }
-            [b'e', b'v', b'e', b'n', b't', rest @ ..] => {
-                if let Some(value) = value(rest, line.end) {
-                    self.event_type.set(value);
-                }
+        } else if let Some(rest) = text.strip_prefix(b"id") {
+            if let Some(value) = value(rest, end)
+                && !self.stream.as_str().as_bytes()[value.clone()].contains(&0)
+            {
+                self.id.set(value);
             }
-            [b'i', b'd', rest @ ..] => {
-                if let Some(value) = value(rest, line.end)
-                    && !self.stream.as_str().as_bytes()[value.clone()].contains(&0)
-                {
-                    self.id.set(value);
-                }
-            }
-            [b'r', b'e', b't', b'r', b'y', rest @ ..] => {
-                if let Some(value) = value(rest, line.end)
-                    && let Some(time) = milliseconds(&self.stream.as_str().as_bytes()[value])
-                {
-                    self.reconnection_time = Some(time);
-                    return Some(Step::Retry(time));
-                }
-            }
-            _ => {}
+        } else if let Some(rest) = text.strip_prefix(b"retry")
+            && let Some(value) = value(rest, end)
+            && let Some(time) = milliseconds(&self.stream.as_str().as_bytes()[value])
+        {
+            self.reconnection_time = Some(time);
+            return Some(Step::Retry(time));
         }
         None
     }
@@ -328,9 +344,6 @@ impl Decoder {
     #[cold]
     fn line_too_long(&mut self, inside_line: bool) -> Step {
         self.drop_block();
-        if inside_line {
-            self.after_cr = false;
-        }
         self.state = State::Dropping { inside_line };
         Step::Error(DecodeError::LineTooLong { limit: self.limits.max_line })
     }
@@ -348,28 +361,22 @@ impl Decoder {
         self.id.clear();
     }
 
-    /// Drops lines up to and including a blank one, and says whether there was one.
+    /// Drops lines up to and including a blank one; `None` if that is still to come.
     #[cold]
-    fn drop_lines(&mut self, mut inside_line: bool) -> bool {
-        let text = self.stream.as_str().as_bytes();
-        while let Some(end) = self.line_ends.next(text) {
-            let empty = self.line == end && !inside_line;
-            self.line = end + 1;
-            inside_line = false;
-            let ends_in_cr = text[end] == b'\r';
-            let after_cr = mem::replace(&mut self.after_cr, ends_in_cr);
-            if empty && (ends_in_cr || !after_cr) {
+    fn drop_lines(&mut self, mut inside_line: bool) -> Option<()> {
+        while let Some(end) = self.line_ends.next(self.stream.as_str().as_bytes()) {
+            let start = mem::replace(&mut self.line, end + 1);
+            if start == end && !inside_line && !self.is_rest_of_crlf(end) {
                 self.state = State::Lines;
-                return true;
+                return Some(());
             }
+            inside_line = false;
         }
-        if self.line < text.len() {
-            self.line = text.len();
-            self.after_cr = false;
-            inside_line = true;
-        }
+        let length = self.stream.as_str().len();
+        inside_line |= self.line < length;
+        self.line = length;
         self.state = State::Dropping { inside_line };
-        false
+        None
     }
 
     /// Makes room for a chunk, so that the stream's text holds what is not used up and little more.
@@ -380,7 +387,7 @@ impl Decoder {
     fn drop_used_text(&mut self) {
         let stream = self.stream.as_str();
         let used = match self.lent {
-            Lent::Comment { start, .. } => start,
+            Lent::Comment => self.comment.start,
             Lent::Nothing | Lent::Message => self.line,
         };
         if used == 0 || used < stream.len() - used {
@@ -390,9 +397,10 @@ impl Decoder {
         self.data.keep(stream);
         self.id.keep(stream);
         self.last_event_id.keep(stream);
-        if let Lent::Comment { start, end } = &mut self.lent {
-            *end -= mem::take(start);
+        if self.lent == Lent::Comment {
+            self.comment = 0..self.comment.len();
         }
+        self.after_cr = stream.as_bytes()[used - 1] == b'\r';
         self.line_ends.cut(used, self.line);
         self.line -= used;
         self.stream.cut(used);

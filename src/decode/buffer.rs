@@ -72,42 +72,41 @@ impl Buffer {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Field {
     place: Place,
+    // Where the value lies in the stream's text.
+    start: usize,
+    end: usize,
     buffer: Buffer,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Place {
     #[default]
     Unset,
-    Stream {
-        start: usize,
-        end: usize,
-    },
+    Stream,
     Buffer,
 }
 
 impl Field {
     #[inline]
     pub(super) fn is_set(&self) -> bool {
-        !matches!(self.place, Place::Unset)
+        self.place != Place::Unset
     }
 
     /// The value; empty if the field was not set.
     #[inline]
     pub(super) fn get<'a>(&'a self, stream: &'a str) -> &'a str {
         match self.place {
-            Place::Unset => "",
-            Place::Stream { start, end } => &stream[start..end],
-            Place::Buffer => self.buffer.as_str(),
+            Place::Stream => &stream[self.start..self.end],
+            // Empty while nothing is set.
+            Place::Buffer | Place::Unset => self.buffer.as_str(),
         }
     }
 
     #[inline]
     pub(super) fn len(&self) -> usize {
         match self.place {
-            Place::Unset => 0,
-            Place::Stream { start, end } => end - start,
-            Place::Buffer => self.buffer.as_str().len(),
+            Place::Stream => self.end - self.start,
+            Place::Buffer | Place::Unset => self.buffer.as_str().len(),
         }
     }
 
@@ -115,7 +114,7 @@ impl Field {
     #[inline]
     pub(super) fn set(&mut self, value: Range<usize>) {
         self.clear();
-        self.place = Place::Stream { start: value.start, end: value.end };
+        self.lend(value);
     }
 
     /// Sets the value to a text from elsewhere.
@@ -127,20 +126,21 @@ impl Field {
     /// Adds a line to the value.
     #[inline]
     pub(super) fn push_line(&mut self, stream: &str, line: Range<usize>) {
-        if let Place::Unset = self.place {
-            self.place = Place::Stream { start: line.start, end: line.end };
-            return;
+        if self.is_set() {
+            self.keep(stream);
+            let text = self.buffer.as_mut();
+            text.push('\n');
+            text.push_str(&stream[line]);
+        } else {
+            self.lend(line);
         }
-        self.keep(stream);
-        let text = self.buffer.as_mut();
-        text.push('\n');
-        text.push_str(&stream[line]);
     }
 
     /// Makes the value outlive the stream's text.
+    #[inline]
     pub(super) fn keep(&mut self, stream: &str) {
-        if let Place::Stream { start, end } = self.place {
-            self.buffer.as_mut().push_str(&stream[start..end]);
+        if self.place == Place::Stream {
+            self.buffer.as_mut().push_str(&stream[self.start..self.end]);
             self.place = Place::Buffer;
         }
     }
@@ -150,10 +150,17 @@ impl Field {
         match self.place {
             Place::Buffer => self.buffer.clear(),
             // A use without need of the buffer is a small use of it.
-            Place::Stream { .. } => self.buffer.end_use(0),
-            Place::Unset => return,
+            Place::Stream => self.buffer.end_use(0),
+            Place::Unset => {}
         }
         self.place = Place::Unset;
+    }
+
+    #[inline]
+    fn lend(&mut self, value: Range<usize>) {
+        self.place = Place::Stream;
+        self.start = value.start;
+        self.end = value.end;
     }
 }
 

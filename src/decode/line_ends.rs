@@ -16,31 +16,61 @@ impl LineEnds {
     /// The next CR or LF of `text`, which is the text of the last call with more at its end.
     #[inline]
     pub(super) fn next(&mut self, text: &[u8]) -> Option<usize> {
-        while self.bits == 0 {
-            if self.searched == text.len() {
-                return None;
-            }
-            self.search(text);
+        if self.bits == 0 {
+            self.search(text)?;
         }
         let end = self.base + self.bits.trailing_zeros() as usize;
         self.bits &= self.bits - 1;
         Some(end)
     }
 
+    /// Takes the next line end, which the caller has seen to be at `end`.
     #[inline]
-    fn search(&mut self, text: &[u8]) {
-        self.base = self.searched;
-        let rest = &text[self.searched..];
-        if let Some(block) = rest.first_chunk() {
-            self.bits = find(block);
-            self.searched += BLOCK;
+    pub(super) fn take(&mut self, end: usize) {
+        if self.bits == 0 {
+            self.searched = end + 1;
         } else {
-            self.bits = match text.last_chunk() {
-                Some(block) => find(block) >> (BLOCK - rest.len()),
-                None => find_each(rest),
-            };
-            self.searched = text.len();
+            self.bits &= self.bits - 1;
         }
+    }
+
+    /// Finds the next block that has line ends.
+    #[inline(never)]
+    fn search(&mut self, text: &[u8]) -> Option<()> {
+        let mut rest = &text[self.searched..];
+        for _ in 0..BLOCKS {
+            let Some((block, next)) = rest.split_first_chunk() else {
+                return self.search_end(text);
+            };
+            self.bits = find(block);
+            if self.bits != 0 {
+                self.base = text.len() - rest.len();
+                self.searched = self.base + BLOCK;
+                return Some(());
+            }
+            rest = next;
+        }
+        let Some(length) = memchr::memchr2(b'\r', b'\n', rest) else {
+            self.searched = text.len();
+            return None;
+        };
+        self.bits = 1;
+        self.base = text.len() - rest.len() + length;
+        self.searched = self.base + 1;
+        Some(())
+    }
+
+    /// Searches what is less than a block at the end of the text.
+    fn search_end(&mut self, text: &[u8]) -> Option<()> {
+        let length = (text.len() - self.searched) % BLOCK;
+        self.base = text.len() - length;
+        self.searched = text.len();
+        self.bits = match text.last_chunk() {
+            _ if length == 0 => 0,
+            Some(block) => find(block) >> (BLOCK - length),
+            None => find_each(&text[self.base..]),
+        };
+        (self.bits != 0).then_some(())
     }
 
     /// The text has lost `length` bytes at its front, and what lies before `taken` (counted
@@ -60,20 +90,44 @@ impl LineEnds {
 }
 
 const BLOCK: usize = 64;
+/// How many blocks without a line end make a line so long that `memchr2` is faster.
+const BLOCKS: usize = 4;
 
 /// A bit for each CR and LF of the block.
 ///
-/// The comparison is left to the compiler's vector instructions; the product gathers the lowest
-/// bits of eight bytes in its highest byte.
+/// Written so that the compiler compares with its vector instructions, whatever the processor:
+/// eight rows of eight bytes are laid over each other, row `n` in bit `n` of each byte, and
+/// the 8 by 8 bits are transposed where there are any.
 #[inline]
 fn find(block: &[u8; BLOCK]) -> u64 {
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    let flags = block.map(|byte| u8::from(byte == b'\n') | u8::from(byte == b'\r'));
-    let (eights, _) = flags.as_chunks::<8>();
-    eights
-        .iter()
-        .rev()
-        .fold(0, |bits, eight| bits << 8 | u64::from_le_bytes(*eight).wrapping_mul(GATHER) >> 56)
+    const ROW_BITS: [u8; BLOCK] = {
+        let mut bits = [0; BLOCK];
+        let mut place = 0;
+        while place < BLOCK {
+            bits[place] = 1 << (place / 8);
+            place += 1;
+        }
+        bits
+    };
+    let mut flags = [0; BLOCK];
+    for (flag, (byte, bit)) in flags.iter_mut().zip(block.iter().zip(ROW_BITS)) {
+        *flag = if matches!(byte, b'\n' | b'\r') { bit } else { 0 };
+    }
+    let (rows, _) = flags.as_chunks();
+    let folded = rows.iter().fold(0, |folded, row| folded | u64::from_le_bytes(*row));
+    if folded == 0 { 0 } else { transpose(folded) }
+}
+
+/// Swaps rows and columns of a matrix of 8 by 8 bits: the corners of each 2 by 2, then those
+/// of each 4 by 4, then those of the whole.
+#[inline]
+fn transpose(matrix: u64) -> u64 {
+    [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)]
+        .into_iter()
+        .fold(matrix, |matrix, (distance, corners)| {
+            let swapped = (matrix ^ (matrix >> distance)) & corners;
+            matrix ^ swapped ^ (swapped << distance)
+        })
 }
 
 fn find_each(bytes: &[u8]) -> u64 {

@@ -19,7 +19,7 @@ impl Utf8 {
             bytes = self.complete(bytes, text);
         }
         let (whole, rest) = bytes.split_at(last_character(bytes));
-        match str::from_utf8(whole) {
+        match simdutf8::basic::from_utf8(whole) {
             Ok(whole) => text.push_str(whole),
             Err(_) => replace(whole, text),
         }
