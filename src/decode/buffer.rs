@@ -37,7 +37,11 @@ impl Buffer {
     /// Takes away the first `length` bytes, which ends one use of the buffer.
     pub(super) fn cut(&mut self, length: usize) {
         let used = self.text.len();
-        self.text.drain(..length);
+        if length == used {
+            self.text.clear();
+        } else {
+            self.text.drain(..length);
+        }
         self.end_use(used);
     }
 

@@ -40,7 +40,7 @@ impl LineEnds {
         let mut rest = &text[self.searched..];
         for _ in 0..BLOCKS {
             let Some((block, next)) = rest.split_first_chunk() else {
-                return self.search_end(text);
+                break;
             };
             self.bits = find(block);
             if self.bits != 0 {
@@ -50,6 +50,7 @@ impl LineEnds {
             }
             rest = next;
         }
+        // What is shorter than a block, or a long line.
         let Some(length) = memchr::memchr2(b'\r', b'\n', rest) else {
             self.searched = text.len();
             return None;
@@ -58,19 +59,6 @@ impl LineEnds {
         self.base = text.len() - rest.len() + length;
         self.searched = self.base + 1;
         Some(())
-    }
-
-    /// Searches what is less than a block at the end of the text.
-    fn search_end(&mut self, text: &[u8]) -> Option<()> {
-        let length = (text.len() - self.searched) % BLOCK;
-        self.base = text.len() - length;
-        self.searched = text.len();
-        self.bits = match text.last_chunk() {
-            _ if length == 0 => 0,
-            Some(block) => find(block) >> (BLOCK - length),
-            None => find_each(&text[self.base..]),
-        };
-        (self.bits != 0).then_some(())
     }
 
     /// The text has lost `length` bytes at its front, and what lies before `taken` (counted
@@ -128,10 +116,6 @@ fn transpose(matrix: u64) -> u64 {
             let swapped = (matrix ^ (matrix >> distance)) & corners;
             matrix ^ swapped ^ (swapped << distance)
         })
-}
-
-fn find_each(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |bits, byte| bits << 1 | u64::from(matches!(byte, b'\n' | b'\r')))
 }
 
 #[cfg(test)]
