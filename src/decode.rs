@@ -324,8 +324,9 @@ impl Decoder {
 
     #[inline]
     fn add_data(&mut self, value: Range<usize>) -> Option<Step> {
-        let before = if self.data.is_set() { self.data.len() + 1 } else { 0 };
-        if value.len() > self.limits.max_event.saturating_sub(before) {
+        let joined =
+            if self.data.is_set() { self.data.len() + 1 + value.len() } else { value.len() };
+        if joined > self.limits.max_event {
             return Some(self.event_too_large());
         }
         self.data.push_line(self.stream.as_str(), value);
