@@ -72,7 +72,6 @@ pub struct Decoder {
 
 /// What a part of the stream means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Step {
     /// An event is complete; [`Decoder::message`] lends it.
     Message,
@@ -454,3 +453,6 @@ fn milliseconds(value: &[u8]) -> Option<Duration> {
     });
     Some(Duration::from_millis(number))
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,18 +173,18 @@ mod tests {
     use super::*;
 
     fn use_for(buffer: &mut Buffer, length: usize) {
-        buffer.as_mut().extend(core::iter::repeat_n('x', length));
+        buffer.as_mut().push_str(&"x".repeat(length));
         buffer.clear();
     }
 
     #[test]
     fn a_buffer_is_given_back_after_some_small_uses_in_a_row() {
         let mut buffer = Buffer::default();
-        use_for(&mut buffer, 10 << 20);
+        use_for(&mut buffer, 4 << 20);
         for _ in 1..Buffer::SMALL_USES {
             use_for(&mut buffer, 10);
         }
-        assert!(buffer.text.capacity() >= 10 << 20);
+        assert!(buffer.text.capacity() >= 4 << 20);
         use_for(&mut buffer, 10);
         assert!(buffer.text.capacity() <= Buffer::ALWAYS_KEPT);
     }
@@ -192,13 +192,13 @@ mod tests {
     #[test]
     fn a_buffer_that_is_often_needed_is_kept() {
         let mut buffer = Buffer::default();
-        use_for(&mut buffer, 10 << 20);
+        use_for(&mut buffer, 4 << 20);
         let address = buffer.text.as_ptr();
         for _ in 0..20 {
             for _ in 1..Buffer::SMALL_USES {
                 use_for(&mut buffer, 10);
             }
-            use_for(&mut buffer, 9 << 20);
+            use_for(&mut buffer, 3 << 20);
         }
         assert_eq!(buffer.text.as_ptr(), address);
     }

@@ -136,7 +136,7 @@ mod tests {
         for length in [1, 63, 64, 65, 130] {
             for place in 0..length {
                 for byte in 0..=255 {
-                    let mut text = Vec::from([b'.'].repeat(length));
+                    let mut text = [b'.'].repeat(length);
                     text[place] = byte;
                     assert_eq!(all(&mut LineEnds::default(), &text), expected(&text));
                 }
