@@ -56,6 +56,7 @@ extern crate std;
 #[cfg(feature = "broker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
 pub mod broker;
+mod decode;
 mod encode;
 mod event;
 #[cfg(feature = "http")]
@@ -72,6 +73,7 @@ mod last_event_id;
 #[cfg(feature = "hub")]
 mod time;
 
+pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
 pub use encode::Frame;
 pub use event::{Event, EventId, EventType, FieldError};
 #[cfg(any(feature = "broker", feature = "http"))]

@@ -1,0 +1,82 @@
+//! How much a peer may make the decoder hold, and what it is told when that is not enough.
+
+use core::fmt;
+
+/// How much memory a peer may use.
+///
+/// Both limits count bytes of the decoded text, in which an ill-formed sequence is three
+/// bytes long, and so do not depend on how the stream was cut into chunks. At a limit the decoder
+/// reports a [`DecodeError`], drops the event, and goes on after the next blank line.
+///
+/// A decoder holds at most a line, the data of an event, its type and id, and the bytes that it was
+/// given since it was last drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub(super) max_line: usize,
+    pub(super) max_event: usize,
+}
+
+impl Limits {
+    /// 16 MiB each: room for an image or a document as base64 in one line, and little enough that
+    /// a peer which never ends its line does no harm.
+    pub const DEFAULT: Self = Self { max_line: 16 << 20, max_event: 16 << 20 };
+
+    /// Sets the largest length of a line in bytes, its name included and its end not.
+    pub const fn with_max_line(mut self, bytes: usize) -> Self {
+        self.max_line = bytes;
+        self
+    }
+
+    /// Sets the largest length of an event's data in bytes, the line ends between its lines included.
+    pub const fn with_max_event(mut self, bytes: usize) -> Self {
+        self.max_event = bytes;
+        self
+    }
+
+    /// The largest length of a line in bytes.
+    pub const fn max_line(&self) -> usize {
+        self.max_line
+    }
+
+    /// The largest length of an event's data in bytes.
+    pub const fn max_event(&self) -> usize {
+        self.max_event
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// The peer sent more than [`Limits`] allow, and an event was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// A line is longer than [`Limits::max_line`], a comment or an unknown field included.
+    LineTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The data of an event is longer than [`Limits::max_event`].
+    EventTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LineTooLong { limit } => {
+                write!(f, "the peer sent a line of more than {limit} bytes")
+            }
+            Self::EventTooLarge { limit } => {
+                write!(f, "the peer sent an event of more than {limit} bytes")
+            }
+        }
+    }
+}
+
+impl core::error::Error for DecodeError {}

@@ -1,0 +1,284 @@
+//! The decoder against a naive one, which is written after the text of the standard, on random
+//! hostile bytes.
+//!
+//! `SANSSE_STREAMS` sets how many streams are tried (100,000 otherwise), `SANSSE_SEED` the first
+//! seed.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
+
+mod streams;
+
+use sansse::{DecodeError, Decoder, EventId, Limits};
+use streams::{Output, Random, lent, poll};
+
+#[test]
+fn usual_limits() {
+    agree(4, 0, |_| Limits::default());
+}
+
+#[test]
+fn small_limits() {
+    agree(4, 1, |random| {
+        Limits::default().with_max_line(random.below(30)).with_max_event(random.below(30))
+    });
+}
+
+#[test]
+fn limits_of_long_lines() {
+    agree(4, 2, |random| {
+        Limits::default().with_max_line(random.below(400)).with_max_event(random.below(400))
+    });
+}
+
+#[test]
+fn small_limits_of_events() {
+    agree(4, 3, |random| Limits::default().with_max_event(random.below(20)));
+}
+
+/// Compares the two on this test's part of the streams.
+fn agree(parts: u64, part: u64, limits: impl Fn(&mut Random) -> Limits) {
+    let number = |name, otherwise| match std::env::var(name) {
+        Ok(value) => value.parse().unwrap_or_else(|error| panic!("{name}={value}: {error}")),
+        Err(_) => otherwise,
+    };
+    let (first, count) = (number("SANSSE_SEED", 0), number("SANSSE_STREAMS", 100_000));
+    let mut outputs = 0;
+    for seed in first..first + count {
+        if seed % parts == part {
+            let mut random = Random(seed);
+            let limits = limits(&mut random);
+            outputs += compare(seed, &mut random, limits);
+        }
+    }
+    assert!(outputs as u64 >= count, "the streams hold too little: {outputs} outputs");
+}
+
+fn compare(seed: u64, random: &mut Random, limits: Limits) -> usize {
+    let mut naive = Naive { limits, ..Naive::default() };
+    let mut decoder = Decoder::new().with_limits(limits);
+    if random.below(4) == 0 {
+        naive.last_event_id = "start".into();
+        decoder = decoder.with_last_event_id(EventId::new("start").unwrap());
+    }
+    let mut outputs = 0;
+    // More than one stream: a decoder is used again for the next connection.
+    for connection in 0..=random.below(2) {
+        if connection > 0 {
+            decoder.reset();
+        }
+        let stream = stream(random);
+        let chunks = random.split(&stream);
+        let expected = naive.decode(&stream);
+        let actual = decode(random, &mut decoder, &chunks);
+        assert!(
+            actual == expected
+                && decoder.last_event_id() == naive.last_event_id
+                && decoder.reconnection_time().map(|time| time.as_millis())
+                    == naive.reconnection_time.map(u128::from),
+            "seed {seed}, connection {connection}, {limits:?}\n\
+             chunks: {:?}\ndecoded:  {actual:?}\nexpected: {expected:?}\n{decoder:?}\n\
+             expected: {:?}, {:?}",
+            chunks.iter().map(|chunk| chunk.escape_ascii().to_string()).collect::<Vec<_>>(),
+            naive.last_event_id,
+            naive.reconnection_time,
+        );
+        outputs += expected.len();
+    }
+    outputs
+}
+
+/// Decodes in one of several manners: polled after each chunk, at times, or late; and what is
+/// lent is read at once, or after the next chunk.
+fn decode(random: &mut Random, decoder: &mut Decoder, chunks: &[&[u8]]) -> Vec<Output> {
+    let manner = random.below(4);
+    let mut actual = Vec::new();
+    let mut step = None;
+    for chunk in chunks {
+        decoder.handle_data(chunk);
+        if let Some(step) = step.take() {
+            actual.push(lent(decoder, step));
+        }
+        match manner {
+            0 => actual.extend(std::iter::from_fn(|| poll(decoder))),
+            1 => actual.extend(poll(decoder)),
+            2 => step = decoder.poll_step(),
+            _ => {}
+        }
+    }
+    if let Some(step) = step {
+        actual.push(lent(decoder, step));
+    }
+    decoder.handle_eof();
+    decoder.handle_data(b"data: after the end\n\n");
+    actual.extend(std::iter::from_fn(|| poll(decoder)));
+    actual
+}
+
+/// Whole lines and pieces of them, of which most make sense together, and some do not.
+fn stream(random: &mut Random) -> Vec<u8> {
+    const LINES: &[&[u8]] = &[
+        b"data",
+        b"data:",
+        b"data: a",
+        b"data:b",
+        b"data:  c ",
+        b"data: \xe2\x82\xac",
+        b"data: d\xf0\x9f",
+        b"event: t",
+        b"event",
+        b"id: 1",
+        b"id: 2",
+        b"id: \xc3\xa9",
+        b"id: \0",
+        b"id",
+        b"retry: 7",
+        b"retry: 00012",
+        b"retry: 7x",
+        b": comment",
+        b":",
+        b"unknown: u",
+        b"",
+        b"",
+        b"",
+        b"",
+    ];
+    const ENDS: &[&[u8]] = &[b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r", b""];
+    const PIECES: &[&[u8]] = &[
+        b"data",
+        b"Data: ",
+        b"datax",
+        b"event",
+        b"event: message\n",
+        b"id",
+        b"retry",
+        b"id: ",
+        b"12",
+        b"99999999999999999999",
+        b":",
+        b" ",
+        b"\t",
+        b"\0",
+        b"x",
+        b"\x0b",
+        b"\x0c",
+        b"\n",
+        b"\r",
+        b"\xef",
+        b"\xbb",
+        b"\xbf",
+        b"\xef\xbb\xbf",
+        b"\xc3",
+        b"\xe2\x82",
+        b"\xf0\x9f\x98",
+        b"\x80",
+        b"\xff",
+        b"\xc0\xaf",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xc2\x85",
+        b"\xe2\x80\xa8",
+    ];
+    let mut stream = Vec::new();
+    let noise = 1 + random.below(60);
+    let longest = [20, 500][random.below(2)];
+    for _ in 0..random.below(25) {
+        match random.below(100) {
+            0..5 => stream.extend(std::iter::repeat_n(b'l', random.below(longest))),
+            5..10 => stream.extend_from_slice(&random.next().to_le_bytes()),
+            kind if kind < noise => stream.extend_from_slice(random.pick(PIECES)),
+            _ => {
+                stream.extend_from_slice(random.pick(LINES));
+                stream.extend_from_slice(random.pick(ENDS));
+            }
+        }
+    }
+    stream
+}
+
+/// The stream interpretation of 9.2.6, on the whole stream at once.
+#[derive(Default)]
+struct Naive {
+    limits: Limits,
+    last_event_id: String,
+    reconnection_time: Option<u64>,
+}
+
+impl Naive {
+    fn decode(&mut self, stream: &[u8]) -> Vec<Output> {
+        let text = String::from_utf8_lossy(stream).into_owned();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let mut lines: Vec<String> = vec![String::new()];
+        let mut before = '\0';
+        for character in text.chars() {
+            match character {
+                '\n' if before == '\r' => {}
+                '\n' | '\r' => lines.push(String::new()),
+                other => lines.last_mut().unwrap().push(other),
+            }
+            before = character;
+        }
+        let unfinished = lines.pop().unwrap();
+
+        let mut output = Vec::new();
+        let mut dropping = false;
+        let mut data = String::new();
+        let mut event_type = String::new();
+        let mut id = self.last_event_id.clone();
+        for line in &lines {
+            if dropping {
+                dropping = !line.is_empty();
+                continue;
+            }
+            let mut error = None;
+            if line.is_empty() {
+                self.last_event_id.clone_from(&id);
+                if !data.is_empty() {
+                    output.push(Output::Message {
+                        event_type: match event_type.as_str() {
+                            "" => "message".into(),
+                            other => other.into(),
+                        },
+                        data: data.strip_suffix('\n').unwrap().into(),
+                        last_event_id: self.last_event_id.clone(),
+                    });
+                }
+                data.clear();
+                event_type.clear();
+            } else if line.len() > self.limits.max_line() {
+                error = Some(DecodeError::LineTooLong { limit: self.limits.max_line() });
+            } else {
+                let (field, value) = line.split_once(':').unwrap_or((line, ""));
+                let value = value.strip_prefix(' ').unwrap_or(value);
+                match field {
+                    "" => output.push(Output::Comment(value.into())),
+                    "event" => event_type = value.into(),
+                    "data" => {
+                        data.push_str(value);
+                        if data.len() > self.limits.max_event() {
+                            error =
+                                Some(DecodeError::EventTooLarge { limit: self.limits.max_event() });
+                        }
+                        data.push('\n');
+                    }
+                    "id" if !value.contains('\0') => id = value.into(),
+                    "retry" if !value.is_empty() && value.chars().all(|c| c.is_ascii_digit()) => {
+                        let time = value.parse().unwrap_or(u64::MAX);
+                        self.reconnection_time = Some(time);
+                        output.push(Output::Retry(time));
+                    }
+                    _ => {}
+                }
+            }
+            if let Some(error) = error {
+                output.push(Output::Error(error));
+                dropping = true;
+                data.clear();
+                event_type.clear();
+                id.clone_from(&self.last_event_id);
+            }
+        }
+        if !dropping && unfinished.len() > self.limits.max_line() {
+            output.push(Output::Error(DecodeError::LineTooLong { limit: self.limits.max_line() }));
+        }
+        output
+    }
+}
