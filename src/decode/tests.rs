@@ -203,6 +203,14 @@ fn a_new_stream_keeps_the_last_event_id_and_the_reconnection_time_alone() {
 }
 
 #[test]
+fn a_reset_forgets_the_beginning_of_a_character() {
+    let mut decoder = Decoder::new();
+    decoder.handle_data(b"data: x\xe2\x82");
+    decoder.reset();
+    assert_eq!(steps(&mut decoder, &[b":\xac\n"]), ["comment:\u{fffd}"]);
+}
+
+#[test]
 fn a_reset_ends_dropping() {
     let mut decoder = limited(5, 5);
     assert_eq!(steps(&mut decoder, &[b"too long"]), ["line too long"]);
