@@ -170,6 +170,7 @@ impl Broker {
             phase: Phase::Ready,
             queued: false,
             heartbeat_due: false,
+            poll: 0,
             heartbeat: heartbeat.map(ticks),
             sent_at: now,
             polled_at: now,

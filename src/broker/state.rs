@@ -28,6 +28,8 @@ pub(super) struct Session {
     /// The ready queue holds an entry that names this session itself.
     pub(super) queued: bool,
     pub(super) heartbeat_due: bool,
+    /// Counts the polls, so that a batch of an earlier one is known as such.
+    pub(super) poll: u32,
     pub(super) heartbeat: Option<Tick>,
     pub(super) sent_at: Tick,
     pub(super) polled_at: Tick,

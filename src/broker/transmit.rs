@@ -91,8 +91,11 @@ impl Broker {
     ) -> BatchEnd {
         batch.clear();
         let Some(key) = self.begin(now, session) else { return BatchEnd::End };
-        if let Some(frame) = self.sessions.get_mut(key).and_then(|session| session.opening.take()) {
-            batch.push(OPENING, &frame);
+        if let Some(state) = self.sessions.get_mut(key) {
+            batch.stamp(session, state.poll);
+            if let Some(frame) = state.opening.take() {
+                batch.push(OPENING, &frame);
+            }
         }
         let mut is_full = false;
         while !is_full && let Some(Run { source, below }) = self.next_run(key) {
@@ -129,6 +132,10 @@ impl Broker {
     ///
     /// What is returned must still be written before that: the rest of the one frame at which the
     /// write stopped. It is empty if the write took everything.
+    ///
+    /// A batch that is not what this session's last poll gave, or of which a part was taken back
+    /// before, is not taken back: then all the rest of it is returned. Of a session that has ended
+    /// meanwhile, only the rest of the one frame is left to write.
     pub fn handle_partial_write(
         &mut self,
         now: Instant,
@@ -137,34 +144,37 @@ impl Broker {
         written: usize,
     ) -> Bytes {
         self.clock.advance(now);
-        let untouched = batch.untouched(written);
         let remainder = batch.remainder(written);
-        if let Some(key) = self.key_of(session)
-            && let Some(session) = self.sessions.get_mut(key)
-        {
-            for part in untouched {
-                match part.source {
-                    // They are the first of their batch, and so never untouched.
-                    HEARTBEAT | OPENING => {}
-                    CLIENT => session.client_cursor -= 1,
-                    PRIVATE => {
-                        if let Some(private) = &mut session.private {
-                            private.cursor -= 1;
-                        }
+        let Some(key) = self.key_of(session) else { return remainder };
+        let id = session;
+        let Some(session) = self.sessions.get_mut(key) else { return remainder };
+        if !batch.is_of(id, session.poll) {
+            return batch.rest(written);
+        }
+        if remainder.is_empty() {
+            return remainder;
+        }
+        session.poll = session.poll.wrapping_add(1);
+        for part in batch.untouched(written) {
+            match part.source {
+                // They are the first of their batch, and so never untouched.
+                HEARTBEAT | OPENING => {}
+                CLIENT => session.client_cursor -= 1,
+                PRIVATE => {
+                    if let Some(private) = &mut session.private {
+                        private.cursor -= 1;
                     }
-                    index => {
-                        if let Some(one) = session.subscriptions.get_mut(index as usize) {
-                            one.cursor -= 1;
-                        }
+                }
+                index => {
+                    if let Some(one) = session.subscriptions.get_mut(index as usize) {
+                        one.cursor -= 1;
                     }
                 }
             }
-            if !remainder.is_empty() {
-                // It has output, so that it can stall.
-                session.phase = Phase::Ready;
-                self.arm_session(key);
-            }
         }
+        // It has output, so that it can stall.
+        session.phase = Phase::Ready;
+        self.arm_session(key);
         remainder
     }
 
@@ -174,6 +184,7 @@ impl Broker {
         let key = self.key_of(session)?;
         let session = self.sessions.get_mut(key)?;
         session.polled_at = now;
+        session.poll = session.poll.wrapping_add(1);
         if let Some(private) = &mut session.private {
             // Nobody else will ever read it, and what was handed over before this is delivered.
             private.log.trim_delivered(private.cursor);
