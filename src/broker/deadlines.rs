@@ -123,7 +123,7 @@ impl Broker {
 fn deadline(session: &Session, stall_timeout: Option<Duration>) -> Tick {
     let (since, after) = match session.phase {
         Phase::Parked => (session.sent_at, session.heartbeat),
-        Phase::Ready => (session.polled_at, stall_timeout.map(ticks)),
+        Phase::Ready | Phase::Woken => (session.polled_at, stall_timeout.map(ticks)),
     };
     after.map_or(NEVER, |after| since.saturating_add(after))
 }

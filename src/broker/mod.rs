@@ -328,9 +328,11 @@ impl Broker {
                 Ready::Ended(key) => return Some(self.session_id(key)),
                 Ready::Session(key) => {
                     let Some(session) = self.sessions.get_mut(key) else { continue };
-                    if !core::mem::take(&mut session.queued) {
+                    session.queued = false;
+                    if session.phase != Phase::Woken {
                         continue;
                     }
+                    session.phase = Phase::Ready;
                     key
                 }
                 Ready::Topic(parked) => {
@@ -447,10 +449,11 @@ impl Broker {
         let now = self.clock.now();
         let Some(session) = self.sessions.get_mut(key) else { return };
         if session.phase == Phase::Parked {
-            session.phase = Phase::Ready;
+            session.phase = Phase::Woken;
             session.polled_at = now;
-            session.queued = true;
-            self.ready.push(Ready::Session(key));
+            if !core::mem::replace(&mut session.queued, true) {
+                self.ready.push(Ready::Session(key));
+            }
             self.arm_session(key);
         }
     }
@@ -464,7 +467,7 @@ impl Broker {
             return false;
         };
         subscription.index = UNLISTED;
-        if session.phase == Phase::Ready {
+        if session.phase != Phase::Parked {
             return false;
         }
         let topic = self.topics.get(subscription.topic);

@@ -25,7 +25,8 @@ pub(super) struct Session {
     pub(super) opening: Option<Frame>,
     pub(super) lag: LagPolicy,
     pub(super) phase: Phase,
-    /// The ready queue holds an entry that names this session itself.
+    /// The ready queue holds an entry that names this session itself: never more than one, also
+    /// where a poll was faster and the entry tells nothing any more.
     pub(super) queued: bool,
     pub(super) heartbeat_due: bool,
     /// Counts the polls, so that a batch of an earlier one is known as such.
@@ -45,6 +46,8 @@ pub(super) struct Session {
 pub(super) enum Phase {
     /// It has, or may have, output; whoever drives it knows.
     Ready,
+    /// It has output for a reason of its own; the ready queue holds an entry that will say so.
+    Woken,
     /// It had none when last asked; each of its subscriptions is listed with its topic.
     Parked,
 }

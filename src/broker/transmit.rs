@@ -282,7 +282,6 @@ impl Broker {
             return Exhausted::Heartbeat;
         }
         session.phase = Phase::Parked;
-        session.queued = false;
         #[expect(clippy::cast_possible_truncation, reason = "max_topics_per_session is a u32")]
         let subscriptions = session.subscriptions.len() as u32;
         for subscription in 0..subscriptions {
