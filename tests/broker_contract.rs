@@ -35,6 +35,27 @@ fn the_ready_queue_stays_small_where_nobody_reads_it() {
 }
 
 #[test]
+fn a_session_that_is_polled_before_its_id_came_out_can_stall() {
+    let mut config = config();
+    config.heartbeat = None;
+    let mut shard = Shard::new(config);
+    let session = shard.parked(anyone());
+    shard.broadcast("a");
+    // Its driver looks by itself, gets the event, and cannot write it.
+    assert!(shard.next(session).is_some());
+    assert_eq!(shard.ready(), []);
+    shard.events();
+    shard.sleep(secs(59));
+    assert_eq!(shard.events(), []);
+    shard.sleep(secs(1));
+    assert!(matches!(
+        shard.events()[..],
+        [BrokerEvent::SessionEnded { reason: EndReason::Stalled, .. }]
+    ));
+    assert_eq!(shard.ready(), [session]);
+}
+
+#[test]
 fn an_id_comes_out_once_for_each_none() {
     let mut shard = Shard::new(config());
     let session = shard.parked(session_of("alice").with_topic(topic("news")));

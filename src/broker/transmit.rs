@@ -267,6 +267,10 @@ impl Broker {
         if let Some(session) = self.sessions.get_mut(key) {
             session.sent_at = now;
             session.heartbeat_due = false;
+            // Whoever gets output without having waited for the id knows by that, and may stall.
+            if core::mem::replace(&mut session.phase, Phase::Ready) == Phase::Parked {
+                self.arm_session(key);
+            }
         }
     }
 
