@@ -35,6 +35,22 @@ fn the_ready_queue_stays_small_where_nobody_reads_it() {
 }
 
 #[test]
+fn a_retention_set_again_and_again_leaves_one_timer() {
+    let mut shard = Shard::new(config());
+    shard.parked(anyone().with_topic(topic("news")));
+    shard.publish(topic("news"), "a");
+    let mut rounds = |count: u64| {
+        for _ in 0..count {
+            let retention = Retention { events: 10, bytes: 1000, age: Some(secs(60)) };
+            shard.broker.set_retention(shard.now, &topic("news"), Some(retention)).unwrap();
+        }
+        shard.size()
+    };
+    let (few, many) = (rounds(100), rounds(10_000));
+    assert!(many < few + few / 10, "grew from {few} to {many}");
+}
+
+#[test]
 fn a_session_that_is_polled_before_its_id_came_out_can_stall() {
     let mut config = config();
     config.heartbeat = None;

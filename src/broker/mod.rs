@@ -281,7 +281,6 @@ impl Broker {
             state.retention = retention;
             let retention = retention.unwrap_or(self.config.retention);
             state.log.trim(now, &retention);
-            state.armed = NEVER;
         }
         self.arm_topic(key);
         self.release_topic(key);
