@@ -62,11 +62,12 @@ pub(crate) use arena::Key;
 
 use crate::encode::Frame;
 use crate::event::Event;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use arena::Arena;
 use clock::{Clock, Tick, ticks};
 use ready::{Parked, Ready, ReadyQueue};
-use state::{Client, NEVER, Phase, Session, Subscription, TopicState, UNLISTED};
+use state::{Client, Ending, NEVER, Phase, Session, Subscription, TopicState, UNLISTED};
 use std::time::Instant;
 use timers::Timers;
 
@@ -383,6 +384,9 @@ impl Broker {
             }
             Topic::Session(id) => {
                 let key = self.key_of(*id).ok_or(PublishError::UnknownSession)?;
+                if self.sessions.get(key).is_none_or(|session| session.ending.is_some()) {
+                    return Err(PublishError::UnknownSession);
+                }
                 self.append_to_session(now, key, entry)
             }
         }
@@ -500,10 +504,16 @@ impl Broker {
 
     /// Lets a session have what there is, and then its end.
     fn finish(&mut self, key: Key, reason: EndReason) -> bool {
-        let last = self.sequencer.last();
+        let through = self.sequencer.last();
         let Some(session) = self.sessions.get_mut(key) else { return false };
         if session.ending.is_none() {
-            session.ending = Some((last, reason));
+            let end = |subscription: &Subscription| {
+                self.topics.get(subscription.topic).map_or(0, |topic| topic.log.end())
+            };
+            let topics = session.subscriptions.iter().map(end).collect();
+            let client = session.client.and_then(|client| self.clients.get(client));
+            let client = client.map_or(0, |client| client.log.end());
+            session.ending = Some(Box::new(Ending { reason, through, topics, client }));
             self.wake(key);
         }
         true

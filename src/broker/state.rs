@@ -36,8 +36,8 @@ pub(super) struct Session {
     pub(super) polled_at: Tick,
     /// For when its timer stands.
     pub(super) armed: Tick,
-    /// Set when the session is to end as soon as it has everything through this position.
-    pub(super) ending: Option<(u64, EndReason)>,
+    /// Set when the session is to end as soon as it has what was published before.
+    pub(super) ending: Option<Box<Ending>>,
     /// The number of the queued event that tells of this session's skips.
     pub(super) skip_event: Option<u64>,
 }
@@ -61,6 +61,19 @@ pub(super) struct Subscription {
     pub(super) index: u32,
     /// Which of the topic's lists: the present one, or one that a publish has made ready.
     pub(super) list: u32,
+}
+
+/// How a session ends that gets the rest first: nothing published later is for it, so that it
+/// cannot fall behind by that either.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) reason: EndReason,
+    /// The last position that it gets.
+    pub(super) through: u64,
+    /// Where its subscriptions' logs ended then, and its client's. Nothing more is published to it
+    /// alone.
+    pub(super) topics: Vec<u64>,
+    pub(super) client: u64,
 }
 
 pub(super) const UNLISTED: u32 = u32::MAX;

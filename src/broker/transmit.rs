@@ -206,13 +206,15 @@ impl Broker {
             return false;
         }
         let mut lost = 0;
-        let all: alloc::vec::Vec<u32> = sources(session).collect();
-        for source in all {
+        let all: alloc::vec::Vec<(u32, u64)> =
+            sources(session).map(|source| (source, limit(session, source))).collect();
+        for (source, limit) in all {
             if let Some((cursor, log)) = self.source_mut(key, source) {
                 let target = match policy {
                     LagPolicy::SkipToNewest => log.end(),
-                    _ => log.start().max(*cursor),
+                    _ => log.start(),
                 };
+                let target = target.min(limit).max(*cursor);
                 lost += target - *cursor;
                 *cursor = target;
             }
@@ -223,7 +225,9 @@ impl Broker {
 
     /// How many events of this source the session can no longer get.
     fn behind(&self, session: &Session, source: u32) -> u64 {
-        self.source(session, source).map_or(0, |(cursor, log)| log.start().saturating_sub(cursor))
+        self.source(session, source).map_or(0, |(cursor, log)| {
+            log.start().min(limit(session, source)).saturating_sub(cursor)
+        })
     }
 
     /// Queues the event that tells of a skip, or adds to one that waits.
@@ -248,7 +252,8 @@ impl Broker {
     fn next_run(&self, key: Key) -> Option<Run> {
         let session = self.sessions.get(key)?;
         let mut first = (u64::MAX, 0);
-        let mut below = session.ending.map_or(u64::MAX, |(last, _)| last.saturating_add(1));
+        let mut below =
+            session.ending.as_ref().map_or(u64::MAX, |ending| ending.through.saturating_add(1));
         for source in sources(session) {
             let pending = self.source(session, source).and_then(|(cursor, log)| log.get(cursor));
             let Some(entry) = pending else { continue };
@@ -277,7 +282,7 @@ impl Broker {
     /// What remains for a session that has no event pending.
     fn exhausted(&mut self, key: Key) -> Exhausted {
         let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended };
-        if let Some((_, reason)) = session.ending {
+        if let Some(reason) = session.ending.as_ref().map(|ending| ending.reason) {
             self.end(key, reason, Told::Already);
             return Exhausted::Ended;
         }
@@ -332,6 +337,16 @@ enum Exhausted {
     Heartbeat,
     Parked,
     Ended,
+}
+
+/// Up to which of a source's events the session is to get.
+fn limit(session: &Session, source: u32) -> u64 {
+    let Some(ending) = &session.ending else { return u64::MAX };
+    match source {
+        CLIENT => ending.client,
+        PRIVATE => u64::MAX,
+        index => ending.topics.get(index as usize).copied().unwrap_or(0),
+    }
 }
 
 /// All sources of events that a session has.
