@@ -321,9 +321,9 @@ fn random_step(rng: &mut Rng) -> Step {
         68..73 => Op::Ready { times: 1 + rng.below(4) },
         73..80 => Op::Serve,
         80..84 => Op::Events,
-        87..89 => Op::Disconnect { session: random_session(rng) },
+        84..86 => Op::Disconnect { session: random_session(rng) },
         86 => Op::CloseSession { session: random_session(rng) },
-        87 if rng.chance(4) => Op::Close,
+        87 if rng.chance(10) => Op::Close,
         87..89 => Op::SetRetention {
             topic: rng.below(5),
             retention: rng.chance(50).then(|| random_retention(rng)),
