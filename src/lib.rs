@@ -43,6 +43,7 @@
 //!    cannot be sent cannot be built.
 //! 9. Errors say whose fault it is. None of them is an `io::Error`.
 #![no_std]
+#![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "hub", feature = "http1")),

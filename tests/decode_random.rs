@@ -3,7 +3,6 @@
 //!
 //! `SANSSE_STREAMS` sets how many streams are tried (100,000 otherwise), `SANSSE_SEED` the first
 //! seed.
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 
 mod streams;
 

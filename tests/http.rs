@@ -1,5 +1,4 @@
 //! Which requests open an event stream, and with what heads it is answered.
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 #![cfg(feature = "http")]
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, VARY};

@@ -1,5 +1,4 @@
 //! Whatever an `Event` can hold comes back equal from the decoder.
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 
 mod streams;
 

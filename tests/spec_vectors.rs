@@ -1,7 +1,6 @@
 //! The conformance vectors, as they are given and under other splits.
 //!
 //! `SANSSE_VECTORS` names another file of the same form.
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 
 mod streams;
 

@@ -1,5 +1,6 @@
 //! What is pending for one session, joined for one write.
 
+use super::names::SessionId;
 use crate::encode::Frame;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -26,6 +27,8 @@ pub struct Batch {
     /// A frame that is too large to be worth copying, alone in its batch.
     single: Option<Frame>,
     parts: Vec<Part>,
+    /// Whose it is, and of which poll: only the newest poll's can be taken back.
+    origin: Option<(SessionId, u32)>,
 }
 
 /// One frame of a batch: which of the session's cursors it moved, and where it ends.
@@ -42,7 +45,7 @@ const SINGLE: usize = 16 << 10;
 impl Batch {
     /// An empty batch.
     pub const fn new(form: FrameForm) -> Self {
-        Self { form, joined: Vec::new(), single: None, parts: Vec::new() }
+        Self { form, joined: Vec::new(), single: None, parts: Vec::new(), origin: None }
     }
 
     /// An empty batch with a buffer of this many bytes.
@@ -83,6 +86,16 @@ impl Batch {
         self.joined.clear();
         self.single = None;
         self.parts.clear();
+        self.origin = None;
+    }
+
+    /// Takes note of which session, and which poll of it, the batch comes from.
+    pub(super) fn stamp(&mut self, session: SessionId, poll: u32) {
+        self.origin = Some((session, poll));
+    }
+
+    pub(super) fn is_of(&self, session: SessionId, poll: u32) -> bool {
+        self.origin == Some((session, poll))
     }
 
     /// Whether `frame` may join what is there without passing `limit` bytes.
@@ -115,13 +128,20 @@ impl Batch {
     /// What must follow `written` bytes for the frames that are not untouched to be whole.
     pub(super) fn remainder(&self, written: usize) -> Bytes {
         let whole = self.parts.partition_point(|part| part.end <= written);
-        match (self.parts.get(whole), &self.single) {
-            (None, _) => Bytes::new(),
-            (Some(part), None) => Bytes::copy_from_slice(&self.joined[written..part.end]),
-            (Some(_), Some(frame)) => match self.form {
-                FrameForm::Chunk => frame.chunk().slice(written..),
-                FrameForm::Payload => frame.payload().slice(written..),
-            },
+        self.parts.get(whole).map_or_else(Bytes::new, |part| self.slice(written, part.end))
+    }
+
+    /// All that must follow `written` bytes.
+    pub(super) fn rest(&self, written: usize) -> Bytes {
+        let end = self.len();
+        if written < end { self.slice(written, end) } else { Bytes::new() }
+    }
+
+    fn slice(&self, start: usize, end: usize) -> Bytes {
+        match (&self.single, self.form) {
+            (None, _) => Bytes::copy_from_slice(&self.joined[start..end]),
+            (Some(frame), FrameForm::Chunk) => frame.chunk().slice(start..end),
+            (Some(frame), FrameForm::Payload) => frame.payload().slice(start..end),
         }
     }
 

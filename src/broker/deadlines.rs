@@ -83,11 +83,12 @@ impl Broker {
         }
     }
 
+    /// Sees to it that the topic is looked at no later than its oldest event is too old.
     pub(super) fn arm_topic(&mut self, key: Key) {
         let Some(topic) = self.topics.get_mut(key) else { return };
         let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
-        if topic.armed == NEVER
-            && let Some(at) = topic.log.next_expiry(retention)
+        if let Some(at) = topic.log.next_expiry(retention)
+            && at < topic.armed
         {
             topic.armed = at;
             self.arm(Timer { at, owner: Owner::Topic, key });
@@ -123,7 +124,7 @@ impl Broker {
 fn deadline(session: &Session, stall_timeout: Option<Duration>) -> Tick {
     let (since, after) = match session.phase {
         Phase::Parked => (session.sent_at, session.heartbeat),
-        Phase::Ready => (session.polled_at, stall_timeout.map(ticks)),
+        Phase::Ready | Phase::Woken => (session.polled_at, stall_timeout.map(ticks)),
     };
     after.map_or(NEVER, |after| since.saturating_add(after))
 }

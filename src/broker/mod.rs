@@ -62,12 +62,13 @@ pub(crate) use arena::Key;
 
 use crate::encode::Frame;
 use crate::event::Event;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use arena::Arena;
 use clock::{Clock, Tick, ticks};
 use ready::{Parked, Ready, ReadyQueue};
-use state::{Client, NEVER, Phase, Session, Subscription, TopicState, UNLISTED};
+use state::{Client, Ending, NEVER, Phase, Session, Subscription, TopicState, UNLISTED};
 use std::time::Instant;
 use timers::Timers;
 
@@ -175,6 +176,7 @@ impl Broker {
             phase: Phase::Ready,
             queued: false,
             heartbeat_due: false,
+            poll: 0,
             heartbeat: heartbeat.map(ticks),
             sent_at: now,
             polled_at: now,
@@ -291,7 +293,6 @@ impl Broker {
             state.retention = retention;
             let retention = retention.unwrap_or(self.config.retention);
             state.log.trim(now, &retention);
-            state.armed = NEVER;
         }
         self.arm_topic(key);
         self.release_topic(key);
@@ -359,9 +360,11 @@ impl Broker {
                 Ready::Ended(_) => continue,
                 Ready::Session(key) => {
                     let Some(session) = self.sessions.get_mut(key) else { continue };
-                    if !core::mem::take(&mut session.queued) {
+                    session.queued = false;
+                    if session.phase != Phase::Woken {
                         continue;
                     }
+                    session.phase = Phase::Ready;
                     key
                 }
                 Ready::Topic(parked) => {
@@ -418,6 +421,9 @@ impl Broker {
             }
             Topic::Session(id) => {
                 let key = self.key_of(*id).ok_or(PublishError::UnknownSession)?;
+                if self.sessions.get(key).is_none_or(|session| session.ending.is_some()) {
+                    return Err(PublishError::UnknownSession);
+                }
                 self.append_to_session(now, key, entry)
             }
         }
@@ -483,10 +489,11 @@ impl Broker {
         let now = self.clock.now();
         let Some(session) = self.sessions.get_mut(key) else { return };
         if session.phase == Phase::Parked {
-            session.phase = Phase::Ready;
+            session.phase = Phase::Woken;
             session.polled_at = now;
-            session.queued = true;
-            self.ready.push(Ready::Session(key));
+            if !core::mem::replace(&mut session.queued, true) {
+                self.ready.push(Ready::Session(key));
+            }
             self.arm_session(key);
         }
     }
@@ -500,7 +507,7 @@ impl Broker {
             return false;
         };
         subscription.index = UNLISTED;
-        if session.phase == Phase::Ready {
+        if session.phase != Phase::Parked {
             return false;
         }
         let topic = self.topics.get(subscription.topic);
@@ -534,10 +541,16 @@ impl Broker {
 
     /// Lets a session have what there is, and then its end.
     fn finish(&mut self, key: Key, reason: EndReason) -> bool {
-        let last = self.sequencer.last();
+        let through = self.sequencer.last();
         let Some(session) = self.sessions.get_mut(key) else { return false };
         if session.ending.is_none() {
-            session.ending = Some((last, reason));
+            let end = |subscription: &Subscription| {
+                self.topics.get(subscription.topic).map_or(0, |topic| topic.log.end())
+            };
+            let topics = session.subscriptions.iter().map(end).collect();
+            let client = session.client.and_then(|client| self.clients.get(client));
+            let client = client.map_or(0, |client| client.log.end());
+            session.ending = Some(Box::new(Ending { reason, through, topics, client }));
             self.wake(key);
         }
         true

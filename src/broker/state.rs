@@ -25,16 +25,19 @@ pub(super) struct Session {
     pub(super) opening: Option<Frame>,
     pub(super) lag: LagPolicy,
     pub(super) phase: Phase,
-    /// The ready queue holds an entry that names this session itself.
+    /// The ready queue holds an entry that names this session itself: never more than one, also
+    /// where a poll was faster and the entry tells nothing any more.
     pub(super) queued: bool,
     pub(super) heartbeat_due: bool,
+    /// Counts the polls, so that a batch of an earlier one is known as such.
+    pub(super) poll: u32,
     pub(super) heartbeat: Option<Tick>,
     pub(super) sent_at: Tick,
     pub(super) polled_at: Tick,
     /// For when its timer stands.
     pub(super) armed: Tick,
-    /// Set when the session is to end as soon as it has everything through this position.
-    pub(super) ending: Option<(u64, EndReason)>,
+    /// Set when the session is to end as soon as it has what was published before.
+    pub(super) ending: Option<Box<Ending>>,
     /// The number of the queued event that tells of this session's skips.
     pub(super) skip_event: Option<u64>,
 }
@@ -43,6 +46,8 @@ pub(super) struct Session {
 pub(super) enum Phase {
     /// It has, or may have, output; whoever drives it knows.
     Ready,
+    /// It has output for a reason of its own; the ready queue holds an entry that will say so.
+    Woken,
     /// It had none when last asked; each of its subscriptions is listed with its topic.
     Parked,
 }
@@ -56,6 +61,19 @@ pub(super) struct Subscription {
     pub(super) index: u32,
     /// Which of the topic's lists: the present one, or one that a publish has made ready.
     pub(super) list: u32,
+}
+
+/// How a session ends that gets the rest first: nothing published later is for it, so that it
+/// cannot fall behind by that either.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) reason: EndReason,
+    /// The last position that it gets.
+    pub(super) through: u64,
+    /// Where its subscriptions' logs ended then, and its client's. Nothing more is published to it
+    /// alone.
+    pub(super) topics: Vec<u64>,
+    pub(super) client: u64,
 }
 
 pub(super) const UNLISTED: u32 = u32::MAX;

@@ -98,8 +98,11 @@ impl Broker {
             Ok(key) => key,
             Err(reason) => return BatchEnd::End(reason),
         };
-        if let Some(frame) = self.sessions.get_mut(key).and_then(|session| session.opening.take()) {
-            batch.push(OPENING, &frame);
+        if let Some(state) = self.sessions.get_mut(key) {
+            batch.stamp(session, state.poll);
+            if let Some(frame) = state.opening.take() {
+                batch.push(OPENING, &frame);
+            }
         }
         let mut is_full = false;
         while !is_full && let Some(Run { source, below }) = self.next_run(key) {
@@ -136,6 +139,10 @@ impl Broker {
     ///
     /// What is returned must still be written before that: the rest of the one frame at which the
     /// write stopped. It is empty if the write took everything.
+    ///
+    /// A batch that is not what this session's last poll gave, or of which a part was taken back
+    /// before, is not taken back: then all the rest of it is returned. Of a session that has ended
+    /// meanwhile, only the rest of the one frame is left to write.
     pub fn handle_partial_write(
         &mut self,
         now: Instant,
@@ -144,34 +151,37 @@ impl Broker {
         written: usize,
     ) -> Bytes {
         self.clock.advance(now);
-        let untouched = batch.untouched(written);
         let remainder = batch.remainder(written);
-        if let Some(key) = self.key_of(session)
-            && let Some(session) = self.sessions.get_mut(key)
-        {
-            for part in untouched {
-                match part.source {
-                    // They are the first of their batch, and so never untouched.
-                    HEARTBEAT | OPENING => {}
-                    CLIENT => session.client_cursor -= 1,
-                    PRIVATE => {
-                        if let Some(private) = &mut session.private {
-                            private.cursor -= 1;
-                        }
+        let Some(key) = self.key_of(session) else { return remainder };
+        let id = session;
+        let Some(session) = self.sessions.get_mut(key) else { return remainder };
+        if !batch.is_of(id, session.poll) {
+            return batch.rest(written);
+        }
+        if remainder.is_empty() {
+            return remainder;
+        }
+        session.poll = session.poll.wrapping_add(1);
+        for part in batch.untouched(written) {
+            match part.source {
+                // They are the first of their batch, and so never untouched.
+                HEARTBEAT | OPENING => {}
+                CLIENT => session.client_cursor -= 1,
+                PRIVATE => {
+                    if let Some(private) = &mut session.private {
+                        private.cursor -= 1;
                     }
-                    index => {
-                        if let Some(one) = session.subscriptions.get_mut(index as usize) {
-                            one.cursor -= 1;
-                        }
+                }
+                index => {
+                    if let Some(one) = session.subscriptions.get_mut(index as usize) {
+                        one.cursor -= 1;
                     }
                 }
             }
-            if !remainder.is_empty() {
-                // It has output, so that it can stall.
-                session.phase = Phase::Ready;
-                self.arm_session(key);
-            }
         }
+        // It has output, so that it can stall.
+        session.phase = Phase::Ready;
+        self.arm_session(key);
         remainder
     }
 
@@ -183,6 +193,7 @@ impl Broker {
             return Err(self.untold.remove(&key));
         };
         session.polled_at = now;
+        session.poll = session.poll.wrapping_add(1);
         if let Some(private) = &mut session.private {
             // Nobody else will ever read it, and what was handed over before this is delivered.
             private.log.trim_delivered(private.cursor);
@@ -205,12 +216,15 @@ impl Broker {
             return Err(reason);
         }
         let mut lost = 0;
-        for source in sources(session) {
+        let all: alloc::vec::Vec<(u32, u64)> =
+            sources(session).map(|source| (source, limit(session, source))).collect();
+        for (source, limit) in all {
             if let Some((cursor, log)) = self.source_mut(key, source) {
                 let target = match policy {
                     LagPolicy::SkipToNewest => log.end(),
-                    _ => log.start().max(*cursor),
+                    _ => log.start(),
                 };
+                let target = target.min(limit).max(*cursor);
                 lost += target - *cursor;
                 *cursor = target;
             }
@@ -221,7 +235,9 @@ impl Broker {
 
     /// How many events of this source the session can no longer get.
     fn behind(&self, session: &Session, source: u32) -> u64 {
-        self.source(session, source).map_or(0, |(cursor, log)| log.start().saturating_sub(cursor))
+        self.source(session, source).map_or(0, |(cursor, log)| {
+            log.start().min(limit(session, source)).saturating_sub(cursor)
+        })
     }
 
     /// Queues the event that tells of a skip, or adds to one that waits.
@@ -246,7 +262,8 @@ impl Broker {
     fn next_run(&self, key: Key) -> Option<Run> {
         let session = self.sessions.get(key)?;
         let mut first = (u64::MAX, 0);
-        let mut below = session.ending.map_or(u64::MAX, |(last, _)| last.saturating_add(1));
+        let mut below =
+            session.ending.as_ref().map_or(u64::MAX, |ending| ending.through.saturating_add(1));
         for source in sources(session) {
             let pending = self.source(session, source).and_then(|(cursor, log)| log.get(cursor));
             let Some(entry) = pending else { continue };
@@ -265,13 +282,17 @@ impl Broker {
         if let Some(session) = self.sessions.get_mut(key) {
             session.sent_at = now;
             session.heartbeat_due = false;
+            // Whoever gets output without having waited for the id knows by that, and may stall.
+            if core::mem::replace(&mut session.phase, Phase::Ready) == Phase::Parked {
+                self.arm_session(key);
+            }
         }
     }
 
     /// What remains for a session that has no event pending.
     fn exhausted(&mut self, key: Key) -> Exhausted {
         let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
-        if let Some((_, reason)) = session.ending {
+        if let Some(reason) = session.ending.as_ref().map(|ending| ending.reason) {
             self.end(key, reason, Told::Already);
             return Exhausted::Ended(Some(reason));
         }
@@ -280,7 +301,6 @@ impl Broker {
             return Exhausted::Heartbeat;
         }
         session.phase = Phase::Parked;
-        session.queued = false;
         #[expect(clippy::cast_possible_truncation, reason = "max_topics_per_session is a u32")]
         let subscriptions = session.subscriptions.len() as u32;
         for subscription in 0..subscriptions {
@@ -327,6 +347,16 @@ enum Exhausted {
     Heartbeat,
     Parked,
     Ended(Option<EndReason>),
+}
+
+/// Up to which of a source's events the session is to get.
+fn limit(session: &Session, source: u32) -> u64 {
+    let Some(ending) = &session.ending else { return u64::MAX };
+    match source {
+        CLIENT => ending.client,
+        PRIVATE => u64::MAX,
+        index => ending.topics.get(index as usize).copied().unwrap_or(0),
+    }
 }
 
 /// All sources of events that a session has.

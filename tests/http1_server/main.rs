@@ -1,5 +1,4 @@
 //! The server side of HTTP/1.1, by bytes and in virtual time.
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 #![cfg(feature = "http1")]
 
 #[path = "../common/mod.rs"]

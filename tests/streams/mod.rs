@@ -1,6 +1,5 @@
 //! What the tests of the decoder share: seeded random numbers, splits, and all that a decoder says.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 
 use sansse::{DecodeError, Decoder, Message, Step};
 

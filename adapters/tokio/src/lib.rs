@@ -30,6 +30,8 @@
 //! [`Session`](sansse::hub::Session) into its body type instead; this server speaks HTTP/1.1
 //! alone, without TLS.
 
+#![warn(clippy::unwrap_used)]
+
 mod connection;
 mod counters;
 mod server;
