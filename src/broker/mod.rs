@@ -304,7 +304,7 @@ impl Broker {
     pub fn handle_disconnect(&mut self, now: Instant, session: SessionId) {
         self.clock.advance(now);
         if let Some(key) = self.key_of(session) {
-            self.untold.remove(&key);
+            self.tell_end(key);
             self.end(key, EndReason::Disconnected, Told::Already);
         }
     }
@@ -563,14 +563,7 @@ impl Broker {
         for subscription in &session.subscriptions {
             void += usize::from(self.unsubscribe(subscription));
         }
-        if void > 0 {
-            let (sessions, untold) = (&self.sessions, &self.untold);
-            self.ready.void(void, |ready| match ready {
-                Ready::Topic(parked) => sessions.get(parked.session).is_some(),
-                Ready::Session(key) => sessions.get(*key).is_some_and(|session| session.queued),
-                Ready::Ended(key) => untold.contains_key(key),
-            });
-        }
+        self.void_ready(void);
         let undelivered = session.private.map_or(0, |private| private.log.end() - private.cursor);
         let client = session.client.and_then(|client| self.leave(client, key));
         if told == Told::ByReady {
@@ -580,6 +573,25 @@ impl Broker {
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent();
+    }
+
+    /// Whoever drives a session that ended is told so now, if it was not before.
+    fn tell_end(&mut self, key: Key) -> Option<EndReason> {
+        let reason = self.untold.remove(&key)?;
+        self.void_ready(1);
+        Some(reason)
+    }
+
+    /// Takes note that `count` entries of the ready queue tell nothing any more.
+    fn void_ready(&mut self, count: usize) {
+        if count > 0 {
+            let (sessions, untold) = (&self.sessions, &self.untold);
+            self.ready.void(count, |ready| match ready {
+                Ready::Topic(parked) => sessions.get(parked.session).is_some(),
+                Ready::Session(key) => sessions.get(*key).is_some_and(|session| session.queued),
+                Ready::Ended(key) => untold.contains_key(key),
+            });
+        }
     }
 
     /// Says whether the subscription leaves a void entry in the ready queue.

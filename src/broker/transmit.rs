@@ -190,7 +190,7 @@ impl Broker {
         let now = self.clock.advance(now);
         let key = self.key_of(session).ok_or(None)?;
         let Some(session) = self.sessions.get_mut(key) else {
-            return Err(self.untold.remove(&key));
+            return Err(self.tell_end(key));
         };
         session.polled_at = now;
         session.poll = session.poll.wrapping_add(1);

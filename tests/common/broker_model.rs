@@ -120,7 +120,10 @@ pub(crate) struct Model {
     logs: BTreeMap<LogName, Log>,
     forgotten_topics: u64,
     forgotten_clients: u64,
+    /// Sessions that ended and whose driver has not been told so by a poll,
     ended_untold: Vec<SessionId>,
+    /// and those of them whose id is yet to come out.
+    ended_ready: Vec<SessionId>,
     events: Vec<BrokerEvent>,
     batch: Option<LastBatch>,
 }
@@ -138,6 +141,7 @@ impl Model {
             forgotten_topics: 0,
             forgotten_clients: 0,
             ended_untold: Vec::new(),
+            ended_ready: Vec::new(),
             events: Vec::new(),
             batch: None,
         }
@@ -290,7 +294,14 @@ impl Model {
     }
 
     pub(crate) fn disconnect(&mut self, session: SessionId, broker: &Broker) {
+        self.told(session);
         self.end(session, EndReason::Disconnected, broker);
+    }
+
+    /// Whoever drives the session knows that it has ended.
+    fn told(&mut self, session: SessionId) {
+        self.ended_untold.retain(|other| *other != session);
+        self.ended_ready.retain(|other| *other != session);
     }
 
     pub(crate) fn close_session(&mut self, session: SessionId) -> bool {
@@ -373,6 +384,11 @@ impl Model {
             Topic::Session(id) if !self.members.get(id).is_some_and(|m| m.ending.is_none()) => {
                 Err(PublishError::UnknownSession)
             }
+            Topic::Named(name)
+                if !self.knows(name) && self.topics() >= self.config.max_topics as usize =>
+            {
+                Err(PublishError::TooManyTopics)
+            }
             _ => Ok(()),
         }
     }
@@ -406,6 +422,10 @@ impl Model {
         let payload = self.encode(position, content, own_id);
         match self.check_addressee(topic) {
             Ok(()) => self.append(position, topic, &payload, own_id)?,
+            // Nothing of it is kept, and whoever asks for it later is to be told.
+            Err(PublishError::TooManyTopics) => {
+                self.forgotten_topics = self.forgotten_topics.max(position);
+            }
             Err(_) => {}
         }
         self.last = position;
@@ -441,12 +461,6 @@ impl Model {
             Topic::Session(id) => LogName::Private(*id),
             _ => unreachable!(),
         };
-        if let LogName::Named(topic) = &name
-            && !self.knows(topic)
-            && self.topics() >= self.config.max_topics as usize
-        {
-            return Err(PublishError::TooManyTopics);
-        }
         let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes);
         if size > limit {
             return Err(PublishError::TooLarge { size, limit });
@@ -711,7 +725,10 @@ impl Model {
         if let Some(batch) = self.batch.as_mut().filter(|batch| batch.session == session) {
             batch.is_current = false;
         }
-        let Some(member) = self.members.get_mut(&session) else { return false };
+        let Some(member) = self.members.get_mut(&session) else {
+            self.told(session);
+            return false;
+        };
         member.polled_at = self.now;
         let private = LogName::Private(session);
         let waiting: Vec<u64> = member.pending.iter().map(|pending| pending.position).collect();
@@ -761,14 +778,14 @@ impl Model {
         let now = self.now;
         let Some(session) = session else {
             let mut waiting = self.members.iter().filter(|(_, member)| member.is_to_come_out());
-            let missing = self.ended_untold.first().or(waiting.next().map(|(session, _)| session));
+            let missing = self.ended_ready.first().or(waiting.next().map(|(session, _)| session));
             return match missing {
                 Some(session) => Err(format!("the id of {session} did not come out")),
                 None => Ok(()),
             };
         };
-        if let Some(index) = self.ended_untold.iter().position(|ended| *ended == session) {
-            self.ended_untold.remove(index);
+        if let Some(index) = self.ended_ready.iter().position(|ended| *ended == session) {
+            self.ended_ready.remove(index);
             return Ok(());
         }
         let Some(member) = self.members.get_mut(&session) else {
@@ -798,6 +815,7 @@ impl Model {
                 self.wake(session);
             } else {
                 self.ended_untold.push(session);
+                self.ended_ready.push(session);
                 self.end(session, EndReason::Stalled, broker);
             }
         }
