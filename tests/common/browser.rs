@@ -10,14 +10,17 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fantoccini::error::NewSessionError;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
+const ATTEMPTS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(50);
 
-static STARTED: AtomicUsize = AtomicUsize::new(0);
+/// For names that no other test of this process uses.
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// One browser with a fresh profile, hence one person.
 pub(crate) struct Browser {
@@ -28,7 +31,23 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
+    /// A browser that does not start on a busy machine says nothing about the page, so that it
+    /// gets a further chance.
     pub(crate) async fn start() -> Self {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match tokio::time::timeout(STARTS_WITHIN, Self::try_start()).await {
+                Ok(Ok(browser)) => return browser,
+                Ok(Err(error)) if attempts == ATTEMPTS => panic!("chromedriver: {error}"),
+                Err(late) if attempts == ATTEMPTS => panic!("the browser did not start: {late}"),
+                Ok(Err(error)) => eprintln!("chromedriver: {error}; once more"),
+                Err(late) => eprintln!("the browser did not start: {late}; once more"),
+            }
+        }
+    }
+
+    async fn try_start() -> Result<Self, NewSessionError> {
         let profile = Profile::new();
         let driver = Driver::start();
         let mut options = json!({
@@ -45,12 +64,11 @@ impl Browser {
         }
         let capabilities = json!({ "browserName": "chrome", "goog:chromeOptions": options });
         let Value::Object(capabilities) = capabilities else { unreachable!("written above") };
-        let connecting = ClientBuilder::new(HttpConnector::new())
+        let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&driver.url)
-            .await;
-        let client = connecting.unwrap_or_else(|error| panic!("chromedriver: {error}"));
-        Self { client, _driver: driver, _profile: profile }
+            .await?;
+        Ok(Self { client, _driver: driver, _profile: profile })
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -87,7 +105,7 @@ impl Browser {
     }
 
     async fn picture(&self) -> PathBuf {
-        let name = format!("browser-{}.png", STARTED.fetch_add(1, Ordering::Relaxed));
+        let name = format!("browser-{}.png", NUMBER.fetch_add(1, Ordering::Relaxed));
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         if let Ok(picture) = self.client.screenshot().await {
             let _ = fs::write(&path, picture);
@@ -161,7 +179,7 @@ struct Profile(PathBuf);
 
 impl Profile {
     fn new() -> Self {
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("sansse-browser-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).expect("the temporary directory takes directories");
