@@ -170,43 +170,16 @@ impl Decoder {
     ///
     /// `None` means that all bytes are used up, and only [`handle_data`](Self::handle_data) can
     /// change that. Each call ends the loan of the step before it.
+    #[inline]
     pub fn poll_step(&mut self) -> Option<Step> {
         if mem::take(&mut self.lent) == Lent::Message {
             self.event_type.clear();
             self.data.clear();
         }
-        if let State::Dropping { inside_line } = self.state {
-            self.drop_lines(inside_line)?;
+        if self.state == State::Lines && self.take_usual_event() {
+            return Some(Step::Message);
         }
-        loop {
-            let text = self.stream.as_str().as_bytes();
-            let Some(end) = self.line_ends.next(text) else {
-                return self.check_unfinished_line();
-            };
-            let start = mem::replace(&mut self.line, end + 1);
-            if text[start..end].starts_with(b"data:")
-                && !self.data.is_set()
-                && end - start <= self.limits.max_line.min(self.limits.max_event)
-            {
-                // The usual event, taken at once: a data line, and a blank line after it.
-                let value = start + 5 + usize::from(text[start + 5] == b' ');
-                self.data.set(value..end);
-                if text[end..].starts_with(b"\n\n") {
-                    self.line_ends.take(end + 1);
-                    self.line = end + 2;
-                    self.count_id();
-                    self.lent = Lent::Message;
-                    return Some(Step::Message);
-                }
-            } else if start == end {
-                if !self.is_rest_of_crlf(end) && self.dispatch() {
-                    self.lent = Lent::Message;
-                    return Some(Step::Message);
-                }
-            } else if let Some(step) = self.interpret(start..end) {
-                return Some(step);
-            }
-        }
+        self.poll_other_step()
     }
 
     /// The message of the last [`Step::Message`], until the next call of
@@ -232,7 +205,7 @@ impl Decoder {
     #[inline]
     pub fn comment(&self) -> &str {
         match self.lent {
-            Lent::Comment => &self.stream.as_str()[self.comment.clone()],
+            Lent::Comment => self.stream.as_str().get(self.comment.clone()).unwrap_or_default(),
             Lent::Nothing | Lent::Message => "",
         }
     }
@@ -249,6 +222,61 @@ impl Decoder {
     /// The reconnection time that the peer last set, on this connection or an earlier one.
     pub fn reconnection_time(&self) -> Option<Duration> {
         self.reconnection_time
+    }
+
+    /// Takes a data line with a blank line after it, if that is what comes next: most events are
+    /// no more than that, and this is small enough to be inlined.
+    #[inline]
+    fn take_usual_event(&mut self) -> bool {
+        let text = self.stream.as_str().as_bytes();
+        let Some(end) = self.line_ends.peek(text) else {
+            return false;
+        };
+        let start = self.line;
+        if text[start..end].starts_with(b"data:")
+            && text[end..].starts_with(b"\n\n")
+            && !self.data.is_set()
+            && end - start <= self.limits.max_line.min(self.limits.max_event)
+        {
+            let value = start + 5 + usize::from(text[start + 5] == b' ');
+            self.data.lend(value..end);
+            self.line_ends.take(end);
+            self.line_ends.take(end + 1);
+            self.line = end + 2;
+            self.count_id();
+            self.lent = Lent::Message;
+            return true;
+        }
+        false
+    }
+
+    #[inline(never)]
+    fn poll_other_step(&mut self) -> Option<Step> {
+        if let State::Dropping { inside_line } = self.state {
+            self.drop_lines(inside_line)?;
+        }
+        while let Some(line) = self.take_line() {
+            if line.is_empty() {
+                if !self.is_rest_of_crlf(line.end) && self.dispatch() {
+                    self.lent = Lent::Message;
+                    return Some(Step::Message);
+                }
+            } else if let Some(step) = self.interpret(line) {
+                return Some(step);
+            }
+            if self.take_usual_event() {
+                return Some(Step::Message);
+            }
+        }
+        self.check_unfinished_line()
+    }
+
+    /// Takes the next line, without its end.
+    #[inline]
+    fn take_line(&mut self) -> Option<Range<usize>> {
+        let end = self.line_ends.peek(self.stream.as_str().as_bytes())?;
+        self.line_ends.take(end);
+        Some(mem::replace(&mut self.line, end + 1)..end)
     }
 
     /// Whether the line end here is the LF of a CRLF, whose CR has ended the line.
@@ -364,9 +392,8 @@ impl Decoder {
     /// Drops lines up to and including a blank one; `None` if that is still to come.
     #[cold]
     fn drop_lines(&mut self, mut inside_line: bool) -> Option<()> {
-        while let Some(end) = self.line_ends.next(self.stream.as_str().as_bytes()) {
-            let start = mem::replace(&mut self.line, end + 1);
-            if start == end && !inside_line && !self.is_rest_of_crlf(end) {
+        while let Some(line) = self.take_line() {
+            if line.is_empty() && !inside_line && !self.is_rest_of_crlf(line.end) {
                 self.state = State::Lines;
                 return Some(());
             }

@@ -100,7 +100,7 @@ impl Field {
     #[inline]
     pub(super) fn get<'a>(&'a self, stream: &'a str) -> &'a str {
         match self.place {
-            Place::Stream => &stream[self.start..self.end],
+            Place::Stream => stream.get(self.start..self.end).unwrap_or_default(),
             // Empty while nothing is set.
             Place::Buffer | Place::Unset => self.buffer.as_str(),
         }
@@ -160,8 +160,9 @@ impl Field {
         self.place = Place::Unset;
     }
 
+    /// Sets the value, which is not set, to a part of the stream's text.
     #[inline]
-    fn lend(&mut self, value: Range<usize>) {
+    pub(super) fn lend(&mut self, value: Range<usize>) {
         self.place = Place::Stream;
         self.start = value.start;
         self.end = value.end;

@@ -13,18 +13,17 @@ pub(super) struct LineEnds {
 }
 
 impl LineEnds {
-    /// The next CR or LF of `text`, which is the text of the last call with more at its end.
+    /// Where the next CR or LF of `text` lies, which is the text of the last call with more at its
+    /// end.
     #[inline]
-    pub(super) fn next(&mut self, text: &[u8]) -> Option<usize> {
+    pub(super) fn peek(&mut self, text: &[u8]) -> Option<usize> {
         if self.bits == 0 {
             self.search(text)?;
         }
-        let end = self.base + self.bits.trailing_zeros() as usize;
-        self.bits &= self.bits - 1;
-        Some(end)
+        Some(self.base + self.bits.trailing_zeros() as usize)
     }
 
-    /// Takes the next line end, which the caller has seen to be at `end`.
+    /// Takes the line end at `end`, which is known to be the next.
     #[inline]
     pub(super) fn take(&mut self, end: usize) {
         if self.bits == 0 {
@@ -124,7 +123,7 @@ mod tests {
     use alloc::vec::Vec;
 
     fn all(ends: &mut LineEnds, text: &[u8]) -> Vec<usize> {
-        core::iter::from_fn(|| ends.next(text)).collect()
+        core::iter::from_fn(|| ends.peek(text).inspect(|&end| ends.take(end))).collect()
     }
 
     fn expected(text: &[u8]) -> Vec<usize> {
@@ -157,7 +156,8 @@ mod tests {
     fn a_cut_text_is_searched_from_what_was_not_taken() {
         let text = b"ab\ncd\nef\n";
         let mut ends = LineEnds::default();
-        assert_eq!(ends.next(text), Some(2));
+        assert_eq!(ends.peek(text), Some(2));
+        ends.take(2);
         ends.cut(3, 3);
         assert_eq!(all(&mut ends, &text[3..]), [2, 5]);
     }
