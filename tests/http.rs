@@ -5,7 +5,7 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue, VARY};
 use http::{Method, Request, StatusCode};
 use sansse::http::{Cors, LAST_EVENT_ID, Refusal, ResponseHead, accept};
-use sansse::{EventId, LastEventId};
+use sansse::{EventId, Frame, LastEventId};
 use std::time::Duration;
 
 fn get(uri: &str) -> Request<()> {
