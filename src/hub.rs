@@ -78,6 +78,9 @@ struct Shard {
     broker: Broker,
     /// Who waits for each session's output, by the session's slot.
     wakers: Vec<Option<(SessionId, Waker)>>,
+    /// Wakers that others have taken the place of, until the lock is gone: the last handle to a
+    /// task drops all that the task owns.
+    replaced: Vec<Waker>,
     /// Until when the driver sleeps as far as this shard goes.
     driven_until: Option<Instant>,
 }
@@ -132,7 +135,8 @@ impl HubBuilder {
             let mut config = self.config.clone();
             config.shard = number;
             let broker = Broker::new(now, config)?;
-            Ok(Mutex::new(Shard { broker, wakers: Vec::new(), driven_until: None }))
+            let (wakers, replaced) = (Vec::new(), Vec::new());
+            Ok(Mutex::new(Shard { broker, wakers, replaced, driven_until: None }))
         });
         let inner = Inner {
             timer: Box::new(timer),
@@ -374,6 +378,7 @@ impl Inner {
         while let Some(session) = shard.broker.poll_ready() {
             follow_up.wakers.extend(shard.take_waker(session));
         }
+        follow_up.replaced.append(&mut shard.replaced);
         if self.on_event.is_none() {
             while shard.broker.poll_event().is_some() {}
         }
@@ -388,6 +393,7 @@ impl Inner {
 
     fn run(&self, follow_up: FollowUp) {
         follow_up.wakers.into_iter().for_each(Waker::wake);
+        drop(follow_up.replaced);
         if follow_up.wakes_driver {
             self.wake_driver();
         }
@@ -443,8 +449,11 @@ impl Shard {
             self.wakers.resize(slot + 1, None);
         }
         match &mut self.wakers[slot] {
-            Some((owner, old)) if *owner == session => old.clone_from(waker),
-            place => *place = Some((session, waker.clone())),
+            Some((owner, old)) if *owner == session && old.will_wake(waker) => {}
+            place => {
+                let old = place.replace((session, waker.clone()));
+                self.replaced.extend(old.map(|(_, waker)| waker));
+            }
         }
     }
 }
@@ -453,6 +462,7 @@ impl Shard {
 #[derive(Default)]
 struct FollowUp {
     wakers: Vec<Waker>,
+    replaced: Vec<Waker>,
     wakes_driver: bool,
     has_events: bool,
 }

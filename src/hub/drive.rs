@@ -35,7 +35,9 @@ impl Future for Drive {
         loop {
             let Some(hub) = self.hub.upgrade() else { return Poll::Ready(()) };
             // Before the deadlines are read, so that one that moves forward meanwhile wakes us.
-            *lock(&hub.driver) = Some(context.waker().clone());
+            let replaced = lock(&hub.driver).replace(context.waker().clone());
+            // Only now is the lock gone.
+            drop(replaced);
             let (next, is_over) = hub.look_ahead();
             if is_over {
                 return Poll::Ready(());
