@@ -388,6 +388,8 @@ impl Inner {
             (next, None) => next.is_some(),
             (None, _) => false,
         };
+        // No deadline tells the driver that it is no longer needed.
+        follow_up.wakes_driver |= shard.is_over();
         result
     }
 
@@ -435,6 +437,11 @@ impl Drop for Inner {
 }
 
 impl Shard {
+    /// Whether it was closed and its last session is gone.
+    fn is_over(&self) -> bool {
+        self.broker.is_closed() && self.broker.session_count() == 0
+    }
+
     fn take_waker(&mut self, session: SessionId) -> Option<Waker> {
         let place = self.wakers.get_mut(session.key().slot as usize)?;
         match place {

@@ -72,7 +72,7 @@ impl Inner {
             let deadline = shard.broker.poll_timeout();
             shard.driven_until = deadline;
             next = next.into_iter().chain(deadline).min();
-            is_over &= shard.broker.is_closed() && shard.broker.session_count() == 0;
+            is_over &= shard.is_over();
         }
         (next, is_over)
     }

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod driving;
 mod tasks;
 mod time;
 mod wakes;
