@@ -6,7 +6,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod accepting;
 mod driving;
+mod sessions;
 mod tasks;
 mod time;
 mod wakes;
