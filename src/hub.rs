@@ -493,11 +493,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// FNV-1a: the same client goes to the same shard, on every platform.
+/// The same client goes to the same shard, on every platform.
+///
+/// FNV-1a, whose last bytes reach few of its bits, and then the finalizer of `MurmurHash3`, so
+/// that names which differ at their end alone are spread too.
 fn spread(bytes: &[u8]) -> usize {
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+    let mut hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     usize::try_from(hash >> 33).unwrap_or_default()
 }
 

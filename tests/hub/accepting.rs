@@ -136,7 +136,7 @@ fn the_last_event_id_is_taken_from_the_request_and_no_bad_one_is_an_error() {
     for text in ["a", "b", "c"] {
         say(&hub, text);
     }
-    let mut resume = |id: &[u8]| {
+    let resume = |id: &[u8]| {
         let mut request = get("/");
         request.headers_mut().insert(LAST_EVENT_ID, HeaderValue::from_bytes(id).unwrap());
         // The application's own default does not outweigh what the peer says.

@@ -8,14 +8,15 @@ mod common;
 
 mod accepting;
 mod driving;
+mod interleavings;
+mod listening;
 mod sessions;
+mod sharding;
 mod tasks;
 mod time;
 mod wakes;
 
-use sansse::broker::{
-    BrokerConfig, ClientId, Epoch, EventIds, Retention, SessionRequest, Topic, TopicName,
-};
+use sansse::broker::{BrokerConfig, ClientId, Epoch, SessionRequest, Topic, TopicName};
 use sansse::hub::{HubBuilder, Session};
 use sansse::{Event, Frame, Hub};
 use std::num::NonZeroU16;
