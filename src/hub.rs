@@ -321,8 +321,11 @@ impl Inner {
         self.check_addressee(&topic)?;
         let published = sequencer.publish(topic, event);
         let mut follow_up = FollowUp::default();
-        // All shards have the same configuration, so that the first one's error is everyone's.
-        let result = (0..self.shards.len()).try_for_each(|shard| {
+        // The first shard is the one that may refuse it, before any other knows the position. All
+        // have the same configuration, so that where no addressee has a shard, any is.
+        let (first, count) = (self.shard_of_topic(published.topic()), self.shards.len());
+        let result = (first..first + count).try_for_each(|shard| {
+            let shard = shard % count;
             self.call(shard, &mut follow_up, |shard, now| shard.broker.apply(now, &published))
         });
         drop(sequencer);
@@ -340,6 +343,14 @@ impl Inner {
             Topic::Session(_) => Err(PublishError::UnknownSession),
             Topic::Broadcast | Topic::Named(_) => (1..self.shards.len())
                 .fold(check(0), |result, shard| result.or_else(|_| check(shard))),
+        }
+    }
+
+    fn shard_of_topic(&self, topic: &Topic) -> usize {
+        match topic {
+            Topic::Client(client) => self.shard_of(Some(client)),
+            Topic::Session(session) => session.shard().into(),
+            Topic::Broadcast | Topic::Named(_) => 0,
         }
     }
 
