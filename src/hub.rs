@@ -236,14 +236,12 @@ impl Hub {
     /// Closes the hub: each session gets what was published before, then its end, and no other is
     /// opened. [`drive`](Self::drive) is ready when the last is gone.
     pub fn close(&self) {
-        self.inner.for_all(|shard, now| shard.broker.close(now));
-        self.inner.wake_driver();
+        self.inner.close(Broker::close);
     }
 
     /// Ends all sessions at once, whatever they have not taken yet, and closes the hub.
     pub fn abort(&self) {
-        self.inner.for_all(|shard, now| shard.broker.abort(now));
-        self.inner.wake_driver();
+        self.inner.close(Broker::abort);
     }
 
     /// How many sessions are open.
@@ -331,6 +329,17 @@ impl Inner {
         drop(sequencer);
         self.run(follow_up);
         result.map(|()| published)
+    }
+
+    /// Closes all shards, none of them in the middle of a publish.
+    fn close(&self, close: fn(&mut Broker, Instant)) {
+        let sequencer = lock(&self.sequencer);
+        let mut follow_up = FollowUp::default();
+        for shard in 0..self.shards.len() {
+            self.call(shard, &mut follow_up, |shard, now| close(&mut shard.broker, now));
+        }
+        drop(sequencer);
+        self.run(follow_up);
     }
 
     fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
