@@ -78,6 +78,9 @@ struct Shard {
     broker: Broker,
     /// Who waits for each session's output, by the session's slot.
     wakers: Vec<Option<(SessionId, Waker)>>,
+    /// Wakers that others have taken the place of, until the lock is gone: the last handle to a
+    /// task drops all that the task owns.
+    replaced: Vec<Waker>,
     /// Until when the driver sleeps as far as this shard goes.
     driven_until: Option<Instant>,
 }
@@ -132,7 +135,8 @@ impl HubBuilder {
             let mut config = self.config.clone();
             config.shard = number;
             let broker = Broker::new(now, config)?;
-            Ok(Mutex::new(Shard { broker, wakers: Vec::new(), driven_until: None }))
+            let (wakers, replaced) = (Vec::new(), Vec::new());
+            Ok(Mutex::new(Shard { broker, wakers, replaced, driven_until: None }))
         });
         let inner = Inner {
             timer: Box::new(timer),
@@ -232,14 +236,12 @@ impl Hub {
     /// Closes the hub: each session gets what was published before, then its end, and no other is
     /// opened. [`drive`](Self::drive) is ready when the last is gone.
     pub fn close(&self) {
-        self.inner.for_all(|shard, now| shard.broker.close(now));
-        self.inner.wake_driver();
+        self.inner.close(Broker::close);
     }
 
     /// Ends all sessions at once, whatever they have not taken yet, and closes the hub.
     pub fn abort(&self) {
-        self.inner.for_all(|shard, now| shard.broker.abort(now));
-        self.inner.wake_driver();
+        self.inner.close(Broker::abort);
     }
 
     /// How many sessions are open.
@@ -317,13 +319,27 @@ impl Inner {
         self.check_addressee(&topic)?;
         let published = sequencer.publish(topic, event);
         let mut follow_up = FollowUp::default();
-        // All shards have the same configuration, so that the first one's error is everyone's.
-        let result = (0..self.shards.len()).try_for_each(|shard| {
+        // The first shard is the one that may refuse it, before any other knows the position. All
+        // have the same configuration, so that where no addressee has a shard, any is.
+        let (first, count) = (self.shard_of_topic(published.topic()), self.shards.len());
+        let result = (first..first + count).try_for_each(|shard| {
+            let shard = shard % count;
             self.call(shard, &mut follow_up, |shard, now| shard.broker.apply(now, &published))
         });
         drop(sequencer);
         self.run(follow_up);
         result.map(|()| published)
+    }
+
+    /// Closes all shards, none of them in the middle of a publish.
+    fn close(&self, close: fn(&mut Broker, Instant)) {
+        let sequencer = lock(&self.sequencer);
+        let mut follow_up = FollowUp::default();
+        for shard in 0..self.shards.len() {
+            self.call(shard, &mut follow_up, |shard, now| close(&mut shard.broker, now));
+        }
+        drop(sequencer);
+        self.run(follow_up);
     }
 
     fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
@@ -336,6 +352,14 @@ impl Inner {
             Topic::Session(_) => Err(PublishError::UnknownSession),
             Topic::Broadcast | Topic::Named(_) => (1..self.shards.len())
                 .fold(check(0), |result, shard| result.or_else(|_| check(shard))),
+        }
+    }
+
+    fn shard_of_topic(&self, topic: &Topic) -> usize {
+        match topic {
+            Topic::Client(client) => self.shard_of(Some(client)),
+            Topic::Session(session) => session.shard().into(),
+            Topic::Broadcast | Topic::Named(_) => 0,
         }
     }
 
@@ -374,6 +398,7 @@ impl Inner {
         while let Some(session) = shard.broker.poll_ready() {
             follow_up.wakers.extend(shard.take_waker(session));
         }
+        follow_up.replaced.append(&mut shard.replaced);
         if self.on_event.is_none() {
             while shard.broker.poll_event().is_some() {}
         }
@@ -383,11 +408,14 @@ impl Inner {
             (next, None) => next.is_some(),
             (None, _) => false,
         };
+        // No deadline tells the driver that it is no longer needed.
+        follow_up.wakes_driver |= shard.is_over();
         result
     }
 
     fn run(&self, follow_up: FollowUp) {
         follow_up.wakers.into_iter().for_each(Waker::wake);
+        drop(follow_up.replaced);
         if follow_up.wakes_driver {
             self.wake_driver();
         }
@@ -429,6 +457,11 @@ impl Drop for Inner {
 }
 
 impl Shard {
+    /// Whether it was closed and its last session is gone.
+    fn is_over(&self) -> bool {
+        self.broker.is_closed() && self.broker.session_count() == 0
+    }
+
     fn take_waker(&mut self, session: SessionId) -> Option<Waker> {
         let place = self.wakers.get_mut(session.key().slot as usize)?;
         match place {
@@ -443,8 +476,11 @@ impl Shard {
             self.wakers.resize(slot + 1, None);
         }
         match &mut self.wakers[slot] {
-            Some((owner, old)) if *owner == session => old.clone_from(waker),
-            place => *place = Some((session, waker.clone())),
+            Some((owner, old)) if *owner == session && old.will_wake(waker) => {}
+            place => {
+                let old = place.replace((session, waker.clone()));
+                self.replaced.extend(old.map(|(_, waker)| waker));
+            }
         }
     }
 }
@@ -453,6 +489,7 @@ impl Shard {
 #[derive(Default)]
 struct FollowUp {
     wakers: Vec<Waker>,
+    replaced: Vec<Waker>,
     wakes_driver: bool,
     has_events: bool,
 }
@@ -476,11 +513,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// FNV-1a: the same client goes to the same shard, on every platform.
+/// The same client goes to the same shard, on every platform.
+///
+/// FNV-1a, whose last bytes reach few of its bits, and then the finalizer of `MurmurHash3`, so
+/// that names which differ at their end alone are spread too.
 fn spread(bytes: &[u8]) -> usize {
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+    let mut hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     usize::try_from(hash >> 33).unwrap_or_default()
 }
 

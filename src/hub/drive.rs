@@ -35,7 +35,9 @@ impl Future for Drive {
         loop {
             let Some(hub) = self.hub.upgrade() else { return Poll::Ready(()) };
             // Before the deadlines are read, so that one that moves forward meanwhile wakes us.
-            *lock(&hub.driver) = Some(context.waker().clone());
+            let replaced = lock(&hub.driver).replace(context.waker().clone());
+            // Only now is the lock gone.
+            drop(replaced);
             let (next, is_over) = hub.look_ahead();
             if is_over {
                 return Poll::Ready(());
@@ -70,7 +72,7 @@ impl Inner {
             let deadline = shard.broker.poll_timeout();
             shard.driven_until = deadline;
             next = next.into_iter().chain(deadline).min();
-            is_over &= shard.broker.is_closed() && shard.broker.session_count() == 0;
+            is_over &= shard.is_over();
         }
         (next, is_over)
     }

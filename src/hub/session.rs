@@ -146,10 +146,12 @@ impl Stream for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let id = self.opened.session;
-        self.hub.with(id.shard().into(), |shard, now| {
-            drop(shard.take_waker(id));
+        let waker = self.hub.with(id.shard().into(), |shard, now| {
             shard.broker.handle_disconnect(now, id);
+            shard.take_waker(id)
         });
+        // Here, where no lock is held.
+        drop(waker);
     }
 }
 

@@ -1,0 +1,241 @@
+//! What the listener hears: everything, once, in order, one at a time, and never under a lock.
+
+use super::tasks::{Driver, Probe, without_deadlock};
+use super::time::VirtualTimer;
+use super::{client, config, data, drain, parked, request_of, say, seconds, sharded, topic};
+use sansse::broker::{
+    BrokerConfig, BrokerEvent, EndReason, LagPolicy, Resume, SessionId, SessionRequest, Topic,
+};
+use sansse::hub::Session;
+use sansse::{Event, Hub};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+type Heard = Arc<Mutex<Vec<BrokerEvent>>>;
+
+fn listened(config: BrokerConfig, shards: u16) -> (Hub, VirtualTimer, Heard) {
+    let timer = VirtualTimer::new();
+    let heard = Heard::default();
+    let all = heard.clone();
+    let builder = sharded(config, shards).on_event(move |event| all.lock().unwrap().push(event));
+    (builder.build(timer.clone()).unwrap(), timer, heard)
+}
+
+fn take(heard: &Heard) -> Vec<BrokerEvent> {
+    std::mem::take(&mut heard.lock().unwrap())
+}
+
+fn ends(events: &[BrokerEvent]) -> Vec<(SessionId, EndReason)> {
+    let end = |event: &BrokerEvent| match event {
+        BrokerEvent::SessionEnded { session, reason, .. } => Some((*session, *reason)),
+        _ => None,
+    };
+    events.iter().filter_map(end).collect()
+}
+
+#[test]
+fn it_hears_what_happens_when_it_happens() {
+    let (hub, _, heard) = listened(config(), 1);
+    let probe = Probe::new();
+    let session = parked(&hub, request_of("alice"), &probe);
+    let (id, alice) = (session.id(), client("alice"));
+    let [joined, opened] = &take(&heard)[..] else { panic!() };
+    assert_eq!(*joined, BrokerEvent::ClientJoined { client: alice.clone() });
+    let expected =
+        BrokerEvent::SessionOpened { session: id, client: Some(alice), resume: Resume::Live };
+    assert_eq!(*opened, expected);
+    say(&hub, "a");
+    assert_eq!(take(&heard), []);
+    drop(session);
+    assert_eq!(ends(&take(&heard)), [(id, EndReason::Disconnected)]);
+}
+
+#[test]
+fn each_session_has_exactly_one_end_whatever_happens_to_it_afterwards() {
+    let mut config = config();
+    config.retention.events = 2;
+    let (hub, timer, heard) = listened(config, 3);
+    let mut driver = Driver::new(&hub);
+    let probe = Probe::new();
+    let open = |policy| parked(&hub, SessionRequest::new().with_lag(policy), &probe);
+    let dropped = open(LagPolicy::Close);
+    let mut closed = open(LagPolicy::Close);
+    let stalled = open(LagPolicy::Close);
+    let mut lagged = open(LagPolicy::Close);
+    let mut aborted = [(); 2].map(|()| open(LagPolicy::SkipToNewest));
+    let mut expected = Vec::new();
+    let mut ended = |session, reason| {
+        expected.push((session, reason));
+        assert_eq!(ends(&heard.lock().unwrap()), expected);
+    };
+
+    let id = dropped.id();
+    drop(dropped);
+    ended(id, EndReason::Disconnected);
+
+    hub.close_session(closed.id());
+    drain(&mut closed, &probe);
+    ended(closed.id(), EndReason::Closed);
+
+    say(&hub, "a");
+    drain(&mut lagged, &probe);
+    for session in &mut aborted {
+        drain(session, &probe);
+    }
+    timer.advance(seconds(60));
+    driver.run();
+    ended(stalled.id(), EndReason::Stalled);
+
+    for text in ["b", "c", "d"] {
+        say(&hub, text);
+    }
+    drain(&mut lagged, &probe);
+    ended(lagged.id(), EndReason::Lagged { lost: 1 });
+    for session in &mut aborted {
+        drain(session, &probe);
+    }
+
+    take(&heard);
+    hub.abort();
+    let reasons = ends(&take(&heard));
+    let of = |session: &Session| reasons.contains(&(session.id(), EndReason::Shutdown));
+    assert!(reasons.len() == 2 && aborted.iter().all(of), "{reasons:?}");
+
+    hub.close();
+    hub.abort();
+    for mut session in [closed, stalled, lagged].into_iter().chain(aborted) {
+        hub.close_session(session.id());
+        drain(&mut session, &probe);
+    }
+    timer.advance(seconds(600));
+    driver.run();
+    assert_eq!(ends(&take(&heard)), []);
+}
+
+#[test]
+fn a_listener_may_call_the_hub_and_is_not_called_inside_its_own_call() {
+    without_deadlock(|| {
+        let hub: Arc<OnceLock<Hub>> = Arc::default();
+        let heard = Heard::default();
+        let (calls, all, inside) = (hub.clone(), heard.clone(), AtomicBool::new(false));
+        let builder = sharded(config(), 2).on_event(move |event| {
+            assert!(!inside.swap(true, Ordering::SeqCst), "one at a time");
+            all.lock().unwrap().push(event.clone());
+            let hub = calls.get().unwrap();
+            if let BrokerEvent::SessionOpened { session, client: Some(_), .. } = event {
+                hub.publish(session, &Event::new("hello")).unwrap();
+                hub.publish(Topic::Broadcast, &Event::new("somebody came")).unwrap();
+                assert_eq!(hub.present().len(), 1);
+                // Sessions that come and go meanwhile, on both shards.
+                for _ in 0..2 {
+                    hub.open(SessionRequest::new()).unwrap();
+                }
+                hub.close_session(session);
+            }
+            inside.store(false, Ordering::SeqCst);
+        });
+        let probe = Probe::new();
+        hub.set(builder.build(VirtualTimer::new()).unwrap()).unwrap();
+        let hub = hub.get().unwrap();
+        let mut session = hub.open(request_of("alice")).unwrap();
+        assert_eq!(data(&drain(&mut session, &probe)), ["hello", "somebody came"]);
+        assert_eq!(session.end_reason(), Some(EndReason::Closed));
+        let events = take(&heard);
+        assert_eq!(ends(&events).len(), 3);
+        assert_eq!(events.len(), 1 + 2 * 3, "{events:?}");
+    });
+}
+
+#[test]
+fn a_listener_that_panics_is_called_again_and_keeps_nobody_from_waking() {
+    let panics = Arc::new(AtomicBool::new(false));
+    let heard = Heard::default();
+    let (does_panic, all) = (panics.clone(), heard.clone());
+    let builder = sharded(config(), 2).on_event(move |event| {
+        all.lock().unwrap().push(event);
+        assert!(!does_panic.load(Ordering::SeqCst), "as it was asked to");
+    });
+    let hub = builder.build(VirtualTimer::new()).unwrap();
+    let (probe, other) = (Probe::new(), Probe::new());
+    let session = parked(&hub, SessionRequest::new(), &probe);
+    let second = parked(&hub, SessionRequest::new(), &other);
+    take(&heard);
+
+    panics.store(true, Ordering::SeqCst);
+    let id = session.id();
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(session))).is_err());
+    assert_eq!(ends(&take(&heard)), [(id, EndReason::Disconnected)]);
+    say(&hub, "a");
+    assert_eq!(other.take_wakes(), 1, "nothing happened that it would hear of");
+    assert!(catch_unwind(AssertUnwindSafe(|| hub.abort())).is_err());
+    panics.store(false, Ordering::SeqCst);
+    hub.abort();
+    let end = (second.id(), EndReason::Shutdown);
+    assert_eq!(ends(&take(&heard)), [end], "neither lost nor told twice");
+}
+
+#[test]
+fn a_task_is_woken_for_its_end_though_the_listener_panics_over_it() {
+    let builder = sharded(config(), 1).on_event(|event| {
+        assert!(!matches!(event, BrokerEvent::SessionEnded { .. }), "as it was asked to");
+    });
+    let hub = builder.build(VirtualTimer::new()).unwrap();
+    let probe = Probe::new();
+    let session = parked(&hub, SessionRequest::new(), &probe);
+    assert!(catch_unwind(AssertUnwindSafe(|| hub.abort())).is_err());
+    assert_eq!(probe.take_wakes(), 1);
+    // Its end was told, so that there is nothing to panic over.
+    drop(session);
+}
+
+#[test]
+fn on_many_threads_it_still_hears_one_thing_at_a_time_and_in_order() {
+    const THREADS: usize = 4;
+    const SESSIONS: usize = 300;
+    let (calls, inside) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let heard = Heard::default();
+    let (count, all) = (calls.clone(), heard.clone());
+    let builder = sharded(config(), 3).on_event(move |event| {
+        assert!(!inside.swap(true, Ordering::SeqCst), "one at a time");
+        count.fetch_add(1, Ordering::SeqCst);
+        all.lock().unwrap().push(event);
+        std::thread::yield_now();
+        inside.store(false, Ordering::SeqCst);
+    });
+    let hub = builder.build(VirtualTimer::new()).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let hub = &hub;
+            scope.spawn(move || {
+                let probe = Probe::new();
+                for number in 0..SESSIONS {
+                    let name = format!("client {}", (thread + number) % 7);
+                    let request = request_of(&name).with_topic(topic("news"));
+                    let mut session = parked(hub, request, &probe);
+                    if number % 3 == 0 {
+                        hub.close_session(session.id());
+                        drain(&mut session, &probe);
+                    }
+                }
+            });
+        }
+    });
+    let events = take(&heard);
+    assert_eq!(calls.load(Ordering::SeqCst), events.len());
+    let open = std::collections::BTreeSet::new();
+    let mut opened = 0;
+    for event in &events {
+        match event {
+            BrokerEvent::SessionOpened { session, .. } => {
+                opened += 1;
+                assert!(open.insert(*session), "{session} was opened twice");
+            }
+            BrokerEvent::SessionEnded { session, .. } => {
+                assert!(open.remove(session), "{session} ended before it began, or twice");
+            }
+            _ => {}
+        }
+    }
+    assert_eq!((opened, open.len()), (THREADS * SESSIONS, 0));
+}

@@ -1,0 +1,101 @@
+//! The hub: a broker behind futures, tested without a runtime, without a socket and in virtual
+//! time.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
+#![cfg(feature = "hub")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod accepting;
+mod driving;
+mod interleavings;
+mod listening;
+mod sessions;
+mod sharding;
+mod tasks;
+mod time;
+mod wakes;
+
+use sansse::broker::{BrokerConfig, ClientId, Epoch, SessionRequest, Topic, TopicName};
+use sansse::hub::{HubBuilder, Session};
+use sansse::{Event, Frame, Hub};
+use std::num::NonZeroU16;
+use std::time::Duration;
+use tasks::{Probe, next};
+use time::VirtualTimer;
+
+fn config() -> BrokerConfig {
+    BrokerConfig::new(Epoch(0xbeef))
+}
+
+fn hub_of(config: BrokerConfig) -> (Hub, VirtualTimer) {
+    let timer = VirtualTimer::new();
+    (Hub::new(timer.clone(), config).unwrap(), timer)
+}
+
+fn hub() -> Hub {
+    hub_of(config()).0
+}
+
+fn sharded(config: BrokerConfig, shards: u16) -> HubBuilder {
+    HubBuilder::new(config).with_shards(NonZeroU16::new(shards).unwrap())
+}
+
+fn client(name: impl AsRef<str>) -> ClientId {
+    ClientId::new(name).unwrap()
+}
+
+fn topic(name: &str) -> TopicName {
+    TopicName::new(name).unwrap()
+}
+
+fn request_of(name: &str) -> SessionRequest {
+    SessionRequest::new().with_client(client(name))
+}
+
+/// A session that has taken its first frame, which tells it its place, and waits.
+fn parked(hub: &Hub, request: SessionRequest, probe: &Probe) -> Session {
+    let mut session = hub.open(request).unwrap();
+    drain(&mut session, probe);
+    session
+}
+
+/// All that is pending for a session, until it waits or has ended.
+fn drain(session: &mut Session, probe: &Probe) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while let std::task::Poll::Ready(Some(frame)) = next(session, probe) {
+        frames.push(frame);
+    }
+    frames
+}
+
+/// The data of all frames that have some.
+fn data(frames: &[Frame]) -> Vec<String> {
+    frames.iter().filter_map(data_of).collect()
+}
+
+fn data_of(frame: &Frame) -> Option<String> {
+    let text = std::str::from_utf8(frame.as_ref()).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("data: ")).map(str::to_owned)
+}
+
+fn say(hub: &Hub, text: impl Into<String>) {
+    hub.publish(Topic::Broadcast, &Event::new(text.into())).unwrap();
+}
+
+fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+/// `SplitMix64`: small, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
+    }
+}
