@@ -248,20 +248,23 @@ fn an_early_or_repeated_timeout_does_nothing() {
 fn an_out_of_date_now_does_not_turn_the_time_back() {
     let mut shard = Shard::new(config());
     let start = shard.now;
-    let session = shard.parked(anyone());
+    let session = shard.parked(anyone().with_heartbeat(None));
     shard.sleep(secs(100));
-    shard.take(session);
+    shard.broker.handle_timeout(shard.now);
     // All of these say that it is long ago; for the broker, no time passes at all.
     shard.broker.publish(start, Topic::Broadcast, &Event::new("a")).unwrap();
     let late = shard.broker.open(start, anyone()).unwrap().session;
-    while shard.broker.poll_transmit(start, session).is_some() {}
-    while shard.broker.poll_transmit(start, late).is_some() {}
+    for session in [session, late] {
+        assert!(shard.broker.poll_transmit(start, session).is_some());
+        assert!(shard.broker.poll_transmit(start, session).is_none());
+    }
     shard.broker.handle_timeout(start);
     assert_eq!(shard.broker.poll_timeout(), Some(shard.now + secs(15)));
     shard.sleep(secs(15) - TICK);
     assert_eq!(shard.ready(), []);
     shard.sleep(TICK);
-    assert_eq!(shard.ready().len(), 2);
+    assert_eq!(shard.ready(), [late]);
+    assert_eq!(shard.take(late), [HEARTBEAT]);
     // A time before the broker was made is no time at all.
     if let Some(before) = start.checked_sub(secs(1)) {
         shard.broker.handle_timeout(before);
@@ -323,7 +326,7 @@ fn a_driver_that_sleeps_until_the_deadline_delays_nothing_and_never_spins() {
         assert_eq!(sorted(events), sorted(other), "seed {seed}");
         assert_eq!(sorted(shard.ready()), sorted(eager.ready()), "seed {seed}");
     }
-    assert!(wakes < 2_000, "{wakes} deadlines in 400 steps");
+    assert!((50..1_000).contains(&wakes), "{wakes} deadlines in 400 steps");
 }
 
 fn sorted<T: core::fmt::Debug>(list: Vec<T>) -> Vec<String> {
