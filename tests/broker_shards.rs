@@ -259,3 +259,30 @@ fn with_its_engine_outside_a_stream_goes_on_after_a_restart() {
     assert_eq!(opened.resume, Resume::Complete { replayed: 2 });
     assert_eq!(shard.data(opened.session), ["b", "c"]);
 }
+
+#[test]
+fn a_position_that_was_left_out_is_a_gap_to_whoever_resumes_from_before_it() {
+    // A shard that joins a stream late, or whose engine has forgotten the beginning.
+    let mut sequencer = Sequencer::new(Epoch(0xe), 4, EventIds::Assigned);
+    let mut shard = Shard::new(on(0));
+    let published = sequencer.publish(Topic::Broadcast, &Event::new("five"));
+    shard.broker.apply(shard.now, &published).unwrap();
+    let resume = |shard: &mut Shard, request: SessionRequest, last: &str| {
+        let request = request.with_last_event_id(LastEventId::Id(id(last)));
+        shard.broker.open(shard.now, request).unwrap().resume
+    };
+    assert_eq!(resume(&mut shard, anyone(), "e-0"), Resume::Gap { replayed: 1 });
+    assert_eq!(resume(&mut shard, anyone(), "e-3"), Resume::Gap { replayed: 1 });
+    assert_eq!(resume(&mut shard, anyone(), "e-4"), Resume::Complete { replayed: 1 });
+    // Nobody knows for whom it was: it may have been for a topic or a client.
+    let request = session_of("alice").with_topic(topic("news"));
+    assert_eq!(resume(&mut shard, request, "e-3"), Resume::Gap { replayed: 1 });
+
+    // One that was refused here, though others took it.
+    let refused = sequencer.publish(topic("news").into(), &Event::new("x".repeat(5_000_000)));
+    assert!(shard.broker.apply(shard.now, &refused).is_err());
+    let published = sequencer.publish(Topic::Broadcast, &Event::new("seven"));
+    shard.broker.apply(shard.now, &published).unwrap();
+    assert_eq!(resume(&mut shard, anyone(), "e-5"), Resume::Gap { replayed: 1 });
+    assert_eq!(resume(&mut shard, anyone(), "e-6"), Resume::Complete { replayed: 1 });
+}

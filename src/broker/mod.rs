@@ -96,6 +96,8 @@ pub struct Broker {
     /// comes back from before it may have missed something, and is told so.
     forgotten_topics: u64,
     forgotten_clients: u64,
+    /// The newest position that other shards gave and this one never saw.
+    left_out: u64,
     ready: ReadyQueue,
     timers: Timers,
     events: VecDeque<BrokerEvent>,
@@ -130,6 +132,7 @@ impl Broker {
             broadcast,
             forgotten_topics: 0,
             forgotten_clients: 0,
+            left_out: 0,
             ready: ReadyQueue::default(),
             timers: Timers::default(),
             events: VecDeque::new(),
@@ -214,7 +217,9 @@ impl Broker {
     ///
     /// A client or a session that is not here is somebody else's, and no error. Events that are
     /// not for this shard are to be applied as well: the position of the newest one decides what
-    /// last event ids are valid.
+    /// last event ids are valid, and a position that is left out (also the first ones, of a stream
+    /// that this shard joins late) is a gap to whoever resumes from before it. All sessions of one
+    /// client belong on one shard, where alone what is published to the client is kept.
     ///
     /// # Errors
     ///
@@ -233,6 +238,9 @@ impl Broker {
         }
         match self.append(now, published) {
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {
+                if published.position > last + 1 {
+                    self.left_out = published.position - 1;
+                }
                 self.sequencer.observe(published.position);
                 Ok(())
             }

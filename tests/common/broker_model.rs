@@ -120,6 +120,8 @@ pub(crate) struct Model {
     logs: BTreeMap<LogName, Log>,
     forgotten_topics: u64,
     forgotten_clients: u64,
+    /// Positions that were never given here.
+    left_out: BTreeSet<u64>,
     ended_untold: Vec<SessionId>,
     events: Vec<BrokerEvent>,
     batch: Option<LastBatch>,
@@ -137,6 +139,7 @@ impl Model {
             logs: BTreeMap::from([(LogName::Broadcast, Log::default())]),
             forgotten_topics: 0,
             forgotten_clients: 0,
+            left_out: BTreeSet::new(),
             ended_untold: Vec::new(),
             events: Vec::new(),
             batch: None,
@@ -240,8 +243,10 @@ impl Model {
             }
             _ => None,
         });
-        let is_gap = position
-            .is_none_or(|position| logs.iter().any(|name| self.logs[name].lost_through > position));
+        let is_gap = position.is_none_or(|position| {
+            self.left_out.iter().any(|missing| *missing > position)
+                || logs.iter().any(|name| self.logs[name].lost_through > position)
+        });
         let mut pending: Vec<Pending> = kept()
             .filter(|(_, k)| k.position > position.unwrap_or(0))
             .map(|(name, k)| Pending {
@@ -408,6 +413,7 @@ impl Model {
             Ok(()) => self.append(position, topic, &payload, own_id)?,
             Err(_) => {}
         }
+        self.left_out.extend(self.last + 1..position);
         self.last = position;
         Ok(())
     }
