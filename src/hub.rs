@@ -317,7 +317,8 @@ impl Inner {
     fn publish(&self, topic: Topic, event: &Event) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
         self.check_addressee(&topic)?;
-        let published = sequencer.publish(topic, event);
+        let mut next = sequencer.clone();
+        let published = next.publish(topic, event);
         let mut follow_up = FollowUp::default();
         // The first shard is the one that may refuse it, before any other knows the position. All
         // have the same configuration, so that where no addressee has a shard, any is.
@@ -326,6 +327,10 @@ impl Inner {
             let shard = shard % count;
             self.call(shard, &mut follow_up, |shard, now| shard.broker.apply(now, &published))
         });
+        if result.is_ok() {
+            // A position that was refused is given again, so that no shard sees it left out.
+            *sequencer = next;
+        }
         drop(sequencer);
         self.run(follow_up);
         result.map(|()| published)

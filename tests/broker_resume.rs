@@ -51,7 +51,7 @@ fn everything_since_is_replayed_and_counted() {
         let (outcome, frames) = resume(&mut shard, after(last));
         assert_eq!(outcome, Resume::Complete { replayed }, "{last}");
         let all = [event_at(1, "a"), event_at(2, "b"), event_at(3, "c")];
-        assert_eq!(frames, all[3 - replayed as usize..], "{last}");
+        assert_eq!(frames, all[3 - usize::try_from(replayed).unwrap()..], "{last}");
     }
 }
 

@@ -97,6 +97,8 @@ pub struct Broker {
     /// comes back from before it may have missed something, and is told so.
     forgotten_topics: u64,
     forgotten_clients: u64,
+    /// The newest position that other shards gave and this one never saw.
+    left_out: u64,
     ready: ReadyQueue,
     timers: Timers,
     /// Sessions that ended and whose driver has not been told so yet.
@@ -133,6 +135,7 @@ impl Broker {
             broadcast,
             forgotten_topics: 0,
             forgotten_clients: 0,
+            left_out: 0,
             ready: ReadyQueue::default(),
             timers: Timers::default(),
             untold: BTreeMap::new(),
@@ -200,7 +203,7 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// [`PublishError`]; then nothing was published, though a position may have been used up.
+    /// [`PublishError`]; then nothing was done.
     pub fn publish(
         &mut self,
         now: Instant,
@@ -210,8 +213,10 @@ impl Broker {
         let now = self.clock.advance(now);
         let topic = topic.into();
         self.check_addressee(&topic)?;
-        let published = self.sequencer.publish(topic, event);
+        let mut sequencer = self.sequencer.clone();
+        let published = sequencer.publish(topic, event);
         self.append(now, &published)?;
+        self.sequencer = sequencer;
         Ok(published)
     }
 
@@ -220,7 +225,9 @@ impl Broker {
     /// A client or a session that is not here is somebody else's, and no error; nor is a topic
     /// that would be one too many, which then keeps nothing here. Events that are not for this
     /// shard are to be applied as well: the position of the newest one decides what last event
-    /// ids are valid.
+    /// ids are valid, and a position that is left out (also the first ones, of a stream that this
+    /// shard joins late) is a gap to whoever resumes from before it. All sessions of one client
+    /// belong on one shard, where alone what is published to the client is kept.
     ///
     /// # Errors
     ///
@@ -244,6 +251,9 @@ impl Broker {
             }
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
             Err(error) => return Err(error),
+        }
+        if published.position > last + 1 {
+            self.left_out = published.position - 1;
         }
         self.sequencer.observe(published.position);
         Ok(())

@@ -105,7 +105,8 @@ impl Broker {
         let (gap, cursors) = match wanted {
             Wanted::Nothing => return (Resume::Live, cursors(&Log::end)),
             Wanted::After(position) => {
-                let gap = logs().any(|log| log.lost_through() > position);
+                let gap =
+                    self.left_out > position || logs().any(|log| log.lost_through() > position);
                 if gap && self.config.unresumable == StartAt::Newest {
                     (gap, unresumable())
                 } else {

@@ -120,6 +120,8 @@ pub(crate) struct Model {
     logs: BTreeMap<LogName, Log>,
     forgotten_topics: u64,
     forgotten_clients: u64,
+    /// Positions that were never given here.
+    left_out: BTreeSet<u64>,
     /// Sessions that ended and whose driver has not been told so by a poll,
     ended_untold: Vec<SessionId>,
     /// and those of them whose id is yet to come out.
@@ -140,6 +142,7 @@ impl Model {
             logs: BTreeMap::from([(LogName::Broadcast, Log::default())]),
             forgotten_topics: 0,
             forgotten_clients: 0,
+            left_out: BTreeSet::new(),
             ended_untold: Vec::new(),
             ended_ready: Vec::new(),
             events: Vec::new(),
@@ -244,8 +247,10 @@ impl Model {
             }
             _ => None,
         });
-        let is_gap = position
-            .is_none_or(|position| logs.iter().any(|name| self.logs[name].lost_through > position));
+        let is_gap = position.is_none_or(|position| {
+            self.left_out.iter().any(|missing| *missing > position)
+                || logs.iter().any(|name| self.logs[name].lost_through > position)
+        });
         let mut pending: Vec<Pending> = kept()
             .filter(|(_, k)| k.position > position.unwrap_or(0))
             .map(|(name, k)| Pending {
@@ -400,10 +405,11 @@ impl Model {
         own_id: Option<&String>,
     ) -> Result<(u64, String), PublishError> {
         self.check_addressee(topic)?;
-        self.last += 1;
-        let payload = self.encode(self.last, content, own_id);
-        self.append(self.last, topic, &payload, own_id)?;
-        Ok((self.last, payload))
+        let position = self.last + 1;
+        let payload = self.encode(position, content, own_id);
+        self.append(position, topic, &payload, own_id)?;
+        self.last = position;
+        Ok((position, payload))
     }
 
     pub(crate) fn apply(
@@ -428,6 +434,7 @@ impl Model {
             }
             Err(_) => {}
         }
+        self.left_out.extend(self.last + 1..position);
         self.last = position;
         Ok(())
     }
