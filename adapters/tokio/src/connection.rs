@@ -59,7 +59,21 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// Answers requests; gives the event stream that one of them asked for.
-    pub(crate) async fn run<H, F, A>(mut self, handler: H) -> Option<EventStream>
+    pub(crate) async fn run<H, F, A>(self, handler: H) -> Option<EventStream>
+    where
+        H: Fn(Request<Bytes>) -> F,
+        F: Future<Output = A>,
+        A: Into<Answer>,
+    {
+        unless_aborted(self.phase.clone(), self.answer(handler)).await.flatten()
+    }
+
+    /// Says the one thing that it has to say to a connection that is too many.
+    pub(crate) async fn refuse(self, response: Response<Bytes>) {
+        unless_aborted(self.phase.clone(), self.say(response)).await;
+    }
+
+    async fn answer<H, F, A>(mut self, handler: H) -> Option<EventStream>
     where
         H: Fn(Request<Bytes>) -> F,
         F: Future<Output = A>,
@@ -91,8 +105,7 @@ impl Exchange {
         }
     }
 
-    /// Says the one thing that it has to say to a connection that is too many.
-    pub(crate) async fn refuse(mut self, response: Response<Bytes>) {
+    async fn say(mut self, response: Response<Bytes>) {
         if self.machine.refuse(now(), response).is_err() {
             return;
         }
@@ -167,15 +180,11 @@ impl Exchange {
         match happened {
             None => self.machine.handle_timeout(now()),
             Some(Happened::Readable) => return self.read(),
-            Some(Happened::PhaseChanged) => {}
-        }
-        // A server that was dropped has no more phases, and is no more.
-        let is_gone = self.phase.has_changed().is_err();
-        match *self.phase.borrow_and_update() {
-            Phase::Aborting => return None,
-            _ if is_gone => return None,
-            Phase::Draining => self.machine.drain(now()),
-            Phase::Serving => {}
+            Some(Happened::PhaseChanged) => {
+                if *self.phase.borrow_and_update() != Phase::Serving {
+                    self.machine.drain(now());
+                }
+            }
         }
         Some(())
     }
@@ -197,6 +206,31 @@ impl Exchange {
 enum Happened {
     Readable,
     PhaseChanged,
+}
+
+/// The future's output; `None` when the server gives up what is under way, whatever that waits
+/// for. A server that was dropped has no more phases, and is no more.
+async fn unless_aborted<F: Future>(
+    mut phase: watch::Receiver<Phase>,
+    future: F,
+) -> Option<F::Output> {
+    let aborted = async { drop(phase.wait_for(|phase| *phase == Phase::Aborting).await) };
+    unless(pin!(aborted), future).await
+}
+
+/// The future's output; `None` when `end` comes first.
+pub(crate) async fn unless<F: Future>(
+    mut end: Pin<&mut impl Future<Output = ()>>,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        if end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
 }
 
 /// The future's output; `None` when the deadline comes first.

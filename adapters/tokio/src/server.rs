@@ -1,6 +1,6 @@
 //! The accept loop: how many connections, and how it ends.
 
-use crate::connection::{Connection, Exchange, Phase};
+use crate::connection::{Connection, Exchange, Phase, unless};
 use crate::counters::Counters;
 use crate::time::now;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use sansse::Hub;
 use sansse::http1::{Server as Machine, ServerConfig};
 use sansse::hub::Answer;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -222,19 +222,4 @@ impl Drop for Guard {
             self.all_gone.notify_waiters();
         }
     }
-}
-
-/// The future's output; `None` when `end` comes first.
-async fn unless<F: Future>(
-    mut end: Pin<&mut impl Future<Output = ()>>,
-    future: F,
-) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        if end.as_mut().poll(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
 }

@@ -173,3 +173,26 @@ async fn a_server_that_is_dropped_takes_its_idle_connections_with_it() {
     server.hub.publish(Topic::Broadcast, &Event::new("a")).unwrap();
     stream.expect(chunk("id: beef-1\ndata: a\n\n")).await;
 }
+
+#[tokio::test]
+async fn a_handler_that_never_answers_is_cut_off_when_the_time_is_over() {
+    let mut server = start_hasty().await;
+    let mut client = server.get("/never").await;
+    server.counted(|counted| counted.requests == 1).await;
+    server.shut_down();
+    assert_eq!(client.read_to_end().await, "");
+    server.counted(|counted| counted.open == 0).await;
+    server.over().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_not_read_is_cut_off_when_the_time_is_over() {
+    let mut server = start_hasty().await;
+    let mut client = server.connect_narrow().await;
+    client.send(request("/large")).await;
+    server.counted(|counted| counted.requests == 1).await;
+    server.shut_down();
+    server.counted(|counted| counted.open == 0).await;
+    assert!(client.read_to_end().await.len() < 8 << 20);
+    server.over().await;
+}
