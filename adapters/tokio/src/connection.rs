@@ -169,10 +169,14 @@ impl Exchange {
             before(
                 deadline,
                 poll_fn(|context| {
+                    // First, since a peer that never stops asking is no reason to stay.
+                    if changed.as_mut().poll(context).is_ready() {
+                        return Poll::Ready(Happened::PhaseChanged);
+                    }
                     if wants_data && io.poll_read_ready(context).is_ready() {
                         return Poll::Ready(Happened::Readable);
                     }
-                    changed.as_mut().poll(context).map(|_| Happened::PhaseChanged)
+                    Poll::Pending
                 }),
             )
             .await

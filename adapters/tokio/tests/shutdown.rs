@@ -196,3 +196,24 @@ async fn an_answer_that_is_not_read_is_cut_off_when_the_time_is_over() {
     assert!(client.read_to_end().await.len() < 8 << 20);
     server.over().await;
 }
+
+/// There is always something to read from it, and always something to answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_never_stops_asking_is_no_reason_to_stay() {
+    let mut server = start_patient().await;
+    let client = server.connect().await;
+    let (mut read, mut write) = client.socket.into_split();
+    let asks = tokio::spawn(async move {
+        let requests = request("/").repeat(1000);
+        while tokio::io::AsyncWriteExt::write_all(&mut write, requests.as_bytes()).await.is_ok() {}
+    });
+    let reads = tokio::spawn(async move {
+        tokio::io::copy(&mut read, &mut tokio::io::sink()).await.unwrap_or_default()
+    });
+    server.counted(|counted| counted.requests > 5_000).await;
+    server.shut_down();
+    server.over().await;
+    for task in [asks, tokio::spawn(async move { drop(reads.await) })] {
+        timeout(PATIENCE, task).await.unwrap().unwrap();
+    }
+}
