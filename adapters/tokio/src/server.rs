@@ -33,6 +33,9 @@ where
 /// The handler is called for each request, with its whole body, and answers it: with an event
 /// stream, mostly by [`Hub::accept`], or with any response. The request carries the peer's
 /// [`SocketAddr`](std::net::SocketAddr) among its extensions.
+///
+/// Clones are for serving on several listeners at a time: they share what is counted, and so the
+/// limit on connections, and the shutdown of each waits for the connections of all.
 #[derive(Clone, Debug)]
 pub struct Server {
     hub: Hub,
@@ -41,6 +44,8 @@ pub struct Server {
     shutdown_time: Duration,
     unacknowledged_time: Option<Duration>,
     counters: Counters,
+    /// Told when the last connection is gone; shared by clones, as what they count is.
+    all_gone: Arc<Notify>,
 }
 
 /// How many connections that are too many may be told so at a time; more are just closed.
@@ -63,6 +68,7 @@ impl Server {
             shutdown_time: Duration::from_secs(10),
             unacknowledged_time: Some(Duration::from_secs(60)),
             counters: Counters::default(),
+            all_gone: Arc::default(),
         }
     }
 
@@ -116,7 +122,6 @@ impl Server {
         A: Into<Answer> + 'static,
     {
         let (phase, watcher) = watch::channel(Phase::Serving);
-        let all_gone = Arc::new(Notify::new());
         let refusals = Arc::new(());
         let mut shutdown = pin!(shutdown);
         while let Some(accepted) = unless(shutdown.as_mut(), listener.accept()).await {
@@ -134,7 +139,7 @@ impl Server {
                 phase: watcher.clone(),
             };
             if self.counters.open() < self.max_connections {
-                let guard = Guard::new(self.counters.clone(), all_gone.clone());
+                let guard = Guard::new(self.counters.clone(), self.all_gone.clone());
                 let exchange = exchange.run(handler.clone());
                 tokio::spawn(Guarded {
                     connection: Connection::Exchange(Box::pin(exchange)),
@@ -156,7 +161,7 @@ impl Server {
         phase.send_replace(Phase::Draining);
         let gone = async {
             loop {
-                let notified = all_gone.notified();
+                let notified = self.all_gone.notified();
                 if self.counters.open() == 0 {
                     return;
                 }

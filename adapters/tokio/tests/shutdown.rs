@@ -217,3 +217,36 @@ async fn a_peer_that_never_stops_asking_is_no_reason_to_stay() {
         timeout(PATIENCE, task).await.unwrap().unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_server_on_two_ports_counts_and_ends_as_one() {
+    let hub = sansse_tokio::hub();
+    let server = Server::new(hub.clone()).with_shutdown_time(LONG);
+    let (shutdown, signal) = watch::channel(false);
+    let mut tasks = Vec::new();
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut signal = signal.clone();
+        let ends = async move { drop(signal.wait_for(|is_over| *is_over).await) };
+        let streams: Hub = hub.clone();
+        let handler = move |request: http::Request<bytes::Bytes>| {
+            let head = sansse::http::ResponseHead::new();
+            let answer = streams.accept(&request, sansse::broker::SessionRequest::new(), &head);
+            async { answer }
+        };
+        tasks.push(tokio::spawn(server.clone().serve(listener, ends, handler)));
+        let client = TcpStream::connect(address).await.unwrap();
+        client.try_write(request("/").as_bytes()).unwrap();
+        clients.push(client);
+    }
+    let counted = || server.counters().snapshot();
+    until(|| counted().streams == 2, || format!("{:?}", counted())).await;
+    assert_eq!((counted().open, counted().accepted), (2, 2));
+    shutdown.send(true).unwrap();
+    for task in tasks {
+        timeout(PATIENCE, task).await.expect("both return").unwrap();
+    }
+    assert_eq!(counted().open, 0);
+}
