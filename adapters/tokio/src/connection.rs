@@ -85,7 +85,7 @@ impl Exchange {
                 return None;
             }
             let Some(mut request) = self.machine.poll_request() else {
-                self.wait().await?;
+                self.wait().await;
                 continue;
             };
             self.counters.request();
@@ -110,9 +110,7 @@ impl Exchange {
             return;
         }
         while self.write().await.is_some() && !self.has_ended() {
-            if self.wait().await.is_none() {
-                return;
-            }
+            self.wait().await;
         }
     }
 
@@ -158,9 +156,8 @@ impl Exchange {
         Some(())
     }
 
-    /// Waits for bytes, for a deadline of the machine or for the shutdown; `None` if the
-    /// connection is over.
-    async fn wait(&mut self) -> Option<()> {
+    /// Waits for bytes, for a deadline of the machine or for the shutdown.
+    async fn wait(&mut self) {
         let deadline = self.machine.poll_timeout();
         let wants_data = self.machine.wants_data();
         let happened = {
@@ -183,27 +180,25 @@ impl Exchange {
         };
         match happened {
             None => self.machine.handle_timeout(now()),
-            Some(Happened::Readable) => return self.read(),
+            Some(Happened::Readable) => self.read(),
             Some(Happened::PhaseChanged) => {
                 if *self.phase.borrow_and_update() != Phase::Serving {
                     self.machine.drain(now());
                 }
             }
         }
-        Some(())
     }
 
     /// The buffer is on the stack and not held across an await, so that a connection that waits
     /// has none.
-    fn read(&mut self) -> Option<()> {
+    fn read(&mut self) {
         let mut buffer = [0; 8 << 10];
         match self.io.try_read(&mut buffer) {
-            Ok(0) => self.machine.handle_eof(now()),
-            Ok(length) => self.machine.handle_data(now(), &buffer[..length]),
+            Ok(length @ 1..) => self.machine.handle_data(now(), &buffer[..length]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => return None,
+            // A reset is an end too, after which the machine knows what there is to count.
+            Ok(0) | Err(_) => self.machine.handle_eof(now()),
         }
-        Some(())
     }
 }
 

@@ -127,7 +127,7 @@ async fn what_is_not_http_gets_400_and_is_counted() {
         get_with("/", "A: \0"),
         format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{}", "zz\r\n"),
         // TLS, spoken to a server that does not.
-        "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03\r\n".to_owned(),
+        "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03\r\n\r\n".to_owned(),
     ];
     for (number, bytes) in bad.iter().enumerate() {
         let answer = refused(&server, bytes).await;
@@ -306,4 +306,16 @@ async fn while_others_misbehave_a_stream_goes_on() {
     }
     server.hub.close();
     assert_eq!(good.read_to_end().await, LAST_CHUNK);
+}
+
+#[tokio::test]
+async fn a_bad_request_is_counted_though_its_peer_resets_the_connection() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    client.send("hello\r\n\r\n").await;
+    assert!(client.read_head().await.starts_with("HTTP/1.1 400 "));
+    socket2::SockRef::from(&client.socket).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    server.counted(|counted| counted.open == 0).await;
+    assert_eq!(server.counters.snapshot().bad_requests, 1);
 }
