@@ -9,6 +9,7 @@ use sansse::http1::{Framing, RespondError, Server as Machine};
 use sansse::hub::{Answer, Session};
 use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -52,6 +53,8 @@ impl Future for Connection {
 /// The requests of a connection, up to one that is answered by an event stream.
 pub(crate) struct Exchange {
     pub(crate) io: TcpStream,
+    /// From the acceptance: a socket whose peer is gone no longer knows it.
+    pub(crate) peer: SocketAddr,
     pub(crate) machine: Machine,
     pub(crate) counters: Counters,
     pub(crate) phase: watch::Receiver<Phase>,
@@ -89,9 +92,7 @@ impl Exchange {
                 continue;
             };
             self.counters.request();
-            if let Ok(address) = self.io.peer_addr() {
-                request.extensions_mut().insert(address);
-            }
+            request.extensions_mut().insert(self.peer);
             match handler(request).await.into() {
                 // The machine refuses only what it cannot send, and then the connection ends.
                 Answer::Response(response) => self.machine.respond(now(), response).ok()?,

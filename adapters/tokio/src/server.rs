@@ -125,7 +125,7 @@ impl Server {
         let refusals = Arc::new(());
         let mut shutdown = pin!(shutdown);
         while let Some(accepted) = unless(shutdown.as_mut(), listener.accept()).await {
-            let Ok((io, _)) = accepted else {
+            let Ok((io, peer)) = accepted else {
                 self.counters.accept_error();
                 unless(shutdown.as_mut(), sleep(ACCEPT_PAUSE)).await;
                 continue;
@@ -134,6 +134,7 @@ impl Server {
             self.prepare(&io);
             let exchange = Exchange {
                 io,
+                peer,
                 machine: Machine::new(now(), self.http),
                 counters: self.counters.clone(),
                 phase: watcher.clone(),

@@ -172,3 +172,17 @@ async fn a_handler_that_panics_costs_its_connection_and_no_other() {
     let mut client = server.get("/").await;
     assert_eq!(client.answered("200 OK").await, "page");
 }
+
+#[tokio::test]
+async fn a_request_carries_its_peers_address_though_the_peer_is_gone() {
+    let server = start().await;
+    let client = server.connect().await;
+    let address = client.socket.local_addr().unwrap();
+    server.counted(|counted| counted.open == 1).await;
+    // The request and the reset are both there before the server's task has its turn.
+    client.socket.try_write(request("/peer").as_bytes()).unwrap();
+    socket2::SockRef::from(&client.socket).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    server.counted(|counted| counted.open == 0).await;
+    assert_eq!(server.peers(), [Some(address)]);
+}

@@ -32,6 +32,7 @@ pub(crate) struct Running {
     pub(crate) hub: Hub,
     pub(crate) counters: Counters,
     events: Arc<Mutex<Vec<BrokerEvent>>>,
+    peers: Arc<Mutex<Vec<Option<SocketAddr>>>>,
     shutdown: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -68,18 +69,22 @@ pub(crate) async fn start_on(
     let counters = server.counters();
     let (shutdown, signal) = oneshot::channel();
     let streams = hub.clone();
-    let task =
-        tokio::spawn(server.serve(listener, async move { drop(signal.await) }, move |request| {
-            route(streams.clone(), request)
-        }));
-    Running { address, hub, counters, events, shutdown: Some(shutdown), task }
+    let peers = Arc::new(Mutex::new(Vec::new()));
+    let seen = peers.clone();
+    let handler = move |request: Request<Bytes>| {
+        if request.uri().path() == "/peer" {
+            seen.lock().unwrap().push(request.extensions().get().copied());
+        }
+        route(streams.clone(), request)
+    };
+    let task = tokio::spawn(server.serve(listener, async move { drop(signal.await) }, handler));
+    Running { address, hub, counters, events, peers, shutdown: Some(shutdown), task }
 }
 
 /// The application: a stream, a page, an echo, and some that behave badly.
 fn route(hub: Hub, request: Request<Bytes>) -> impl Future<Output = Answer> + Send {
     assert_ne!(request.uri().path(), "/panic-at-once", "as it was asked to");
     async move {
-        assert!(request.extensions().get::<SocketAddr>().is_some(), "the peer's address");
         match request.uri().path() {
             "/events" => hub.accept(&request, SessionRequest::new(), &ResponseHead::new()),
             "/told" => {
@@ -178,6 +183,11 @@ impl Running {
             _ => None,
         };
         self.events.lock().unwrap().iter().filter_map(opened).collect()
+    }
+
+    /// From where `/peer` was asked for.
+    pub(crate) fn peers(&self) -> Vec<Option<SocketAddr>> {
+        self.peers.lock().unwrap().clone()
     }
 
     /// What happened so far.
