@@ -127,7 +127,9 @@ impl Server {
         while let Some(accepted) = unless(shutdown.as_mut(), listener.accept()).await {
             let Ok((io, peer)) = accepted else {
                 self.counters.accept_error();
-                unless(shutdown.as_mut(), sleep(ACCEPT_PAUSE)).await;
+                if unless(shutdown.as_mut(), sleep(ACCEPT_PAUSE)).await.is_none() {
+                    break;
+                }
                 continue;
             };
             self.counters.accepted();

@@ -6,6 +6,8 @@
     reason = "helpers of tests fail by it, and not every test uses all"
 )]
 
+pub(crate) mod child;
+
 use bytes::Bytes;
 use http::{Request, Response};
 use sansse::Hub;
