@@ -223,7 +223,7 @@ fn on_many_threads_it_still_hears_one_thing_at_a_time_and_in_order() {
     });
     let events = take(&heard);
     assert_eq!(calls.load(Ordering::SeqCst), events.len());
-    let open = std::collections::BTreeSet::new();
+    let mut open = std::collections::BTreeSet::new();
     let mut opened = 0;
     for event in &events {
         match event {

@@ -9,6 +9,7 @@ use sansse::http1::{Framing, RespondError, Server as Machine};
 use sansse::hub::{Answer, Session};
 use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -52,6 +53,8 @@ impl Future for Connection {
 /// The requests of a connection, up to one that is answered by an event stream.
 pub(crate) struct Exchange {
     pub(crate) io: TcpStream,
+    /// From the acceptance: a socket whose peer is gone no longer knows it.
+    pub(crate) peer: SocketAddr,
     pub(crate) machine: Machine,
     pub(crate) counters: Counters,
     pub(crate) phase: watch::Receiver<Phase>,
@@ -59,7 +62,21 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// Answers requests; gives the event stream that one of them asked for.
-    pub(crate) async fn run<H, F, A>(mut self, handler: H) -> Option<EventStream>
+    pub(crate) async fn run<H, F, A>(self, handler: H) -> Option<EventStream>
+    where
+        H: Fn(Request<Bytes>) -> F,
+        F: Future<Output = A>,
+        A: Into<Answer>,
+    {
+        unless_aborted(self.phase.clone(), self.answer(handler)).await.flatten()
+    }
+
+    /// Says the one thing that it has to say to a connection that is too many.
+    pub(crate) async fn refuse(self, response: Response<Bytes>) {
+        unless_aborted(self.phase.clone(), self.say(response)).await;
+    }
+
+    async fn answer<H, F, A>(mut self, handler: H) -> Option<EventStream>
     where
         H: Fn(Request<Bytes>) -> F,
         F: Future<Output = A>,
@@ -71,13 +88,11 @@ impl Exchange {
                 return None;
             }
             let Some(mut request) = self.machine.poll_request() else {
-                self.wait().await?;
+                self.wait().await;
                 continue;
             };
             self.counters.request();
-            if let Ok(address) = self.io.peer_addr() {
-                request.extensions_mut().insert(address);
-            }
+            request.extensions_mut().insert(self.peer);
             match handler(request).await.into() {
                 // The machine refuses only what it cannot send, and then the connection ends.
                 Answer::Response(response) => self.machine.respond(now(), response).ok()?,
@@ -91,15 +106,12 @@ impl Exchange {
         }
     }
 
-    /// Says the one thing that it has to say to a connection that is too many.
-    pub(crate) async fn refuse(mut self, response: Response<Bytes>) {
+    async fn say(mut self, response: Response<Bytes>) {
         if self.machine.refuse(now(), response).is_err() {
             return;
         }
         while self.write().await.is_some() && !self.has_ended() {
-            if self.wait().await.is_none() {
-                return;
-            }
+            self.wait().await;
         }
     }
 
@@ -145,9 +157,8 @@ impl Exchange {
         Some(())
     }
 
-    /// Waits for bytes, for a deadline of the machine or for the shutdown; `None` if the
-    /// connection is over.
-    async fn wait(&mut self) -> Option<()> {
+    /// Waits for bytes, for a deadline of the machine or for the shutdown.
+    async fn wait(&mut self) {
         let deadline = self.machine.poll_timeout();
         let wants_data = self.machine.wants_data();
         let happened = {
@@ -156,47 +167,70 @@ impl Exchange {
             before(
                 deadline,
                 poll_fn(|context| {
+                    // First, since a peer that never stops asking is no reason to stay.
+                    if changed.as_mut().poll(context).is_ready() {
+                        return Poll::Ready(Happened::PhaseChanged);
+                    }
                     if wants_data && io.poll_read_ready(context).is_ready() {
                         return Poll::Ready(Happened::Readable);
                     }
-                    changed.as_mut().poll(context).map(|_| Happened::PhaseChanged)
+                    Poll::Pending
                 }),
             )
             .await
         };
         match happened {
             None => self.machine.handle_timeout(now()),
-            Some(Happened::Readable) => return self.read(),
-            Some(Happened::PhaseChanged) => {}
+            Some(Happened::Readable) => self.read(),
+            Some(Happened::PhaseChanged) => {
+                if *self.phase.borrow_and_update() != Phase::Serving {
+                    self.machine.drain(now());
+                }
+            }
         }
-        // A server that was dropped has no more phases, and is no more.
-        let is_gone = self.phase.has_changed().is_err();
-        match *self.phase.borrow_and_update() {
-            Phase::Aborting => return None,
-            _ if is_gone => return None,
-            Phase::Draining => self.machine.drain(now()),
-            Phase::Serving => {}
-        }
-        Some(())
     }
 
     /// The buffer is on the stack and not held across an await, so that a connection that waits
     /// has none.
-    fn read(&mut self) -> Option<()> {
+    fn read(&mut self) {
         let mut buffer = [0; 8 << 10];
         match self.io.try_read(&mut buffer) {
-            Ok(0) => self.machine.handle_eof(now()),
-            Ok(length) => self.machine.handle_data(now(), &buffer[..length]),
+            Ok(length @ 1..) => self.machine.handle_data(now(), &buffer[..length]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => return None,
+            // A reset is an end too, after which the machine knows what there is to count.
+            Ok(0) | Err(_) => self.machine.handle_eof(now()),
         }
-        Some(())
     }
 }
 
 enum Happened {
     Readable,
     PhaseChanged,
+}
+
+/// The future's output; `None` when the server gives up what is under way, whatever that waits
+/// for. A server that was dropped has no more phases, and is no more.
+async fn unless_aborted<F: Future>(
+    mut phase: watch::Receiver<Phase>,
+    future: F,
+) -> Option<F::Output> {
+    let aborted = async { drop(phase.wait_for(|phase| *phase == Phase::Aborting).await) };
+    unless(pin!(aborted), future).await
+}
+
+/// The future's output; `None` when `end` comes first.
+pub(crate) async fn unless<F: Future>(
+    mut end: Pin<&mut impl Future<Output = ()>>,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        if end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
 }
 
 /// The future's output; `None` when the deadline comes first.

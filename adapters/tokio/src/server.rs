@@ -1,6 +1,6 @@
 //! The accept loop: how many connections, and how it ends.
 
-use crate::connection::{Connection, Exchange, Phase};
+use crate::connection::{Connection, Exchange, Phase, unless};
 use crate::counters::Counters;
 use crate::time::now;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use sansse::Hub;
 use sansse::http1::{Server as Machine, ServerConfig};
 use sansse::hub::Answer;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -33,6 +33,9 @@ where
 /// The handler is called for each request, with its whole body, and answers it: with an event
 /// stream, mostly by [`Hub::accept`], or with any response. The request carries the peer's
 /// [`SocketAddr`](std::net::SocketAddr) among its extensions.
+///
+/// Clones are for serving on several listeners at a time: they share what is counted, and so the
+/// limit on connections, and the shutdown of each waits for the connections of all.
 #[derive(Clone, Debug)]
 pub struct Server {
     hub: Hub,
@@ -41,6 +44,8 @@ pub struct Server {
     shutdown_time: Duration,
     unacknowledged_time: Option<Duration>,
     counters: Counters,
+    /// Told when the last connection is gone; shared by clones, as what they count is.
+    all_gone: Arc<Notify>,
 }
 
 /// How many connections that are too many may be told so at a time; more are just closed.
@@ -63,6 +68,7 @@ impl Server {
             shutdown_time: Duration::from_secs(10),
             unacknowledged_time: Some(Duration::from_secs(60)),
             counters: Counters::default(),
+            all_gone: Arc::default(),
         }
     }
 
@@ -116,25 +122,27 @@ impl Server {
         A: Into<Answer> + 'static,
     {
         let (phase, watcher) = watch::channel(Phase::Serving);
-        let all_gone = Arc::new(Notify::new());
         let refusals = Arc::new(());
         let mut shutdown = pin!(shutdown);
         while let Some(accepted) = unless(shutdown.as_mut(), listener.accept()).await {
-            let Ok((io, _)) = accepted else {
+            let Ok((io, peer)) = accepted else {
                 self.counters.accept_error();
-                unless(shutdown.as_mut(), sleep(ACCEPT_PAUSE)).await;
+                if unless(shutdown.as_mut(), sleep(ACCEPT_PAUSE)).await.is_none() {
+                    break;
+                }
                 continue;
             };
             self.counters.accepted();
             self.prepare(&io);
             let exchange = Exchange {
                 io,
+                peer,
                 machine: Machine::new(now(), self.http),
                 counters: self.counters.clone(),
                 phase: watcher.clone(),
             };
             if self.counters.open() < self.max_connections {
-                let guard = Guard::new(self.counters.clone(), all_gone.clone());
+                let guard = Guard::new(self.counters.clone(), self.all_gone.clone());
                 let exchange = exchange.run(handler.clone());
                 tokio::spawn(Guarded {
                     connection: Connection::Exchange(Box::pin(exchange)),
@@ -156,7 +164,7 @@ impl Server {
         phase.send_replace(Phase::Draining);
         let gone = async {
             loop {
-                let notified = all_gone.notified();
+                let notified = self.all_gone.notified();
                 if self.counters.open() == 0 {
                     return;
                 }
@@ -222,19 +230,4 @@ impl Drop for Guard {
             self.all_gone.notify_waiters();
         }
     }
-}
-
-/// The future's output; `None` when `end` comes first.
-async fn unless<F: Future>(
-    mut end: Pin<&mut impl Future<Output = ()>>,
-    future: F,
-) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        if end.as_mut().poll(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
 }

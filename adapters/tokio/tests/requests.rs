@@ -1,0 +1,188 @@
+//! Plain answers: keep-alive, pipelining, bodies, and handlers of all kinds.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
+
+mod common;
+
+use common::{LAST_CHUNK, OPENING, chunk, config, header, request, start, start_with};
+use sansse::http1::ServerConfig;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+
+#[tokio::test]
+async fn one_connection_carries_many_requests() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    for number in 1..=5 {
+        client.send(request("/")).await;
+        let (head, body) = client.read_answer().await;
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"));
+        assert_eq!((header(&head, "connection"), &*body), (None, "page"));
+        assert_eq!(server.counters.snapshot().requests, number);
+    }
+    assert_eq!(server.counters.snapshot().accepted, 1);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    let rest = client.read_to_end().await;
+    assert!(rest.contains("\r\nconnection: close\r\n") && rest.ends_with("page"), "{rest}");
+    drop(client);
+    server.counted(|counted| counted.open == 0).await;
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_their_order() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    let mut requests = String::new();
+    for number in 0..200 {
+        let body = format!("number {number}");
+        let length = body.len();
+        requests +=
+            &format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}");
+    }
+    // In two, so that one is cut in the middle.
+    let (first, second) = requests.split_at(requests.len() / 3);
+    client.send(first).await;
+    client.send(second).await;
+    for number in 0..200 {
+        assert_eq!(client.answered("200 OK").await, format!("number {number}"));
+    }
+}
+
+#[tokio::test]
+async fn a_slow_answer_holds_back_those_behind_it() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    client.send(request("/slow") + &request("/")).await;
+    assert_eq!(client.answered("200 OK").await, "late");
+    assert_eq!(client.answered("200 OK").await, "page");
+}
+
+#[tokio::test]
+async fn a_stream_may_follow_a_plain_answer_and_is_the_last() {
+    let server = start().await;
+    let mut client = server.get("/").await;
+    assert_eq!(client.answered("200 OK").await, "page");
+    client.send(request("/events")).await;
+    let head = client.read_stream_head().await;
+    assert_eq!(header(&head, "connection"), Some("close"));
+    client.expect(OPENING).await;
+    server.hub.close();
+    assert_eq!(client.read_to_end().await, LAST_CHUNK);
+}
+
+#[tokio::test]
+async fn a_request_that_comes_byte_by_byte_is_the_same() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    let request = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    for byte in request.as_bytes() {
+        client.send([*byte]).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.answered("200 OK").await, "abcde");
+}
+
+#[tokio::test]
+async fn a_body_that_is_expected_is_asked_for_and_echoed() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    client
+        .send("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        .await;
+    client.expect("HTTP/1.1 100 Continue\r\n\r\n").await;
+    client.send("hello").await;
+    assert_eq!(client.answered("200 OK").await, "hello");
+}
+
+#[tokio::test]
+async fn large_bodies_go_both_ways() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    let body = "0123456789".repeat(100_000);
+    let length = body.len();
+    client
+        .send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"))
+        .await;
+    client.send(&body).await;
+    assert!(client.answered("200 OK").await == body);
+    client.send(request("/large")).await;
+    assert_eq!(client.answered("200 OK").await.len(), 8 << 20);
+    client.send(request("/")).await;
+    assert_eq!(client.answered("200 OK").await, "page");
+}
+
+#[tokio::test]
+async fn a_peer_that_ends_its_side_is_still_answered() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    client.send(request("/slow") + &request("/")).await;
+    client.socket.shutdown().await.unwrap();
+    assert_eq!(client.answered("200 OK").await, "late");
+    assert_eq!(client.answered("200 OK").await, "page");
+    assert_eq!(client.read_to_end().await, "");
+    server.counted(|counted| counted.open == 0).await;
+}
+
+#[tokio::test]
+async fn a_head_request_is_answered_without_a_body() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    client.send(format!("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n{}", request("/"))).await;
+    assert!(client.read_head().await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(client.answered("200 OK").await, "page");
+}
+
+#[tokio::test]
+async fn an_old_peer_that_wants_to_stay_may() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
+    let (head, body) = client.read_answer().await;
+    assert_eq!((header(&head, "connection"), &*body), (Some("keep-alive"), "page"));
+    client.send("GET / HTTP/1.0\r\n\r\n").await;
+    let rest = client.read_to_end().await;
+    assert!(rest.contains("\r\nconnection: close\r\n") && rest.ends_with("page"), "{rest}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_nobody_is_blamed() {
+    let http = ServerConfig::default()
+        .with_idle_time(Duration::from_millis(100))
+        .with_linger_time(Duration::from_millis(100));
+    let server = start_with(config(), |server| server.with_http(http)).await;
+    let mut client = server.get("/").await;
+    assert_eq!(client.answered("200 OK").await, "page");
+    assert_eq!(client.read_to_end().await, "");
+    server.counted(|counted| counted.open == 0).await;
+    let counted = server.counters.snapshot();
+    assert_eq!((counted.slow_heads, counted.bad_requests), (0, 0));
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_costs_its_connection_and_no_other() {
+    let server = start().await;
+    let mut other = server.subscribe().await;
+    for path in ["/panic", "/panic-at-once"] {
+        let mut client = server.get(path).await;
+        assert_eq!(client.read_to_end().await, "");
+        server.counted(|counted| counted.open == 1).await;
+    }
+    server.hub.publish(sansse::broker::Topic::Broadcast, &sansse::Event::new("a")).unwrap();
+    other.expect(chunk("id: beef-1\ndata: a\n\n")).await;
+    let mut client = server.get("/").await;
+    assert_eq!(client.answered("200 OK").await, "page");
+}
+
+#[tokio::test]
+async fn a_request_carries_its_peers_address_though_the_peer_is_gone() {
+    let server = start().await;
+    let client = server.connect().await;
+    let address = client.socket.local_addr().unwrap();
+    server.counted(|counted| counted.open == 1).await;
+    // The request and the reset are both there before the server's task has its turn.
+    client.socket.try_write(request("/peer").as_bytes()).unwrap();
+    socket2::SockRef::from(&client.socket).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    server.counted(|counted| counted.open == 0).await;
+    assert_eq!(server.peers(), [Some(address)]);
+}
