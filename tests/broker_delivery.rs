@@ -358,7 +358,7 @@ fn an_event_larger_than_all_that_is_kept_is_refused_and_nothing_is_left_of_it() 
     assert!(many < few + 20, "grew from {few} to {many}");
     assert_eq!(shard.ready(), []);
     // The largest that is kept is delivered.
-    let frame = shard.publish(Topic::Broadcast, &"x".repeat(60 - 24)).frame().clone();
+    let frame = shard.publish(Topic::Broadcast, &"x".repeat(60 - 22)).frame().clone();
     assert_eq!((frame.chunk().len(), shard.take(session).len()), (60, 1));
 }
 

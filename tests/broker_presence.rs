@@ -226,15 +226,30 @@ fn where_nobody_is_told_of_the_ended_sessions_none_is_opened() {
     config.max_unread_events = 3;
     config.lag = LagPolicy::SkipToNewest;
     let mut shard = Shard::new(config);
+    let mut sessions = Vec::new();
     for _ in 0..3 {
-        shard.open(anyone());
+        sessions.push(shard.open(anyone()));
         shard.events();
         shard.sleep(secs(60));
         shard.events();
     }
     refuses(&mut shard, anyone(), OpenError::UnreadEvents);
-    assert_eq!(shard.ready().len(), 3);
+    assert_eq!(shard.ready(), sessions);
+    refuses(&mut shard, anyone(), OpenError::UnreadEvents);
+    let told = shard.broker.poll_transmit(shard.now, sessions[0]);
+    assert_eq!(told, Some(Transmit::End(Some(EndReason::Stalled))));
     shard.open(anyone());
+}
+
+#[test]
+fn an_end_is_told_once_and_whoever_learns_of_it_by_a_poll_is_not_told_again() {
+    let mut shard = Shard::new(config());
+    let session = shard.open(anyone());
+    shard.sleep(secs(60));
+    let told = shard.broker.poll_transmit(shard.now, session);
+    assert_eq!(told, Some(Transmit::End(Some(EndReason::Stalled))));
+    assert_eq!(shard.ready(), []);
+    assert_eq!(shard.broker.poll_transmit(shard.now, session), Some(Transmit::End(None)));
 }
 
 #[test]

@@ -185,16 +185,31 @@ fn what_comes_twice_or_late_or_from_elsewhere_is_refused() {
 }
 
 #[test]
-fn what_was_refused_may_be_applied_once_there_is_room() {
+fn an_event_of_a_topic_that_is_one_too_many_is_not_kept_and_whoever_asks_for_it_is_told() {
     let mut config = on(0);
     config.max_topics = 1;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone().with_topic(topic("a")));
     let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
     let published = sequencer.publish(topic("b").into(), &Event::new("x"));
-    assert_eq!(shard.broker.apply(shard.now, &published), Err(PublishError::TooManyTopics));
-    assert_eq!(shard.broker.last_position(), 0, "nothing was done");
+    assert_eq!(shard.broker.apply(shard.now, &published), Ok(()));
+    assert_eq!(shard.broker.last_position(), 1);
     shard.broker.handle_disconnect(shard.now, session);
+    let opened = shard.broker.open(shard.now, after("e-0").with_topic(topic("b"))).unwrap();
+    assert_eq!(opened.resume, Resume::Gap { replayed: 0 });
+}
+
+#[test]
+fn what_was_refused_may_be_applied_once_there_is_room() {
+    let mut shard = Shard::new(on(0));
+    let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
+    let published = sequencer.publish(topic("b").into(), &Event::new("x".repeat(100)));
+    let retention = Retention { events: 10, bytes: 50, age: None };
+    shard.broker.set_retention(shard.now, &topic("b"), Some(retention)).unwrap();
+    let refused = shard.broker.apply(shard.now, &published);
+    assert!(matches!(refused, Err(PublishError::TooLarge { .. })), "{refused:?}");
+    assert_eq!(shard.broker.last_position(), 0, "nothing was done");
+    shard.broker.set_retention(shard.now, &topic("b"), None).unwrap();
     assert_eq!(shard.broker.apply(shard.now, &published), Ok(()));
     let opened = shard.broker.open(shard.now, after("e-0").with_topic(topic("b"))).unwrap();
     assert_eq!(opened.resume, Resume::Complete { replayed: 1 });
