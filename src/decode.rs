@@ -135,7 +135,7 @@ impl Decoder {
             return;
         }
         self.drop_used_text();
-        self.utf8.decode(chunk, self.stream.as_mut());
+        self.utf8.decode(chunk, self.stream.as_mut(), &mut self.line_ends);
         if self.state == State::Start {
             self.skip_byte_order_mark();
         }
@@ -159,7 +159,7 @@ impl Decoder {
         self.utf8 = Utf8::default();
         self.stream.clear();
         self.line = 0;
-        self.line_ends.restart();
+        self.line_ends.clear();
         self.after_cr = false;
         self.ended = false;
         self.state = State::Start;
@@ -229,7 +229,7 @@ impl Decoder {
     #[inline]
     fn take_usual_event(&mut self) -> bool {
         let text = self.stream.as_str().as_bytes();
-        let Some(end) = self.line_ends.peek(text) else {
+        let Some(end) = self.line_ends.peek() else {
             return false;
         };
         let start = self.line;
@@ -240,8 +240,8 @@ impl Decoder {
         {
             let value = start + 5 + usize::from(text[start + 5] == b' ');
             self.data.lend(value..end);
-            self.line_ends.take(end);
-            self.line_ends.take(end + 1);
+            self.line_ends.take();
+            self.line_ends.take();
             self.line = end + 2;
             self.count_id();
             self.lent = Lent::Message;
@@ -274,8 +274,8 @@ impl Decoder {
     /// Takes the next line, without its end.
     #[inline]
     fn take_line(&mut self) -> Option<Range<usize>> {
-        let end = self.line_ends.peek(self.stream.as_str().as_bytes())?;
-        self.line_ends.take(end);
+        let end = self.line_ends.peek()?;
+        self.line_ends.take();
         Some(mem::replace(&mut self.line, end + 1)..end)
     }
 
@@ -428,7 +428,7 @@ impl Decoder {
             self.comment = 0..self.comment.len();
         }
         self.after_cr = stream.as_bytes()[used - 1] == b'\r';
-        self.line_ends.cut(used, self.line);
+        self.line_ends.cut(used);
         self.line -= used;
         self.stream.cut(used);
     }

@@ -1,90 +1,151 @@
 //! Where the line ends of a text lie: found 64 bytes at a time, each byte looked at once.
 
-/// The search of a text that grows at its end and is cut at its front.
-///
-/// Every CR and every LF is found, also the two of a CRLF.
+use super::buffer::Buffer;
+use alloc::vec::Vec;
+
+/// The line ends of a text that grows at its end and is cut at its front: every CR and every LF,
+/// also the two of a CRLF.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LineEnds {
-    /// One bit for each line end that was found and not yet taken; bit 0 is the byte at `base`.
+    /// One bit for each line end of the block at hand that was not yet taken; bit 0 is the byte at
+    /// `base`, which may lie before the text's front.
     bits: u64,
     base: usize,
-    /// What lies before this has been searched.
-    searched: usize,
+    /// The blocks after it that hold line ends lie from `next` to `end`: where they begin, and
+    /// their bits, folded. The rest is room for others.
+    blocks: Vec<(usize, u64)>,
+    next: usize,
+    end: usize,
+    small_uses: u8,
 }
 
 impl LineEnds {
-    /// Where the next CR or LF of `text` lies, which is the text of the last call with more at its
-    /// end.
-    #[inline]
-    pub(super) fn peek(&mut self, text: &[u8]) -> Option<usize> {
-        if self.bits == 0 {
-            self.search(text)?;
+    /// Notes the line ends of `bytes`, which come next in the text, at `place`.
+    pub(super) fn extend(&mut self, mut place: usize, mut bytes: &[u8]) {
+        self.make_room(bytes.len() / BLOCK + 1);
+        while bytes.len() >= BLOCK {
+            let (blocks, _) = bytes.as_chunks();
+            let blocks = &blocks[..blocks.len().min(GROUP)];
+            let noted = self.end;
+            for (number, block) in blocks.iter().enumerate() {
+                self.note(place + BLOCK * number, find(block));
+            }
+            let mut length = BLOCK * blocks.len();
+            if self.end == noted {
+                // A long line.
+                let rest = &bytes[length..];
+                length += memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+            }
+            place += length;
+            bytes = &bytes[length..];
         }
-        Some(self.base + self.bits.trailing_zeros() as usize)
+        self.note(place, find_short(bytes));
     }
 
-    /// Takes the line end at `end`, which is known to be the next.
+    /// How many blocks are noted, for [`truncate`](Self::truncate).
     #[inline]
-    pub(super) fn take(&mut self, end: usize) {
+    pub(super) fn noted(&mut self) -> usize {
+        if self.next == self.end {
+            self.next = 0;
+            self.end = 0;
+        }
+        self.end
+    }
+
+    /// Forgets what was noted since [`noted`](Self::noted) gave this number.
+    pub(super) fn truncate(&mut self, noted: usize) {
+        self.end = noted;
+    }
+
+    /// Notes a block, without a branch that would often be mispredicted.
+    #[inline]
+    fn note(&mut self, place: usize, folded: u64) {
+        self.blocks[self.end] = (place, folded);
+        self.end += usize::from(folded != 0);
+    }
+
+    /// Makes room for as many blocks more, and gives memory back when much less has long been
+    /// needed.
+    fn make_room(&mut self, length: usize) {
+        if self.noted() == 0 && self.blocks.len() > ALWAYS_KEPT {
+            self.give_back(length);
+        }
+        if self.blocks.len() < self.end + length {
+            self.blocks.resize(self.end + length, (0, 0));
+        }
+    }
+
+    #[cold]
+    fn give_back(&mut self, length: usize) {
+        if length > self.blocks.len() / 4 {
+            self.small_uses = 0;
+            return;
+        }
+        self.small_uses += 1;
+        if self.small_uses == Buffer::SMALL_USES {
+            self.small_uses = 0;
+            self.blocks = Vec::new();
+        }
+    }
+
+    /// Where the next line end lies.
+    #[inline]
+    pub(super) fn peek(&mut self) -> Option<usize> {
         if self.bits == 0 {
-            self.searched = end + 1;
-        } else {
+            self.advance()?;
+        }
+        Some(self.base.wrapping_add(self.bits.trailing_zeros() as usize))
+    }
+
+    /// Takes the next line end, if there is one.
+    #[inline]
+    pub(super) fn take(&mut self) {
+        if self.bits != 0 || self.advance().is_some() {
             self.bits &= self.bits - 1;
         }
     }
 
-    /// Finds the next block that has line ends.
-    #[inline(never)]
-    fn search(&mut self, text: &[u8]) -> Option<()> {
-        let mut rest = &text[self.searched..];
-        for _ in 0..BLOCKS {
-            let Some((block, next)) = rest.split_first_chunk() else {
-                break;
-            };
-            self.bits = find(block);
-            if self.bits != 0 {
-                self.base = text.len() - rest.len();
-                self.searched = self.base + BLOCK;
-                return Some(());
-            }
-            rest = next;
-        }
-        // What is shorter than a block, or a long line.
-        let Some(length) = memchr::memchr2(b'\r', b'\n', rest) else {
-            self.searched = text.len();
+    /// Goes on to the next block.
+    #[inline]
+    fn advance(&mut self) -> Option<()> {
+        if self.next == self.end {
             return None;
-        };
-        self.bits = 1;
-        self.base = text.len() - rest.len() + length;
-        self.searched = self.base + 1;
+        }
+        let (base, folded) = self.blocks[self.next];
+        self.next += 1;
+        self.base = base;
+        self.bits = transpose(folded);
         Some(())
     }
 
-    /// The text has lost `length` bytes at its front, and what lies before `taken` (counted
-    /// before the loss) needs no search.
-    pub(super) fn cut(&mut self, length: usize, taken: usize) {
-        if self.bits != 0 || self.searched < taken {
-            self.bits = 0;
-            self.searched = taken;
+    /// The text has lost `length` bytes at its front.
+    pub(super) fn cut(&mut self, length: usize) {
+        self.base = self.base.wrapping_sub(length);
+        for (base, _) in &mut self.blocks[self.next..self.end] {
+            *base = base.wrapping_sub(length);
         }
-        self.searched -= length;
     }
 
-    /// Searches again from the start, for another text.
-    pub(super) fn restart(&mut self) {
-        *self = Self::default();
+    /// Forgets all, for another text.
+    pub(super) fn clear(&mut self) {
+        self.bits = 0;
+        self.next = 0;
+        self.end = 0;
     }
 }
 
 const BLOCK: usize = 64;
+/// How few bytes are looked at one by one: a row.
+const SHORT: usize = 8;
 /// How many blocks without a line end make a line so long that `memchr2` is faster.
-const BLOCKS: usize = 4;
+const GROUP: usize = 8;
+/// How many blocks are always kept room for: those of a chunk of 64 KiB.
+const ALWAYS_KEPT: usize = 1024;
 
-/// A bit for each CR and LF of the block.
+/// A bit for each CR and LF of the block, folded: eight rows of eight bytes are laid over each
+/// other, row `n` in bit `n` of each byte.
 ///
-/// Written so that the compiler compares with its vector instructions, whatever the processor:
-/// eight rows of eight bytes are laid over each other, row `n` in bit `n` of each byte, and
-/// the 8 by 8 bits are transposed where there are any.
+/// So written, the compiler uses vector instructions for all of it, whatever the processor.
 #[inline]
 fn find(block: &[u8; BLOCK]) -> u64 {
     const ROW_BITS: [u8; BLOCK] = {
@@ -98,11 +159,27 @@ fn find(block: &[u8; BLOCK]) -> u64 {
     };
     let mut flags = [0; BLOCK];
     for (flag, (byte, bit)) in flags.iter_mut().zip(block.iter().zip(ROW_BITS)) {
-        *flag = if matches!(byte, b'\n' | b'\r') { bit } else { 0 };
+        *flag = if is_line_end(*byte) { bit } else { 0 };
     }
     let (rows, _) = flags.as_chunks();
-    let folded = rows.iter().fold(0, |folded, row| folded | u64::from_le_bytes(*row));
-    if folded == 0 { 0 } else { transpose(folded) }
+    rows.iter().fold(0, |folded, row| folded | u64::from_le_bytes(*row))
+}
+
+/// As [`find`], of what is shorter than a block.
+fn find_short(bytes: &[u8]) -> u64 {
+    if bytes.len() <= SHORT {
+        return bytes.iter().enumerate().fold(0, |folded, (place, byte)| {
+            folded | u64::from(is_line_end(*byte)) << (8 * place)
+        });
+    }
+    let mut block = [0; BLOCK];
+    block[..bytes.len()].copy_from_slice(bytes);
+    find(&block)
+}
+
+#[inline]
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
 }
 
 /// Swaps rows and columns of a matrix of 8 by 8 bits: the corners of each 2 by 2, then those
@@ -120,45 +197,104 @@ fn transpose(matrix: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
-    fn all(ends: &mut LineEnds, text: &[u8]) -> Vec<usize> {
-        core::iter::from_fn(|| ends.peek(text).inspect(|&end| ends.take(end))).collect()
+    fn all(ends: &mut LineEnds) -> Vec<usize> {
+        core::iter::from_fn(|| ends.peek().inspect(|_| ends.take())).collect()
     }
 
     fn expected(text: &[u8]) -> Vec<usize> {
-        (0..text.len()).filter(|&at| matches!(text[at], b'\r' | b'\n')).collect()
+        (0..text.len()).filter(|&at| is_line_end(text[at])).collect()
+    }
+
+    fn mixed(length: usize) -> Vec<u8> {
+        (0..length).map(|n| [b'x', b'\n', b'\r'][n * n % 7 % 3]).collect()
     }
 
     #[test]
-    fn every_byte_value_at_every_place_of_a_block_is_told_apart() {
-        for length in [1, 63, 64, 65, 130] {
+    fn every_byte_value_at_every_place_is_told_apart() {
+        for length in [1, 7, 8, 63, 64, 65, 130] {
             for place in 0..length {
                 for byte in 0..=255 {
                     let mut text = [b'.'].repeat(length);
                     text[place] = byte;
-                    assert_eq!(all(&mut LineEnds::default(), &text), expected(&text));
+                    let mut ends = LineEnds::default();
+                    ends.extend(0, &text);
+                    assert_eq!(all(&mut ends), expected(&text));
                 }
             }
         }
     }
 
     #[test]
-    fn a_text_that_grows_byte_by_byte_gives_the_same_line_ends() {
-        let text: Vec<u8> = (0..300).map(|n| [b'x', b'\n', b'\r'][n * n % 7 % 3]).collect();
-        let mut ends = LineEnds::default();
-        let found: Vec<usize> =
-            (0..=text.len()).flat_map(|length| all(&mut ends, &text[..length])).collect();
-        assert_eq!(found, expected(&text));
+    fn a_line_end_after_a_long_line_is_found_wherever_it_stands() {
+        for length in 0..3 * GROUP * BLOCK {
+            let text = [&b".".repeat(length)[..], b"\r\n", &b".".repeat(600), b"\n."].concat();
+            let mut ends = LineEnds::default();
+            ends.extend(0, &text);
+            assert_eq!(all(&mut ends), expected(&text));
+        }
     }
 
     #[test]
-    fn a_cut_text_is_searched_from_what_was_not_taken() {
-        let text = b"ab\ncd\nef\n";
+    fn a_text_that_grows_in_any_steps_gives_the_same_line_ends() {
+        let text = mixed(300);
+        for step in [1, 3, 64, 100] {
+            let mut late = LineEnds::default();
+            let mut prompt = LineEnds::default();
+            let mut found = Vec::new();
+            for (number, chunk) in text.chunks(step).enumerate() {
+                late.extend(step * number, chunk);
+                prompt.extend(step * number, chunk);
+                found.extend(all(&mut prompt));
+            }
+            assert_eq!(found, expected(&text));
+            assert_eq!(all(&mut late), expected(&text));
+        }
+    }
+
+    #[test]
+    fn what_was_not_taken_moves_with_a_cut_text() {
+        let text = mixed(200);
+        for taken in 0..expected(&text).len() {
+            let mut ends = LineEnds::default();
+            ends.extend(0, &text);
+            let mut front = 0;
+            for _ in 0..taken {
+                front = ends.peek().unwrap() + 1;
+                ends.take();
+            }
+            ends.cut(front);
+            ends.extend(text.len() - front, b"\n");
+            let rest = [&text[front..], b"\n"].concat();
+            assert_eq!(all(&mut ends), expected(&rest));
+        }
+    }
+
+    #[test]
+    fn what_is_truncated_is_found_no_more() {
         let mut ends = LineEnds::default();
-        assert_eq!(ends.peek(text), Some(2));
-        ends.take(2);
-        ends.cut(3, 3);
-        assert_eq!(all(&mut ends, &text[3..]), [2, 5]);
+        ends.extend(0, b"\n.");
+        let noted = ends.noted();
+        ends.extend(2, b"\n.\n");
+        ends.truncate(noted);
+        ends.extend(2, b".\n");
+        assert_eq!(all(&mut ends), [0, 3]);
+        let noted = ends.noted();
+        ends.extend(4, b"\n");
+        ends.truncate(noted);
+        assert_eq!(all(&mut ends), []);
+    }
+
+    #[test]
+    fn room_for_many_is_given_back_after_some_small_uses() {
+        let mut ends = LineEnds::default();
+        ends.extend(0, &b"\n".repeat(1 << 20));
+        ends.clear();
+        for _ in 0..Buffer::SMALL_USES {
+            assert!(ends.blocks.capacity() > ALWAYS_KEPT);
+            ends.extend(0, b"\n");
+            ends.clear();
+        }
+        assert!(ends.blocks.capacity() <= ALWAYS_KEPT);
     }
 }

@@ -159,6 +159,13 @@ fn chunks_may_wait_and_be_polled_late() {
 }
 
 #[test]
+fn a_byte_order_mark_alone_may_be_used_up_while_the_rest_waits() {
+    let mut decoder = Decoder::new();
+    decoder.handle_data(b"\xef\xbb\xbf:\n");
+    assert_eq!(steps(&mut decoder, &[b":\xff\n"]), ["comment:", "comment:\u{fffd}"]);
+}
+
+#[test]
 fn the_end_drops_what_is_unfinished_and_keeps_what_is_complete() {
     let mut decoder = Decoder::new();
     decoder.handle_data(b"id: 1\ndata: a\n\nid: 2\ndata: b\n");

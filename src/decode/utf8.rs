@@ -1,6 +1,7 @@
 //! The bytes of a stream as text: "UTF-8 decode" of the
 //! [Encoding Standard](https://encoding.spec.whatwg.org/#utf-8-decode), over any split of the bytes.
 
+use super::line_ends::LineEnds;
 use alloc::string::String;
 
 /// The state between two chunks: the beginning of a character.
@@ -14,14 +15,21 @@ impl Utf8 {
     /// Appends what `bytes` stand for to `text`, each maximal subpart of an ill-formed sequence as
     /// one U+FFFD. An unfinished character at the end waits for the next call.
     #[inline]
-    pub(super) fn decode(&mut self, mut bytes: &[u8], text: &mut String) {
+    pub(super) fn decode(&mut self, mut bytes: &[u8], text: &mut String, line_ends: &mut LineEnds) {
         if self.length > 0 {
             bytes = self.complete(bytes, text);
         }
         let (whole, rest) = bytes.split_at(last_character(bytes));
-        match simdutf8::basic::from_utf8(whole) {
-            Ok(whole) => text.push_str(whole),
-            Err(_) => replace(whole, text),
+        let place = text.len();
+        let noted = line_ends.noted();
+        // First, since it takes long enough for the next bytes to come from memory meanwhile.
+        line_ends.extend(place, whole);
+        if let Ok(whole) = simdutf8::basic::from_utf8(whole) {
+            text.push_str(whole);
+        } else {
+            replace(whole, text);
+            line_ends.truncate(noted);
+            line_ends.extend(place, &text.as_bytes()[place..]);
         }
         if !rest.is_empty() {
             self.begin(rest, text);
@@ -113,7 +121,7 @@ mod tests {
         let mut utf8 = Utf8::default();
         let mut text = String::new();
         for part in parts {
-            utf8.decode(part, &mut text);
+            utf8.decode(part, &mut text, &mut LineEnds::default());
         }
         utf8.finish(&mut text);
         text
@@ -155,11 +163,11 @@ mod tests {
     fn a_character_is_there_with_its_last_byte() {
         let mut utf8 = Utf8::default();
         let mut text = String::new();
-        utf8.decode(b"a\xf0\x9f", &mut text);
+        utf8.decode(b"a\xf0\x9f", &mut text, &mut LineEnds::default());
         assert_eq!(text, "a");
-        utf8.decode(b"\x98", &mut text);
+        utf8.decode(b"\x98", &mut text, &mut LineEnds::default());
         assert_eq!(text, "a");
-        utf8.decode(b"\x80", &mut text);
+        utf8.decode(b"\x80", &mut text, &mut LineEnds::default());
         assert_eq!(text, "a\u{1f600}");
     }
 }
