@@ -315,6 +315,11 @@ impl Client {
         length > 0
     }
 
+    /// Whether nothing is left of what was read.
+    pub(crate) fn is_read(&self) -> bool {
+        self.rest().is_empty()
+    }
+
     fn rest(&self) -> &[u8] {
         &self.received[self.taken..]
     }
