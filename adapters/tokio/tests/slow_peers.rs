@@ -23,8 +23,8 @@ fn narrow_listener() -> TcpListener {
     socket.listen(1024).unwrap()
 }
 
-async fn start_narrow(config: BrokerConfig, set: impl FnOnce(Server) -> Server) -> Running {
-    start_on(narrow_listener(), config, set).await
+fn start_narrow(config: BrokerConfig, set: impl FnOnce(Server) -> Server) -> Running {
+    start_on(narrow_listener(), config, set)
 }
 
 /// A client that has asked for the stream and will not read it for now.
@@ -45,7 +45,7 @@ fn publish(server: &Running, size: usize) -> Frame {
 async fn a_peer_that_takes_nothing_is_closed_as_stalled_and_others_notice_nothing() {
     let mut config = config();
     config.stall_timeout = Some(Duration::from_millis(300));
-    let server = start_narrow(config, |server| server).await;
+    let server = start_narrow(config, |server| server);
     let mut well = server.subscribe().await;
     let mut silent = stalled(&server).await;
     while server.ends().is_empty() {
@@ -64,7 +64,7 @@ async fn left_behind(policy: LagPolicy) -> (Running, Client) {
     let mut config = config();
     config.retention.events = 10;
     config.lag = policy;
-    let server = start_narrow(config, |server| server).await;
+    let server = start_narrow(config, |server| server);
     let mut well = server.subscribe().await;
     let mut client = stalled(&server).await;
     for _ in 0..100 {
@@ -129,7 +129,7 @@ async fn a_peer_that_is_left_behind_skips_if_that_is_the_policy() {
 async fn a_peer_that_reads_slowly_but_steadily_is_not_closed() {
     let mut config = config();
     config.stall_timeout = Some(Duration::from_millis(500));
-    let server = start_narrow(config, |server| server).await;
+    let server = start_narrow(config, |server| server);
     let mut client = stalled(&server).await;
     let mut expected = Vec::new();
     for _ in 0..100 {
@@ -148,7 +148,7 @@ async fn a_peer_that_reads_slowly_but_steadily_is_not_closed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_gets_the_last_chunk_too() {
     for round in 0..60 {
-        let server = start_narrow(config(), |server| server).await;
+        let server = start_narrow(config(), |server| server);
         let mut client = stalled(&server).await;
         for _ in 0..10 {
             publish(&server, 8_000 + round * 137);
@@ -170,7 +170,7 @@ async fn a_peer_whose_window_stays_shut_is_given_up_after_the_unacknowledged_tim
     let mut config = config();
     config.stall_timeout = None;
     let set = |server: Server| server.with_unacknowledged_time(Some(Duration::from_millis(500)));
-    let server = start_narrow(config, set).await;
+    let server = start_narrow(config, set);
     let _silent = stalled(&server).await;
     for _ in 0..20 {
         publish(&server, 100_000);
@@ -221,7 +221,7 @@ async fn among_1000_sessions_10_that_never_read_cost_the_others_nothing_and_no_m
     let mut config = config();
     config.retention.events = KEPT;
     config.heartbeat = None;
-    let server = start_narrow(config, |server| server).await;
+    let server = start_narrow(config, |server| server);
     let event = |number: u64| Event::new(format!("{number} {}", "x".repeat(100)));
     let mut expected = Vec::new();
     let mut ends = Vec::new();

@@ -54,10 +54,10 @@ pub(crate) async fn start_with(
     set: impl FnOnce(Server) -> Server,
 ) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    start_on(listener, config, set).await
+    start_on(listener, config, set)
 }
 
-pub(crate) async fn start_on(
+pub(crate) fn start_on(
     listener: TcpListener,
     config: BrokerConfig,
     set: impl FnOnce(Server) -> Server,
