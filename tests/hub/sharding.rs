@@ -9,6 +9,7 @@ use sansse::broker::{BrokerConfig, PublishError, Resume, SessionRequest, Topic};
 use sansse::hub::Session;
 use sansse::{Event, Hub, LastEventId};
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Barrier;
@@ -80,14 +81,14 @@ fn streams_with(shards: u16, seed: u64) -> Vec<String> {
                 let outcome = published.map(|published| published.position());
                 // Who is told what of a publish is the same too.
                 if let Some(first) = received.first_mut() {
-                    *first += &format!("{outcome:?}\n");
+                    writeln!(first, "{outcome:?}").unwrap();
                 }
             }
         }
     }
     for (session, received) in sessions.iter_mut().zip(&mut received) {
         take(session, received);
-        *received += &format!("{:?}", session.end_reason());
+        write!(received, "{:?}", session.end_reason()).unwrap();
     }
     received
 }
@@ -246,7 +247,11 @@ fn a_publish_that_meets_the_close_reaches_everybody_or_nobody() {
             let publisher = scope.spawn(|| {
                 start.wait();
                 let event = Event::new("x");
-                (0..).take_while(|_| hub.publish(Topic::Broadcast, &event).is_ok()).count()
+                let mut published = 0;
+                while hub.publish(Topic::Broadcast, &event).is_ok() {
+                    published += 1;
+                }
+                published
             });
             start.wait();
             for _ in 0..round {

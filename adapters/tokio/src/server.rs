@@ -96,6 +96,9 @@ impl Server {
     /// (`TCP_USER_TIMEOUT`, RFC 5482; on Linux, Android and Fuchsia; elsewhere the system's own
     /// time holds, often 15 minutes). Default 60 s. With heartbeats this finds a peer that vanished
     /// without a word, since a heartbeat is something sent. `None`: the system's own.
+    ///
+    /// Linux counts a peer that answers, but takes nothing for this time, as such too: a longer
+    /// stall timeout of the broker needs a longer time here.
     pub fn with_unacknowledged_time(mut self, time: Option<Duration>) -> Self {
         self.unacknowledged_time = time;
         self

@@ -14,13 +14,21 @@ use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 /// How many bytes go out in one write.
 ///
 /// A write costs the same from one to some sixteen small events; beyond 64 KiB nothing is gained
 /// and the buffer leaves the cache.
 const BATCH: usize = 64 << 10;
+
+/// How long the end of a stream may wait for room.
+///
+/// Its peer has taken all that came before. If it does not take these few bytes, the stream looks
+/// cut off, and nothing else is lost.
+const END_TIME: Duration = Duration::from_secs(5);
 
 /// After how many writes a stream that has ever more to write lets others have their turn.
 const TURN: usize = 16;
@@ -35,6 +43,8 @@ pub(crate) struct EventStream {
     framing: Framing,
     /// The rest of a frame at which a write stopped.
     rest: Bytes,
+    /// Until when the rest may wait, where that is the end of the stream.
+    ending: Option<Pin<Box<Sleep>>>,
     counters: Counters,
 }
 
@@ -45,7 +55,7 @@ impl EventStream {
         framing: Framing,
         counters: Counters,
     ) -> Self {
-        Self { io, session, framing, rest: Bytes::new(), counters }
+        Self { io, session, framing, rest: Bytes::new(), ending: None, counters }
     }
 
     /// Ready when the peer is gone, or has sent what it must not.
@@ -69,7 +79,10 @@ impl EventStream {
         while !self.rest.is_empty() {
             if self.io.poll_write_ready(context)?.is_pending() {
                 // Nobody else would notice that the session is over.
-                ready!(self.session.poll_ended(context));
+                match &mut self.ending {
+                    None => ready!(self.session.poll_ended(context)),
+                    Some(sleep) => ready!(sleep.as_mut().poll(context)),
+                }
                 return Poll::Ready(Err(ErrorKind::TimedOut.into()));
             }
             let written = self.try_write(&self.rest)?;
@@ -88,11 +101,19 @@ impl EventStream {
             batch.reset(form);
             for _ in 0..TURN {
                 ready!(self.poll_rest(context))?;
+                if self.ending.is_some() {
+                    return Poll::Ready(Ok(()));
+                }
                 let pending = ready!(self.session.poll_batch(context, BATCH, batch));
                 if pending == Pending::Ended {
-                    // Once: whoever does not take these few bytes now has stalled.
-                    self.try_write(self.framing.end())?;
-                    return Poll::Ready(Ok(()));
+                    let end = self.framing.end();
+                    let written = self.try_write(end)?;
+                    if written == end.len() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    self.rest = Bytes::from_static(&end[written..]);
+                    self.ending = Some(Box::pin(sleep(END_TIME)));
+                    continue;
                 }
                 let written = self.try_write(batch.as_slice())?;
                 if written < batch.len() {

@@ -5,6 +5,7 @@ mod common;
 
 use common::{LAST_CHUNK, OPENING, chunk, config, header, request, start, start_with};
 use sansse::http1::ServerConfig;
+use std::fmt::Write;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
@@ -35,8 +36,11 @@ async fn pipelined_requests_are_answered_in_their_order() {
     for number in 0..200 {
         let body = format!("number {number}");
         let length = body.len();
-        requests +=
-            &format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}");
+        write!(
+            requests,
+            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
     }
     // In two, so that one is cut in the middle.
     let (first, second) = requests.split_at(requests.len() / 3);

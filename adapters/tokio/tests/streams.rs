@@ -6,6 +6,7 @@ mod common;
 use common::{LAST_CHUNK, OPENING, chunk, config, dechunk, header, start, start_with};
 use sansse::Event;
 use sansse::broker::{EndReason, Topic};
+use std::fmt::Write;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
@@ -124,7 +125,7 @@ async fn many_subscribers_have_every_event_in_order() {
     let mut expected = String::new();
     for number in 0..EVENTS {
         server.hub.publish(Topic::Broadcast, &Event::new(number.to_string())).unwrap();
-        expected += &format!("id: beef-{}\ndata: {number}\n\n", number + 1);
+        write!(expected, "id: beef-{}\ndata: {number}\n\n", number + 1).unwrap();
         if number % 100 == 0 {
             tokio::task::yield_now().await;
         }

@@ -20,8 +20,8 @@ pub(crate) fn is_parent(test: &str, open_files: u32) -> bool {
         .env(MARK, "1")
         .output()
         .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (lossy(&output.stdout), lossy(&output.stderr));
     print!("{stdout}");
     assert!(output.status.success(), "{stdout}{stderr}");
     assert!(stdout.contains("1 passed"), "no test is called {test}: {stdout}");

@@ -54,10 +54,10 @@ pub(crate) async fn start_with(
     set: impl FnOnce(Server) -> Server,
 ) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    start_on(listener, config, set).await
+    start_on(listener, config, set)
 }
 
-pub(crate) async fn start_on(
+pub(crate) fn start_on(
     listener: TcpListener,
     config: BrokerConfig,
     set: impl FnOnce(Server) -> Server,
@@ -313,6 +313,11 @@ impl Client {
         let length = read.unwrap_or(0);
         self.received.extend_from_slice(&buffer[..length]);
         length > 0
+    }
+
+    /// Whether nothing is left of what was read.
+    pub(crate) fn is_read(&self) -> bool {
+        self.rest().is_empty()
     }
 
     fn rest(&self) -> &[u8] {
