@@ -1,5 +1,6 @@
 //! The contract of the machine: when outputs come, when they do not, and what is bounded.
 #![cfg(feature = "broker")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/broker.rs"]
 mod common;

@@ -54,9 +54,4 @@ impl Timers {
             self.heap.retain(|Reverse(timer)| is_live(timer));
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.heap.len()
-    }
 }

@@ -1,5 +1,6 @@
 //! A shard with a clock of its own, and a driver that sleeps by moving it: nothing here waits.
 #![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use sansse::broker::{
     Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, Epoch, FrameForm, Published,
@@ -19,6 +20,14 @@ pub(crate) const fn secs(seconds: u64) -> Duration {
 
 pub(crate) const fn millis(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
+}
+
+/// The smallest time that the broker can tell from none.
+pub(crate) const TICK: Duration = Duration::from_nanos(1);
+
+/// One [`TICK`] less.
+pub(crate) fn just_before(time: Duration) -> Duration {
+    time.checked_sub(TICK).unwrap()
 }
 
 pub(crate) fn config() -> BrokerConfig {
