@@ -116,6 +116,22 @@ fn an_id_does_not_come_out_for_what_was_polled_already() {
 }
 
 #[test]
+fn a_session_that_was_faster_than_its_id_waits_again_for_the_next_event() {
+    let mut shard = Shard::new(config());
+    let session = shard.parked(anyone().with_topic(topic("news")));
+    shard.broadcast("a");
+    shard.publish(topic("news"), "b");
+    assert_eq!(shard.data(session), ["a", "b"]);
+    assert_eq!(shard.ready(), []);
+    shard.broadcast("c");
+    assert_eq!(shard.ready(), [session]);
+    assert_eq!(shard.data(session), ["c"]);
+    shard.publish(topic("news"), "d");
+    assert_eq!(shard.ready(), [session]);
+    assert_eq!(shard.data(session), ["d"]);
+}
+
+#[test]
 fn the_same_event_shared_by_all_is_encoded_once() {
     let mut shard = Shard::new(config());
     let sessions: Vec<_> = (0..3).map(|_| shard.parked(anyone())).collect();
