@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// What [`Shard::take`] puts where the stream ends.
 pub(crate) const END: &str = "(end)";
+/// More than any test has at once.
+const MANY: usize = 100_000;
 /// What a heartbeat looks like.
 pub(crate) const HEARTBEAT: &str = ":\n\n";
 
@@ -134,6 +136,7 @@ impl Shard {
         while let Some(frame) = self.next(session) {
             let ended = frame == END;
             frames.push(frame);
+            assert!(frames.len() < MANY, "no end of frames: {:?}", frames.last());
             if ended {
                 break;
             }
@@ -162,7 +165,9 @@ impl Shard {
     }
 
     pub(crate) fn ready(&mut self) -> Vec<SessionId> {
-        core::iter::from_fn(|| self.broker.poll_ready()).collect()
+        let ready: Vec<_> = core::iter::from_fn(|| self.broker.poll_ready()).take(MANY).collect();
+        assert!(ready.len() < MANY, "no end of ready sessions");
+        ready
     }
 
     pub(crate) fn events(&mut self) -> Vec<BrokerEvent> {
