@@ -1,5 +1,6 @@
 //! The contract of the machine: when outputs come, when they do not, and what is bounded.
 #![cfg(feature = "broker")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/broker.rs"]
 mod common;
@@ -112,6 +113,22 @@ fn an_id_does_not_come_out_for_what_was_polled_already() {
     assert_eq!(shard.ready(), [session]);
     assert_eq!(shard.take(session).len(), 3);
     assert_eq!(shard.ready(), []);
+}
+
+#[test]
+fn a_session_that_was_faster_than_its_id_waits_again_for_the_next_event() {
+    let mut shard = Shard::new(config());
+    let session = shard.parked(anyone().with_topic(topic("news")));
+    shard.broadcast("a");
+    shard.publish(topic("news"), "b");
+    assert_eq!(shard.data(session), ["a", "b"]);
+    assert_eq!(shard.ready(), []);
+    shard.broadcast("c");
+    assert_eq!(shard.ready(), [session]);
+    assert_eq!(shard.data(session), ["c"]);
+    shard.publish(topic("news"), "d");
+    assert_eq!(shard.ready(), [session]);
+    assert_eq!(shard.data(session), ["d"]);
 }
 
 #[test]

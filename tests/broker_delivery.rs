@@ -1,5 +1,6 @@
 //! Who gets what, in which order, and in what bytes.
 #![cfg(feature = "broker")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/broker.rs"]
 mod common;

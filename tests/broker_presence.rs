@@ -1,5 +1,6 @@
 //! Who is here: clients, their sessions, their metadata, and how many there may be.
 #![cfg(feature = "broker")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/broker.rs"]
 mod common;
@@ -77,7 +78,7 @@ fn metadata_outlives_a_reconnect_within_the_grace_time_and_no_longer() {
     let name = |shard: &Shard| shard.broker.metadata(&alice)?.get::<&str>().copied();
     shard.broker.handle_disconnect(shard.now, session);
     shard.events();
-    shard.sleep(secs(30) - millis(1));
+    shard.sleep(just_before(secs(30)));
     assert_eq!(name(&shard), Some("her name"));
     // A reload: no leave and no join.
     let session = shard.open(session_of("alice"));
@@ -85,10 +86,10 @@ fn metadata_outlives_a_reconnect_within_the_grace_time_and_no_longer() {
     shard.sleep(secs(40));
     assert_eq!(name(&shard), Some("her name"));
     shard.broker.handle_disconnect(shard.now, session);
-    shard.sleep(secs(30) - millis(1));
+    shard.sleep(just_before(secs(30)));
     assert_eq!(shard.events(), [gone(session, "alice")]);
-    assert_eq!(shard.broker.poll_timeout(), Some(shard.now + millis(1)));
-    shard.sleep(millis(1));
+    assert_eq!(shard.broker.poll_timeout(), Some(shard.now + TICK));
+    shard.sleep(TICK);
     assert_eq!(shard.events(), [left("alice")]);
     assert!(shard.broker.metadata(&alice).is_none());
     let session = shard.open(session_of("alice"));

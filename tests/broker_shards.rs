@@ -1,5 +1,6 @@
 //! One stream over several shards is the same stream.
 #![cfg(feature = "broker")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/broker.rs"]
 mod common;
@@ -17,6 +18,7 @@ fn on(shard: u16) -> BrokerConfig {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one arm for each operation, in two worlds")]
 fn several_shards_give_the_same_streams_as_one() {
     let seed = seed(21);
     let mut rng = Rng::new(seed);
@@ -53,9 +55,9 @@ fn several_shards_give_the_same_streams_as_one() {
                     let alone = one.broker.open(one.now, request.clone()).unwrap();
                     // All sessions of a client live on one shard.
                     let shard = &mut many[usize::try_from(name % 3).unwrap()];
-                    let shared = shard.broker.open(shard.now, request).unwrap();
-                    assert_eq!(alone.resume, shared.resume, "seed {seed}, step {step}");
-                    pairs.push((alone.session, shared.session));
+                    let split = shard.broker.open(shard.now, request).unwrap();
+                    assert_eq!(alone.resume, split.resume, "seed {seed}, step {step}");
+                    pairs.push((alone.session, split.session));
                 }
                 1..6 => {
                     let mut event = Event::new(format!("{step}"));
@@ -70,8 +72,8 @@ fn several_shards_give_the_same_streams_as_one() {
                             (to.clone().into(), to.into())
                         }
                         _ if !pairs.is_empty() => {
-                            let (alone, shared) = rng.pick(&pairs);
-                            (alone.into(), shared.into())
+                            let (alone, split) = rng.pick(&pairs);
+                            (alone.into(), split.into())
                         }
                         _ => continue,
                     };
@@ -94,15 +96,15 @@ fn several_shards_give_the_same_streams_as_one() {
                 }
                 6 if !pairs.is_empty() && rng.chance(20) => {
                     let index = usize::try_from(rng.below(pairs.len() as u64)).unwrap();
-                    let (alone, shared) = pairs.swap_remove(index);
-                    let shard = &mut many[usize::from(shared.shard())];
+                    let (alone, split) = pairs.swap_remove(index);
+                    let shard = &mut many[usize::from(split.shard())];
                     if rng.chance(50) {
                         one.broker.handle_disconnect(one.now, alone);
-                        shard.broker.handle_disconnect(shard.now, shared);
+                        shard.broker.handle_disconnect(shard.now, split);
                     } else {
                         one.broker.close_session(one.now, alone);
-                        shard.broker.close_session(shard.now, shared);
-                        assert_eq!(one.take(alone), shard.take(shared));
+                        shard.broker.close_session(shard.now, split);
+                        assert_eq!(one.take(alone), shard.take(split));
                     }
                 }
                 7 => {
@@ -115,16 +117,16 @@ fn several_shards_give_the_same_streams_as_one() {
                     }
                 }
                 _ if !pairs.is_empty() => {
-                    let (alone, shared) = rng.pick(&pairs);
-                    let shard = &mut many[usize::from(shared.shard())];
-                    assert_eq!(one.take(alone), shard.take(shared), "seed {seed}, step {step}");
+                    let (alone, split) = rng.pick(&pairs);
+                    let shard = &mut many[usize::from(split.shard())];
+                    assert_eq!(one.take(alone), shard.take(split), "seed {seed}, step {step}");
                 }
                 _ => {}
             }
         }
-        for (alone, shared) in pairs {
-            let shard = &mut many[usize::from(shared.shard())];
-            assert_eq!(one.take(alone), shard.take(shared), "seed {seed}");
+        for (alone, split) in pairs {
+            let shard = &mut many[usize::from(split.shard())];
+            assert_eq!(one.take(alone), shard.take(split), "seed {seed}");
         }
         assert!(sequencer.last() > 500);
     }

@@ -1,5 +1,6 @@
 //! What happens because time passes, told to the broker by the tests.
 #![cfg(feature = "broker")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/broker.rs"]
 mod common;
@@ -8,8 +9,6 @@ use common::*;
 use sansse::Event;
 use sansse::broker::*;
 use std::time::Duration;
-
-const TICK: Duration = Duration::from_nanos(1);
 
 fn stalled(session: SessionId) -> BrokerEvent {
     BrokerEvent::SessionEnded { session, client: None, reason: EndReason::Stalled, undelivered: 0 }
@@ -36,7 +35,7 @@ fn a_heartbeat_comes_exactly_when_nothing_else_did_for_the_interval() {
     let session = shard.parked(anyone());
     for _ in 0..3 {
         assert_eq!(shard.broker.poll_timeout(), Some(shard.now + secs(15)));
-        shard.pass(secs(15) - TICK);
+        shard.pass(just_before(secs(15)));
         shard.broker.handle_timeout(shard.now);
         assert_eq!((shard.ready(), shard.next(session)), (vec![], None));
         shard.pass(TICK);
@@ -63,7 +62,7 @@ fn each_write_puts_the_heartbeat_off() {
                 assert_eq!(shard.data(session), ["a"]);
             }
         }
-        shard.sleep(secs(15) - TICK);
+        shard.sleep(just_before(secs(15)));
         assert_eq!(shard.ready(), []);
         shard.sleep(TICK);
         assert_eq!(shard.ready(), [session]);
@@ -80,7 +79,7 @@ fn a_heartbeat_that_an_event_overtakes_is_not_sent() {
     shard.broadcast("a");
     assert_eq!(shard.ready(), [session]);
     assert_eq!(shard.take(session), [event_at(1, "a")]);
-    shard.sleep(secs(15) - TICK);
+    shard.sleep(just_before(secs(15)));
     assert_eq!(shard.ready(), []);
 }
 
@@ -141,10 +140,10 @@ fn a_session_that_takes_nothing_for_the_stall_timeout_ends() {
     shard.broadcast("b");
     assert_eq!(shard.ready(), [session]);
     shard.events();
-    shard.pass(secs(60) - TICK);
+    shard.pass(just_before(secs(60)));
     shard.broker.handle_timeout(shard.now);
     assert!(shard.next(session).is_some(), "one poll is a sign of life");
-    shard.sleep(secs(60) - TICK);
+    shard.sleep(just_before(secs(60)));
     assert_eq!(shard.events(), []);
     shard.sleep(TICK);
     assert_eq!(shard.events(), [stalled(session)]);
@@ -169,7 +168,7 @@ fn a_peer_that_vanished_is_found_by_its_heartbeat() {
     let session = shard.parked(anyone());
     shard.events();
     // Its driver never polls again: the heartbeat cannot be written.
-    shard.sleep(secs(15 + 60) - TICK);
+    shard.sleep(just_before(secs(15 + 60)));
     assert_eq!((shard.ready(), shard.events()), (vec![session], vec![]));
     shard.sleep(TICK);
     assert_eq!((shard.ready(), shard.events()), (vec![session], vec![stalled(session)]));
@@ -186,7 +185,7 @@ fn a_write_of_which_a_part_was_taken_back_can_stall() {
     let (batch, end) = shard.batch(session, 100, FrameForm::Payload);
     assert_eq!(end, BatchEnd::Parked);
     shard.broker.handle_partial_write(shard.now, session, &batch, 2);
-    shard.sleep(secs(60) - TICK);
+    shard.sleep(just_before(secs(60)));
     assert_eq!(shard.events(), []);
     shard.sleep(TICK);
     assert_eq!(shard.events(), [stalled(session)]);
@@ -260,7 +259,7 @@ fn an_out_of_date_now_does_not_turn_the_time_back() {
     }
     shard.broker.handle_timeout(start);
     assert_eq!(shard.broker.poll_timeout(), Some(shard.now + secs(15)));
-    shard.sleep(secs(15) - TICK);
+    shard.sleep(just_before(secs(15)));
     assert_eq!(shard.ready(), []);
     shard.sleep(TICK);
     assert_eq!(shard.ready(), [late]);
@@ -318,7 +317,7 @@ fn a_driver_that_sleeps_until_the_deadline_delays_nothing_and_never_spins() {
         wakes += shard.sleep(time);
         let until = eager.now + time;
         while eager.now < until {
-            eager.now = eager.now + millis(1);
+            eager.now += millis(1);
             eager.broker.handle_timeout(eager.now);
         }
         // By then, the same has happened to both.

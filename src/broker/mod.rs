@@ -360,9 +360,13 @@ impl Broker {
 
     /// The next session that has output again, or that ended and is to be told so.
     ///
-    /// A session comes out exactly once for each time that [`poll_transmit`](Self::poll_transmit)
-    /// said `None` to it. `None` here: no parked session has output; `publish`, `apply`,
-    /// `close_session`, `close` and `handle_timeout` may change that.
+    /// A session to which [`poll_transmit`](Self::poll_transmit) said `None` is parked, and comes out
+    /// exactly once when it has output again; not if it was polled before and got some, since it is
+    /// parked no more. A session that ended as stalled comes out once, parked or not: whoever drives
+    /// it may wait for a write that never ends.
+    ///
+    /// `None` here: no parked session has output; `publish`, `apply`, `close_session`, `close` and
+    /// `handle_timeout` may change that.
     pub fn poll_ready(&mut self) -> Option<SessionId> {
         loop {
             let key = match self.ready.pop()? {

@@ -1,5 +1,6 @@
 //! A shard with a clock of its own, and a driver that sleeps by moving it: nothing here waits.
 #![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use sansse::broker::{
     Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, Epoch, FrameForm, Published,
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// What [`Shard::take`] puts where the stream ends.
 pub(crate) const END: &str = "(end)";
+/// More than any test has at once.
+const MANY: usize = 100_000;
 /// What a heartbeat looks like.
 pub(crate) const HEARTBEAT: &str = ":\n\n";
 
@@ -19,6 +22,14 @@ pub(crate) const fn secs(seconds: u64) -> Duration {
 
 pub(crate) const fn millis(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
+}
+
+/// The smallest time that the broker can tell from none.
+pub(crate) const TICK: Duration = Duration::from_nanos(1);
+
+/// One [`TICK`] less.
+pub(crate) fn just_before(time: Duration) -> Duration {
+    time.checked_sub(TICK).unwrap()
 }
 
 pub(crate) fn config() -> BrokerConfig {
@@ -125,6 +136,7 @@ impl Shard {
         while let Some(frame) = self.next(session) {
             let ended = frame == END;
             frames.push(frame);
+            assert!(frames.len() < MANY, "no end of frames: {:?}", frames.last());
             if ended {
                 break;
             }
@@ -153,7 +165,9 @@ impl Shard {
     }
 
     pub(crate) fn ready(&mut self) -> Vec<SessionId> {
-        core::iter::from_fn(|| self.broker.poll_ready()).collect()
+        let ready: Vec<_> = core::iter::from_fn(|| self.broker.poll_ready()).take(MANY).collect();
+        assert!(ready.len() < MANY, "no end of ready sessions");
+        ready
     }
 
     pub(crate) fn events(&mut self) -> Vec<BrokerEvent> {

@@ -1,404 +1,29 @@
-//! The broker against a naive model, which keeps a queue for each session and works everything out
-//! plainly, under random operations in any order.
-//!
-//! `SANSSE_STEPS` sets how many operations are done in all, `SANSSE_SEED` where they start. A
-//! failure prints the seed of its history and the shortest history found that still fails.
-#![cfg(feature = "broker")]
+//! A broker and the model of it, side by side.
 
-#[path = "common/broker.rs"]
-mod common;
-#[path = "common/broker_model.rs"]
-mod model;
-
-use common::*;
-use model::{Content, Model, Out, Wish};
+use super::history::{From, Op, Step, To};
+use super::model::{Content, Model, Out, Wish};
+use crate::common::*;
 use sansse::broker::*;
 use sansse::{Event, EventType, LastEventId};
 use std::fmt::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-const STEPS: u64 = 300_000;
-const STEPS_PER_HISTORY: u64 = 500;
-
-#[test]
-fn a_broker_does_what_a_queue_for_each_session_would_do() {
-    // A panic of the broker is a failure like any other, found again and again while the history
-    // is made shorter; one message at the end is enough.
-    std::panic::set_hook(Box::new(|_| {}));
-    let first = seed(1);
-    let steps = number("SANSSE_STEPS").unwrap_or(STEPS);
-    let mut seeds = first..;
-    // All of this has to happen, or the histories are not worth much.
-    let mut seen = [
-        "Live",
-        "Complete { replayed: 0",
-        "Complete { replayed: 1",
-        "Gap { replayed: 0",
-        "Gap { replayed: 1",
-        "UnknownId",
-        "OtherEpoch",
-        "Frame(\"id:",
-        "Frame(\":\\n",
-        "taken back",
-        "ClientLeft",
-        "SessionSkipped",
-        "Disconnected",
-        "Closed",
-        "Shutdown",
-        "Lagged",
-        "Stalled",
-        "undelivered: 1",
-        "Err(TooLarge",
-        "Err(TooManyTopics)",
-        "Err(TooManySessions)",
-        "Err(TooManyTopicsOfSession",
-        "Err(UnreadEvents)",
-        "Err(UnknownClient)",
-        "Err(UnknownSession)",
-        "Err(OutOfOrder",
-    ]
-    .map(|what| (what, 0));
-    let mut done = 0;
-    while done < steps {
-        let seed = seeds.next().unwrap();
-        let history = History::random(seed, STEPS_PER_HISTORY);
-        if let Err(failure) = run_guarded(&history) {
-            let (shortest, failure) = shrink(history, failure);
-            drop(std::panic::take_hook());
-            panic!(
-                "{failure}\nin the history of SANSSE_SEED={seed} SANSSE_STEPS={STEPS_PER_HISTORY}, \
-                 and in this shorter one:\n{:?}\n{}",
-                shortest.config,
-                shortest.lines(),
-            );
-        }
-        // The same inputs give the same outputs.
-        if seed % 16 == 0 {
-            let (once, twice) = (run(&history).unwrap(), run(&history).unwrap());
-            assert!(once == twice, "seed {seed}");
-            for (what, count) in &mut seen {
-                *count += once.matches(*what).count();
-            }
-        }
-        done += STEPS_PER_HISTORY;
-    }
-    drop(std::panic::take_hook());
-    println!("{done} operations, seeds {first} to {}", seeds.start - 1);
-    println!("in every sixteenth history: {seen:?}");
-    if steps >= STEPS {
-        for (what, count) in seen {
-            assert!(count >= 5, "{what} came {count} times");
-        }
-    }
-}
-
-/// A configuration and what is done to it; the session that an operation is about is counted from
-/// the newest.
-#[derive(Clone, Debug)]
-struct History {
-    config: BrokerConfig,
-    steps: Vec<Step>,
-}
-
-#[derive(Clone, Debug)]
-struct Step {
-    /// How far the `now` that is passed lies behind the time, in milliseconds.
-    late: u64,
-    op: Op,
-}
-
-#[derive(Clone, Debug)]
-enum Op {
-    Open {
-        client: Option<u64>,
-        topics: Vec<u64>,
-        from: From,
-        heartbeat: u64,
-        lag: u64,
-        announce: bool,
-    },
-    Publish {
-        to: To,
-        content: Content,
-        own_id: Option<u64>,
-    },
-    Apply {
-        to: To,
-        content: Content,
-        own_id: Option<u64>,
-        ahead: u64,
-    },
-    Poll {
-        session: usize,
-        times: u64,
-    },
-    Batch {
-        session: usize,
-        limit: usize,
-        form: FrameForm,
-    },
-    /// Of the last batch; whose it is said to be, if not of the right session.
-    PartialWrite {
-        written: usize,
-        claimed: Option<usize>,
-    },
-    Ready {
-        times: u64,
-    },
-    Serve,
-    Events,
-    Disconnect {
-        session: usize,
-    },
-    CloseSession {
-        session: usize,
-    },
-    Close,
-    SetRetention {
-        topic: u64,
-        retention: Option<Retention>,
-    },
-    Pass {
-        time: Duration,
-    },
-    Timeout,
-    Sleep {
-        time: Duration,
-    },
-}
-
-#[derive(Clone, Debug)]
-enum From {
-    Nothing,
-    Malformed,
-    Text(&'static str),
-    Own(u64),
-    /// An id of the broker's making, so far behind the newest position.
-    Behind(u64),
-    Ahead(u64),
-}
-
-#[derive(Clone, Debug)]
-enum To {
-    All,
-    Client(u64),
-    Session(usize),
-    Topic(u64),
-}
-
-impl History {
-    fn random(seed: u64, steps: u64) -> Self {
-        let mut rng = Rng::new(seed);
-        let config = random_config(&mut rng);
-        let steps = (0..steps).map(|_| random_step(&mut rng)).collect();
-        Self { config, steps }
-    }
-
-    fn lines(&self) -> String {
-        let line = |step: &Step| format!("{} ms late: {:?}\n", step.late, step.op);
-        self.steps.iter().map(line).collect()
-    }
-}
-
-fn random_config(rng: &mut Rng) -> BrokerConfig {
-    let mut config = BrokerConfig::new(Epoch(rng.pick(&[0, 0xe, u64::MAX])));
-    config.shard = rng.pick(&[0, 7]);
-    config.event_ids = rng.pick(&[EventIds::Assigned, EventIds::Assigned, EventIds::Own]);
-    config.retention = random_retention(rng);
-    config.private_retention = random_retention(rng);
-    config.max_topics = rng.pick(&[2, 4, 100]);
-    config.max_sessions = rng.pick(&[3, 8, 16]);
-    config.max_topics_per_session = rng.pick(&[1, 3, 64]);
-    config.max_absent_clients = rng.pick(&[0, 1, 3, 100]);
-    config.max_unread_events = rng.pick(&[1, 30, 1000, 1000]);
-    config.client_grace = rng.pick(&[0, 1_500, 30_000].map(millis));
-    config.stall_timeout = rng.pick(&[None, None, Some(secs(2)), Some(secs(60))]);
-    config.heartbeat = rng.pick(&[None, Some(secs(1)), Some(secs(15))]);
-    config.lag = random_lag(rng);
-    config.unresumable = rng.pick(&[StartAt::Oldest, StartAt::Newest]);
-    config.retry = rng.pick(&[None, None, Some(millis(2_500))]);
-    config
-}
-
-fn random_retention(rng: &mut Rng) -> Retention {
-    Retention {
-        events: rng.pick(&[1, 3, 8, 1000]),
-        bytes: rng.pick(&[60, 300, 40_000]),
-        age: rng.pick(&[None, Some(millis(700)), Some(secs(40))]),
-    }
-}
-
-fn random_lag(rng: &mut Rng) -> LagPolicy {
-    rng.pick(&[LagPolicy::Close, LagPolicy::SkipToOldest, LagPolicy::SkipToNewest])
-}
-
-fn random_time(rng: &mut Rng) -> Duration {
-    match rng.below(100) {
-        0..60 => millis(rng.below(100)),
-        60..97 => millis(rng.below(3_000)),
-        _ => secs(rng.below(100)),
-    }
-}
-
-fn random_session(rng: &mut Rng) -> usize {
-    // Mostly one that may still be open.
-    let range = rng.pick(&[4, 4, 12, 40]);
-    usize::try_from(rng.below(range)).unwrap()
-}
-
-fn random_to(rng: &mut Rng) -> To {
-    match rng.below(8) {
-        0..2 => To::All,
-        2..4 => To::Client(rng.below(4)),
-        4..6 => To::Session(random_session(rng)),
-        _ => To::Topic(rng.below(5)),
-    }
-}
-
-fn random_content(rng: &mut Rng) -> (Content, Option<u64>) {
-    let own_id = rng.chance(25).then(|| rng.below(6));
-    let length = match rng.below(100) {
-        0..90 => rng.below(20),
-        90..99 => rng.below(300),
-        _ => 16_300 + rng.below(200),
-    };
-    match rng.below(10) {
-        0 => (Content::Comment, own_id),
-        1 => (Content::IdOnly, own_id.or(Some(0))),
-        _ => (Content::Data("x".repeat(usize::try_from(length).unwrap())), own_id),
-    }
-}
-
-fn random_from(rng: &mut Rng) -> From {
-    match rng.below(10) {
-        0..3 => From::Nothing,
-        3..7 => From::Behind(rng.below(12)),
-        7 => From::Own(rng.below(6)),
-        8 => From::Ahead(1 + rng.below(3)),
-        _ if rng.chance(50) => From::Malformed,
-        _ => From::Text(rng.pick(&[
-            "",
-            "-",
-            "e-",
-            "e-01",
-            "d-1",
-            "+e-1",
-            "x",
-            "e-18446744073709551616",
-        ])),
-    }
-}
-
-fn random_step(rng: &mut Rng) -> Step {
-    let op = match rng.below(100) {
-        0..8 => Op::Open {
-            client: rng.chance(60).then(|| rng.below(4)),
-            topics: (0..rng.below(4)).map(|_| rng.below(5)).collect(),
-            from: random_from(rng),
-            heartbeat: rng.below(20),
-            lag: rng.below(6),
-            announce: rng.chance(20),
-        },
-        8..30 => {
-            let (content, own_id) = random_content(rng);
-            Op::Publish { to: random_to(rng), content, own_id }
-        }
-        30..34 => {
-            let (content, own_id) = random_content(rng);
-            Op::Apply { to: random_to(rng), content, own_id, ahead: rng.below(3) }
-        }
-        34..52 => Op::Poll { session: random_session(rng), times: 1 + rng.below(6) },
-        52..62 => Op::Batch {
-            session: random_session(rng),
-            limit: rng.pick(&[0, 30, 100, 65_536]),
-            form: rng.pick(&[FrameForm::Chunk, FrameForm::Payload]),
-        },
-        62..68 => Op::PartialWrite {
-            written: usize::try_from(rng.pick(&[0, 1, 40, 100, 17_000]) + rng.below(40)).unwrap(),
-            claimed: rng.chance(5).then(|| random_session(rng)),
-        },
-        68..73 => Op::Ready { times: 1 + rng.below(4) },
-        73..80 => Op::Serve,
-        80..84 => Op::Events,
-        84..86 => Op::Disconnect { session: random_session(rng) },
-        86 => Op::CloseSession { session: random_session(rng) },
-        87 if rng.chance(10) => Op::Close,
-        87..89 => Op::SetRetention {
-            topic: rng.below(5),
-            retention: rng.chance(50).then(|| random_retention(rng)),
-        },
-        89..94 => Op::Pass { time: random_time(rng) },
-        94..97 => Op::Timeout,
-        _ => Op::Sleep { time: random_time(rng) },
-    };
-    Step { late: if rng.chance(10) { rng.below(2_000) } else { 0 }, op }
-}
-
-/// Leaves out what is not needed for a failure.
-fn shrink(mut history: History, mut failure: String) -> (History, String) {
-    let mut size = history.steps.len() / 2;
-    loop {
-        let mut at = 0;
-        let before = history.steps.len();
-        while at < history.steps.len() {
-            let mut shorter = history.clone();
-            shorter.steps.drain(at..(at + size.max(1)).min(history.steps.len()));
-            match run_guarded(&shorter) {
-                Err(same) => (history, failure) = (shorter, same),
-                Ok(_) => at += size.max(1),
-            }
-        }
-        if size <= 1 && history.steps.len() == before {
-            return (history, failure);
-        }
-        size /= 2;
-    }
-}
-
-fn run_guarded(history: &History) -> Result<String, String> {
-    catch_unwind(AssertUnwindSafe(|| run(history))).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(format!("panicked: {}", text.unwrap_or_default()))
-    })
-}
-
-/// Does what the history says to a broker and to the model. Gives what came out.
-fn run(history: &History) -> Result<String, String> {
-    let mut world = World::new(history.config.clone());
-    for (number, step) in history.steps.iter().enumerate() {
-        world
-            .step(step)
-            .and_then(|()| world.check_deadline())
-            .map_err(|failure| format!("step {number}, {:?}: {failure}", step.op))?;
-        if number % 8 == 0 {
-            world.model.check_presence(&world.broker)?;
-        }
-    }
-    // At the end, everybody is served.
-    world.serve()?;
-    world.check_events()?;
-    world.model.check_presence(&world.broker)?;
-    Ok(world.transcript)
-}
-
-struct World {
+pub(super) struct World {
     config: BrokerConfig,
     start: Instant,
     /// Since the start.
     time: Duration,
-    broker: Broker,
-    model: Model,
+    pub(super) broker: Broker,
+    pub(super) model: Model,
     opened: Vec<SessionId>,
     batch: Batch,
     batch_of: Option<SessionId>,
-    transcript: String,
+    pub(super) transcript: String,
 }
 
 impl World {
     #[expect(clippy::disallowed_methods, reason = "no other way to have a first `Instant`")]
-    fn new(config: BrokerConfig) -> Self {
+    pub(super) fn new(config: BrokerConfig) -> Self {
         let start = Instant::now();
         Self {
             config: config.clone(),
@@ -413,7 +38,8 @@ impl World {
         }
     }
 
-    fn step(&mut self, step: &Step) -> Result<(), String> {
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
+    pub(super) fn step(&mut self, step: &Step) -> Result<(), String> {
         let told = self.time.saturating_sub(millis(step.late));
         let now = self.start + told;
         match &step.op {
@@ -450,7 +76,7 @@ impl World {
                 let Some(topic) = self.topic(to) else { return Ok(()) };
                 let own_id = own_id.map(own_id_text);
                 let last = (self.model.last + ahead).saturating_sub(1);
-                let Config { epoch, event_ids, .. } = self.config;
+                let BrokerConfig { epoch, event_ids, .. } = self.config;
                 let published = Sequencer::new(epoch, last, event_ids)
                     .publish(topic.clone(), &event(content, own_id.as_ref()));
                 let got = self.broker.apply(now, &published);
@@ -549,7 +175,7 @@ impl World {
             From::Ahead(ahead) => Some(Ok(format!("{epoch}-{}", self.model.last + ahead))),
         };
         let wish = Wish {
-            client: client.map(|number| common::client(&format!("client {number}"))),
+            client: client.map(|number| crate::common::client(&format!("client {number}"))),
             topics: topics.iter().map(|topic| topic_name(*topic)).collect(),
             last_event_id,
             heartbeat: match heartbeat {
@@ -625,7 +251,7 @@ impl World {
     }
 
     /// What a driver does that keeps up.
-    fn serve(&mut self) -> Result<(), String> {
+    pub(super) fn serve(&mut self) -> Result<(), String> {
         while let Some(session) = self.next_ready()? {
             while self.poll(self.start, session)? == Some(true) {}
         }
@@ -652,7 +278,7 @@ impl World {
     }
 
     /// A driver that sleeps until the deadline must not delay anything.
-    fn check_deadline(&self) -> Result<(), String> {
+    pub(super) fn check_deadline(&self) -> Result<(), String> {
         let sleeps_until = self.broker.poll_timeout();
         match self.model.deadline().and_then(|deadline| self.start.checked_add(deadline)) {
             Some(due) if sleeps_until.is_none_or(|until| until > due) => Err(format!(
@@ -665,7 +291,7 @@ impl World {
     }
 
     /// What happened in one call happens in no order, but to each session and client it does.
-    fn check_events(&mut self) -> Result<(), String> {
+    pub(super) fn check_events(&mut self) -> Result<(), String> {
         let of = |event: &BrokerEvent| match event {
             BrokerEvent::ClientJoined { client } | BrokerEvent::ClientLeft { client } => {
                 (Some(client.clone()), None)
@@ -697,8 +323,6 @@ impl World {
         })
     }
 }
-
-use sansse::broker::BrokerConfig as Config;
 
 fn topic_name(number: u64) -> TopicName {
     topic(&format!("topic {number}"))

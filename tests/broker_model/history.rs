@@ -1,0 +1,248 @@
+//! Random histories: a configuration and what is done to a broker of it.
+
+use super::model::Content;
+use crate::common::*;
+use sansse::broker::*;
+use std::time::Duration;
+
+/// A configuration and what is done to it; the session that an operation is about is counted from
+/// the newest.
+#[derive(Clone, Debug)]
+pub(super) struct History {
+    pub(super) config: BrokerConfig,
+    pub(super) steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    /// How far the `now` that is passed lies behind the time, in milliseconds.
+    pub(super) late: u64,
+    pub(super) op: Op,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Open {
+        client: Option<u64>,
+        topics: Vec<u64>,
+        from: From,
+        heartbeat: u64,
+        lag: u64,
+        announce: bool,
+    },
+    Publish {
+        to: To,
+        content: Content,
+        own_id: Option<u64>,
+    },
+    Apply {
+        to: To,
+        content: Content,
+        own_id: Option<u64>,
+        ahead: u64,
+    },
+    Poll {
+        session: usize,
+        times: u64,
+    },
+    Batch {
+        session: usize,
+        limit: usize,
+        form: FrameForm,
+    },
+    /// Of the last batch; whose it is said to be, if not of the right session.
+    PartialWrite {
+        written: usize,
+        claimed: Option<usize>,
+    },
+    Ready {
+        times: u64,
+    },
+    Serve,
+    Events,
+    Disconnect {
+        session: usize,
+    },
+    CloseSession {
+        session: usize,
+    },
+    Close,
+    SetRetention {
+        topic: u64,
+        retention: Option<Retention>,
+    },
+    Pass {
+        time: Duration,
+    },
+    Timeout,
+    Sleep {
+        time: Duration,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum From {
+    Nothing,
+    Malformed,
+    Text(&'static str),
+    Own(u64),
+    /// An id of the broker's making, so far behind the newest position.
+    Behind(u64),
+    Ahead(u64),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum To {
+    All,
+    Client(u64),
+    Session(usize),
+    Topic(u64),
+}
+
+impl History {
+    pub(super) fn random(seed: u64, steps: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let config = random_config(&mut rng);
+        let steps = (0..steps).map(|_| random_step(&mut rng)).collect();
+        Self { config, steps }
+    }
+
+    pub(super) fn lines(&self) -> String {
+        let line = |step: &Step| format!("{} ms late: {:?}\n", step.late, step.op);
+        self.steps.iter().map(line).collect()
+    }
+}
+
+fn random_config(rng: &mut Rng) -> BrokerConfig {
+    let mut config = BrokerConfig::new(Epoch(rng.pick(&[0, 0xe, u64::MAX])));
+    config.shard = rng.pick(&[0, 7]);
+    config.event_ids = rng.pick(&[EventIds::Assigned, EventIds::Assigned, EventIds::Own]);
+    config.retention = random_retention(rng);
+    config.private_retention = random_retention(rng);
+    config.max_topics = rng.pick(&[2, 4, 100]);
+    config.max_sessions = rng.pick(&[3, 8, 16]);
+    config.max_topics_per_session = rng.pick(&[1, 3, 64]);
+    config.max_absent_clients = rng.pick(&[0, 1, 3, 100]);
+    config.max_unread_events = rng.pick(&[1, 30, 1000, 1000]);
+    config.client_grace = rng.pick(&[0, 1_500, 30_000].map(millis));
+    config.stall_timeout = rng.pick(&[None, None, Some(secs(2)), Some(secs(60))]);
+    config.heartbeat = rng.pick(&[None, Some(secs(1)), Some(secs(15))]);
+    config.lag = random_lag(rng);
+    config.unresumable = rng.pick(&[StartAt::Oldest, StartAt::Newest]);
+    config.retry = rng.pick(&[None, None, Some(millis(2_500))]);
+    config
+}
+
+fn random_retention(rng: &mut Rng) -> Retention {
+    Retention {
+        events: rng.pick(&[1, 3, 8, 1000]),
+        bytes: rng.pick(&[60, 300, 40_000]),
+        age: rng.pick(&[None, Some(millis(700)), Some(secs(40))]),
+    }
+}
+
+fn random_lag(rng: &mut Rng) -> LagPolicy {
+    rng.pick(&[LagPolicy::Close, LagPolicy::SkipToOldest, LagPolicy::SkipToNewest])
+}
+
+fn random_time(rng: &mut Rng) -> Duration {
+    match rng.below(100) {
+        0..60 => millis(rng.below(100)),
+        60..97 => millis(rng.below(3_000)),
+        _ => secs(rng.below(100)),
+    }
+}
+
+fn random_session(rng: &mut Rng) -> usize {
+    // Mostly one that may still be open.
+    let range = rng.pick(&[4, 4, 12, 40]);
+    usize::try_from(rng.below(range)).unwrap()
+}
+
+fn random_to(rng: &mut Rng) -> To {
+    match rng.below(8) {
+        0..2 => To::All,
+        2..4 => To::Client(rng.below(4)),
+        4..6 => To::Session(random_session(rng)),
+        _ => To::Topic(rng.below(5)),
+    }
+}
+
+fn random_content(rng: &mut Rng) -> (Content, Option<u64>) {
+    let own_id = rng.chance(25).then(|| rng.below(6));
+    let length = match rng.below(100) {
+        0..90 => rng.below(20),
+        90..99 => rng.below(300),
+        _ => 16_300 + rng.below(200),
+    };
+    match rng.below(10) {
+        0 => (Content::Comment, own_id),
+        1 => (Content::IdOnly, own_id.or(Some(0))),
+        _ => (Content::Data("x".repeat(usize::try_from(length).unwrap())), own_id),
+    }
+}
+
+fn random_from(rng: &mut Rng) -> From {
+    match rng.below(10) {
+        0..3 => From::Nothing,
+        3..7 => From::Behind(rng.below(12)),
+        7 => From::Own(rng.below(6)),
+        8 => From::Ahead(1 + rng.below(3)),
+        _ if rng.chance(50) => From::Malformed,
+        _ => From::Text(rng.pick(&[
+            "",
+            "-",
+            "e-",
+            "e-01",
+            "d-1",
+            "+e-1",
+            "x",
+            "e-18446744073709551616",
+        ])),
+    }
+}
+
+fn random_step(rng: &mut Rng) -> Step {
+    let op = match rng.below(100) {
+        0..8 => Op::Open {
+            client: rng.chance(60).then(|| rng.below(4)),
+            topics: (0..rng.below(4)).map(|_| rng.below(5)).collect(),
+            from: random_from(rng),
+            heartbeat: rng.below(20),
+            lag: rng.below(6),
+            announce: rng.chance(20),
+        },
+        8..30 => {
+            let (content, own_id) = random_content(rng);
+            Op::Publish { to: random_to(rng), content, own_id }
+        }
+        30..34 => {
+            let (content, own_id) = random_content(rng);
+            Op::Apply { to: random_to(rng), content, own_id, ahead: rng.below(3) }
+        }
+        34..52 => Op::Poll { session: random_session(rng), times: 1 + rng.below(6) },
+        52..62 => Op::Batch {
+            session: random_session(rng),
+            limit: rng.pick(&[0, 30, 100, 65_536]),
+            form: rng.pick(&[FrameForm::Chunk, FrameForm::Payload]),
+        },
+        62..68 => Op::PartialWrite {
+            written: usize::try_from(rng.pick(&[0, 1, 40, 100, 17_000]) + rng.below(40)).unwrap(),
+            claimed: rng.chance(5).then(|| random_session(rng)),
+        },
+        68..73 => Op::Ready { times: 1 + rng.below(4) },
+        73..80 => Op::Serve,
+        80..84 => Op::Events,
+        84..86 => Op::Disconnect { session: random_session(rng) },
+        86 => Op::CloseSession { session: random_session(rng) },
+        87 if rng.chance(10) => Op::Close,
+        87..89 => Op::SetRetention {
+            topic: rng.below(5),
+            retention: rng.chance(50).then(|| random_retention(rng)),
+        },
+        89..94 => Op::Pass { time: random_time(rng) },
+        94..97 => Op::Timeout,
+        _ => Op::Sleep { time: random_time(rng) },
+    };
+    Step { late: if rng.chance(10) { rng.below(2_000) } else { 0 }, op }
+}

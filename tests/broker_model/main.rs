@@ -1,0 +1,143 @@
+//! The broker against a naive model, which keeps a queue for each session and works everything out
+//! plainly, under random operations in any order.
+//!
+//! `SANSSE_STEPS` sets how many operations are done in all, `SANSSE_SEED` where they start. A
+//! failure prints the seed of its history and the shortest history found that still fails.
+#![cfg(feature = "broker")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+#[path = "../common/broker.rs"]
+mod common;
+mod history;
+mod model;
+mod publish;
+mod transmit;
+mod world;
+
+use common::{number, seed};
+use history::History;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use world::World;
+
+const STEPS: u64 = 300_000;
+const STEPS_PER_HISTORY: u64 = 500;
+
+#[test]
+fn a_broker_does_what_a_queue_for_each_session_would_do() {
+    // A panic of the broker is a failure like any other, found again and again while the history
+    // is made shorter; one message at the end is enough.
+    std::panic::set_hook(Box::new(|_| {}));
+    let first = seed(1);
+    let steps = number("SANSSE_STEPS").unwrap_or(STEPS);
+    let mut seeds = first..;
+    // All of this has to happen, or the histories are not worth much.
+    let mut happened = [
+        "Live",
+        "Complete { replayed: 0",
+        "Complete { replayed: 1",
+        "Gap { replayed: 0",
+        "Gap { replayed: 1",
+        "UnknownId",
+        "OtherEpoch",
+        "Frame(\"id:",
+        "Frame(\":\\n",
+        "taken back",
+        "ClientLeft",
+        "SessionSkipped",
+        "Disconnected",
+        "Closed",
+        "Shutdown",
+        "Lagged",
+        "Stalled",
+        "undelivered: 1",
+        "Err(TooLarge",
+        "Err(TooManyTopics)",
+        "Err(TooManySessions)",
+        "Err(TooManyTopicsOfSession",
+        "Err(UnreadEvents)",
+        "Err(UnknownClient)",
+        "Err(UnknownSession)",
+        "Err(OutOfOrder",
+    ]
+    .map(|what| (what, 0));
+    let mut done = 0;
+    while done < steps {
+        let seed = seeds.next().unwrap();
+        let history = History::random(seed, STEPS_PER_HISTORY);
+        if let Err(failure) = run_guarded(&history) {
+            let (shortest, failure) = shrink(history, failure);
+            drop(std::panic::take_hook());
+            panic!(
+                "{failure}\nin the history of SANSSE_SEED={seed} SANSSE_STEPS={STEPS_PER_HISTORY}, \
+                 and in this shorter one:\n{:?}\n{}",
+                shortest.config,
+                shortest.lines(),
+            );
+        }
+        // The same inputs give the same outputs.
+        if seed % 16 == 0 {
+            let (once, twice) = (run(&history).unwrap(), run(&history).unwrap());
+            assert!(once == twice, "seed {seed}");
+            for (what, count) in &mut happened {
+                *count += once.matches(*what).count();
+            }
+        }
+        done += STEPS_PER_HISTORY;
+    }
+    drop(std::panic::take_hook());
+    println!("{done} operations, seeds {first} to {}", seeds.start - 1);
+    println!("in every sixteenth history: {happened:?}");
+    if steps >= STEPS {
+        for (what, count) in happened {
+            assert!(count >= 5, "{what} came {count} times");
+        }
+    }
+}
+
+/// Leaves out what is not needed for a failure.
+fn shrink(mut history: History, mut failure: String) -> (History, String) {
+    let mut size = history.steps.len() / 2;
+    loop {
+        let mut at = 0;
+        let before = history.steps.len();
+        while at < history.steps.len() {
+            let mut shorter = history.clone();
+            shorter.steps.drain(at..(at + size.max(1)).min(history.steps.len()));
+            match run_guarded(&shorter) {
+                Err(same) => (history, failure) = (shorter, same),
+                Ok(_) => at += size.max(1),
+            }
+        }
+        if size <= 1 && history.steps.len() == before {
+            return (history, failure);
+        }
+        size /= 2;
+    }
+}
+
+fn run_guarded(history: &History) -> Result<String, String> {
+    catch_unwind(AssertUnwindSafe(|| run(history))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(format!("panicked: {}", text.unwrap_or_default()))
+    })
+}
+
+/// Does what the history says to a broker and to the model. Gives what came out.
+fn run(history: &History) -> Result<String, String> {
+    let mut world = World::new(history.config.clone());
+    for (number, step) in history.steps.iter().enumerate() {
+        world
+            .step(step)
+            .and_then(|()| world.check_deadline())
+            .map_err(|failure| format!("step {number}, {:?}: {failure}", step.op))?;
+        if number % 8 == 0 {
+            world.model.check_presence(&world.broker)?;
+        }
+    }
+    // At the end, everybody is served.
+    world.serve()?;
+    world.check_events()?;
+    world.model.check_presence(&world.broker)?;
+    Ok(world.transcript)
+}

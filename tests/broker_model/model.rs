@@ -1,0 +1,495 @@
+//! What a broker does, worked out plainly: each session has a queue of what it is still to get,
+//! and a log is a list from which things are dropped.
+
+use sansse::broker::{
+    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, LagPolicy, OpenError, Resume,
+    Retention, SessionId, StartAt, TopicName,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LogName {
+    Broadcast,
+    Named(TopicName),
+    Client(ClientId),
+    Private(SessionId),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) position: u64,
+    pub(super) at: Duration,
+    pub(super) size: usize,
+    pub(super) payload: String,
+    pub(super) own_id: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    pub(super) kept: Vec<Kept>,
+    pub(super) lost_through: u64,
+    pub(super) retention: Option<Retention>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) position: u64,
+    pub(super) log: LogName,
+    pub(super) payload: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Told `None`, and nothing since but what its topics got.
+    Parked,
+    /// Told `None`; has output of its own, and its id has not come out yet.
+    Woken,
+    /// To be polled by whoever drives it.
+    Polled,
+}
+
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) client: Option<ClientId>,
+    pub(super) logs: Vec<LogName>,
+    pub(super) pending: Vec<Pending>,
+    pub(super) lost: u64,
+    pub(super) lost_private: u64,
+    pub(super) opening: Option<String>,
+    pub(super) lag: LagPolicy,
+    pub(super) heartbeat: Option<Duration>,
+    pub(super) heartbeat_due: bool,
+    pub(super) phase: Phase,
+    pub(super) sent_at: Duration,
+    pub(super) polled_at: Duration,
+    pub(super) ending: Option<EndReason>,
+}
+
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) sessions: Vec<SessionId>,
+    pub(super) absent_since: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(super) struct LastBatch {
+    pub(super) session: SessionId,
+    pub(super) is_current: bool,
+    pub(super) parts: Vec<(String, Option<Pending>)>,
+}
+
+/// What a session is opened with.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) client: Option<ClientId>,
+    pub(crate) topics: Vec<TopicName>,
+    pub(crate) last_event_id: Option<Result<String, ()>>,
+    #[expect(clippy::option_option, reason = "as in the request itself")]
+    pub(crate) heartbeat: Option<Option<Duration>>,
+    pub(crate) lag: Option<LagPolicy>,
+    pub(crate) announce: bool,
+}
+
+/// What is published.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Data(String),
+    Comment,
+    IdOnly,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Out {
+    Frame(String),
+    Parked,
+    End,
+}
+
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(super) config: BrokerConfig,
+    pub(crate) now: Duration,
+    pub(crate) last: u64,
+    pub(super) closed: bool,
+    pub(super) members: BTreeMap<SessionId, Member>,
+    pub(super) guests: BTreeMap<ClientId, Guest>,
+    pub(super) logs: BTreeMap<LogName, Log>,
+    pub(super) forgotten_topics: u64,
+    pub(super) forgotten_clients: u64,
+    /// Positions that were never given here.
+    pub(super) left_out: BTreeSet<u64>,
+    /// Sessions that ended and whose driver has not been told so by a poll,
+    pub(super) ended_untold: Vec<SessionId>,
+    /// and those of them whose id is yet to come out.
+    pub(super) ended_ready: Vec<SessionId>,
+    pub(super) events: Vec<BrokerEvent>,
+    pub(super) batch: Option<LastBatch>,
+}
+
+impl Model {
+    pub(crate) fn new(config: BrokerConfig) -> Self {
+        Self {
+            config,
+            now: Duration::ZERO,
+            last: 0,
+            closed: false,
+            members: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            logs: BTreeMap::from([(LogName::Broadcast, Log::default())]),
+            forgotten_topics: 0,
+            forgotten_clients: 0,
+            left_out: BTreeSet::new(),
+            ended_untold: Vec::new(),
+            ended_ready: Vec::new(),
+            events: Vec::new(),
+            batch: None,
+        }
+    }
+
+    pub(crate) fn advance(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+    }
+
+    // Opening and closing.
+
+    pub(crate) fn admit(&self, wish: &Wish) -> Result<(), OpenError> {
+        let topics: BTreeSet<_> = wish.topics.iter().collect();
+        let new = topics.iter().filter(|name| !self.knows(name)).count();
+        let unread = self.events.len().max(self.ended_untold.len());
+        let limit = self.config.max_topics_per_session;
+        if self.closed {
+            Err(OpenError::Closed)
+        } else if self.members.len() >= self.config.max_sessions as usize {
+            Err(OpenError::TooManySessions)
+        } else if unread >= self.config.max_unread_events as usize {
+            Err(OpenError::UnreadEvents)
+        } else if wish.heartbeat == Some(Some(Duration::ZERO)) {
+            Err(OpenError::ZeroHeartbeat)
+        } else if topics.len() > limit as usize {
+            Err(OpenError::TooManyTopicsOfSession { limit })
+        } else if self.topics() + new > self.config.max_topics as usize {
+            Err(OpenError::TooManyTopics)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Opens a session that was admitted, under the id that the broker chose.
+    pub(crate) fn open(&mut self, wish: &Wish, session: SessionId) -> Resume {
+        let mut logs = vec![LogName::Broadcast];
+        let topics: BTreeSet<_> = wish.topics.iter().cloned().collect();
+        for name in topics {
+            let log = LogName::Named(name);
+            self.ensure(&log, self.forgotten_topics);
+            logs.push(log);
+        }
+        if let Some(client) = &wish.client {
+            let log = LogName::Client(client.clone());
+            self.ensure(&log, self.forgotten_clients);
+            logs.push(log);
+            if !self.guests.contains_key(client) {
+                self.events.push(BrokerEvent::ClientJoined { client: client.clone() });
+            }
+            let new = Guest { sessions: Vec::new(), absent_since: None };
+            let guest = self.guests.entry(client.clone()).or_insert(new);
+            guest.absent_since = None;
+            guest.sessions.push(session);
+        }
+        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref());
+        let private = LogName::Private(session);
+        self.ensure(&private, 0);
+        logs.push(private);
+        let member = Member {
+            client: wish.client.clone(),
+            logs,
+            pending,
+            lost: 0,
+            lost_private: 0,
+            opening: self.opening(wish.announce, resume),
+            lag: wish.lag.unwrap_or(self.config.lag),
+            heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
+            heartbeat_due: false,
+            phase: Phase::Polled,
+            sent_at: self.now,
+            polled_at: self.now,
+            ending: None,
+        };
+        assert!(self.members.insert(session, member).is_none(), "{session} is in use");
+        let client = wish.client.clone();
+        self.events.push(BrokerEvent::SessionOpened { session, client, resume });
+        resume
+    }
+
+    pub(super) fn resume(
+        &self,
+        logs: &[LogName],
+        last_event_id: Option<&Result<String, ()>>,
+    ) -> (Resume, Vec<Pending>) {
+        let id = match last_event_id {
+            None => return (Resume::Live, Vec::new()),
+            Some(Ok(id)) if id.is_empty() => return (Resume::Live, Vec::new()),
+            Some(id) => id.as_ref().ok(),
+        };
+        let kept =
+            || logs.iter().flat_map(|name| self.logs[name].kept.iter().map(move |k| (name, k)));
+        let own = |id: &&String| {
+            kept().filter(|(_, k)| k.own_id.as_ref() == Some(id)).map(|(_, k)| k.position).min()
+        };
+        let assigned = self.config.event_ids == EventIds::Assigned;
+        let place = id.and_then(|id| place(id)).filter(|_| assigned);
+        let placed = place
+            .filter(|(epoch, position)| *epoch == self.config.epoch.0 && *position <= self.last)
+            .map(|(_, position)| position);
+        let position = id.as_ref().and_then(own).or(placed);
+        let is_gap = position.is_none_or(|position| {
+            self.left_out.iter().any(|missing| *missing > position)
+                || logs.iter().any(|name| self.logs[name].lost_through > position)
+        });
+        let mut pending: Vec<Pending> = kept()
+            .filter(|(_, k)| k.position > position.unwrap_or(0))
+            .map(|(name, k)| Pending {
+                position: k.position,
+                log: name.clone(),
+                payload: k.payload.clone(),
+            })
+            .collect();
+        if is_gap && self.config.unresumable == StartAt::Newest {
+            pending.clear();
+        }
+        pending.sort_by_key(|pending| pending.position);
+        let replayed = pending.len() as u64;
+        let resume = match (position, place) {
+            (Some(_), _) if is_gap => Resume::Gap { replayed },
+            (Some(_), _) => Resume::Complete { replayed },
+            (None, Some((epoch, _))) if epoch != self.config.epoch.0 => {
+                Resume::OtherEpoch { replayed }
+            }
+            (None, _) => Resume::UnknownId { replayed },
+        };
+        (resume, pending)
+    }
+
+    pub(super) fn opening(&self, announce: bool, resume: Resume) -> Option<String> {
+        let (word, replayed, placed) = match resume {
+            Resume::Live => ("live", 0, false),
+            Resume::Complete { replayed } => ("complete", replayed, true),
+            Resume::Gap { replayed } => ("gap", replayed, replayed > 0),
+            Resume::UnknownId { replayed } => ("unknown", replayed, replayed > 0),
+            Resume::OtherEpoch { replayed } => ("other-epoch", replayed, replayed > 0),
+            _ => unreachable!(),
+        };
+        let mut text = String::new();
+        if let Some(retry) = self.config.retry {
+            let _ = writeln!(text, "retry: {}", retry.as_millis());
+        }
+        if !placed && self.config.event_ids == EventIds::Assigned {
+            let _ = writeln!(text, "id: {:x}-{}", self.config.epoch.0, self.last);
+        }
+        if announce {
+            text += "event: resume\n";
+            let _ = writeln!(text, r#"data: {{"outcome":"{word}","replayed":{replayed}}}"#);
+        }
+        (!text.is_empty()).then(|| text + "\n")
+    }
+
+    pub(crate) fn disconnect(&mut self, session: SessionId, broker: &Broker) {
+        self.told(session);
+        self.end(session, EndReason::Disconnected, broker);
+    }
+
+    /// Whoever drives the session knows that it has ended.
+    pub(super) fn told(&mut self, session: SessionId) {
+        self.ended_untold.retain(|other| *other != session);
+        self.ended_ready.retain(|other| *other != session);
+    }
+
+    pub(crate) fn close_session(&mut self, session: SessionId) -> bool {
+        self.finish(session, EndReason::Closed)
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        let all: Vec<_> = self.members.keys().copied().collect();
+        for session in all {
+            self.finish(session, EndReason::Shutdown);
+        }
+    }
+
+    pub(super) fn finish(&mut self, session: SessionId, reason: EndReason) -> bool {
+        let Some(member) = self.members.get_mut(&session) else { return false };
+        if member.ending.is_none() {
+            member.ending = Some(reason);
+            self.wake(session);
+        }
+        true
+    }
+
+    /// The session is gone; `broker` only says which of several clients it has forgotten.
+    pub(super) fn end(&mut self, session: SessionId, reason: EndReason, broker: &Broker) {
+        let Some(member) = self.members.remove(&session) else { return };
+        let private = LogName::Private(session);
+        let waiting = member.pending.iter().filter(|pending| pending.log == private).count();
+        self.logs.remove(&private);
+        if let Some(client) = &member.client {
+            let guest = self.guests.get_mut(client).unwrap();
+            guest.sessions.retain(|other| *other != session);
+            if guest.sessions.is_empty() {
+                guest.absent_since = Some(self.now);
+            }
+        }
+        self.release_topics();
+        self.events.push(BrokerEvent::SessionEnded {
+            session,
+            client: member.client,
+            reason,
+            undelivered: member.lost_private + waiting as u64,
+        });
+        self.forget_absent(broker);
+    }
+
+    pub(super) fn forget_absent(&mut self, broker: &Broker) {
+        loop {
+            let absent: Vec<_> = self
+                .guests
+                .iter()
+                .filter_map(|(id, guest)| guest.absent_since.map(|since| (since, id)))
+                .collect();
+            let Some(longest) = absent.iter().map(|(since, _)| *since).min() else { return };
+            let too_many = absent.len() > self.config.max_absent_clients as usize;
+            if longest + self.config.client_grace > self.now && !too_many {
+                return;
+            }
+            // Of those that are equally long away, any may be forgotten first.
+            let forgotten = absent
+                .iter()
+                .filter(|(since, _)| *since == longest)
+                .find(|(_, id)| broker.metadata(id).is_none())
+                .map(|(_, id)| (*id).clone())
+                .expect("a client that was to be forgotten is still known");
+            self.guests.remove(&forgotten);
+            let log = self.logs.remove(&LogName::Client(forgotten.clone())).unwrap();
+            let last = log.kept.last().map_or(log.lost_through, |kept| kept.position);
+            self.forgotten_clients = self.forgotten_clients.max(last);
+            self.events.push(BrokerEvent::ClientLeft { client: forgotten });
+        }
+    }
+
+    // Time.
+
+    pub(crate) fn timeout(&mut self, broker: &Broker) {
+        let all: Vec<SessionId> = self.members.keys().copied().collect();
+        for session in all {
+            let member = self.members.get_mut(&session).unwrap();
+            if member.deadline(self.config.stall_timeout).is_none_or(|at| at > self.now) {
+                continue;
+            }
+            if member.phase == Phase::Parked {
+                member.heartbeat_due = true;
+                self.wake(session);
+            } else {
+                self.ended_untold.push(session);
+                self.ended_ready.push(session);
+                self.end(session, EndReason::Stalled, broker);
+            }
+        }
+        let names: Vec<LogName> = self.logs.keys().cloned().collect();
+        for name in names.iter().filter(|name| !matches!(name, LogName::Private(_))) {
+            if self.logs.contains_key(name) {
+                self.trim_aged(name);
+            }
+        }
+        self.release_topics();
+        self.forget_absent(broker);
+    }
+
+    /// When something is due.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        let sessions =
+            self.members.values().filter_map(|member| member.deadline(self.config.stall_timeout));
+        let absent = self
+            .guests
+            .values()
+            .filter_map(|guest| Some(guest.absent_since? + self.config.client_grace));
+        let aged = self.logs.iter().filter_map(|(name, log)| match name {
+            LogName::Private(_) => None,
+            _ => Some(log.kept.first()?.at + self.retention(name).age?),
+        });
+        sessions.chain(absent).chain(aged).min()
+    }
+
+    // What else can be asked.
+
+    /// The events since this was last called.
+    pub(crate) fn events(&mut self) -> Vec<BrokerEvent> {
+        core::mem::take(&mut self.events)
+    }
+
+    pub(crate) fn check_presence(&self, broker: &Broker) -> Result<(), String> {
+        let here: Vec<_> = self
+            .guests
+            .iter()
+            .filter(|(_, guest)| !guest.sessions.is_empty())
+            .map(|(id, guest)| (id.clone(), guest.sessions.len()))
+            .collect();
+        let present: Vec<_> = broker.present().map(|(id, count)| (id.clone(), count)).collect();
+        if here != present || self.members.len() != broker.session_count() {
+            return Err(format!(
+                "{present:?}, {} sessions, where there are {here:?}, {}",
+                broker.session_count(),
+                self.members.len()
+            ));
+        }
+        for (id, guest) in &self.guests {
+            let sessions: Vec<_> = broker.sessions_of(id).collect();
+            if sessions != guest.sessions || broker.metadata(id).is_none() {
+                return Err(format!("{sessions:?} of {id}, which has {:?}", guest.sessions));
+            }
+        }
+        for (session, member) in &self.members {
+            if broker.client_of(*session) != member.client.as_ref() {
+                return Err(format!("{session} is of {:?}", broker.client_of(*session)));
+            }
+        }
+        if broker.last_position() != self.last {
+            return Err(format!("at {} instead of {}", broker.last_position(), self.last));
+        }
+        Ok(())
+    }
+}
+
+impl Member {
+    pub(super) fn sent(&mut self, now: Duration) {
+        self.sent_at = now;
+        self.heartbeat_due = false;
+        self.phase = Phase::Polled;
+    }
+
+    pub(super) fn is_to_come_out(&self) -> bool {
+        match self.phase {
+            Phase::Parked => !self.pending.is_empty() || self.lost > 0,
+            Phase::Woken => true,
+            Phase::Polled => false,
+        }
+    }
+
+    pub(super) fn deadline(&self, stall_timeout: Option<Duration>) -> Option<Duration> {
+        match self.phase {
+            Phase::Parked => Some(self.sent_at.saturating_add(self.heartbeat?)),
+            Phase::Woken | Phase::Polled => Some(self.polled_at + stall_timeout?),
+        }
+    }
+}
+
+/// The payload as a chunk of HTTP/1.1.
+pub(super) fn chunk(payload: &str) -> String {
+    format!("{:x}\r\n{payload}\r\n", payload.len())
+}
+
+/// The epoch and the position that an id of the broker's making says.
+fn place(id: &str) -> Option<(u64, u64)> {
+    let (epoch, position) = id.split_once('-')?;
+    let place = (u64::from_str_radix(epoch, 16).ok()?, position.parse().ok()?);
+    (format!("{:x}-{}", place.0, place.1) == id).then_some(place)
+}

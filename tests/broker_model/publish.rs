@@ -1,0 +1,231 @@
+//! What the model does when something is published: a log is a list, and who is to get an event has
+//! it in a queue.
+
+use super::model::{Content, Kept, Log, LogName, Model, Pending, chunk};
+use sansse::broker::*;
+use std::collections::BTreeSet;
+
+impl Model {
+    // Publishing.
+
+    pub(crate) fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
+        match topic {
+            _ if self.closed => Err(PublishError::Closed),
+            Topic::Client(id) if !self.guests.contains_key(id) => Err(PublishError::UnknownClient),
+            Topic::Session(id) if self.members.get(id).is_none_or(|m| m.ending.is_some()) => {
+                Err(PublishError::UnknownSession)
+            }
+            Topic::Named(name)
+                if !self.knows(name) && self.topics() >= self.config.max_topics as usize =>
+            {
+                Err(PublishError::TooManyTopics)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn publish(
+        &mut self,
+        topic: &Topic,
+        content: &Content,
+        own_id: Option<&String>,
+    ) -> Result<(u64, String), PublishError> {
+        self.check_addressee(topic)?;
+        let position = self.last + 1;
+        let payload = self.encode(position, content, own_id);
+        self.append(position, topic, &payload, own_id)?;
+        self.last = position;
+        Ok((position, payload))
+    }
+
+    pub(crate) fn apply(
+        &mut self,
+        position: u64,
+        topic: &Topic,
+        content: &Content,
+        own_id: Option<&String>,
+    ) -> Result<(), PublishError> {
+        if self.closed {
+            return Err(PublishError::Closed);
+        }
+        if position <= self.last {
+            return Err(PublishError::OutOfOrder { last: self.last });
+        }
+        let payload = self.encode(position, content, own_id);
+        match self.check_addressee(topic) {
+            Ok(()) => self.append(position, topic, &payload, own_id)?,
+            // Nothing of it is kept, and whoever asks for it later is to be told.
+            Err(PublishError::TooManyTopics) => {
+                self.forgotten_topics = self.forgotten_topics.max(position);
+            }
+            Err(_) => {}
+        }
+        self.left_out.extend(self.last + 1..position);
+        self.last = position;
+        Ok(())
+    }
+
+    pub(super) fn encode(
+        &self,
+        position: u64,
+        content: &Content,
+        own_id: Option<&String>,
+    ) -> String {
+        let id = match (content, own_id) {
+            (_, Some(own)) => format!("id: {own}\n"),
+            (Content::Data(_), None) if self.config.event_ids == EventIds::Assigned => {
+                format!("id: {:x}-{position}\n", self.config.epoch.0)
+            }
+            _ => String::new(),
+        };
+        match content {
+            Content::Data(data) => format!("{id}data: {data}\n\n"),
+            Content::Comment => format!(": comment\n{id}\n"),
+            Content::IdOnly => format!("{id}\n"),
+        }
+    }
+
+    pub(super) fn append(
+        &mut self,
+        position: u64,
+        topic: &Topic,
+        payload: &str,
+        own_id: Option<&String>,
+    ) -> Result<(), PublishError> {
+        let name = match topic {
+            Topic::Broadcast => LogName::Broadcast,
+            Topic::Named(name) => LogName::Named(name.clone()),
+            Topic::Client(id) => LogName::Client(id.clone()),
+            Topic::Session(id) => LogName::Private(*id),
+            _ => unreachable!(),
+        };
+        let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes);
+        if size > limit {
+            return Err(PublishError::TooLarge { size, limit });
+        }
+        self.ensure(&name, self.forgotten_topics);
+        let kept = Kept {
+            position,
+            at: self.now,
+            size,
+            payload: payload.to_owned(),
+            own_id: own_id.cloned(),
+        };
+        self.logs.get_mut(&name).unwrap().kept.push(kept);
+        let mut woken = Vec::new();
+        for (session, member) in &mut self.members {
+            if member.logs.contains(&name) && member.ending.is_none() {
+                let (log, payload) = (name.clone(), payload.to_owned());
+                member.pending.push(Pending { position, log, payload });
+                woken.push(*session);
+            }
+        }
+        if matches!(name, LogName::Client(_) | LogName::Private(_)) {
+            for session in woken {
+                self.wake(session);
+            }
+        }
+        self.trim(&name);
+        Ok(())
+    }
+
+    pub(crate) fn set_retention(
+        &mut self,
+        topic: &TopicName,
+        retention: Option<Retention>,
+    ) -> Result<(), RetentionError> {
+        if !self.knows(topic) && self.topics() >= self.config.max_topics as usize {
+            return Err(RetentionError::TooManyTopics);
+        }
+        let name = LogName::Named(topic.clone());
+        self.ensure(&name, self.forgotten_topics);
+        self.logs.get_mut(&name).unwrap().retention = retention;
+        self.trim(&name);
+        self.release_topics();
+        Ok(())
+    }
+
+    // Logs.
+
+    pub(super) fn retention(&self, name: &LogName) -> Retention {
+        match name {
+            LogName::Broadcast => self.config.retention,
+            LogName::Named(_) => {
+                let own = self.logs.get(name).and_then(|log| log.retention);
+                own.unwrap_or(self.config.retention)
+            }
+            LogName::Client(_) | LogName::Private(_) => self.config.private_retention,
+        }
+    }
+
+    pub(super) fn knows(&self, topic: &TopicName) -> bool {
+        self.logs.contains_key(&LogName::Named(topic.clone()))
+    }
+
+    pub(super) fn topics(&self) -> usize {
+        self.logs.keys().filter(|name| matches!(name, LogName::Named(_))).count()
+    }
+
+    pub(super) fn ensure(&mut self, name: &LogName, lost_through: u64) {
+        let new = Log { lost_through, ..Log::default() };
+        self.logs.entry(name.clone()).or_insert(new);
+    }
+
+    pub(super) fn trim(&mut self, name: &LogName) {
+        let retention = self.retention(name);
+        loop {
+            let kept = &self.logs[name].kept;
+            let bytes: usize = kept.iter().map(|kept| kept.size).sum();
+            if kept.len() <= retention.events && bytes <= retention.bytes {
+                break;
+            }
+            self.drop_oldest(name);
+        }
+        self.trim_aged(name);
+    }
+
+    pub(super) fn trim_aged(&mut self, name: &LogName) {
+        let Some(age) = self.retention(name).age else { return };
+        while self.logs[name].kept.first().is_some_and(|kept| kept.at + age <= self.now) {
+            self.drop_oldest(name);
+        }
+    }
+
+    /// Who still waits for it has lost it.
+    pub(super) fn drop_oldest(&mut self, name: &LogName) {
+        let log = self.logs.get_mut(name).unwrap();
+        let dropped = log.kept.remove(0);
+        log.lost_through = dropped.position;
+        for member in self.members.values_mut() {
+            let before = member.pending.len();
+            member
+                .pending
+                .retain(|pending| (&pending.log, pending.position) != (name, dropped.position));
+            let lost = (before - member.pending.len()) as u64;
+            member.lost += lost;
+            if matches!(name, LogName::Private(_)) {
+                member.lost_private += lost;
+            }
+        }
+    }
+
+    pub(super) fn release_topics(&mut self) {
+        let used: BTreeSet<LogName> =
+            self.members.values().flat_map(|member| member.logs.iter().cloned()).collect();
+        let idle: Vec<LogName> = self
+            .logs
+            .iter()
+            .filter(|(name, log)| {
+                matches!(name, LogName::Named(_))
+                    && log.kept.is_empty()
+                    && log.retention.is_none()
+                    && !used.contains(name)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in idle {
+            let log = self.logs.remove(&name).unwrap();
+            self.forgotten_topics = self.forgotten_topics.max(log.lost_through);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What the model gives to a session, and when its id comes out.
+
+use super::model::{LastBatch, LogName, Model, Out, Phase, chunk};
+use sansse::broker::*;
+
+/// Frames from this size on are handed over alone.
+const ALONE: usize = 16 << 10;
+
+impl Model {
+    // Polling.
+
+    pub(crate) fn poll(&mut self, session: SessionId, broker: &Broker) -> Out {
+        if !self.begin(session, broker) {
+            return Out::End;
+        }
+        let now = self.now;
+        let member = self.members.get_mut(&session).unwrap();
+        let opening = member.opening.take();
+        let next = opening
+            .or_else(|| (!member.pending.is_empty()).then(|| member.pending.remove(0).payload));
+        if let Some(frame) = next {
+            member.sent(now);
+            return Out::Frame(frame);
+        }
+        if let Some(reason) = member.ending {
+            self.end(session, reason, broker);
+            return Out::End;
+        }
+        if member.heartbeat_due {
+            member.sent(now);
+            return Out::Frame(":\n\n".to_owned());
+        }
+        member.phase = Phase::Parked;
+        Out::Parked
+    }
+
+    /// Checks a batch that the broker made.
+    pub(crate) fn batch(
+        &mut self,
+        session: SessionId,
+        limit: usize,
+        form: FrameForm,
+        batch: &Batch,
+        end: BatchEnd,
+        broker: &Broker,
+    ) -> Result<(), String> {
+        let written = |payload: &str| match form {
+            FrameForm::Payload => payload.to_owned(),
+            FrameForm::Chunk => chunk(payload),
+        };
+        // The reason is compared with the events.
+        let end = if matches!(end, BatchEnd::End(_)) { BatchEnd::End(None) } else { end };
+        self.batch = None;
+        let mut parts = Vec::new();
+        let mut expected = BatchEnd::End(None);
+        let mut next = None;
+        if self.begin(session, broker) {
+            let now = self.now;
+            let member = self.members.get_mut(&session).unwrap();
+            if let Some(opening) = member.opening.take() {
+                parts.push((written(&opening), None));
+            }
+            while parts.len() < batch.frames() && !member.pending.is_empty() {
+                let pending = member.pending.remove(0);
+                parts.push((written(&pending.payload), Some(pending)));
+            }
+            if !parts.is_empty() {
+                member.sent(now);
+            }
+            next = member.pending.first().map(|pending| written(&pending.payload).len());
+            if next.is_some() || (member.ending.is_some() && !parts.is_empty()) {
+                expected = BatchEnd::Full;
+            } else if let Some(reason) = member.ending {
+                self.end(session, reason, broker);
+            } else {
+                if parts.is_empty() && member.heartbeat_due {
+                    member.sent(now);
+                    parts.push((written(":\n\n"), None));
+                }
+                member.phase = Phase::Parked;
+                expected = BatchEnd::Parked;
+            }
+        }
+        let bytes: String = parts.iter().map(|(bytes, _)| bytes.as_str()).collect();
+        if bytes.as_bytes() != batch.as_slice() || parts.len() != batch.frames() || end != expected
+        {
+            return Err(format!(
+                "a batch of {} frames, {end:?}, {:?}\nwhere there are {} frames, {expected:?}, {bytes:?}",
+                batch.frames(),
+                String::from_utf8_lossy(batch.as_slice()),
+                parts.len(),
+            ));
+        }
+        if parts.len() > 1 && bytes.len() > limit {
+            return Err(format!("{} bytes in a batch of no more than {limit}", bytes.len()));
+        }
+        if let Some(next) = next
+            && bytes.len() + next <= limit
+            && next < ALONE
+            && !(parts.len() == 1 && bytes.len() >= ALONE)
+        {
+            return Err(format!("{next} bytes more had room in a batch of {}", bytes.len()));
+        }
+        self.batch =
+            Some(LastBatch { session, is_current: self.members.contains_key(&session), parts });
+        Ok(())
+    }
+
+    /// What is left to write of the last batch of all; `session` is whose it is said to be.
+    pub(crate) fn partial_write(&mut self, session: SessionId, written: usize) -> String {
+        let Some(batch) = &mut self.batch else { return String::new() };
+        let all: String = batch.parts.iter().map(|(bytes, _)| bytes.as_str()).collect();
+        let mut ends = Vec::new();
+        for (bytes, _) in &batch.parts {
+            ends.push(ends.last().copied().unwrap_or(0) + bytes.len());
+        }
+        let whole = ends.iter().filter(|end| **end <= written).count();
+        let Some(end) = ends.get(whole) else { return String::new() };
+        let Some(member) = self.members.get_mut(&session) else {
+            return all[written..*end].to_owned();
+        };
+        if batch.session != session || !batch.is_current {
+            return all[written..].to_owned();
+        }
+        batch.is_current = false;
+        for (_, pending) in batch.parts[whole + 1..].iter().rev() {
+            let pending = pending.clone().expect("an opening or a heartbeat that was not first");
+            if self.logs[&pending.log].kept.iter().any(|kept| kept.position == pending.position) {
+                member.pending.insert(0, pending);
+            } else {
+                member.lost += 1;
+                member.lost_private += u64::from(matches!(pending.log, LogName::Private(_)));
+            }
+        }
+        member.phase = Phase::Polled;
+        all[written..*end].to_owned()
+    }
+
+    /// What every poll does first. Says whether the session lives on.
+    pub(super) fn begin(&mut self, session: SessionId, broker: &Broker) -> bool {
+        if let Some(batch) = self.batch.as_mut().filter(|batch| batch.session == session) {
+            batch.is_current = false;
+        }
+        let Some(member) = self.members.get_mut(&session) else {
+            self.told(session);
+            return false;
+        };
+        member.polled_at = self.now;
+        let private = LogName::Private(session);
+        let waiting: Vec<u64> = member.pending.iter().map(|pending| pending.position).collect();
+        let log = self.logs.get_mut(&private).unwrap();
+        log.kept.retain(|kept| waiting.contains(&kept.position));
+        self.trim_aged(&private);
+        let member = self.members.get_mut(&session).unwrap();
+        if member.lost == 0 {
+            return true;
+        }
+        let mut lost = member.lost;
+        if member.lag == LagPolicy::Close {
+            self.end(session, EndReason::Lagged { lost }, broker);
+            return false;
+        }
+        if member.lag == LagPolicy::SkipToNewest {
+            lost += member.pending.len() as u64;
+            member.pending.clear();
+        }
+        (member.lost, member.lost_private) = (0, 0);
+        let client = member.client.clone();
+        let earlier = self.events.iter_mut().find_map(|event| match event {
+            BrokerEvent::SessionSkipped { session: other, lost, .. } if *other == session => {
+                Some(lost)
+            }
+            _ => None,
+        });
+        match earlier {
+            Some(earlier) => *earlier += lost,
+            None => self.events.push(BrokerEvent::SessionSkipped { session, client, lost }),
+        }
+        true
+    }
+
+    pub(super) fn wake(&mut self, session: SessionId) {
+        let now = self.now;
+        if let Some(member) = self.members.get_mut(&session)
+            && member.phase == Phase::Parked
+        {
+            member.phase = Phase::Woken;
+            member.polled_at = now;
+        }
+    }
+
+    /// Checks what `poll_ready` said.
+    pub(crate) fn came_out(&mut self, session: Option<SessionId>) -> Result<(), String> {
+        let now = self.now;
+        let Some(session) = session else {
+            let mut waiting = self.members.iter().filter(|(_, member)| member.is_to_come_out());
+            let missing = self.ended_ready.first().or(waiting.next().map(|(session, _)| session));
+            return match missing {
+                Some(session) => Err(format!("the id of {session} did not come out")),
+                None => Ok(()),
+            };
+        };
+        if let Some(index) = self.ended_ready.iter().position(|ended| *ended == session) {
+            self.ended_ready.remove(index);
+            return Ok(());
+        }
+        let Some(member) = self.members.get_mut(&session) else {
+            return Err(format!("the id of {session} came out, which has ended"));
+        };
+        if !member.is_to_come_out() {
+            return Err(format!("the id of {session} came out, which is {:?}", member.phase));
+        }
+        if member.phase == Phase::Parked {
+            member.polled_at = now;
+        }
+        member.phase = Phase::Polled;
+        Ok(())
+    }
+}
