@@ -207,7 +207,15 @@ impl Hub {
     /// [`OpenError`]; then nothing was done.
     pub fn open(&self, request: SessionRequest) -> Result<Session, OpenError> {
         let shard = self.inner.shard_of(request.client());
-        let opened = self.inner.with(shard, |shard, now| shard.broker.open(now, request))?;
+        let mut follow_up = FollowUp::default();
+        // Not in the middle of a publish: a last event id that another shard has given already
+        // would be unknown to this one.
+        let sequencer = lock(&self.inner.sequencer);
+        let opened =
+            self.inner.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request));
+        drop(sequencer);
+        self.inner.run(follow_up);
+        let opened = opened?;
         Ok(Session::new(self.inner.clone(), opened))
     }
 
