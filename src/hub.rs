@@ -11,8 +11,8 @@ pub use drive::Drive;
 pub use session::{Pending, Session};
 
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, OpenError, PublishError, Published,
-    Retention, RetentionError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
+    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, OpenError, Opened, PublishError,
+    Published, Retention, RetentionError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
 };
 use crate::event::Event;
 use crate::http::{ResponseHead, accept, plain_text};
@@ -62,8 +62,8 @@ type Listener = Box<dyn Fn(BrokerEvent) + Send + Sync>;
 
 struct Inner {
     timer: Box<dyn Timer>,
-    /// Locked for the whole of a publish, so that all shards see the same order; always before a
-    /// shard.
+    /// Locked for the whole of whatever concerns all shards at once, such as a publish, so that
+    /// all see the same order; always before a shard.
     sequencer: Mutex<Sequencer>,
     shards: Box<[Mutex<Shard>]>,
     /// Where the next session of nobody goes.
@@ -206,8 +206,7 @@ impl Hub {
     ///
     /// [`OpenError`]; then nothing was done.
     pub fn open(&self, request: SessionRequest) -> Result<Session, OpenError> {
-        let shard = self.inner.shard_of(request.client());
-        let opened = self.inner.with(shard, |shard, now| shard.broker.open(now, request))?;
+        let opened = self.inner.open(request)?;
         Ok(Session::new(self.inner.clone(), opened))
     }
 
@@ -314,6 +313,18 @@ fn unavailable(error: OpenError) -> http::Response<Bytes> {
 }
 
 impl Inner {
+    fn open(&self, request: SessionRequest) -> Result<Opened, OpenError> {
+        let shard = self.shard_of(request.client());
+        // Not in the middle of a publish: an event that has left one shard already would be
+        // unknown to the shard to which its receiver comes back.
+        let sequencer = (self.shards.len() > 1).then(|| lock(&self.sequencer));
+        let mut follow_up = FollowUp::default();
+        let opened = self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request));
+        drop(sequencer);
+        self.run(follow_up);
+        opened
+    }
+
     fn publish(&self, topic: Topic, event: &Event) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
         self.check_addressee(&topic)?;

@@ -5,6 +5,7 @@ use super::time::VirtualTimer;
 use super::{
     Random, client, config, data, data_of, drain, parked, request_of, say, sharded, topic,
 };
+use futures_core::Stream;
 use sansse::broker::{BrokerConfig, PublishError, Resume, SessionRequest, Topic};
 use sansse::hub::Session;
 use sansse::{Event, Hub, LastEventId};
@@ -13,6 +14,8 @@ use std::fmt::Write;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 fn hub_of(config: BrokerConfig, shards: u16) -> Hub {
     sharded(config, shards).build(VirtualTimer::new()).unwrap()
@@ -267,6 +270,50 @@ fn a_publish_that_meets_the_close_reaches_everybody_or_nobody() {
     }
 }
 
+/// A client that lives on this shard.
+fn client_on(hub: &Hub, shard: u16) -> SessionRequest {
+    let mut requests = (0..).map(|number| request_of(&format!("client {number}")));
+    requests
+        .find(|request| hub.open(request.clone()).unwrap().id().shard() == shard)
+        .expect("clients are spread")
+}
+
+/// An event that one shard has delivered is known to whichever shard its receiver comes back to.
+#[test]
+fn an_event_on_its_way_to_all_shards_is_no_unknown_id() {
+    const SHARDS: u16 = 64;
+    let hub = hub(SHARDS);
+    let (first, last) = (client_on(&hub, 0), client_on(&hub, SHARDS - 1));
+    let is_over = AtomicBool::new(false);
+    let resumes: Vec<Resume> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                say(&hub, "x");
+            }
+        });
+        let mut session = hub.open(first).unwrap();
+        // It asks without waiting to be woken, which is done last.
+        let mut read = || loop {
+            if let Poll::Ready(frame) = next(&mut session, &Probe::new()) {
+                return frame.unwrap();
+            }
+        };
+        let resumes = (0..300).map(|_| {
+            let frame = read();
+            let text = std::str::from_utf8(frame.as_ref()).unwrap();
+            let id = text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+            let id = LastEventId::from_header(id.as_bytes());
+            hub.open(last.clone().with_last_event_id(id)).unwrap().resume()
+        });
+        let resumes = resumes.collect();
+        is_over.store(true, Ordering::SeqCst);
+        resumes
+    });
+    for resume in resumes {
+        assert!(matches!(resume, Resume::Complete { .. }), "{resume:?}");
+    }
+}
+
 #[test]
 fn presence_and_metadata_are_those_of_all_shards() {
     let hub = hub(4);
@@ -327,9 +374,8 @@ fn all_shards_see_the_events_of_many_publishers_in_one_order() {
                 scope.spawn(move || {
                     let mut received = Vec::new();
                     while received.len() < PUBLISHERS * EVENTS {
-                        let frame = block_on(poll_fn(|context| {
-                            futures_core::Stream::poll_next(Pin::new(&mut session), context)
-                        }));
+                        let frame =
+                            block_on(poll_fn(|context| Pin::new(&mut session).poll_next(context)));
                         received.extend(data_of(&frame.unwrap()));
                     }
                     assert!(next(&mut session, &Probe::new()).is_pending());
