@@ -235,12 +235,12 @@ impl Hub {
     /// Closes the hub: each session gets what was published before, then its end, and no other is
     /// opened. [`drive`](Self::drive) is ready when the last is gone.
     pub fn close(&self) {
-        self.inner.close(Broker::close);
+        self.inner.for_all_at_once(|shard, now| shard.broker.close(now));
     }
 
     /// Ends all sessions at once, whatever they have not taken yet, and closes the hub.
     pub fn abort(&self) {
-        self.inner.close(Broker::abort);
+        self.inner.for_all_at_once(|shard, now| shard.broker.abort(now));
     }
 
     /// How many sessions are open.
@@ -291,7 +291,7 @@ impl Hub {
         retention: Option<Retention>,
     ) -> Result<(), RetentionError> {
         let mut result = Ok(());
-        self.inner.for_all(|shard, now| {
+        self.inner.for_all_at_once(|shard, now| {
             result = result.and(shard.broker.set_retention(now, topic, retention));
         });
         result
@@ -342,12 +342,12 @@ impl Inner {
         result.map(|()| published)
     }
 
-    /// Closes all shards, none of them in the middle of a publish.
-    fn close(&self, close: fn(&mut Broker, Instant)) {
+    /// Calls all shards between two publishes.
+    fn for_all_at_once(&self, mut call: impl FnMut(&mut Shard, Instant)) {
         let sequencer = lock(&self.sequencer);
         let mut follow_up = FollowUp::default();
         for shard in 0..self.shards.len() {
-            self.call(shard, &mut follow_up, |shard, now| close(&mut shard.broker, now));
+            self.call(shard, &mut follow_up, &mut call);
         }
         drop(sequencer);
         self.run(follow_up);

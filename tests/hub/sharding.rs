@@ -6,7 +6,7 @@ use super::{
     Random, client, config, data, data_of, drain, parked, request_of, say, sharded, topic,
 };
 use futures_core::Stream;
-use sansse::broker::{BrokerConfig, PublishError, Resume, SessionRequest, Topic};
+use sansse::broker::{BrokerConfig, EndReason, PublishError, Resume, SessionRequest, Topic};
 use sansse::hub::Session;
 use sansse::{Event, Hub, LastEventId};
 use std::collections::BTreeSet;
@@ -267,6 +267,43 @@ fn a_publish_that_meets_the_close_reaches_everybody_or_nobody() {
             let id = session.id();
             assert_eq!(drain(session, &probe).len(), published, "round {round}, session {id}");
         }
+    }
+}
+
+/// As with the close: what all shards must agree on changes between two publishes.
+#[test]
+fn a_publish_that_meets_a_change_of_retention_reaches_everybody_or_nobody() {
+    const SHARDS: u16 = 64;
+    const ROUNDS: usize = 300;
+    let (hub, probe, news) = (hub(SHARDS), Probe::new(), topic("news"));
+    let request = SessionRequest::new().with_topic(news.clone());
+    let mut sessions: Vec<Session> =
+        (0..SHARDS).map(|_| parked(&hub, request.clone(), &probe)).collect();
+    let large = config().retention;
+    let small = sansse::broker::Retention { bytes: 100, ..large };
+    let event = Event::new("x".repeat(100));
+    hub.publish(news.clone(), &event).unwrap();
+    let is_over = AtomicBool::new(false);
+    let published = std::thread::scope(|scope| {
+        let publisher = scope.spawn(|| {
+            let mut published = 1;
+            while !is_over.load(Ordering::SeqCst) {
+                published += u64::from(hub.publish(news.clone(), &event).is_ok());
+            }
+            published
+        });
+        for round in 0..ROUNDS {
+            let retention = if round % 2 == 0 { large } else { small };
+            hub.set_retention(&news, Some(retention)).unwrap();
+        }
+        is_over.store(true, Ordering::SeqCst);
+        publisher.join().unwrap()
+    });
+    // Nothing is kept in the end, so that each has lost what its shard had.
+    for session in &mut sessions {
+        let id = session.id();
+        assert!(drain(session, &probe).is_empty());
+        assert_eq!(session.end_reason(), Some(EndReason::Lagged { lost: published }), "{id}");
     }
 }
 
