@@ -11,8 +11,8 @@ pub use drive::Drive;
 pub use session::{Pending, Session};
 
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, OpenError, PublishError, Published,
-    Retention, RetentionError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
+    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, OpenError, Opened, PublishError,
+    Published, Retention, RetentionError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
 };
 use crate::event::Event;
 use crate::http::{ResponseHead, accept, plain_text};
@@ -62,8 +62,8 @@ type Listener = Box<dyn Fn(BrokerEvent) + Send + Sync>;
 
 struct Inner {
     timer: Box<dyn Timer>,
-    /// Locked for the whole of a publish, so that all shards see the same order; always before a
-    /// shard.
+    /// Locked for the whole of whatever concerns all shards at once, such as a publish, so that
+    /// all see the same order; always before a shard.
     sequencer: Mutex<Sequencer>,
     shards: Box<[Mutex<Shard>]>,
     /// Where the next session of nobody goes.
@@ -206,16 +206,7 @@ impl Hub {
     ///
     /// [`OpenError`]; then nothing was done.
     pub fn open(&self, request: SessionRequest) -> Result<Session, OpenError> {
-        let shard = self.inner.shard_of(request.client());
-        let mut follow_up = FollowUp::default();
-        // Not in the middle of a publish: a last event id that another shard has given already
-        // would be unknown to this one.
-        let sequencer = lock(&self.inner.sequencer);
-        let opened =
-            self.inner.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request));
-        drop(sequencer);
-        self.inner.run(follow_up);
-        let opened = opened?;
+        let opened = self.inner.open(request)?;
         Ok(Session::new(self.inner.clone(), opened))
     }
 
@@ -244,12 +235,12 @@ impl Hub {
     /// Closes the hub: each session gets what was published before, then its end, and no other is
     /// opened. [`drive`](Self::drive) is ready when the last is gone.
     pub fn close(&self) {
-        self.inner.close(Broker::close);
+        self.inner.for_all_at_once(|shard, now| shard.broker.close(now));
     }
 
     /// Ends all sessions at once, whatever they have not taken yet, and closes the hub.
     pub fn abort(&self) {
-        self.inner.close(Broker::abort);
+        self.inner.for_all_at_once(|shard, now| shard.broker.abort(now));
     }
 
     /// How many sessions are open.
@@ -300,7 +291,7 @@ impl Hub {
         retention: Option<Retention>,
     ) -> Result<(), RetentionError> {
         let mut result = Ok(());
-        self.inner.for_all(|shard, now| {
+        self.inner.for_all_at_once(|shard, now| {
             result = result.and(shard.broker.set_retention(now, topic, retention));
         });
         result
@@ -322,6 +313,18 @@ fn unavailable(error: OpenError) -> http::Response<Bytes> {
 }
 
 impl Inner {
+    fn open(&self, request: SessionRequest) -> Result<Opened, OpenError> {
+        let shard = self.shard_of(request.client());
+        // Not in the middle of a publish: an event that has left one shard already would be
+        // unknown to the shard to which its receiver comes back.
+        let sequencer = (self.shards.len() > 1).then(|| lock(&self.sequencer));
+        let mut follow_up = FollowUp::default();
+        let opened = self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request));
+        drop(sequencer);
+        self.run(follow_up);
+        opened
+    }
+
     fn publish(&self, topic: Topic, event: &Event) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
         self.check_addressee(&topic)?;
@@ -344,12 +347,12 @@ impl Inner {
         result.map(|()| published)
     }
 
-    /// Closes all shards, none of them in the middle of a publish.
-    fn close(&self, close: fn(&mut Broker, Instant)) {
+    /// Calls all shards between two publishes.
+    fn for_all_at_once(&self, mut call: impl FnMut(&mut Shard, Instant)) {
         let sequencer = lock(&self.sequencer);
         let mut follow_up = FollowUp::default();
         for shard in 0..self.shards.len() {
-            self.call(shard, &mut follow_up, |shard, now| close(&mut shard.broker, now));
+            self.call(shard, &mut follow_up, &mut call);
         }
         drop(sequencer);
         self.run(follow_up);

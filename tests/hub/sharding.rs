@@ -5,7 +5,8 @@ use super::time::VirtualTimer;
 use super::{
     Random, client, config, data, data_of, drain, parked, request_of, say, sharded, topic,
 };
-use sansse::broker::{BrokerConfig, PublishError, Resume, SessionRequest, Topic};
+use futures_core::Stream;
+use sansse::broker::{BrokerConfig, EndReason, PublishError, Resume, SessionRequest, Topic};
 use sansse::hub::Session;
 use sansse::{Event, Hub, LastEventId};
 use std::collections::BTreeSet;
@@ -13,6 +14,8 @@ use std::fmt::Write;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 fn hub_of(config: BrokerConfig, shards: u16) -> Hub {
     sharded(config, shards).build(VirtualTimer::new()).unwrap()
@@ -267,6 +270,87 @@ fn a_publish_that_meets_the_close_reaches_everybody_or_nobody() {
     }
 }
 
+/// As with the close: what all shards must agree on changes between two publishes.
+#[test]
+fn a_publish_that_meets_a_change_of_retention_reaches_everybody_or_nobody() {
+    const SHARDS: u16 = 64;
+    const ROUNDS: usize = 300;
+    let (hub, probe, news) = (hub(SHARDS), Probe::new(), topic("news"));
+    let request = SessionRequest::new().with_topic(news.clone());
+    let mut sessions: Vec<Session> =
+        (0..SHARDS).map(|_| parked(&hub, request.clone(), &probe)).collect();
+    let large = config().retention;
+    let small = sansse::broker::Retention { bytes: 100, ..large };
+    let event = Event::new("x".repeat(100));
+    hub.publish(news.clone(), &event).unwrap();
+    let is_over = AtomicBool::new(false);
+    let published = std::thread::scope(|scope| {
+        let publisher = scope.spawn(|| {
+            let mut published = 1;
+            while !is_over.load(Ordering::SeqCst) {
+                published += u64::from(hub.publish(news.clone(), &event).is_ok());
+            }
+            published
+        });
+        for round in 0..ROUNDS {
+            let retention = if round % 2 == 0 { large } else { small };
+            hub.set_retention(&news, Some(retention)).unwrap();
+        }
+        is_over.store(true, Ordering::SeqCst);
+        publisher.join().unwrap()
+    });
+    // Nothing is kept in the end, so that each has lost what its shard had.
+    for session in &mut sessions {
+        let id = session.id();
+        assert!(drain(session, &probe).is_empty());
+        assert_eq!(session.end_reason(), Some(EndReason::Lagged { lost: published }), "{id}");
+    }
+}
+
+/// A client that lives on this shard.
+fn client_on(hub: &Hub, shard: u16) -> SessionRequest {
+    let mut requests = (0..).map(|number| request_of(&format!("client {number}")));
+    requests
+        .find(|request| hub.open(request.clone()).unwrap().id().shard() == shard)
+        .expect("clients are spread")
+}
+
+/// An event that one shard has delivered is known to whichever shard its receiver comes back to.
+#[test]
+fn an_event_on_its_way_to_all_shards_is_no_unknown_id() {
+    const SHARDS: u16 = 64;
+    let hub = hub(SHARDS);
+    let (first, last) = (client_on(&hub, 0), client_on(&hub, SHARDS - 1));
+    let is_over = AtomicBool::new(false);
+    let resumes: Vec<Resume> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                say(&hub, "x");
+            }
+        });
+        let mut session = hub.open(first).unwrap();
+        // It asks without waiting to be woken, which is done last.
+        let mut read = || loop {
+            if let Poll::Ready(frame) = next(&mut session, &Probe::new()) {
+                return frame.unwrap();
+            }
+        };
+        let resumes = (0..300).map(|_| {
+            let frame = read();
+            let text = std::str::from_utf8(frame.as_ref()).unwrap();
+            let id = text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+            let id = LastEventId::from_header(id.as_bytes());
+            hub.open(last.clone().with_last_event_id(id)).unwrap().resume()
+        });
+        let resumes = resumes.collect();
+        is_over.store(true, Ordering::SeqCst);
+        resumes
+    });
+    for resume in resumes {
+        assert!(matches!(resume, Resume::Complete { .. }), "{resume:?}");
+    }
+}
+
 #[test]
 fn presence_and_metadata_are_those_of_all_shards() {
     let hub = hub(4);
@@ -327,9 +411,8 @@ fn all_shards_see_the_events_of_many_publishers_in_one_order() {
                 scope.spawn(move || {
                     let mut received = Vec::new();
                     while received.len() < PUBLISHERS * EVENTS {
-                        let frame = block_on(poll_fn(|context| {
-                            futures_core::Stream::poll_next(Pin::new(&mut session), context)
-                        }));
+                        let frame =
+                            block_on(poll_fn(|context| Pin::new(&mut session).poll_next(context)));
                         received.extend(data_of(&frame.unwrap()));
                     }
                     assert!(next(&mut session, &Probe::new()).is_pending());
