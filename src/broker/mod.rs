@@ -40,6 +40,7 @@ mod log;
 mod names;
 mod outcome;
 mod presence;
+mod publish;
 mod ready;
 mod resume;
 mod sequence;
@@ -196,119 +197,6 @@ impl Broker {
         Ok(Opened { session, resume })
     }
 
-    /// Publishes `event` to a topic; all that get it share one encoded frame.
-    ///
-    /// Work is constant: one append, and the topic's parked list becomes ready as a whole.
-    /// Publishing to a client costs as much as it has sessions.
-    ///
-    /// # Errors
-    ///
-    /// [`PublishError`]; then nothing was done.
-    pub fn publish(
-        &mut self,
-        now: Instant,
-        topic: impl Into<Topic>,
-        event: &Event,
-    ) -> Result<Published, PublishError> {
-        let now = self.clock.advance(now);
-        let topic = topic.into();
-        self.check_addressee(&topic)?;
-        let mut sequencer = self.sequencer.clone();
-        let published = sequencer.publish(topic, event);
-        self.append(now, &published)?;
-        self.sequencer = sequencer;
-        Ok(published)
-    }
-
-    /// Publishes what another shard or an engine outside has numbered.
-    ///
-    /// A client or a session that is not here is somebody else's, and no error; nor is a topic
-    /// that would be one too many, which then keeps nothing here. Events that are not for this
-    /// shard are to be applied as well: the position of the newest one decides what last event
-    /// ids are valid, and a position that is left out (also the first ones, of a stream that this
-    /// shard joins late) is a gap to whoever resumes from before it. All sessions of one client
-    /// belong on one shard, where alone what is published to the client is kept.
-    ///
-    /// # Errors
-    ///
-    /// [`PublishError`]; then nothing was done.
-    pub fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError> {
-        let now = self.clock.advance(now);
-        if self.closed {
-            return Err(PublishError::Closed);
-        }
-        if published.epoch != self.sequencer.epoch() {
-            return Err(PublishError::OtherEpoch);
-        }
-        let last = self.sequencer.last();
-        if published.position <= last {
-            return Err(PublishError::OutOfOrder { last });
-        }
-        match self.append(now, published) {
-            // Nobody here listens to it; whoever comes later is told of the gap.
-            Err(PublishError::TooManyTopics) => {
-                self.forgotten_topics = self.forgotten_topics.max(published.position);
-            }
-            Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
-            Err(error) => return Err(error),
-        }
-        if published.position > last + 1 {
-            self.left_out = published.position - 1;
-        }
-        self.sequencer.observe(published.position);
-        Ok(())
-    }
-
-    /// Whether something can be published to `topic`.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`publish`](Self::publish) that do not depend on the event.
-    pub fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
-        if self.closed {
-            return Err(PublishError::Closed);
-        }
-        match topic {
-            Topic::Broadcast => Ok(()),
-            Topic::Named(name) if self.topic_keys.contains_key(name) => Ok(()),
-            Topic::Named(_) if self.has_room_for_topics(1) => Ok(()),
-            Topic::Named(_) => Err(PublishError::TooManyTopics),
-            Topic::Client(id) if self.client_keys.contains_key(id) => Ok(()),
-            Topic::Client(_) => Err(PublishError::UnknownClient),
-            Topic::Session(id) => match self.session(*id) {
-                Some(session) if session.ending.is_none() => Ok(()),
-                _ => Err(PublishError::UnknownSession),
-            },
-        }
-    }
-
-    /// Says how much of one named topic is kept from now on, instead of
-    /// [`BrokerConfig::retention`]. `None` goes back to that.
-    ///
-    /// # Errors
-    ///
-    /// [`RetentionError`]; then nothing was done.
-    pub fn set_retention(
-        &mut self,
-        now: Instant,
-        topic: &TopicName,
-        retention: Option<Retention>,
-    ) -> Result<(), RetentionError> {
-        let now = self.clock.advance(now);
-        if let Some(retention) = &retention {
-            retention.check().map_err(RetentionError::Config)?;
-        }
-        let key = self.topic_key(topic).ok_or(RetentionError::TooManyTopics)?;
-        if let Some(state) = self.topics.get_mut(key) {
-            state.retention = retention;
-            let retention = retention.unwrap_or(self.config.retention);
-            state.log.trim(now, &retention);
-        }
-        self.arm_topic(key);
-        self.release_topic(key);
-        Ok(())
-    }
-
     /// Takes note that the connection of a session is gone. Nothing more is said to whoever
     /// drives it. A session that is not open is no error.
     pub fn handle_disconnect(&mut self, now: Instant, session: SessionId) {
@@ -416,86 +304,6 @@ impl Broker {
     /// The position of the newest event; 0 if there is none.
     pub const fn last_position(&self) -> u64 {
         self.sequencer.last()
-    }
-
-    fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
-        let Published { position, topic, frame, own_id, .. } = published;
-        let entry = (*position, frame.clone(), own_id.clone());
-        match topic {
-            Topic::Broadcast => self.append_to_topic(now, self.broadcast, entry),
-            Topic::Named(name) => {
-                let key = self.topic_key(name).ok_or(PublishError::TooManyTopics)?;
-                let result = self.append_to_topic(now, key, entry);
-                self.release_topic(key);
-                result
-            }
-            Topic::Client(id) => {
-                let key = *self.client_keys.get(id).ok_or(PublishError::UnknownClient)?;
-                self.append_to_client(now, key, entry)
-            }
-            Topic::Session(id) => {
-                let key = self.key_of(*id).ok_or(PublishError::UnknownSession)?;
-                if self.sessions.get(key).is_none_or(|session| session.ending.is_some()) {
-                    return Err(PublishError::UnknownSession);
-                }
-                self.append_to_session(now, key, entry)
-            }
-        }
-    }
-
-    fn append_to_topic(
-        &mut self,
-        now: Tick,
-        key: Key,
-        entry: NewEntry,
-    ) -> Result<(), PublishError> {
-        let Some(topic) = self.topics.get_mut(key) else { return Ok(()) };
-        let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
-        check_size(&entry.1, retention)?;
-        let (position, frame, own_id) = entry;
-        topic.log.push(now, position, frame, own_id, retention);
-        if !topic.parked.is_empty() {
-            topic.list = topic.list.wrapping_add(1);
-            self.ready.push_list(&mut topic.parked);
-        }
-        self.arm_topic(key);
-        Ok(())
-    }
-
-    fn append_to_client(
-        &mut self,
-        now: Tick,
-        key: Key,
-        entry: NewEntry,
-    ) -> Result<(), PublishError> {
-        let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
-        let retention = &self.config.private_retention;
-        check_size(&entry.1, retention)?;
-        let (position, frame, own_id) = entry;
-        client.log.push(now, position, frame, own_id, retention);
-        for index in 0..client.sessions.len() {
-            let Some(client) = self.clients.get(key) else { break };
-            let session = client.sessions[index];
-            self.wake(session);
-        }
-        self.arm_client(key);
-        Ok(())
-    }
-
-    fn append_to_session(
-        &mut self,
-        now: Tick,
-        key: Key,
-        entry: NewEntry,
-    ) -> Result<(), PublishError> {
-        let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
-        let retention = &self.config.private_retention;
-        check_size(&entry.1, retention)?;
-        let (position, frame, own_id) = entry;
-        let private = session.private.get_or_insert_default();
-        private.log.push(now, position, frame, own_id, retention);
-        self.wake(key);
-        Ok(())
     }
 
     /// Makes a parked session ready for a reason of its own.
@@ -627,35 +435,6 @@ impl Broker {
         listed && !waits
     }
 
-    /// The topic of this name, made if need be and allowed.
-    fn topic_key(&mut self, name: &TopicName) -> Option<Key> {
-        if let Some(&key) = self.topic_keys.get(name) {
-            return Some(key);
-        }
-        if !self.has_room_for_topics(1) {
-            return None;
-        }
-        let key = self.topics.insert(TopicState::new(Some(name.clone()), self.forgotten_topics));
-        self.topic_keys.insert(name.clone(), key);
-        Some(key)
-    }
-
-    fn has_room_for_topics(&self, new: usize) -> bool {
-        self.topic_keys.len() + new <= self.config.max_topics as usize
-    }
-
-    /// Forgets a topic that nobody listens to and that keeps nothing.
-    fn release_topic(&mut self, key: Key) {
-        if self.topics.get(key).is_some_and(TopicState::is_idle)
-            && let Some(topic) = self.topics.remove(key)
-        {
-            self.forgotten_topics = self.forgotten_topics.max(topic.log.lost_through());
-            if let Some(name) = &topic.name {
-                self.topic_keys.remove(name);
-            }
-        }
-    }
-
     fn emit(&mut self, event: BrokerEvent) {
         self.events.push_back(event);
     }
@@ -673,9 +452,6 @@ impl Broker {
     }
 }
 
-/// Position, frame and the id that the event brought.
-type NewEntry = (u64, Frame, Option<crate::event::EventId>);
-
 /// How whoever drives a session learns of its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
@@ -683,9 +459,4 @@ enum Told {
     Already,
     /// Its id comes out of `poll_ready`.
     ByReady,
-}
-
-fn check_size(frame: &Frame, retention: &Retention) -> Result<(), PublishError> {
-    let (size, limit) = (frame.chunk().len(), retention.bytes);
-    if size > limit { Err(PublishError::TooLarge { size, limit }) } else { Ok(()) }
 }
