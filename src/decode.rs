@@ -46,12 +46,13 @@ pub use self::message::{Message, OwnedMessage};
 /// ```
 ///
 /// A chunk is copied once, into a buffer that is used again, so that the caller's read buffer is
-/// free at once and no message pins it. In the steady state nothing is allocated.
+/// free at once and no message pins it. In the steady state nothing is allocated. Comments that
+/// nobody asks for cost no more than to step over them.
 #[derive(Clone, Default)]
 pub struct Decoder {
     limits: Limits,
     utf8: Utf8,
-    /// The decoded text that is not used up; lines before `line` are.
+    /// The decoded text; what is before `line` is used up, but may be lent.
     stream: Buffer,
     /// Where the next line begins.
     line: usize,
@@ -77,8 +78,8 @@ pub enum Step {
     Message,
     /// A comment line has ended; [`Decoder::comment`] lends its text.
     Comment,
-    /// The peer set the reconnection time. What is above the range of `u64` milliseconds, is
-    /// `u64::MAX` milliseconds.
+    /// The peer set the reconnection time, in whole milliseconds. What is more than `u64::MAX`
+    /// milliseconds counts as that.
     Retry(Duration),
     /// A block is dropped, up to and including the next blank line; decoding goes on after it.
     ///
@@ -168,8 +169,11 @@ impl Decoder {
 
     /// What the next part of the stream means, in the order of the stream.
     ///
-    /// `None` means that all bytes are used up, and only [`handle_data`](Self::handle_data) can
-    /// change that. Each call ends the loan of the step before it.
+    /// `None` means that the bytes so far are used up. What may change that:
+    ///
+    /// - [`handle_data`](Self::handle_data) and [`handle_eof`](Self::handle_eof).
+    ///
+    /// Each call ends the loan of the step before it.
     #[inline]
     pub fn poll_step(&mut self) -> Option<Step> {
         if mem::take(&mut self.lent) == Lent::Message {
@@ -225,7 +229,7 @@ impl Decoder {
     }
 
     /// Takes a data line with a blank line after it, if that is what comes next: most events are
-    /// no more than that, and this is small enough to be inlined.
+    /// no more than that.
     #[inline]
     fn take_usual_event(&mut self) -> bool {
         let text = self.stream.as_str().as_bytes();

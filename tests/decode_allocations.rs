@@ -54,6 +54,16 @@ fn the_steady_state_allocates_nothing() {
 }
 
 #[test]
+fn memory_does_not_grow_with_the_stream() {
+    let stream = stream(1000);
+    // Chunks that hardly ever end where a line does.
+    let allocations = allocation_counter::measure(|| {
+        assert_eq!(decode(&mut Decoder::new(), stream.chunks(1021)), 1000);
+    });
+    assert!(allocations.bytes_max < 32 * 1024, "{} bytes", allocations.bytes_max);
+}
+
+#[test]
 fn large_events_in_a_row_allocate_nothing_either() {
     let large = [b"data: ", &b"z".repeat(1 << 18)[..], b"\n\n"].concat();
     let mut decoder = Decoder::new();

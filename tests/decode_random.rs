@@ -62,6 +62,9 @@ fn compare(seed: u64, random: &mut Random, limits: Limits) -> usize {
         decoder = decoder.with_last_event_id(EventId::new("start").unwrap());
     }
     let mut outputs = 0;
+    if random.below(2) == 0 {
+        break_off(seed, random, &mut decoder, &mut naive);
+    }
     // More than one stream: a decoder is used again for the next connection.
     for connection in 0..=random.below(2) {
         if connection > 0 {
@@ -77,7 +80,7 @@ fn compare(seed: u64, random: &mut Random, limits: Limits) -> usize {
                 && decoder.reconnection_time().map(|time| time.as_millis())
                     == naive.reconnection_time.map(u128::from),
             "seed {seed}, connection {connection}, {limits:?}\n\
-             chunks: {:?}\ndecoded:  {actual:?}\nexpected: {expected:?}\n{decoder:?}\n\
+             chunks: {:?}\nactual:   {actual:?}\nexpected: {expected:?}\n{decoder:?}\n\
              expected: {:?}, {:?}",
             chunks.iter().map(|chunk| chunk.escape_ascii().to_string()).collect::<Vec<_>>(),
             naive.last_event_id,
@@ -86,6 +89,28 @@ fn compare(seed: u64, random: &mut Random, limits: Limits) -> usize {
         outputs += expected.len();
     }
     outputs
+}
+
+/// A connection that is lost, with whatever was not polled yet.
+fn break_off(seed: u64, random: &mut Random, decoder: &mut Decoder, naive: &mut Naive) {
+    let stream = stream(random);
+    let mut actual = Vec::new();
+    for chunk in random.split(&stream) {
+        decoder.handle_data(chunk);
+        actual.extend((0..random.below(4)).map_while(|_| poll(decoder)));
+    }
+    decoder.reset();
+    let expected = naive.decode(&stream);
+    assert!(
+        expected.starts_with(&actual),
+        "seed {seed}, connection that is lost, {:?}\n\
+         stream: {}\nactual:   {actual:?}\nexpected: {expected:?}",
+        naive.limits,
+        stream.escape_ascii(),
+    );
+    naive.last_event_id = decoder.last_event_id().into();
+    naive.reconnection_time =
+        decoder.reconnection_time().map(|time| time.as_millis().try_into().unwrap());
 }
 
 /// Decodes in one of several manners: polled after each chunk, at times, or late; and what is

@@ -8,8 +8,7 @@ use core::fmt;
 /// bytes long, and so do not depend on how the stream was cut into chunks. At a limit the decoder
 /// reports a [`DecodeError`], drops the event, and goes on after the next blank line.
 ///
-/// A decoder holds at most a line, the data of an event, its type and id, and the bytes that it was
-/// given since it was last drained.
+/// A decoder that is polled after each chunk holds no more than a small multiple of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub(super) max_line: usize,

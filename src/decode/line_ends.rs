@@ -286,6 +286,17 @@ mod tests {
     }
 
     #[test]
+    fn room_for_many_is_kept_while_it_is_often_needed() {
+        let mut ends = LineEnds::default();
+        for number in 0..10 * u32::from(Buffer::SMALL_USES) {
+            let many = number % u32::from(Buffer::SMALL_USES) == 0;
+            ends.extend(0, &b"\n".repeat(if many { 1 << 18 } else { 1 }));
+            ends.clear();
+            assert!(ends.blocks.capacity() > ALWAYS_KEPT);
+        }
+    }
+
+    #[test]
     fn room_for_many_is_given_back_after_some_small_uses() {
         let mut ends = LineEnds::default();
         ends.extend(0, &b"\n".repeat(1 << 20));

@@ -31,12 +31,13 @@ impl Random {
             1 => 1,
             2 => 4,
             3 => 20,
-            _ => bytes.len() + 1,
+            _ => bytes.len().max(1),
         };
         let mut chunks = Vec::new();
         while !bytes.is_empty() {
             // Now and then a chunk is empty.
-            let (chunk, rest) = bytes.split_at(self.below(longest + 1).min(bytes.len()));
+            let length = if self.below(16) == 0 { 0 } else { 1 + self.below(longest) };
+            let (chunk, rest) = bytes.split_at(length.min(bytes.len()));
             chunks.push(chunk);
             bytes = rest;
         }
