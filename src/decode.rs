@@ -251,6 +251,14 @@ impl Decoder {
         self.reconnection_time
     }
 
+    /// Whether a block, or a line outside of one, was begun and not ended, once all is polled.
+    #[cfg(feature = "client")]
+    pub(crate) fn is_inside_block(&self) -> bool {
+        matches!(self.state, State::Dropping { .. })
+            || self.line < self.stream.as_str().len()
+            || [&self.event_type, &self.data, &self.id].into_iter().any(Field::is_set)
+    }
+
     /// Whether the line end here is the LF of a CRLF, whose CR has ended the line.
     ///
     /// Every CR ends a line, so that the byte before tells.
