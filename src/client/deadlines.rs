@@ -7,8 +7,10 @@ use std::time::Instant;
 /// What time it is, when the phase at hand is to end, and when the client's life is.
 ///
 /// Silence is a fault of the peer's only while the driver reads, which it does not while messages
-/// wait for the caller. Messages are polled without a time, so that the moment when reading goes on
-/// is known only at the next input: a deadline that had come by then is set anew.
+/// wait for the caller. Messages are polled without a time, so that the moment when reading went on
+/// is known only roughly, at the next input. If that comes long after a deadline, the caller may
+/// have had the thread all the time, and the peer's bytes may lie unread: the deadline is
+/// set anew. If it comes on time, the driver slept until then, and there was silence.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deadlines {
     now: Option<Instant>,
@@ -71,9 +73,14 @@ impl Deadlines {
         self.unblocked = true;
     }
 
-    /// Whether silence is to be counted anew, asked at each input.
-    pub(super) fn take_stale(&mut self) -> bool {
-        mem::take(&mut self.unblocked) && (self.paused || self.is_due())
+    /// Whether silence is to be counted anew, asked at each input; `idle` is how much is allowed.
+    pub(super) fn take_stale(&mut self, idle: Option<Duration>) -> bool {
+        let (Some(now), true) = (self.now, mem::take(&mut self.unblocked)) else { return false };
+        let is_late = match (self.phase, idle) {
+            (Some(at), Some(idle)) => now.saturating_duration_since(at) > idle / ON_TIME,
+            _ => false,
+        };
+        self.paused || is_late
     }
 
     /// When the next input is due at the latest.
@@ -86,3 +93,6 @@ impl Deadlines {
         matches!((at, now), (Some(at), Some(now)) if at <= now)
     }
 }
+
+/// The part of a time by which its end may be told late and still counts as told on time.
+const ON_TIME: u32 = 8;

@@ -515,7 +515,8 @@ impl Client {
                 self.deadlines.set(self.deadlines.after(timeouts.headers));
             }
         }
-        if self.deadlines.take_stale() && self.phase == Phase::Streaming {
+        let idle = self.config.policy.timeouts.idle;
+        if self.deadlines.take_stale(idle) && self.phase == Phase::Streaming {
             self.listen();
         }
     }
