@@ -5,20 +5,15 @@ use super::ending::Outcome;
 use super::error::{Answer, ClientError, RedirectError};
 use super::location::is_https;
 use super::response::{Judgement, has_body, judge, redirect_target};
-use super::state::{Input, Phase};
+use super::state::Input;
 use super::{Attempt, Client};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, Uri};
-use std::time::Instant;
 
 impl Client {
-    pub(super) fn handle_head(&mut self, now: Instant, attempt: Attempt, head: Response<()>) {
-        self.advance(now);
-        if attempt != self.attempt || self.phase != Phase::Connecting {
-            return;
-        }
+    pub(super) fn judge_head(&mut self, head: Response<()>) {
         match judge(head.status(), head.headers()) {
             Judgement::Interim => {}
             Judgement::Stream => {

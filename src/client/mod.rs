@@ -121,7 +121,7 @@ pub use self::event::{Attempt, ClientEvent, Opened, ReadyState};
 ///
 /// A driver does three things, in any order: it tells the client what comes of the connection and
 /// of time (`handle_*`), it polls events until there are none, and it takes a request when there
-/// is one. The [module](super) shows it as a loop.
+/// is one. The [module](self) shows it as a loop.
 ///
 /// - What happened to one attempt is told, by [`poll_event`](Self::poll_event), before the next
 ///   begins. A caller that polls no events holds everything up, and loses nothing.
@@ -231,11 +231,14 @@ impl Client {
     ///
     /// Heads with a status of 1xx but 101 are ignored, so that they may be told or not.
     pub fn handle_response<B>(&mut self, now: Instant, attempt: Attempt, head: &Response<B>) {
-        let mut owned = Response::new(());
-        *owned.status_mut() = head.status();
-        *owned.version_mut() = head.version();
-        *owned.headers_mut() = head.headers().clone();
-        self.handle_head(now, attempt, owned);
+        self.advance(now);
+        if attempt == self.attempt && self.phase == Phase::Connecting {
+            let mut copy = Response::new(());
+            *copy.status_mut() = head.status();
+            *copy.version_mut() = head.version();
+            *copy.headers_mut() = head.headers().clone();
+            self.judge_head(copy);
+        }
     }
 
     /// Tells that bytes of the body came. They are copied; a chunk may be empty, and may end
@@ -299,8 +302,8 @@ impl Client {
     /// Answers [`ClientEvent::HeadersWanted`], now or later, with headers that replace those of
     /// the request which have the same names.
     ///
-    /// They hold for one attempt and its redirects, as far as [`Redirects`](super::Redirects) lets
-    /// them go along.
+    /// They hold for one attempt and its redirects, as far as [`Redirects`] lets them go
+    /// along.
     pub fn handle_headers(&mut self, now: Instant, attempt: Attempt, headers: HeaderMap) {
         self.advance(now);
         if attempt == self.attempt && self.step(Input::HeadersGiven).is_some() {
@@ -350,7 +353,7 @@ impl Client {
     ///
     /// A wait ends as soon as the reconnection time and the server's wish allow, and the attempts
     /// that failed are forgotten. A connection is given
-    /// [`Timeouts::wake`](super::Timeouts::wake) for a sign of life.
+    /// [`Timeouts::wake`] for a sign of life.
     pub fn wake(&mut self, now: Instant) {
         self.advance(now);
         match self.step(Input::Wake) {
