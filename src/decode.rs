@@ -228,6 +228,14 @@ impl Decoder {
         self.reconnection_time
     }
 
+    /// Whether a block, or a line outside of one, was begun and not ended, once all is polled.
+    #[cfg(feature = "client")]
+    pub(crate) fn is_inside_block(&self) -> bool {
+        matches!(self.state, State::Dropping { .. })
+            || self.line < self.stream.as_str().len()
+            || [&self.event_type, &self.data, &self.id].into_iter().any(Field::is_set)
+    }
+
     /// Takes a data line with a blank line after it, if that is what comes next: most events are
     /// no more than that.
     #[inline]

@@ -57,9 +57,17 @@ extern crate std;
 #[cfg(feature = "broker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
 pub mod broker;
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub mod client;
 mod decode;
 mod encode;
 mod event;
+#[cfg(feature = "feed")]
+mod event_source;
+#[cfg(feature = "feed")]
+#[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
+pub mod feed;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;
@@ -71,18 +79,30 @@ pub mod http1;
 pub mod hub;
 #[cfg(any(feature = "broker", feature = "http"))]
 mod last_event_id;
-#[cfg(feature = "hub")]
+#[cfg(any(feature = "hub", feature = "feed"))]
 mod time;
+#[cfg(feature = "feed")]
+mod transport;
 
 pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
 pub use encode::Frame;
 pub use event::{Event, EventId, EventType, FieldError};
+#[cfg(feature = "hub")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hub")))]
+pub use hub::Hub;
 #[cfg(any(feature = "broker", feature = "http"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "http"))))]
 pub use last_event_id::LastEventId;
-#[cfg(feature = "hub")]
-#[cfg_attr(docsrs, doc(cfg(feature = "hub")))]
-pub use {hub::Hub, time::Timer};
+#[cfg(any(feature = "hub", feature = "feed"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "hub", feature = "feed"))))]
+pub use time::Timer;
+#[cfg(feature = "feed")]
+#[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
+pub use {
+    event_source::{EventSource, SourceEvent},
+    feed::Feed,
+    transport::Transport,
+};
 
 /// The README's examples, compiled and run with the tests.
 #[cfg(all(doctest, feature = "hub", feature = "http1"))]

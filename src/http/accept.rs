@@ -1,6 +1,6 @@
 //! Which requests ask for an event stream: [`accept`].
 
-use super::{LAST_EVENT_ID, plain_text};
+use super::{LAST_EVENT_ID, plain_text, split_unquoted};
 use crate::event::Event;
 use crate::last_event_id::LastEventId;
 use alloc::vec::Vec;
@@ -241,24 +241,6 @@ fn is_zero_weight(parameter: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"q")
         && value.contains(&b'0')
         && value.iter().all(|byte| matches!(byte, b'0' | b'.'))
-}
-
-/// Splits at `separator`, but not inside quoted strings (RFC 9110, 5.6.4).
-fn split_unquoted(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    let mut quoted = false;
-    let mut escaped = false;
-    value.split(move |byte| {
-        if escaped {
-            escaped = false;
-        } else if quoted && *byte == b'\\' {
-            escaped = true;
-        } else if *byte == b'"' {
-            quoted = !quoted;
-        } else {
-            return !quoted && *byte == separator;
-        }
-        false
-    })
 }
 
 #[cfg(test)]

@@ -54,6 +54,24 @@ pub(crate) fn is_framing(name: &HeaderName) -> bool {
         || name.as_str() == PROXY_CONNECTION
 }
 
+/// Splits at `separator`, but not inside quoted strings (RFC 9110, 5.6.4).
+pub(crate) fn split_unquoted(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    let mut escaped = false;
+    value.split(move |byte| {
+        if escaped {
+            escaped = false;
+        } else if quoted && *byte == b'\\' {
+            escaped = true;
+        } else if *byte == b'"' {
+            quoted = !quoted;
+        } else {
+            return !quoted && *byte == separator;
+        }
+        false
+    })
+}
+
 /// A short answer in plain text.
 pub(crate) fn plain_text(status: StatusCode, text: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = Response::new(text.into());

@@ -1,0 +1,370 @@
+//! What can be set about a client, with defaults and their reasons.
+
+use crate::decode::Limits;
+use crate::event::{EventId, EventType};
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::time::Duration;
+use http::StatusCode;
+
+/// How a [`Client`](super::Client) behaves.
+///
+/// ```
+/// use sansse::client::{ClientConfig, Policy, Sentinel};
+///
+/// # let seed = 7;
+/// let mut like_a_browser = ClientConfig::new(seed);
+/// like_a_browser.policy = Policy::standard();
+///
+/// let mut chat_completion = ClientConfig::new(seed);
+/// chat_completion.one_shot = true;
+/// chat_completion.sentinel = Some(Sentinel::Data("[DONE]".into()));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+pub struct ClientConfig {
+    /// From which the waits between attempts are drawn. Give each client another, such as a random
+    /// number: clients with the same seed come back at the same time.
+    pub seed: u64,
+    /// What is retried, how long is waited, and where a redirect may lead. Default
+    /// [`Policy::default`].
+    pub policy: Policy,
+    /// The last event ID to start with, as if it had been received: the first request sends it,
+    /// and events without an id carry it. Default `None`: that of the request's `Last-Event-ID`
+    /// header, if it has one.
+    pub last_event_id: Option<EventId>,
+    /// How long a line and an event may be. Default [`Limits::DEFAULT`].
+    pub limits: Limits,
+    /// How many bytes may wait unread in the client when a further chunk comes. Default 16 MiB,
+    /// which only a driver reaches that disregards
+    /// [`wants_data`](super::Client::wants_data); then the client ends, with
+    /// [`ClientError::Overrun`](super::ClientError::Overrun). One chunk is taken whatever its size.
+    pub max_unread: usize,
+    /// How much of the body of an answer that is no stream is kept for the report. Default 8 KiB,
+    /// the usual error in JSON or HTML. With 0 the report does not wait for a body.
+    pub max_error_body: usize,
+    /// Whether comments are reported. Default no: they are keep-alives to most.
+    pub comments: bool,
+    /// Whether the caller is asked for headers before each attempt, by
+    /// [`ClientEvent::HeadersWanted`](super::ClientEvent::HeadersWanted), so that a token can be
+    /// fetched anew. Default no.
+    pub renew_headers: bool,
+    /// Whether a request that is not safe by its method, or has a body, may be sent again when it
+    /// may have reached the server. Default no: it may make the server do something twice.
+    ///
+    /// Requests by GET, OPTIONS and TRACE without a body are always sent again, and so is any
+    /// request that cannot have left, because no connection came about, or that the caller
+    /// [restarts](super::Client::restart). A redirect is no repetition: the server has not
+    /// acted on the request, and says where it belongs.
+    pub repeatable: bool,
+    /// Whether the stream ends by itself and is read once, as the answer of a language model is.
+    /// Default no.
+    ///
+    /// Attempts are made until a stream opens. When that ends, so does the client: with
+    /// [`Finished`](super::CloseReason::Finished) where the [`sentinel`](Self::sentinel) came, or
+    /// where none is set and the body ended properly and not inside an event. Any other end is
+    /// [`ClientError::Truncated`](super::ClientError::Truncated).
+    pub one_shot: bool,
+    /// The message that ends the stream for good, with
+    /// [`Finished`](super::CloseReason::Finished); what comes after it is dropped. Default `None`.
+    ///
+    /// Where [`one_shot`](Self::one_shot) is off, a stream that is lost before the sentinel is
+    /// resumed as usual.
+    pub sentinel: Option<Sentinel>,
+}
+
+impl ClientConfig {
+    /// The defaults, with this seed.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            policy: Policy::default(),
+            last_event_id: None,
+            limits: Limits::DEFAULT,
+            max_unread: 16 << 20,
+            max_error_body: 8 << 10,
+            comments: false,
+            renew_headers: false,
+            repeatable: false,
+            one_shot: false,
+            sentinel: None,
+        }
+    }
+}
+
+/// A message that ends the stream for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sentinel {
+    /// Exactly this data, such as `[DONE]`, whatever the type. The message is not delivered, since
+    /// it is none of the application's kind.
+    Data(Cow<'static, str>),
+    /// This type, such as `message_stop`, whatever the data. The message is delivered.
+    EventType(EventType),
+}
+
+/// What is retried, how long is waited, and where a redirect may lead.
+///
+/// The default is for production. [`Policy::standard`] is what the standard says, and no more.
+/// They differ in this:
+///
+/// | | default | [`standard`](Self::standard) |
+/// | --- | --- | --- |
+/// | [`retried_statuses`](Self::retried_statuses) | 408, 425, 429, 500, 502, 503, 504 | none: any status but 200 and the redirects is the end |
+/// | [`Reconnection::retry_after`] | honoured | not looked at |
+/// | [`Reconnection::max_backoff`] | waits are spread, and double up to 60 s while attempts fail | each wait is the reconnection time itself |
+/// | [`Reconnection::floor`] | `retry: 0` is taken as 500 ms | `retry: 0` is 0 |
+/// | [`Reconnection::max_asked`] | the peer can ask for at most one hour | it can ask for any time |
+/// | [`Reconnection::stable_after`] | back-off ends when a stream has been open for 5 s | it would end at the first good answer |
+/// | [`Redirects::detect_loops`] | a redirect to what was asked already ends the chain | only the limit ends it |
+/// | [`Redirects::next_attempt`] | the original URL is asked again | the URL to which a stream's redirects led is asked |
+/// | [`Timeouts::response`] | 30 s | none |
+/// | [`Timeouts::idle`] | 90 s | none |
+/// | [`Timeouts::wake`] | 20 s | none |
+///
+/// Both reconnect when a stream ends or breaks, when no response comes, when redirects do not come
+/// to an end; both stop for good at 204, at any other type than `text/event-stream`, and
+/// at a redirect that leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Policy {
+    /// The statuses after which another attempt is made. Default 408, 425, 429, 500, 502, 503 and
+    /// 504: those that by their meaning pass, or that deploys and proxies answer with for a
+    /// while. 200 opens a stream, 204 is the end and redirects are followed, whatever stands here.
+    pub retried_statuses: Vec<StatusCode>,
+    /// How long is waited between attempts.
+    pub reconnection: Reconnection,
+    /// Where a redirect may lead.
+    pub redirects: Redirects,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// How many attempts may be made in a row without a stable stream, before the client gives up
+    /// with [`TooManyAttempts`](super::CloseReason::TooManyAttempts). Default `None`: any number,
+    /// as in the standard; back-off makes them rare. 0 is taken as 1.
+    pub max_attempts: Option<u32>,
+}
+
+impl Policy {
+    /// What the standard says
+    /// ([WHATWG HTML, 9.2.2](https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model)
+    /// and 9.2.3), and no more. How it differs from the default is said [above](Self).
+    ///
+    /// Nothing notices a peer that is silently gone, as nothing in the standard does.
+    pub const fn standard() -> Self {
+        Self {
+            retried_statuses: Vec::new(),
+            reconnection: Reconnection {
+                initial: Reconnection::INITIAL,
+                floor: Duration::ZERO,
+                max_backoff: None,
+                max_asked: None,
+                stable_after: Duration::ZERO,
+                retry_after: false,
+            },
+            redirects: Redirects {
+                limit: Redirects::LIMIT,
+                detect_loops: false,
+                allow_insecure: false,
+                next_attempt: NextAttempt::Target,
+            },
+            timeouts: Timeouts {
+                headers: Timeouts::HEADERS,
+                response: None,
+                first_byte: None,
+                idle: None,
+                wake: None,
+                error_body: Timeouts::ERROR_BODY,
+                total: None,
+            },
+            max_attempts: None,
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            retried_statuses: Vec::from([
+                StatusCode::REQUEST_TIMEOUT,
+                StatusCode::TOO_EARLY,
+                StatusCode::TOO_MANY_REQUESTS,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                StatusCode::BAD_GATEWAY,
+                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::GATEWAY_TIMEOUT,
+            ]),
+            reconnection: Reconnection::default(),
+            redirects: Redirects::default(),
+            timeouts: Timeouts::default(),
+            max_attempts: None,
+        }
+    }
+}
+
+/// How long is waited between attempts.
+///
+/// The reconnection time is that of the last valid `retry` of any stream, or
+/// [`initial`](Self::initial). A wait is never shorter, but for [`max_asked`](Self::max_asked) and
+/// for [`Client::restart`](super::Client::restart).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reconnection {
+    /// The reconnection time before the peer sets one. Default 3 s, as in browsers. With zero, a
+    /// lost stream is asked for again at once.
+    pub initial: Duration,
+    /// What a shorter `retry` of the peer is raised to. Default 500 ms, so that no server can make
+    /// its clients come back without pause.
+    pub floor: Duration,
+    /// How far waits grow while attempts fail; `None` if they do not, and are not spread either.
+    /// Default 60 s.
+    ///
+    /// A wait is drawn evenly from the reconnection time up to a ceiling: twice that time at first,
+    /// and twice as much for each further attempt in a row that brings no stable stream,
+    /// until the ceiling is this long. Twice the reconnection time it may always be.
+    pub max_backoff: Option<Duration>,
+    /// The longest time that the peer can ask for by `retry` or `Retry-After`; more is taken as
+    /// this. `None`: any time. Default one hour: a mistake of a server is not to outlast its
+    /// mending by days.
+    pub max_asked: Option<Duration>,
+    /// How long a stream must have been open for the attempts before it to be forgotten. Default
+    /// 5 s: a server that accepts and then fails is as little to be pressed as one that refuses.
+    /// Set it to zero for servers that end each stream soon, on purpose.
+    pub stable_after: Duration,
+    /// Whether a retried answer's `Retry-After` (RFC 9110, 10.2.3) makes the wait longer. Default
+    /// yes.
+    ///
+    /// A date in it is compared with the answer's own `Date` (RFC 9110, 6.6.1), since the client
+    /// knows no time of day, and the peer's clock need not be right. Without a `Date`, a date says
+    /// nothing.
+    pub retry_after: bool,
+}
+
+impl Reconnection {
+    const INITIAL: Duration = Duration::from_secs(3);
+
+    /// The reconnection time, given what the peer set it to.
+    pub(super) fn base(&self, retry: Option<Duration>) -> Duration {
+        match retry {
+            Some(retry) => self.cap(retry.max(self.floor)),
+            None => self.initial,
+        }
+    }
+
+    pub(super) fn cap(&self, asked: Duration) -> Duration {
+        self.max_asked.map_or(asked, |most| asked.min(most))
+    }
+}
+
+impl Default for Reconnection {
+    fn default() -> Self {
+        Self {
+            initial: Self::INITIAL,
+            floor: Duration::from_millis(500),
+            max_backoff: Some(Duration::from_secs(60)),
+            max_asked: Some(Duration::from_secs(3600)),
+            stable_after: Duration::from_secs(5),
+            retry_after: true,
+        }
+    }
+}
+
+/// Where a redirect may lead: 301, 302, 303, 307 and 308 with a `Location`.
+///
+/// 307 and 308 keep method and body; 303, and 301 and 302 after POST, turn into a GET without body
+/// (Fetch, "HTTP-redirect fetch"). What is for one origin does not go to another: at the first
+/// URL of another scheme, host or port, `Authorization`, `Cookie`, `Proxy-Authorization` and
+/// every header with a value that [is sensitive](http::HeaderValue::is_sensitive) are left
+/// out, and stay out for the rest of the chain. Mark what else is secret, such as an API key
+/// in a header of its own, by [`set_sensitive`](http::HeaderValue::set_sensitive). `Host` goes
+/// nowhere else either; `Last-Event-ID` goes along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Redirects {
+    /// How many are followed in one attempt. Default 20, as in Fetch. One more is an error after
+    /// which the client tries again; with 0 none is followed, and the first is the end.
+    pub limit: u8,
+    /// Whether a redirect to a request of the same chain is an error at once, and not only when
+    /// the limit is reached. Default yes: the client has no cookies that could make a difference.
+    pub detect_loops: bool,
+    /// Whether `https` may lead to `http`. Default no: the stream would be readable on the way.
+    pub allow_insecure: bool,
+    /// Which URL a later attempt asks. Default [`NextAttempt::Original`].
+    pub next_attempt: NextAttempt,
+}
+
+impl Redirects {
+    const LIMIT: u8 = 20;
+}
+
+impl Default for Redirects {
+    fn default() -> Self {
+        Self {
+            limit: Self::LIMIT,
+            detect_loops: true,
+            allow_insecure: false,
+            next_attempt: NextAttempt::Original,
+        }
+    }
+}
+
+/// Which URL is asked after a stream that a redirect led to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NextAttempt {
+    /// The one that the client was made with: where it leads today is for its server to say.
+    #[default]
+    Original,
+    /// The one that the stream came from, with what the redirects made of method, body and headers,
+    /// as the standard has it. It holds from the opening of the stream on, for good.
+    Target,
+}
+
+/// How long things may take; `None` for ever. Zero is a time that is up at once.
+///
+/// Silence counts only while the client [wants data](super::Client::wants_data).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// From asking the caller for headers to getting them. Default 30 s. After it the attempt
+    /// counts as failed.
+    pub headers: Option<Duration>,
+    /// From handing out a request to the head of its response: resolving, connecting, sending and
+    /// the server's thinking together. Default 30 s. Each redirect has the time anew.
+    pub response: Option<Duration>,
+    /// From a stream's head to the first byte of its body. Default `None`: as
+    /// [`idle`](Self::idle), which holds as well.
+    pub first_byte: Option<Duration>,
+    /// From one byte of a stream to the next. Any byte counts, of a comment too. Default 90 s:
+    /// proxies cut what is silent for 60 s, so that servers that are heard through them say
+    /// something more often.
+    pub idle: Option<Duration>,
+    /// From [`Client::wake`](super::Client::wake) to a sign of life of the connection at hand.
+    /// Default 20 s: servers that send keep-alives send them about every 15 s.
+    pub wake: Option<Duration>,
+    /// From the head of an answer that is no stream to the end of what is reported of its body.
+    /// Default 2 s; what has come by then is reported.
+    pub error_body: Option<Duration>,
+    /// The client's whole life, from the first time that it is told. Default `None`. After it the
+    /// client ends.
+    pub total: Option<Duration>,
+}
+
+impl Timeouts {
+    const HEADERS: Option<Duration> = Some(Duration::from_secs(30));
+    const ERROR_BODY: Option<Duration> = Some(Duration::from_secs(2));
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            headers: Self::HEADERS,
+            response: Some(Duration::from_secs(30)),
+            first_byte: None,
+            idle: Some(Duration::from_secs(90)),
+            wake: Some(Duration::from_secs(20)),
+            error_body: Self::ERROR_BODY,
+            total: None,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! How an attempt ends, and whether another follows.
+
+use super::error::{ClientError, CloseReason, FailureKind, RedirectError, Timeout};
+use super::response::retry_after;
+use super::state::{Action, Input};
+use super::{Client, ReadyState, Told};
+use alloc::boxed::Box;
+use core::time::Duration;
+
+/// How an attempt ended.
+pub(super) enum Outcome {
+    Lost(ClientError),
+    NoContent,
+    Finished,
+}
+
+impl Client {
+    pub(super) fn lose(&mut self, error: ClientError) {
+        self.end(Input::Lost, Outcome::Lost(error));
+    }
+
+    /// Ends the attempt. What came of it can still be polled, and then the outcome counts.
+    pub(super) fn end(&mut self, input: Input, outcome: Outcome) {
+        let Some(Action::End) = self.step(input) else { return };
+        let refusal = self.refusal.take();
+        self.outcome = Some(match (refusal, input) {
+            // That the body ended, or was cut off, is no news beside what the head said.
+            (Some((error, body)), Input::Lost | Input::Deadline) => {
+                Outcome::Lost(error.with_body(body.into()))
+            }
+            _ => outcome,
+        });
+        self.ended = self.deadlines.now();
+        self.deadlines.set(None);
+        self.is_asking = false;
+        self.inbox.end();
+    }
+
+    /// Decides how to go on, once all that came of the attempt is polled.
+    pub(super) fn settle(&mut self) -> Told {
+        let stable_after = self.config.policy.reconnection.stable_after;
+        if let (Some(opened), Some(ended)) = (self.opened, self.ended)
+            && ended.saturating_duration_since(opened) >= stable_after
+        {
+            self.backoff.reset();
+        }
+        let decision = match self.outcome.take() {
+            Some(Outcome::Lost(error)) => self.decide(error),
+            Some(Outcome::NoContent) => Err(CloseReason::NoContent),
+            Some(Outcome::Finished) | None => Err(CloseReason::Finished),
+        };
+        match decision {
+            Ok(error) => {
+                let wait = self.begin_wait(&error);
+                self.last_error = Some(error);
+                Told::Retrying(wait)
+            }
+            Err(reason) => {
+                self.step(Input::GiveUp);
+                self.finish(reason);
+                Told::Closed
+            }
+        }
+    }
+
+    /// Whether to try again after this.
+    fn decide(&self, error: ClientError) -> Result<ClientError, CloseReason> {
+        if error == ClientError::Restarted {
+            return Ok(error);
+        }
+        if self.config.one_shot && self.opened.is_some() {
+            let is_end = error == ClientError::EndOfStream
+                && self.config.sentinel.is_none()
+                && !self.inbox.is_inside_block();
+            return Err(if is_end {
+                CloseReason::Finished
+            } else {
+                CloseReason::Failed(ClientError::Truncated(Box::new(error)))
+            });
+        }
+        if !self.is_retried(&error) {
+            return Err(CloseReason::Failed(error));
+        }
+        if !self.may_repeat_after(&error) {
+            return Err(CloseReason::NotRepeatable(error));
+        }
+        let attempts = self.backoff.attempts();
+        match self.config.policy.max_attempts {
+            Some(most) if attempts >= most.max(1) => {
+                Err(CloseReason::TooManyAttempts { attempts, error })
+            }
+            _ => Ok(error),
+        }
+    }
+
+    fn is_retried(&self, error: &ClientError) -> bool {
+        let policy = &self.config.policy;
+        match error {
+            ClientError::Transport(failure) => failure.kind() != FailureKind::Unsupported,
+            ClientError::Timeout(timeout) => *timeout != Timeout::Total,
+            ClientError::EndOfStream
+            | ClientError::Restarted
+            | ClientError::Redirect(RedirectError::Loop, _) => true,
+            ClientError::Status(answer) => policy.retried_statuses.contains(&answer.status),
+            ClientError::Redirect(RedirectError::TooMany, _) => policy.redirects.limit > 0,
+            ClientError::Redirect(..)
+            | ClientError::Request(_)
+            | ClientError::Truncated(_)
+            | ClientError::ContentType(_)
+            | ClientError::ContentEncoding(_)
+            | ClientError::Overrun => false,
+        }
+    }
+
+    fn may_repeat_after(&self, error: &ClientError) -> bool {
+        let is_unsent = self.opened.is_none()
+            && self.redirected.is_empty()
+            && match error {
+                ClientError::Transport(failure) => failure.kind().is_before_request(),
+                ClientError::Timeout(timeout) => *timeout == Timeout::Headers,
+                _ => false,
+            };
+        self.home.is_safe() || self.config.repeatable || is_unsent
+    }
+
+    fn begin_wait(&mut self, error: &ClientError) -> Duration {
+        let (earliest, whole) = if self.is_hurried || *error == ClientError::Restarted {
+            (Duration::ZERO, Duration::ZERO)
+        } else {
+            let rules = &self.config.policy.reconnection;
+            let retry_after = match error {
+                ClientError::Status(answer) if rules.retry_after => retry_after(&answer.headers),
+                _ => None,
+            };
+            let wait = self.backoff.wait(rules, self.inbox.reconnection_time(), retry_after);
+            (wait.earliest, wait.whole)
+        };
+        self.step(Input::Retry);
+        self.state = ReadyState::Connecting;
+        let after = |wait| self.ended.and_then(|ended| ended.checked_add(wait));
+        self.earliest = after(earliest);
+        self.deadlines.set(after(whole));
+        whole
+    }
+
+    pub(super) fn finish(&mut self, reason: CloseReason) {
+        self.state = ReadyState::Closed;
+        self.close_reason = Some(reason);
+        self.inbox.clear();
+        self.is_asking = false;
+        self.outcome = None;
+        self.refusal = None;
+    }
+}

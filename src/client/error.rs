@@ -1,0 +1,458 @@
+//! What can go wrong, whose fault it is, and why a client ends.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use bytes::Bytes;
+use core::error::Error;
+use core::fmt;
+use http::{HeaderMap, StatusCode, Uri};
+
+/// Why an attempt was over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The request can never be sent. It is the end.
+    Request(RequestError),
+    /// The connection failed, as the driver says.
+    Transport(Failure),
+    /// The body ended properly, as streams do when a server restarts.
+    EndOfStream,
+    /// A stream that was to be read once ended before its end; why is inside. It is the end.
+    Truncated(Box<Self>),
+    /// Something did not come in time.
+    Timeout(Timeout),
+    /// The status is none that opens a stream. Whether it is retried is for
+    /// [`Policy::retried_statuses`](super::Policy::retried_statuses).
+    Status(Box<Answer>),
+    /// The status is 200, and the content type is not `text/event-stream`. It is the end.
+    ContentType(Box<Answer>),
+    /// The body has a content coding that the driver did not undo; a driver that undoes one takes
+    /// `Content-Encoding` out of the head (RFC 9110, 8.4). It is the end.
+    ContentEncoding(Box<Answer>),
+    /// A redirect was not followed.
+    Redirect(RedirectError, Box<Answer>),
+    /// The caller asked for another connection, by [`Client::restart`](super::Client::restart).
+    Restarted,
+    /// Bytes were handed in although [`Client::wants_data`](super::Client::wants_data) said no,
+    /// and more than [`ClientConfig::max_unread`](super::ClientConfig::max_unread). It is the end.
+    Overrun,
+}
+
+impl ClientError {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Request(_)
+            | Self::Restarted
+            | Self::Overrun
+            | Self::Timeout(Timeout::Headers | Timeout::Total) => Fault::Caller,
+            Self::Transport(failure) => failure.kind.fault(),
+            Self::Timeout(Timeout::Response | Timeout::FirstByte | Timeout::Idle) => {
+                Fault::Transport
+            }
+            Self::EndOfStream
+            | Self::Status(_)
+            | Self::ContentType(_)
+            | Self::ContentEncoding(_)
+            | Self::Redirect(..) => Fault::Peer,
+            Self::Truncated(by) => by.fault(),
+        }
+    }
+
+    /// The answer that was refused, if there was one.
+    pub fn answer(&self) -> Option<&Answer> {
+        match self {
+            Self::Status(answer)
+            | Self::ContentType(answer)
+            | Self::ContentEncoding(answer)
+            | Self::Redirect(_, answer) => Some(answer),
+            Self::Truncated(by) => by.answer(),
+            _ => None,
+        }
+    }
+
+    /// Puts what came of the body into the answer.
+    pub(super) fn with_body(mut self, body: Bytes) -> Self {
+        if let Self::Status(answer) | Self::ContentType(answer) | Self::ContentEncoding(answer) =
+            &mut self
+        {
+            answer.body = body;
+        }
+        self
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(error) => error.fmt(f),
+            Self::Transport(failure) => failure.fmt(f),
+            Self::EndOfStream => f.write_str("the server ended the stream"),
+            Self::Truncated(by) => write!(f, "the stream is truncated: {by}"),
+            Self::Timeout(timeout) => timeout.fmt(f),
+            Self::Status(answer) => write!(f, "the server answered {}", answer.status),
+            Self::ContentType(_) => f.write_str("the server's answer is no event stream"),
+            Self::ContentEncoding(_) => {
+                f.write_str("the server's answer has a content coding that was not undone")
+            }
+            Self::Redirect(error, _) => error.fmt(f),
+            Self::Restarted => f.write_str("another connection was asked for"),
+            Self::Overrun => f.write_str("more bytes were handed in than were wanted"),
+        }
+    }
+}
+
+impl Error for ClientError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Request(error) => Some(error),
+            Self::Transport(failure) => Some(failure),
+            Self::Timeout(timeout) => Some(timeout),
+            Self::Truncated(by) => Some(by),
+            Self::Redirect(error, _) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Whose fault it is that an attempt was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// Something between the two: names, networks, time.
+    Transport,
+    /// The server, which ended the stream, broke the protocol, or answered something else.
+    Peer,
+    /// The program at this side.
+    Caller,
+}
+
+/// An answer that was no stream: its head, and the beginning of its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// Who answered; after redirects it is not the client's own URL.
+    pub url: Uri,
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The beginning of the body, up to
+    /// [`ClientConfig::max_error_body`](super::ClientConfig::max_error_body), as it came;
+    /// empty for a redirect.
+    pub body: Bytes,
+}
+
+/// What a driver says of a connection that failed.
+///
+/// ```
+/// use sansse::client::{Failure, FailureKind};
+///
+/// # let error = "connection refused";
+/// let failure = Failure::new(FailureKind::Connect).with_detail(error.to_string());
+/// assert_eq!(failure.to_string(), "no connection came about: connection refused");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    kind: FailureKind,
+    detail: Cow<'static, str>,
+}
+
+impl Failure {
+    /// The length to which a detail is cut, in bytes.
+    pub const MAX_DETAIL: usize = 512;
+
+    /// A failure without detail.
+    pub const fn new(kind: FailureKind) -> Self {
+        Self { kind, detail: Cow::Borrowed("") }
+    }
+
+    /// Adds what the system or a library said, for people to read; it is cut to
+    /// [`MAX_DETAIL`](Self::MAX_DETAIL).
+    pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = detail.into();
+        if self.detail.len() > Self::MAX_DETAIL {
+            let mut end = Self::MAX_DETAIL;
+            while !self.detail.is_char_boundary(end) {
+                end -= 1;
+            }
+            self.detail = Cow::Owned(String::from(&self.detail[..end]));
+        }
+        self
+    }
+
+    /// What failed.
+    pub const fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// What the system or a library said; empty if nothing.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl From<FailureKind> for Failure {
+    fn from(kind: FailureKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)?;
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+    }
+}
+
+impl Error for Failure {}
+
+/// What failed about a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The host has no address, or the name service is away. The request was not sent.
+    Resolve,
+    /// No connection came about: it was refused, or nobody answered. The request was not sent.
+    Connect,
+    /// The connection could not be secured. The request was not sent.
+    Tls,
+    /// What is needed cannot be done here, such as `https` by a driver without TLS. It is the end,
+    /// since the next attempt would end the same way.
+    Unsupported,
+    /// The headers that were asked for cannot be had, such as a token whose issuer is away.
+    Headers,
+    /// The connection was closed or reset before its time, or a read or a write failed.
+    Closed,
+    /// The answer is no valid HTTP, or is beyond a limit of the driver's.
+    Protocol,
+    /// The body ended before the length that was announced for it, or without its last chunk.
+    Truncated,
+    /// Anything else.
+    Other,
+}
+
+impl FailureKind {
+    /// Whose fault it is.
+    pub const fn fault(self) -> Fault {
+        match self {
+            Self::Resolve | Self::Connect | Self::Tls | Self::Closed | Self::Other => {
+                Fault::Transport
+            }
+            Self::Protocol | Self::Truncated => Fault::Peer,
+            Self::Unsupported | Self::Headers => Fault::Caller,
+        }
+    }
+
+    /// Whether no part of the request can have reached the server.
+    pub const fn is_before_request(self) -> bool {
+        match self {
+            Self::Resolve | Self::Connect | Self::Tls | Self::Unsupported | Self::Headers => true,
+            Self::Closed | Self::Protocol | Self::Truncated | Self::Other => false,
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "the host was not found",
+            Self::Connect => "no connection came about",
+            Self::Tls => "the connection could not be secured",
+            Self::Unsupported => "the request needs what cannot be done here",
+            Self::Headers => "the headers for the request could not be had",
+            Self::Closed => "the connection was lost",
+            Self::Protocol => "the server's answer is no valid HTTP",
+            Self::Truncated => "the server's answer is cut off",
+            Self::Other => "the connection failed",
+        })
+    }
+}
+
+/// What did not come in time. The times are those of [`Timeouts`](super::Timeouts).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// The caller's headers.
+    Headers,
+    /// The head of a response.
+    Response,
+    /// The first byte of a stream.
+    FirstByte,
+    /// The next byte of a stream.
+    Idle,
+    /// The end, within the client's whole life. It is the end.
+    Total,
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Headers => "no headers were given in time",
+            Self::Response => "the server did not answer in time",
+            Self::FirstByte => "the stream did not begin in time",
+            Self::Idle => "the stream was silent for too long",
+            Self::Total => "the client's time is up",
+        })
+    }
+}
+
+impl Error for Timeout {}
+
+/// A request that can never be sent, by the caller's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The URL has no scheme or no host, or its port is no port.
+    Url,
+    /// The scheme is neither `http` nor `https`.
+    Scheme,
+    /// The URL holds a user name or a password, which no request may (RFC 9110, 4.2.4). They
+    /// belong in an `Authorization` header.
+    Userinfo,
+    /// The answers to CONNECT and HEAD have no body in which a stream could be.
+    Method,
+    /// The `Last-Event-ID` header is no event id: it is no UTF-8, or there are several.
+    LastEventId,
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Url => "the URL of the request lacks a scheme or a valid host",
+            Self::Scheme => "the URL of the request is neither http nor https",
+            Self::Userinfo => "the URL of the request holds a user name",
+            Self::Method => "the method of the request has answers without a body",
+            Self::LastEventId => "the Last-Event-ID header of the request is no event id",
+        })
+    }
+}
+
+impl Error for RequestError {}
+
+/// A redirect that was not followed, by the peer's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RedirectError {
+    /// There is no `Location`, or it is empty. It is the end.
+    NoLocation,
+    /// The `Location` is no URL, or there are several different ones. It is the end.
+    ///
+    /// Host names beyond ASCII are among what is not read: a server writes them in their ASCII
+    /// form (RFC 3986, 3.2.2; RFC 5891).
+    Location,
+    /// The `Location` is neither `http` nor `https`. It is the end.
+    Scheme,
+    /// The `Location` leads from `https` to `http`, and
+    /// [`Redirects::allow_insecure`](super::Redirects::allow_insecure) is off. It is the end.
+    Insecure,
+    /// The `Location` holds a user name or a password, which no peer has to set for another
+    /// (RFC 9110, 4.2.4). It is the end.
+    Userinfo,
+    /// The redirects go round in a circle. The client tries again.
+    Loop,
+    /// There are more redirects than [`Redirects::limit`](super::Redirects::limit). The client tries
+    /// again, unless the limit is 0.
+    TooMany,
+}
+
+impl fmt::Display for RedirectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoLocation => "the server's redirect has no target",
+            Self::Location => "the server's redirect has a target that is no URL",
+            Self::Scheme => "the server's redirect is neither to http nor to https",
+            Self::Insecure => "the server's redirect leads from https to http",
+            Self::Userinfo => "the server's redirect holds a user name",
+            Self::Loop => "the server's redirects go round in a circle",
+            Self::TooMany => "the server's redirects are too many",
+        })
+    }
+}
+
+impl Error for RedirectError {}
+
+/// Why a client makes no further attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The caller wanted it, by [`Client::close`](super::Client::close). It is not reported as an
+    /// event.
+    Requested,
+    /// The stream came to its own end: the
+    /// [`sentinel`](super::ClientConfig::sentinel), or in
+    /// [`one_shot`](super::ClientConfig::one_shot) mode the end of the body.
+    Finished,
+    /// The server answered 204, by which it says not to come back (WHATWG HTML, 9.2.1).
+    NoContent,
+    /// What happened is not retried.
+    Failed(ClientError),
+    /// What happened would be retried, but the request may have reached the server, and is not
+    /// [`repeatable`](super::ClientConfig::repeatable).
+    NotRepeatable(ClientError),
+    /// As many attempts in a row brought no stable stream as
+    /// [`Policy::max_attempts`](super::Policy::max_attempts) allows.
+    TooManyAttempts {
+        /// How many.
+        attempts: u32,
+        /// What happened to the last.
+        error: ClientError,
+    },
+}
+
+impl CloseReason {
+    /// The error that is the reason, unless it is none.
+    pub const fn error(&self) -> Option<&ClientError> {
+        match self {
+            Self::Failed(error)
+            | Self::NotRepeatable(error)
+            | Self::TooManyAttempts { error, .. } => Some(error),
+            Self::Requested | Self::Finished | Self::NoContent => None,
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Requested => f.write_str("the client was closed"),
+            Self::Finished => f.write_str("the stream is finished"),
+            Self::NoContent => f.write_str("the server wants the client not to come back"),
+            Self::Failed(error) => error.fmt(f),
+            Self::NotRepeatable(error) => {
+                write!(f, "{error}, and the request must not be sent twice")
+            }
+            Self::TooManyAttempts { attempts, error } => {
+                write!(f, "{error}, after {attempts} attempts")
+            }
+        }
+    }
+}
+
+impl Error for CloseReason {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error().map(|error| error as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_is_cut_at_a_character() {
+        let long = "é".repeat(Failure::MAX_DETAIL);
+        let failure = Failure::new(FailureKind::Other).with_detail(alloc::format!("x{long}"));
+        assert_eq!(failure.detail().len(), Failure::MAX_DETAIL - 1);
+        assert!(failure.detail().ends_with('é'));
+    }
+
+    #[test]
+    fn a_truncated_stream_is_the_fault_of_what_cut_it_off() {
+        let cut = |by| ClientError::Truncated(Box::new(by));
+        assert_eq!(cut(ClientError::EndOfStream).fault(), Fault::Peer);
+        assert_eq!(cut(ClientError::Timeout(Timeout::Idle)).fault(), Fault::Transport);
+        let reset = ClientError::Transport(FailureKind::Closed.into());
+        assert_eq!(cut(reset).fault(), Fault::Transport);
+    }
+}

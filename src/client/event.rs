@@ -1,0 +1,81 @@
+//! What a client reports.
+
+use super::error::{ClientError, CloseReason};
+use crate::decode::{DecodeError, Message};
+use core::fmt;
+use core::time::Duration;
+use http::{Response, Uri};
+
+/// One request and what comes of it.
+///
+/// Each request that a client hands out has another, also where a redirect led to it, and none is
+/// used twice in one client. What a driver says of another than the present one is ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attempt(pub(super) u64);
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Whether there is a stream, as of the last event that was polled; the `readyState` of
+/// [WHATWG HTML, 9.2.2](https://html.spec.whatwg.org/multipage/server-sent-events.html#dom-eventsource-readystate).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReadyState {
+    /// No stream yet, or waiting to reconnect.
+    Connecting,
+    /// A stream is being read.
+    Open,
+    /// It is over, for good.
+    Closed,
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum ClientEvent<'a> {
+    /// A stream is open. Reported once for each, before its messages.
+    Open(Opened<'a>),
+    /// A message of the stream.
+    Message(Message<'a>),
+    /// A comment line's text, without the colon and one space after it. Only if
+    /// [`ClientConfig::comments`](super::ClientConfig::comments) is on.
+    Comment(&'a str),
+    /// An event of the stream was lost, since it was beyond a limit; the stream goes on.
+    Dropped(DecodeError),
+    /// Headers are wanted for the next request, by
+    /// [`Client::handle_headers`](super::Client::handle_headers). Only if
+    /// [`ClientConfig::renew_headers`](super::ClientConfig::renew_headers) is on, once for each
+    /// attempt, redirects not counted.
+    HeadersWanted {
+        /// The attempt that they are for.
+        attempt: Attempt,
+        /// The URL that will be asked.
+        url: &'a Uri,
+    },
+    /// The attempt is over, and another will be made. Reported once for each loss.
+    Retrying {
+        /// What happened.
+        error: &'a ClientError,
+        /// How long is waited, from when it happened.
+        wait: Duration,
+        /// How many attempts in a row have brought no stable stream.
+        attempts: u32,
+    },
+    /// The client has ended. Reported once, and nothing after it. Not reported if the caller
+    /// wanted it.
+    Closed(&'a CloseReason),
+}
+
+/// An opened stream.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Opened<'a> {
+    /// The attempt that brought it.
+    pub attempt: Attempt,
+    /// The URL that it comes from; after redirects it is not the client's own.
+    pub url: &'a Uri,
+    /// The head of the response.
+    pub head: &'a Response<()>,
+}
