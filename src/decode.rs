@@ -324,15 +324,16 @@ impl Decoder {
         }
         let text = &self.stream.as_str().as_bytes()[line.clone()];
         let end = line.end;
-        if let Some(rest) = text.strip_prefix(b"data") {
-            if let Some(value) = value(rest, end) {
-                return self.add_data(value);
-            }
-        } else if let Some(rest) = text.strip_prefix(b":") {
+        if let Some(rest) = text.strip_prefix(b":") {
             let start = end - rest.len() + usize::from(rest.starts_with(b" "));
             self.lent = Lent::Comment;
             self.comment = start..end;
             return Some(Step::Comment);
+        }
+        if let Some(rest) = text.strip_prefix(b"data") {
+            if let Some(value) = value(rest, end) {
+                return self.add_data(value);
+            }
         } else if let Some(rest) = text.strip_prefix(b"event") {
             if let Some(value) = value(rest, end) {
                 self.event_type.set(value);
