@@ -174,29 +174,19 @@ impl Decoder {
     /// - [`handle_data`](Self::handle_data) and [`handle_eof`](Self::handle_eof).
     ///
     /// Each call ends the loan of the step before it.
+    #[inline]
     pub fn poll_step(&mut self) -> Option<Step> {
         if mem::take(&mut self.lent) == Lent::Message {
             self.event_type.clear();
             self.data.clear();
         }
-        if let State::Dropping { inside_line } = self.state {
-            self.drop_lines(inside_line)?;
+        if self.state == State::Lines
+            && let Some(end) = self.line_ends.peek()
+            && self.take_usual_event(self.line..end)
+        {
+            return Some(Step::Message);
         }
-        while let Some(end) = self.line_ends.next() {
-            let line = mem::replace(&mut self.line, end + 1)..end;
-            if line.is_empty() {
-                if !self.is_rest_of_crlf(end) && self.dispatch() {
-                    self.lent = Lent::Message;
-                    return Some(Step::Message);
-                }
-            } else if self.take_usual_event(line.clone()) {
-                self.lent = Lent::Message;
-                return Some(Step::Message);
-            } else if let Some(step) = self.interpret(line) {
-                return Some(step);
-            }
-        }
-        self.check_unfinished_line()
+        self.poll_other_step()
     }
 
     /// The message of the last [`Step::Message`], until the next call of
@@ -253,11 +243,37 @@ impl Decoder {
         if usual {
             let value = line.start + 5;
             self.data.lend(value + usize::from(text[value] == b' ')..line.end);
-            self.line_ends.next();
+            self.line_ends.take();
+            self.line_ends.take();
             self.line = line.end + 2;
             self.count_id();
+            self.lent = Lent::Message;
         }
         usual
+    }
+
+    #[inline(never)]
+    fn poll_other_step(&mut self) -> Option<Step> {
+        if let State::Dropping { inside_line } = self.state {
+            self.drop_lines(inside_line)?;
+        }
+        while let Some(end) = self.line_ends.peek() {
+            let line = self.line..end;
+            if self.take_usual_event(line.clone()) {
+                return Some(Step::Message);
+            }
+            self.line_ends.take();
+            self.line = end + 1;
+            if line.is_empty() {
+                if !self.is_rest_of_crlf(end) && self.dispatch() {
+                    self.lent = Lent::Message;
+                    return Some(Step::Message);
+                }
+            } else if let Some(step) = self.interpret(line) {
+                return Some(step);
+            }
+        }
+        self.check_unfinished_line()
     }
 
     /// Whether the line end here is the LF of a CRLF, whose CR has ended the line.
@@ -374,7 +390,8 @@ impl Decoder {
     /// Drops lines up to and including a blank one; `None` if that is still to come.
     #[cold]
     fn drop_lines(&mut self, mut inside_line: bool) -> Option<()> {
-        while let Some(end) = self.line_ends.next() {
+        while let Some(end) = self.line_ends.peek() {
+            self.line_ends.take();
             let start = mem::replace(&mut self.line, end + 1);
             if start == end && !inside_line && !self.is_rest_of_crlf(end) {
                 self.state = State::Lines;

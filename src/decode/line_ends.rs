@@ -88,15 +88,21 @@ impl LineEnds {
         }
     }
 
-    /// Takes the next line end, and says where it lies.
+    /// Where the next line end lies.
     #[inline]
-    pub(super) fn next(&mut self) -> Option<usize> {
+    pub(super) fn peek(&mut self) -> Option<usize> {
         if self.bits == 0 {
             self.advance()?;
         }
-        let place = self.base.wrapping_add(self.bits.trailing_zeros() as usize);
-        self.bits &= self.bits - 1;
-        Some(place)
+        Some(self.base.wrapping_add(self.bits.trailing_zeros() as usize))
+    }
+
+    /// Takes the next line end, if there is one.
+    #[inline]
+    pub(super) fn take(&mut self) {
+        if self.bits != 0 || self.advance().is_some() {
+            self.bits &= self.bits - 1;
+        }
     }
 
     /// Goes on to the next block.
@@ -193,7 +199,7 @@ mod tests {
     use super::*;
 
     fn all(ends: &mut LineEnds) -> Vec<usize> {
-        core::iter::from_fn(|| ends.next()).collect()
+        core::iter::from_fn(|| ends.peek().inspect(|_| ends.take())).collect()
     }
 
     fn expected(text: &[u8]) -> Vec<usize> {
@@ -254,7 +260,8 @@ mod tests {
             ends.extend(0, &text);
             let mut front = 0;
             for _ in 0..taken {
-                front = ends.next().unwrap() + 1;
+                front = ends.peek().unwrap() + 1;
+                ends.take();
             }
             ends.cut(front);
             ends.extend(text.len() - front, b"\n");
