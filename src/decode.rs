@@ -180,7 +180,10 @@ impl Decoder {
             self.event_type.clear();
             self.data.clear();
         }
-        if self.state == State::Lines && self.take_usual_event() {
+        if self.state == State::Lines
+            && let Some(end) = self.line_ends.peek()
+            && self.take_usual_event(self.line..end)
+        {
             return Some(Step::Message);
         }
         self.poll_other_step()
@@ -236,30 +239,25 @@ impl Decoder {
             || [&self.event_type, &self.data, &self.id].into_iter().any(Field::is_set)
     }
 
-    /// Takes a data line with a blank line after it, if that is what comes next: most events are
-    /// no more than that.
+    /// Takes a data line at once with the blank line after it, if it is one, has one, and is the
+    /// event's only data: most events are no more than that.
     #[inline]
-    fn take_usual_event(&mut self) -> bool {
+    fn take_usual_event(&mut self, line: Range<usize>) -> bool {
         let text = self.stream.as_str().as_bytes();
-        let Some(end) = self.line_ends.peek() else {
-            return false;
-        };
-        let start = self.line;
-        if text[start..end].starts_with(b"data:")
-            && text[end..].starts_with(b"\n\n")
+        let usual = text[line.clone()].starts_with(b"data:")
+            && text[line.end..].starts_with(b"\n\n")
             && !self.data.is_set()
-            && end - start <= self.limits.max_line.min(self.limits.max_event)
-        {
-            let value = start + 5 + usize::from(text[start + 5] == b' ');
-            self.data.lend(value..end);
+            && line.len() <= self.limits.max_line.min(self.limits.max_event);
+        if usual {
+            let value = line.start + 5;
+            self.data.lend(value + usize::from(text[value] == b' ')..line.end);
             self.line_ends.take();
             self.line_ends.take();
-            self.line = end + 2;
+            self.line = line.end + 2;
             self.count_id();
             self.lent = Lent::Message;
-            return true;
         }
-        false
+        usual
     }
 
     #[inline(never)]
@@ -267,28 +265,23 @@ impl Decoder {
         if let State::Dropping { inside_line } = self.state {
             self.drop_lines(inside_line)?;
         }
-        while let Some(line) = self.take_line() {
+        while let Some(end) = self.line_ends.peek() {
+            let line = self.line..end;
+            if self.take_usual_event(line.clone()) {
+                return Some(Step::Message);
+            }
+            self.line_ends.take();
+            self.line = end + 1;
             if line.is_empty() {
-                if !self.is_rest_of_crlf(line.end) && self.dispatch() {
+                if !self.is_rest_of_crlf(end) && self.dispatch() {
                     self.lent = Lent::Message;
                     return Some(Step::Message);
                 }
             } else if let Some(step) = self.interpret(line) {
                 return Some(step);
             }
-            if self.take_usual_event() {
-                return Some(Step::Message);
-            }
         }
         self.check_unfinished_line()
-    }
-
-    /// Takes the next line, without its end.
-    #[inline]
-    fn take_line(&mut self) -> Option<Range<usize>> {
-        let end = self.line_ends.peek()?;
-        self.line_ends.take();
-        Some(mem::replace(&mut self.line, end + 1)..end)
     }
 
     /// Whether the line end here is the LF of a CRLF, whose CR has ended the line.
@@ -332,15 +325,16 @@ impl Decoder {
         }
         let text = &self.stream.as_str().as_bytes()[line.clone()];
         let end = line.end;
-        if let Some(rest) = text.strip_prefix(b"data") {
-            if let Some(value) = value(rest, end) {
-                return self.add_data(value);
-            }
-        } else if let Some(rest) = text.strip_prefix(b":") {
+        if let Some(rest) = text.strip_prefix(b":") {
             let start = end - rest.len() + usize::from(rest.starts_with(b" "));
             self.lent = Lent::Comment;
             self.comment = start..end;
             return Some(Step::Comment);
+        }
+        if let Some(rest) = text.strip_prefix(b"data") {
+            if let Some(value) = value(rest, end) {
+                return self.add_data(value);
+            }
         } else if let Some(rest) = text.strip_prefix(b"event") {
             if let Some(value) = value(rest, end) {
                 self.event_type.set(value);
@@ -404,8 +398,10 @@ impl Decoder {
     /// Drops lines up to and including a blank one; `None` if that is still to come.
     #[cold]
     fn drop_lines(&mut self, mut inside_line: bool) -> Option<()> {
-        while let Some(line) = self.take_line() {
-            if line.is_empty() && !inside_line && !self.is_rest_of_crlf(line.end) {
+        while let Some(end) = self.line_ends.peek() {
+            self.line_ends.take();
+            let start = mem::replace(&mut self.line, end + 1);
+            if start == end && !inside_line && !self.is_rest_of_crlf(end) {
                 self.state = State::Lines;
                 return Some(());
             }

@@ -19,11 +19,12 @@ impl Utf8 {
         if self.length > 0 {
             bytes = self.complete(bytes, text);
         }
-        let (whole, rest) = bytes.split_at(last_character(bytes));
         let place = text.len();
         let noted = line_ends.noted();
-        // First, since it takes long enough for the next bytes to come from memory meanwhile.
-        line_ends.extend(place, whole);
+        // First, since it takes long enough for the next bytes to come from memory meanwhile. An
+        // unfinished character holds no line end.
+        line_ends.extend(place, bytes);
+        let (whole, rest) = bytes.split_at(last_character(bytes));
         if let Ok(whole) = simdutf8::basic::from_utf8(whole) {
             text.push_str(whole);
         } else {

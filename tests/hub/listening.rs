@@ -2,7 +2,9 @@
 
 use super::tasks::{Driver, Probe, without_deadlock};
 use super::time::VirtualTimer;
-use super::{client, config, data, drain, parked, request_of, say, seconds, sharded, topic};
+use super::{
+    client, client_on, config, data, drain, parked, request_of, say, seconds, sharded, topic,
+};
 use sansse::broker::{
     BrokerConfig, BrokerEvent, EndReason, LagPolicy, Resume, SessionId, SessionRequest, Topic,
 };
@@ -145,6 +147,26 @@ fn a_listener_may_call_the_hub_and_is_not_called_inside_its_own_call() {
         assert_eq!(ends(&events).len(), 3);
         assert_eq!(events.len(), 1 + 2 * 3, "{events:?}");
     });
+}
+
+#[test]
+fn what_happens_meanwhile_on_a_shard_that_was_looked_at_already_is_heard_at_once() {
+    let hub: Arc<OnceLock<Hub>> = Arc::default();
+    let heard = Heard::default();
+    let (calls, all, first) = (hub.clone(), heard.clone(), client_on(0, 2));
+    let builder = sharded(config(), 2).on_event(move |event| {
+        if let BrokerEvent::SessionOpened { session, .. } = event
+            && session.shard() == 1
+        {
+            calls.get().unwrap().open(first.clone()).unwrap();
+        }
+        all.lock().unwrap().push(event);
+    });
+    hub.set(builder.build(VirtualTimer::new()).unwrap()).unwrap();
+    let session = hub.get().unwrap().open(client_on(1, 2)).unwrap();
+    let ended = ends(&take(&heard));
+    assert!(matches!(ended[..], [(id, EndReason::Disconnected)] if id.shard() == 0), "{ended:?}");
+    drop(session);
 }
 
 #[test]

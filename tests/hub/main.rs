@@ -53,6 +53,15 @@ fn request_of(name: &str) -> SessionRequest {
     SessionRequest::new().with_client(client(name))
 }
 
+/// A client that lives on this shard of so many.
+fn client_on(shard: u16, shards: u16) -> SessionRequest {
+    let hub = sharded(config(), shards).build(VirtualTimer::new()).unwrap();
+    let mut requests = (0..).map(|number| request_of(&format!("client {number}")));
+    requests
+        .find(|request| hub.open(request.clone()).unwrap().id().shard() == shard)
+        .expect("clients are spread")
+}
+
 /// A session that has taken its first frame, which tells it its place, and waits.
 fn parked(hub: &Hub, request: SessionRequest, probe: &Probe) -> Session {
     let mut session = hub.open(request).unwrap();

@@ -3,7 +3,8 @@
 use super::tasks::{Probe, block_on, next};
 use super::time::VirtualTimer;
 use super::{
-    Random, client, config, data, data_of, drain, parked, request_of, say, sharded, topic,
+    Random, client, client_on, config, data, data_of, drain, parked, request_of, say, sharded,
+    topic,
 };
 use futures_core::Stream;
 use sansse::broker::{BrokerConfig, EndReason, PublishError, Resume, SessionRequest, Topic};
@@ -307,20 +308,12 @@ fn a_publish_that_meets_a_change_of_retention_reaches_everybody_or_nobody() {
     }
 }
 
-/// A client that lives on this shard.
-fn client_on(hub: &Hub, shard: u16) -> SessionRequest {
-    let mut requests = (0..).map(|number| request_of(&format!("client {number}")));
-    requests
-        .find(|request| hub.open(request.clone()).unwrap().id().shard() == shard)
-        .expect("clients are spread")
-}
-
 /// An event that one shard has delivered is known to whichever shard its receiver comes back to.
 #[test]
 fn an_event_on_its_way_to_all_shards_is_no_unknown_id() {
     const SHARDS: u16 = 64;
     let hub = hub(SHARDS);
-    let (first, last) = (client_on(&hub, 0), client_on(&hub, SHARDS - 1));
+    let (first, last) = (client_on(0, SHARDS), client_on(SHARDS - 1, SHARDS));
     let is_over = AtomicBool::new(false);
     let resumes: Vec<Resume> = std::thread::scope(|scope| {
         scope.spawn(|| {
