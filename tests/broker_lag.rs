@@ -415,3 +415,14 @@ fn an_event_is_given_back_to_memory_when_the_log_lets_it_go() {
     }
     assert!(bytes.is_unique(), "a session that stands still does not hold it");
 }
+
+#[test]
+fn what_one_session_alone_has_taken_is_given_back_to_memory_at_its_next_poll() {
+    let mut shard = Shard::new(config());
+    let session = shard.parked(anyone());
+    let bytes = shard.publish(session, "a").frame().chunk().clone();
+    assert_eq!(shard.next(session), Some(event_at(1, "a")));
+    assert!(!bytes.is_unique(), "a part of it may still be taken back");
+    assert_eq!(shard.next(session), None);
+    assert!(bytes.is_unique(), "nobody else will ever ask for it");
+}

@@ -192,6 +192,26 @@ fn a_write_of_which_a_part_was_taken_back_can_stall() {
 }
 
 #[test]
+fn a_large_frame_that_a_peer_takes_bit_by_bit_is_no_stall() {
+    let mut config = config();
+    config.heartbeat = None;
+    let mut shard = Shard::new(config);
+    let session = shard.parked(anyone());
+    shard.events();
+    shard.broadcast("a");
+    let (batch, _) = shard.batch(session, 100, FrameForm::Payload);
+    shard.broker.handle_partial_write(shard.now, session, &batch, 2);
+    for _ in 0..5 {
+        shard.sleep(just_before(secs(60)));
+        shard.broker.handle_progress(shard.now, session);
+    }
+    assert_eq!(shard.events(), []);
+    shard.sleep(secs(60));
+    assert_eq!(shard.events(), [stalled(session)]);
+    shard.broker.handle_progress(shard.now, session);
+}
+
+#[test]
 fn without_a_stall_timeout_a_session_waits_for_ever() {
     let mut config = config();
     config.stall_timeout = None;

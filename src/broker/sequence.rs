@@ -89,7 +89,8 @@ impl Sequencer {
 
     /// Numbers `event` and encodes it. Comments take a position too, but never an id.
     pub fn publish(&mut self, topic: Topic, event: &Event) -> Published {
-        self.last += 1;
+        // After 2^64 events the numbers stand still, and shards refuse them.
+        self.last = self.last.saturating_add(1);
         let frame = match (event.id(), self.ids) {
             (None, EventIds::Assigned) if event.data().is_some() => {
                 Frame::with_id(event, Some(&self.id_of(self.last)))

@@ -185,6 +185,19 @@ impl Broker {
         remainder
     }
 
+    /// Takes note that the peer took some bytes of what [`handle_partial_write`] returned, so that
+    /// a large frame on a slow line is no stall. A session that is not open is no error.
+    ///
+    /// [`handle_partial_write`]: Self::handle_partial_write
+    pub fn handle_progress(&mut self, now: Instant, session: SessionId) {
+        let now = self.clock.advance(now);
+        if let Some(key) = self.key_of(session)
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            session.polled_at = now;
+        }
+    }
+
     /// What every poll begins with; the error is the end of the session.
     fn begin(&mut self, now: Instant, session: SessionId) -> Result<Key, Option<EndReason>> {
         let now = self.clock.advance(now);

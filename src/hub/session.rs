@@ -97,6 +97,13 @@ impl Session {
         })
     }
 
+    /// Takes note that the peer took some bytes of what
+    /// [`handle_partial_write`](Self::handle_partial_write) returned, so that it has not stalled.
+    pub fn handle_progress(&mut self) {
+        let id = self.opened.session;
+        self.hub.with(id.shard().into(), |shard, now| shard.broker.handle_progress(now, id));
+    }
+
     /// Ready when the session has ended, though it has not been asked for output: to be polled
     /// while a write waits for a peer that takes nothing.
     pub fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {

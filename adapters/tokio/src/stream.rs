@@ -87,6 +87,9 @@ impl EventStream {
             }
             let written = self.try_write(&self.rest)?;
             self.rest.advance(written);
+            if written > 0 && !self.rest.is_empty() {
+                self.session.handle_progress();
+            }
         }
         Poll::Ready(Ok(()))
     }
