@@ -11,7 +11,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use bytes::Bytes;
 use core::fmt;
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
@@ -114,6 +114,11 @@ impl<T: Transport> EventSource<T> {
     {
         self.headers = Some(Box::new(move |url| Box::pin(headers(url))));
         self
+    }
+
+    /// What happens next; `None` once it has ended. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<SourceEvent> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
     /// The last event ID string, of the last message that came out; what to keep in order to go

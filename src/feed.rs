@@ -8,7 +8,7 @@ use crate::transport::Transport;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use core::fmt;
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::mem;
 use core::num::NonZeroUsize;
 use core::pin::Pin;
@@ -171,6 +171,13 @@ impl Drop for Handle {
 pub struct Subscription {
     handle: Arc<Handle>,
     number: u64,
+}
+
+impl Subscription {
+    /// The next message or error; `None` once it has ended. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<<Self as Stream>::Item> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
 }
 
 impl Stream for Subscription {

@@ -66,6 +66,8 @@ mod event;
 #[cfg(feature = "feed")]
 mod event_source;
 #[cfg(feature = "feed")]
+mod fallback;
+#[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub mod feed;
 #[cfg(feature = "http")]
@@ -100,6 +102,7 @@ pub use time::Timer;
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub use {
     event_source::{EventSource, SourceEvent},
+    fallback::connect_any,
     feed::Feed,
     transport::Transport,
 };

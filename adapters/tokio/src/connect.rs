@@ -1,0 +1,100 @@
+//! Clients over tokio's sockets.
+
+use crate::TokioTimer;
+use bytes::Bytes;
+use http::Request;
+use sansse::client::{ClientConfig, Failure, FailureKind};
+use sansse::http1::transport::{Connector, Http1, Socket, Target};
+use sansse::{EventSource, connect_any};
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Reads an event stream over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed.
+///
+/// Nothing is sent before it is polled. `https` is not spoken, and ends the client.
+pub fn connect(request: Request<Bytes>) -> EventSource<Http1<TokioConnector>> {
+    connect_with(request, ClientConfig::new(random_seed()))
+}
+
+/// As [`connect`], configured.
+pub fn connect_with(
+    request: Request<Bytes>,
+    config: ClientConfig,
+) -> EventSource<Http1<TokioConnector>> {
+    EventSource::new(Http1::new(TokioConnector), TokioTimer, request, config)
+}
+
+/// A seed that no other client has, for [`ClientConfig::new`]: 64 random bits, from what the
+/// standard library seeds its hash maps with.
+pub fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Opens connections by tokio: names by the system's resolver, IPv4 and IPv6, several addresses
+/// with a fallback from one to the next, `TCP_NODELAY`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokioConnector;
+
+impl Connector for TokioConnector {
+    type Socket = TcpSocket;
+
+    fn connect(
+        &self,
+        target: Target,
+    ) -> impl Future<Output = Result<TcpSocket, Failure>> + Send + 'static {
+        async move {
+            if target.secure {
+                let reason = "https is not spoken here";
+                return Err(Failure::new(FailureKind::Unsupported).with_detail(reason));
+            }
+            let addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
+                .await
+                .map_err(|error| failure(FailureKind::Resolve, &error))?;
+            let stream = connect_any(&TokioTimer, addresses, |address| async move {
+                TcpStream::connect(address)
+                    .await
+                    .map_err(|error| failure(FailureKind::Connect, &error))
+            })
+            .await?;
+            // A request is small, and written in one piece.
+            let _ = stream.set_nodelay(true);
+            Ok(TcpSocket(stream))
+        }
+    }
+}
+
+/// A connection of a [`TokioConnector`].
+#[derive(Debug)]
+pub struct TcpSocket(TcpStream);
+
+impl Socket for TcpSocket {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize, Failure>> {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut self.0).poll_read(context, &mut buffer))
+            .map_err(|error| failure(FailureKind::Closed, &error))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, Failure>> {
+        Pin::new(&mut self.0)
+            .poll_write(context, bytes)
+            .map_err(|error| failure(FailureKind::Closed, &error))
+    }
+}
+
+fn failure(kind: FailureKind, error: &io::Error) -> Failure {
+    Failure::new(kind).with_detail(error.to_string())
+}

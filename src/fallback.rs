@@ -1,0 +1,60 @@
+//! Which of a host's addresses a connection is made to.
+
+use crate::client::{Failure, FailureKind};
+use crate::time::Timer;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::Poll;
+use core::time::Duration;
+
+/// How long one address is given before the next is tried as well: the recommended "Connection
+/// Attempt Delay" of [RFC 8305, 5](https://www.rfc-editor.org/rfc/rfc8305#section-5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Connects to the first of `addresses` that answers.
+///
+/// They are tried in their order. The next is tried when one has failed, or has not answered for
+/// 250 ms; those under way go on, and the first connection is the one that is kept (RFC 8305).
+/// For connectors: a broken route to one address costs a moment, and not the connection.
+///
+/// # Errors
+///
+/// What the last attempt failed of; [`FailureKind::Resolve`] where there is no address.
+pub async fn connect_any<A, F, S>(
+    timer: &dyn Timer,
+    addresses: impl IntoIterator<Item = A>,
+    connect: impl Fn(A) -> F,
+) -> Result<S, Failure>
+where
+    F: Future<Output = Result<S, Failure>> + Send,
+{
+    let mut addresses = addresses.into_iter();
+    let mut under_way: Vec<Pin<Box<F>>> = Vec::new();
+    let mut failed = Failure::new(FailureKind::Resolve);
+    loop {
+        match addresses.next() {
+            Some(address) => under_way.push(Box::pin(connect(address))),
+            None if under_way.is_empty() => return Err(failed),
+            None => {}
+        }
+        let mut patience = timer.sleep_until(timer.now() + HEAD_START);
+        let is_last = addresses.size_hint().1 == Some(0);
+        let outcome = poll_fn(|context| {
+            for index in 0..under_way.len() {
+                if let Poll::Ready(result) = under_way[index].as_mut().poll(context) {
+                    drop(under_way.swap_remove(index));
+                    return Poll::Ready(Some(result));
+                }
+            }
+            if is_last { Poll::Pending } else { patience.as_mut().poll(context).map(|()| None) }
+        })
+        .await;
+        match outcome {
+            Some(Ok(connection)) => return Ok(connection),
+            Some(Err(failure)) => failed = failure,
+            None => {}
+        }
+    }
+}

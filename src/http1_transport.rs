@@ -1,0 +1,208 @@
+//! HTTP/1.1 as a transport for clients, over any socket.
+
+use crate::client::{Failure, FailureKind};
+use crate::http1::{Client, ClientConfig, ResponseError, ResponsePart};
+use crate::transport::Transport;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use bytes::{Buf, Bytes};
+use core::fmt;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use futures_core::Stream;
+use http::uri::Scheme;
+use http::{Request, Response, Uri};
+
+/// A connection, as a runtime brings it: bytes in, bytes out.
+pub trait Socket: Send + Unpin + 'static {
+    /// Reads some bytes into `buffer`, which is not empty; 0 is the proper end.
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize, Failure>>;
+
+    /// Writes some of `bytes`, which are not empty.
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, Failure>>;
+}
+
+/// What opens connections for [`Http1`].
+pub trait Connector: Send + Sync + 'static {
+    /// A connection.
+    type Socket: Socket;
+
+    /// Opens a connection. Dropping the future gives it up. How long it may take is for the
+    /// client's deadlines to say; it does not wait for ever for one of several addresses.
+    fn connect(
+        &self,
+        target: Target,
+    ) -> impl Future<Output = Result<Self::Socket, Failure>> + Send + 'static;
+}
+
+/// Where a connection leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Target {
+    /// A name or an address; an IPv6 address stands without brackets.
+    pub host: String,
+    /// The port, that of the scheme unless the URL names one.
+    pub port: u16,
+    /// Whether it is to be secured by TLS, for `https`.
+    pub secure: bool,
+}
+
+impl Target {
+    /// Where the URL of a request leads.
+    ///
+    /// # Errors
+    ///
+    /// [`FailureKind::Unsupported`] for a URL without a host, or of another scheme than `http` and
+    /// `https`.
+    pub fn of(url: &Uri) -> Result<Self, Failure> {
+        let unsupported = || Failure::new(FailureKind::Unsupported).with_detail(url.to_string());
+        let secure = match url.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            _ => return Err(unsupported()),
+        };
+        let host = url.host().filter(|host| !host.is_empty()).ok_or_else(unsupported)?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        Ok(Self { host: host.to_string(), port, secure })
+    }
+}
+
+/// A [`Transport`] that speaks HTTP/1.1 itself, over the connections of a [`Connector`]: one
+/// connection for each request.
+#[derive(Debug)]
+pub struct Http1<C> {
+    connector: Arc<C>,
+    config: ClientConfig,
+}
+
+impl<C: Connector> Http1<C> {
+    /// HTTP/1.1 with the default limits.
+    pub fn new(connector: C) -> Self {
+        Self { connector: Arc::new(connector), config: ClientConfig::default() }
+    }
+
+    /// The limits on what a peer sends.
+    pub fn with_config(mut self, config: ClientConfig) -> Self {
+        self.config = config;
+        self
+    }
+}
+
+impl<C: Connector> Transport for Http1<C> {
+    type Body = Body<C::Socket>;
+
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> impl Future<Output = Result<Response<Self::Body>, Failure>> + Send + 'static {
+        let (connector, config) = (self.connector.clone(), self.config);
+        async move {
+            let target = Target::of(request.uri())?;
+            let machine = Client::new(&request, config).map_err(|error| {
+                Failure::new(FailureKind::Unsupported).with_detail(error.to_string())
+            })?;
+            let socket = connector.connect(target).await?;
+            let mut exchange = Exchange { socket, machine, pending: Bytes::new() };
+            let head = poll_fn(|context| exchange.poll_head(context)).await?;
+            Ok(head.map(|()| Body(exchange)))
+        }
+    }
+}
+
+/// The body of a response.
+#[derive(Debug)]
+pub struct Body<S>(Exchange<S>);
+
+impl<S: Socket> Stream for Body<S> {
+    type Item = Result<Bytes, Failure>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(match ready!(self.0.poll_part(context)) {
+            Ok(ResponsePart::Data(bytes)) => Some(Ok(bytes)),
+            Ok(ResponsePart::End) => None,
+            Ok(ResponsePart::Head(_)) => Some(Err(FailureKind::Protocol.into())),
+            Err(failure) => Some(Err(failure)),
+        })
+    }
+}
+
+struct Exchange<S> {
+    socket: S,
+    machine: Client,
+    /// What is being written.
+    pending: Bytes,
+}
+
+/// How much is read at once. What one read brings is held until it is polled.
+const READ: usize = 8 << 10;
+
+impl<S: Socket> Exchange<S> {
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Response<()>, Failure>> {
+        Poll::Ready(match ready!(self.poll_part(context))? {
+            ResponsePart::Head(head) => Ok(head),
+            // The machine gives the head first.
+            ResponsePart::Data(_) | ResponsePart::End => Err(FailureKind::Protocol.into()),
+        })
+    }
+
+    fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Result<ResponsePart, Failure>> {
+        loop {
+            if let Some(part) = self.machine.poll_response() {
+                return Poll::Ready(part.map_err(failure));
+            }
+            // A server may answer before it has read all, and refuse the rest: a write that fails
+            // is the end only when there is nothing to be read either.
+            let refused = match self.poll_write(context) {
+                Poll::Ready(Err(failure)) => Some(failure),
+                _ => None,
+            };
+            let mut buffer = [0; READ];
+            match (self.socket.poll_read(context, &mut buffer), refused) {
+                (Poll::Pending, None) => return Poll::Pending,
+                (Poll::Pending, Some(failure)) | (Poll::Ready(Err(failure)), _) => {
+                    return Poll::Ready(Err(failure));
+                }
+                (Poll::Ready(Ok(0)), _) => self.machine.handle_eof(),
+                (Poll::Ready(Ok(length)), _) => self.machine.handle_data(&buffer[..length]),
+            }
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            if self.pending.is_empty() {
+                match self.machine.poll_transmit() {
+                    Some(bytes) => self.pending = bytes,
+                    None => return Poll::Ready(Ok(())),
+                }
+            }
+            let written = ready!(self.socket.poll_write(context, &self.pending))?;
+            self.pending.advance(written);
+        }
+    }
+}
+
+fn failure(error: ResponseError) -> Failure {
+    let kind = match error {
+        ResponseError::NoResponse => FailureKind::Closed,
+        ResponseError::TruncatedHead | ResponseError::TruncatedBody => FailureKind::Truncated,
+        _ => FailureKind::Protocol,
+    };
+    Failure::new(kind).with_detail(error.to_string())
+}
+
+impl<S> fmt::Debug for Exchange<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("machine", &self.machine).finish_non_exhaustive()
+    }
+}
