@@ -356,7 +356,7 @@ fn follow(seed: u64) -> Vec<usize> {
     let mut old = Vec::new();
     let mut received = Vec::new();
     let (mut standing, mut waiting) = (0, 0);
-    loop {
+    for _ in 0..100_000 {
         while let Some(seen) = bench.event() {
             match seen {
                 Seen::Message(message) => received.push(message.data.parse().unwrap()),
@@ -421,6 +421,7 @@ fn follow(seed: u64) -> Vec<usize> {
         }
         assert!(waiting < 50, "it stalls: {:?}", bench.client);
     }
+    panic!("it comes to no end: {:?}", bench.client);
 }
 
 #[test]
