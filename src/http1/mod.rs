@@ -35,22 +35,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod answer;
 mod body;
-#[cfg(test)]
-mod bounds;
 mod chunked;
-mod config;
-mod error;
-mod limits;
-mod request_head;
+mod fault;
+mod head;
+mod outbox;
+#[cfg(test)]
+mod random;
 mod server;
-mod state;
 
 pub use chunked::ChunkedError;
-pub use config::ServerConfig;
-pub use error::{CloseReason, Fault, RequestError, RespondError};
-pub use server::Server;
+pub use fault::Fault;
+pub use server::{CloseReason, RequestError, RespondError, Server, ServerConfig};
 
 use crate::encode::Frame;
 use bytes::Bytes;
