@@ -10,6 +10,8 @@ pub(super) enum BodyReader {
         left: u64,
     },
     Chunked(ChunkedDecoder),
+    /// All that comes is content; only responses have such bodies.
+    UntilClose,
 }
 
 impl BodyReader {
@@ -18,6 +20,7 @@ impl BodyReader {
         match self {
             Self::Length { left } => *left == 0,
             Self::Chunked(decoder) => decoder.is_done(),
+            Self::UntilClose => false,
         }
     }
 
@@ -26,6 +29,7 @@ impl BodyReader {
     pub(super) fn step(&mut self, input: &[u8]) -> Result<Step, ChunkedError> {
         let taken = match self {
             Self::Chunked(decoder) => return decoder.step(input),
+            Self::UntilClose => input.len(),
             Self::Length { left } => {
                 let taken =
                     usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
