@@ -81,10 +81,18 @@ fn what_is_not_http_is_seen_at_its_first_byte() {
             b"\0",
         ],
     );
-    let mut client = client_for(Method::GET, ClientConfig::default());
-    client.handle_data(b"HTTP+");
-    assert_eq!(client.poll_response().unwrap().unwrap_err(), ResponseError::NotHttp);
-    assert!(client.poll_response().is_none() && !client.wants_data());
+    for (bytes, error) in [
+        (&b"HTTP+"[..], ResponseError::NotHttp),
+        (b"HTTP/2", ResponseError::Version),
+        (b"HTTP/1.10", ResponseError::StatusLine),
+    ] {
+        let mut client = client_for(Method::GET, ClientConfig::default());
+        client.handle_data(&bytes[..bytes.len() - 1]);
+        assert!(client.poll_response().is_none());
+        client.handle_data(&bytes[bytes.len() - 1..]);
+        assert_eq!(client.poll_response().unwrap().unwrap_err(), error);
+        assert!(client.poll_response().is_none() && !client.wants_data());
+    }
 }
 
 #[test]
