@@ -1,72 +1,42 @@
-//! The body of a request, collected up to a limit.
+//! Where the body of a message ends, for either side: [`BodyReader`].
 
-use super::chunked::ChunkedDecoder;
-use super::error::RequestError;
-use super::request_head::BodyLength;
-use bytes::{Buf, Bytes, BytesMut};
+use super::chunked::{ChunkedDecoder, ChunkedError, Step};
 
-#[derive(Debug)]
-pub(super) struct Body {
-    reader: Reader,
-    limit: usize,
-    /// Grows with what arrives, and never by what the peer only announces.
-    collected: BytesMut,
-}
-
-#[derive(Debug)]
-enum Reader {
-    Length { left: usize },
+/// Tells which bytes are the content of a body (RFC 9112, 6.3), and keeps none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum BodyReader {
+    /// This many bytes are still to come.
+    Length {
+        left: u64,
+    },
     Chunked(ChunkedDecoder),
+    /// All that comes is content; only responses have such bodies.
+    UntilClose,
 }
 
-impl Body {
-    pub(super) fn new(length: BodyLength, limit: usize) -> Result<Self, RequestError> {
-        let reader = match length {
-            BodyLength::Chunked => Reader::Chunked(ChunkedDecoder::new()),
-            BodyLength::Known(length) => match usize::try_from(length) {
-                Ok(left) if left <= limit => Reader::Length { left },
-                _ => return Err(RequestError::BodyTooLarge),
-            },
-        };
-        Ok(Self { reader, limit, collected: BytesMut::new() })
-    }
-
+impl BodyReader {
+    /// Whether the body is complete, and what follows is none of it.
     pub(super) fn is_complete(&self) -> bool {
-        match &self.reader {
-            Reader::Length { left } => *left == 0,
-            Reader::Chunked(decoder) => decoder.is_done(),
+        match self {
+            Self::Length { left } => *left == 0,
+            Self::Chunked(decoder) => decoder.is_done(),
+            Self::UntilClose => false,
         }
     }
 
-    /// Takes from `inbox` what belongs to the body, and leaves the rest.
-    pub(super) fn take_from(&mut self, inbox: &mut BytesMut) -> Result<(), RequestError> {
-        match &mut self.reader {
-            Reader::Length { left } => {
-                let taken = inbox.len().min(*left);
-                *left -= taken;
-                self.collected.extend_from_slice(&inbox[..taken]);
-                inbox.advance(taken);
+    /// Reads `input` up to the end of its first piece of content at least, or
+    /// to its own end, or to the end of the body.
+    pub(super) fn step(&mut self, input: &[u8]) -> Result<Step, ChunkedError> {
+        let taken = match self {
+            Self::Chunked(decoder) => return decoder.step(input),
+            Self::UntilClose => input.len(),
+            Self::Length { left } => {
+                let taken =
+                    usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                *left -= taken as u64;
+                taken
             }
-            Reader::Chunked(decoder) => {
-                while !inbox.is_empty() && !decoder.is_done() {
-                    let step = decoder.step(inbox).map_err(RequestError::Chunked)?;
-                    if step.content.len() > self.limit - self.collected.len() {
-                        return Err(RequestError::BodyTooLarge);
-                    }
-                    self.collected.extend_from_slice(&inbox[step.content.clone()]);
-                    inbox.advance(step.consumed);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
-        self.collected.capacity()
-    }
-
-    pub(super) fn into_bytes(self) -> Bytes {
-        self.collected.freeze()
+        };
+        Ok(Step { consumed: taken, content: 0..taken })
     }
 }

@@ -1,5 +1,9 @@
 //! HTTP/1.1 as bytes ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)), for those who have no
-//! HTTP stack: bytes go in, requests come out; answers go in, bytes come out.
+//! HTTP stack, for either side.
+//!
+//! # The server
+//!
+//! Bytes go in, requests come out; answers go in, bytes come out.
 //!
 //! [`Server`] is one connection of a server. It reads requests strictly, since
 //! what two parties read differently is how requests are smuggled; it answers
@@ -34,23 +38,54 @@
 //! assert!(written.ends_with(b"\r\n\r\nd\r\ndata: hello\n\n\r\n0\r\n\r\n"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # The client
+//!
+//! A request goes in, bytes come out; bytes go in, and a response comes out as
+//! it arrives.
+//!
+//! [`Client`] is one exchange on a connection of its own, which is how event
+//! streams are read: from the answer on, the connection belongs to the stream.
+//! It tells a body that ended from one that was cut off.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use sansse::http1::{Client, ClientConfig, ResponsePart};
+//!
+//! let request = http::Request::get("http://example.org/events").body(Bytes::new())?;
+//! let mut client = Client::new(&request, ClientConfig::default())?;
+//! assert_eq!(
+//!     client.poll_transmit().expect("the request"),
+//!     "GET /events HTTP/1.1\r\nhost: example.org\r\nconnection: close\r\n\r\n"
+//! );
+//!
+//! client.handle_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+//! client.handle_data(b"d\r\ndata: hello\n\n\r\n0\r\n\r\n");
+//! let mut stream = Vec::new();
+//! while let Some(part) = client.poll_response() {
+//!     match part? {
+//!         ResponsePart::Head(head) => assert_eq!(head.status(), 200),
+//!         ResponsePart::Data(bytes) => stream.extend_from_slice(&bytes),
+//!         ResponsePart::End => assert_eq!(stream, b"data: hello\n\n"),
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-mod answer;
 mod body;
-#[cfg(test)]
-mod bounds;
 mod chunked;
-mod config;
-mod error;
-mod limits;
-mod request_head;
+mod client;
+mod fault;
+mod head;
+mod outbox;
+#[cfg(test)]
+mod random;
 mod server;
-mod state;
 
 pub use chunked::ChunkedError;
-pub use config::ServerConfig;
-pub use error::{CloseReason, Fault, RequestError, RespondError};
-pub use server::Server;
+pub use client::{Client, ClientConfig, InvalidRequest, ResponseError, ResponsePart};
+pub use fault::Fault;
+pub use server::{CloseReason, RequestError, RespondError, Server, ServerConfig};
 
 use crate::encode::Frame;
 use bytes::Bytes;

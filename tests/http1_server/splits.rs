@@ -1,6 +1,7 @@
 //! Any split of the same bytes gives the same requests and the same answers.
 
 use super::common;
+use super::random::Random;
 use bytes::Bytes;
 use http::Response;
 use sansse::http1::{CloseReason, Server, ServerConfig};
@@ -41,23 +42,6 @@ fn transcript(bytes: &[u8], mut next_size: impl FnMut() -> usize) -> Transcript 
             server.handle_data(now, piece);
             rest = after;
         }
-    }
-}
-
-/// `SplitMix64`: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
-    }
-
-    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.below(choices.len())]
     }
 }
 

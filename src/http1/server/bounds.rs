@@ -1,6 +1,7 @@
 //! Tests of what a connection holds, which cannot be seen from outside.
 
 use super::{Server, ServerConfig};
+use crate::http1::random::Random;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use http::Response;
@@ -37,19 +38,6 @@ fn a_connection_holds_no_buffer_while_it_is_idle_or_streams() {
 #[test]
 fn a_machine_is_small() {
     assert!(size_of::<Server>() <= 320, "{}", size_of::<Server>());
-}
-
-/// `SplitMix64`: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
-    }
 }
 
 /// Bytes that get further than chance would take them.

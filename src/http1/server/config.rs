@@ -1,6 +1,6 @@
 //! What one connection of a server may take and for how long: [`ServerConfig`].
 
-use super::limits::HeadLimits;
+use crate::http1::head::HeadLimits;
 use core::time::Duration;
 
 /// The limits of one connection.

@@ -1,11 +1,10 @@
-//! Answers as bytes: which headers frame them, and what waits to be written.
+//! Answers as bytes: which headers frame them.
 
-use super::Framing;
-use crate::encode::decimal;
 use crate::http::is_framing;
+use crate::http1::Framing;
+use crate::http1::outbox::{Outbox, put_content_length, put_line};
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::mem;
 use http::header::{self, HeaderMap};
 use http::{Response, StatusCode};
 
@@ -23,35 +22,10 @@ impl Exchange {
     pub(super) const UNKNOWN: Self = Self { head_only: false, http10: false, keep_alive: false };
 }
 
-/// Up to which size a body is copied behind its head, so that both go out in
-/// one write. What is larger than some packets is not worth the copy.
-const JOINED_SIZE: usize = 4 * 1024;
-
-/// What is to be written, head first.
-#[derive(Debug, Default)]
-pub(super) struct Outbox {
-    head: Bytes,
-    body: Bytes,
-}
-
 impl Outbox {
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
-        let next = if self.head.is_empty() { &mut self.body } else { &mut self.head };
-        Some(mem::take(next)).filter(|bytes| !bytes.is_empty())
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.head.is_empty() && self.body.is_empty()
-    }
-
-    #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
-        self.head.len() + self.body.len()
-    }
-
     /// RFC 9110, 15.2.1.
     pub(super) fn push_continue(&mut self) {
-        self.push(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec());
+        self.push_head(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec());
     }
 
     /// A whole answer. `exchange.keep_alive` says what becomes of the
@@ -67,11 +41,7 @@ impl Outbox {
         if parts.status != StatusCode::NO_CONTENT && parts.status != StatusCode::NOT_MODIFIED {
             let of_get = Some(&parts.headers).filter(|_| exchange.head_only && body.is_empty());
             match of_get {
-                None => {
-                    let mut digits = [0; 20];
-                    let length = decimal(body.len() as u64, &mut digits);
-                    put_line(&mut out, "content-length", length);
-                }
+                None => put_content_length(&mut out, body.len()),
                 // What the application says that GET would give.
                 Some(headers) => {
                     if let Some(length) = headers.get(header::CONTENT_LENGTH) {
@@ -86,14 +56,7 @@ impl Outbox {
             _ => {}
         }
         out.extend_from_slice(b"\r\n");
-        if exchange.head_only {
-            body = Bytes::new();
-        }
-        if body.len() <= JOINED_SIZE {
-            out.extend_from_slice(&mem::take(&mut body));
-        }
-        self.push(out);
-        self.body = body;
+        self.push_message(out, if exchange.head_only { Bytes::new() } else { body });
     }
 
     /// The head of an event stream. It is the last answer of its connection,
@@ -105,16 +68,7 @@ impl Outbox {
         }
         put_line(&mut out, "connection", b"close");
         out.extend_from_slice(b"\r\n");
-        self.push(out);
-    }
-
-    /// Behind a 100 that nobody has taken yet, if there is one.
-    fn push(&mut self, bytes: Vec<u8>) {
-        self.head = if self.head.is_empty() {
-            bytes.into()
-        } else {
-            [&self.head[..], &bytes].concat().into()
-        };
+        self.push_head(out);
     }
 }
 
@@ -140,11 +94,4 @@ fn head_lines(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
         }
     }
     out
-}
-
-fn put_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }

@@ -1,6 +1,8 @@
 //! Why a request is refused, an answer not taken, or a connection closed, and whose fault it is.
 
-use super::chunked::ChunkedError;
+use crate::http1::Fault;
+use crate::http1::chunked::ChunkedError;
+use crate::http1::head::HeadError;
 use core::fmt;
 use http::StatusCode;
 
@@ -59,17 +61,6 @@ impl CloseReason {
             Self::Overrun => Fault::Caller,
         }
     }
-}
-
-/// Whose fault the end of a connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// It ended as connections end.
-    Nobody,
-    /// The peer broke the protocol or a limit, or was too slow.
-    Peer,
-    /// The program that drives the machine did what it was told not to do.
-    Caller,
 }
 
 impl fmt::Display for CloseReason {
@@ -166,6 +157,18 @@ impl RequestError {
             }
             Self::Connect | Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        }
+    }
+}
+
+impl From<HeadError> for RequestError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::BareLineFeed => Self::BareLineFeed,
+            HeadError::TooLarge => Self::HeadTooLarge,
+            HeadError::TooManyHeaders => Self::TooManyHeaders,
+            HeadError::HeaderName => Self::HeaderName,
+            HeadError::HeaderValue => Self::HeaderValue,
         }
     }
 }

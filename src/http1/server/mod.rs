@@ -1,12 +1,21 @@
 //! One connection of an HTTP/1.1 server: [`Server`].
 
+mod answer;
+mod body;
+#[cfg(test)]
+mod bounds;
+mod config;
+mod error;
+mod request_head;
+mod state;
+
+use self::answer::{Exchange, allows_body};
+use self::body::Body;
+use self::request_head::MAX_EMPTY_LINES;
+use self::state::{BodyProgress, HeadProgress, Intake, State};
 use super::Framing;
-use super::answer::{Exchange, Outbox, allows_body};
-use super::body::Body;
-use super::config::ServerConfig;
-use super::error::{CloseReason, RequestError, RespondError};
-use super::request_head::{self, MAX_EMPTY_LINES};
-use super::state::{BodyProgress, HeadProgress, Intake, State};
+use super::head::{Search, has_connection_option};
+use super::outbox::Outbox;
 use crate::http::plain_text;
 use alloc::boxed::Box;
 use alloc::format;
@@ -15,6 +24,9 @@ use core::fmt;
 use core::mem;
 use http::{Method, Request, Response, StatusCode, Version};
 use std::time::Instant;
+
+pub use self::config::ServerConfig;
+pub use self::error::{CloseReason, RequestError, RespondError};
 
 /// One connection of an HTTP/1.1 server, without the connection.
 ///
@@ -174,7 +186,7 @@ impl Server {
             self.answer_and_close(now, exchange, response, CloseReason::Drained);
         } else if !exchange.keep_alive
             || nothing_follows
-            || request_head::has_connection_option(response.headers(), "close")
+            || has_connection_option(response.headers(), "close")
         {
             self.answer_and_close(now, exchange, response, CloseReason::Finished);
         } else {
@@ -359,8 +371,7 @@ impl Server {
     }
 
     fn read_head(&mut self, now: Instant, mut progress: HeadProgress) -> Moved {
-        while progress.search == request_head::Search::default() && self.inbox.starts_with(b"\r\n")
-        {
+        while progress.search == Search::default() && self.inbox.starts_with(b"\r\n") {
             self.inbox.advance(2);
             progress.empty_lines += 1;
             if progress.empty_lines > MAX_EMPTY_LINES {
@@ -372,7 +383,8 @@ impl Server {
         let end = if starts_with_return {
             None
         } else {
-            progress.search.end(&self.inbox, self.config.head).map_err(unknown)?
+            let end = progress.search.end(&self.inbox, self.config.head);
+            end.map_err(|error| unknown(error.into()))?
         };
         let Some(end) = end else {
             self.state = State::Head(progress);

@@ -4,7 +4,7 @@ use super::answer::Exchange;
 use super::body::Body;
 use super::config::ServerConfig;
 use super::error::CloseReason;
-use super::request_head::Search;
+use crate::http1::head::Search;
 use alloc::boxed::Box;
 use bytes::Bytes;
 use core::fmt;

@@ -1,0 +1,113 @@
+//! A request as bytes.
+
+use super::error::InvalidRequest;
+use crate::http::is_framing;
+use crate::http1::head::is_host;
+use crate::http1::outbox::{Outbox, put_content_length, put_line};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName};
+use http::uri::Scheme;
+use http::{Method, Request, Uri};
+
+pub(super) fn write(request: &Request<Bytes>) -> Result<Outbox, InvalidRequest> {
+    const USUAL: usize = 512;
+    let (method, body) = (request.method(), request.body());
+    if *method == Method::CONNECT || (*method == Method::TRACE && !body.is_empty()) {
+        return Err(InvalidRequest::Method);
+    }
+    let mut out = Vec::with_capacity(USUAL);
+    out.extend_from_slice(method.as_str().as_bytes());
+    out.push(b' ');
+    put_target(&mut out, method, request.uri())?;
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    put_host(&mut out, request.uri(), request.headers())?;
+    for (name, value) in request.headers() {
+        if !is_ours(name) {
+            put_line(&mut out, name.as_str(), value.as_bytes());
+        }
+    }
+    if !body.is_empty() || has_meaningful_body(method) {
+        put_content_length(&mut out, body.len());
+    }
+    out.extend_from_slice(b"connection: close\r\n\r\n");
+    let mut outbox = Outbox::default();
+    outbox.push_message(out, body.clone());
+    Ok(outbox)
+}
+
+/// Whether a header is written here, or not at all. `Expect` would ask for a
+/// 100 that is not waited for.
+fn is_ours(name: &HeaderName) -> bool {
+    *name == header::HOST || *name == header::EXPECT || is_framing(name)
+}
+
+/// Whether the absence of a body says something, and so has to be said
+/// (RFC 9110, 8.6).
+fn has_meaningful_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+/// The origin form, or `*` (RFC 9112, 3.2). What is not ASCII is
+/// percent-encoded (RFC 3986, 2.1), which the `http` crate leaves to others.
+fn put_target(out: &mut Vec<u8>, method: &Method, url: &Uri) -> Result<(), InvalidRequest> {
+    let target = url.path_and_query().map_or("/", |target| target.as_str());
+    match target.as_bytes().first() {
+        Some(b'/') => {}
+        Some(b'?') => out.push(b'/'),
+        Some(b'*') if target == "*" && *method == Method::OPTIONS => {}
+        _ => return Err(InvalidRequest::Target),
+    }
+    for byte in target.bytes() {
+        if byte.is_ascii_graphic() {
+            out.push(byte);
+        } else {
+            const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+            let digit = |value: u8| DIGITS[usize::from(value & 0xf)];
+            out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte)]);
+        }
+    }
+    Ok(())
+}
+
+fn put_host(out: &mut Vec<u8>, url: &Uri, headers: &HeaderMap) -> Result<(), InvalidRequest> {
+    let mut given = headers.get_all(header::HOST).iter();
+    match (given.next(), given.next()) {
+        (None, _) => put_line(out, "host", host(url)?.as_bytes()),
+        (Some(host), None) if is_host(host.as_bytes()) => put_line(out, "host", host.as_bytes()),
+        _ => return Err(InvalidRequest::Host),
+    }
+    Ok(())
+}
+
+/// What `Host` says of a URL (RFC 9110, 7.2), without a port that goes without
+/// saying.
+fn host(url: &Uri) -> Result<String, InvalidRequest> {
+    let authority = url.authority().ok_or(InvalidRequest::Host)?;
+    if authority.as_str().contains('@') {
+        return Err(InvalidRequest::Userinfo);
+    }
+    let host = authority.host();
+    let usual_port = match url.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => Some(80),
+        Some(scheme) if *scheme == Scheme::HTTPS => Some(443),
+        _ => None,
+    };
+    let port = match authority.as_str().strip_prefix(host) {
+        _ if host.is_empty() => return Err(InvalidRequest::Host),
+        Some("" | ":") => None,
+        _ => Some(authority.port_u16().ok_or(InvalidRequest::Host)?),
+    };
+    // The zone of an IPv6 address means something on this machine only
+    // (RFC 6874, 3).
+    let host = match host.split_once('%') {
+        Some((address, _zone)) => format!("{address}]"),
+        None => String::from(host),
+    };
+    Ok(match port {
+        Some(port) if Some(port) != usual_port => format!("{host}:{port}"),
+        _ => host,
+    })
+}
