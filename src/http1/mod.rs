@@ -81,6 +81,9 @@ mod outbox;
 #[cfg(test)]
 mod random;
 mod server;
+#[cfg(feature = "feed")]
+#[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
+pub mod transport;
 
 pub use chunked::ChunkedError;
 pub use client::{Client, ClientConfig, InvalidRequest, ResponseError, ResponsePart};

@@ -43,6 +43,7 @@ pub struct TokioConnector;
 impl Connector for TokioConnector {
     type Socket = TcpSocket;
 
+    #[expect(clippy::manual_async_fn, reason = "the future must not borrow the connector")]
     fn connect(
         &self,
         target: Target,

@@ -32,12 +32,14 @@
 
 #![warn(clippy::unwrap_used)]
 
+mod connect;
 mod connection;
 mod counters;
 mod server;
 mod stream;
 mod time;
 
+pub use connect::{TcpSocket, TokioConnector, connect, connect_with, random_seed};
 pub use counters::{Counters, CountersSnapshot};
 pub use server::{Server, serve};
 pub use time::TokioTimer;

@@ -1,7 +1,7 @@
 //! HTTP/1.1 as a transport for clients, over any socket.
 
+use super::{Client, ClientConfig, ResponseError, ResponsePart};
 use crate::client::{Failure, FailureKind};
-use crate::http1::{Client, ClientConfig, ResponseError, ResponsePart};
 use crate::transport::Transport;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
