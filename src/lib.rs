@@ -1,5 +1,5 @@
 //! Server-Sent Events ([WHATWG HTML, 9.2](https://html.spec.whatwg.org/multipage/server-sent-events.html)),
-//! with no I/O inside.
+//! both sides, with no I/O inside.
 //!
 //! Everything is a machine that takes what happened and the time, and gives what is to be done:
 //!
@@ -11,6 +11,9 @@
 //!   publish, apply ─────▶ │     Broker     │ ─▶ poll_transmit: frames, or the end
 //!   handle_timeout ─────▶ │                │ ─▶ poll_event: joins, ends, skips, with reasons
 //!                         └────────────────┘ ─▶ poll_timeout: when to come back
+//!   heads, bytes, ends ─▶ ┌────────────────┐ ─▶ poll_request: what to ask for, when it is time
+//!   failures ───────────▶ │ client::Client │ ─▶ poll_event: messages, losses, the end
+//!   handle_timeout ─────▶ └────────────────┘ ─▶ poll_timeout: when to come back
 //!   bytes of a stream ──▶ ┌────────────────┐ ─▶ messages, comments, reconnection times
 //!                         │    Decoder     │ ─▶ errors, after which it goes on
 //!                         └────────────────┘
@@ -21,6 +24,8 @@
 //! - [`broker`] is the bookkeeping of a server: who is connected, who gets what, what is replayed.
 //! - [`http`] judges requests and makes response heads; [`http1`] speaks HTTP/1.1 for those who
 //!   have no HTTP stack.
+//! - [`client`] is the `EventSource`: connect, read, lose the connection, back off, resume.
+//! - [`EventSource`] and [`Feed`] put the client behind streams, over any [`Transport`].
 //! - [`hub`] puts the broker behind futures and streams. All that it needs of a runtime is a
 //!   [`Timer`]; adapters such as `sansse-tokio` bring it, and a server.
 //!
@@ -46,7 +51,7 @@
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(all(feature = "hub", feature = "http1")),
+    not(all(feature = "feed", feature = "hub", feature = "http1")),
     allow(rustdoc::broken_intra_doc_links, reason = "links to what other features bring")
 )]
 
@@ -108,6 +113,6 @@ pub use {
 };
 
 /// The README's examples, compiled and run with the tests.
-#[cfg(all(doctest, feature = "hub", feature = "http1"))]
+#[cfg(all(doctest, feature = "feed", feature = "hub", feature = "http1"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::Request;
 use sansse::client::{ClientConfig, Failure, FailureKind};
 use sansse::http1::transport::{Connector, Http1, Socket, Target};
-use sansse::{EventSource, connect_any};
+use sansse::{EventSource, Feed, connect_any};
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -27,6 +27,18 @@ pub fn connect_with(
     config: ClientConfig,
 ) -> EventSource<Http1<TokioConnector>> {
     EventSource::new(Http1::new(TokioConnector), TokioTimer, request, config)
+}
+
+/// A [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven by a
+/// task on the current runtime.
+///
+/// # Panics
+///
+/// Outside a tokio runtime, as [`tokio::spawn`] does.
+pub fn feed(request: Request<Bytes>) -> Feed {
+    let (feed, driver) = Feed::new(connect(request));
+    tokio::spawn(driver);
+    feed
 }
 
 /// A seed that no other client has, for [`ClientConfig::new`]: 64 random bits, from what the

@@ -1,5 +1,5 @@
-//! [`sansse`] on tokio: its [`Timer`](sansse::Timer), and a small HTTP/1.1 server for event
-//! streams.
+//! [`sansse`] on tokio: its [`Timer`](sansse::Timer), a small HTTP/1.1 server for event streams,
+//! and a client that reads them.
 //!
 //! ```no_run
 //! use sansse::Event;
@@ -26,9 +26,22 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A client is a stream of what happens, through all its connections:
+//!
+//! ```no_run
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let request = http::Request::get("http://127.0.0.1:8080/").body(Default::default())?;
+//! let mut source = sansse_tokio::connect(request);
+//! while let Some(event) = source.next().await {
+//!     println!("{event:?}");
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! When not to use it: with an HTTP stack of your own, put a
 //! [`Session`](sansse::hub::Session) into its body type instead; this server speaks HTTP/1.1
-//! alone, without TLS.
+//! alone, without TLS, and so does the client.
 
 #![warn(clippy::unwrap_used)]
 
@@ -39,7 +52,7 @@ mod server;
 mod stream;
 mod time;
 
-pub use connect::{TcpSocket, TokioConnector, connect, connect_with, random_seed};
+pub use connect::{TcpSocket, TokioConnector, connect, connect_with, feed, random_seed};
 pub use counters::{Counters, CountersSnapshot};
 pub use server::{Server, serve};
 pub use time::TokioTimer;
