@@ -100,7 +100,7 @@ impl Broker {
     }
 
     /// Says how much of one named topic is kept from now on, instead of
-    /// [`BrokerConfig::retention`]. `None` goes back to that.
+    /// [`BrokerConfig::retention`](super::BrokerConfig::retention). `None` goes back to that.
     ///
     /// # Errors
     ///
