@@ -37,6 +37,9 @@ pub struct EventSource<T: Transport> {
     sleep: Option<Sleep>,
 }
 
+/// How often the connection is asked in one poll that brings no event.
+const STEPS: usize = 32;
+
 type HeaderSource = Box<dyn Fn(Uri) -> Renewing + Send>;
 type Renewing = Pin<Box<dyn Future<Output = Result<HeaderMap, Failure>> + Send>>;
 type Sending<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Failure>> + Send>>;
@@ -170,6 +173,17 @@ impl<T: Transport> EventSource<T> {
         }
     }
 
+    /// Lets go of what belongs to no attempt that goes on. Before an event is given out, since its
+    /// reader may poll no more.
+    fn drop_what_is_over(&mut self, event: Option<&SourceEvent>) {
+        if self.connection.attempt() != self.client.attempt() {
+            self.connection = Connection::None;
+        }
+        if matches!(event, Some(SourceEvent::Retrying { .. } | SourceEvent::Closed(_))) {
+            self.renewing = None;
+        }
+    }
+
     /// Lets the client have what the connection brings. Says whether there was anything.
     fn poll_connection(&mut self, context: &mut Context<'_>) -> bool {
         let now = self.timer.now();
@@ -254,16 +268,14 @@ impl<T: Transport> Stream for EventSource<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<SourceEvent>> {
         let this = &mut *self;
-        loop {
-            if let Some(event) = this.next_event() {
-                return Poll::Ready(Some(event));
+        for _ in 0..STEPS {
+            let event = this.next_event();
+            this.drop_what_is_over(event.as_ref());
+            if event.is_some() {
+                return Poll::Ready(event);
             }
             if this.client.close_reason().is_some() {
-                this.connection = Connection::None;
                 return Poll::Ready(None);
-            }
-            if this.connection.attempt() != this.client.attempt() {
-                this.connection = Connection::None;
             }
             let now = this.timer.now();
             if let Some((attempt, request)) = this.client.poll_request(now) {
@@ -275,6 +287,11 @@ impl<T: Transport> Stream for EventSource<T> {
                 return Poll::Pending;
             }
         }
+        // Bytes without an event come faster than they are read. They are no silence, but hold up
+        // no deadline that comes whatever the peer does, and no other task of this thread.
+        this.poll_deadline(context);
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -293,9 +310,9 @@ impl<B> Connection<B> {
 impl<T: Transport> Unpin for EventSource<T> {}
 
 impl<T: Transport> fmt::Debug for EventSource<T> {
+    /// Leaves out the URL, which may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventSource")
-            .field("url", self.client.url())
             .field("state", &self.client.state())
             .field("last_event_id", &self.client.last_event_id())
             .finish_non_exhaustive()

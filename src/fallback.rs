@@ -30,7 +30,7 @@ pub async fn connect_any<A, F, S>(
 where
     F: Future<Output = Result<S, Failure>> + Send,
 {
-    let mut addresses = addresses.into_iter();
+    let mut addresses = addresses.into_iter().peekable();
     let mut under_way: Vec<Pin<Box<F>>> = Vec::new();
     let mut failed = Failure::new(FailureKind::Resolve);
     loop {
@@ -39,8 +39,7 @@ where
             None if under_way.is_empty() => return Err(failed),
             None => {}
         }
-        let mut patience = timer.sleep_until(timer.now() + HEAD_START);
-        let is_last = addresses.size_hint().1 == Some(0);
+        let mut patience = addresses.peek().map(|_| timer.sleep_until(timer.now() + HEAD_START));
         let outcome = poll_fn(|context| {
             for index in 0..under_way.len() {
                 if let Poll::Ready(result) = under_way[index].as_mut().poll(context) {
@@ -48,7 +47,10 @@ where
                     return Poll::Ready(Some(result));
                 }
             }
-            if is_last { Poll::Pending } else { patience.as_mut().poll(context).map(|()| None) }
+            match &mut patience {
+                Some(patience) => patience.as_mut().poll(context).map(|()| None),
+                None => Poll::Pending,
+            }
         })
         .await;
         match outcome {

@@ -7,6 +7,7 @@ use crate::event_source::{EventSource, SourceEvent};
 use crate::transport::Transport;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::mem;
@@ -39,6 +40,8 @@ struct Shared {
     is_closed: bool,
     end: Option<CloseReason>,
     driver: Option<Waker>,
+    /// The driver waits until there is room for what came.
+    wants_room: bool,
 }
 
 struct Reader {
@@ -51,6 +54,9 @@ struct Reader {
     waker: Option<Waker>,
 }
 
+/// How many events are passed on before others of the thread have their turn.
+const STEPS: usize = 32;
+
 /// What happens to a subscription whose buffer is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
@@ -59,11 +65,13 @@ pub enum Overflow {
     #[default]
     Wait,
     /// The oldest message in this buffer is dropped, and counted; the other subscriptions notice
-    /// nothing. The reader is told by [`FeedError::Overflowed`].
+    /// nothing. The reader is told by [`FeedError::Overflowed`]. An error stays, unless the buffer
+    /// holds nothing but errors: then the oldest of them makes room.
     DropOldest,
 }
 
-/// What a subscription gets in place of a message. Only after [`Closed`](Self::Closed) is it over.
+/// What a subscription gets in place of a message. Only after [`Closed`](Self::Closed), or when
+/// the feed was closed by its holders, is it over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FeedError {
@@ -142,28 +150,27 @@ impl Feed {
 
     /// Ends the feed and the stream of each subscription, after what its buffer holds.
     pub fn close(&self) {
-        self.handle.close();
+        close(&self.handle.shared);
     }
 
     const CAPACITY: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 }
 
-impl Handle {
-    fn close(&self) {
-        let mut shared = lock(&self.shared);
-        shared.is_closed = true;
-        let wakers: alloc::vec::Vec<Waker> =
-            shared.readers.values_mut().filter_map(|reader| reader.waker.take()).collect();
-        let driver = shared.driver.take();
-        drop(shared);
-        wakers.into_iter().chain(driver).for_each(Waker::wake);
+impl Drop for Handle {
+    fn drop(&mut self) {
+        close(&self.shared);
     }
 }
 
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.close();
-    }
+fn close(shared: &Mutex<Shared>) {
+    let mut shared = lock(shared);
+    shared.is_closed = true;
+    shared.end.get_or_insert(CloseReason::Requested);
+    let wakers: Vec<Waker> =
+        shared.readers.values_mut().filter_map(|reader| reader.waker.take()).collect();
+    let driver = shared.driver.take();
+    drop(shared);
+    wakers.into_iter().chain(driver).for_each(Waker::wake);
 }
 
 /// What one reader gets of a [`Feed`]: messages, and errors between them. Dropping it
@@ -192,7 +199,7 @@ impl Stream for Subscription {
             return Poll::Ready(Some(Err(FeedError::Overflowed { dropped })));
         }
         if let Some(item) = reader.queue.pop_front() {
-            let driver = shared.driver.take();
+            let driver = shared.room_made();
             drop(shared);
             driver.into_iter().for_each(Waker::wake);
             return Poll::Ready(Some(item));
@@ -213,14 +220,15 @@ impl Drop for Subscription {
         let mut shared = lock(&self.handle.shared);
         let reader = shared.readers.remove(&self.number);
         // The feed may have waited for this one.
-        let driver = shared.driver.take();
+        let driver = shared.room_made();
         drop(shared);
         drop(reader);
         driver.into_iter().for_each(Waker::wake);
     }
 }
 
-/// The future that drives a [`Feed`]. It is ready when the feed has ended.
+/// The future that drives a [`Feed`]. It is ready when the feed has ended. Dropping it closes the
+/// feed.
 #[must_use = "nothing is read unless this is spawned"]
 pub struct FeedDriver<T: Transport> {
     shared: Arc<Mutex<Shared>>,
@@ -234,7 +242,7 @@ impl<T: Transport> Future for FeedDriver<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        loop {
+        for _ in 0..STEPS {
             {
                 let mut shared = lock(&this.shared);
                 if shared.is_closed {
@@ -243,22 +251,18 @@ impl<T: Transport> Future for FeedDriver<T> {
                     return Poll::Ready(());
                 }
                 let has_room = this.held.as_ref().is_none_or(|item| shared.has_room(item));
+                // Whatever it waits for: to be woken when the feed is closed, too.
+                let replaced = shared.driver.replace(context.waker().clone());
+                shared.wants_room = !has_room;
                 if !shared.has_begun || !has_room {
-                    let replaced = shared.driver.replace(context.waker().clone());
                     drop(shared);
                     drop(replaced);
                     return Poll::Pending;
                 }
-                if let Some(item) = this.held.take() {
-                    let wakers = shared.deliver(&item);
-                    drop(shared);
-                    wakers.into_iter().for_each(Waker::wake);
-                } else {
-                    // To be woken when the feed is closed while nothing comes.
-                    let replaced = shared.driver.replace(context.waker().clone());
-                    drop(shared);
-                    drop(replaced);
-                }
+                let wakers = this.held.take().map(|item| shared.deliver(&item));
+                drop(shared);
+                drop(replaced);
+                wakers.into_iter().flatten().for_each(Waker::wake);
             }
             match Pin::new(&mut this.source).poll_next(context) {
                 Poll::Pending => return Poll::Pending,
@@ -274,7 +278,7 @@ impl<T: Transport> Future for FeedDriver<T> {
                     SourceEvent::Closed(reason) => {
                         let mut shared = lock(&this.shared);
                         // Not held back by a full buffer: nothing comes after it.
-                        let wakers = shared.deliver(&Err(FeedError::Closed(reason.clone())));
+                        let wakers = shared.deliver_end(&reason);
                         shared.end = Some(reason);
                         drop(shared);
                         wakers.into_iter().for_each(Waker::wake);
@@ -283,10 +287,25 @@ impl<T: Transport> Future for FeedDriver<T> {
                 },
             }
         }
+        // Messages come faster than they are passed on; it is the readers' turn.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<T: Transport> Drop for FeedDriver<T> {
+    /// Nothing comes any more, however it came to this.
+    fn drop(&mut self) {
+        close(&self.shared);
     }
 }
 
 impl Shared {
+    /// Whom to wake when a buffer has become shorter.
+    fn room_made(&mut self) -> Option<Waker> {
+        if mem::take(&mut self.wants_room) { self.driver.take() } else { None }
+    }
+
     /// Whether all whom the feed waits for have room.
     fn has_room(&self, item: &Result<Arc<OwnedMessage>, FeedError>) -> bool {
         self.readers.values().filter(|reader| reader.wants(item)).all(|reader| {
@@ -294,19 +313,30 @@ impl Shared {
         })
     }
 
-    fn deliver(&mut self, item: &Result<Arc<OwnedMessage>, FeedError>) -> alloc::vec::Vec<Waker> {
-        let mut wakers = alloc::vec::Vec::new();
+    fn deliver(&mut self, item: &Result<Arc<OwnedMessage>, FeedError>) -> Vec<Waker> {
+        let mut wakers = Vec::new();
         for reader in self.readers.values_mut().filter(|reader| reader.wants(item)) {
             if reader.overflow == Overflow::DropOldest
                 && reader.queue.len() >= reader.capacity.get()
-                && reader.queue.pop_front().is_some_and(|oldest| oldest.is_ok())
             {
-                reader.dropped += 1;
+                let oldest = reader.queue.iter().position(Result::is_ok).unwrap_or(0);
+                let dropped = reader.queue.remove(oldest);
+                reader.dropped += u64::from(dropped.is_some_and(|dropped| dropped.is_ok()));
             }
             reader.queue.push_back(item.clone());
             wakers.extend(reader.waker.take());
         }
         wakers
+    }
+}
+
+impl Shared {
+    /// What comes last has room in every buffer.
+    fn deliver_end(&mut self, reason: &CloseReason) -> Vec<Waker> {
+        for reader in self.readers.values_mut() {
+            reader.queue.push_back(Err(FeedError::Closed(reason.clone())));
+        }
+        self.readers.values_mut().filter_map(|reader| reader.waker.take()).collect()
     }
 }
 

@@ -114,20 +114,28 @@ impl<C: Connector> Transport for Http1<C> {
             let socket = connector.connect(target).await?;
             let mut exchange = Exchange { socket, machine, pending: Bytes::new() };
             let head = poll_fn(|context| exchange.poll_head(context)).await?;
-            Ok(head.map(|()| Body(exchange)))
+            Ok(head.map(|()| Body { exchange, is_over: false }))
         }
     }
 }
 
-/// The body of a response.
+/// The body of a response. After its end, or a failure, it has ended for good.
 #[derive(Debug)]
-pub struct Body<S>(Exchange<S>);
+pub struct Body<S> {
+    exchange: Exchange<S>,
+    is_over: bool,
+}
 
 impl<S: Socket> Stream for Body<S> {
     type Item = Result<Bytes, Failure>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(match ready!(self.0.poll_part(context)) {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let part = ready!(self.exchange.poll_part(context));
+        self.is_over = !matches!(part, Ok(ResponsePart::Data(_)));
+        Poll::Ready(match part {
             Ok(ResponsePart::Data(bytes)) => Some(Ok(bytes)),
             Ok(ResponsePart::End) => None,
             Ok(ResponsePart::Head(_)) => Some(Err(FailureKind::Protocol.into())),
@@ -187,6 +195,10 @@ impl<S: Socket> Exchange<S> {
                 }
             }
             let written = ready!(self.socket.poll_write(context, &self.pending))?;
+            if written == 0 {
+                // Asking again would get the same answer, for ever.
+                return Poll::Ready(Err(FailureKind::Closed.into()));
+            }
             self.pending.advance(written);
         }
     }

@@ -1,0 +1,293 @@
+//! One stream for several readers.
+
+use crate::network::Network;
+use crate::tasks::{Polled, Task};
+use crate::time::VirtualTimer;
+use crate::{nanosecond, request};
+use http::Response;
+use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind};
+use sansse::feed::{FeedDriver, FeedError, Overflow, Subscription};
+use sansse::{EventSource, EventType, Feed, OwnedMessage};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::task::Poll;
+
+type Driver = Task<FeedDriver<Network>>;
+type Item = Result<Arc<OwnedMessage>, FeedError>;
+
+fn feed() -> (Feed, Driver, Network, VirtualTimer) {
+    let (network, timer) = (Network::default(), VirtualTimer::new());
+    let config = ClientConfig::new(7);
+    let source = EventSource::new(network.clone(), timer.clone(), request(), config);
+    let (feed, driver) = Feed::new(source);
+    let mut driver = Task::new(driver);
+    driver.run();
+    (feed, driver, network, timer)
+}
+
+/// A subscription that waits.
+fn subscribe(feed: &Feed, capacity: usize, overflow: Overflow) -> Polled<Subscription> {
+    let capacity = NonZeroUsize::new(capacity).unwrap();
+    let mut reader = Polled::new(feed.subscribe_with(None, capacity, overflow));
+    assert_eq!(reader.drain(), []);
+    reader
+}
+
+fn open(driver: &mut Driver, network: &Network) {
+    driver.run();
+    network.open();
+    driver.run();
+}
+
+fn say(driver: &mut Driver, network: &Network, messages: impl IntoIterator<Item = usize>) {
+    for number in messages {
+        network.chunk(format!("data: {number}\n\n"));
+    }
+    driver.run();
+}
+
+/// What came: data, or the error in words.
+fn told(items: Vec<Item>) -> Vec<String> {
+    let word = |item: Item| match item {
+        Ok(message) => message.data.clone(),
+        Err(FeedError::Lost(_)) => "lost".to_owned(),
+        Err(FeedError::Overflowed { dropped }) => format!("{dropped} dropped"),
+        Err(FeedError::Closed(CloseReason::Requested)) => "closed".to_owned(),
+        Err(FeedError::Closed(CloseReason::NoContent)) => "no content".to_owned(),
+        Err(error) => format!("{error:?}"),
+    };
+    items.into_iter().map(word).collect()
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+#[test]
+fn the_first_subscription_connects_and_not_the_feed() {
+    let (feed, mut driver, network, _) = feed();
+    assert_eq!((driver.run(), network.sent()), (0, 0));
+    let _first = feed.subscribe();
+    driver.run();
+    let _second = feed.subscribe();
+    driver.run();
+    assert_eq!(network.sent(), 1);
+}
+
+#[test]
+fn a_reader_gets_its_type_or_all_from_its_subscription_on() {
+    let (feed, mut driver, network, _) = feed();
+    let mut all = Polled::new(feed.subscribe());
+    let mut some = Polled::new(feed.subscribe_to(EventType::new("b").unwrap()));
+    let mut plain = Polled::new(feed.subscribe_to(EventType::new("message").unwrap()));
+    open(&mut driver, &network);
+    network.chunk("data: 1\n\nevent: b\ndata: 2\n\nevent: c\ndata: 3\n\n");
+    driver.run();
+    let mut late = Polled::new(feed.subscribe());
+    network.chunk("event: b\ndata: 4\n\n");
+    driver.run();
+    assert_eq!(told(all.drain()), ["1", "2", "3", "4"]);
+    assert_eq!(told(some.drain()), ["2", "4"]);
+    assert_eq!(told(plain.drain()), ["1"]);
+    assert_eq!(told(late.drain()), ["4"]);
+}
+
+#[test]
+fn a_transport_error_reaches_every_subscription_and_the_feed_goes_on() {
+    let (feed, mut driver, network, timer) = feed();
+    let mut all = Polled::new(feed.subscribe());
+    let mut some = Polled::new(feed.subscribe_to(EventType::new("b").unwrap()));
+    open(&mut driver, &network);
+    network.chunk("id: 1\ndata: 1\n\n");
+    network.fail(FailureKind::Closed);
+    driver.run();
+    let lost = FeedError::Lost(ClientError::Transport(FailureKind::Closed.into()));
+    assert_eq!(some.drain(), [Err(lost.clone())]);
+    let items = all.drain();
+    assert_eq!(items.len(), 2);
+    assert_eq!(items[1], Err(lost));
+
+    let [until] = timer.sleeps()[..] else { panic!("it waits") };
+    timer.advance((until - timer.elapsed()).checked_sub(nanosecond()).unwrap());
+    assert_eq!(driver.run(), 0);
+    timer.advance(nanosecond());
+    driver.run();
+    assert_eq!(network.headers(1)["last-event-id"], "1");
+    network.open();
+    network.chunk("event: b\ndata: 2\n\n");
+    driver.run();
+    assert_eq!(told(all.drain()), ["2"]);
+    assert_eq!(told(some.drain()), ["2"]);
+}
+
+#[test]
+fn one_who_is_waited_for_holds_everybody_up_and_nothing_is_lost() {
+    let (feed, mut driver, network, _) = feed();
+    let mut slow = subscribe(&feed, 2, Overflow::Wait);
+    let mut fast = subscribe(&feed, 100, Overflow::Wait);
+    open(&mut driver, &network);
+    say(&mut driver, &network, 0..10);
+    assert_eq!(told(fast.drain()), numbers(0..2));
+    assert!(network.taken() <= 3, "the server is slowed down");
+    assert!(fast.drain().is_empty());
+
+    let mut received = Vec::new();
+    while let Poll::Ready(Some(item)) = slow.poll() {
+        received.push(item);
+        driver.run();
+    }
+    assert_eq!(told(received), numbers(0..10));
+    assert_eq!(told(fast.drain()), numbers(2..10));
+}
+
+#[test]
+fn what_overflows_is_counted_exactly_and_others_notice_nothing() {
+    let (feed, mut driver, network, _) = feed();
+    let mut slow = subscribe(&feed, 3, Overflow::DropOldest);
+    let mut fast = subscribe(&feed, 100, Overflow::Wait);
+    open(&mut driver, &network);
+    say(&mut driver, &network, 0..10);
+    assert_eq!(told(fast.drain()), numbers(0..10));
+    assert_eq!(told(slow.drain()), ["7 dropped", "7", "8", "9"]);
+    say(&mut driver, &network, 10..12);
+    assert_eq!(told(slow.drain()), numbers(10..12));
+    say(&mut driver, &network, 12..16);
+    assert_eq!(told(slow.drain()), ["1 dropped", "13", "14", "15"]);
+}
+
+#[test]
+fn an_error_is_not_what_a_full_buffer_drops_while_it_holds_messages() {
+    let (feed, mut driver, network, timer) = feed();
+    let mut slow = subscribe(&feed, 3, Overflow::DropOldest);
+    open(&mut driver, &network);
+    network.end();
+    driver.run();
+    timer.advance(timer.sleeps()[0] - timer.elapsed());
+    open(&mut driver, &network);
+    say(&mut driver, &network, 0..10);
+    assert_eq!(told(slow.drain()), ["8 dropped", "lost", "8", "9"]);
+}
+
+#[test]
+fn the_end_takes_no_message_out_of_a_full_buffer() {
+    for overflow in [Overflow::Wait, Overflow::DropOldest] {
+        let (feed, mut driver, network, timer) = feed();
+        let mut slow = subscribe(&feed, 2, overflow);
+        let mut fast = subscribe(&feed, 100, Overflow::Wait);
+        open(&mut driver, &network);
+        network.end();
+        driver.run();
+        assert_eq!(told(fast.drain()), ["lost"]);
+        assert_eq!(told(slow.drain()), ["lost"]);
+        timer.advance(timer.sleeps()[0] - timer.elapsed());
+        open(&mut driver, &network);
+        say(&mut driver, &network, 0..2);
+        network.end();
+        driver.run();
+        if overflow == Overflow::Wait {
+            assert_eq!(told(slow.drain()), ["0", "1"]);
+            driver.run();
+        }
+        timer.advance(timer.sleeps()[0] - timer.elapsed());
+        driver.run();
+        network.answer(Ok(Response::builder().status(204).body(()).unwrap()));
+        driver.run();
+        assert!(driver.is_over());
+        assert_eq!(told(fast.drain()), ["0", "1", "lost", "no content"]);
+        let items = told(slow.drain());
+        match overflow {
+            Overflow::Wait => assert_eq!(items, ["lost", "no content"]),
+            Overflow::DropOldest => assert_eq!(items, ["1 dropped", "1", "lost", "no content"]),
+        }
+        assert_eq!(slow.poll(), Poll::Ready(None));
+        // One that is made now is told why.
+        let mut late = Polled::new(feed.subscribe());
+        assert_eq!(told(late.drain()), ["no content"]);
+        assert_eq!(late.poll(), Poll::Ready(None));
+    }
+}
+
+#[test]
+fn dropping_a_subscription_leaves_the_others_in_peace_also_one_that_is_waited_for() {
+    let (feed, mut driver, network, _) = feed();
+    let slow = subscribe(&feed, 1, Overflow::Wait);
+    let mut fast = subscribe(&feed, 100, Overflow::Wait);
+    open(&mut driver, &network);
+    say(&mut driver, &network, 0..10);
+    assert_eq!(told(fast.drain()), numbers(0..1));
+    drop(slow);
+    driver.run();
+    assert_eq!(told(fast.drain()), numbers(1..10));
+    assert_eq!(network.alive(), 1);
+}
+
+#[test]
+fn close_ends_all_after_what_their_buffers_hold() {
+    let (feed, mut driver, network, _) = feed();
+    let mut holding = subscribe(&feed, 10, Overflow::Wait);
+    let mut waiting = subscribe(&feed, 10, Overflow::Wait);
+    open(&mut driver, &network);
+    say(&mut driver, &network, 0..2);
+    assert_eq!(told(waiting.drain()), numbers(0..2));
+    feed.close();
+    assert!(waiting.take_wakes() > 0);
+    assert_eq!(waiting.poll(), Poll::Ready(None));
+    assert_eq!(told(holding.drain()), numbers(0..2));
+    assert_eq!(holding.poll(), Poll::Ready(None));
+    driver.run();
+    assert!(driver.is_over());
+    assert_eq!(network.alive(), 0);
+    // One that is made now is told why.
+    assert_eq!(told(Polled::new(feed.subscribe()).drain()), ["closed"]);
+}
+
+#[test]
+fn with_the_last_handle_the_connection_is_gone() {
+    // Before anybody subscribed.
+    let (unused, mut driver, network, _) = feed();
+    drop(unused);
+    driver.run();
+    assert!(driver.is_over());
+    assert_eq!(network.sent(), 0);
+
+    // While nothing comes, after the feed waited for a reader who has read on.
+    let (feed, mut driver, network, _) = feed();
+    let other = feed.clone();
+    let mut reader = subscribe(&feed, 1, Overflow::Wait);
+    open(&mut driver, &network);
+    say(&mut driver, &network, 0..2);
+    assert!(matches!(reader.poll(), Poll::Ready(Some(Ok(_)))));
+    driver.run();
+    drop((feed, other));
+    assert_eq!((driver.run(), network.alive()), (0, 1));
+    drop(reader);
+    driver.run();
+    assert!(driver.is_over(), "it was told");
+    assert_eq!(network.alive(), 0);
+}
+
+#[test]
+fn a_driver_that_is_dropped_ends_its_subscriptions() {
+    let (feed, mut driver, network, _) = feed();
+    let mut reader = subscribe(&feed, 10, Overflow::Wait);
+    open(&mut driver, &network);
+    say(&mut driver, &network, 0..1);
+    assert_eq!(told(reader.drain()), ["0"]);
+    driver.abort();
+    assert_eq!(network.alive(), 0);
+    assert!(reader.take_wakes() > 0, "nobody else wakes it");
+    assert_eq!(reader.poll(), Poll::Ready(None));
+}
+
+#[test]
+fn a_flood_of_messages_leaves_the_thread_to_their_readers() {
+    let (feed, mut driver, network, _) = feed();
+    let mut reader = subscribe(&feed, 1000, Overflow::DropOldest);
+    open(&mut driver, &network);
+    network.flood("data: 1\n\n");
+    driver.poll_once();
+    assert!((1..1000).contains(&network.taken()), "{}", network.taken());
+    assert!(!reader.drain().is_empty());
+    driver.poll_once();
+    assert!(!reader.drain().is_empty());
+}

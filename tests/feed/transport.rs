@@ -1,0 +1,214 @@
+//! HTTP/1.1 over a socket that is not one.
+
+use crate::request;
+use crate::tasks::{Polled, Task};
+use bytes::Bytes;
+use http::Request;
+use sansse::Transport;
+use sansse::client::{Failure, FailureKind};
+use sansse::http1::transport::{Body, Connector, Http1, Socket, Target};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+/// Both ends of a connection, of which the test is one.
+#[derive(Clone, Debug, Default)]
+struct Wire {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    targets: Vec<Target>,
+    written: Vec<u8>,
+    /// How much is taken before a write waits, or fails.
+    room: Option<usize>,
+    refuses: bool,
+    reads: VecDeque<Result<Bytes, Failure>>,
+    waker: Option<Waker>,
+    read_calls: usize,
+}
+
+impl Wire {
+    fn bring(&self, bytes: &'static str) {
+        self.push(Ok(bytes.into()));
+    }
+
+    fn push(&self, read: Result<Bytes, Failure>) {
+        let mut state = self.state.lock().unwrap();
+        state.reads.push_back(read);
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn written(&self) -> String {
+        String::from_utf8(self.state.lock().unwrap().written.clone()).unwrap()
+    }
+}
+
+impl Connector for Wire {
+    type Socket = Self;
+
+    fn connect(
+        &self,
+        target: Target,
+    ) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
+        self.state.lock().unwrap().targets.push(target);
+        std::future::ready(Ok(self.clone()))
+    }
+}
+
+impl Socket for Wire {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize, Failure>> {
+        let mut state = self.state.lock().unwrap();
+        state.read_calls += 1;
+        assert!(state.read_calls < 1000, "it spins");
+        let Some(read) = state.reads.pop_front() else {
+            state.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        // The end stays the end.
+        if read.as_ref().is_ok_and(Bytes::is_empty) {
+            state.reads.push_front(Ok(Bytes::new()));
+        }
+        Poll::Ready(read.map(|bytes| {
+            buffer[..bytes.len()].copy_from_slice(&bytes);
+            bytes.len()
+        }))
+    }
+
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, Failure>> {
+        let mut state = self.state.lock().unwrap();
+        let taken = bytes.len().min(state.room.unwrap_or(usize::MAX));
+        if taken == 0 && state.refuses {
+            return Poll::Ready(Err(FailureKind::Closed.into()));
+        }
+        if taken == 0 {
+            state.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        state.room = state.room.map(|room| room - taken);
+        state.written.extend_from_slice(&bytes[..taken]);
+        Poll::Ready(Ok(taken))
+    }
+}
+
+fn send(
+    wire: &Wire,
+    request: Request<Bytes>,
+) -> Task<impl Future<Output = Result<http::Response<Body<Wire>>, Failure>> + use<>> {
+    let http = Http1::new(wire.clone());
+    let mut task = Task::new(async move { http.send(request).await });
+    task.run();
+    task
+}
+
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+
+#[test]
+fn a_request_goes_out_and_its_head_and_chunks_come_as_they_arrive() {
+    let wire = Wire::default();
+    let mut task = send(&wire, request());
+    let written = wire.written();
+    assert!(written.starts_with("GET /events HTTP/1.1\r\n"), "{written}");
+    assert!(written.to_lowercase().contains("host: example.org\r\n"), "{written}");
+    assert!(written.ends_with("\r\n\r\n"), "{written}");
+    let target = wire.state.lock().unwrap().targets[0].clone();
+    assert_eq!((target.host.as_str(), target.port, target.secure), ("example.org", 80, false));
+
+    wire.bring(CHUNKED);
+    let response = task.output().expect("the head is there").unwrap();
+    assert_eq!(response.status(), 200);
+    let mut body = Polled::new(response.into_body());
+    assert_eq!(body.drain(), []);
+    wire.bring("5\r\nhello\r\n");
+    assert_eq!(body.drain(), [Ok(Bytes::from("hello"))]);
+    wire.bring("0\r\n\r\n");
+    for _ in 0..3 {
+        assert_eq!(body.poll(), Poll::Ready(None));
+    }
+}
+
+#[test]
+fn an_end_is_the_end_however_often_it_is_asked_for() {
+    let cases = [
+        ("HTTP/1.1 200 OK\r\n\r\nabc", None),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc", None),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nabc", Some(FailureKind::Truncated)),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+            Some(FailureKind::Truncated),
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabcd",
+            Some(FailureKind::Protocol),
+        ),
+    ];
+    for (bytes, error) in cases {
+        let wire = Wire::default();
+        let mut task = send(&wire, request());
+        wire.bring(bytes);
+        wire.bring("");
+        let mut body = Polled::new(task.output().unwrap().unwrap().into_body());
+        let items = body.drain();
+        assert_eq!(items[0], Ok(Bytes::from("abc")), "{bytes}");
+        let errors: Vec<FailureKind> =
+            items.iter().filter_map(|item| Some(item.as_ref().err()?.kind())).collect();
+        assert_eq!(errors, Vec::from_iter(error), "{bytes}");
+        for _ in 0..3 {
+            assert_eq!(body.poll(), Poll::Ready(None), "{bytes}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_head_is_a_typed_failure() {
+    let cases = [
+        ("SSH-2.0-server\r\n", FailureKind::Protocol),
+        ("<html>", FailureKind::Protocol),
+        ("HTTP/1.1 200 OK\r\ncontent-ty", FailureKind::Truncated),
+        ("", FailureKind::Closed),
+    ];
+    for (bytes, kind) in cases {
+        let wire = Wire::default();
+        let mut task = send(&wire, request());
+        wire.bring(bytes);
+        wire.bring("");
+        let failure = task.output().unwrap().unwrap_err();
+        assert_eq!(failure.kind(), kind, "{bytes}");
+    }
+}
+
+#[test]
+fn a_server_may_answer_and_reset_before_it_has_read_a_large_request() {
+    let wire = Wire::default();
+    wire.state.lock().unwrap().room = Some(1000);
+    let large = Request::post("http://example.org/").body(Bytes::from(vec![b'x'; 1 << 20]));
+    let mut task = send(&wire, large.unwrap());
+    assert_eq!(wire.written().len(), 1000);
+    wire.state.lock().unwrap().refuses = true;
+    wire.bring("HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno");
+    wire.push(Err(FailureKind::Closed.into()));
+    let response = task.output().unwrap().unwrap();
+    assert_eq!(response.status(), 413);
+    assert_eq!(Polled::new(response.into_body()).drain(), [Ok(Bytes::from("no"))]);
+
+    // Without an answer it is a failure.
+    let wire = Wire::default();
+    wire.state.lock().unwrap().room = Some(1000);
+    wire.state.lock().unwrap().refuses = true;
+    let mut task = send(&wire, request());
+    assert_eq!(task.output().map(|result| result.is_err()), None, "a small one is written");
+    wire.push(Err(FailureKind::Closed.into()));
+    assert_eq!(task.output().unwrap().unwrap_err().kind(), FailureKind::Closed);
+}
