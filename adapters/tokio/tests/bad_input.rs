@@ -166,7 +166,7 @@ async fn one_connection_too_many_is_told_when_to_come_back() {
     // One that waits, one that asks, and one that has much to send before it reads.
     too_many(server.connect().await.read_to_end().await);
     too_many(refused(&server, request("/events")).await);
-    let body = "x".repeat(1 << 20);
+    let body = "x".repeat(16 << 20);
     let head = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}", body.len());
     too_many(refused(&server, format!("{head}\r\n\r\n{body}")).await);
     server.counted(|counted| counted.refused == 3 && counted.accepted == 5).await;

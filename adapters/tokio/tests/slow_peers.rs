@@ -124,24 +124,26 @@ async fn a_peer_that_is_left_behind_skips_if_that_is_the_policy() {
     }
 }
 
-/// Whoever takes something, however slowly, has not stalled.
+/// Whoever takes something, however slowly, has not stalled: many events, or some bytes of one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_reads_slowly_but_steadily_is_not_closed() {
-    let mut config = config();
-    config.stall_timeout = Some(Duration::from_millis(500));
-    let server = start_narrow(config, |server| server);
-    let mut client = stalled(&server).await;
-    let mut expected = Vec::new();
-    for _ in 0..100 {
-        expected.extend_from_slice(publish(&server, 10_000).chunk());
+    for size in [10_000, 1_000_000] {
+        let mut config = config();
+        config.stall_timeout = Some(Duration::from_millis(500));
+        let server = start_narrow(config, |server| server);
+        let mut client = stalled(&server).await;
+        let mut expected = Vec::new();
+        for _ in 0..1_000_000 / size {
+            expected.extend_from_slice(publish(&server, size).chunk());
+        }
+        client.read_stream_head().await;
+        client.expect(OPENING).await;
+        for part in expected.chunks(expected.len() / 30 + 1) {
+            sleep(Duration::from_millis(50)).await;
+            client.expect(part).await;
+        }
+        assert_eq!(server.ends(), [], "with events of {size} bytes");
     }
-    client.read_stream_head().await;
-    client.expect(OPENING).await;
-    for part in expected.chunks(expected.len() / 30 + 1) {
-        sleep(Duration::from_millis(50)).await;
-        client.expect(part).await;
-    }
-    assert_eq!(server.ends(), []);
 }
 
 /// The last write of a stream often leaves hardly any room for its end.

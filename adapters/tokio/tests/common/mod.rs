@@ -23,7 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -235,10 +235,11 @@ impl Client {
 
     /// The next bytes, which must be these.
     pub(crate) async fn expect(&mut self, bytes: impl AsRef<[u8]>) {
+        let deadline = Instant::now() + PATIENCE;
         let expected = bytes.as_ref();
         while self.rest().len() < expected.len() {
             let is_prefix = expected.starts_with(self.rest());
-            assert!(is_prefix && self.read_some().await, "{:?}", text(self.rest()));
+            assert!(is_prefix && self.read_some(deadline).await, "{:?}", text(self.rest()));
         }
         assert_eq!(text(&self.rest()[..expected.len()]), text(expected));
         self.taken += expected.len();
@@ -246,6 +247,7 @@ impl Client {
 
     /// The next bytes up to and with `end`.
     pub(crate) async fn read_through(&mut self, end: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let found = self.rest().windows(end.len()).position(|bytes| bytes == end.as_bytes());
             if let Some(start) = found {
@@ -253,7 +255,7 @@ impl Client {
                 self.taken += found.len();
                 return found;
             }
-            assert!(self.read_some().await, "no {end:?} in {:?}", text(self.rest()));
+            assert!(self.read_some(deadline).await, "no {end:?} in {:?}", text(self.rest()));
         }
     }
 
@@ -272,10 +274,11 @@ impl Client {
 
     /// A whole answer with a length: its status line, and its body.
     pub(crate) async fn read_answer(&mut self) -> (String, String) {
+        let deadline = Instant::now() + PATIENCE;
         let head = self.read_head().await;
         let length = header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
         while self.rest().len() < length {
-            assert!(self.read_some().await, "{head}");
+            assert!(self.read_some(deadline).await, "{head}");
         }
         let body = text(&self.rest()[..length]);
         self.taken += length;
@@ -291,7 +294,8 @@ impl Client {
 
     /// All that comes until the server has ended its side.
     pub(crate) async fn read_to_end(&mut self) -> String {
-        while self.read_some().await {}
+        let deadline = Instant::now() + PATIENCE;
+        while self.read_some(deadline).await {}
         let rest = text(self.rest());
         self.taken = self.received.len();
         rest
@@ -306,9 +310,9 @@ impl Client {
     }
 
     /// Whether more came; not so at the end of the connection, or where it is reset.
-    async fn read_some(&mut self) -> bool {
+    async fn read_some(&mut self, deadline: Instant) -> bool {
         let mut buffer = vec![0; 64 << 10];
-        let read = timeout(PATIENCE, self.socket.read(&mut buffer)).await;
+        let read = timeout_at(deadline, self.socket.read(&mut buffer)).await;
         let read = read.unwrap_or_else(|_| panic!("nothing comes after {:?}", text(self.rest())));
         let length = read.unwrap_or(0);
         self.received.extend_from_slice(&buffer[..length]);
