@@ -23,7 +23,7 @@ use std::time::Instant;
 ///
 /// It is a [`Stream`] of what happens. It works while it is polled, and needs nothing spawned;
 /// polling it no more slows the server down. Dropping it drops the connection. The stream ends
-/// after [`SourceEvent::Closed`].
+/// after [`SourceEvent::Closed`], or at once by [`close`](Self::close).
 ///
 /// For several readers of one stream, or for one type of event alone, put a
 /// [`Feed`](crate::Feed) around it.

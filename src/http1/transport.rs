@@ -64,7 +64,11 @@ impl Target {
     /// [`FailureKind::Unsupported`] for a URL without a host, or of another scheme than `http` and
     /// `https`.
     pub fn of(url: &Uri) -> Result<Self, Failure> {
-        let unsupported = || Failure::new(FailureKind::Unsupported).with_detail(url.to_string());
+        // Not the URL itself, which may hold a secret.
+        let unsupported = || {
+            let reason = "the URL has no host, or a scheme other than http and https";
+            Failure::new(FailureKind::Unsupported).with_detail(reason)
+        };
         let secure = match url.scheme() {
             Some(scheme) if *scheme == Scheme::HTTP => false,
             Some(scheme) if *scheme == Scheme::HTTPS => true,
