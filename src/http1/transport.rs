@@ -170,7 +170,7 @@ impl<S: Socket> Exchange<S> {
     fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Result<ResponsePart, Failure>> {
         loop {
             if let Some(part) = self.machine.poll_response() {
-                return Poll::Ready(part.map_err(failure));
+                return Poll::Ready(part.map_err(Failure::from));
             }
             // A server may answer before it has read all, and refuse the rest: a write that fails
             // is the end only when there is nothing to be read either.
@@ -208,13 +208,16 @@ impl<S: Socket> Exchange<S> {
     }
 }
 
-fn failure(error: ResponseError) -> Failure {
-    let kind = match error {
-        ResponseError::NoResponse => FailureKind::Closed,
-        ResponseError::TruncatedHead | ResponseError::TruncatedBody => FailureKind::Truncated,
-        _ => FailureKind::Protocol,
-    };
-    Failure::new(kind).with_detail(error.to_string())
+/// How a client is told of it.
+impl From<ResponseError> for Failure {
+    fn from(error: ResponseError) -> Self {
+        let kind = match error {
+            ResponseError::NoResponse => FailureKind::Closed,
+            ResponseError::TruncatedHead | ResponseError::TruncatedBody => FailureKind::Truncated,
+            _ => FailureKind::Protocol,
+        };
+        Self::new(kind).with_detail(error.to_string())
+    }
 }
 
 impl<S> fmt::Debug for Exchange<S> {
