@@ -1,12 +1,12 @@
 //! One exchange of an HTTP/1.1 client: [`Client`].
 
-#[cfg(test)]
-mod bounds;
 mod config;
 mod error;
 mod request;
 mod response_head;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use self::response_head::{body_reader, check_start};
 use self::state::{HeadProgress, State};

@@ -2,12 +2,12 @@
 
 mod answer;
 mod body;
-#[cfg(test)]
-mod bounds;
 mod config;
 mod error;
 mod request_head;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use self::answer::{Exchange, allows_body};
 use self::body::Body;
