@@ -162,6 +162,7 @@ impl<T: Transport> EventSource<T> {
         self.client.close(self.timer.now());
         self.connection = Connection::None;
         self.renewing = None;
+        self.sleep = None;
     }
 
     /// What the client has to tell. Headers that it wants are asked for here.
@@ -197,6 +198,7 @@ impl<T: Transport> EventSource<T> {
         }
         if matches!(event, Some(SourceEvent::Retrying { .. } | SourceEvent::Closed(_))) {
             self.renewing = None;
+            self.sleep = None;
         }
     }
 
