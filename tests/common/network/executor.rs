@@ -1,7 +1,7 @@
 //! Tasks that have their turn in an order that a seed gives.
 
 use crate::random::Random;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::mem;
 use std::pin::{Pin, pin};
@@ -26,9 +26,18 @@ pub(super) struct Executor {
 struct Queue {
     /// Whose turn it is, each once.
     ready: Vec<u64>,
+    is_ready: BTreeSet<u64>,
     spawned: Vec<(u64, Task)>,
     next: u64,
     polls: u64,
+}
+
+impl Queue {
+    fn make_ready(&mut self, number: u64) {
+        if self.is_ready.insert(number) {
+            self.ready.push(number);
+        }
+    }
 }
 
 /// Holds no task, so that it may be dropped under any lock.
@@ -44,9 +53,7 @@ impl Wake for Turn {
 
     fn wake_by_ref(self: &Arc<Self>) {
         let mut queue = self.queue.lock().unwrap();
-        if !queue.ready.contains(&self.number) {
-            queue.ready.push(self.number);
-        }
+        queue.make_ready(self.number);
     }
 }
 
@@ -63,7 +70,7 @@ impl Executor {
         let mut queue = self.queue.lock().unwrap();
         queue.next += 1;
         let number = queue.next;
-        queue.ready.push(number);
+        queue.make_ready(number);
         queue.spawned.push((number, task));
     }
 
@@ -86,6 +93,7 @@ impl Executor {
                 let spawned = mem::take(&mut queue.spawned);
                 let count = queue.ready.len();
                 let next = (count > 0).then(|| queue.ready.swap_remove(random.below(count)));
+                next.iter().for_each(|number| assert!(queue.is_ready.remove(number)));
                 queue.polls += u64::from(next.is_some());
                 (next, spawned)
             };
