@@ -14,7 +14,9 @@ use http::{Method, Request, Response, StatusCode};
 use sansse::broker::{BrokerConfig, EventIds, SessionRequest, Topic};
 use sansse::http::ResponseHead;
 use sansse::hub::HubBuilder;
+use sansse::serve::Server;
 use sansse::{Event, Hub};
+use sansse_tokio::{TcpAcceptor, TokioRuntime};
 use std::error::Error;
 use std::future::pending;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -47,9 +49,9 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     println!("serving http://{}/events", listener.local_addr()?);
     let streams = hub.clone();
     let head = ResponseHead::new();
-    sansse_tokio::Server::new(hub)
+    Server::new(TokioRuntime, hub)
         .with_max_connections(1 << 20)
-        .serve(listener, pending(), move |request: Request<Bytes>| {
+        .serve(TcpAcceptor::new(listener), pending(), move |request: Request<Bytes>| {
             let answer = match (request.method(), request.uri().path()) {
                 (_, "/events") => streams.accept(&request, SessionRequest::new(), &head),
                 (&Method::POST, "/start") => start(&request, &starts).into(),
