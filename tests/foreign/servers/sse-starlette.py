@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import traceback
 
 import uvicorn
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -109,8 +110,13 @@ orders = {
 
 def obey(loop):
     def do(line):
-        [(order, argument)] = json.loads(line).items()
-        orders[order](argument)
+        try:
+            [(order, argument)] = json.loads(line).items()
+            orders[order](argument)
+        except Exception:
+            # The loop would note it and go on.
+            traceback.print_exc()
+            os._exit(1)
 
     for line in sys.stdin.buffer:
         loop.call_soon_threadsafe(do, line)
