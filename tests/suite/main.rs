@@ -49,14 +49,17 @@ macro_rules! scenarios {
     )*)* };
 }
 
+mod async_std;
 mod crowds;
 mod endings;
 mod life;
 mod losses;
 mod memory;
+mod own_executor;
 mod platform;
 mod reader;
 mod service;
+mod smol;
 mod streams;
 mod tokio_current_thread;
 mod tokio_multi_thread;

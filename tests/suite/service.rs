@@ -163,6 +163,13 @@ impl Service {
     }
 }
 
+impl Drop for Service {
+    /// For executors that outlive the scenario.
+    fn drop(&mut self) {
+        self.cancel.set();
+    }
+}
+
 /// What the query asks for: whose session it is, what it meets when it is slow, whether it is
 /// told how its resumption went.
 fn session(request: &Request<Bytes>) -> SessionRequest {
