@@ -4,6 +4,8 @@
 #![allow(clippy::duplicate_mod, reason = "the rows are lived on each platform")]
 #![cfg(all(feature = "feed", feature = "serve"))]
 
+#[path = "../common/bad_input.rs"]
+mod bad_input_kit;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/cutting.rs"]
@@ -34,6 +36,12 @@ macro_rules! scenarios {
                 cancel_readers_of_a_feed_by_drop, cancel_a_session_by_drop,
                 cancel_a_server_by_drop, cancel_a_hub_by_drop, cancel_a_read_by_drop;
             crowds[1]: slow_reader, a_thousand_clients;
+            bad_input[2]: bad_input;
+        }
+
+        #[test]
+        fn bad_input_takes_little_memory() {
+            crate::bad_input::bad_input_takes_little_memory::<$platform>();
         }
     };
     ($platform:ty: $($subject:ident[$seeds:literal]: $($scenario:ident),*;)*) => { $($(
@@ -50,6 +58,7 @@ macro_rules! scenarios {
 }
 
 mod async_std;
+mod bad_input;
 mod crowds;
 mod endings;
 mod life;
