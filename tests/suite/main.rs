@@ -37,6 +37,22 @@ macro_rules! scenarios {
                 cancel_a_server_by_drop, cancel_a_hub_by_drop, cancel_a_read_by_drop;
             crowds[1]: slow_reader, a_thousand_clients;
             bad_input[2]: bad_input;
+            deadlines[5]: a_silent_and_then_dead_peer_wakes_a_client_at_exactly_its_deadlines,
+                an_idle_hub_wakes_for_its_heartbeats_alone;
+            steps[5]: a8_at_first_it_is_connecting_and_reports_nothing,
+                b1_a_good_head_opens_before_any_byte_of_the_body,
+                b15_the_connection_of_a_failed_response_is_given_up,
+                d8_the_error_is_reported_then_the_wait_begins,
+                d13_back_off_ends_with_a_good_response,
+                d17_after_several_losses_no_connection_is_left_over,
+                f1_close_while_connecting_aborts_the_request_or_never_sends_it,
+                f2_close_while_open_drops_the_connection,
+                f3_close_with_events_waiting_delivers_none_of_them,
+                f4_close_when_the_opening_is_reported_delivers_no_event,
+                f5_close_while_waiting_cancels_the_wait,
+                f6_close_twice_or_when_closed_has_no_effect,
+                g3_silence_is_an_error_and_reconnects_and_any_byte_is_life,
+                g4_restart_drops_the_connection_and_asks_again_at_once;
         }
 
         #[test]
@@ -60,6 +76,7 @@ macro_rules! scenarios {
 mod async_std;
 mod bad_input;
 mod crowds;
+mod deadlines;
 mod endings;
 mod life;
 mod losses;
@@ -69,6 +86,8 @@ mod platform;
 mod reader;
 mod service;
 mod smol;
+mod stage;
+mod steps;
 mod streams;
 mod tokio_current_thread;
 mod tokio_multi_thread;
