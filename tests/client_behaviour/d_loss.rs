@@ -192,8 +192,8 @@ fn d6_an_answer_that_is_not_http_reconnects() {
 fn d8_the_state_changes_then_the_error_is_reported_then_the_wait_begins() {
     let life = live(standard(), [Answer::stream("retry: 100\ndata: a\n\n"), Answer::stream("")]);
     assert_eq!(life.shorts(), ["open", "data a", "retrying", "open", "retrying"]);
-    use ReadyState::{Connecting, Open};
-    assert_eq!(life.states, [Open, Open, Connecting, Open, Connecting]);
+    let (connecting, open) = (ReadyState::Connecting, ReadyState::Open);
+    assert_eq!(life.states, [open, open, connecting, open, connecting]);
     assert_eq!(life.gaps(), [millis(100); 2]);
 }
 

@@ -8,6 +8,7 @@ use crate::platform::Platform;
 use crate::reader::Reader;
 use crate::watched::Watching;
 use sansse::client::{ClientConfig, ClientError, CloseReason, Fault, ReadyState, RedirectError};
+use sansse::http1::transport::Connector;
 use sansse::http1::{ChunkedError, ResponseError};
 use sansse::serve::Listener;
 use sansse::{DecodeError, Limits, SourceEvent};
@@ -22,6 +23,8 @@ const MAX_LINE: usize = 64 << 10;
 enum Outcome {
     /// The attempt is over, by this error, and another is made.
     Retried(ClientError),
+    /// A redirect is not followed; those without end are tried again.
+    Redirect(RedirectError),
     /// It is the end, by an error like this.
     Ended(fn(&ClientError) -> bool),
     /// The stream goes on, and ends at last, properly.
@@ -31,7 +34,7 @@ enum Outcome {
 /// What is told of it before: the data of messages, and what was dropped.
 fn told(misdeed: Misdeed) -> Vec<String> {
     let dropped = |error: DecodeError| format!("dropped: {error}");
-    let told = match misdeed {
+    match misdeed {
         Misdeed::LongLine => {
             vec![
                 "before".into(),
@@ -62,12 +65,11 @@ fn told(misdeed: Misdeed) -> Vec<String> {
         Misdeed::InvalidUtf8 => vec!["before".into(), "\u{fffd}\u{fffd}(".into()],
         Misdeed::NulsInStream => vec!["before".into(), "\0after\0".into()],
         _ => Vec::new(),
-    };
-    told
+    }
 }
 
 fn outcome(misdeed: Misdeed, is_default: bool) -> Outcome {
-    use Outcome::{Ended, GoesOn, Retried};
+    use Outcome::{Ended, GoesOn, Redirect, Retried};
     // As the HTTP/1.1 machine says it, in the words of its own error.
     let http = |error: ResponseError| Retried(ClientError::Transport(error.into()));
     let chunked = |error| http(ResponseError::Chunked(error));
@@ -87,22 +89,12 @@ fn outcome(misdeed: Misdeed, is_default: bool) -> Outcome {
             let ClientError::ContentType(answer) = error else { return false };
             answer.body.len() == 8 << 10 && answer.body.starts_with(b"<!doctype html><p><p>")
         }),
-        // Which of the answers it was is left out by `plain`.
-        Misdeed::EndlessRedirect => Ended(is_redirect_too_many),
-        Misdeed::RedirectLoop if is_default => Ended(is_redirect_loop),
-        Misdeed::RedirectLoop => Ended(is_redirect_too_many),
-        Misdeed::RedirectToScheme(_) => {
-            Ended(|error| matches!(error, ClientError::Redirect(RedirectError::Scheme, _)))
-        }
-        Misdeed::RedirectToNonsense => {
-            Ended(|error| matches!(error, ClientError::Redirect(RedirectError::Location, _)))
-        }
-        Misdeed::RedirectWithUser => {
-            Ended(|error| matches!(error, ClientError::Redirect(RedirectError::Userinfo, _)))
-        }
-        Misdeed::RedirectToInsecure => {
-            Ended(|error| matches!(error, ClientError::Redirect(RedirectError::Insecure, _)))
-        }
+        Misdeed::RedirectLoop if is_default => Redirect(RedirectError::Loop),
+        Misdeed::EndlessRedirect | Misdeed::RedirectLoop => Redirect(RedirectError::TooMany),
+        Misdeed::RedirectToScheme(_) => Redirect(RedirectError::Scheme),
+        Misdeed::RedirectToNonsense => Redirect(RedirectError::Location),
+        Misdeed::RedirectWithUser => Redirect(RedirectError::Userinfo),
+        Misdeed::RedirectToInsecure => Redirect(RedirectError::Insecure),
         Misdeed::Gzip => Ended(|error| {
             let ClientError::ContentEncoding(answer) = error else { return false };
             answer.headers["content-encoding"] == "gzip"
@@ -133,14 +125,6 @@ fn outcome(misdeed: Misdeed, is_default: bool) -> Outcome {
         Misdeed::BareLineFeeds => http(ResponseError::BareLineFeed),
         Misdeed::NoColon => http(ResponseError::HeaderName),
     }
-}
-
-fn is_redirect_too_many(error: &ClientError) -> bool {
-    matches!(error, ClientError::Redirect(RedirectError::TooMany, _))
-}
-
-fn is_redirect_loop(error: &ClientError) -> bool {
-    matches!(error, ClientError::Redirect(RedirectError::Loop, _))
 }
 
 pub(crate) async fn bad_input<P: Platform>(platform: P) {
@@ -185,8 +169,9 @@ async fn suffers<P: Platform>(platform: &P, misdeed: Misdeed, config: ClientConf
     .await;
     assert_eq!(told_of, told(misdeed), "{misdeed:?}");
     let error = match &end {
-        SourceEvent::Retrying { error, .. } => error,
-        SourceEvent::Closed(CloseReason::Failed(error)) => error,
+        SourceEvent::Retrying { error, .. } | SourceEvent::Closed(CloseReason::Failed(error)) => {
+            error
+        }
         end => panic!("{misdeed:?}: {end:?}"),
     };
     let is_retried = match outcome(misdeed, is_default) {
@@ -198,9 +183,14 @@ async fn suffers<P: Platform>(platform: &P, misdeed: Misdeed, config: ClientConf
             assert_eq!(*error, ClientError::EndOfStream, "{misdeed:?}");
             true
         }
+        Outcome::Redirect(expected) => {
+            let ClientError::Redirect(by, _) = error else { panic!("{misdeed:?}: {error:?}") };
+            assert_eq!(*by, expected, "{misdeed:?}");
+            matches!(by, RedirectError::TooMany | RedirectError::Loop)
+        }
         Outcome::Ended(is_expected) => {
             assert!(is_expected(error), "{misdeed:?}: {error:?}");
-            is_redirect_too_many(error) || is_redirect_loop(error)
+            false
         }
     };
     let fault = match misdeed {
@@ -211,8 +201,49 @@ async fn suffers<P: Platform>(platform: &P, misdeed: Misdeed, config: ClientConf
     assert_eq!(error.fault(), fault, "{misdeed:?}: {error:?}");
     assert_eq!(matches!(end, SourceEvent::Retrying { .. }), is_retried, "{misdeed:?}: {end:?}");
 
-    // The client has let go of it, read no more than its limits, and asked no more often than
-    // there was something.
+    is_unmoved(misdeed, &reader);
+    if !is_retried {
+        assert_eq!(reader.source.state(), ReadyState::Closed);
+        assert!(reader.timer.sleeps().is_empty());
+        let end = poll_fn(|context| reader.poll(context)).await;
+        assert_eq!(end, None, "{misdeed:?}");
+        return;
+    }
+
+    // One attempt, when its time has come.
+    let before = reader.watch.count();
+    is_good.set(true);
+    let mut is_open = false;
+    let mut has_slept = false;
+    poll_fn(|context| {
+        loop {
+            assert!(peer.as_mut().poll(context).is_pending());
+            match reader.poll(context) {
+                Poll::Ready(Some(SourceEvent::Open { .. })) => is_open = true,
+                Poll::Ready(Some(SourceEvent::Message(message))) => {
+                    assert_eq!((message.data.as_str(), is_open), ("good", true));
+                    return Poll::Ready(());
+                }
+                Poll::Ready(event) => panic!("{misdeed:?}: {event:?}"),
+                Poll::Pending if reader.is_quiet && !has_slept => {
+                    assert_eq!(reader.watch.count(), before);
+                    assert!(!reader.sleep().is_zero());
+                    has_slept = true;
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+    assert_eq!(reader.watch.count(), before + 1, "{misdeed:?}");
+    // What was bad has not counted.
+    let id = if misdeed == Misdeed::NulsInStream { "1" } else { "" };
+    assert_eq!(reader.source.last_event_id(), id, "{misdeed:?}");
+}
+
+/// The client has let go of it, has read no more than its limits, and asked no more often than there
+/// was something.
+fn is_unmoved<C: Connector>(misdeed: Misdeed, reader: &Reader<C>) {
     assert_eq!(reader.watch.held(), 0, "{misdeed:?}");
     let read: u64 = (0..reader.watch.count()).map(|number| reader.watch.read(number)).sum();
     let most = match misdeed {
@@ -228,43 +259,6 @@ async fn suffers<P: Platform>(platform: &P, misdeed: Misdeed, config: ClientConf
     // Each poll follows a wake: of bytes that came, of room for bytes, of an event that was told.
     assert!(polls <= 4 * asked + 20, "{misdeed:?}: {polls} polls for {asked} reads");
     assert!(reader.timer.begun() <= asked + 25, "{misdeed:?}: {}", reader.timer.begun());
-
-    if is_retried {
-        // One attempt, when its time has come.
-        let before = reader.watch.count();
-        is_good.set(true);
-        let mut is_open = false;
-        let mut has_slept = false;
-        poll_fn(|context| {
-            loop {
-                assert!(peer.as_mut().poll(context).is_pending());
-                match reader.poll(context) {
-                    Poll::Ready(Some(SourceEvent::Open { .. })) => is_open = true,
-                    Poll::Ready(Some(SourceEvent::Message(message))) => {
-                        assert_eq!((message.data.as_str(), is_open), ("good", true));
-                        return Poll::Ready(());
-                    }
-                    Poll::Ready(event) => panic!("{misdeed:?}: {event:?}"),
-                    Poll::Pending if reader.is_quiet && !has_slept => {
-                        assert_eq!(reader.watch.count(), before);
-                        assert!(!reader.sleep().is_zero());
-                        has_slept = true;
-                    }
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-        })
-        .await;
-        assert_eq!(reader.watch.count(), before + 1, "{misdeed:?}");
-        // What was bad has not counted.
-        let id = if misdeed == Misdeed::NulsInStream { "1" } else { "" };
-        assert_eq!(reader.source.last_event_id(), id, "{misdeed:?}");
-    } else {
-        assert_eq!(reader.source.state(), ReadyState::Closed);
-        assert!(reader.timer.sleeps().is_empty());
-        let end = poll_fn(|context| reader.poll(context)).await;
-        assert_eq!(end, None, "{misdeed:?}");
-    }
 }
 
 async fn misbehave<L: Listener>(listener: L, misdeed: Misdeed, is_good: &Cell<bool>) {

@@ -49,9 +49,7 @@ async fn live_on<P: Platform>(
     poll_fn(|context| {
         loop {
             let before = watch.progress();
-            if peer.as_mut().poll(context).is_ready() {
-                panic!("the peer is there as long as the client");
-            }
+            assert!(peer.as_mut().poll(context).is_pending());
             while let Poll::Ready(event) = reader.poll(context) {
                 let Some(event) = event else { return Poll::Ready(()) };
                 let is_wait = matches!(event, SourceEvent::Retrying { .. });
@@ -133,16 +131,14 @@ impl Script {
                 continue;
             }
             let is_reset = answer.head.is_some() && answer.end == End::Failure(FailureKind::Closed);
-            let exchange = match is_reset {
-                true => peer.accept_to_reset().await,
-                false => peer.accept().await,
-            };
+            let exchange =
+                if is_reset { peer.accept_to_reset().await } else { peer.accept().await };
             self.heard.borrow_mut().insert(number, exchange.request.clone());
             self.answer(exchange, answer, number, watch).await;
         }
         let exchange = peer.accept().await;
         self.heard.borrow_mut().insert(last, exchange.request.clone());
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn answer<S: Socket>(

@@ -1,11 +1,14 @@
 //! One set of scenarios, written once and run on every runtime: tokio on one thread and on
 //! several, smol, async-std, a hand-written executor, and a network in memory with virtual time.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
+#![expect(clippy::disallowed_types, reason = "platforms listen on real sockets")]
 #![allow(clippy::duplicate_mod, reason = "the rows are lived on each platform")]
 #![cfg(all(feature = "feed", feature = "serve"))]
 
 #[path = "../common/bad_input.rs"]
 mod bad_input_kit;
+#[path = "../../adapters/tokio/tests/common/child.rs"]
+mod child;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/cutting.rs"]
@@ -35,7 +38,7 @@ macro_rules! scenarios {
             endings[20]: drain, cancel_a_client_by_drop, cancel_a_wait_by_drop,
                 cancel_readers_of_a_feed_by_drop, cancel_a_session_by_drop,
                 cancel_a_server_by_drop, cancel_a_hub_by_drop, cancel_a_read_by_drop;
-            crowds[1]: slow_reader, a_thousand_clients;
+            crowds[1]: slow_reader;
             bad_input[2]: bad_input;
             deadlines[5]: a_silent_and_then_dead_peer_wakes_a_client_at_exactly_its_deadlines,
                 an_idle_hub_wakes_for_its_heartbeats_alone;
@@ -53,6 +56,12 @@ macro_rules! scenarios {
                 f6_close_twice_or_when_closed_has_no_effect,
                 g3_silence_is_an_error_and_reconnects_and_any_byte_is_life,
                 g4_restart_drops_the_connection_and_asks_again_at_once;
+        }
+
+        #[test]
+        fn a_thousand_clients() {
+            let test = concat!(module_path!(), "::a_thousand_clients");
+            crate::crowds::test_a_thousand_clients::<$platform>(test);
         }
 
         #[test]

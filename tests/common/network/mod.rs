@@ -155,7 +155,7 @@ impl Network {
     pub(crate) fn listen(&self, address: Option<SocketAddr>) -> (Listener, SocketAddr) {
         let mut state = self.lock();
         let port = address.map_or_else(
-            || (49_152..).find(|port| !state.ports.contains_key(port)).unwrap(),
+            || (49_152..u16::MAX).find(|port| !state.ports.contains_key(port)).unwrap(),
             |address| address.port(),
         );
         let taken = state.ports.insert(port, Backlog::default());
@@ -313,7 +313,6 @@ impl serve::Runtime for Network {
 impl Connector for Network {
     type Socket = Socket;
 
-    #[expect(clippy::manual_async_fn, reason = "the future must not borrow the connector")]
     fn connect(
         &self,
         target: Target,
@@ -430,7 +429,7 @@ impl Drop for Socket {
     fn drop(&mut self) {
         let (connection, side) = (self.connection, self.other_side());
         let mut state = self.network.lock();
-        let is_read = state.pipe_to(connection, self.side).is_some_and(|pipe| pipe.abandon());
+        let is_read = state.pipe_to(connection, self.side).is_some_and(Pipe::abandon);
         state.send_end(connection, side, if is_read { End::Proper } else { End::Reset });
         let waker = state.pipe_to(connection, self.side).and_then(Pipe::take_writer);
         let is_over = state
