@@ -3,6 +3,7 @@
 use crate::platform::Platform;
 use crate::service::{Application, Service, config, loss, message, numbers, placed, quick, unless};
 use crate::shared::Shared;
+use futures_core::Stream;
 use sansse::broker::{EndReason, SessionRequest, Topic};
 use sansse::client::{ClientError, FailureKind};
 use sansse::serve::Runtime;
@@ -127,7 +128,6 @@ pub(crate) async fn cancel_readers_of_a_feed_by_drop<P: Platform>(platform: P) {
 }
 
 pub(crate) async fn cancel_a_session_by_drop<P: Platform>(platform: P) {
-    use futures_core::Stream;
     let application = Application::new(&platform, config());
     let stays = application.hub.open(SessionRequest::new()).unwrap();
     let leaves = application.hub.open(SessionRequest::new()).unwrap();
@@ -175,16 +175,24 @@ pub(crate) async fn cancel_a_server_by_drop<P: Platform>(platform: P) {
     assert_eq!(application.hub.session_count(), 1);
 }
 
-/// The hub's driver ends when nobody has the hub, and not before.
+/// Without its driver time stands still for a hub, and events come as before. The driver ends when
+/// nobody has the hub, and not before.
 pub(crate) async fn cancel_a_hub_by_drop<P: Platform>(platform: P) {
-    let over = Shared::new(false);
     let hub = sansse::Hub::new(platform.runtime(), config()).unwrap();
+    drop(hub.drive());
+    let mut session = hub.open(SessionRequest::new()).unwrap();
+    hub.publish(Topic::Broadcast, &Event::new("a")).unwrap();
+    for expected in ["id: a-0\n\n", "id: a-1\ndata: a\n\n"] {
+        let frame = poll_fn(|context| Pin::new(&mut session).poll_next(context)).await.unwrap();
+        assert_eq!(frame.as_ref(), expected.as_bytes());
+    }
+
+    let over = Shared::new(false);
     let (drive, told) = (hub.drive(), over.clone());
     platform.runtime().spawn(async move {
         drive.await;
         told.set();
     });
-    let session = hub.open(SessionRequest::new()).unwrap();
     drop(hub);
     assert!(!over.update(|is_over| *is_over), "a session has it");
     drop(session);

@@ -94,6 +94,7 @@ mod own_executor;
 mod platform;
 mod reader;
 mod service;
+mod simulated_network;
 mod smol;
 mod stage;
 mod steps;
