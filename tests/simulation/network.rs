@@ -50,6 +50,8 @@ pub(crate) struct Connection {
     /// What the session began with.
     pub(crate) outcome: &'static str,
     pub(crate) announcement: Option<String>,
+    /// It begins anew with events that are kept, the first of which is the reader's place.
+    pub(crate) begins_anew: bool,
     /// What remains to be written of a frame that was begun.
     pub(crate) remainder: Bytes,
     pub(crate) written: usize,
@@ -99,6 +101,7 @@ impl Connection {
             session: None,
             outcome: "",
             announcement: None,
+            begins_anew: false,
             remainder: Bytes::new(),
             written: 0,
             acknowledged: 0,

@@ -7,6 +7,7 @@ use crate::world::{Happening, World};
 use bytes::Bytes;
 use http::{HeaderValue, Request};
 use sansse::OwnedMessage;
+use sansse::broker::EventIds;
 use sansse::client::{Attempt, Client, ClientConfig, ClientError, ClientEvent, Timeout};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -299,6 +300,13 @@ impl World {
             if let Some(id) = &block.id {
                 state.place.clone_from(id);
                 state.since.get_or_insert(next);
+                self.connections[at].begins_anew = false;
+            }
+            // Whatever becomes of the connection now, the reader comes back from where it is.
+            if self.scenario.broker.event_ids == EventIds::Assigned
+                && !self.connections[at].begins_anew
+            {
+                assert_eq!(self.truth.after(&state.place), Some(next), "its place is not told");
             }
             if is_message {
                 state.expected.push_back((block, state.place.clone()));
@@ -345,7 +353,9 @@ impl World {
     pub(crate) fn check_all_is_delivered(&mut self, reader: usize) {
         let end = self.truth.events.len();
         let at = self.readers[reader].connection.expect("it is at rest");
+        let next = self.connections[at].next;
         self.advance(at, end);
+        self.connections[at].next = next;
         // The same once more, for all its streams together and by what its application got.
         let state = &self.readers[reader];
         let audience = self.audience(at);

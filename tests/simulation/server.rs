@@ -204,6 +204,7 @@ impl World {
         state.outcome = outcome;
         state.announcement =
             announces.then(|| format!(r#"{{"outcome":"{outcome}","replayed":{}}}"#, plan.replayed));
+        state.begins_anew = matches!(outcome, "unknown" | "other-epoch") && plan.replayed > 0;
         state.next = plan.first;
         state.transmitted = plan.first;
         state.excused = plan.excused;
