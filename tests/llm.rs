@@ -1,5 +1,5 @@
 //! The `llm` example as processes: an answer that is whole is told from one that is not.
-#![cfg(all(feature = "feed", feature = "http1", feature = "hub"))]
+#![cfg(all(feature = "feed", feature = "serve"))]
 #![expect(clippy::disallowed_methods, reason = "it waits for processes, with a deadline")]
 
 use std::io::{BufRead, BufReader, Read};

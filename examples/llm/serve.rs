@@ -6,7 +6,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use sansse::broker::{BrokerConfig, EventIds, SessionId, SessionRequest};
 use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
+use sansse::serve::Server;
 use sansse::{Event, Hub};
+use sansse_tokio::{TcpAcceptor, TokioRuntime};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::error::Error;
@@ -48,8 +50,8 @@ pub(crate) async fn serve(
     config.event_ids = EventIds::Own;
     let hub = sansse_tokio::spawn_hub(HubBuilder::new(config))?;
     let answers = hub.clone();
-    sansse_tokio::Server::new(hub)
-        .serve(listener, shutdown, move |request| {
+    Server::new(TokioRuntime, hub)
+        .serve(TcpAcceptor::new(listener), shutdown, move |request| {
             let answer = answer(&answers, &request, manner);
             async { answer }
         })
