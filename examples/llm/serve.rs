@@ -18,7 +18,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 const PATH: &str = "/v1/chat/completions";
-/// Of a longer question, the answer repeats only the beginning.
+/// Of a longer question, in characters, the answer repeats only the beginning: what is published to
+/// a session does not wait for its reader, so that all pieces have to fit into what is kept for one,
+/// by default 256 events.
 const MAX_REPEATED: usize = 200;
 
 /// How a server answers.

@@ -3,7 +3,7 @@
 use crate::Log;
 use crate::network::Connection;
 use crate::reader::Reader;
-use crate::scenario::{Act, Restart, Scenario, millis, up_to};
+use crate::scenario::{Act, Restart, Scenario, chance, millis, up_to};
 use crate::server::Server;
 use crate::streams::Random;
 use crate::truth::Truth;
@@ -151,6 +151,9 @@ impl World {
         let next = next.unwrap_or_else(|| panic!("nothing is due: {}", self.state()));
         self.now = self.now.max(next);
         self.tell_the_time();
+        if chance(&mut self.random, 5) {
+            self.tell_old_times();
+        }
         let mut happenings = 0;
         while let Some(entry) = self.queue.first_entry().filter(|due| due.key().0 <= self.now) {
             happenings += 1;
@@ -179,6 +182,19 @@ impl World {
                 calls += 1;
                 assert!(calls <= 3, "the client spins: {:?}", reader.client);
                 reader.client.handle_timeout(now);
+            }
+        }
+    }
+
+    /// Out of date, or before anything is due, none of which may matter.
+    fn tell_old_times(&mut self) {
+        let old = self.now - up_to(&mut self.random, millis(5_000)).min(self.now - self.start);
+        for told in [old, self.now] {
+            if let Some(broker) = &mut self.server.broker {
+                broker.handle_timeout(told);
+            }
+            for reader in self.readers.iter_mut().filter(|reader| reader.has_started) {
+                reader.client.handle_timeout(told);
             }
         }
     }
