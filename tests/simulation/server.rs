@@ -345,6 +345,9 @@ impl World {
         self.drain_events();
         let (_, told) = self.server.sessions[&session];
         assert!(reason.is_some() && reason == told, "it ended as {told:?}, and says {reason:?}");
+        let broker = self.server.broker.as_mut().unwrap();
+        let again = broker.poll_transmit(self.now, session);
+        assert_eq!(again, Some(Transmit::End(None)), "a reason is told once");
         self.connections[at].session = None;
         if self.connections[at].remainder.is_empty() {
             self.send(at, Item::End(End::Eof));
