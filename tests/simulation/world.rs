@@ -40,6 +40,7 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     queue: BTreeMap<(Instant, u64), Happening>,
     queued: u64,
+    steps_at_once: u32,
     pub(crate) server: Server,
     pub(crate) connections: Vec<Connection>,
     pub(crate) readers: Vec<Reader>,
@@ -69,6 +70,7 @@ impl World {
             now: start,
             queue: BTreeMap::new(),
             queued: 0,
+            steps_at_once: 0,
             server: Server::new(start, &scenario.broker),
             connections: Vec::new(),
             readers,
@@ -149,11 +151,15 @@ impl World {
         let queued = self.queue.keys().next().map(|(at, _)| *at);
         let next = timeouts.chain(queued).min();
         let next = next.unwrap_or_else(|| panic!("nothing is due: {}", self.state()));
+        let before = self.now;
         self.now = self.now.max(next);
         self.tell_the_time();
         if chance(&mut self.random, 5) {
             self.tell_old_times();
         }
+        // Nor may anything go on without end at one and the same time.
+        self.steps_at_once = if next > before { 0 } else { self.steps_at_once + 1 };
+        assert!(self.steps_at_once < 1_000, "time stands still: {}", self.state());
         let mut happenings = 0;
         while let Some(entry) = self.queue.first_entry().filter(|due| due.key().0 <= self.now) {
             happenings += 1;
@@ -205,15 +211,6 @@ impl World {
         for reader in 0..self.readers.len() {
             if self.readers[reader].has_started {
                 self.drive(reader);
-            }
-        }
-        let now = self.now;
-        for reader in self.readers.iter_mut().filter(|reader| reader.has_started) {
-            // A deadline of this very moment, such as a wait of no time.
-            for _ in 0..3 {
-                if reader.client.poll_timeout().is_some_and(|at| at <= now) {
-                    reader.client.handle_timeout(now);
-                }
             }
         }
     }
