@@ -94,7 +94,8 @@ fn bytes_come_whole_and_in_order_and_the_end_comes_after_them() {
         running.block_on(async {
             let (mut client, mut server) = pair(&network).await;
             let mut random = Random(seed);
-            let sent: Vec<u8> = (0..200_000).map(|_| random.below(256) as u8).collect();
+            let sent: Vec<u8> =
+                (0..200_000).map(|_| u8::try_from(random.below(256)).unwrap()).collect();
             let copy = sent.clone();
             running.spawn(async move {
                 for piece in copy.chunks(7_777) {
