@@ -170,8 +170,8 @@ impl Hub {
 
     /// Answers a request for an event stream: negotiates, takes the last event id from the
     /// request, opens the session and makes the head. What cannot be is a plain response: 405,
-    /// 406, or 503 with `Retry-After` where the broker has no room; and so is the answer to a
-    /// CORS preflight.
+    /// 406, 503 with `Retry-After` where the broker has no room, or 429 with it where the client
+    /// or its address has as many sessions as may be; and so is the answer to a CORS preflight.
     pub fn accept<B>(
         &self,
         request: &http::Request<B>,
@@ -303,10 +303,12 @@ fn unavailable(error: OpenError) -> http::Response<Bytes> {
         OpenError::TooManyTopicsOfSession { .. } | OpenError::ZeroHeartbeat => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
+        OpenError::TooManySessionsOfClient { .. }
+        | OpenError::TooManySessionsFromAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let mut response = plain_text(status, format!("{error}\n"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if status != StatusCode::INTERNAL_SERVER_ERROR {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response

@@ -1,5 +1,6 @@
 //! What can be set about a broker and about a session, with defaults and their reasons.
 
+use super::limits::{self, AddressKey, LimitPolicy};
 use super::names::{ClientId, Epoch, TopicName};
 use crate::event::EventType;
 use crate::last_event_id::LastEventId;
@@ -29,6 +30,30 @@ pub struct BrokerConfig {
     /// How many sessions may exist at a time. Default 100,000: far above what one process can have
     /// in open files without being told so, and small enough to bound memory.
     pub max_sessions: u32,
+    /// What a session meets that would be one more. Default [`LimitPolicy::Refuse`], so that those
+    /// who are here are served.
+    pub at_max_sessions: LimitPolicy,
+    /// How many sessions one client may have at a time. Default 256: a browser holds at most some
+    /// hundred streams to one server (HTTP/2), and people have several devices. Publishing to a
+    /// client, and each end of a session of it, costs as much as it has sessions.
+    pub max_sessions_per_client: u32,
+    /// What a session meets that would be one more of its client's. Default
+    /// [`LimitPolicy::Refuse`].
+    pub at_max_sessions_per_client: LimitPolicy,
+    /// How many sessions there may be at a time from one address, of those that
+    /// [have one](SessionRequest::with_address). Default 1,000: one caller alone cannot take all
+    /// sessions, and an office behind one address is let in. Where many are behind one (a mobile
+    /// network's), it should be more.
+    pub max_sessions_per_address: u32,
+    /// What a session meets that would be one more from its address. Default
+    /// [`LimitPolicy::Refuse`].
+    pub at_max_sessions_per_address: LimitPolicy,
+    /// How many bytes of events, encoded, all logs may keep together, at least 1. Default 256 MiB,
+    /// a fraction of a small server's memory. Beyond it, the log that would keep the most with the
+    /// new event gives up its oldest one (of two that keep equally much, the one whose oldest event
+    /// is the older), so that whoever keeps less than an equal share loses nothing to those who
+    /// keep more.
+    pub max_retained_bytes: usize,
     /// To how many named topics one session may subscribe. Default 64; delivery looks at each.
     pub max_topics_per_session: u32,
     /// How many clients without a session are remembered at a time. Default 100,000; beyond it the
@@ -75,6 +100,12 @@ impl BrokerConfig {
             },
             max_topics: 100_000,
             max_sessions: 100_000,
+            at_max_sessions: LimitPolicy::Refuse,
+            max_sessions_per_client: 256,
+            at_max_sessions_per_client: LimitPolicy::Refuse,
+            max_sessions_per_address: 1_000,
+            at_max_sessions_per_address: LimitPolicy::Refuse,
+            max_retained_bytes: 256 << 20,
             max_topics_per_session: 64,
             max_absent_clients: 100_000,
             max_unread_events: 100_000,
@@ -94,6 +125,7 @@ impl BrokerConfig {
         if self.stall_timeout == Some(Duration::ZERO) {
             return Err(ConfigError::ZeroStallTimeout);
         }
+        limits::check(self)?;
         check_heartbeat(self.heartbeat)
     }
 }
@@ -187,6 +219,7 @@ pub struct SessionRequest {
     pub(super) announce: Option<EventType>,
     pub(super) opening_comment: Option<Cow<'static, str>>,
     pub(super) metadata: http::Extensions,
+    pub(super) address: Option<AddressKey>,
 }
 
 impl SessionRequest {
@@ -247,6 +280,20 @@ impl SessionRequest {
         self
     }
 
+    /// Where the session comes from, to be counted with the others from there. Default: it is not
+    /// counted.
+    ///
+    /// ```
+    /// use sansse::broker::{AddressKey, SessionRequest};
+    ///
+    /// # let peer: std::net::SocketAddr = "192.0.2.1:50000".parse().unwrap();
+    /// let request = SessionRequest::new().with_address(AddressKey::from(peer.ip()));
+    /// ```
+    pub fn with_address(mut self, address: AddressKey) -> Self {
+        self.address = Some(address);
+        self
+    }
+
     #[cfg(feature = "hub")]
     pub(crate) fn client(&self) -> Option<&ClientId> {
         self.client.as_ref()
@@ -263,6 +310,16 @@ pub enum ConfigError {
     ZeroHeartbeat,
     /// A stall timeout of zero would end every session.
     ZeroStallTimeout,
+    /// With [`BrokerConfig::max_sessions`] of zero no session could be opened.
+    ZeroSessions,
+    /// With [`BrokerConfig::max_sessions_per_client`] of zero no client could have a session.
+    ZeroSessionsPerClient,
+    /// With [`BrokerConfig::max_sessions_per_address`] of zero no address could have a session.
+    ZeroSessionsPerAddress,
+    /// With [`BrokerConfig::max_unread_events`] of zero no session could be opened.
+    ZeroUnreadEvents,
+    /// With [`BrokerConfig::max_retained_bytes`] of zero nothing could be delivered.
+    ZeroRetainedBytes,
 }
 
 impl fmt::Display for ConfigError {
@@ -271,6 +328,11 @@ impl fmt::Display for ConfigError {
             Self::ZeroRetention => "a retention of nothing delivers nothing",
             Self::ZeroHeartbeat => "a heartbeat interval of zero",
             Self::ZeroStallTimeout => "a stall timeout of zero",
+            Self::ZeroSessions => "a limit of no sessions",
+            Self::ZeroSessionsPerClient => "a limit of no sessions for each client",
+            Self::ZeroSessionsPerAddress => "a limit of no sessions for each address",
+            Self::ZeroUnreadEvents => "a limit of no unread events lets no session in",
+            Self::ZeroRetainedBytes => "retaining nothing delivers nothing",
         })
     }
 }

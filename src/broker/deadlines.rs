@@ -56,7 +56,9 @@ impl Broker {
             && client.armed == timer.at
         {
             client.armed = NEVER;
+            let before = client.log.footprint();
             client.log.trim_aged(self.clock.now(), &self.config.private_retention);
+            self.retained.update((Owner::Client, timer.key), before, client.log.footprint());
             self.arm_client(timer.key);
         }
     }
@@ -67,7 +69,9 @@ impl Broker {
         {
             topic.armed = NEVER;
             let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
+            let before = topic.log.footprint();
             topic.log.trim_aged(self.clock.now(), retention);
+            self.retained.update((Owner::Topic, timer.key), before, topic.log.footprint());
             self.arm_topic(timer.key);
             self.release_topic(timer.key);
         }

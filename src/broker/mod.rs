@@ -36,6 +36,7 @@ mod batch;
 mod clock;
 mod config;
 mod deadlines;
+mod limits;
 mod log;
 mod names;
 mod outcome;
@@ -43,8 +44,10 @@ mod presence;
 mod publish;
 mod ready;
 mod resume;
+mod retained;
 mod sequence;
 mod state;
+mod terms;
 mod timers;
 mod transmit;
 
@@ -52,6 +55,7 @@ pub use batch::{Batch, FrameForm};
 pub use config::{
     BrokerConfig, ConfigError, EventIds, LagPolicy, Retention, SessionRequest, StartAt,
 };
+pub use limits::{AddressKey, LimitPolicy};
 pub use names::{ClientId, Epoch, MAX_NAME, NameError, SessionId, TopicName};
 pub use outcome::{
     BrokerEvent, EndReason, OpenError, Opened, PublishError, Resume, RetentionError,
@@ -68,10 +72,12 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use arena::Arena;
 use clock::{Clock, Tick, ticks};
+use limits::{AddressState, Opened as OpenedOrder};
 use ready::{Parked, Ready, ReadyQueue};
+use retained::Retained;
 use state::{Client, Ending, NEVER, Phase, Session, Subscription, TopicState, UNLISTED};
 use std::time::Instant;
-use timers::Timers;
+use timers::{Owner, Timers};
 
 /// One shard of a broker.
 ///
@@ -91,6 +97,10 @@ pub struct Broker {
     client_keys: BTreeMap<ClientId, Key>,
     /// Clients without a session, the longest absent first.
     absent: BTreeSet<(Tick, Key)>,
+    addresses: Arena<AddressState>,
+    address_keys: BTreeMap<AddressKey, Key>,
+    opened: OpenedOrder,
+    retained: Retained,
     topics: Arena<TopicState>,
     topic_keys: BTreeMap<TopicName, Key>,
     broadcast: Key,
@@ -131,6 +141,10 @@ impl Broker {
             clients: Arena::new(),
             client_keys: BTreeMap::new(),
             absent: BTreeSet::new(),
+            addresses: Arena::new(),
+            address_keys: BTreeMap::new(),
+            opened: OpenedOrder::default(),
+            retained: Retained::default(),
             topics,
             topic_keys: BTreeMap::new(),
             broadcast,
@@ -165,6 +179,7 @@ impl Broker {
         let (resume, cursors) = self.resume(&request.last_event_id, &topics, client);
         let opening = self.opening_frame(&request, resume);
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
+        let terms = self.terms(&mut request);
         let subscriptions = topics
             .iter()
             .zip(cursors.topics)
@@ -187,6 +202,7 @@ impl Broker {
             armed: NEVER,
             ending: None,
             skip_event: None,
+            terms,
         });
         if let Some(client) = client.and_then(|client| self.clients.get_mut(client)) {
             client.sessions.push(key);
@@ -194,6 +210,7 @@ impl Broker {
         self.arm_session(key);
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionOpened { session, client: request.client, resume });
+        self.count_in(key);
         Ok(Opened { session, resume })
     }
 
@@ -386,6 +403,10 @@ impl Broker {
             void += usize::from(self.unsubscribe(subscription));
         }
         self.void_ready(void);
+        self.count_out(key, session.address());
+        if let Some(private) = &session.private {
+            self.retained.update((Owner::Session, key), private.log.footprint(), None);
+        }
         let undelivered = session.private.map_or(0, |private| private.log.end() - private.cursor);
         let client = session.client.and_then(|client| self.leave(client, key));
         if told == Told::ByReady {

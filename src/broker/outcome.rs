@@ -141,6 +141,8 @@ pub enum EndReason {
     },
     /// It had output and took none for the stall timeout.
     Stalled,
+    /// It made room for a newer one, as [`LimitPolicy::EvictOldest`](super::LimitPolicy) says.
+    Evicted,
 }
 
 impl fmt::Display for EndReason {
@@ -151,6 +153,7 @@ impl fmt::Display for EndReason {
             Self::Shutdown => f.write_str("the broker was closed"),
             Self::Lagged { lost } => write!(f, "too far behind by {lost} events"),
             Self::Stalled => f.write_str("took nothing for too long"),
+            Self::Evicted => f.write_str("made room for a newer session"),
         }
     }
 }
@@ -163,6 +166,17 @@ pub enum OpenError {
     Closed,
     /// There are as many sessions as may be. An HTTP answer is 503 with `Retry-After`.
     TooManySessions,
+    /// The client has as many sessions as it may. An HTTP answer is 429 with `Retry-After`.
+    TooManySessionsOfClient {
+        /// How many it may have.
+        limit: u32,
+    },
+    /// There are as many sessions from this address as may be. An HTTP answer is 429 with
+    /// `Retry-After`.
+    TooManySessionsFromAddress {
+        /// How many there may be.
+        limit: u32,
+    },
     /// There are as many topics as may be, and the session wants a new one. An HTTP answer is 503.
     TooManyTopics,
     /// The session wants more topics than one may have, by the caller's fault.
@@ -181,6 +195,12 @@ impl fmt::Display for OpenError {
         match self {
             Self::Closed => f.write_str("the broker is closed"),
             Self::TooManySessions => f.write_str("too many sessions"),
+            Self::TooManySessionsOfClient { limit } => {
+                write!(f, "more than {limit} sessions of one client")
+            }
+            Self::TooManySessionsFromAddress { limit } => {
+                write!(f, "more than {limit} sessions from one address")
+            }
             Self::TooManyTopics => f.write_str("too many topics"),
             Self::TooManyTopicsOfSession { limit } => {
                 write!(f, "more than {limit} topics in one session")
@@ -205,11 +225,12 @@ pub enum PublishError {
     UnknownSession,
     /// There are as many topics as may be, and this would be a new one.
     TooManyTopics,
-    /// The encoded event is larger than all that the topic may keep.
+    /// The encoded event is larger than all that the topic may keep, or all topics together.
     TooLarge {
         /// Its size in bytes.
         size: usize,
-        /// The topic's [`Retention::bytes`](super::Retention).
+        /// The topic's [`Retention::bytes`](super::Retention), or the broker's
+        /// [`max_retained_bytes`](super::BrokerConfig::max_retained_bytes) if that is less.
         limit: usize,
     },
     /// It was numbered in another epoch than this broker's.

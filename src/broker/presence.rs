@@ -7,6 +7,7 @@ use super::log::Log;
 use super::names::{ClientId, SessionId};
 use super::outcome::BrokerEvent;
 use super::state::{Client, NEVER};
+use super::timers::Owner;
 use alloc::vec::Vec;
 
 impl Broker {
@@ -56,7 +57,7 @@ impl Broker {
         self.clients.get_mut(key).map(|client| &mut client.metadata)
     }
 
-    fn client(&self, id: &ClientId) -> Option<&Client> {
+    pub(super) fn client(&self, id: &ClientId) -> Option<&Client> {
         self.clients.get(*self.client_keys.get(id)?)
     }
 
@@ -107,6 +108,7 @@ impl Broker {
             self.absent.pop_first();
             if let Some(client) = self.clients.remove(key) {
                 self.client_keys.remove(&client.id);
+                self.retained.update((Owner::Client, key), client.log.footprint(), None);
                 let last = client.log.last_position();
                 self.forgotten_clients = self.forgotten_clients.max(last);
                 self.emit(BrokerEvent::ClientLeft { client: client.id });

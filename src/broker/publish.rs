@@ -6,10 +6,13 @@ use super::clock::Tick;
 use super::config::Retention;
 use super::names::TopicName;
 use super::outcome::{PublishError, RetentionError};
+use super::retained::LogOwner;
 use super::sequence::{Published, Topic};
 use super::state::TopicState;
+use super::timers::Owner;
 use crate::encode::Frame;
 use crate::event::{Event, EventId};
+use alloc::vec::Vec;
 use std::time::Instant;
 
 impl Broker {
@@ -119,7 +122,9 @@ impl Broker {
         if let Some(state) = self.topics.get_mut(key) {
             state.retention = retention;
             let retention = retention.unwrap_or(self.config.retention);
+            let before = state.log.footprint();
             state.log.trim(now, &retention);
+            self.retained.update((Owner::Topic, key), before, state.log.footprint());
         }
         self.arm_topic(key);
         self.release_topic(key);
@@ -158,15 +163,19 @@ impl Broker {
         entry: NewEntry,
     ) -> Result<(), PublishError> {
         let Some(topic) = self.topics.get_mut(key) else { return Ok(()) };
-        let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
-        check_size(&entry.1, retention)?;
+        let retention = topic.retention.unwrap_or(self.config.retention);
+        let emptied = self.prepare((Owner::Topic, key), &entry, &retention)?;
         let (position, frame, own_id) = entry;
-        topic.log.push(now, position, frame, own_id, retention);
+        let Some(topic) = self.topics.get_mut(key) else { return Ok(()) };
+        let before = topic.log.footprint();
+        topic.log.push(now, position, frame, own_id, &retention);
+        self.retained.update((Owner::Topic, key), before, topic.log.footprint());
         if !topic.parked.is_empty() {
             topic.list = topic.list.wrapping_add(1);
             self.ready.push_list(&mut topic.parked);
         }
         self.arm_topic(key);
+        self.release_topics(emptied);
         Ok(())
     }
 
@@ -176,17 +185,20 @@ impl Broker {
         key: Key,
         entry: NewEntry,
     ) -> Result<(), PublishError> {
+        let retention = self.config.private_retention;
+        let emptied = self.prepare((Owner::Client, key), &entry, &retention)?;
         let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
-        let retention = &self.config.private_retention;
-        check_size(&entry.1, retention)?;
         let (position, frame, own_id) = entry;
-        client.log.push(now, position, frame, own_id, retention);
+        let before = client.log.footprint();
+        client.log.push(now, position, frame, own_id, &retention);
+        self.retained.update((Owner::Client, key), before, client.log.footprint());
         for index in 0..client.sessions.len() {
             let Some(client) = self.clients.get(key) else { break };
             let session = client.sessions[index];
             self.wake(session);
         }
         self.arm_client(key);
+        self.release_topics(emptied);
         Ok(())
     }
 
@@ -196,14 +208,40 @@ impl Broker {
         key: Key,
         entry: NewEntry,
     ) -> Result<(), PublishError> {
+        let retention = self.config.private_retention;
+        let emptied = self.prepare((Owner::Session, key), &entry, &retention)?;
         let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
-        let retention = &self.config.private_retention;
-        check_size(&entry.1, retention)?;
         let (position, frame, own_id) = entry;
         let private = session.private.get_or_insert_default();
-        private.log.push(now, position, frame, own_id, retention);
+        let before = private.log.footprint();
+        private.log.push(now, position, frame, own_id, &retention);
+        self.retained.update((Owner::Session, key), before, private.log.footprint());
         self.wake(key);
+        self.release_topics(emptied);
         Ok(())
+    }
+
+    /// Makes room for an event, if it may be kept at all; gives topics that keep nothing now.
+    fn prepare(
+        &mut self,
+        log: LogOwner,
+        entry: &NewEntry,
+        retention: &Retention,
+    ) -> Result<Vec<Key>, PublishError> {
+        let size = entry.1.chunk().len();
+        let limit = retention.bytes.min(self.config.max_retained_bytes);
+        if size > limit {
+            return Err(PublishError::TooLarge { size, limit });
+        }
+        let mut emptied = Vec::new();
+        self.make_room(size, log, &mut emptied);
+        Ok(emptied)
+    }
+
+    fn release_topics(&mut self, emptied: Vec<Key>) {
+        for key in emptied {
+            self.release_topic(key);
+        }
     }
 
     /// The topic of this name, made if need be and allowed.
@@ -238,8 +276,3 @@ impl Broker {
 
 /// Position, frame and the id that the event brought.
 type NewEntry = (u64, Frame, Option<EventId>);
-
-fn check_size(frame: &Frame, retention: &Retention) -> Result<(), PublishError> {
-    let (size, limit) = (frame.chunk().len(), retention.bytes);
-    if size > limit { Err(PublishError::TooLarge { size, limit }) } else { Ok(()) }
-}

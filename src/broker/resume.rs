@@ -34,9 +34,7 @@ impl Broker {
         if self.closed {
             return Err(OpenError::Closed);
         }
-        if self.sessions.len() >= self.config.max_sessions as usize {
-            return Err(OpenError::TooManySessions);
-        }
+        self.check_room(&request)?;
         let unread = self.events.len().max(self.untold.len());
         if unread >= self.config.max_unread_events as usize {
             return Err(OpenError::UnreadEvents);

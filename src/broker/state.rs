@@ -7,6 +7,7 @@ use super::log::Log;
 use super::names::{ClientId, TopicName};
 use super::outcome::EndReason;
 use super::ready::Parked;
+use super::terms::Terms;
 use crate::encode::Frame;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -40,6 +41,7 @@ pub(super) struct Session {
     pub(super) ending: Option<Box<Ending>>,
     /// The number of the queued event that tells of this session's skips.
     pub(super) skip_event: Option<u64>,
+    pub(super) terms: Option<Box<Terms>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use super::names::SessionId;
 use super::outcome::{BrokerEvent, EndReason};
 use super::ready::Parked;
 use super::state::{Phase, Session};
+use super::timers::Owner;
 use super::{Broker, Told};
 use crate::encode::Frame;
 use bytes::Bytes;
@@ -209,8 +210,10 @@ impl Broker {
         session.poll = session.poll.wrapping_add(1);
         if let Some(private) = &mut session.private {
             // Nobody else will ever read it, and what was handed over before this is delivered.
+            let before = private.log.footprint();
             private.log.trim_delivered(private.cursor);
             private.log.trim_aged(now, &self.config.private_retention);
+            self.retained.update((Owner::Session, key), before, private.log.footprint());
         }
         self.meet_lag(key).map(|()| key).map_err(Some)
     }

@@ -29,6 +29,7 @@ pub(super) enum Op {
         heartbeat: u64,
         lag: u64,
         announce: bool,
+        address: Option<u64>,
     },
     Publish {
         to: To,
@@ -121,6 +122,12 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.private_retention = random_retention(rng);
     config.max_topics = rng.pick(&[2, 4, 100]);
     config.max_sessions = rng.pick(&[3, 8, 16]);
+    config.at_max_sessions = random_limit(rng);
+    config.max_sessions_per_client = rng.pick(&[1, 2, 3, 256]);
+    config.at_max_sessions_per_client = random_limit(rng);
+    config.max_sessions_per_address = rng.pick(&[1, 2, 4, 1000]);
+    config.at_max_sessions_per_address = random_limit(rng);
+    config.max_retained_bytes = rng.pick(&[80, 400, 3_000, 60_000, 1 << 28]);
     config.max_topics_per_session = rng.pick(&[1, 3, 64]);
     config.max_absent_clients = rng.pick(&[0, 1, 3, 100]);
     config.max_unread_events = rng.pick(&[1, 30, 1000, 1000]);
@@ -139,6 +146,10 @@ fn random_retention(rng: &mut Rng) -> Retention {
         bytes: rng.pick(&[60, 300, 40_000]),
         age: rng.pick(&[None, Some(millis(700)), Some(secs(40))]),
     }
+}
+
+fn random_limit(rng: &mut Rng) -> LimitPolicy {
+    rng.pick(&[LimitPolicy::Refuse, LimitPolicy::EvictOldest])
 }
 
 fn random_lag(rng: &mut Rng) -> LagPolicy {
@@ -211,6 +222,7 @@ fn random_step(rng: &mut Rng) -> Step {
             heartbeat: rng.below(20),
             lag: rng.below(6),
             announce: rng.chance(20),
+            address: rng.chance(50).then(|| rng.below(3)),
         },
         8..30 => {
             let (content, own_id) = random_content(rng);

@@ -9,6 +9,7 @@
 #[path = "../common/broker.rs"]
 mod common;
 mod history;
+mod limits;
 mod model;
 mod publish;
 mod transmit;
@@ -49,10 +50,13 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "Shutdown",
         "Lagged",
         "Stalled",
+        "Evicted",
         "undelivered: 1",
         "Err(TooLarge",
         "Err(TooManyTopics)",
         "Err(TooManySessions)",
+        "Err(TooManySessionsOfClient",
+        "Err(TooManySessionsFromAddress",
         "Err(TooManyTopicsOfSession",
         "Err(UnreadEvents)",
         "Err(UnknownClient)",

@@ -2,8 +2,8 @@
 //! and a log is a list from which things are dropped.
 
 use sansse::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, LagPolicy, OpenError, Resume,
-    Retention, SessionId, StartAt, TopicName,
+    AddressKey, Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, LagPolicy,
+    OpenError, Resume, Retention, SessionId, StartAt, TopicName,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -65,6 +65,7 @@ pub(super) struct Member {
     pub(super) sent_at: Duration,
     pub(super) polled_at: Duration,
     pub(super) ending: Option<EndReason>,
+    pub(super) address: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -90,6 +91,7 @@ pub(crate) struct Wish {
     pub(crate) heartbeat: Option<Option<Duration>>,
     pub(crate) lag: Option<LagPolicy>,
     pub(crate) announce: bool,
+    pub(crate) address: Option<u64>,
 }
 
 /// What is published.
@@ -114,6 +116,8 @@ pub(crate) struct Model {
     pub(crate) last: u64,
     pub(super) closed: bool,
     pub(super) members: BTreeMap<SessionId, Member>,
+    /// In the order in which they were opened.
+    pub(super) order: Vec<SessionId>,
     pub(super) guests: BTreeMap<ClientId, Guest>,
     pub(super) logs: BTreeMap<LogName, Log>,
     pub(super) forgotten_topics: u64,
@@ -136,6 +140,7 @@ impl Model {
             last: 0,
             closed: false,
             members: BTreeMap::new(),
+            order: Vec::new(),
             guests: BTreeMap::new(),
             logs: BTreeMap::from([(LogName::Broadcast, Log::default())]),
             forgotten_topics: 0,
@@ -161,8 +166,8 @@ impl Model {
         let limit = self.config.max_topics_per_session;
         if self.closed {
             Err(OpenError::Closed)
-        } else if self.members.len() >= self.config.max_sessions as usize {
-            Err(OpenError::TooManySessions)
+        } else if let Some(error) = self.refusal(wish) {
+            Err(error)
         } else if unread >= self.config.max_unread_events as usize {
             Err(OpenError::UnreadEvents)
         } else if wish.heartbeat == Some(Some(Duration::ZERO)) {
@@ -177,7 +182,7 @@ impl Model {
     }
 
     /// Opens a session that was admitted, under the id that the broker chose.
-    pub(crate) fn open(&mut self, wish: &Wish, session: SessionId) -> Resume {
+    pub(crate) fn open(&mut self, wish: &Wish, session: SessionId, broker: &Broker) -> Resume {
         let mut logs = vec![LogName::Broadcast];
         let topics: BTreeSet<_> = wish.topics.iter().cloned().collect();
         for name in topics {
@@ -215,10 +220,13 @@ impl Model {
             sent_at: self.now,
             polled_at: self.now,
             ending: None,
+            address: wish.address,
         };
         assert!(self.members.insert(session, member).is_none(), "{session} is in use");
         let client = wish.client.clone();
         self.events.push(BrokerEvent::SessionOpened { session, client, resume });
+        self.order.push(session);
+        self.evict(session, broker);
         resume
     }
 
@@ -329,6 +337,7 @@ impl Model {
     /// The session is gone; `broker` only says which of several clients it has forgotten.
     pub(super) fn end(&mut self, session: SessionId, reason: EndReason, broker: &Broker) {
         let Some(member) = self.members.remove(&session) else { return };
+        self.order.retain(|other| *other != session);
         let private = LogName::Private(session);
         let waiting = member.pending.iter().filter(|pending| pending.log == private).count();
         self.logs.remove(&private);
@@ -451,6 +460,17 @@ impl Model {
             if broker.client_of(*session) != member.client.as_ref() {
                 return Err(format!("{session} is of {:?}", broker.client_of(*session)));
             }
+        }
+        for address in 0..3 {
+            let key = AddressKey::new(address.to_string()).unwrap();
+            let here = self.members.values().filter(|member| member.address == Some(address));
+            if broker.sessions_from(&key) != here.count() {
+                return Err(format!("{} sessions from {key}", broker.sessions_from(&key)));
+            }
+        }
+        let (kept, limit) = (broker.retained_bytes(), self.config.max_retained_bytes);
+        if kept != self.retained_bytes() || kept > limit {
+            return Err(format!("{kept} bytes are kept instead of {}", self.retained_bytes()));
         }
         if broker.last_position() != self.last {
             return Err(format!("at {} instead of {}", broker.last_position(), self.last));

@@ -100,9 +100,11 @@ impl Model {
             _ => unreachable!(),
         };
         let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes);
+        let limit = limit.min(self.config.max_retained_bytes);
         if size > limit {
             return Err(PublishError::TooLarge { size, limit });
         }
+        self.make_room(size, &name);
         self.ensure(&name, self.forgotten_topics);
         let kept = Kept {
             position,
@@ -126,6 +128,7 @@ impl Model {
             }
         }
         self.trim(&name);
+        self.release_topics();
         Ok(())
     }
 

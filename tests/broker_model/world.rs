@@ -160,7 +160,7 @@ impl World {
     }
 
     fn open(&mut self, now: Instant, op: &Op) -> Result<(), String> {
-        let Op::Open { client, topics, from, heartbeat, lag, announce } = op else {
+        let Op::Open { client, topics, from, heartbeat, lag, announce, address } = op else {
             unreachable!()
         };
         let epoch = self.config.epoch;
@@ -192,6 +192,7 @@ impl World {
                 _ => None,
             },
             announce: *announce,
+            address: *address,
         };
         let mut request = SessionRequest::new();
         if let Some(client) = &wish.client {
@@ -211,6 +212,9 @@ impl World {
         if let Some(lag) = wish.lag {
             request = request.with_lag(lag);
         }
+        if let Some(address) = wish.address {
+            request = request.with_address(AddressKey::new(address.to_string()).unwrap());
+        }
         if wish.announce {
             request = request.with_announcement(EventType::new("resume").unwrap());
         }
@@ -221,7 +225,7 @@ impl World {
                 }
                 self.opened.push(opened.session);
                 let _ = writeln!(self.transcript, "{opened:?}");
-                same(&opened.resume, &self.model.open(&wish, opened.session))
+                same(&opened.resume, &self.model.open(&wish, opened.session, &self.broker))
             }
             (got, expected) => same(&self.note(got).map(|_| ()), &expected),
         }
