@@ -11,8 +11,9 @@ pub use drive::Drive;
 pub use session::{Pending, Session};
 
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, OpenError, Opened, PublishError,
-    Published, Retention, RetentionError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
+    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError, OpenError, Opened,
+    PublishError, Published, Retention, RetentionError, Sequencer, SessionId, SessionRequest,
+    Topic, TopicName,
 };
 use crate::event::Event;
 use crate::http::{ResponseHead, accept, plain_text};
@@ -26,6 +27,7 @@ use core::fmt;
 use core::num::NonZeroU16;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::Waker;
+use core::time::Duration;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -134,6 +136,7 @@ impl HubBuilder {
         let shards = (0..self.shards.get()).map(|number| {
             let mut config = self.config.clone();
             config.shard = number;
+            config.shards = self.shards;
             let broker = Broker::new(now, config)?;
             let (wakers, replaced) = (Vec::new(), Vec::new());
             Ok(Mutex::new(Shard { broker, wakers, replaced, driven_until: None }))
@@ -162,8 +165,8 @@ impl Hub {
     }
 
     /// The future that makes time pass for the hub: heartbeats, deadlines, ages. It is spawned
-    /// once. It is ready when the hub was closed and its last session is gone, and when all
-    /// handles to the hub are.
+    /// once. It is ready when the hub was closed or drained and its last session is gone, and when
+    /// all handles to the hub are.
     pub fn drive(&self) -> Drive {
         Drive::new(&self.inner)
     }
@@ -190,10 +193,13 @@ impl Hub {
         if let Some(padding) = accepted.padding_text() {
             session = session.with_opening_comment(padding);
         }
-        match self.open(session) {
-            Ok(session) => Answer::Stream(head.response(headers), session),
-            Err(error) => {
-                let mut response = unavailable(error);
+        match self.inner.open(session) {
+            Ok(opened) => {
+                let session = Session::new(self.inner.clone(), opened);
+                Answer::Stream(head.response(headers), session)
+            }
+            Err((error, retry_after)) => {
+                let mut response = unavailable(error, retry_after);
                 head.apply_cors(headers, response.headers_mut());
                 response.into()
             }
@@ -206,7 +212,7 @@ impl Hub {
     ///
     /// [`OpenError`]; then nothing was done.
     pub fn open(&self, request: SessionRequest) -> Result<Session, OpenError> {
-        let opened = self.inner.open(request)?;
+        let opened = self.inner.open(request).map_err(|(error, _)| error)?;
         Ok(Session::new(self.inner.clone(), opened))
     }
 
@@ -236,6 +242,22 @@ impl Hub {
     /// opened. [`drive`](Self::drive) is ready when the last is gone.
     pub fn close(&self) {
         self.inner.for_all_at_once(|shard, now| shard.broker.close(now));
+    }
+
+    /// Lets all sessions go over a period, on all shards: each gets what was published before its
+    /// turn, the farewell, and its end, and no other is opened. [`drive`](Self::drive) is ready
+    /// when the last is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`DrainError`]; then nothing was done.
+    pub fn drain(&self, drain: Drain) -> Result<(), DrainError> {
+        let mut result = Ok(());
+        // All shards are closed, or drain, at once, so that what one says is true of all.
+        self.inner.for_all_at_once(|shard, now| {
+            result = result.and(shard.broker.drain(now, drain.clone()));
+        });
+        result
     }
 
     /// Ends all sessions at once, whatever they have not taken yet, and closes the hub.
@@ -298,7 +320,7 @@ impl Hub {
     }
 }
 
-fn unavailable(error: OpenError) -> http::Response<Bytes> {
+fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Response<Bytes> {
     let status = match error {
         OpenError::TooManyTopicsOfSession { .. } | OpenError::ZeroHeartbeat => {
             StatusCode::INTERNAL_SERVER_ERROR
@@ -308,20 +330,26 @@ fn unavailable(error: OpenError) -> http::Response<Bytes> {
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let mut response = plain_text(status, format!("{error}\n"));
-    if status != StatusCode::INTERNAL_SERVER_ERROR {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    if let Some(retry_after) = retry_after {
+        // In whole seconds (RFC 9110, 10.2.3), and no sooner.
+        let part = u64::from(retry_after.subsec_nanos() > 0);
+        let seconds = retry_after.as_secs().saturating_add(part);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
 
 impl Inner {
-    fn open(&self, request: SessionRequest) -> Result<Opened, OpenError> {
+    /// Opens a session, or says why not and for how long.
+    fn open(&self, request: SessionRequest) -> Result<Opened, (OpenError, Option<Duration>)> {
         let shard = self.shard_of(request.client());
         // Not in the middle of a publish: an event that has left one shard already would be
         // unknown to the shard to which its receiver comes back.
         let sequencer = (self.shards.len() > 1).then(|| lock(&self.sequencer));
         let mut follow_up = FollowUp::default();
-        let opened = self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request));
+        let opened = self.call(shard, &mut follow_up, |Shard { broker, .. }, now| {
+            broker.open(now, request).map_err(|error| (error, broker.retry_after(now, &error)))
+        });
         drop(sequencer);
         self.run(follow_up);
         opened
@@ -475,9 +503,9 @@ impl Drop for Inner {
 }
 
 impl Shard {
-    /// Whether it was closed and its last session is gone.
+    /// Whether it opens no session any more and its last one is gone.
     fn is_over(&self) -> bool {
-        self.broker.is_closed() && self.broker.session_count() == 0
+        (self.broker.is_closed() || self.broker.is_draining()) && self.broker.session_count() == 0
     }
 
     fn take_waker(&mut self, session: SessionId) -> Option<Waker> {

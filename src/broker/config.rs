@@ -7,6 +7,7 @@ use crate::last_event_id::LastEventId;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
+use core::num::{NonZeroU16, NonZeroU32};
 use core::time::Duration;
 
 /// How a [`Broker`](super::Broker) behaves.
@@ -17,6 +18,9 @@ pub struct BrokerConfig {
     pub epoch: Epoch,
     /// The number of this shard, which is part of its sessions' ids. Default 0.
     pub shard: u16,
+    /// How many shards there are, so that what is promised for each second holds for all of them
+    /// together. Default 1; a hub sets it and the number.
+    pub shards: NonZeroU16,
     /// What ids events get that bring none. Default [`EventIds::Assigned`].
     pub event_ids: EventIds,
     /// How much of the broadcast and of each named topic is kept. It bounds both how far a
@@ -79,6 +83,28 @@ pub struct BrokerConfig {
     /// The reconnection time that each session is told at its start. Default `None`: the
     /// receiver's own, some 3 to 5 s in browsers.
     pub retry: Option<Duration>,
+    /// Whether sessions are told different reconnection times, beginning with
+    /// [`retry`](Self::retry), or 3 s without: so that if all connections are lost at once, at most
+    /// [`reconnects_per_second`](Self::reconnects_per_second) come back in any second. The more
+    /// sessions there are, the longer one of them waits, also after a loss of its own alone, and
+    /// therefore it is off by default.
+    pub spread_retry: bool,
+    /// How many peers may come back in a second where they are told when to. Default 1,000, which
+    /// one process can take, with the handshakes and whatever else each costs.
+    pub reconnects_per_second: NonZeroU32,
+    /// The least that [`Broker::retry_after`](super::Broker::retry_after) says. Default 5 s.
+    pub retry_after: Duration,
+    /// The age at which a session ends with [`EndReason::MaxAge`](super::EndReason), when it has
+    /// got what was published before. A peer that resumes misses nothing, and may come to another
+    /// server, with other rights. Default `None`: it may grow as old as it likes.
+    pub max_session_age: Option<Duration>,
+    /// By how much less a session's maximum age may be, evenly, so that those that were opened
+    /// together do not end together; less than [`max_session_age`](Self::max_session_age). Default
+    /// zero.
+    pub max_session_age_jitter: Duration,
+    /// What whatever looks random follows from: the jitter of ages, and the order of a drain.
+    /// Default 0; the same seed and the same inputs give the same outputs.
+    pub seed: u64,
 }
 
 impl BrokerConfig {
@@ -87,6 +113,7 @@ impl BrokerConfig {
         Self {
             epoch,
             shard: 0,
+            shards: NonZeroU16::MIN,
             event_ids: EventIds::Assigned,
             retention: Retention {
                 events: 8_192,
@@ -115,6 +142,12 @@ impl BrokerConfig {
             lag: LagPolicy::Close,
             unresumable: StartAt::Oldest,
             retry: None,
+            spread_retry: false,
+            reconnects_per_second: NonZeroU32::MIN.saturating_add(999),
+            retry_after: Duration::from_secs(5),
+            max_session_age: None,
+            max_session_age_jitter: Duration::ZERO,
+            seed: 0,
         }
     }
 
@@ -126,6 +159,13 @@ impl BrokerConfig {
             return Err(ConfigError::ZeroStallTimeout);
         }
         limits::check(self)?;
+        match self.max_session_age {
+            Some(Duration::ZERO) => return Err(ConfigError::ZeroSessionAge),
+            Some(age) if age <= self.max_session_age_jitter => {
+                return Err(ConfigError::JitterBeyondAge);
+            }
+            _ => {}
+        }
         check_heartbeat(self.heartbeat)
     }
 }
@@ -318,6 +358,11 @@ pub enum ConfigError {
     ZeroSessionsPerAddress,
     /// With [`BrokerConfig::max_unread_events`] of zero no session could be opened.
     ZeroUnreadEvents,
+    /// A maximum age of zero would end every session.
+    ZeroSessionAge,
+    /// With [`BrokerConfig::max_session_age_jitter`] as large as the maximum age, a session could
+    /// end as soon as it begins.
+    JitterBeyondAge,
     /// With [`BrokerConfig::max_retained_bytes`] of zero nothing could be delivered.
     ZeroRetainedBytes,
 }
@@ -332,6 +377,8 @@ impl fmt::Display for ConfigError {
             Self::ZeroSessionsPerClient => "a limit of no sessions for each client",
             Self::ZeroSessionsPerAddress => "a limit of no sessions for each address",
             Self::ZeroUnreadEvents => "a limit of no unread events lets no session in",
+            Self::ZeroSessionAge => "a maximum age of zero",
+            Self::JitterBeyondAge => "a jitter that leaves nothing of the maximum age",
             Self::ZeroRetainedBytes => "retaining nothing delivers nothing",
         })
     }

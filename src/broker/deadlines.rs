@@ -18,7 +18,8 @@ impl Broker {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let grace = ticks(self.config.client_grace);
         let absent = self.absent.first().map(|&(since, _)| since.saturating_add(grace));
-        let next = self.timers.next().into_iter().chain(absent).min()?;
+        let turn = self.next_turn();
+        let next = self.timers.next().into_iter().chain(absent).chain(turn).min()?;
         self.clock.instant(next)
     }
 
@@ -32,6 +33,7 @@ impl Broker {
                 Owner::Topic => self.topic_due(timer),
             }
         }
+        self.drain_due();
         self.forget_absent();
     }
 
@@ -41,6 +43,11 @@ impl Broker {
             return;
         }
         session.armed = NEVER;
+        if self.terms_due(timer.key) {
+            self.arm_session(timer.key);
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(timer.key) else { return };
         if deadline(session, self.config.stall_timeout) > self.clock.now() {
             self.arm_session(timer.key);
         } else if session.phase == Phase::Parked {
@@ -124,11 +131,13 @@ impl Broker {
     }
 }
 
-/// A parked session waits for its heartbeat; one that has output may stall.
+/// A parked session waits for its heartbeat; one that has output may stall; and its terms may say
+/// more.
 fn deadline(session: &Session, stall_timeout: Option<Duration>) -> Tick {
     let (since, after) = match session.phase {
         Phase::Parked => (session.sent_at, session.heartbeat),
         Phase::Ready | Phase::Woken => (session.polled_at, stall_timeout.map(ticks)),
     };
-    after.map_or(NEVER, |after| since.saturating_add(after))
+    let at = after.map_or(NEVER, |after| since.saturating_add(after));
+    at.min(session.terms_deadline())
 }

@@ -36,6 +36,7 @@ mod batch;
 mod clock;
 mod config;
 mod deadlines;
+mod drain;
 mod limits;
 mod log;
 mod names;
@@ -43,6 +44,7 @@ mod outcome;
 mod presence;
 mod publish;
 mod ready;
+mod reconnect;
 mod resume;
 mod retained;
 mod sequence;
@@ -55,6 +57,7 @@ pub use batch::{Batch, FrameForm};
 pub use config::{
     BrokerConfig, ConfigError, EventIds, LagPolicy, Retention, SessionRequest, StartAt,
 };
+pub use drain::{Drain, DrainError};
 pub use limits::{AddressKey, LimitPolicy};
 pub use names::{ClientId, Epoch, MAX_NAME, NameError, SessionId, TopicName};
 pub use outcome::{
@@ -72,8 +75,10 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use arena::Arena;
 use clock::{Clock, Tick, ticks};
+use drain::Draining;
 use limits::{AddressState, Opened as OpenedOrder};
 use ready::{Parked, Ready, ReadyQueue};
+use reconnect::Random;
 use retained::Retained;
 use state::{Client, Ending, NEVER, Phase, Session, Subscription, TopicState, UNLISTED};
 use std::time::Instant;
@@ -121,6 +126,10 @@ pub struct Broker {
     /// What `poll_transmit` lends when it is kept nowhere else.
     lent: Option<Frame>,
     closed: bool,
+    draining: Option<Box<Draining>>,
+    random: Random,
+    /// When the next one that is refused may come back.
+    next_return: Tick,
 }
 
 impl Broker {
@@ -135,6 +144,7 @@ impl Broker {
         let broadcast = topics.insert(TopicState::new(None, 0));
         Ok(Self {
             sequencer: Sequencer::new(config.epoch, 0, config.event_ids),
+            random: Random::new(&config),
             config,
             clock: Clock::new(now),
             sessions: Arena::new(),
@@ -159,6 +169,8 @@ impl Broker {
             heartbeat: Frame::new(&Event::heartbeat()),
             lent: None,
             closed: false,
+            draining: None,
+            next_return: 0,
         })
     }
 
@@ -179,7 +191,7 @@ impl Broker {
         let (resume, cursors) = self.resume(&request.last_event_id, &topics, client);
         let opening = self.opening_frame(&request, resume);
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
-        let terms = self.terms(&mut request);
+        let terms = self.terms(now, &mut request);
         let subscriptions = topics
             .iter()
             .zip(cursors.topics)
@@ -238,6 +250,7 @@ impl Broker {
         if core::mem::replace(&mut self.closed, true) {
             return;
         }
+        self.stop_draining();
         let keys: Vec<Key> = self.sessions.keys().collect();
         for key in keys {
             self.finish(key, EndReason::Shutdown);
@@ -380,6 +393,11 @@ impl Broker {
 
     /// Lets a session have what there is, and then its end.
     fn finish(&mut self, key: Key, reason: EndReason) -> bool {
+        self.finish_with(key, reason, None)
+    }
+
+    /// As [`finish`](Self::finish), with a frame between the two.
+    fn finish_with(&mut self, key: Key, reason: EndReason, last_words: Option<Frame>) -> bool {
         let through = self.sequencer.last();
         let Some(session) = self.sessions.get_mut(key) else { return false };
         if session.ending.is_none() {
@@ -389,7 +407,7 @@ impl Broker {
             let topics = session.subscriptions.iter().map(end).collect();
             let client = session.client.and_then(|client| self.clients.get(client));
             let client = client.map_or(0, |client| client.log.end());
-            session.ending = Some(Box::new(Ending { reason, through, topics, client }));
+            session.ending = Some(Box::new(Ending { reason, through, topics, client, last_words }));
             self.wake(key);
         }
         true
@@ -416,6 +434,7 @@ impl Broker {
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent();
+        self.emit_drained();
     }
 
     /// Whoever drives a session that ended is told so now, if it was not before.

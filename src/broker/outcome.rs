@@ -122,6 +122,11 @@ pub enum BrokerEvent {
         /// will.
         undelivered: u64,
     },
+    /// The last session of a [drain](super::Broker::drain) is gone.
+    Drained {
+        /// The shard that has none any more.
+        shard: u16,
+    },
 }
 
 /// Why a session ended.
@@ -143,6 +148,10 @@ pub enum EndReason {
     Stalled,
     /// It made room for a newer one, as [`LimitPolicy::EvictOldest`](super::LimitPolicy) says.
     Evicted,
+    /// It had the age of [`BrokerConfig::max_session_age`](super::BrokerConfig).
+    MaxAge,
+    /// Its turn came in a [drain](super::Broker::drain).
+    Drained,
 }
 
 impl fmt::Display for EndReason {
@@ -154,6 +163,8 @@ impl fmt::Display for EndReason {
             Self::Lagged { lost } => write!(f, "too far behind by {lost} events"),
             Self::Stalled => f.write_str("took nothing for too long"),
             Self::Evicted => f.write_str("made room for a newer session"),
+            Self::MaxAge => f.write_str("had the maximum age"),
+            Self::Drained => f.write_str("the broker lets its sessions go"),
         }
     }
 }
@@ -164,6 +175,8 @@ impl fmt::Display for EndReason {
 pub enum OpenError {
     /// The broker was closed. An HTTP answer is 503.
     Closed,
+    /// The broker lets its sessions go. An HTTP answer is 503 with `Retry-After`.
+    Draining,
     /// There are as many sessions as may be. An HTTP answer is 503 with `Retry-After`.
     TooManySessions,
     /// The client has as many sessions as it may. An HTTP answer is 429 with `Retry-After`.
@@ -194,6 +207,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("the broker is closed"),
+            Self::Draining => f.write_str("the broker lets its sessions go"),
             Self::TooManySessions => f.write_str("too many sessions"),
             Self::TooManySessionsOfClient { limit } => {
                 write!(f, "more than {limit} sessions of one client")

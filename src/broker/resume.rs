@@ -34,6 +34,9 @@ impl Broker {
         if self.closed {
             return Err(OpenError::Closed);
         }
+        if self.is_draining() {
+            return Err(OpenError::Draining);
+        }
         self.check_room(&request)?;
         let unread = self.events.len().max(self.untold.len());
         if unread >= self.config.max_unread_events as usize {
@@ -154,7 +157,7 @@ impl Broker {
                 .with_type(event_type.clone())
         });
         let comment = request.opening_comment.clone();
-        let retry = self.config.retry;
+        let retry = self.retry_in(self.sessions.next_slot());
         if announcement.is_none() && comment.is_none() && retry.is_none() && id.is_none() {
             return None;
         }

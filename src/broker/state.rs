@@ -76,6 +76,8 @@ pub(super) struct Ending {
     /// alone.
     pub(super) topics: Vec<u64>,
     pub(super) client: u64,
+    /// What it gets after all that.
+    pub(super) last_words: Option<Frame>,
 }
 
 pub(super) const UNLISTED: u32 = u32::MAX;

@@ -42,6 +42,7 @@ const CLIENT: u32 = u32::MAX;
 const PRIVATE: u32 = u32::MAX - 1;
 const HEARTBEAT: u32 = u32::MAX - 2;
 const OPENING: u32 = u32::MAX - 3;
+const LAST_WORDS: u32 = u32::MAX - 4;
 
 /// A stretch of one log that goes out next: from the source's cursor, while the position is below.
 struct Run {
@@ -75,6 +76,7 @@ impl Broker {
         }
         match self.exhausted(key) {
             Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
+            Exhausted::LastWords(frame) => Some(Transmit::Frame(self.lent.insert(frame))),
             Exhausted::Parked => None,
             Exhausted::Ended(reason) => Some(Transmit::End(reason)),
         }
@@ -130,6 +132,10 @@ impl Broker {
                 self.exhausted(key);
                 BatchEnd::Parked
             }
+            Exhausted::LastWords(frame) => {
+                batch.push(LAST_WORDS, &frame);
+                BatchEnd::Full
+            }
             Exhausted::Parked => BatchEnd::Parked,
             Exhausted::Ended(reason) => BatchEnd::End(reason),
         }
@@ -166,7 +172,7 @@ impl Broker {
         for part in batch.untouched(written) {
             match part.source {
                 // They are the first of their batch, and so never untouched.
-                HEARTBEAT | OPENING => {}
+                HEARTBEAT | OPENING | LAST_WORDS => {}
                 CLIENT => session.client_cursor -= 1,
                 PRIVATE => {
                     if let Some(private) = &mut session.private {
@@ -308,6 +314,10 @@ impl Broker {
     /// What remains for a session that has no event pending.
     fn exhausted(&mut self, key: Key) -> Exhausted {
         let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
+        if let Some(frame) = session.ending.as_mut().and_then(|ending| ending.last_words.take()) {
+            self.sent(key);
+            return Exhausted::LastWords(frame);
+        }
         if let Some(reason) = session.ending.as_ref().map(|ending| ending.reason) {
             self.end(key, reason, Told::Already);
             return Exhausted::Ended(Some(reason));
@@ -361,6 +371,7 @@ impl Broker {
 /// What a session without pending events has to transmit.
 enum Exhausted {
     Heartbeat,
+    LastWords(Frame),
     Parked,
     Ended(Option<EndReason>),
 }

@@ -63,7 +63,7 @@ impl Future for Drive {
 }
 
 impl Inner {
-    /// The next deadline of all shards, and whether the hub is closed and empty.
+    /// The next deadline of all shards, and whether the hub is over.
     fn look_ahead(&self) -> (Option<Instant>, bool) {
         let mut next: Option<Instant> = None;
         let mut is_over = true;

@@ -68,6 +68,12 @@ pub(super) enum Op {
         session: usize,
     },
     Close,
+    Drain {
+        over: Duration,
+        retry: Option<(Duration, Duration)>,
+        farewell: bool,
+        patience: Duration,
+    },
     SetRetention {
         topic: u64,
         retention: Option<Retention>,
@@ -137,6 +143,11 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.lag = random_lag(rng);
     config.unresumable = rng.pick(&[StartAt::Oldest, StartAt::Newest]);
     config.retry = rng.pick(&[None, None, Some(millis(2_500))]);
+    config.spread_retry = rng.chance(20);
+    config.reconnects_per_second = rng.pick(&[1, 7, 1_000]).try_into().unwrap();
+    config.max_session_age = rng.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
+    config.max_session_age_jitter = rng.pick(&[0, 2_999].map(millis));
+    config.seed = rng.next();
     config
 }
 
@@ -248,6 +259,12 @@ fn random_step(rng: &mut Rng) -> Step {
         84..86 => Op::Disconnect { session: random_session(rng) },
         86 => Op::CloseSession { session: random_session(rng) },
         87 if rng.chance(10) => Op::Close,
+        87 if rng.chance(15) => Op::Drain {
+            over: rng.pick(&[0, 700, 20_000].map(millis)),
+            retry: rng.pick(&[None, Some((secs(1), secs(0))), Some((secs(2), millis(3_333)))]),
+            farewell: rng.chance(50),
+            patience: rng.pick(&[0, 10_000].map(millis)),
+        },
         87..89 => Op::SetRetention {
             topic: rng.below(5),
             retention: rng.chance(50).then(|| random_retention(rng)),

@@ -8,6 +8,7 @@
 
 #[path = "../common/broker.rs"]
 mod common;
+mod drain;
 mod history;
 mod limits;
 mod model;
@@ -51,9 +52,13 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "Lagged",
         "Stalled",
         "Evicted",
+        "MaxAge",
+        "Drained,",
+        "Drained {",
         "undelivered: 1",
         "Err(TooLarge",
         "Err(TooManyTopics)",
+        "Err(Draining)",
         "Err(TooManySessions)",
         "Err(TooManySessionsOfClient",
         "Err(TooManySessionsFromAddress",

@@ -1,6 +1,8 @@
 //! What a broker does, worked out plainly: each session has a queue of what it is still to get,
 //! and a log is a list from which things are dropped.
 
+use super::drain::Draining;
+use crate::common::Rng;
 use sansse::broker::{
     AddressKey, Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, LagPolicy,
     OpenError, Resume, Retention, SessionId, StartAt, TopicName,
@@ -66,6 +68,8 @@ pub(super) struct Member {
     pub(super) polled_at: Duration,
     pub(super) ending: Option<EndReason>,
     pub(super) address: Option<u64>,
+    pub(super) expires_at: Option<Duration>,
+    pub(super) last_words: Option<String>,
 }
 
 #[derive(Debug)]
@@ -130,10 +134,13 @@ pub(crate) struct Model {
     pub(super) ended_ready: Vec<SessionId>,
     pub(super) events: Vec<BrokerEvent>,
     pub(super) batch: Option<LastBatch>,
+    pub(super) random: Rng,
+    pub(super) drain: Option<Draining>,
 }
 
 impl Model {
     pub(crate) fn new(config: BrokerConfig) -> Self {
+        let random = Rng::new(config.seed.wrapping_add(u64::from(config.shard) << 48));
         Self {
             config,
             now: Duration::ZERO,
@@ -150,6 +157,8 @@ impl Model {
             ended_ready: Vec::new(),
             events: Vec::new(),
             batch: None,
+            random,
+            drain: None,
         }
     }
 
@@ -166,6 +175,8 @@ impl Model {
         let limit = self.config.max_topics_per_session;
         if self.closed {
             Err(OpenError::Closed)
+        } else if self.drain.is_some() {
+            Err(OpenError::Draining)
         } else if let Some(error) = self.refusal(wish) {
             Err(error)
         } else if unread >= self.config.max_unread_events as usize {
@@ -203,6 +214,7 @@ impl Model {
             guest.sessions.push(session);
         }
         let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref());
+        let expires_at = self.expiry();
         let private = LogName::Private(session);
         self.ensure(&private, 0);
         logs.push(private);
@@ -212,7 +224,7 @@ impl Model {
             pending,
             lost: 0,
             lost_private: 0,
-            opening: self.opening(wish.announce, resume),
+            opening: self.opening(session, wish.announce, resume),
             lag: wish.lag.unwrap_or(self.config.lag),
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
             heartbeat_due: false,
@@ -221,6 +233,8 @@ impl Model {
             polled_at: self.now,
             ending: None,
             address: wish.address,
+            expires_at,
+            last_words: None,
         };
         assert!(self.members.insert(session, member).is_none(), "{session} is in use");
         let client = wish.client.clone();
@@ -279,7 +293,12 @@ impl Model {
         (resume, pending)
     }
 
-    pub(super) fn opening(&self, announce: bool, resume: Resume) -> Option<String> {
+    pub(super) fn opening(
+        &self,
+        session: SessionId,
+        announce: bool,
+        resume: Resume,
+    ) -> Option<String> {
         let (word, replayed, placed) = match resume {
             Resume::Live => ("live", 0, false),
             Resume::Complete { replayed } => ("complete", replayed, true),
@@ -289,7 +308,7 @@ impl Model {
             _ => unreachable!(),
         };
         let mut text = String::new();
-        if let Some(retry) = self.config.retry {
+        if let Some(retry) = self.retry(session) {
             let _ = writeln!(text, "retry: {}", retry.as_millis());
         }
         if !placed && self.config.event_ids == EventIds::Assigned {
@@ -319,6 +338,9 @@ impl Model {
 
     pub(crate) fn close(&mut self) {
         self.closed = true;
+        if let Some(drain) = &mut self.drain {
+            drain.stop();
+        }
         let all: Vec<_> = self.members.keys().copied().collect();
         for session in all {
             self.finish(session, EndReason::Shutdown);
@@ -356,6 +378,7 @@ impl Model {
             undelivered: member.lost_private + waiting as u64,
         });
         self.forget_absent(broker);
+        self.note_drained();
     }
 
     pub(super) fn forget_absent(&mut self, broker: &Broker) {
@@ -390,6 +413,9 @@ impl Model {
     pub(crate) fn timeout(&mut self, broker: &Broker) {
         let all: Vec<SessionId> = self.members.keys().copied().collect();
         for session in all {
+            if self.members[&session].expiry().is_some_and(|at| at <= self.now) {
+                self.finish(session, EndReason::MaxAge);
+            }
             let member = self.members.get_mut(&session).unwrap();
             if member.deadline(self.config.stall_timeout).is_none_or(|at| at > self.now) {
                 continue;
@@ -410,6 +436,7 @@ impl Model {
             }
         }
         self.release_topics();
+        self.drain_due(broker);
         self.forget_absent(broker);
     }
 
@@ -425,7 +452,8 @@ impl Model {
             LogName::Private(_) => None,
             _ => Some(log.kept.first()?.at + self.retention(name).age?),
         });
-        sessions.chain(absent).chain(aged).min()
+        let expired = self.members.values().filter_map(Member::expiry);
+        sessions.chain(absent).chain(aged).chain(expired).chain(self.next_turn()).min()
     }
 
     // What else can be asked.

@@ -22,6 +22,10 @@ impl Model {
             member.sent(now);
             return Out::Frame(frame);
         }
+        if let Some(last_words) = member.last_words.take() {
+            member.sent(now);
+            return Out::Frame(last_words);
+        }
         if let Some(reason) = member.ending {
             self.end(session, reason, broker);
             return Out::End;
@@ -69,6 +73,10 @@ impl Model {
             }
             next = member.pending.first().map(|pending| written(&pending.payload).len());
             if next.is_some() || (member.ending.is_some() && !parts.is_empty()) {
+                expected = BatchEnd::Full;
+            } else if let Some(last_words) = member.last_words.take() {
+                member.sent(now);
+                parts.push((written(&last_words), None));
                 expected = BatchEnd::Full;
             } else if let Some(reason) = member.ending {
                 self.end(session, reason, broker);

@@ -137,6 +137,19 @@ impl World {
                 self.model.close();
                 Ok(())
             }
+            Op::Drain { over, retry, farewell, patience } => {
+                let mut drain = Drain::new(*over).with_patience(*patience);
+                if let Some((least, spread)) = retry {
+                    drain = drain.with_retry(*least, *spread);
+                }
+                if *farewell {
+                    drain = drain.with_farewell(Event::new("bye"));
+                }
+                let got = self.broker.drain(now, drain);
+                let got = self.note(got);
+                let model = &mut self.model;
+                same(&got, &model.drain(*over, *retry, *farewell, *patience, &self.broker))
+            }
             Op::SetRetention { topic, retention } => {
                 let topic = topic_name(*topic);
                 let got = self.broker.set_retention(now, &topic, *retention);
@@ -303,6 +316,7 @@ impl World {
             BrokerEvent::SessionOpened { session, .. }
             | BrokerEvent::SessionSkipped { session, .. }
             | BrokerEvent::SessionEnded { session, .. } => (None, Some(*session)),
+            BrokerEvent::Drained { .. } => (None, None),
             _ => unreachable!(),
         };
         let mut events: Vec<_> = core::iter::from_fn(|| self.broker.poll_event()).collect();
