@@ -133,7 +133,7 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.at_max_sessions_per_client = random_limit(rng);
     config.max_sessions_per_address = rng.pick(&[1, 2, 4, 1000]);
     config.at_max_sessions_per_address = random_limit(rng);
-    config.max_retained_bytes = rng.pick(&[80, 400, 3_000, 60_000, 1 << 28]);
+    config.max_retained_bytes = rng.pick(&[80, 400, 3_000, 60_000, 1 << 28, 1 << 28]);
     config.max_topics_per_session = rng.pick(&[1, 3, 64]);
     config.max_absent_clients = rng.pick(&[0, 1, 3, 100]);
     config.max_unread_events = rng.pick(&[1, 30, 1000, 1000]);
@@ -259,7 +259,7 @@ fn random_step(rng: &mut Rng) -> Step {
         84..86 => Op::Disconnect { session: random_session(rng) },
         86 => Op::CloseSession { session: random_session(rng) },
         87 if rng.chance(10) => Op::Close,
-        87 if rng.chance(15) => Op::Drain {
+        87 if rng.chance(6) => Op::Drain {
             over: rng.pick(&[0, 700, 20_000].map(millis)),
             retry: rng.pick(&[None, Some((secs(1), secs(0))), Some((secs(2), millis(3_333)))]),
             farewell: rng.chance(50),

@@ -1,17 +1,14 @@
 //! Clients over tokio's sockets.
 
-use crate::TokioTimer;
+use crate::TokioRuntime;
+use crate::socket::{TcpSocket, failure};
 use bytes::Bytes;
 use http::Request;
 use sansse::client::{ClientConfig, Failure, FailureKind};
-use sansse::http1::transport::{Connector, Http1, Socket, Target};
+use sansse::http1::transport::{Connector, Http1, Target};
 use sansse::{EventSource, Feed, connect_any};
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Reads an event stream over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed.
@@ -26,7 +23,7 @@ pub fn connect_with(
     request: Request<Bytes>,
     config: ClientConfig,
 ) -> EventSource<Http1<TokioConnector>> {
-    EventSource::new(Http1::new(TokioConnector), TokioTimer, request, config)
+    EventSource::new(Http1::new(TokioConnector), TokioRuntime, request, config)
 }
 
 /// A [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven by a
@@ -68,46 +65,13 @@ impl Connector for TokioConnector {
             let addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
                 .await
                 .map_err(|error| failure(FailureKind::Resolve, &error))?;
-            let stream = connect_any(&TokioTimer, addresses, |address| async move {
+            let stream = connect_any(&TokioRuntime, addresses, |address| async move {
                 TcpStream::connect(address)
                     .await
                     .map_err(|error| failure(FailureKind::Connect, &error))
             })
             .await?;
-            // A request is small, and written in one piece.
-            let _ = stream.set_nodelay(true);
-            Ok(TcpSocket(stream))
+            Ok(TcpSocket::new(stream))
         }
     }
-}
-
-/// A connection of a [`TokioConnector`].
-#[derive(Debug)]
-pub struct TcpSocket(TcpStream);
-
-impl Socket for TcpSocket {
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<Result<usize, Failure>> {
-        let mut buffer = ReadBuf::new(buffer);
-        ready!(Pin::new(&mut self.0).poll_read(context, &mut buffer))
-            .map_err(|error| failure(FailureKind::Closed, &error))?;
-        Poll::Ready(Ok(buffer.filled().len()))
-    }
-
-    fn poll_write(
-        &mut self,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<Result<usize, Failure>> {
-        Pin::new(&mut self.0)
-            .poll_write(context, bytes)
-            .map_err(|error| failure(FailureKind::Closed, &error))
-    }
-}
-
-fn failure(kind: FailureKind, error: &io::Error) -> Failure {
-    Failure::new(kind).with_detail(error.to_string())
 }

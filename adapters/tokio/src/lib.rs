@@ -1,4 +1,4 @@
-//! [`sansse`] on tokio: its [`Timer`](sansse::Timer), a small HTTP/1.1 server for event streams,
+//! [`sansse`] on tokio: its [`Runtime`](sansse::serve::Runtime), a small HTTP/1.1 server for event streams,
 //! and a client that reads them.
 //!
 //! ```no_run
@@ -46,21 +46,36 @@
 #![warn(clippy::unwrap_used)]
 
 mod connect;
-mod connection;
-mod counters;
-mod server;
-mod stream;
-mod time;
+mod runtime;
+mod socket;
 
-pub use connect::{TcpSocket, TokioConnector, connect, connect_with, feed, random_seed};
-pub use counters::{Counters, CountersSnapshot};
-pub use server::{Server, serve};
-pub use time::TokioTimer;
+pub use connect::{TokioConnector, connect, connect_with, feed, random_seed};
+pub use runtime::TokioRuntime;
+pub use socket::{TcpAcceptor, TcpSocket};
 
+use bytes::Bytes;
+use http::Request;
 use sansse::Hub;
 use sansse::broker::{BrokerConfig, ConfigError, Epoch};
-use sansse::hub::HubBuilder;
+use sansse::hub::{Answer, HubBuilder};
+use sansse::serve::Server;
+use std::future::{Future, pending};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use tokio::net::TcpListener;
+
+/// Serves with the defaults of [`Server`], for ever, on the current runtime.
+///
+/// # Panics
+///
+/// Outside a tokio runtime, as [`tokio::spawn`] does.
+pub async fn serve<H, F, A>(listener: TcpListener, hub: Hub, handler: H)
+where
+    H: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
+    F: Future<Output = A> + Send + 'static,
+    A: Into<Answer> + 'static,
+{
+    Server::new(TokioRuntime, hub).serve(TcpAcceptor::new(listener), pending(), handler).await;
+}
 
 /// A hub with the defaults, in a [`random_epoch`], driven by a task on the current runtime.
 ///
@@ -83,7 +98,7 @@ pub fn hub() -> Hub {
 ///
 /// Outside a tokio runtime, as [`tokio::spawn`] does.
 pub fn spawn_hub(builder: HubBuilder) -> Result<Hub, ConfigError> {
-    let hub = builder.build(TokioTimer)?;
+    let hub = builder.build(TokioRuntime)?;
     tokio::spawn(hub.drive());
     Ok(hub)
 }
