@@ -11,9 +11,9 @@ pub use drive::Drive;
 pub use session::{Pending, Session};
 
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError, OpenError, Opened,
-    PublishError, Published, Retention, RetentionError, Sequencer, SessionId, SessionRequest,
-    Topic, TopicName,
+    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError, LeaseError,
+    OpenError, Opened, PublishError, Published, Retention, RetentionError, RevokeError, Sequencer,
+    SessionId, SessionRequest, Topic, TopicName,
 };
 use crate::event::Event;
 use crate::http::{ResponseHead, accept, plain_text};
@@ -173,7 +173,7 @@ impl Hub {
 
     /// Answers a request for an event stream: negotiates, takes the last event id from the
     /// request, opens the session and makes the head. What cannot be is a plain response: 405,
-    /// 406, 503 with `Retry-After` where the broker has no room, or 429 with it where the client
+    /// 403 where its lease is over already, 406, 503 with `Retry-After` where the broker has no room, or 429 with it where the client
     /// or its address has as many sessions as may be; and so is the answer to a CORS preflight.
     pub fn accept<B>(
         &self,
@@ -242,6 +242,43 @@ impl Hub {
     /// opened. [`drive`](Self::drive) is ready when the last is gone.
     pub fn close(&self) {
         self.inner.for_all_at_once(|shard, now| shard.broker.close(now));
+    }
+
+    /// Says until when a session may listen from now on; see
+    /// [`Broker::renew_lease`](crate::broker::Broker::renew_lease). The time is that of the hub's
+    /// timer.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError`]; then the lease is as it was.
+    pub fn renew_lease(&self, session: SessionId, until: Instant) -> Result<(), LeaseError> {
+        let shard = usize::from(session.shard());
+        if shard >= self.inner.shards.len() {
+            return Err(LeaseError::UnknownSession);
+        }
+        self.inner.with(shard, |shard, now| shard.broker.renew_lease(now, session, until))
+    }
+
+    /// Ends all sessions of a client at once, whatever they have not taken yet; see
+    /// [`Broker::revoke`](crate::broker::Broker::revoke). Says how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`RevokeError`].
+    pub fn revoke(&self, client: &ClientId) -> Result<usize, RevokeError> {
+        let shard = self.inner.shard_of(Some(client));
+        self.inner.with(shard, |shard, now| shard.broker.revoke(now, client))
+    }
+
+    /// Takes a named topic from all sessions of a client at once; see
+    /// [`Broker::revoke_topic`](crate::broker::Broker::revoke_topic). Says from how many.
+    ///
+    /// # Errors
+    ///
+    /// [`RevokeError`].
+    pub fn revoke_topic(&self, client: &ClientId, topic: &TopicName) -> Result<usize, RevokeError> {
+        let shard = self.inner.shard_of(Some(client));
+        self.inner.with(shard, |shard, now| shard.broker.revoke_topic(now, client, topic))
     }
 
     /// Lets all sessions go over a period, on all shards: each gets what was published before its
@@ -325,6 +362,7 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
         OpenError::TooManyTopicsOfSession { .. } | OpenError::ZeroHeartbeat => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
+        OpenError::LeaseInThePast => StatusCode::FORBIDDEN,
         OpenError::TooManySessionsOfClient { .. }
         | OpenError::TooManySessionsFromAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,

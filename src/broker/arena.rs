@@ -9,6 +9,11 @@ pub(crate) struct Key {
     pub(crate) generation: u32,
 }
 
+impl Key {
+    /// Names nothing in any arena of this program: that many slots are never taken.
+    pub(super) const NOTHING: Self = Self { slot: u32::MAX, generation: u32::MAX };
+}
+
 #[derive(Debug)]
 pub(super) struct Arena<T> {
     slots: Vec<Slot<T>>,

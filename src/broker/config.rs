@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::num::{NonZeroU16, NonZeroU32};
 use core::time::Duration;
+use std::time::Instant;
 
 /// How a [`Broker`](super::Broker) behaves.
 #[derive(Clone, Debug)]
@@ -102,6 +103,10 @@ pub struct BrokerConfig {
     /// together do not end together; less than [`max_session_age`](Self::max_session_age). Default
     /// zero.
     pub max_session_age_jitter: Duration,
+    /// How long before a session's [lease](SessionRequest::with_lease) lapses the application is
+    /// asked about it; or when half of a lease is over that is shorter than twice this. Default
+    /// 30 s, enough to ask somebody else.
+    pub lease_lead: Duration,
     /// What whatever looks random follows from: the jitter of ages, and the order of a drain.
     /// Default 0; the same seed and the same inputs give the same outputs.
     pub seed: u64,
@@ -147,6 +152,7 @@ impl BrokerConfig {
             retry_after: Duration::from_secs(5),
             max_session_age: None,
             max_session_age_jitter: Duration::ZERO,
+            lease_lead: Duration::from_secs(30),
             seed: 0,
         }
     }
@@ -260,6 +266,7 @@ pub struct SessionRequest {
     pub(super) opening_comment: Option<Cow<'static, str>>,
     pub(super) metadata: http::Extensions,
     pub(super) address: Option<AddressKey>,
+    pub(super) lease: Option<Instant>,
 }
 
 impl SessionRequest {
@@ -336,6 +343,16 @@ impl SessionRequest {
     /// ```
     pub fn with_address(mut self, address: AddressKey) -> Self {
         self.address = Some(address);
+        self
+    }
+
+    /// Until when the session may listen, as a token does that expires. Before that the application
+    /// is asked by [`BrokerEvent::LeaseExpiring`](super::BrokerEvent), and may
+    /// [renew](super::Broker::renew_lease) it; otherwise the session ends at that time with
+    /// [`EndReason::LeaseExpired`](super::EndReason), whatever it has not taken yet. Default: for
+    /// as long as the session lasts.
+    pub fn with_lease(mut self, until: Instant) -> Self {
+        self.lease = Some(until);
         self
     }
 

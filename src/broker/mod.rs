@@ -37,6 +37,7 @@ mod clock;
 mod config;
 mod deadlines;
 mod drain;
+mod lease;
 mod limits;
 mod log;
 mod names;
@@ -58,6 +59,7 @@ pub use config::{
     BrokerConfig, ConfigError, EventIds, LagPolicy, Retention, SessionRequest, StartAt,
 };
 pub use drain::{Drain, DrainError};
+pub use lease::{LeaseError, RevokeError};
 pub use limits::{AddressKey, LimitPolicy};
 pub use names::{ClientId, Epoch, MAX_NAME, NameError, SessionId, TopicName};
 pub use outcome::{

@@ -3,6 +3,7 @@
 use super::config::ConfigError;
 use super::names::{ClientId, SessionId};
 use core::fmt;
+use std::time::Instant;
 
 /// A session that was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,16 @@ pub enum BrokerEvent {
         /// How many events it did not get.
         lost: u64,
     },
+    /// A session's lease is about to lapse: it ends then, unless the lease is
+    /// [renewed](super::Broker::renew_lease).
+    LeaseExpiring {
+        /// Which.
+        session: SessionId,
+        /// Whose.
+        client: Option<ClientId>,
+        /// Until when it may listen.
+        until: Instant,
+    },
     /// A session ended. There is exactly one of these for each that was opened, and none after it.
     SessionEnded {
         /// Which.
@@ -152,6 +163,10 @@ pub enum EndReason {
     MaxAge,
     /// Its turn came in a [drain](super::Broker::drain).
     Drained,
+    /// Its [lease](super::SessionRequest::with_lease) lapsed and was not renewed.
+    LeaseExpired,
+    /// Its client's rights were [revoked](super::Broker::revoke).
+    Revoked,
 }
 
 impl fmt::Display for EndReason {
@@ -164,6 +179,8 @@ impl fmt::Display for EndReason {
             Self::Stalled => f.write_str("took nothing for too long"),
             Self::Evicted => f.write_str("made room for a newer session"),
             Self::MaxAge => f.write_str("had the maximum age"),
+            Self::LeaseExpired => f.write_str("its lease lapsed"),
+            Self::Revoked => f.write_str("its client's rights were revoked"),
             Self::Drained => f.write_str("the broker lets its sessions go"),
         }
     }
@@ -201,6 +218,8 @@ pub enum OpenError {
     UnreadEvents,
     /// The session asks for a heartbeat interval of zero, by the caller's fault.
     ZeroHeartbeat,
+    /// The session's lease is over already. An HTTP answer is 403.
+    LeaseInThePast,
 }
 
 impl fmt::Display for OpenError {
@@ -221,6 +240,7 @@ impl fmt::Display for OpenError {
             }
             Self::UnreadEvents => f.write_str("too many events wait to be polled"),
             Self::ZeroHeartbeat => f.write_str("a heartbeat interval of zero"),
+            Self::LeaseInThePast => f.write_str("the lease is over already"),
         }
     }
 }

@@ -45,6 +45,7 @@ impl Broker {
         if request.heartbeat.is_some_and(|heartbeat| check_heartbeat(heartbeat).is_err()) {
             return Err(OpenError::ZeroHeartbeat);
         }
+        self.check_terms(&request)?;
         request.topics.sort_unstable();
         request.topics.dedup();
         let limit = self.config.max_topics_per_session;

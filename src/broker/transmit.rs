@@ -212,6 +212,11 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(key) else {
             return Err(self.tell_end(key));
         };
+        if session.is_lapsed(now) {
+            let reason = EndReason::LeaseExpired;
+            self.end(key, reason, Told::Already);
+            return Err(Some(reason));
+        }
         session.polled_at = now;
         session.poll = session.poll.wrapping_add(1);
         if let Some(private) = &mut session.private {

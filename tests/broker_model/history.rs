@@ -30,6 +30,8 @@ pub(super) enum Op {
         lag: u64,
         announce: bool,
         address: Option<u64>,
+        /// In milliseconds from now; zero is over already.
+        lease: Option<u64>,
     },
     Publish {
         to: To,
@@ -66,6 +68,17 @@ pub(super) enum Op {
     },
     CloseSession {
         session: usize,
+    },
+    Renew {
+        session: usize,
+        lease: u64,
+    },
+    Revoke {
+        client: u64,
+    },
+    RevokeTopic {
+        client: u64,
+        topic: u64,
     },
     Close,
     Drain {
@@ -147,6 +160,7 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.reconnects_per_second = rng.pick(&[1, 7, 1_000]).try_into().unwrap();
     config.max_session_age = rng.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
     config.max_session_age_jitter = rng.pick(&[0, 2_999].map(millis));
+    config.lease_lead = rng.pick(&[0, 500, 30_000].map(millis));
     config.seed = rng.next();
     config
 }
@@ -157,6 +171,10 @@ fn random_retention(rng: &mut Rng) -> Retention {
         bytes: rng.pick(&[60, 300, 40_000]),
         age: rng.pick(&[None, Some(millis(700)), Some(secs(40))]),
     }
+}
+
+fn random_lease(rng: &mut Rng) -> u64 {
+    rng.pick(&[0, 100, 2_000, 10_000, 60_000]) + rng.below(2) * rng.below(1_000)
 }
 
 fn random_limit(rng: &mut Rng) -> LimitPolicy {
@@ -234,6 +252,7 @@ fn random_step(rng: &mut Rng) -> Step {
             lag: rng.below(6),
             announce: rng.chance(20),
             address: rng.chance(50).then(|| rng.below(3)),
+            lease: rng.chance(25).then(|| random_lease(rng)),
         },
         8..30 => {
             let (content, own_id) = random_content(rng);
@@ -253,7 +272,12 @@ fn random_step(rng: &mut Rng) -> Step {
             written: usize::try_from(rng.pick(&[0, 1, 40, 100, 17_000]) + rng.below(40)).unwrap(),
             claimed: rng.chance(5).then(|| random_session(rng)),
         },
-        68..73 => Op::Ready { times: 1 + rng.below(4) },
+        68 => match rng.below(6) {
+            0 => Op::Revoke { client: rng.below(4) },
+            1 | 2 => Op::RevokeTopic { client: rng.below(4), topic: rng.below(5) },
+            _ => Op::Renew { session: random_session(rng), lease: random_lease(rng) },
+        },
+        69..73 => Op::Ready { times: 1 + rng.below(4) },
         73..80 => Op::Serve,
         80..84 => Op::Events,
         84..86 => Op::Disconnect { session: random_session(rng) },

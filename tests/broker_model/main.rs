@@ -10,6 +10,7 @@
 mod common;
 mod drain;
 mod history;
+mod lease;
 mod limits;
 mod model;
 mod publish;
@@ -53,6 +54,11 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "Stalled",
         "Evicted",
         "MaxAge",
+        "LeaseExpiring",
+        "LeaseExpired",
+        "Revoked",
+        "Err(LeaseInThePast)",
+        "Err(InThePast)",
         "Drained,",
         "Drained {",
         "undelivered: 1",

@@ -9,7 +9,7 @@ use sansse::broker::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LogName {
@@ -57,8 +57,8 @@ pub(super) struct Member {
     pub(super) client: Option<ClientId>,
     pub(super) logs: Vec<LogName>,
     pub(super) pending: Vec<Pending>,
-    pub(super) lost: u64,
-    pub(super) lost_private: u64,
+    /// How many events of which log it can no longer get.
+    pub(super) lost: BTreeMap<LogName, u64>,
     pub(super) opening: Option<String>,
     pub(super) lag: LagPolicy,
     pub(super) heartbeat: Option<Duration>,
@@ -70,6 +70,8 @@ pub(super) struct Member {
     pub(super) address: Option<u64>,
     pub(super) expires_at: Option<Duration>,
     pub(super) last_words: Option<String>,
+    pub(super) lease: Option<Duration>,
+    pub(super) ask_at: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -96,6 +98,7 @@ pub(crate) struct Wish {
     pub(crate) lag: Option<LagPolicy>,
     pub(crate) announce: bool,
     pub(crate) address: Option<u64>,
+    pub(crate) lease: Option<Duration>,
 }
 
 /// What is published.
@@ -116,6 +119,7 @@ pub(crate) enum Out {
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(super) config: BrokerConfig,
+    pub(super) start: Instant,
     pub(crate) now: Duration,
     pub(crate) last: u64,
     pub(super) closed: bool,
@@ -139,10 +143,11 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(config: BrokerConfig) -> Self {
+    pub(crate) fn new(config: BrokerConfig, start: Instant) -> Self {
         let random = Rng::new(config.seed.wrapping_add(u64::from(config.shard) << 48));
         Self {
             config,
+            start,
             now: Duration::ZERO,
             last: 0,
             closed: false,
@@ -183,6 +188,8 @@ impl Model {
             Err(OpenError::UnreadEvents)
         } else if wish.heartbeat == Some(Some(Duration::ZERO)) {
             Err(OpenError::ZeroHeartbeat)
+        } else if wish.lease.is_some_and(|until| until <= self.now) {
+            Err(OpenError::LeaseInThePast)
         } else if topics.len() > limit as usize {
             Err(OpenError::TooManyTopicsOfSession { limit })
         } else if self.topics() + new > self.config.max_topics as usize {
@@ -222,8 +229,7 @@ impl Model {
             client: wish.client.clone(),
             logs,
             pending,
-            lost: 0,
-            lost_private: 0,
+            lost: BTreeMap::new(),
             opening: self.opening(session, wish.announce, resume),
             lag: wish.lag.unwrap_or(self.config.lag),
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
@@ -235,6 +241,8 @@ impl Model {
             address: wish.address,
             expires_at,
             last_words: None,
+            lease: wish.lease,
+            ask_at: wish.lease.and_then(|until| self.ask_at(until)),
         };
         assert!(self.members.insert(session, member).is_none(), "{session} is in use");
         let client = wish.client.clone();
@@ -375,7 +383,7 @@ impl Model {
             session,
             client: member.client,
             reason,
-            undelivered: member.lost_private + waiting as u64,
+            undelivered: member.lost.get(&private).unwrap_or(&0) + waiting as u64,
         });
         self.forget_absent(broker);
         self.note_drained();
@@ -413,8 +421,8 @@ impl Model {
     pub(crate) fn timeout(&mut self, broker: &Broker) {
         let all: Vec<SessionId> = self.members.keys().copied().collect();
         for session in all {
-            if self.members[&session].expiry().is_some_and(|at| at <= self.now) {
-                self.finish(session, EndReason::MaxAge);
+            if !self.lease_due(session, broker) {
+                continue;
             }
             let member = self.members.get_mut(&session).unwrap();
             if member.deadline(self.config.stall_timeout).is_none_or(|at| at > self.now) {
@@ -452,8 +460,12 @@ impl Model {
             LogName::Private(_) => None,
             _ => Some(log.kept.first()?.at + self.retention(name).age?),
         });
-        let expired = self.members.values().filter_map(Member::expiry);
-        sessions.chain(absent).chain(aged).chain(expired).chain(self.next_turn()).min()
+        let terms = self
+            .members
+            .values()
+            .flat_map(|member| [member.expiry(), member.lease, member.asking()])
+            .flatten();
+        sessions.chain(absent).chain(aged).chain(terms).chain(self.next_turn()).min()
     }
 
     // What else can be asked.
@@ -516,7 +528,7 @@ impl Member {
 
     pub(super) fn is_to_come_out(&self) -> bool {
         match self.phase {
-            Phase::Parked => !self.pending.is_empty() || self.lost > 0,
+            Phase::Parked => !self.pending.is_empty() || !self.lost.is_empty(),
             Phase::Woken => true,
             Phase::Polled => false,
         }

@@ -205,9 +205,8 @@ impl Model {
                 .pending
                 .retain(|pending| (&pending.log, pending.position) != (name, dropped.position));
             let lost = (before - member.pending.len()) as u64;
-            member.lost += lost;
-            if matches!(name, LogName::Private(_)) {
-                member.lost_private += lost;
+            if lost > 0 {
+                *member.lost.entry(name.clone()).or_default() += lost;
             }
         }
     }

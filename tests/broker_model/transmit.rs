@@ -133,11 +133,14 @@ impl Model {
         batch.is_current = false;
         for (_, pending) in batch.parts[whole + 1..].iter().rev() {
             let pending = pending.clone().expect("an opening or a heartbeat that was not first");
+            // It was revoked meanwhile.
+            if !member.logs.contains(&pending.log) {
+                continue;
+            }
             if self.logs[&pending.log].kept.iter().any(|kept| kept.position == pending.position) {
                 member.pending.insert(0, pending);
             } else {
-                member.lost += 1;
-                member.lost_private += u64::from(matches!(pending.log, LogName::Private(_)));
+                *member.lost.entry(pending.log).or_default() += 1;
             }
         }
         member.phase = Phase::Polled;
@@ -153,6 +156,10 @@ impl Model {
             self.told(session);
             return false;
         };
+        if member.is_lapsed(self.now) {
+            self.end(session, EndReason::LeaseExpired, broker);
+            return false;
+        }
         member.polled_at = self.now;
         let private = LogName::Private(session);
         let waiting: Vec<u64> = member.pending.iter().map(|pending| pending.position).collect();
@@ -160,10 +167,10 @@ impl Model {
         log.kept.retain(|kept| waiting.contains(&kept.position));
         self.trim_aged(&private);
         let member = self.members.get_mut(&session).unwrap();
-        if member.lost == 0 {
+        if member.lost.is_empty() {
             return true;
         }
-        let mut lost = member.lost;
+        let mut lost = member.lost.values().sum();
         if member.lag == LagPolicy::Close {
             self.end(session, EndReason::Lagged { lost }, broker);
             return false;
@@ -172,7 +179,7 @@ impl Model {
             lost += member.pending.len() as u64;
             member.pending.clear();
         }
-        (member.lost, member.lost_private) = (0, 0);
+        member.lost.clear();
         let client = member.client.clone();
         let earlier = self.events.iter_mut().find_map(|event| match event {
             BrokerEvent::SessionSkipped { session: other, lost, .. } if *other == session => {

@@ -10,6 +10,7 @@ mod accepting;
 mod draining;
 mod driving;
 mod interleavings;
+mod leases;
 mod listening;
 mod sessions;
 mod sharding;
