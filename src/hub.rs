@@ -11,9 +11,9 @@ pub use drive::Drive;
 pub use session::{Pending, Session};
 
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError, LeaseError,
-    OpenError, Opened, PublishError, Published, Retention, RetentionError, RevokeError, Sequencer,
-    SessionId, SessionRequest, Topic, TopicName,
+    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError, EventNumber,
+    LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published, Retention,
+    RetentionError, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName, Value,
 };
 use crate::event::Event;
 use crate::http::{ResponseHead, accept, plain_text};
@@ -60,7 +60,7 @@ pub struct HubBuilder {
     on_event: Option<Listener>,
 }
 
-type Listener = Box<dyn Fn(BrokerEvent) + Send + Sync>;
+type Listener = Box<dyn Fn(EventNumber, BrokerEvent) + Send + Sync>;
 
 struct Inner {
     timer: Box<dyn Timer>,
@@ -120,7 +120,16 @@ impl HubBuilder {
     /// What is called for each [`BrokerEvent`], one at a time, in order within a shard, and with
     /// no lock held, so that it may call the hub. It runs on the thread of whoever caused the
     /// event: it should be quick, or send the event on. Default: events are dropped.
-    pub fn on_event(mut self, listener: impl Fn(BrokerEvent) + Send + Sync + 'static) -> Self {
+    pub fn on_event(self, listener: impl Fn(BrokerEvent) + Send + Sync + 'static) -> Self {
+        self.on_numbered_event(move |_, event| listener(event))
+    }
+
+    /// As [`on_event`](Self::on_event), in its place, with the number of each event within its
+    /// shard, as a [`Roster`](crate::broker::Roster) wants them.
+    pub fn on_numbered_event(
+        mut self,
+        listener: impl Fn(EventNumber, BrokerEvent) + Send + Sync + 'static,
+    ) -> Self {
         self.on_event = Some(Box::new(listener));
         self
     }
@@ -137,7 +146,8 @@ impl HubBuilder {
             let mut config = self.config.clone();
             config.shard = number;
             config.shards = self.shards;
-            let broker = Broker::new(now, config)?;
+            let mut broker = Broker::new(now, config)?;
+            broker.keep_let_go();
             let (wakers, replaced) = (Vec::new(), Vec::new());
             Ok(Mutex::new(Shard { broker, wakers, replaced, driven_until: None }))
         });
@@ -194,10 +204,7 @@ impl Hub {
             session = session.with_opening_comment(padding);
         }
         match self.inner.open(session) {
-            Ok(opened) => {
-                let session = Session::new(self.inner.clone(), opened);
-                Answer::Stream(head.response(headers), session)
-            }
+            Ok(session) => Answer::Stream(head.response(headers), session),
             Err((error, retry_after)) => {
                 let mut response = unavailable(error, retry_after);
                 head.apply_cors(headers, response.headers_mut());
@@ -212,8 +219,7 @@ impl Hub {
     ///
     /// [`OpenError`]; then nothing was done.
     pub fn open(&self, request: SessionRequest) -> Result<Session, OpenError> {
-        let opened = self.inner.open(request).map_err(|(error, _)| error)?;
-        Ok(Session::new(self.inner.clone(), opened))
+        self.inner.open(request).map_err(|(error, _)| error)
     }
 
     /// Publishes `event` to a topic, on all shards.
@@ -325,6 +331,51 @@ impl Hub {
         present
     }
 
+    /// A page of those who are here, also in their grace time: up to `limit` of them (1 at least)
+    /// from the cursor on, and the cursor of the next page. Shard by shard, and in the order of
+    /// their ids within one; the default cursor is the beginning. `details` says what of each
+    /// one's metadata is wanted; it runs under the lock of a shard, as for
+    /// [`metadata`](Self::metadata).
+    ///
+    /// ```
+    /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use sansse::broker::{BrokerConfig, Epoch, PresenceCursor, Roster};
+    /// use sansse::hub::HubBuilder;
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let roster = Arc::new(Mutex::new(Roster::new()));
+    /// let follower = roster.clone();
+    /// let hub = HubBuilder::new(BrokerConfig::new(Epoch(0xbeef)))
+    ///     .on_numbered_event(move |number, event| {
+    ///         follower.lock().unwrap().apply(number, &event).unwrap();
+    ///     })
+    ///     .build(timer)?;
+    /// let mut next = Some(PresenceCursor::default());
+    /// while let Some(cursor) = next {
+    ///     // Without the roster's lock, which the listener takes.
+    ///     let (page, following) = hub.presence_page(&cursor, 1_000, |_, _| ());
+    ///     roster.lock().unwrap().apply_page(page)?;
+    ///     next = following;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn presence_page<T>(
+        &self,
+        cursor: &PresenceCursor,
+        limit: usize,
+        details: impl FnMut(&ClientId, &http::Extensions) -> T,
+    ) -> (PresencePage<T>, Option<PresenceCursor>) {
+        // No cursor that was given out lies beyond the last.
+        let last = self.inner.shards.len() - 1;
+        let shard = usize::from(cursor.shard).min(last);
+        let page = self.inner.with(shard, |shard, _| {
+            shard.broker.presence_page(cursor.after.as_ref(), limit, details)
+        });
+        let another = || PresenceCursor { shard: cursor.shard + 1, after: None };
+        let next = page.next_cursor().or_else(|| (shard < last).then(another));
+        (page, next)
+    }
+
     /// Reads or changes what the application keeps with a client; `None` if the client is not
     /// known, or was absent for longer than its grace time.
     ///
@@ -379,7 +430,10 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
 
 impl Inner {
     /// Opens a session, or says why not and for how long.
-    fn open(&self, request: SessionRequest) -> Result<Opened, (OpenError, Option<Duration>)> {
+    fn open(
+        self: &Arc<Self>,
+        request: SessionRequest,
+    ) -> Result<Session, (OpenError, Option<Duration>)> {
         let shard = self.shard_of(request.client());
         // Not in the middle of a publish: an event that has left one shard already would be
         // unknown to the shard to which its receiver comes back.
@@ -389,8 +443,10 @@ impl Inner {
             broker.open(now, request).map_err(|error| (error, broker.retry_after(now, &error)))
         });
         drop(sequencer);
+        // Before anybody's code runs: if that panics, the session is closed.
+        let session = opened.map(|opened| Session::new(self.clone(), opened));
         self.run(follow_up);
-        opened
+        session
     }
 
     fn publish(&self, topic: Topic, event: &Event) -> Result<Published, PublishError> {
@@ -483,6 +539,7 @@ impl Inner {
             follow_up.wakers.extend(shard.take_waker(session));
         }
         follow_up.replaced.append(&mut shard.replaced);
+        follow_up.let_go.append(&mut shard.broker.take_let_go());
         if self.on_event.is_none() {
             while shard.broker.poll_event().is_some() {}
         }
@@ -499,11 +556,15 @@ impl Inner {
 
     fn run(&self, follow_up: FollowUp) {
         follow_up.wakers.into_iter().for_each(Waker::wake);
-        drop(follow_up.replaced);
+        drop((follow_up.replaced, follow_up.let_go));
         if follow_up.wakes_driver {
             self.wake_driver();
         }
-        if follow_up.has_events {
+        // A listener that panicked is not called by what its panic drops: a second panic would end
+        // the process. The driver goes on.
+        if follow_up.has_events && std::thread::panicking() {
+            self.wake_driver();
+        } else if follow_up.has_events {
             self.deliver();
         }
     }
@@ -519,8 +580,8 @@ impl Inner {
             }
             let _delivering = Delivering(&self.delivering);
             for shard in &self.shards {
-                while let Some(event) = next_event(shard) {
-                    listener(event);
+                while let Some((number, event)) = next_event(shard) {
+                    listener(number, event);
                 }
             }
         }
@@ -574,6 +635,7 @@ impl Shard {
 struct FollowUp {
     wakers: Vec<Waker>,
     replaced: Vec<Waker>,
+    let_go: Vec<Value>,
     wakes_driver: bool,
     has_events: bool,
 }
@@ -588,8 +650,8 @@ impl Drop for Delivering<'_> {
 }
 
 /// A function of its own, so that the lock is gone before the listener is called.
-fn next_event(shard: &Mutex<Shard>) -> Option<BrokerEvent> {
-    lock(shard).broker.poll_event()
+fn next_event(shard: &Mutex<Shard>) -> Option<(EventNumber, BrokerEvent)> {
+    lock(shard).broker.poll_numbered_event()
 }
 
 /// A panic under a lock can only come from the caller's own closure, which leaves the machine whole.

@@ -2,6 +2,7 @@
 
 use super::limits::{self, AddressKey, LimitPolicy};
 use super::names::{ClientId, Epoch, TopicName};
+use super::presence::Metadata;
 use crate::event::EventType;
 use crate::last_event_id::LastEventId;
 use alloc::borrow::Cow;
@@ -264,7 +265,7 @@ pub struct SessionRequest {
     pub(super) lag: Option<LagPolicy>,
     pub(super) announce: Option<EventType>,
     pub(super) opening_comment: Option<Cow<'static, str>>,
-    pub(super) metadata: http::Extensions,
+    pub(super) metadata: Metadata,
     pub(super) address: Option<AddressKey>,
     pub(super) lease: Option<Instant>,
 }

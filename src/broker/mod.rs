@@ -48,6 +48,7 @@ mod ready;
 mod reconnect;
 mod resume;
 mod retained;
+mod roster;
 mod sequence;
 mod state;
 mod terms;
@@ -65,10 +66,12 @@ pub use names::{ClientId, Epoch, MAX_NAME, NameError, SessionId, TopicName};
 pub use outcome::{
     BrokerEvent, EndReason, OpenError, Opened, PublishError, Resume, RetentionError,
 };
+pub use roster::{EventNumber, PresenceCursor, PresencePage, PresentClient, Roster, RosterError};
 pub use sequence::{Published, Sequencer, Topic};
 pub use transmit::{BatchEnd, Transmit};
 
 pub(crate) use arena::Key;
+pub(crate) use presence::Value;
 
 use crate::encode::Frame;
 use crate::event::Event;
@@ -78,6 +81,7 @@ use alloc::vec::Vec;
 use arena::Arena;
 use clock::{Clock, Tick, ticks};
 use drain::Draining;
+
 use limits::{AddressState, Opened as OpenedOrder};
 use ready::{Parked, Ready, ReadyQueue};
 use reconnect::Random;
@@ -132,6 +136,8 @@ pub struct Broker {
     random: Random,
     /// When the next one that is refused may come back.
     next_return: Tick,
+    /// Values of the application's that somebody else is to drop, if anybody is.
+    let_go: Option<Vec<Value>>,
 }
 
 impl Broker {
@@ -173,6 +179,7 @@ impl Broker {
             closed: false,
             draining: None,
             next_return: 0,
+            let_go: None,
         })
     }
 
@@ -184,12 +191,23 @@ impl Broker {
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&mut self, now: Instant, request: SessionRequest) -> Result<Opened, OpenError> {
+    pub fn open(&mut self, now: Instant, mut request: SessionRequest) -> Result<Opened, OpenError> {
         let now = self.clock.advance(now);
-        let mut request = self.admit(request)?;
-        let topics = self.subscribe(&request);
         let metadata = core::mem::take(&mut request.metadata);
-        let client = request.client.as_ref().map(|id| self.join(id, metadata));
+        let mut request = match self.admit(request) {
+            Ok(request) => request,
+            Err(error) => {
+                self.let_go([metadata.into_value()]);
+                return Err(error);
+            }
+        };
+        let topics = self.subscribe(&request);
+        let client = if let Some(id) = &request.client {
+            Some(self.join(id, metadata))
+        } else {
+            self.let_go([metadata.into_value()]);
+            None
+        };
         let (resume, cursors) = self.resume(&request.last_event_id, &topics, client);
         let opening = self.opening_frame(&request, resume);
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
@@ -326,6 +344,21 @@ impl Broker {
         }
         self.events_polled += 1;
         Some(event)
+    }
+
+    /// As [`poll_event`](Self::poll_event), with the number of the event, by which a
+    /// [page of those who are here](Self::presence_page) says what it takes into account. Events
+    /// that are polled without it are numbered too.
+    pub fn poll_numbered_event(&mut self) -> Option<(EventNumber, BrokerEvent)> {
+        let event = self.poll_event()?;
+        let number = EventNumber { shard: self.config.shard, number: self.events_polled };
+        Some((number, event))
+    }
+
+    /// The number of the newest event, polled or not.
+    pub fn last_event(&self) -> EventNumber {
+        let number = self.events_polled + self.events.len() as u64;
+        EventNumber { shard: self.config.shard, number }
     }
 
     /// Whether [`poll_event`](Self::poll_event) has something.

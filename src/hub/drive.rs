@@ -38,6 +38,8 @@ impl Future for Drive {
             let replaced = lock(&hub.driver).replace(context.waker().clone());
             // Only now is the lock gone.
             drop(replaced);
+            // Those that a panic left.
+            hub.deliver();
             let (next, is_over) = hub.look_ahead();
             if is_over {
                 return Poll::Ready(());

@@ -58,7 +58,6 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "LeaseExpired",
         "Revoked",
         "Err(LeaseInThePast)",
-        "Err(InThePast)",
         "Drained,",
         "Drained {",
         "undelivered: 1",

@@ -12,6 +12,8 @@ mod driving;
 mod interleavings;
 mod leases;
 mod listening;
+mod metadata;
+mod presence;
 mod sessions;
 mod sharding;
 mod tasks;
