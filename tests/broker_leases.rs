@@ -279,3 +279,24 @@ fn a_topic_that_only_revoked_sessions_heard_is_forgotten() {
     shard.broker.handle_disconnect(shard.now, session);
     assert_eq!(shard.broker.session_count(), 0);
 }
+
+#[test]
+fn a_session_that_hears_a_revoked_topic_through_a_pattern_ends_and_may_ask_again() {
+    let mut shard = quiet();
+    let all = || TopicPattern::new("room/*").unwrap();
+    let hears = shard.parked(session_of("alice").with_pattern(all()));
+    let other = shard.parked(session_of("alice").with_topic(topic("room/1")));
+    shard.publish(topic("room/1"), "a");
+    shard.publish(topic("room/2"), "not sent yet");
+    // Also where nothing was ever published to it, or it is not known yet.
+    assert_eq!(shard.broker.revoke_topic(shard.now, &client("alice"), &topic("hall/1")), Ok(0));
+    assert_eq!(shard.broker.revoke_topic(shard.now, &client("alice"), &topic("room/2")), Ok(1));
+    assert_eq!(shard.take(hears), [END]);
+    assert_eq!(ends(&mut shard), [(hears, EndReason::Revoked)]);
+    assert_eq!(shard.data(other), ["a"]);
+    let again = shard.open(after("e-0").with_topic(topic("room/1")));
+    assert_eq!(shard.data(again), ["a"]);
+    let hears = shard.parked(session_of("alice").with_pattern(all()));
+    assert_eq!(shard.broker.revoke_topic(shard.now, &client("alice"), &topic("room/3")), Ok(1));
+    assert_eq!(shard.take(hears), [END]);
+}

@@ -4,10 +4,10 @@ use super::arena::Key;
 use super::clock::Tick;
 use super::names::{ClientId, SessionId, TopicName};
 use super::outcome::{BrokerEvent, EndReason};
+use super::ready::Parked;
 use super::state::{NEVER, Subscription, UNLISTED};
 use super::terms::Terms;
 use super::{Broker, Told};
-use alloc::vec::Vec;
 use core::fmt;
 use std::time::Instant;
 
@@ -23,6 +23,9 @@ impl Lease {
     /// A session without one may listen for as long as it lasts.
     pub(super) const NONE: Self = Self { until: NEVER, ask_at: NEVER };
 }
+
+/// The slot of no topic: that many are never taken.
+const NO_TOPIC: u32 = u32::MAX;
 
 /// Why a lease was not renewed. Nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,8 +143,10 @@ impl Broker {
 
     /// Takes a named topic from all sessions of a client at once: nothing more of it goes to them,
     /// also of what was published before and is not sent yet. They go on with their other topics,
-    /// and are told nothing. Says from how many sessions it was taken; those that do not listen to it
-    /// are not counted.
+    /// and are told nothing; but one that hears the topic through a
+    /// [pattern](super::TopicPattern) ends with [`EndReason::Revoked`], since a pattern is heard as a
+    /// whole: when it comes back, it is to ask for what it may hear, and it has missed nothing of
+    /// that. Says how many sessions heard the topic.
     ///
     /// Whether they get it again when they reconnect is decided when they ask.
     ///
@@ -156,20 +161,39 @@ impl Broker {
     ) -> Result<usize, RevokeError> {
         self.clock.advance(now);
         let sessions = self.client(client).ok_or(RevokeError::UnknownClient)?.sessions.clone();
-        let Some(&topic) = self.topic_keys.get(topic) else { return Ok(0) };
-        let taken = sessions.into_iter().filter(|&session| self.take_topic(session, topic));
-        Ok(taken.collect::<Vec<_>>().len())
+        let mut heard = 0;
+        for key in sessions {
+            if self.hears_through_pattern(key, topic) {
+                self.end(key, EndReason::Revoked, Told::ByReady);
+                heard += 1;
+            } else {
+                heard += usize::from(self.take_topic(key, topic));
+            }
+        }
+        Ok(heard)
     }
 
-    fn take_topic(&mut self, session: Key, topic: Key) -> bool {
-        let Some(session) = self.sessions.get_mut(session) else { return false };
-        let mut subscriptions = session.subscriptions.iter_mut();
-        let Some(place) = subscriptions.find(|one| one.topic == topic) else { return false };
+    fn hears_through_pattern(&self, session: Key, name: &TopicName) -> bool {
+        let subscriptions = self.sessions.get(session).map(|session| &session.subscriptions);
+        subscriptions.into_iter().flatten().any(|subscription| {
+            let topic = self.topics.at(subscription.topic);
+            let matched = topic.and_then(|topic| topic.matched.as_ref());
+            matched.is_some_and(|matched| matched.pattern().matches(name))
+        })
+    }
+
+    fn take_topic(&mut self, key: Key, name: &TopicName) -> bool {
+        let Some(&topic) = self.topic_slots.get(name) else { return false };
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        let mut subscriptions = session.subscriptions.iter_mut().zip(0..);
+        let Some((place, number)) = subscriptions.find(|(one, _)| one.topic == topic) else {
+            return false;
+        };
         // It stays in its place, since lists and batches name the others by theirs.
-        let cursor = place.cursor;
-        let nothing = Subscription { topic: Key::NOTHING, cursor, index: UNLISTED, list: 0 };
+        let nothing = Subscription { topic: NO_TOPIC, cursor: place.cursor, index: UNLISTED };
         let taken = core::mem::replace(place, nothing);
-        self.unsubscribe(&taken);
+        let is_void = self.unsubscribe(Parked { session: key.slot, subscription: number }, &taken);
+        self.void_ready(usize::from(is_void));
         true
     }
 

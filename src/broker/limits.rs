@@ -220,11 +220,12 @@ impl Broker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::num::NonZeroU32;
 
     #[test]
     fn what_stays_in_the_order_of_opening_is_bounded() {
         let mut opened = Opened::default();
-        let key = |slot| Key { slot, generation: 0 };
+        let key = |slot| Key { slot, generation: NonZeroU32::MIN };
         for slot in 0..10_000 {
             opened.push(key(slot), 1, |key| key.slot == 0);
             assert!(opened.0.len() <= 66, "{}", opened.0.len());

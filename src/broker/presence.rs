@@ -200,7 +200,7 @@ impl Broker {
             self.absent.pop_first();
             if let Some(client) = self.clients.remove(key) {
                 self.client_keys.remove(&client.id);
-                self.retained.update((Owner::Client, key), client.log.footprint(), None);
+                self.retained.update((Owner::Client, key.slot), client.log.footprint(), None);
                 let last = client.log.last_position();
                 self.forgotten_clients = self.forgotten_clients.max(last);
                 self.emit(BrokerEvent::ClientLeft { client: client.id });

@@ -6,15 +6,15 @@
 //! event gives it up.
 
 use super::Broker;
-use super::arena::Key;
 use super::log::Log;
+use super::publish::Change;
 use super::timers::Owner;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-/// Whose log it is.
-pub(super) type LogOwner = (Owner, Key);
+/// Whose log it is, and in which slot that is.
+pub(super) type LogOwner = (Owner, u32);
 
 /// What a log keeps: how many bytes, and the position of its oldest event, which no other has.
 pub(super) type Footprint = (usize, Reverse<u64>);
@@ -60,7 +60,7 @@ impl Broker {
 
     /// Makes room for an event of this size, which is no more than may be kept, in this log. Topics
     /// that have given up all they kept are `emptied`, and are to be released.
-    pub(super) fn make_room(&mut self, size: usize, log: LogOwner, emptied: &mut Vec<Key>) {
+    pub(super) fn make_room(&mut self, size: usize, log: LogOwner, emptied: &mut Vec<u32>) {
         let limit = self.config.max_retained_bytes;
         while self.retained.bytes() + size > limit
             && let Some(&(largest, mut owner)) = self.retained.by_size.last()
@@ -74,19 +74,19 @@ impl Broker {
             log.trim_oldest();
             let after = log.footprint();
             self.retained.update(owner, before, after);
-            if after.is_none() && owner.0 == Owner::Topic {
-                emptied.push(owner.1);
+            if owner.0 == Owner::Topic {
+                self.tell_patterns(owner.1, Change::Trimmed);
+                emptied.extend(after.is_none().then_some(owner.1));
             }
         }
     }
 
-    fn log_mut(&mut self, (owner, key): LogOwner) -> Option<&mut Log> {
+    fn log_mut(&mut self, (owner, slot): LogOwner) -> Option<&mut Log> {
         match owner {
-            Owner::Topic => self.topics.get_mut(key).map(|topic| &mut topic.log),
-            Owner::Client => self.clients.get_mut(key).map(|client| &mut client.log),
+            Owner::Topic => self.topics.at_mut(slot).map(|topic| &mut topic.log),
+            Owner::Client => self.clients.at_mut(slot).map(|client| &mut client.log),
             Owner::Session => {
-                let private = self.sessions.get_mut(key)?.private.as_mut()?;
-                Some(&mut private.log)
+                self.sessions.at_mut(slot)?.private_mut().map(|private| &mut private.log)
             }
         }
     }

@@ -70,7 +70,7 @@ impl Session {
     pub(super) fn terms_deadline(&self) -> Tick {
         let Some(terms) = &self.terms else { return NEVER };
         let lease = &terms.lease;
-        if self.ending.is_some() {
+        if self.ending().is_some() {
             // It grows no older, and nobody is asked about it.
             return lease.until;
         }

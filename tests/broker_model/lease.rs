@@ -47,22 +47,31 @@ impl Model {
         &mut self,
         client: &ClientId,
         topic: &TopicName,
+        broker: &Broker,
     ) -> Result<usize, RevokeError> {
         if !self.guests.contains_key(client) {
             return Err(RevokeError::UnknownClient);
         }
         let log = LogName::Named(topic.clone());
-        let mut taken = 0;
-        for member in self.members.values_mut() {
-            if member.client.as_ref() == Some(client) && member.logs.contains(&log) {
+        let hears = |name: &LogName| name.covers(&log);
+        let sessions = self.guests[client].sessions.clone();
+        let mut heard = 0;
+        for session in sessions {
+            let member = self.members.get_mut(&session).unwrap();
+            heard += usize::from(member.logs.iter().any(hears));
+            // A pattern is heard as a whole.
+            if member.logs.iter().any(|name| hears(name) && *name != log) {
+                self.ended_untold.push(session);
+                self.ended_ready.push(session);
+                self.end(session, EndReason::Revoked, broker);
+            } else {
                 member.logs.retain(|other| *other != log);
                 member.pending.retain(|pending| pending.log != log);
                 member.lost.remove(&log);
-                taken += 1;
+                self.release_topics();
             }
         }
-        self.release_topics();
-        Ok(taken)
+        Ok(heard)
     }
 
     /// Does what is due about a session's lease. Says whether it lives on.
