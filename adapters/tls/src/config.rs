@@ -30,9 +30,9 @@ impl Roots {
         Self { store: RootCertStore::empty() }
     }
 
-    /// Those that the system trusts. They are read anew each time, from its files, which blocks for
-    /// some milliseconds; on Unix, the environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` say
-    /// where, as with OpenSSL.
+    /// Those that the system trusts. They are read anew each time, from its store, which blocks for
+    /// some milliseconds, or from where the environment variables `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR` say, as with OpenSSL.
     ///
     /// What cannot be read among them is passed over: systems carry along some that are broken.
     ///

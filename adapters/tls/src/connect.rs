@@ -1,6 +1,5 @@
 //! Clients' connections.
 
-use crate::HTTP_1_1;
 use crate::socket::{MaybeTls, TlsSocket};
 #[cfg(feature = "system-roots")]
 use crate::{ConfigError, Roots};
@@ -13,6 +12,9 @@ use std::mem;
 use std::sync::Arc;
 #[cfg(feature = "system-roots")]
 use std::sync::OnceLock;
+
+/// The one protocol that the client speaks, as ALPN calls it (RFC 7301, 6).
+const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// A [`Connector`] that opens connections by another and secures those that are to be, for `https`.
 ///

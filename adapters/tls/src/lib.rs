@@ -71,8 +71,8 @@
 //! # What is spoken
 //!
 //! TLS 1.3 and 1.2, with the cryptography of `ring` unless a configuration of one's own brings
-//! another. By ALPN (RFC 7301) only `http/1.1` is offered and accepted. Certificates are not looked
-//! up in lists of revoked ones. Sessions are resumed where the peer allows it, and no data is sent
+//! another. By ALPN (RFC 7301) a client offers `http/1.1` alone, and a server accepts that,
+//! `http/1.0`, and peers that offer nothing. Certificates are not looked up in lists of revoked ones. Sessions are resumed where the peer allows it, and no data is sent
 //! early, since it could be replayed.
 
 #![warn(clippy::unwrap_used)]
@@ -87,6 +87,3 @@ pub use connect::Tls;
 pub use listen::TlsListener;
 pub use rustls;
 pub use socket::{MaybeTls, TlsSocket};
-
-/// The one protocol that is spoken inside, as ALPN calls it.
-const HTTP_1_1: &[u8] = b"http/1.1";

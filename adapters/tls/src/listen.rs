@@ -1,6 +1,5 @@
 //! A server's connections.
 
-use crate::HTTP_1_1;
 use crate::socket::TlsSocket;
 use rustls::{ServerConfig, ServerConnection};
 use sansse::client::{Failure, FailureKind};
@@ -8,6 +7,10 @@ use sansse::serve::Listener;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+
+/// What the server speaks, as ALPN calls it (RFC 7301, 6).
+const HTTP_1_1: &[u8] = b"http/1.1";
+const HTTP_1_0: &[u8] = b"http/1.0";
 
 /// A [`Listener`] that secures what another accepts.
 ///
@@ -21,11 +24,11 @@ pub struct TlsListener<L> {
 impl<L> TlsListener<L> {
     /// Secures what `listener` accepts, as `config` says: that of
     /// [`server_config`](crate::server_config), or any. Its ALPN protocols are replaced by
-    /// `http/1.1`, the one that is spoken.
+    /// `http/1.1` and `http/1.0`, which are spoken.
     pub fn new(listener: L, config: impl Into<Arc<ServerConfig>>) -> Self {
         let mut config = config.into();
-        if config.alpn_protocols != [HTTP_1_1] {
-            Arc::make_mut(&mut config).alpn_protocols = vec![HTTP_1_1.to_vec()];
+        if config.alpn_protocols != [HTTP_1_1, HTTP_1_0] {
+            Arc::make_mut(&mut config).alpn_protocols = vec![HTTP_1_1.to_vec(), HTTP_1_0.to_vec()];
         }
         Self { listener, config }
     }
