@@ -73,23 +73,12 @@ impl<S: Socket> Socket for TlsSocket<S> {
     ) -> Poll<Result<usize, Failure>> {
         let state = &mut *self.state;
         ready!(state.poll_handshake(context))?;
+        ready!(state.poll_transmit(context))?;
         if state.is_shut {
             return Poll::Ready(Err(closed(&"the connection was shut down for writing")));
         }
-        let mut written = 0;
-        // A session whose keys are used up takes nothing, but changes them then (RFC 8446, 5.5).
-        for _ in 0..2 {
-            ready!(state.poll_transmit(context))?;
-            written = state.session.writer().write(bytes).map_err(|error| closed(&error))?;
-            if written > 0 {
-                break;
-            }
-        }
-        // It leaves now, or the socket wakes the task: nobody has to ask for a flush.
-        if let Poll::Ready(Err(failure)) = state.poll_transmit(context) {
-            return Poll::Ready(Err(failure));
-        }
-        Poll::Ready(Ok(written))
+        // It leaves with the next call of any kind; a task that writes flushes before it waits.
+        Poll::Ready(state.session.writer().write(bytes).map_err(|error| closed(&error)))
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {

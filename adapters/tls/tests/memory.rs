@@ -80,11 +80,10 @@ async fn any_split_of_the_records_carries_the_same_bytes_both_ways() {
 }
 
 #[tokio::test]
-async fn what_was_written_arrives_although_nobody_asks_for_a_flush() {
+async fn what_was_written_arrives_while_its_task_waits_for_something_to_read() {
     let (mut client, mut server) = secured(7, 100).await;
     let sent = pattern(64 << 10);
     let expected = sent.clone();
-    // The pipe wakes the task that wrote, which does nothing but what such a task does: poll.
     let writer = tokio::spawn(async move {
         let mut rest = &sent[..];
         poll_fn(|context| {
@@ -94,7 +93,7 @@ async fn what_was_written_arrives_although_nobody_asks_for_a_flush() {
                     Poll::Pending => break,
                 }
             }
-            // Never ready: as a stream that waits for the next event.
+            // Nothing comes: as with a stream whose peer only listens.
             client.poll_read(context, &mut [0; 1]).map(|_| ())
         })
         .await;

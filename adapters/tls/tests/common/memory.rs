@@ -1,5 +1,6 @@
 //! A network in memory that is as narrow as one likes.
 
+use super::PATIENCE;
 use sansse::client::{Failure, FailureKind};
 use sansse::http1::Socket;
 use sansse::http1::transport::{Connector, Target};
@@ -9,6 +10,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn, ready};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use tokio::time::timeout;
 
 /// One end of a connection. Dropping it closes the connection, without a word of TLS.
 pub(crate) struct MemorySocket {
@@ -154,7 +156,8 @@ pub(crate) async fn accept(
 
 pub(crate) async fn read(socket: &mut impl Socket, most: usize) -> Result<Vec<u8>, Failure> {
     let mut buffer = vec![0; most];
-    let length = poll_fn(|context| socket.poll_read(context, &mut buffer)).await?;
+    let reading = poll_fn(|context| socket.poll_read(context, &mut buffer));
+    let length = timeout(PATIENCE, reading).await.expect("something comes, or the end")?;
     buffer.truncate(length);
     Ok(buffer)
 }
