@@ -228,6 +228,11 @@ impl SessionRequest {
     /// Tells the peer how its resumption went: the stream begins with an event of this type whose
     /// data is `{"outcome":"…","replayed":n}`, where the outcome is one of `live`, `complete`,
     /// `gap`, `unknown` and `other-epoch`. Default: the peer is told nothing.
+    ///
+    /// It is also how every receiver learns its place at once. A stream begins with an id and no
+    /// event otherwise. By the standard a receiver remembers that, but some, among them clients for
+    /// Node.js, remember ids of events alone: when such a one loses its connection before the first
+    /// event, it comes back without an id, and misses what was published meanwhile.
     pub fn with_announcement(mut self, event_type: EventType) -> Self {
         self.announce = Some(event_type);
         self

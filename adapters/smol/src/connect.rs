@@ -1,0 +1,77 @@
+//! Clients over async-io's sockets.
+
+use crate::SmolTimer;
+use crate::runtime::Task;
+use crate::socket::{TcpSocket, failure};
+use async_io::Async;
+use bytes::Bytes;
+use http::Request;
+use sansse::client::{ClientConfig, Failure, FailureKind};
+use sansse::http1::transport::{Connector, Http1, Target};
+use sansse::{EventSource, Feed, connect_any};
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{TcpStream, ToSocketAddrs};
+
+/// Reads an event stream over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed.
+///
+/// Nothing is sent before it is polled. `https` is not spoken, and ends the client.
+pub fn connect(request: Request<Bytes>) -> EventSource<Http1<SmolConnector>> {
+    connect_with(request, ClientConfig::new(random_seed()))
+}
+
+/// As [`connect`], configured.
+pub fn connect_with(
+    request: Request<Bytes>,
+    config: ClientConfig,
+) -> EventSource<Http1<SmolConnector>> {
+    EventSource::new(Http1::new(SmolConnector), SmolTimer, request, config)
+}
+
+/// A [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven by a
+/// task that `spawn` starts.
+pub fn feed(request: Request<Bytes>, spawn: impl FnOnce(Task)) -> Feed {
+    let (feed, driver) = Feed::new(connect(request));
+    spawn(Box::pin(driver));
+    feed
+}
+
+/// A seed that no other client has, for [`ClientConfig::new`]: 64 random bits, from what the
+/// standard library seeds its hash maps with.
+pub fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Opens connections by async-io: names by the system's resolver, on a thread for what blocks;
+/// IPv4 and IPv6, several addresses with a fallback from one to the next, `TCP_NODELAY`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SmolConnector;
+
+impl Connector for SmolConnector {
+    type Socket = TcpSocket;
+
+    #[expect(clippy::manual_async_fn, reason = "the future must not borrow the connector")]
+    fn connect(
+        &self,
+        target: Target,
+    ) -> impl Future<Output = Result<TcpSocket, Failure>> + Send + 'static {
+        async move {
+            if target.secure {
+                let reason = "https is not spoken here";
+                return Err(Failure::new(FailureKind::Unsupported).with_detail(reason));
+            }
+            let host = target.host;
+            let resolve = move || (host.as_str(), target.port).to_socket_addrs();
+            let addresses = blocking::unblock(resolve)
+                .await
+                .map_err(|error| failure(FailureKind::Resolve, &error))?;
+            let stream = connect_any(&SmolTimer, addresses, |address| async move {
+                Async::<TcpStream>::connect(address)
+                    .await
+                    .map_err(|error| failure(FailureKind::Connect, &error))
+            })
+            .await?;
+            Ok(TcpSocket::new(stream))
+        }
+    }
+}
