@@ -9,7 +9,8 @@ use core::task::{Context, Poll};
 /// Clients read and write through it, and so does a server. Each method keeps at most one task
 /// waiting for reading and one for writing; here both are the same.
 pub trait Socket: Send + Unpin + 'static {
-    /// Reads some bytes into `buffer`, which is not empty; 0 is the proper end.
+    /// Reads some bytes into `buffer`, which is not empty; 0 is the proper end. A connection
+    /// that shows whether its end is proper, as TLS does, fails where it is not.
     ///
     /// It is asked often, whenever the task is woken: where asking costs a system call, look first
     /// whether anything has come.

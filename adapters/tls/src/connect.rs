@@ -49,14 +49,11 @@ impl<C> Tls<C> {
     #[cfg(feature = "system-roots")]
     pub fn with_system_roots(connector: C) -> Result<Self, ConfigError> {
         static SHARED: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-        let config = match SHARED.get() {
-            Some(config) => config.clone(),
-            None => {
-                let Tls { config, .. } = Tls::new((), Roots::system()?.client_config());
-                SHARED.get_or_init(|| config).clone()
-            }
-        };
-        Ok(Self { connector, config })
+        if let Some(config) = SHARED.get() {
+            return Ok(Self { connector, config: config.clone() });
+        }
+        let Tls { config, .. } = Tls::new((), Roots::system()?.client_config());
+        Ok(Self { connector, config: SHARED.get_or_init(|| config).clone() })
     }
 
     fn session(&self, host: &str) -> Result<ClientConnection, Failure> {
