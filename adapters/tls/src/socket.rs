@@ -5,27 +5,32 @@ use sansse::client::{Failure, FailureKind};
 use sansse::http1::Socket;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 /// A secured connection, of either side.
 ///
 /// Nothing is taken for writing before all that was taken earlier has left, so that what it holds
 /// is bounded by one write, of at most 64 KiB, and a peer that does not read is felt.
-pub struct TlsSocket<S> {
+///
+/// A client's that is dropped says `close_notify` if there is room for it, since a client owes that
+/// whenever it closes (RFC 9112, 9.8). A server's does not: it has said so by
+/// [`poll_shutdown`](Socket::poll_shutdown) if what it sent is complete, and otherwise is not to
+/// say so.
+pub struct TlsSocket<S: Socket> {
     // Sessions are large, and what becomes a task is moved about.
     state: Box<State<S>>,
 }
 
 /// A connection that is secured, or that was not to be.
 #[derive(Debug)]
-pub enum MaybeTls<S> {
+pub enum MaybeTls<S: Socket> {
     /// For `http`.
     Plain(S),
     /// For `https`.
     Tls(TlsSocket<S>),
 }
 
-struct State<S> {
+struct State<S: Socket> {
     socket: S,
     session: Connection,
     /// Why nothing can be read any more. A write that fails is none: the peer may have said why.
@@ -184,6 +189,16 @@ impl<S: Socket> State<S> {
     }
 }
 
+impl<S: Socket> Drop for State<S> {
+    fn drop(&mut self) {
+        if matches!(self.session, Connection::Client(_)) && !self.session.is_handshaking() {
+            self.session.send_close_notify();
+            // Nobody is there any more to be woken.
+            let _ = self.poll_transmit(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}
+
 /// The socket as a session wants it, for one call.
 struct Io<'a, 'b, S> {
     socket: &'a mut S,
@@ -231,7 +246,7 @@ fn closed(error: &dyn ToString) -> Failure {
     Failure::new(FailureKind::Closed).with_detail(error.to_string())
 }
 
-impl<S> fmt::Debug for TlsSocket<S> {
+impl<S: Socket> fmt::Debug for TlsSocket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsSocket").finish_non_exhaustive()
     }

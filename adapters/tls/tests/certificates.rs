@@ -32,9 +32,12 @@ async fn a_root_of_ones_own_is_trusted_in_pem_and_in_der_for_a_name_and_for_addr
         Roots::none().with_pem(in_pem.as_bytes()).unwrap(),
         Roots::none().with_der(&authority.der).unwrap(),
     ] {
-        for (bind, host) in
-            [("127.0.0.1:0", "127.0.0.1"), ("127.0.0.1:0", "localhost"), ("[::1]:0", "[::1]")]
-        {
+        for (bind, host) in [
+            ("127.0.0.1:0", "127.0.0.1"),
+            ("127.0.0.1:0", "localhost"),
+            ("127.0.0.1:0", "LOCALHOST"),
+            ("[::1]:0", "[::1]"),
+        ] {
             let server = Running::start_at(bind, authority.server(), |server| server).await;
             let url = format!("https://{host}:{}/events", server.address.port());
             let mut source = source(&url, roots.clone().client_config());

@@ -4,14 +4,18 @@ mod common;
 
 use common::memory::{
     MemoryConnector, MemoryListener, MemorySocket, accept, flush, pipe, read, read_to_end, secure,
-    shut_down, write,
+    secure_to, shut_down, write,
 };
 use common::{Authority, PATIENCE, Running, next_data, next_open, quick};
 use http::Request;
-use sansse::EventSource;
+use sansse::broker::{BrokerConfig, BrokerEvent, EndReason, Epoch, SessionRequest, Topic};
 use sansse::client::FailureKind;
+use sansse::http::ResponseHead;
 use sansse::http1::Socket;
 use sansse::http1::transport::Http1;
+use sansse::hub::HubBuilder;
+use sansse::serve::Server;
+use sansse::{Event, EventSource};
 use sansse_tls::rustls::crypto::{CipherSuiteCommon, CryptoProvider, ring};
 use sansse_tls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sansse_tls::rustls::{SupportedCipherSuite, Tls13CipherSuite};
@@ -20,6 +24,7 @@ use sansse_tokio::TokioRuntime;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 use tokio::time::timeout;
 
 type Secured = TlsSocket<MemorySocket>;
@@ -172,11 +177,30 @@ async fn a_connection_cut_off_before_any_data_is_closed() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_away_says_so() {
+    let (mut client, mut server) = secured(100, 10_000).await;
+    write(&mut client, b"bye").await.unwrap();
+    drop(client);
+    assert_eq!(read_to_end(&mut server).await, (b"bye".to_vec(), Ok(())));
+}
+
+#[tokio::test]
 async fn nothing_is_written_after_the_shutdown() {
     let (mut client, _server) = secured(100, 10_000).await;
     shut_down(&mut client).await.unwrap();
     let failure = write(&mut client, b"late").await.unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Closed);
+}
+
+#[tokio::test]
+async fn a_host_with_its_final_dot_is_the_one_that_the_certificate_names() {
+    let authority = Authority::new();
+    let (near, far) = pipe(1 << 20, 1 << 20);
+    let mut server = accept(far, authority.server()).await;
+    let serving = tokio::spawn(async move { read(&mut server, 1).await });
+    let mut client = secure_to("https://localhost./", near, authority.client()).await.unwrap();
+    shut_down(&mut client).await.unwrap();
+    assert_eq!(serving.await.unwrap(), Ok(Vec::new()));
 }
 
 #[tokio::test]
@@ -319,6 +343,48 @@ async fn keys_that_are_used_up_are_changed_and_writing_goes_on() {
     assert_eq!(end, Ok(()));
     assert_eq!(all, (0..100).collect::<Vec<u8>>());
     drop(writer.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_closed_as_stalled() {
+    let authority = Authority::new();
+    let (near, far) = pipe(1 << 20, 16 << 10);
+    let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    let mut config = BrokerConfig::new(Epoch(0xbeef));
+    config.stall_timeout = Some(Duration::from_millis(300));
+    let hub = HubBuilder::new(config).on_event(move |event| {
+        if let BrokerEvent::SessionEnded { reason, .. } = event {
+            let _ = ended.send(reason);
+        }
+    });
+    let hub = sansse_tokio::spawn_hub(hub).unwrap();
+    let listener = TlsListener::new(MemoryListener(Some(far)), authority.server());
+    let streams = hub.clone();
+    let handler = move |request: Request<bytes::Bytes>| {
+        std::future::ready(streams.accept(&request, SessionRequest::new(), &ResponseHead::new()))
+    };
+    let server = Server::new(TokioRuntime, hub.clone());
+    let serving = tokio::spawn(server.serve(listener, std::future::pending(), handler));
+    let mut client = secure(near, authority.client()).await.unwrap();
+    write(&mut client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    flush(&mut client).await.unwrap();
+    assert!(read(&mut client, 4096).await.unwrap().starts_with(b"HTTP/1.1 200"));
+    let publish = async {
+        loop {
+            hub.publish(Topic::Broadcast, &Event::new("x".repeat(10_000))).unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = publish => {}
+        reason = timeout(PATIENCE, ends.recv()) => {
+            assert_eq!(reason.expect("it ends"), Some(EndReason::Stalled));
+        }
+    }
+    // What it reads then breaks off.
+    let (_, end) = read_to_end(&mut client).await;
+    assert_eq!(end.unwrap_err().kind(), FailureKind::Truncated);
+    serving.abort();
 }
 
 #[tokio::test]

@@ -138,7 +138,15 @@ pub(crate) async fn secure(
     socket: MemorySocket,
     config: rustls::ClientConfig,
 ) -> Result<TlsSocket<MemorySocket>, Failure> {
-    let target = Target::of(&"https://localhost/".parse().unwrap()).unwrap();
+    secure_to("https://localhost/", socket, config).await
+}
+
+pub(crate) async fn secure_to(
+    url: &str,
+    socket: MemorySocket,
+    config: rustls::ClientConfig,
+) -> Result<TlsSocket<MemorySocket>, Failure> {
+    let target = Target::of(&url.parse().unwrap()).unwrap();
     match Tls::new(MemoryConnector::new(socket), config).connect(target).await? {
         MaybeTls::Tls(socket) => Ok(socket),
         MaybeTls::Plain(_) => panic!("it is to be secured"),

@@ -189,13 +189,11 @@ pub(crate) async fn next<T: sansse::Transport>(source: &mut EventSource<T>) -> S
     timeout(PATIENCE, source.next()).await.expect("something happens").expect("it goes on")
 }
 
+/// The first thing that happens is that a stream opens.
 pub(crate) async fn next_open<T: sansse::Transport>(source: &mut EventSource<T>) {
-    loop {
-        match next(source).await {
-            SourceEvent::Open { .. } => return,
-            SourceEvent::Closed(reason) => panic!("{reason}"),
-            _ => {}
-        }
+    match next(source).await {
+        SourceEvent::Open { .. } => {}
+        event => panic!("{event:?}"),
     }
 }
 
