@@ -8,6 +8,7 @@ use super::names::SessionId;
 use super::outcome::{BrokerEvent, EndReason};
 use super::ready::Parked;
 use super::state::{Phase, Session};
+use super::timers::Owner;
 use super::{Broker, Told};
 use crate::encode::Frame;
 use alloc::vec::Vec;
@@ -43,6 +44,7 @@ const CLIENT: u32 = u32::MAX;
 const PRIVATE: u32 = u32::MAX - 1;
 const HEARTBEAT: u32 = u32::MAX - 2;
 const OPENING: u32 = u32::MAX - 3;
+const LAST_WORDS: u32 = u32::MAX - 4;
 
 /// What goes out next.
 enum Next {
@@ -91,6 +93,7 @@ impl Broker {
         }
         match self.exhausted(key) {
             Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
+            Exhausted::LastWords(frame) => Some(Transmit::Frame(self.lent.insert(frame))),
             Exhausted::Parked => None,
             Exhausted::Ended(reason) => Some(Transmit::End(reason)),
         }
@@ -161,6 +164,10 @@ impl Broker {
                 self.exhausted(key);
                 BatchEnd::Parked
             }
+            Exhausted::LastWords(frame) => {
+                batch.push(LAST_WORDS, &frame);
+                BatchEnd::Full
+            }
             Exhausted::Parked => BatchEnd::Parked,
             Exhausted::Ended(reason) => BatchEnd::End(reason),
         }
@@ -197,7 +204,7 @@ impl Broker {
         for part in batch.untouched(written) {
             match part.source {
                 // They are the first of their batch, and so never untouched.
-                HEARTBEAT | OPENING => {}
+                HEARTBEAT | OPENING | LAST_WORDS => {}
                 CLIENT => session.client_cursor -= 1,
                 PRIVATE => {
                     if let Some(private) = session.private_mut() {
@@ -237,12 +244,19 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(key) else {
             return Err(self.tell_end(key));
         };
+        if session.is_lapsed(now) {
+            let reason = EndReason::LeaseExpired;
+            self.end(key, reason, Told::Already);
+            return Err(Some(reason));
+        }
         session.polled_at = now;
         session.poll = session.poll.wrapping_add(1);
         if let Some(private) = session.private_mut() {
             // Nobody else will ever read it, and what was handed over before this is delivered.
+            let before = private.log.footprint();
             private.log.trim_delivered(private.cursor);
             private.log.trim_aged(now, &self.config.private_retention);
+            self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
         }
         self.meet_lag(key).map(|()| key).map_err(Some)
     }
@@ -373,6 +387,10 @@ impl Broker {
     /// What remains for a session that has no event pending.
     fn exhausted(&mut self, key: Key) -> Exhausted {
         let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
+        if let Some(frame) = session.take_last_words() {
+            self.sent(key);
+            return Exhausted::LastWords(frame);
+        }
         if let Some(reason) = session.ending().map(|ending| ending.reason) {
             self.end(key, reason, Told::Already);
             return Exhausted::Ended(Some(reason));
@@ -428,6 +446,7 @@ impl Broker {
 /// What a session without pending events has to transmit.
 enum Exhausted {
     Heartbeat,
+    LastWords(Frame),
     Parked,
     Ended(Option<EndReason>),
 }

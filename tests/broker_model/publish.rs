@@ -61,6 +61,9 @@ impl Model {
                     self.miss(position, &LogName::Named(name.clone()));
                 }
             }
+            Err(PublishError::UnknownClient) if !self.has_begun => {
+                self.forgotten_clients = position;
+            }
             Err(_) => {}
         }
         self.left_out.extend(self.last + 1..position);
@@ -103,9 +106,11 @@ impl Model {
             _ => unreachable!(),
         };
         let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes);
+        let limit = limit.min(self.config.max_retained_bytes);
         if size > limit {
             return Err(PublishError::TooLarge { size, limit });
         }
+        self.make_room(size, &name);
         self.ensure(&name, self.forgotten_topics);
         let kept = Kept {
             position,
@@ -130,6 +135,7 @@ impl Model {
             }
         }
         self.trim(&name);
+        self.release_topics();
         Ok(())
     }
 
@@ -193,7 +199,9 @@ impl Model {
         self.note_lost(position, name);
         for member in self.members.values_mut().filter(|member| member.ending.is_none()) {
             let lost = member.logs.iter().filter(|log| log.covers(name)).count() as u64;
-            member.lost += lost;
+            if lost > 0 {
+                *member.lost.entry(name.clone()).or_default() += lost;
+            }
             member.has_holes |= lost > 0;
         }
     }
@@ -243,11 +251,10 @@ impl Model {
                 .pending
                 .retain(|pending| (&pending.log, pending.position) != (name, dropped.position));
             let lost = (before - member.pending.len()) as u64;
-            let by = member.logs.iter().filter(|log| log.covers(name)).count() as u64;
-            member.has_holes |= lost > 0;
-            member.lost += lost * by;
-            if matches!(name, LogName::Private(_)) {
-                member.lost_private += lost;
+            if lost > 0 {
+                let by = member.logs.iter().filter(|log| log.covers(name)).count() as u64;
+                member.has_holes = true;
+                *member.lost.entry(name.clone()).or_default() += lost * by;
             }
         }
     }

@@ -42,8 +42,6 @@ pub(crate) struct Record {
     pub(crate) to: Address,
     /// Comments have a position and no id, and are not for applications.
     pub(crate) is_comment: bool,
-    /// What was published to a client is on its shard alone, and gone with that.
-    is_void: bool,
 }
 
 struct Kept {
@@ -108,7 +106,7 @@ impl Truth {
 
     pub(crate) fn publish(&mut self, now: Instant, to: Address, size: usize, is_comment: bool) {
         let event = self.events.len();
-        self.events.push(Record { to, is_comment, is_void: false });
+        self.events.push(Record { to, is_comment });
         self.kept.entry(to).or_default().push(Kept { event, at: now, size });
     }
 
@@ -142,16 +140,16 @@ impl Truth {
     /// A new server of the same life that is given what was published from `first` on.
     pub(crate) fn restore(&mut self, now: Instant, first: usize) {
         self.unseen = if first > self.life_began { first } else { 0 };
-        self.forgotten = 0;
+        // To whom it was published is not known any more.
+        let to_clients = |record: &Record| matches!(record.to, Address::Client(_));
+        let last = self.events[first..].iter().rposition(to_clients);
+        self.forgotten = last.map_or(0, |last| first + last + 1);
         for (address, kept) in &mut self.kept {
             let is_shared = matches!(address, Address::All | Address::Named(_));
             kept.retain(|kept| is_shared && kept.event >= first);
             for kept in kept {
                 kept.at = now;
             }
-        }
-        for record in &mut self.events {
-            record.is_void |= matches!(record.to, Address::Client(_));
         }
     }
 
@@ -163,7 +161,7 @@ impl Truth {
     /// Whether the event is for the application that hears this.
     pub(crate) fn is_owed(&self, audience: &Audience, event: usize) -> bool {
         let record = &self.events[event];
-        audience.hears(record.to) && !record.is_comment && !record.is_void
+        audience.hears(record.to) && !record.is_comment
     }
 
     /// The events to `address` that are kept, of which the newest fill the retention.
@@ -204,7 +202,6 @@ impl Truth {
         let kept = self.kept_for(now, audience);
         (next..self.events.len())
             .filter(|event| audience.hears(self.events[*event].to))
-            .filter(|event| !self.events[*event].is_void)
             .filter(|event| to_newest || !kept.contains(event))
             .collect()
     }
@@ -258,7 +255,7 @@ impl Truth {
         (first..self.events.len())
             .filter(|event| {
                 let record = &self.events[*event];
-                audience.shares(record.to) && !record.is_void && !kept.contains(event)
+                audience.shares(record.to) && !kept.contains(event)
             })
             .collect()
     }
