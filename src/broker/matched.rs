@@ -187,6 +187,13 @@ impl Matched {
         (end - cursor - kept, first.unwrap_or(end))
     }
 
+    // Out of the way of those who have no patterns.
+    #[inline(never)]
+    fn get<'a>(&self, topics: &'a Topics, cursor: u64) -> Option<&'a Entry> {
+        let found = self.entries.get(self.index_of(cursor));
+        found.filter(|entry| entry.number == cursor)?.entry(topics)
+    }
+
     fn find(&self, topics: &Topics, id: &EventId) -> Option<u64> {
         let same = self.own_ids.range((id.clone(), 0)..).take_while(|(found, _)| found == id);
         same.map(|(_, position)| *position).find(|position| {
@@ -206,14 +213,11 @@ pub(super) enum View<'a> {
 
 impl<'a> View<'a> {
     /// What is at `cursor`; `None` at the end, and for what is gone.
+    #[inline]
     pub(super) fn get(self, cursor: u64) -> Option<&'a Entry> {
         match self {
             Self::Log(log) => log.get(cursor),
-            Self::Matched(matched, topics) => matched
-                .entries
-                .get(matched.index_of(cursor))
-                .filter(|entry| entry.number == cursor)?
-                .entry(topics),
+            Self::Matched(matched, topics) => matched.get(topics, cursor),
         }
     }
 
@@ -249,6 +253,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether something from `cursor` on may be gone.
+    #[inline]
+    pub(super) fn may_be_gone(self, cursor: u64) -> bool {
+        match self {
+            Self::Log(log) => log.start() > cursor,
+            Self::Matched(matched, _) => matched.end > cursor,
+        }
+    }
+
     /// How many events from `cursor` to `end` are gone, and the cursor of the first that is not.
     pub(super) fn gone(self, cursor: u64, end: u64) -> (u64, u64) {
         match self {
@@ -280,6 +293,7 @@ impl<'a> View<'a> {
     }
 
     /// The cursor of the next event to come.
+    #[inline]
     pub(super) fn end(self) -> u64 {
         match self {
             Self::Log(log) => log.end(),

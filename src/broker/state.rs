@@ -61,6 +61,10 @@ pub(super) struct Seldom {
 }
 
 impl Session {
+    pub(super) fn has_backlogs(&self) -> bool {
+        self.seldom.as_ref().is_some_and(|seldom| !seldom.backlogs.is_empty())
+    }
+
     pub(super) fn backlog(&self, subscription: u32) -> Option<&Backlog> {
         let backlogs = &self.seldom.as_ref()?.backlogs;
         backlogs.iter().find(|backlog| backlog.subscription == subscription)
@@ -244,6 +248,7 @@ impl TopicState {
     }
 
     /// What its subscribers' cursors go through.
+    #[inline]
     pub(super) fn view<'a>(&'a self, topics: &'a Arena<Self>) -> View<'a> {
         match &self.matched {
             Some(matched) => View::Matched(matched, topics),

@@ -8,6 +8,7 @@ use super::names::SessionId;
 use super::outcome::{BrokerEvent, EndReason};
 use super::ready::Parked;
 use super::state::{Phase, Session};
+use super::subscribe::is_over;
 use super::{Broker, Told};
 use crate::encode::Frame;
 use crate::event::Event;
@@ -92,7 +93,10 @@ impl Broker {
             return view.get(*cursor - 1).map(|entry| Transmit::Frame(&entry.frame));
         }
         match self.exhausted(key) {
-            Exhausted::Place(frame) => Some(Transmit::Frame(self.lent.insert(frame))),
+            Exhausted::Place(position) => {
+                let frame = self.place_frame(position);
+                Some(Transmit::Frame(self.lent.insert(frame)))
+            }
             Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
             Exhausted::Parked => None,
             Exhausted::Ended(reason) => Some(Transmit::End(reason)),
@@ -145,6 +149,10 @@ impl Broker {
                 }
                 has_room
             });
+            // Nothing waits elsewhere, and nothing is left here.
+            if below == u64::MAX && *cursor == view.end() {
+                break;
+            }
             if let Some(position) = shared
                 && !is_full
             {
@@ -159,7 +167,8 @@ impl Broker {
             }
         }
         let mut next = self.exhausted(key);
-        if let Exhausted::Place(frame) = next {
+        if let Exhausted::Place(position) = next {
+            let frame = self.place_frame(position);
             if !batch.has_room(&frame, limit) {
                 self.owe_place(key);
                 return BatchEnd::Full;
@@ -261,14 +270,29 @@ impl Broker {
             private.log.trim_delivered(private.cursor);
             private.log.trim_aged(now, &self.config.private_retention);
         }
-        self.note_left_out(key);
-        self.meet_lag(key)?;
-        self.pass_left_out(key);
+        if session.has_backlogs() {
+            self.note_left_out(key);
+            self.meet_lag(key)?;
+            self.pass_left_out(key);
+        } else {
+            self.meet_lag(key)?;
+        }
         Ok(key)
     }
 
     /// Lets a session that is too far behind meet its policy; the error is its end.
+    #[inline]
     fn meet_lag(&mut self, key: Key) -> Result<(), EndReason> {
+        let Some(session) = self.sessions.get(key) else { return Ok(()) };
+        let mut may_be_behind = session.has_gone();
+        self.visit(session, |_, cursor, view| may_be_behind |= view.may_be_gone(cursor));
+        if !may_be_behind {
+            return Ok(());
+        }
+        self.skip_gone(key)
+    }
+
+    fn skip_gone(&mut self, key: Key) -> Result<(), EndReason> {
         let Some(session) = self.sessions.get(key) else { return Ok(()) };
         let lost: u64 = sources(session).map(|source| self.behind(session, source)).sum();
         if lost == 0 && !session.has_gone() {
@@ -347,13 +371,16 @@ impl Broker {
         let (mut first, mut is_shared, mut is_gone) = ((u64::MAX, 0), false, false);
         let mut below =
             session.ending().map_or(u64::MAX, |ending| ending.through.saturating_add(1));
-        for source in sources(session) {
-            let Some((cursor, view)) = self.source(session, source) else { continue };
+        let has_backlogs = session.has_backlogs();
+        self.visit(session, |source, cursor, view| {
+            if cursor >= view.end() {
+                return;
+            }
             let Some(entry) = view.get(cursor) else {
-                is_gone |= cursor < view.end().min(limit(session, source));
-                continue;
+                is_gone |= cursor < limit(session, source);
+                return;
             };
-            if let Some(backlog) = session.backlog(source) {
+            if has_backlogs && let Some(backlog) = session.backlog(source) {
                 is_gone |= backlog.left_out.front() == Some(&cursor);
                 below = below.min(entry.position.saturating_add(1));
             }
@@ -366,7 +393,7 @@ impl Broker {
                 Equal => is_shared = true,
                 Greater => below = below.min(entry.position),
             }
-        }
+        });
         let (position, source) = first;
         if is_gone {
             Next::Gone
@@ -407,22 +434,17 @@ impl Broker {
     /// What remains for a session that has no event pending.
     fn exhausted(&mut self, key: Key) -> Exhausted {
         let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
-        let ending = session.ending().map(|ending| (ending.reason, ending.through));
-        if session.take_place_due() {
-            let position = ending.map_or(self.sequencer.last(), |(_, through)| through);
-            let id = self.sequencer.id_of(position);
+        if session.seldom.is_some() && session.take_place_due() {
+            let position = session.ending().map_or(self.sequencer.last(), |ending| ending.through);
             self.sent(key);
-            return Exhausted::Place(Frame::with_id(&Event::empty(), Some(&id)));
+            return Exhausted::Place(position);
         }
-        if let Some((reason, _)) = ending {
+        let over = || is_over(&self.topics, session, self.broadcast);
+        let reason = session.ending().map(|ending| ending.reason);
+        if let Some(reason) = reason.or_else(|| over().then_some(EndReason::TopicsEnded)) {
             self.end(key, reason, Told::Already);
             return Exhausted::Ended(Some(reason));
         }
-        if self.is_over(key) {
-            self.end(key, EndReason::TopicsEnded, Told::Already);
-            return Exhausted::Ended(Some(EndReason::TopicsEnded));
-        }
-        let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
         if session.heartbeat_due {
             self.sent(key);
             return Exhausted::Heartbeat;
@@ -439,12 +461,34 @@ impl Broker {
 
     /// Whether the session ends when it has nothing more.
     fn is_about_to_end(&self, key: Key) -> bool {
-        self.sessions.get(key).is_none_or(|session| session.ending().is_some()) || self.is_over(key)
+        self.sessions.get(key).is_none_or(|session| {
+            session.ending().is_some() || is_over(&self.topics, session, self.broadcast)
+        })
+    }
+
+    fn place_frame(&self, position: u64) -> Frame {
+        Frame::with_id(&Event::empty(), Some(&self.sequencer.id_of(position)))
     }
 
     fn owe_place(&mut self, key: Key) {
         if let Some(session) = self.sessions.get_mut(key) {
             session.seldom_mut().is_place_due = true;
+        }
+    }
+
+    /// Calls `f` with each source of a session's frames, its cursor and what that goes through.
+    #[inline]
+    fn visit<'a>(&'a self, session: &'a Session, mut f: impl FnMut(u32, u64, View<'a>)) {
+        for (subscription, source) in session.subscriptions.iter().zip(0..) {
+            if let Some(topic) = self.topics.at(subscription.topic) {
+                f(source, subscription.cursor, topic.view(&self.topics));
+            }
+        }
+        if let Some(client) = session.client.and_then(|client| self.clients.get(client)) {
+            f(CLIENT, session.client_cursor, View::Log(&client.log));
+        }
+        if let Some(private) = session.private() {
+            f(PRIVATE, private.cursor, View::Log(&private.log));
         }
     }
 
@@ -484,8 +528,8 @@ impl Broker {
 
 /// What a session without pending events has to transmit.
 enum Exhausted {
-    /// To tell its place.
-    Place(Frame),
+    /// To tell its place, which is this position.
+    Place(u64),
     Heartbeat,
     Parked,
     Ended(Option<EndReason>),
