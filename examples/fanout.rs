@@ -5,7 +5,7 @@
 //! bytes in all; `rate` is in events a second, and 0 means all at once. Each event is encoded
 //! once, however many subscribers there are.
 //!
-//! Options: `--port 8080`, `--runtime tokio`, `--threads 1`.
+//! Options: `--port 8080`, `--runtime tokio` (or `smol`, `async-std`), `--threads 1`.
 
 #![expect(clippy::disallowed_methods, reason = "a program reads the clock")]
 
@@ -14,40 +14,74 @@ use http::{Method, Request, Response, StatusCode};
 use sansse::broker::{BrokerConfig, EventIds, SessionRequest, Topic};
 use sansse::http::ResponseHead;
 use sansse::hub::HubBuilder;
-use sansse::{Event, Hub};
+use sansse::serve::{Listener, Runtime, Server};
+use sansse::{Event, Hub, Timer};
+use sansse_smol::SmolRuntime;
+use sansse_tokio::TokioRuntime;
+use smol::channel::{Receiver, Sender};
+use socket2::{Domain, Socket, Type};
 use std::error::Error;
 use std::future::pending;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::from_args()?;
-    let mut runtime = if options.threads == 1 {
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        tokio::runtime::Builder::new_multi_thread()
-    };
-    runtime.worker_threads(options.threads).enable_all().build()?.block_on(serve(options))
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], options.port)).into())?;
+    socket.listen(4096)?;
+    if let Some(address) = socket.local_addr()?.as_socket() {
+        println!("serving http://{address}/events on {:?}", options.runtime);
+    }
+    let (threads, listener) = (options.threads, socket.into());
+    match options.runtime {
+        On::Tokio => {
+            let mut runtime = if threads == 1 {
+                tokio::runtime::Builder::new_current_thread()
+            } else {
+                tokio::runtime::Builder::new_multi_thread()
+            };
+            runtime.worker_threads(threads).enable_all().build()?.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                serve(TokioRuntime, sansse_tokio::TcpAcceptor::new(listener)).await
+            })
+        }
+        On::Smol => {
+            static EXECUTOR: smol::Executor = smol::Executor::new();
+            for _ in 1..threads {
+                std::thread::spawn(|| smol::block_on(EXECUTOR.run(pending::<()>())));
+            }
+            let runtime = SmolRuntime::new(|task| EXECUTOR.spawn(task).detach());
+            let acceptor = sansse_smol::TcpAcceptor::new(listener)?;
+            smol::block_on(EXECUTOR.run(serve(runtime, acceptor)))
+        }
+        On::AsyncStd => {
+            let config = async_global_executor::GlobalExecutorConfig::default();
+            let config = config.with_min_threads(threads).with_max_threads(threads);
+            async_global_executor::init_with_config(config);
+            let runtime = SmolRuntime::new(|task| drop(async_std::task::spawn(task)));
+            let acceptor = sansse_smol::TcpAcceptor::new(listener)?;
+            async_std::task::block_on(serve(runtime, acceptor))
+        }
+    }
 }
 
-async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
+async fn serve(runtime: impl Runtime, listener: impl Listener) -> Result<(), Box<dyn Error>> {
     let mut config = BrokerConfig::new(sansse_tokio::random_epoch());
     // The bytes on the wire are to be those of any other server that is measured.
     config.event_ids = EventIds::Own;
     config.retention.events = 65_536;
     config.retention.bytes = 64 << 20;
-    let hub = sansse_tokio::spawn_hub(HubBuilder::new(config))?;
-    let (starts, received) = unbounded_channel();
-    tokio::spawn(publish(hub.clone(), received));
+    let hub = HubBuilder::new(config).build(runtime.clone())?;
+    runtime.spawn(hub.drive());
+    let (starts, received) = smol::channel::unbounded();
+    runtime.spawn(publish(runtime.clone(), hub.clone(), received));
 
-    let socket = tokio::net::TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(([127, 0, 0, 1], options.port).into())?;
-    let listener = socket.listen(4096)?;
-    println!("serving http://{}/events", listener.local_addr()?);
     let streams = hub.clone();
     let head = ResponseHead::new();
-    sansse_tokio::Server::new(hub)
+    Server::new(runtime, hub)
         .with_max_connections(1 << 20)
         .serve(listener, pending(), move |request: Request<Bytes>| {
             let answer = match (request.method(), request.uri().path()) {
@@ -61,11 +95,11 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn start(request: &Request<Bytes>, starts: &UnboundedSender<Start>) -> Response<Bytes> {
+fn start(request: &Request<Bytes>, starts: &Sender<Start>) -> Response<Bytes> {
     let Some(start) = Start::from_query(request.uri().query().unwrap_or_default()) else {
         return empty(StatusCode::BAD_REQUEST);
     };
-    match starts.send(start) {
+    match starts.try_send(start) {
         Ok(()) => empty(StatusCode::ACCEPTED),
         Err(_) => empty(StatusCode::SERVICE_UNAVAILABLE),
     }
@@ -79,16 +113,16 @@ fn empty(status: StatusCode) -> Response<Bytes> {
 
 /// A late event bears the time at which it was due, so that a server that holds up its publisher
 /// cannot hide it.
-async fn publish(hub: Hub, mut starts: UnboundedReceiver<Start>) {
+async fn publish(timer: impl Timer, hub: Hub, starts: Receiver<Start>) {
     const LATE: Duration = Duration::from_millis(5);
     let mut sequence = 0;
-    while let Some(start) = starts.recv().await {
-        let mut due = Instant::now();
+    while let Ok(start) = starts.recv().await {
+        let mut due = timer.now();
         for _ in 0..start.events {
             let mut late = Duration::ZERO;
             if let Some(interval) = start.interval {
-                tokio::time::sleep_until(due.into()).await;
-                late = due.elapsed();
+                timer.sleep_until(due).await;
+                late = timer.now().saturating_duration_since(due);
                 due += interval;
             }
             let late = if late > LATE { late } else { Duration::ZERO };
@@ -131,15 +165,24 @@ impl Start {
     }
 }
 
+#[derive(Clone, Copy, Debug)]
+enum On {
+    Tokio,
+    Smol,
+    AsyncStd,
+}
+
+#[derive(Debug)]
 struct Options {
     port: u16,
+    runtime: On,
     threads: usize,
 }
 
 impl Options {
     fn from_args() -> Result<Self, lexopt::Error> {
         use lexopt::prelude::*;
-        let mut options = Self { port: 8080, threads: 1 };
+        let mut options = Self { port: 8080, runtime: On::Tokio, threads: 1 };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -151,10 +194,15 @@ impl Options {
                     })?;
                 }
                 Long("runtime") => {
-                    let runtime = arguments.value()?.string()?;
-                    if runtime != "tokio" {
-                        return Err(format!("no runtime {runtime:?}; there is tokio").into());
-                    }
+                    options.runtime = match &*arguments.value()?.string()? {
+                        "tokio" => On::Tokio,
+                        "smol" => On::Smol,
+                        "async-std" => On::AsyncStd,
+                        other => {
+                            let known = "there are tokio, smol and async-std";
+                            return Err(format!("no runtime {other:?}; {known}").into());
+                        }
+                    };
                 }
                 _ => return Err(argument.unexpected()),
             }

@@ -27,7 +27,9 @@
 //! - [`client`] is the `EventSource`: connect, read, lose the connection, back off, resume.
 //! - [`EventSource`] and [`Feed`] put the client behind streams, over any [`Transport`].
 //! - [`hub`] puts the broker behind futures and streams. All that it needs of a runtime is a
-//!   [`Timer`]; adapters such as `sansse-tokio` bring it, and a server.
+//!   [`Timer`]; adapters such as `sansse-tokio` bring it.
+//! - [`serve`] is a small HTTP/1.1 server, and [`http1::transport`] a client's transport, over any
+//!   runtime's sockets; adapters bring those too.
 //!
 //! # The contract
 //!
@@ -51,7 +53,7 @@
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(all(feature = "feed", feature = "hub", feature = "http1")),
+    not(all(feature = "feed", feature = "serve")),
     allow(rustdoc::broken_intra_doc_links, reason = "links to what other features bring")
 )]
 
@@ -86,6 +88,9 @@ pub mod http1;
 pub mod hub;
 #[cfg(any(feature = "broker", feature = "http"))]
 mod last_event_id;
+#[cfg(feature = "serve")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serve")))]
+pub mod serve;
 #[cfg(any(feature = "hub", feature = "feed"))]
 mod time;
 #[cfg(feature = "feed")]
@@ -113,6 +118,6 @@ pub use {
 };
 
 /// The README's examples, compiled and run with the tests.
-#[cfg(all(doctest, feature = "feed", feature = "hub", feature = "http1"))]
+#[cfg(all(doctest, feature = "feed", feature = "serve"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -17,7 +17,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use sansse::broker::{BrokerConfig, ClientId, PublishError, SessionRequest, Topic};
 use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
+use sansse::serve::Server;
 use sansse::{Event, EventType, Hub, event_type};
+use sansse_tokio::{TcpAcceptor, TokioRuntime};
 use serde::Serialize;
 use std::error::Error;
 use std::io::{self, BufRead, Read};
@@ -65,8 +67,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("The chat:    curl http://{address}/say -d 'Hello'");
     println!("Lines that you type here appear on the page. Ctrl-C ends.");
     let streams = hub.clone();
-    sansse_tokio::Server::new(hub)
-        .serve(listener, interrupted(), move |request| {
+    Server::new(TokioRuntime, hub)
+        .serve(TcpAcceptor::new(listener), interrupted(), move |request| {
             let answer = answer(&streams, &request);
             async { answer }
         })

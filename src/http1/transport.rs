@@ -1,6 +1,6 @@
 //! HTTP/1.1 as a transport for clients, over any socket.
 
-use super::{Client, ClientConfig, ResponseError, ResponsePart};
+use super::{Client, ClientConfig, ResponseError, ResponsePart, Socket};
 use crate::client::{Failure, FailureKind};
 use crate::transport::Transport;
 use alloc::string::{String, ToString};
@@ -13,23 +13,6 @@ use core::task::{Context, Poll, ready};
 use futures_core::Stream;
 use http::uri::Scheme;
 use http::{Request, Response, Uri};
-
-/// A connection, as a runtime brings it: bytes in, bytes out.
-pub trait Socket: Send + Unpin + 'static {
-    /// Reads some bytes into `buffer`, which is not empty; 0 is the proper end.
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<Result<usize, Failure>>;
-
-    /// Writes some of `bytes`, which are not empty.
-    fn poll_write(
-        &mut self,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<Result<usize, Failure>>;
-}
 
 /// What opens connections for [`Http1`].
 pub trait Connector: Send + Sync + 'static {
@@ -195,7 +178,7 @@ impl<S: Socket> Exchange<S> {
             if self.pending.is_empty() {
                 match self.machine.poll_transmit() {
                     Some(bytes) => self.pending = bytes,
-                    None => return Poll::Ready(Ok(())),
+                    None => return self.socket.poll_flush(context),
                 }
             }
             let written = ready!(self.socket.poll_write(context, &self.pending))?;

@@ -8,7 +8,10 @@
 
 #[path = "../common/broker.rs"]
 mod common;
+mod drain;
 mod history;
+mod lease;
+mod limits;
 mod model;
 mod publish;
 mod transmit;
@@ -54,10 +57,21 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "Err(TopicEnded)",
         "Ok(Complete { replayed: 1",
         "Oldest { replayed: 1",
+        "Evicted",
+        "MaxAge",
+        "LeaseExpiring",
+        "LeaseExpired",
+        "Revoked",
+        "Err(LeaseInThePast)",
+        "Drained,",
+        "Drained {",
         "undelivered: 1",
         "Err(TooLarge",
         "Err(TooManyTopics)",
+        "Err(Draining)",
         "Err(TooManySessions)",
+        "Err(TooManySessionsOfClient",
+        "Err(TooManySessionsFromAddress",
         "Err(TooManyTopicsOfSession",
         "Err(UnreadEvents)",
         "Err(UnknownClient)",

@@ -63,6 +63,9 @@ impl Model {
                 }
             }
             Err(PublishError::TopicEnded) => return Err(PublishError::TopicEnded),
+            Err(PublishError::UnknownClient) if !self.has_begun => {
+                self.forgotten_clients = position;
+            }
             Err(_) => {}
         }
         self.left_out.extend(self.last + 1..position);
@@ -105,9 +108,11 @@ impl Model {
             _ => unreachable!(),
         };
         let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes);
+        let limit = limit.min(self.config.max_retained_bytes);
         if size > limit {
             return Err(PublishError::TooLarge { size, limit });
         }
+        self.make_room(size, &name);
         self.ensure(&name, self.forgotten_topics);
         let kept = Kept {
             position,
@@ -132,6 +137,7 @@ impl Model {
             }
         }
         self.trim(&name);
+        self.release_topics();
         Ok(())
     }
 
@@ -249,7 +255,6 @@ impl Model {
             while let Some(index) = member.pending.iter().position(is_lost) {
                 let lost = member.pending.remove(index);
                 member.lose(&lost.by);
-                member.lost_private += u64::from(matches!(name, LogName::Private(_)));
             }
         }
     }

@@ -25,6 +25,11 @@ impl Model {
         if let Some(frame) = self.place(session) {
             return Out::Frame(frame);
         }
+        let member = self.members.get_mut(&session).unwrap();
+        if let Some(last_words) = member.last_words.take() {
+            member.sent(now);
+            return Out::Frame(last_words);
+        }
         if let Some(reason) = self.end_reason(session) {
             self.end(session, reason, broker);
             return Out::End;
@@ -91,6 +96,9 @@ impl Model {
                 if !is_ending {
                     self.members.get_mut(&session).unwrap().phase = Phase::Parked;
                 }
+            } else if let Some(last_words) = self.last_words(session) {
+                parts.push((written(&last_words), None));
+                expected = BatchEnd::Full;
             } else if let Some(reason) = self.end_reason(session) {
                 self.end(session, reason, broker);
             } else {
@@ -152,12 +160,15 @@ impl Model {
                 member.place_due = true;
                 continue;
             };
+            // It was revoked meanwhile.
+            if !member.logs.iter().any(|log| log.covers(&pending.log)) {
+                continue;
+            }
             let log = self.logs.get(&pending.log);
             if log.is_some_and(|log| log.kept.iter().any(|k| k.position == pending.position)) {
                 member.pending.insert(0, pending);
             } else {
                 member.lose(&pending.by);
-                member.lost_private += u64::from(matches!(pending.log, LogName::Private(_)));
             }
         }
         member.phase = Phase::Polled;
@@ -173,6 +184,10 @@ impl Model {
             self.told(session);
             return false;
         };
+        if member.is_lapsed(self.now) {
+            self.end(session, EndReason::LeaseExpired, broker);
+            return false;
+        }
         member.polled_at = self.now;
         let private = LogName::Private(session);
         let waiting: Vec<u64> = member.pending.iter().map(|pending| pending.position).collect();
@@ -180,10 +195,10 @@ impl Model {
         log.kept.retain(|kept| waiting.contains(&kept.position));
         self.trim_aged(&private);
         let member = self.members.get_mut(&session).unwrap();
-        if member.lost == 0 {
+        if member.lost.is_empty() {
             return true;
         }
-        let mut lost = member.lost;
+        let mut lost = member.lost.values().sum();
         if member.lag == LagPolicy::Close {
             self.end(session, EndReason::Lagged { lost }, broker);
             return false;
@@ -192,8 +207,7 @@ impl Model {
             lost += member.pending.iter().map(|pending| pending.by.len() as u64).sum::<u64>();
             member.pending.clear();
         }
-        (member.lost, member.lost_private) = (0, 0);
-        member.lost_by.clear();
+        member.lost.clear();
         let client = member.client.clone();
         let earlier = self.events.iter_mut().find_map(|event| match event {
             BrokerEvent::SessionSkipped { session: other, lost, .. } if *other == session => {
@@ -212,6 +226,14 @@ impl Model {
     fn end_reason(&self, session: SessionId) -> Option<EndReason> {
         let member = &self.members[&session];
         member.ending.or_else(|| self.is_over(member).then_some(EndReason::TopicsEnded))
+    }
+
+    fn last_words(&mut self, session: SessionId) -> Option<String> {
+        let now = self.now;
+        let member = self.members.get_mut(&session).unwrap();
+        let last_words = member.last_words.take()?;
+        member.sent(now);
+        Some(last_words)
     }
 
     /// What tells the session its place, if it is to be told.

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::Request;
 use sansse::Transport;
 use sansse::client::{Failure, FailureKind};
-use sansse::http1::transport::{Body, Connector, Http1, Socket, Target};
+use sansse::http1::Socket;
+use sansse::http1::transport::{Body, Connector, Http1, Target};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -100,6 +101,10 @@ impl Socket for Wire {
         state.room = state.room.map(|room| room - taken);
         state.written.extend_from_slice(&bytes[..taken]);
         Poll::Ready(Ok(taken))
+    }
+
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        panic!("a client does not end its side: some servers take that for the end of all");
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`sansse`] on tokio: its [`Timer`](sansse::Timer), a small HTTP/1.1 server for event streams,
+//! [`sansse`] on tokio: its [`Runtime`](sansse::serve::Runtime), a small HTTP/1.1 server for event streams,
 //! and a client that reads them.
 //!
 //! ```no_run
@@ -41,26 +41,48 @@
 //!
 //! When not to use it: with an HTTP stack of your own, put a
 //! [`Session`](sansse::hub::Session) into its body type instead; this server speaks HTTP/1.1
-//! alone, without TLS, and so does the client.
+//! alone, and so does the client.
+//!
+//! # TLS
+//!
+//! With the feature `tls`, [`connect`] and [`feed`] speak `https`. Other roots than the system's,
+//! and a server with TLS, are in the module `tls`, which is the crate `sansse-tls`.
 
 #![warn(clippy::unwrap_used)]
 
 mod connect;
-mod connection;
-mod counters;
-mod server;
-mod stream;
-mod time;
+mod runtime;
+mod socket;
 
-pub use connect::{TcpSocket, TokioConnector, connect, connect_with, feed, random_seed};
-pub use counters::{Counters, CountersSnapshot};
-pub use server::{Server, serve};
-pub use time::TokioTimer;
+pub use connect::{DefaultConnector, TokioConnector, connect, connect_with, feed, random_seed};
+pub use runtime::TokioRuntime;
+#[cfg(feature = "tls")]
+pub use sansse_tls as tls;
+pub use socket::{TcpAcceptor, TcpSocket};
 
+use bytes::Bytes;
+use http::Request;
 use sansse::Hub;
 use sansse::broker::{BrokerConfig, ConfigError, Epoch};
-use sansse::hub::HubBuilder;
+use sansse::hub::{Answer, HubBuilder};
+use sansse::serve::Server;
+use std::future::{Future, pending};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use tokio::net::TcpListener;
+
+/// Serves with the defaults of [`Server`], for ever, on the current runtime.
+///
+/// # Panics
+///
+/// Outside a tokio runtime, as [`tokio::spawn`] does.
+pub async fn serve<H, F, A>(listener: TcpListener, hub: Hub, handler: H)
+where
+    H: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
+    F: Future<Output = A> + Send + 'static,
+    A: Into<Answer> + 'static,
+{
+    Server::new(TokioRuntime, hub).serve(TcpAcceptor::new(listener), pending(), handler).await;
+}
 
 /// A hub with the defaults, in a [`random_epoch`], driven by a task on the current runtime.
 ///
@@ -83,7 +105,7 @@ pub fn hub() -> Hub {
 ///
 /// Outside a tokio runtime, as [`tokio::spawn`] does.
 pub fn spawn_hub(builder: HubBuilder) -> Result<Hub, ConfigError> {
-    let hub = builder.build(TokioTimer)?;
+    let hub = builder.build(TokioRuntime)?;
     tokio::spawn(hub.drive());
     Ok(hub)
 }

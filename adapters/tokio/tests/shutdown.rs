@@ -8,8 +8,9 @@ use common::{
     until,
 };
 use sansse::broker::{EndReason, Topic};
+use sansse::serve::Server;
 use sansse::{Event, Hub};
-use sansse_tokio::Server;
+use sansse_tokio::{TcpAcceptor, TokioRuntime};
 use std::fmt::Write;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -201,7 +202,7 @@ async fn a_peer_that_never_stops_asking_is_no_reason_to_stay() {
 #[tokio::test]
 async fn a_server_on_two_ports_counts_and_ends_as_one() {
     let hub = sansse_tokio::hub();
-    let server = Server::new(hub.clone()).with_shutdown_time(LONG);
+    let server = Server::new(TokioRuntime, hub.clone()).with_shutdown_time(LONG);
     let (shutdown, signal) = watch::channel(false);
     let mut tasks = Vec::new();
     let mut clients = Vec::new();
@@ -216,7 +217,7 @@ async fn a_server_on_two_ports_counts_and_ends_as_one() {
             let answer = streams.accept(&request, sansse::broker::SessionRequest::new(), &head);
             async { answer }
         };
-        tasks.push(tokio::spawn(server.clone().serve(listener, ends, handler)));
+        tasks.push(tokio::spawn(server.clone().serve(TcpAcceptor::new(listener), ends, handler)));
         let client = TcpStream::connect(address).await.unwrap();
         client.try_write(request("/").as_bytes()).unwrap();
         clients.push(client);
@@ -229,4 +230,20 @@ async fn a_server_on_two_ports_counts_and_ends_as_one() {
         timeout(PATIENCE, task).await.expect("both return").unwrap();
     }
     assert_eq!(counted().open, 0);
+}
+
+#[tokio::test]
+async fn dropping_the_accept_loop_ends_plain_connections_and_leaves_streams_open() {
+    let mut server = start_patient().await;
+    let mut idle = server.connect().await;
+    let mut asks = server.get("/slow").await;
+    let mut reads = server.subscribe().await;
+    server.counted(|counted| counted.requests == 2).await;
+    server.drop_accept_loop().await;
+    assert_eq!(idle.read_to_end().await, "");
+    let answer = asks.read_to_end().await;
+    assert!(answer.ends_with("late"), "what was under way is answered: {answer}");
+    assert!(TcpStream::connect(server.address).await.is_err());
+    server.hub.publish(Topic::Broadcast, &Event::new("still here")).unwrap();
+    reads.expect(chunk("id: beef-1\ndata: still here\n\n")).await;
 }

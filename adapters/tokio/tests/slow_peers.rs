@@ -4,10 +4,10 @@
 mod common;
 
 use common::{Client, LAST_CHUNK, OPENING, PATIENCE, Running, child, config, dechunk, request};
-use common::{start_on, until};
+use common::{Server, start_accepting, start_on, until};
 use sansse::broker::{BrokerConfig, BrokerEvent, EndReason, LagPolicy, Topic};
 use sansse::{Event, EventId, Frame};
-use sansse_tokio::Server;
+use sansse_tokio::TcpAcceptor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -171,8 +171,11 @@ async fn a_slow_reader_gets_the_last_chunk_too() {
 async fn a_peer_whose_window_stays_shut_is_given_up_after_the_unacknowledged_time() {
     let mut config = config();
     config.stall_timeout = None;
-    let set = |server: Server| server.with_unacknowledged_time(Some(Duration::from_millis(500)));
-    let server = start_narrow(config, set);
+    let listener = narrow_listener();
+    let address = listener.local_addr().unwrap();
+    let acceptor =
+        TcpAcceptor::new(listener).with_unacknowledged_time(Some(Duration::from_millis(500)));
+    let server = start_accepting(acceptor, address, config, |server| server);
     let _silent = stalled(&server).await;
     for _ in 0..20 {
         publish(&server, 100_000);

@@ -14,7 +14,8 @@ use sansse::Hub;
 use sansse::broker::{BrokerConfig, BrokerEvent, EndReason, Epoch, SessionId, SessionRequest};
 use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
-use sansse_tokio::{Counters, CountersSnapshot, Server, spawn_hub};
+use sansse::serve::{Counters, CountersSnapshot};
+use sansse_tokio::{TcpAcceptor, TokioRuntime, spawn_hub};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -24,6 +25,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+pub(crate) type Server = sansse::serve::Server<TokioRuntime>;
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,11 +66,20 @@ pub(crate) fn start_on(
     set: impl FnOnce(Server) -> Server,
 ) -> Running {
     let address = listener.local_addr().unwrap();
+    start_accepting(TcpAcceptor::new(listener), address, config, set)
+}
+
+pub(crate) fn start_accepting(
+    acceptor: TcpAcceptor,
+    address: SocketAddr,
+    config: BrokerConfig,
+    set: impl FnOnce(Server) -> Server,
+) -> Running {
     let events = Arc::new(Mutex::new(Vec::new()));
     let heard = events.clone();
     let builder = HubBuilder::new(config).on_event(move |event| heard.lock().unwrap().push(event));
     let hub = spawn_hub(builder).unwrap();
-    let server = set(Server::new(hub.clone()));
+    let server = set(Server::new(TokioRuntime, hub.clone()));
     let counters = server.counters();
     let (shutdown, signal) = oneshot::channel();
     let streams = hub.clone();
@@ -79,7 +91,7 @@ pub(crate) fn start_on(
         }
         route(streams.clone(), request)
     };
-    let task = tokio::spawn(server.serve(listener, async move { drop(signal.await) }, handler));
+    let task = tokio::spawn(server.serve(acceptor, async move { drop(signal.await) }, handler));
     Running { address, hub, counters, events, peers, shutdown: Some(shutdown), task }
 }
 
@@ -89,6 +101,10 @@ fn route(hub: Hub, request: Request<Bytes>) -> impl Future<Output = Answer> + Se
     async move {
         match request.uri().path() {
             "/events" => hub.accept(&request, SessionRequest::new(), &ResponseHead::new()),
+            "/unasked" => {
+                let session = hub.open(SessionRequest::new()).unwrap();
+                Answer::Stream(ResponseHead::new().response(request.headers()), session)
+            }
             "/told" => {
                 let type_name = sansse::EventType::new("resumed").unwrap();
                 let session = SessionRequest::new().with_announcement(type_name);
@@ -135,6 +151,11 @@ impl Running {
         client.read_stream_head().await;
         client.expect(OPENING).await;
         client
+    }
+
+    pub(crate) async fn drop_accept_loop(&mut self) {
+        self.task.abort();
+        assert!((&mut self.task).await.is_err());
     }
 
     /// Begins the shutdown.

@@ -1,10 +1,13 @@
-//! What a server counts.
+//! What a server counts, and who waits until the count of connections is 0.
 
-use sansse::http1::CloseReason;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::http1::CloseReason;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::task::{Context, Poll, Waker};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A view of what a [`Server`](crate::Server) counts, while it serves and after.
+/// A view of what a [`Server`](super::Server) counts, while it serves and after.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
     cells: Arc<Cells>,
@@ -21,6 +24,8 @@ struct Cells {
     slow_heads: AtomicU64,
     bad_requests: AtomicU64,
     junk_after_stream: AtomicU64,
+    /// Who waits for the last connection to go.
+    waiting: Mutex<Vec<Waker>>,
 }
 
 /// What a server counted up to a moment.
@@ -64,31 +69,31 @@ impl Counters {
         }
     }
 
-    pub(crate) fn accepted(&self) {
+    pub(super) fn accepted(&self) {
         count(&self.cells.accepted);
     }
 
-    pub(crate) fn refused(&self) {
+    pub(super) fn refused(&self) {
         count(&self.cells.refused);
     }
 
-    pub(crate) fn accept_error(&self) {
+    pub(super) fn accept_error(&self) {
         count(&self.cells.accept_errors);
     }
 
-    pub(crate) fn request(&self) {
+    pub(super) fn request(&self) {
         count(&self.cells.requests);
     }
 
-    pub(crate) fn stream(&self) {
+    pub(super) fn stream(&self) {
         count(&self.cells.streams);
     }
 
-    pub(crate) fn junk_after_stream(&self) {
+    pub(super) fn junk_after_stream(&self) {
         count(&self.cells.junk_after_stream);
     }
 
-    pub(crate) fn closed(&self, reason: CloseReason) {
+    pub(super) fn closed(&self, reason: CloseReason) {
         match reason {
             CloseReason::HeadTimeout | CloseReason::BodyTimeout => count(&self.cells.slow_heads),
             CloseReason::BadRequest(_) => count(&self.cells.bad_requests),
@@ -97,17 +102,40 @@ impl Counters {
         }
     }
 
-    pub(crate) fn opened(&self) {
+    pub(super) fn opened(&self) -> Open {
         count(&self.cells.open);
+        Open { counters: self.clone() }
     }
 
-    pub(crate) fn open(&self) -> u64 {
+    pub(super) fn open(&self) -> u64 {
         self.cells.open.load(Ordering::SeqCst)
     }
 
-    /// Says whether that was the last.
-    pub(crate) fn gone(&self) -> bool {
-        self.cells.open.fetch_sub(1, Ordering::SeqCst) == 1
+    /// Ready when no connection is open.
+    pub(super) fn poll_gone(&self, context: &Context<'_>) -> Poll<()> {
+        // Before the count is read, so that the last one to go finds the waker.
+        self.waiting().push(context.waker().clone());
+        if self.open() == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waker>> {
+        // Nothing is left half done under this lock.
+        self.cells.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection that counts as open while this exists.
+#[derive(Debug)]
+pub(super) struct Open {
+    counters: Counters,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.counters.cells.open.fetch_sub(1, Ordering::SeqCst) == 1 {
+            let waiting = core::mem::take(&mut *self.counters.waiting());
+            waiting.into_iter().for_each(Waker::wake);
+        }
     }
 }
 

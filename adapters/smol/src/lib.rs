@@ -1,0 +1,138 @@
+//! [`sansse`] on async-io, hence on smol and on async-std: its
+//! [`Runtime`](sansse::serve::Runtime), its sockets, a small HTTP/1.1 server for event streams,
+//! and a client that reads them.
+//!
+//! async-io's reactor asks nothing of the executor, so any will do; what starts tasks is given
+//! once, as a [`SmolRuntime`].
+//!
+//! ```no_run
+//! use sansse::Event;
+//! use sansse::broker::{SessionRequest, Topic};
+//! use sansse::http::ResponseHead;
+//! use sansse_smol::SmolRuntime;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
+//! let hub = sansse_smol::hub(&runtime);
+//! let listener = std::net::TcpListener::bind("127.0.0.1:8080")?;
+//! let publisher = hub.clone();
+//! smol::spawn(async move {
+//!     loop {
+//!         smol::Timer::after(std::time::Duration::from_secs(1)).await;
+//!         publisher.publish(Topic::Broadcast, &Event::new("tick")).expect("the hub is open");
+//!     }
+//! })
+//! .detach();
+//! let streams = hub.clone();
+//! smol::block_on(sansse_smol::serve(runtime, listener, hub, move |request| {
+//!     let answer = streams.accept(&request, SessionRequest::new(), &ResponseHead::new());
+//!     async { answer }
+//! }))?;
+//! # Ok(()) }
+//! ```
+//!
+//! A client is a stream of what happens, through all its connections:
+//!
+//! ```no_run
+//! # async_std::task::block_on(async {
+//! let request = http::Request::get("http://127.0.0.1:8080/").body(Default::default())?;
+//! let mut source = sansse_smol::connect(request);
+//! while let Some(event) = source.next().await {
+//!     println!("{event:?}");
+//! }
+//! # Ok::<(), http::Error>(()) });
+//! ```
+//!
+//! When not to use it: with an HTTP stack of your own, put a
+//! [`Session`](sansse::hub::Session) into its body type instead; this server speaks HTTP/1.1
+//! alone, and so does the client.
+//!
+//! # TLS
+//!
+//! With the feature `tls`, [`connect`] and [`feed`] speak `https`. Other roots than the system's,
+//! and a server with TLS, are in the module `tls`, which is the crate `sansse-tls`.
+
+#![warn(clippy::unwrap_used)]
+
+mod connect;
+mod runtime;
+mod socket;
+
+pub use connect::{DefaultConnector, SmolConnector, connect, connect_with, feed, random_seed};
+pub use runtime::{SmolRuntime, SmolTimer, Task};
+#[cfg(feature = "tls")]
+pub use sansse_tls as tls;
+pub use socket::{TcpAcceptor, TcpSocket};
+
+use bytes::Bytes;
+use http::Request;
+use sansse::Hub;
+use sansse::broker::{BrokerConfig, ConfigError, Epoch};
+use sansse::hub::{Answer, HubBuilder};
+use sansse::serve::{Runtime, Server};
+use std::future::{Future, pending};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::TcpListener;
+
+/// Serves with the defaults of [`Server`], for ever.
+///
+/// # Errors
+///
+/// The system's, where the listener cannot be watched.
+pub async fn serve<R, H, F, A>(
+    runtime: R,
+    listener: TcpListener,
+    hub: Hub,
+    handler: H,
+) -> io::Result<()>
+where
+    R: Runtime,
+    H: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
+    F: Future<Output = A> + Send + 'static,
+    A: Into<Answer> + 'static,
+{
+    let acceptor = TcpAcceptor::new(listener)?;
+    Server::new(runtime, hub).serve(acceptor, pending(), handler).await;
+    Ok(())
+}
+
+/// A hub with the defaults, in a [`random_epoch`], driven by a task of the runtime.
+pub fn hub(runtime: &impl Runtime) -> Hub {
+    let config = BrokerConfig::new(random_epoch());
+    // The defaults hold, which `the_defaults_make_a_hub` tests.
+    spawn_hub(runtime, HubBuilder::new(config)).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// Builds a hub and drives it by a task of the runtime.
+///
+/// # Errors
+///
+/// [`ConfigError`] for a setting that cannot hold.
+pub fn spawn_hub(runtime: &impl Runtime, builder: HubBuilder) -> Result<Hub, ConfigError> {
+    let hub = builder.build(runtime.clone())?;
+    runtime.spawn(hub.drive());
+    Ok(hub)
+}
+
+/// An epoch that no other process has: 48 random bits, from what the standard library seeds its
+/// hash maps with.
+pub fn random_epoch() -> Epoch {
+    Epoch(RandomState::new().build_hasher().finish() >> 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_make_a_hub() {
+        let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
+        assert_eq!(hub(&runtime).session_count(), 0);
+    }
+
+    #[test]
+    fn epochs_differ() {
+        assert_ne!(random_epoch(), random_epoch());
+    }
+}

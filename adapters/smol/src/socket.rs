@@ -1,0 +1,148 @@
+//! async-io's connections, and what accepts them.
+
+use async_io::Async;
+use sansse::client::{Failure, FailureKind};
+use sansse::http1::Socket;
+use sansse::serve::Listener;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// A TCP connection.
+#[derive(Debug)]
+pub struct TcpSocket {
+    stream: Async<TcpStream>,
+    /// Something may have come. While it is false, the reactor is asked, which costs no system
+    /// call.
+    may_read: bool,
+}
+
+impl TcpSocket {
+    /// A connection on which what is written goes out at once (`TCP_NODELAY`).
+    pub fn new(stream: Async<TcpStream>) -> Self {
+        // A peer that is gone already shows soon enough.
+        let _ = stream.get_ref().set_nodelay(true);
+        Self { stream, may_read: true }
+    }
+}
+
+impl Socket for TcpSocket {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize, Failure>> {
+        loop {
+            if !self.may_read {
+                ready!(self.stream.poll_readable(context)).map_err(closed)?;
+                self.may_read = true;
+            }
+            match self.stream.get_ref().read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_read = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result.map_err(closed)),
+            }
+        }
+    }
+
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, Failure>> {
+        loop {
+            match self.stream.get_ref().write(bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready!(self.stream.poll_writable(context)).map_err(closed)?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result.map_err(closed)),
+            }
+        }
+    }
+
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(self.stream.get_ref().shutdown(Shutdown::Write).map_err(closed))
+    }
+}
+
+/// Accepts TCP connections for a [`Server`](sansse::serve::Server).
+#[derive(Debug)]
+pub struct TcpAcceptor {
+    listener: Async<TcpListener>,
+    unacknowledged_time: Option<Duration>,
+}
+
+impl TcpAcceptor {
+    /// Accepts what `listener` does.
+    ///
+    /// # Errors
+    ///
+    /// The system's, where it has no more room for what it is to watch.
+    pub fn new(listener: TcpListener) -> io::Result<Self> {
+        let listener = Async::new(listener)?;
+        Ok(Self { listener, unacknowledged_time: Some(Duration::from_secs(60)) })
+    }
+
+    /// After how long a connection is given up whose peer acknowledges nothing that was sent
+    /// (`TCP_USER_TIMEOUT`, RFC 5482; on Linux, Android and Fuchsia; elsewhere the system's own
+    /// time holds, often 15 minutes). Default 60 s. With heartbeats this finds a peer that vanished
+    /// without a word, since a heartbeat is something sent. `None`: the system's own.
+    ///
+    /// Linux counts a peer that answers, but takes nothing for this time, as such too: a longer
+    /// stall timeout of the broker needs a longer time here.
+    pub const fn with_unacknowledged_time(mut self, time: Option<Duration>) -> Self {
+        self.unacknowledged_time = time;
+        self
+    }
+}
+
+impl Listener for TcpAcceptor {
+    type Socket = TcpSocket;
+    type Peer = SocketAddr;
+
+    fn poll_accept(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(TcpSocket, SocketAddr), Failure>> {
+        loop {
+            match self.listener.get_ref().accept().and_then(|(io, at)| Ok((Async::new(io)?, at))) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready!(self.listener.poll_readable(context)).map_err(not_accepted)?;
+                }
+                Err(error) => return Poll::Ready(Err(not_accepted(error))),
+                Ok((stream, peer)) => {
+                    self.prepare(&stream);
+                    return Poll::Ready(Ok((TcpSocket::new(stream), peer)));
+                }
+            }
+        }
+    }
+}
+
+impl TcpAcceptor {
+    #[cfg_attr(
+        not(any(target_os = "linux", target_os = "android", target_os = "fuchsia")),
+        expect(clippy::unused_self, unused_variables, reason = "the option is of some systems")
+    )]
+    fn prepare(&self, stream: &Async<TcpStream>) {
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
+        if let Some(time) = self.unacknowledged_time {
+            // A peer that is gone already shows soon enough.
+            let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(time));
+        }
+    }
+}
+
+fn closed(error: io::Error) -> Failure {
+    failure(FailureKind::Closed, &error)
+}
+
+fn not_accepted(error: io::Error) -> Failure {
+    failure(FailureKind::Connect, &error)
+}
+
+pub(crate) fn failure(kind: FailureKind, error: &io::Error) -> Failure {
+    Failure::new(kind).with_detail(error.to_string())
+}

@@ -1,0 +1,102 @@
+//! tokio's connections, and what accepts them.
+
+use sansse::client::{Failure, FailureKind};
+use sansse::http1::Socket;
+use sansse::serve::Listener;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A TCP connection.
+#[derive(Debug)]
+pub struct TcpSocket(TcpStream);
+
+impl TcpSocket {
+    /// A connection on which what is written goes out at once (`TCP_NODELAY`).
+    pub fn new(stream: TcpStream) -> Self {
+        // A peer that is gone already shows soon enough.
+        let _ = stream.set_nodelay(true);
+        Self(stream)
+    }
+}
+
+impl Socket for TcpSocket {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize, Failure>> {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut self.0).poll_read(context, &mut buffer)).map_err(closed)?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, Failure>> {
+        Pin::new(&mut self.0).poll_write(context, bytes).map_err(closed)
+    }
+
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Pin::new(&mut self.0).poll_shutdown(context).map_err(closed)
+    }
+}
+
+/// Accepts TCP connections for a [`Server`](sansse::serve::Server).
+#[derive(Debug)]
+pub struct TcpAcceptor {
+    listener: TcpListener,
+    unacknowledged_time: Option<Duration>,
+}
+
+impl TcpAcceptor {
+    /// Accepts what `listener` does.
+    pub const fn new(listener: TcpListener) -> Self {
+        Self { listener, unacknowledged_time: Some(Duration::from_secs(60)) }
+    }
+
+    /// After how long a connection is given up whose peer acknowledges nothing that was sent
+    /// (`TCP_USER_TIMEOUT`, RFC 5482; on Linux, Android and Fuchsia; elsewhere the system's own
+    /// time holds, often 15 minutes). Default 60 s. With heartbeats this finds a peer that vanished
+    /// without a word, since a heartbeat is something sent. `None`: the system's own.
+    ///
+    /// Linux counts a peer that answers, but takes nothing for this time, as such too: a longer
+    /// stall timeout of the broker needs a longer time here.
+    pub const fn with_unacknowledged_time(mut self, time: Option<Duration>) -> Self {
+        self.unacknowledged_time = time;
+        self
+    }
+}
+
+impl Listener for TcpAcceptor {
+    type Socket = TcpSocket;
+    type Peer = SocketAddr;
+
+    fn poll_accept(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(TcpSocket, SocketAddr), Failure>> {
+        let (stream, peer) = ready!(self.listener.poll_accept(context))
+            .map_err(|error| failure(FailureKind::Connect, &error))?;
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
+        if let Some(time) = self.unacknowledged_time {
+            // A peer that is gone already shows soon enough.
+            let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(time));
+        }
+        Poll::Ready(Ok((TcpSocket::new(stream), peer)))
+    }
+}
+
+fn closed(error: io::Error) -> Failure {
+    failure(FailureKind::Closed, &error)
+}
+
+pub(crate) fn failure(kind: FailureKind, error: &io::Error) -> Failure {
+    Failure::new(kind).with_detail(error.to_string())
+}

@@ -1,0 +1,268 @@
+//! One connection: requests and plain answers first, then perhaps an event stream.
+
+use super::Runtime;
+use super::counters::Counters;
+use super::phase::{Phase, Watcher};
+use super::stream::EventStream;
+use crate::http1::{Framing, RespondError, Server as Machine, Socket};
+use crate::hub::{Answer, Session};
+use crate::time::Timer;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use bytes::{Buf, Bytes};
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll, ready};
+use http::{Method, Request, Response};
+use std::time::Instant;
+
+/// Gives the event stream that a request asked for.
+type Answering<S, R> = Pin<Box<dyn Future<Output = Option<EventStream<S, R>>> + Send>>;
+
+/// The future of a connection.
+///
+/// An enum by hand, so that a stream takes the room of a stream alone: all that the exchange
+/// before it needed is freed when it begins.
+pub(super) enum Connection<S, R> {
+    Exchange(Answering<S, R>),
+    Stream(EventStream<S, R>),
+}
+
+impl<S: Socket, R: Runtime> Future for Connection<S, R> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut *self {
+                Self::Exchange(exchange) => match ready!(exchange.as_mut().poll(context)) {
+                    Some(stream) => *self = Self::Stream(stream),
+                    None => return Poll::Ready(()),
+                },
+                Self::Stream(stream) => return Pin::new(stream).poll(context),
+            }
+        }
+    }
+}
+
+/// The requests of a connection, up to one that is answered by an event stream.
+pub(super) struct Exchange<S, R> {
+    runtime: R,
+    io: S,
+    machine: Machine,
+    counters: Counters,
+    watcher: Arc<Watcher>,
+    /// The last phase that the machine was told of.
+    phase: Phase,
+    is_shut: bool,
+}
+
+impl<S: Socket, R: Runtime> Exchange<S, R> {
+    pub(super) fn new(
+        runtime: R,
+        io: S,
+        machine: Machine,
+        counters: Counters,
+        watcher: Arc<Watcher>,
+    ) -> Self {
+        let phase = Phase::Serving;
+        Self { runtime, io, machine, counters, watcher, phase, is_shut: false }
+    }
+
+    /// Answers requests; gives the event stream that one of them asked for.
+    pub(super) async fn run<P, H, F, A>(self, peer: P, handler: H) -> Option<EventStream<S, R>>
+    where
+        P: Clone + Send + Sync + 'static,
+        H: Fn(Request<Bytes>) -> F,
+        F: Future<Output = A>,
+        A: Into<Answer>,
+    {
+        unless_aborted(self.watcher.clone(), self.answer(peer, handler)).await.flatten()
+    }
+
+    /// Says the one thing that it has to say to a connection that is too many.
+    pub(super) async fn refuse(self, response: Response<Bytes>) {
+        unless_aborted(self.watcher.clone(), self.say(response)).await;
+    }
+
+    async fn answer<P, H, F, A>(mut self, peer: P, handler: H) -> Option<EventStream<S, R>>
+    where
+        P: Clone + Send + Sync + 'static,
+        H: Fn(Request<Bytes>) -> F,
+        F: Future<Output = A>,
+        A: Into<Answer>,
+    {
+        loop {
+            self.write().await?;
+            if self.has_ended() {
+                return None;
+            }
+            let Some(mut request) = self.machine.poll_request() else {
+                self.wait().await;
+                continue;
+            };
+            self.counters.request();
+            request.extensions_mut().insert(peer.clone());
+            let is_head = *request.method() == Method::HEAD;
+            let answer = handler(request).await.into();
+            let now = self.runtime.now();
+            match answer {
+                // The machine refuses only what it cannot send, and then the connection ends.
+                Answer::Response(response) => self.machine.respond(now, response).ok()?,
+                // All that a HEAD request asks for, whatever the handler made of it.
+                Answer::Stream(head, _) if is_head => {
+                    self.machine.respond(now, head.map(|()| Bytes::new())).ok()?;
+                }
+                Answer::Stream(head, session) => match self.machine.respond_stream(now, head) {
+                    Ok(framing) => return self.stream(session, framing).await,
+                    // The peer is at fault, and the machine has answered.
+                    Err(RespondError::Closed(_)) => {}
+                    Err(_) => return None,
+                },
+            }
+        }
+    }
+
+    async fn say(mut self, response: Response<Bytes>) {
+        if self.machine.refuse(self.runtime.now(), response).is_err() {
+            return;
+        }
+        while self.write().await.is_some() && !self.has_ended() {
+            self.wait().await;
+        }
+    }
+
+    async fn stream(mut self, session: Session, framing: Framing) -> Option<EventStream<S, R>> {
+        self.write().await?;
+        self.counters.stream();
+        Some(EventStream::new(self.runtime, self.io, session, framing, self.counters))
+    }
+
+    /// Says whether the connection is over.
+    fn has_ended(&self) -> bool {
+        let reason = self.machine.close_reason();
+        if let Some(reason) = reason {
+            self.counters.closed(reason);
+        }
+        reason.is_some()
+    }
+
+    /// Writes all that the machine has; `None` if the connection is over.
+    async fn write(&mut self) -> Option<()> {
+        while let Some(mut bytes) = self.machine.poll_transmit(self.runtime.now()) {
+            while !bytes.is_empty() {
+                let written = self.in_time(|io, context| io.poll_write(context, &bytes)).await?;
+                match written {
+                    Ok(written @ 1..) => bytes.advance(written),
+                    Ok(0) | Err(_) => return None,
+                }
+            }
+        }
+        self.in_time(S::poll_flush).await?.ok()
+    }
+
+    /// What `poll` gives; `None` if the connection is over before.
+    async fn in_time<T>(
+        &mut self,
+        mut poll: impl FnMut(&mut S, &mut Context<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        loop {
+            let deadline = self.machine.poll_timeout();
+            let result = poll_fn(|context| poll(&mut self.io, context));
+            if let Some(result) = before(&self.runtime, deadline, result).await {
+                return Some(result);
+            }
+            self.machine.handle_timeout(self.runtime.now());
+            if self.has_ended() {
+                return None;
+            }
+        }
+    }
+
+    /// Waits for bytes, for a deadline of the machine or for the shutdown.
+    async fn wait(&mut self) {
+        let runtime = self.runtime.clone();
+        let deadline = self.machine.poll_timeout();
+        let happened = poll_fn(|context| self.poll_peer(context));
+        if before(&runtime, deadline, happened).await.is_none() {
+            self.machine.handle_timeout(runtime.now());
+        }
+    }
+
+    /// Ready when the machine was told something.
+    fn poll_peer(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        // First, since a peer that never stops asking is no reason to stay.
+        let phase = self.watcher.poll(context);
+        if phase != self.phase {
+            self.phase = phase;
+            self.machine.drain(self.runtime.now());
+            return Poll::Ready(());
+        }
+        if self.machine.wants_shutdown() && !self.is_shut {
+            self.is_shut = self.io.poll_shutdown(context).is_ready();
+        }
+        if !self.machine.wants_data() {
+            return Poll::Pending;
+        }
+        // On the stack and not held across an await, so that a connection that waits has none.
+        let mut buffer = [0; 8 << 10];
+        let read = ready!(self.io.poll_read(context, &mut buffer));
+        let now = self.runtime.now();
+        match read {
+            Ok(length @ 1..) => self.machine.handle_data(now, &buffer[..length]),
+            // A reset is an end too, after which the machine knows what there is to count.
+            Ok(0) | Err(_) => self.machine.handle_eof(now),
+        }
+        Poll::Ready(())
+    }
+}
+
+/// The future's output; `None` when the server gives up what is under way, whatever that waits
+/// for.
+async fn unless_aborted<F: Future>(watcher: Arc<Watcher>, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| match watcher.poll(context) {
+        Phase::Aborting => Poll::Ready(None),
+        Phase::Serving | Phase::Draining => future.as_mut().poll(context).map(Some),
+    })
+    .await
+}
+
+/// The future's output; `None` when `end` comes first.
+pub(super) async fn unless<F: Future>(
+    mut end: Pin<&mut impl Future<Output = ()>>,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        if end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+/// The future's output; `None` when the deadline comes first.
+pub(super) async fn before<F: Future>(
+    timer: &impl Timer,
+    deadline: Option<Instant>,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut sleep = None;
+    poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        let Some(deadline) = deadline else { return Poll::Pending };
+        loop {
+            // A sleep may end early.
+            if deadline <= timer.now() {
+                return Poll::Ready(None);
+            }
+            ready!(sleep.get_or_insert_with(|| timer.sleep_until(deadline)).as_mut().poll(context));
+            sleep = None;
+        }
+    })
+    .await
+}

@@ -1,0 +1,213 @@
+//! A small HTTP/1.1 server over any runtime's sockets: event streams and plain answers on one
+//! port.
+//!
+//! An adapter brings the two things that it takes: a [`Runtime`], which tells the time and spawns
+//! tasks, and a [`Listener`], which accepts connections as [`Socket`]s. With
+//! an HTTP stack of one's own none of this is needed: there a
+//! [`Session`](crate::hub::Session) goes into the body of a response.
+
+mod connection;
+mod counters;
+mod phase;
+mod stream;
+
+pub use counters::{Counters, CountersSnapshot};
+
+use crate::client::Failure;
+use crate::http1::{Server as Machine, ServerConfig, Socket};
+use crate::hub::{Answer, Hub};
+use crate::time::Timer;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use bytes::Bytes;
+use connection::{Connection, Exchange, before, unless};
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+use core::time::Duration;
+use counters::Open;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Request, Response, StatusCode};
+use phase::{Phase, Phases};
+
+/// What a server needs of an executor: a clock, sleep, and tasks.
+pub trait Runtime: Timer + Clone + Unpin {
+    /// Runs a task to its end, beside the others.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
+}
+
+/// What accepts connections.
+pub trait Listener: Send {
+    /// A connection.
+    type Socket: Socket;
+
+    /// What is known of whoever connects, such as a `SocketAddr`; the handler finds it among the
+    /// extensions of each request.
+    type Peer: Clone + Send + Sync + 'static;
+
+    /// The next connection. An error is not the end: accepting goes on after a moment.
+    #[expect(clippy::type_complexity, reason = "a pair, as the standard library's `accept` gives")]
+    fn poll_accept(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(Self::Socket, Self::Peer), Failure>>;
+}
+
+/// A small HTTP/1.1 server: event streams and plain answers on one port.
+///
+/// The handler is called for each request, with its whole body, and answers it: with an event
+/// stream, mostly by [`Hub::accept`], or with any response. The request carries the listener's
+/// [`Peer`](Listener::Peer) among its extensions.
+///
+/// Clones are for serving on several listeners at a time: they share what is counted, and so the
+/// limit on connections, and the shutdown of each waits for the connections of all.
+#[derive(Clone, Debug)]
+pub struct Server<R> {
+    runtime: R,
+    hub: Hub,
+    http: ServerConfig,
+    max_connections: u64,
+    shutdown_time: Duration,
+    counters: Counters,
+}
+
+/// How many connections that are too many may be told so at a time; more are just closed.
+const MAX_REFUSALS: usize = 256;
+
+/// How long accepting rests after an error such as too many open files, which only others' closing
+/// can mend.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What those who are too many are told to wait, in seconds.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+impl<R: Runtime> Server<R> {
+    /// A server on `runtime` whose shutdown closes `hub`.
+    pub fn new(runtime: R, hub: Hub) -> Self {
+        Self {
+            runtime,
+            hub,
+            http: ServerConfig::default(),
+            max_connections: 10_000,
+            shutdown_time: Duration::from_secs(10),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The limits on requests: sizes and times.
+    pub fn with_http(mut self, config: ServerConfig) -> Self {
+        self.http = config;
+        self
+    }
+
+    /// How many connections may be open at a time; one more is answered 503 with `Retry-After`.
+    /// Default 10,000: below the usual limit of open files on a server, which is worse to meet.
+    pub fn with_max_connections(mut self, connections: u64) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// How long a shutdown waits for what is under way. Default 10 s, which is what most process
+    /// supervisors grant.
+    pub fn with_shutdown_time(mut self, time: Duration) -> Self {
+        self.shutdown_time = time;
+        self
+    }
+
+    /// A view of what the server counts.
+    pub fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
+    /// Serves until `shutdown` is ready, and then shuts down: it accepts no more, closes the hub,
+    /// so that each stream gets what was published and then its end, lets requests that are under
+    /// way be answered, and waits for all that for the shutdown time at most.
+    ///
+    /// Each connection is a task of the runtime. Dropping the future is no shutdown: nothing more
+    /// is accepted and connections end after the answer that is under way, but the hub stays open
+    /// and event streams go on.
+    pub async fn serve<L, H, F, A>(
+        self,
+        mut listener: L,
+        shutdown: impl Future<Output = ()>,
+        handler: H,
+    ) where
+        L: Listener,
+        H: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
+        F: Future<Output = A> + Send + 'static,
+        A: Into<Answer> + 'static,
+    {
+        let phases = Phases::default();
+        let refusals = Arc::new(());
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let accept = poll_fn(|context| listener.poll_accept(context));
+            let Some(accepted) = unless(shutdown.as_mut(), accept).await else { break };
+            let Ok((io, peer)) = accepted else {
+                self.counters.accept_error();
+                let pause = self.runtime.sleep_until(self.runtime.now() + ACCEPT_PAUSE);
+                if unless(shutdown.as_mut(), pause).await.is_none() {
+                    break;
+                }
+                continue;
+            };
+            self.counters.accepted();
+            let machine = Machine::new(self.runtime.now(), self.http);
+            let exchange = Exchange::new(
+                self.runtime.clone(),
+                io,
+                machine,
+                self.counters.clone(),
+                Arc::new(phases.watch()),
+            );
+            if self.counters.open() < self.max_connections {
+                let open = self.counters.opened();
+                let exchange = Box::pin(exchange.run(peer, handler.clone()));
+                let connection = Connection::Exchange(exchange);
+                self.runtime.spawn(Counted { connection, open });
+            } else {
+                self.counters.refused();
+                if Arc::strong_count(&refusals) <= MAX_REFUSALS {
+                    let permit = refusals.clone();
+                    self.runtime.spawn(async move {
+                        exchange.refuse(too_many()).await;
+                        drop(permit);
+                    });
+                }
+            }
+        }
+        drop(listener);
+        self.hub.close();
+        phases.enter(Phase::Draining);
+        let gone = poll_fn(|context| self.counters.poll_gone(context));
+        let patience = self.runtime.now() + self.shutdown_time;
+        if before(&self.runtime, Some(patience), gone).await.is_none() {
+            self.hub.abort();
+            phases.enter(Phase::Aborting);
+        }
+    }
+}
+
+fn too_many() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(b"Too many connections.\n"));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    response
+}
+
+/// A connection that counts as open while it exists, also if its handler panics.
+struct Counted<S, R> {
+    connection: Connection<S, R>,
+    #[expect(dead_code, reason = "it works by being dropped")]
+    open: Open,
+}
+
+impl<S: Socket, R: Runtime> Future for Counted<S, R> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.connection).poll(context)
+    }
+}
