@@ -5,7 +5,7 @@ use super::clock::Tick;
 use super::names::{ClientId, SessionId, TopicName};
 use super::outcome::{BrokerEvent, EndReason};
 use super::ready::Parked;
-use super::state::{NEVER, Subscription, UNLISTED};
+use super::state::{NEVER, Subscription};
 use super::terms::Terms;
 use super::{Broker, Told};
 use core::fmt;
@@ -23,9 +23,6 @@ impl Lease {
     /// A session without one may listen for as long as it lasts.
     pub(super) const NONE: Self = Self { until: NEVER, ask_at: NEVER };
 }
-
-/// The slot of no topic: that many are never taken.
-const NO_TOPIC: u32 = u32::MAX;
 
 /// Why a lease was not renewed. Nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,10 +187,13 @@ impl Broker {
             return false;
         };
         // It stays in its place, since lists and batches name the others by theirs.
-        let nothing = Subscription { topic: NO_TOPIC, cursor: place.cursor, index: UNLISTED };
+        let nothing = Subscription { cursor: place.cursor, ..Subscription::VACANT };
         let taken = core::mem::replace(place, nothing);
-        let is_void = self.unsubscribe(Parked { session: key.slot, subscription: number }, &taken);
+        let is_void = self.leave_topic(Parked { session: key.slot, subscription: number }, &taken);
         self.void_ready(usize::from(is_void));
+        if self.is_over(key) {
+            self.wake(key);
+        }
         true
     }
 

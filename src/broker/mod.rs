@@ -37,6 +37,7 @@ mod clock;
 mod config;
 mod deadlines;
 mod drain;
+mod finite;
 mod lease;
 mod limits;
 mod log;
@@ -53,6 +54,7 @@ mod retained;
 mod roster;
 mod sequence;
 mod state;
+mod subscribe;
 mod terms;
 mod timers;
 mod transmit;
@@ -71,6 +73,7 @@ pub use outcome::{
 pub use pattern::{TopicFilter, TopicPattern};
 pub use roster::{EventNumber, PresenceCursor, PresencePage, PresentClient, Roster, RosterError};
 pub use sequence::{Published, Sequencer, Topic};
+pub use subscribe::{Place, SubscribeError};
 pub use transmit::{BatchEnd, Transmit};
 
 pub(crate) use arena::Key;
@@ -91,6 +94,7 @@ use reconnect::Random;
 use retained::Retained;
 use state::{Client, Ending, NEVER, Phase, Seldom, Session, Subscription, TopicState, UNLISTED};
 use std::time::Instant;
+use subscribe::is_over;
 use timers::{Owner, Timers};
 
 /// One shard of a broker.
@@ -111,6 +115,8 @@ pub struct Broker {
     client_keys: BTreeMap<ClientId, Key>,
     /// Clients without a session, the longest absent first.
     absent: BTreeSet<(Tick, Key)>,
+    /// By the position of the end, the topics whose end is remembered though nobody has them.
+    ended: BTreeMap<u64, u32>,
     addresses: Arena<AddressState>,
     address_keys: BTreeMap<AddressKey, Key>,
     opened: OpenedOrder,
@@ -164,6 +170,7 @@ impl Broker {
             clients: Arena::new(),
             client_keys: BTreeMap::new(),
             absent: BTreeSet::new(),
+            ended: BTreeMap::new(),
             addresses: Arena::new(),
             address_keys: BTreeMap::new(),
             opened: OpenedOrder::default(),
@@ -207,14 +214,14 @@ impl Broker {
                 return Err(error);
             }
         };
-        let topics = self.subscribe(&request);
+        let topics = self.subscribe_all(&request);
         let client = if let Some(id) = &request.client {
             Some(self.join(id, metadata))
         } else {
             self.let_go([metadata.into_value()]);
             None
         };
-        let (resume, cursors) = self.resume(&request.last_event_id, &topics, client);
+        let (resume, cursors) = self.resume(&request.last_event_id, request.start, &topics, client);
         let opening = self.opening_frame(&request, resume);
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
         let terms = self.terms(now, &mut request);
@@ -408,7 +415,9 @@ impl Broker {
         if session.phase != Phase::Parked {
             return None;
         }
-        if topic.end() <= subscription.cursor {
+        if topic.end() <= subscription.cursor
+            && !(topic.has_ended() && is_over(&self.topics, session, self.broadcast))
+        {
             // It was polled in the meantime and has already got what this is about.
             self.list(parked);
             return None;
@@ -465,7 +474,7 @@ impl Broker {
         let mut void = usize::from(session.queued);
         for (subscription, number) in session.subscriptions.iter().zip(0..) {
             let parked = Parked { session: key.slot, subscription: number };
-            void += usize::from(self.unsubscribe(parked, subscription));
+            void += usize::from(self.leave_topic(parked, subscription));
         }
         self.void_ready(void);
         self.count_out(key, session.address());
@@ -511,7 +520,7 @@ impl Broker {
     }
 
     /// Says whether the subscription leaves a void entry in the ready queue.
-    fn unsubscribe(&mut self, parked: Parked, subscription: &Subscription) -> bool {
+    fn leave_topic(&mut self, parked: Parked, subscription: &Subscription) -> bool {
         let Some(topic) = self.topics.at_mut(subscription.topic) else { return false };
         topic.subscribers -= 1;
         let listed = subscription.index != UNLISTED;

@@ -18,6 +18,7 @@ mod sessions;
 mod sharding;
 mod tasks;
 mod time;
+mod topics;
 mod wakes;
 
 use sansse::broker::{BrokerConfig, ClientId, Epoch, SessionRequest, Topic, TopicName};
