@@ -5,15 +5,20 @@
 //! locks a shard, calls its [`Broker`], collects wakers, unlocks, and wakes.
 
 mod drive;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod session;
+#[cfg(feature = "tracing")]
+mod trace;
 
 pub use drive::Drive;
 pub use session::{Pending, Session};
 
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError, EventNumber,
-    LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published, Retention,
-    RetentionError, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName, Value,
+    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
+    EventNumber, LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published,
+    Retention, RetentionError, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
+    Value,
 };
 use crate::event::Event;
 use crate::http::{ResponseHead, accept, plain_text};
@@ -315,6 +320,21 @@ impl Hub {
         count
     }
 
+    /// What the hub has done, and how much there is in it now: the sum of its shards, one after the
+    /// other. What was published is counted once; topics, and what they keep, are counted for each
+    /// shard that knows them.
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for shard in &self.inner.shards {
+            let counters = lock(shard).broker.counters();
+            // Each shard has all of it.
+            let published = (counters.published, counters.published_bytes);
+            sum += &counters;
+            (sum.published, sum.published_bytes) = published;
+        }
+        sum
+    }
+
     /// Whether the client has a session now.
     pub fn is_present(&self, client: &ClientId) -> bool {
         let shard = self.inner.shard_of(Some(client));
@@ -540,7 +560,7 @@ impl Inner {
         }
         follow_up.replaced.append(&mut shard.replaced);
         follow_up.let_go.append(&mut shard.broker.take_let_go());
-        if self.on_event.is_none() {
+        if !self.is_listened_to() {
             while shard.broker.poll_event().is_some() {}
         }
         follow_up.has_events |= shard.broker.has_events();
@@ -569,9 +589,15 @@ impl Inner {
         }
     }
 
+    fn is_listened_to(&self) -> bool {
+        self.on_event.is_some() || cfg!(feature = "tracing")
+    }
+
     /// Calls the listener with what happened, unless somebody is doing so already.
     fn deliver(&self) {
-        let Some(listener) = &self.on_event else { return };
+        if !self.is_listened_to() {
+            return;
+        }
         // Whoever finds the flag set leaves its events to the one who set it, who therefore looks
         // once more after clearing it.
         while self.shards.iter().any(|shard| lock(shard).broker.has_events()) {
@@ -581,7 +607,11 @@ impl Inner {
             let _delivering = Delivering(&self.delivering);
             for shard in &self.shards {
                 while let Some((number, event)) = next_event(shard) {
-                    listener(number, event);
+                    #[cfg(feature = "tracing")]
+                    trace::trace(&event);
+                    if let Some(listener) = &self.on_event {
+                        listener(number, event);
+                    }
                 }
             }
         }

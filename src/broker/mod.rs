@@ -35,6 +35,7 @@ mod arena;
 mod batch;
 mod clock;
 mod config;
+mod counters;
 mod deadlines;
 mod drain;
 mod lease;
@@ -61,6 +62,7 @@ pub use batch::{Batch, FrameForm};
 pub use config::{
     BrokerConfig, ConfigError, EventIds, LagPolicy, Retention, SessionRequest, StartAt,
 };
+pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
 pub use drain::{Drain, DrainError};
 pub use lease::{LeaseError, RevokeError};
 pub use limits::{AddressKey, LimitPolicy};
@@ -115,6 +117,8 @@ pub struct Broker {
     address_keys: BTreeMap<AddressKey, Key>,
     opened: OpenedOrder,
     retained: Retained,
+    /// What is only to be counted.
+    counters: Counters,
     topics: Arena<TopicState>,
     topic_slots: BTreeMap<TopicName, u32>,
     broadcast: u32,
@@ -168,6 +172,7 @@ impl Broker {
             address_keys: BTreeMap::new(),
             opened: OpenedOrder::default(),
             retained: Retained::default(),
+            counters: Counters::default(),
             topics,
             topic_slots: BTreeMap::new(),
             broadcast,
@@ -203,6 +208,7 @@ impl Broker {
         let mut request = match self.admit(request) {
             Ok(request) => request,
             Err(error) => {
+                self.counters.refuse(error);
                 self.let_go([metadata.into_value()]);
                 return Err(error);
             }
@@ -215,6 +221,7 @@ impl Broker {
             None
         };
         let (resume, cursors) = self.resume(&request.last_event_id, &topics, client);
+        self.counters.open(resume);
         let opening = self.opening_frame(&request, resume);
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
         let terms = self.terms(now, &mut request);
@@ -479,6 +486,7 @@ impl Broker {
             self.untold.insert(key, reason);
             self.ready.push(Ready::Ended(key));
         }
+        self.counters.end(reason, undelivered);
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent();

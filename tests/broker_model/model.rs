@@ -1,6 +1,7 @@
 //! What a broker does, worked out plainly: each session has a queue of what it is still to get,
 //! and a log is a list from which things are dropped.
 
+use super::counters::Tally;
 use super::drain::Draining;
 use crate::common::Rng;
 use sansse::broker::{
@@ -177,6 +178,7 @@ pub(crate) struct Model {
     pub(super) batch: Option<LastBatch>,
     pub(super) random: Rng,
     pub(super) drain: Option<Draining>,
+    pub(super) tally: Tally,
 }
 
 impl Model {
@@ -202,6 +204,7 @@ impl Model {
             batch: None,
             random,
             drain: None,
+            tally: Tally::default(),
         }
     }
 
@@ -296,6 +299,7 @@ impl Model {
         assert!(self.members.insert(session, member).is_none(), "{session} is in use");
         let client = wish.client.clone();
         self.events.push(BrokerEvent::SessionOpened { session, client, resume });
+        self.tally.opened(resume);
         self.order.push(session);
         self.evict(session, broker);
         resume
@@ -432,12 +436,10 @@ impl Model {
             }
         }
         self.release_topics();
-        self.events.push(BrokerEvent::SessionEnded {
-            session,
-            client: member.client,
-            reason,
-            undelivered: member.lost.get(&private).unwrap_or(&0) + waiting as u64,
-        });
+        let undelivered = member.lost.get(&private).unwrap_or(&0) + waiting as u64;
+        self.tally.ended(reason, undelivered);
+        let client = member.client;
+        self.events.push(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent(broker);
         self.note_drained();
     }

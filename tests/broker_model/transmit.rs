@@ -15,12 +15,15 @@ impl Model {
         }
         let now = self.now;
         let member = self.members.get_mut(&session).unwrap();
-        let opening = member.opening.take();
-        let next = opening
-            .or_else(|| (!member.pending.is_empty()).then(|| member.pending.remove(0).payload));
-        if let Some(frame) = next {
+        if let Some(opening) = member.opening.take() {
             member.sent(now);
-            return Out::Frame(frame);
+            return Out::Frame(opening);
+        }
+        if !member.pending.is_empty() {
+            let pending = member.pending.remove(0);
+            member.sent(now);
+            self.tally.delivered(now, pending.position, &pending.payload);
+            return Out::Frame(pending.payload);
         }
         if let Some(last_words) = member.last_words.take() {
             member.sent(now);
@@ -32,6 +35,7 @@ impl Model {
         }
         if member.heartbeat_due {
             member.sent(now);
+            self.tally.counters.heartbeats += 1;
             return Out::Frame(":\n\n".to_owned());
         }
         member.phase = Phase::Parked;
@@ -66,6 +70,7 @@ impl Model {
             }
             while parts.len() < batch.frames() && !member.pending.is_empty() {
                 let pending = member.pending.remove(0);
+                self.tally.delivered(now, pending.position, &pending.payload);
                 parts.push((written(&pending.payload), Some(pending)));
             }
             if !parts.is_empty() {
@@ -87,6 +92,7 @@ impl Model {
             } else {
                 if parts.is_empty() && member.heartbeat_due {
                     member.sent(now);
+                    self.tally.counters.heartbeats += 1;
                     parts.push((written(":\n\n"), None));
                 }
                 member.phase = Phase::Parked;
@@ -138,6 +144,7 @@ impl Model {
         batch.is_current = false;
         for (_, pending) in batch.parts[whole + 1..].iter().rev() {
             let pending = pending.clone().expect("an opening or a heartbeat that was not first");
+            self.tally.returned(&pending.payload);
             // It was revoked meanwhile.
             if !member.logs.iter().any(|log| log.covers(&pending.log)) {
                 continue;
@@ -187,6 +194,7 @@ impl Model {
             member.pending.clear();
         }
         member.lost.clear();
+        self.tally.counters.lost.skipped += lost;
         let client = member.client.clone();
         let earlier = self.events.iter_mut().find_map(|event| match event {
             BrokerEvent::SessionSkipped { session: other, lost, .. } if *other == session => {

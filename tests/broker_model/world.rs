@@ -277,7 +277,12 @@ impl World {
                 let _ = writeln!(self.transcript, "{opened:?}");
                 same(&opened.resume, &self.model.open(&wish, opened.session, &self.broker))
             }
-            (got, expected) => same(&self.note(got).map(|_| ()), &expected),
+            (got, expected) => {
+                if let Err(error) = expected {
+                    self.model.tally.refused(error);
+                }
+                same(&self.note(got).map(|_| ()), &expected)
+            }
         }
     }
 
