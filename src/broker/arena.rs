@@ -60,6 +60,11 @@ impl<T> Arena<T> {
         if slot.generation == key.generation { slot.value.as_mut() } else { None }
     }
 
+    /// Whether there never was a value.
+    pub(super) fn is_unused(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// What is in the slot now, for those who keep it from being used again.
     pub(super) fn at(&self, slot: u32) -> Option<&T> {
         self.slots.get(slot as usize)?.value.as_ref()

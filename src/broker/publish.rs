@@ -54,7 +54,9 @@ impl Broker {
     /// shard are to be applied as well: the position of the newest one decides what last event
     /// ids are valid, and a position that is left out (also the first ones, of a stream that this
     /// shard joins late) is a gap to whoever resumes from before it. All sessions of one client
-    /// belong on one shard, where alone what is published to the client is kept.
+    /// belong on one shard, where alone what is published to the client is kept. A shard that is
+    /// rebuilt from its history, before its first session, does not know whose clients they were:
+    /// what was published to any is a gap to each that resumes from before it.
     ///
     /// # Errors
     ///
@@ -76,6 +78,10 @@ impl Broker {
             Err(PublishError::TooManyTopics) => {
                 self.forgotten_topics = self.forgotten_topics.max(published.position);
                 self.miss(published);
+            }
+            // The client may be one of an earlier process, whose history this is.
+            Err(PublishError::UnknownClient) if self.sessions.is_unused() => {
+                self.forgotten_clients = published.position;
             }
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
             Err(error) => return Err(error),

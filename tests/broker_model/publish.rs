@@ -62,6 +62,9 @@ impl Model {
                     self.miss(position, &LogName::Named(name.clone()));
                 }
             }
+            Err(PublishError::UnknownClient) if !self.has_begun => {
+                self.forgotten_clients = position;
+            }
             Err(_) => {}
         }
         self.tally.published(self.now, position, &payload);
