@@ -139,8 +139,13 @@ impl Batch {
         self.parts.get(whole + 1..).unwrap_or_default()
     }
 
-    /// How many frames [`untouched`](Self::untouched) are, and their payloads' bytes.
-    pub(super) fn untouched_size(&self, written: usize) -> (usize, usize) {
+    /// How many frames of these sources [`untouched`](Self::untouched) are, and their payloads'
+    /// bytes.
+    pub(super) fn untouched_size(
+        &self,
+        written: usize,
+        sources: impl Fn(u32) -> bool,
+    ) -> (usize, usize) {
         let whole = self.parts.partition_point(|part| part.end <= written);
         let mut before = self.parts.get(whole).map_or(0, |part| part.end);
         let (mut frames, mut bytes) = (0, 0);
@@ -148,7 +153,7 @@ impl Batch {
             let length = part.end - before;
             before = part.end;
             // Parts that stand for another cursor of the same frame have no length.
-            if length > 0 {
+            if length > 0 && sources(part.source) {
                 frames += 1;
                 bytes += match self.form {
                     FrameForm::Chunk => payload_of(length),

@@ -79,6 +79,8 @@ pub struct Counters {
 pub struct Resumed {
     /// [`Resume::Live`].
     pub live: u64,
+    /// [`Resume::Oldest`].
+    pub oldest: u64,
     /// [`Resume::Complete`].
     pub complete: u64,
     /// [`Resume::Gap`].
@@ -95,6 +97,8 @@ pub struct Resumed {
 pub struct Refused {
     /// [`OpenError::Closed`] and [`OpenError::Draining`].
     pub closing: u64,
+    /// [`OpenError::TopicsEnded`].
+    pub topics_ended: u64,
     /// [`OpenError::TooManySessions`].
     pub sessions: u64,
     /// [`OpenError::TooManySessionsOfClient`].
@@ -133,6 +137,8 @@ pub struct Ended {
     pub lease_expired: u64,
     /// [`EndReason::Revoked`].
     pub revoked: u64,
+    /// [`EndReason::TopicsEnded`].
+    pub topics_ended: u64,
 }
 
 /// How many events sessions did not get.
@@ -206,11 +212,13 @@ impl AddAssign<&Self> for Counters {
             (&mut self.returned, other.returned),
             (&mut self.heartbeats, other.heartbeats),
             (&mut self.resumed.live, resumed.live),
+            (&mut self.resumed.oldest, resumed.oldest),
             (&mut self.resumed.complete, resumed.complete),
             (&mut self.resumed.gap, resumed.gap),
             (&mut self.resumed.unknown_id, resumed.unknown_id),
             (&mut self.resumed.other_epoch, resumed.other_epoch),
             (&mut self.refused.closing, refused.closing),
+            (&mut self.refused.topics_ended, refused.topics_ended),
             (&mut self.refused.sessions, refused.sessions),
             (&mut self.refused.of_client, refused.of_client),
             (&mut self.refused.from_address, refused.from_address),
@@ -227,6 +235,7 @@ impl AddAssign<&Self> for Counters {
             (&mut self.ended.drained, ended.drained),
             (&mut self.ended.lease_expired, ended.lease_expired),
             (&mut self.ended.revoked, ended.revoked),
+            (&mut self.ended.topics_ended, ended.topics_ended),
             (&mut self.lost.closed, lost.closed),
             (&mut self.lost.skipped, lost.skipped),
             (&mut self.lost.undelivered, lost.undelivered),
@@ -285,6 +294,7 @@ impl Counters {
         self.replayed += resume.replayed();
         *match resume {
             Resume::Live => &mut self.resumed.live,
+            Resume::Oldest { .. } => &mut self.resumed.oldest,
             Resume::Complete { .. } => &mut self.resumed.complete,
             Resume::Gap { .. } => &mut self.resumed.gap,
             Resume::UnknownId { .. } => &mut self.resumed.unknown_id,
@@ -295,6 +305,7 @@ impl Counters {
     pub(super) fn refuse(&mut self, error: OpenError) {
         *match error {
             OpenError::Closed | OpenError::Draining => &mut self.refused.closing,
+            OpenError::TopicsEnded => &mut self.refused.topics_ended,
             OpenError::TooManySessions => &mut self.refused.sessions,
             OpenError::TooManySessionsOfClient { .. } => &mut self.refused.of_client,
             OpenError::TooManySessionsFromAddress { .. } => &mut self.refused.from_address,
@@ -322,6 +333,7 @@ impl Counters {
             EndReason::Drained => &mut self.ended.drained,
             EndReason::LeaseExpired => &mut self.ended.lease_expired,
             EndReason::Revoked => &mut self.ended.revoked,
+            EndReason::TopicsEnded => &mut self.ended.topics_ended,
         } += 1;
     }
 }
@@ -332,16 +344,15 @@ const MICROSECOND: Tick = 1_000;
 impl Resumed {
     /// How many sessions were opened.
     pub const fn total(&self) -> u64 {
-        self.live + self.complete + self.gap + self.unknown_id + self.other_epoch
+        self.live + self.oldest + self.complete + self.gap + self.unknown_id + self.other_epoch
     }
 }
 
 impl Refused {
     /// How many sessions were not opened.
     pub const fn total(&self) -> u64 {
-        let Self { closing, sessions, of_client, from_address, topics, unread_events, invalid } =
-            self;
-        *closing + *sessions + *of_client + *from_address + *topics + *unread_events + *invalid
+        let limited = self.sessions + self.of_client + self.from_address + self.topics;
+        self.closing + self.topics_ended + limited + self.unread_events + self.invalid
     }
 }
 
@@ -350,6 +361,6 @@ impl Ended {
     pub const fn total(&self) -> u64 {
         let disturbed = self.disconnected + self.lagged + self.stalled + self.evicted;
         let closed = self.closed + self.shutdown + self.max_age + self.drained;
-        disturbed + closed + self.lease_expired + self.revoked
+        disturbed + closed + self.lease_expired + self.revoked + self.topics_ended
     }
 }

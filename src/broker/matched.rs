@@ -3,6 +3,7 @@
 
 use super::arena::{Arena, Key};
 use super::log::{Entry, Log};
+use super::names::TopicName;
 use super::pattern::TopicPattern;
 use super::state::TopicState;
 use crate::event::EventId;
@@ -155,6 +156,17 @@ impl Matched {
             .filter_map(|entry| Some((entry.number, entry.entry(topics)?)))
     }
 
+    /// The numbers and topics of all that is kept from `cursor` on.
+    pub(super) fn names_from<'a>(
+        &'a self,
+        topics: &'a Topics,
+        cursor: u64,
+    ) -> impl Iterator<Item = (u64, &'a TopicName)> {
+        let kept = self.entries.range(self.index_of(cursor)..);
+        kept.filter(|entry| entry.entry(topics).is_some())
+            .filter_map(|entry| Some((entry.number, topics.get(entry.topic)?.name.as_ref()?)))
+    }
+
     /// How many events from `cursor` to `end` are gone, and the cursor of the first that is not.
     fn gone(&self, topics: &Topics, cursor: u64, end: u64) -> (u64, u64) {
         if cursor >= end {
@@ -247,13 +259,22 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The cursor of the first event from `cursor` on that is kept, or of the next to come.
+    pub(super) fn first_from(self, cursor: u64) -> u64 {
+        match self {
+            Self::Log(log) => log.start().max(cursor),
+            Self::Matched(matched, topics) => {
+                let next = matched.kept_from(topics, cursor).next();
+                next.map_or(matched.end.max(cursor), |(number, _)| number)
+            }
+        }
+    }
+
     /// The cursor of the oldest event.
     pub(super) fn start(self) -> u64 {
         match self {
             Self::Log(log) => log.start(),
-            Self::Matched(matched, topics) => {
-                matched.kept_from(topics, 0).next().map_or(matched.end, |(number, _)| number)
-            }
+            Self::Matched(..) => self.first_from(0),
         }
     }
 

@@ -38,6 +38,7 @@ mod config;
 mod counters;
 mod deadlines;
 mod drain;
+mod finite;
 mod lease;
 mod limits;
 mod log;
@@ -54,6 +55,7 @@ mod retained;
 mod roster;
 mod sequence;
 mod state;
+mod subscribe;
 mod terms;
 mod timers;
 mod transmit;
@@ -73,6 +75,7 @@ pub use outcome::{
 pub use pattern::{TopicFilter, TopicPattern};
 pub use roster::{EventNumber, PresenceCursor, PresencePage, PresentClient, Roster, RosterError};
 pub use sequence::{Published, Sequencer, Topic};
+pub use subscribe::{Place, SubscribeError};
 pub use transmit::{BatchEnd, Transmit};
 
 pub(crate) use arena::Key;
@@ -119,6 +122,8 @@ pub struct Broker {
     retained: Retained,
     /// What is only to be counted.
     counters: Counters,
+    /// By the position of the end, the topics whose end is remembered though nobody has them.
+    ended: BTreeMap<u64, u32>,
     topics: Arena<TopicState>,
     topic_slots: BTreeMap<TopicName, u32>,
     broadcast: u32,
@@ -173,6 +178,7 @@ impl Broker {
             opened: OpenedOrder::default(),
             retained: Retained::default(),
             counters: Counters::default(),
+            ended: BTreeMap::new(),
             topics,
             topic_slots: BTreeMap::new(),
             broadcast,
@@ -213,14 +219,14 @@ impl Broker {
                 return Err(error);
             }
         };
-        let topics = self.subscribe(&request);
+        let topics = self.subscribe_all(&request);
         let client = if let Some(id) = &request.client {
             Some(self.join(id, metadata))
         } else {
             self.let_go([metadata.into_value()]);
             None
         };
-        let (resume, cursors) = self.resume(&request.last_event_id, &topics, client);
+        let (resume, cursors) = self.resume(&request.last_event_id, request.start, &topics, client);
         self.counters.open(resume);
         let opening = self.opening_frame(&request, resume);
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
@@ -415,14 +421,16 @@ impl Broker {
         if session.phase != Phase::Parked {
             return None;
         }
-        if topic.end() <= subscription.cursor {
+        let (cursor, end, has_ended) = (subscription.cursor, topic.end(), topic.has_ended());
+        let key = self.sessions.key_at(parked.session)?;
+        if end <= cursor && !(has_ended && self.is_over(key)) {
             // It was polled in the meantime and has already got what this is about.
             self.list(parked);
             return None;
         }
+        let session = self.sessions.get_mut(key)?;
         session.phase = Phase::Ready;
         session.polled_at = now;
-        let key = self.sessions.key_at(parked.session)?;
         self.arm_session(key);
         Some(key)
     }
@@ -472,7 +480,7 @@ impl Broker {
         let mut void = usize::from(session.queued);
         for (subscription, number) in session.subscriptions.iter().zip(0..) {
             let parked = Parked { session: key.slot, subscription: number };
-            void += usize::from(self.unsubscribe(parked, subscription));
+            void += usize::from(self.leave_topic(parked, subscription));
         }
         self.void_ready(void);
         self.count_out(key, session.address());
@@ -519,7 +527,7 @@ impl Broker {
     }
 
     /// Says whether the subscription leaves a void entry in the ready queue.
-    fn unsubscribe(&mut self, parked: Parked, subscription: &Subscription) -> bool {
+    fn leave_topic(&mut self, parked: Parked, subscription: &Subscription) -> bool {
         let Some(topic) = self.topics.at_mut(subscription.topic) else { return false };
         topic.subscribers -= 1;
         let listed = subscription.index != UNLISTED;

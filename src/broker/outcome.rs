@@ -21,6 +21,11 @@ pub struct Opened {
 pub enum Resume {
     /// It asked for nothing and starts now.
     Live,
+    /// It brought no id and asked for all that is kept, which is replayed.
+    Oldest {
+        /// How many events.
+        replayed: u64,
+    },
     /// Everything since its last event id is replayed; nothing is missing.
     Complete {
         /// How many events.
@@ -53,7 +58,8 @@ impl Resume {
     pub const fn replayed(self) -> u64 {
         match self {
             Self::Live => 0,
-            Self::Complete { replayed }
+            Self::Oldest { replayed }
+            | Self::Complete { replayed }
             | Self::Gap { replayed }
             | Self::UnknownId { replayed }
             | Self::OtherEpoch { replayed } => replayed,
@@ -62,13 +68,25 @@ impl Resume {
 
     /// Whether the session may have missed something.
     pub const fn may_miss(self) -> bool {
-        !matches!(self, Self::Live | Self::Complete { .. })
+        !matches!(self, Self::Live | Self::Oldest { .. } | Self::Complete { .. })
+    }
+
+    pub(super) const fn with_replayed(self, replayed: u64) -> Self {
+        match self {
+            Self::Live => Self::Live,
+            Self::Oldest { .. } => Self::Oldest { replayed },
+            Self::Complete { .. } => Self::Complete { replayed },
+            Self::Gap { .. } => Self::Gap { replayed },
+            Self::UnknownId { .. } => Self::UnknownId { replayed },
+            Self::OtherEpoch { .. } => Self::OtherEpoch { replayed },
+        }
     }
 
     /// The word for it in an announcement.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
+            Self::Oldest { .. } => "oldest",
             Self::Complete { .. } => "complete",
             Self::Gap { .. } => "gap",
             Self::UnknownId { .. } => "unknown",
@@ -167,6 +185,8 @@ pub enum EndReason {
     LeaseExpired,
     /// Its client's rights were [revoked](super::Broker::revoke).
     Revoked,
+    /// All its topics have ended, it has what they kept, and it does without the broadcast.
+    TopicsEnded,
 }
 
 impl fmt::Display for EndReason {
@@ -182,6 +202,7 @@ impl fmt::Display for EndReason {
             Self::LeaseExpired => f.write_str("its lease lapsed"),
             Self::Revoked => f.write_str("its client's rights were revoked"),
             Self::Drained => f.write_str("the broker lets its sessions go"),
+            Self::TopicsEnded => f.write_str("all its topics have ended"),
         }
     }
 }
@@ -194,6 +215,9 @@ pub enum OpenError {
     Closed,
     /// The broker lets its sessions go. An HTTP answer is 503 with `Retry-After`.
     Draining,
+    /// All topics of a session without the broadcast have ended, and nothing of them is left for
+    /// it. An HTTP answer is 204, after which an `EventSource` asks no more (WHATWG HTML, 9.2.2).
+    TopicsEnded,
     /// There are as many sessions as may be. An HTTP answer is 503 with `Retry-After`.
     TooManySessions,
     /// The client has as many sessions as it may. An HTTP answer is 429 with `Retry-After`.
@@ -227,6 +251,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::Closed => f.write_str("the broker is closed"),
             Self::Draining => f.write_str("the broker lets its sessions go"),
+            Self::TopicsEnded => f.write_str("all topics have ended, and nothing is left"),
             Self::TooManySessions => f.write_str("too many sessions"),
             Self::TooManySessionsOfClient { limit } => {
                 write!(f, "more than {limit} sessions of one client")
@@ -259,6 +284,8 @@ pub enum PublishError {
     UnknownSession,
     /// There are as many topics as may be, and this would be a new one.
     TooManyTopics,
+    /// The topic was ended.
+    TopicEnded,
     /// The encoded event is larger than all that the topic may keep, or all topics together.
     TooLarge {
         /// Its size in bytes.
@@ -283,6 +310,7 @@ impl fmt::Display for PublishError {
             Self::UnknownClient => f.write_str("no such client is connected"),
             Self::UnknownSession => f.write_str("no such session is open"),
             Self::TooManyTopics => f.write_str("too many topics"),
+            Self::TopicEnded => f.write_str("the topic has ended"),
             Self::TooLarge { size, limit } => {
                 write!(f, "an event of {size} bytes, where {limit} are kept")
             }

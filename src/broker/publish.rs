@@ -89,7 +89,9 @@ impl Broker {
         if published.position > last + 1 {
             self.left_out = published.position - 1;
         }
-        self.counters.publish(&published.frame);
+        if !published.is_end {
+            self.counters.publish(&published.frame);
+        }
         self.sequencer.observe(published.position);
         Ok(())
     }
@@ -105,6 +107,7 @@ impl Broker {
         }
         match topic {
             Topic::Broadcast => Ok(()),
+            Topic::Named(name) if self.has_ended(name) => Err(PublishError::TopicEnded),
             Topic::Named(name) if self.topic_slots.contains_key(name) => Ok(()),
             Topic::Named(_) if self.has_room_for_topics(1) => Ok(()),
             Topic::Named(_) => Err(PublishError::TooManyTopics),
@@ -147,8 +150,11 @@ impl Broker {
         Ok(())
     }
 
-    fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
-        let Published { position, topic, frame, own_id, .. } = published;
+    pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
+        let Published { position, topic, frame, own_id, is_end, .. } = published;
+        if let (true, Topic::Named(name)) = (is_end, topic) {
+            return self.append_end(now, name, *position);
+        }
         let entry = (*position, frame.clone(), own_id.clone());
         match topic {
             Topic::Broadcast => self.append_to_topic(now, self.broadcast, entry),
@@ -179,6 +185,9 @@ impl Broker {
         entry: NewEntry,
     ) -> Result<(), PublishError> {
         let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
+        if topic.has_ended() {
+            return Err(PublishError::TopicEnded);
+        }
         let retention = topic.retention.unwrap_or(self.config.retention);
         let emptied = self.prepare((Owner::Topic, slot), &entry, &retention)?;
         let (position, frame, own_id) = entry;
@@ -330,7 +339,7 @@ impl Broker {
 
     /// An event that no topic can keep is lost to those whose pattern matches.
     fn miss(&mut self, published: &Published) {
-        if let Topic::Named(name) = &published.topic {
+        if let (false, Topic::Named(name)) = (published.is_end, &published.topic) {
             for pattern in self.patterns.matching(name) {
                 self.tell_pattern(pattern, |matched, _| matched.miss(published.position));
             }

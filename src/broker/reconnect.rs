@@ -57,7 +57,8 @@ impl Broker {
         match error {
             OpenError::TooManyTopicsOfSession { .. }
             | OpenError::ZeroHeartbeat
-            | OpenError::LeaseInThePast => None,
+            | OpenError::LeaseInThePast
+            | OpenError::TopicsEnded => None,
             // It is for the client to close one, and others are not to wait for it.
             OpenError::TooManySessionsOfClient { .. }
             | OpenError::TooManySessionsFromAddress { .. } => Some(self.config.retry_after),

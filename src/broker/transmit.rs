@@ -11,6 +11,7 @@ use super::state::{Client, Phase, Session, TopicState};
 use super::timers::Owner;
 use super::{Broker, Told};
 use crate::encode::Frame;
+use crate::event::Event;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::cmp::Ordering::{Equal, Greater, Less};
@@ -44,7 +45,13 @@ const CLIENT: u32 = u32::MAX;
 const PRIVATE: u32 = u32::MAX - 1;
 const HEARTBEAT: u32 = u32::MAX - 2;
 const OPENING: u32 = u32::MAX - 3;
-const LAST_WORDS: u32 = u32::MAX - 4;
+const PLACE: u32 = u32::MAX - 4;
+const LAST_WORDS: u32 = u32::MAX - 5;
+
+/// Whether what comes from this source was published.
+const fn is_event(source: u32) -> bool {
+    source >= PRIVATE || source < LAST_WORDS
+}
 
 /// What goes out next.
 enum Next {
@@ -58,7 +65,7 @@ enum Next {
         source: u32,
         position: u64,
     },
-    /// There is something, and something that is gone comes before it or after.
+    /// Something that is gone, or left out, comes next somewhere.
     Gone,
     Nothing,
 }
@@ -95,8 +102,10 @@ impl Broker {
             return Some(Transmit::Frame(&entry.frame));
         }
         match self.exhausted(key) {
+            Exhausted::Place(frame) | Exhausted::LastWords(frame) => {
+                Some(Transmit::Frame(self.lent.insert(frame)))
+            }
             Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
-            Exhausted::LastWords(frame) => Some(Transmit::Frame(self.lent.insert(frame))),
             Exhausted::Parked => None,
             Exhausted::Ended(reason) => Some(Transmit::End(reason)),
         }
@@ -162,11 +171,24 @@ impl Broker {
         if !batch.is_empty() {
             self.sent(key);
             // The end of a session waits until nothing can come back from a write.
-            if is_full || self.sessions.get(key).is_none_or(|session| session.ending().is_some()) {
+            if is_full || self.is_about_to_end(key) {
                 return BatchEnd::Full;
             }
         }
-        match self.exhausted(key) {
+        let mut next = self.exhausted(key);
+        if let Exhausted::Place(frame) = next {
+            if !batch.has_room(&frame, limit) {
+                self.owe_place(key);
+                return BatchEnd::Full;
+            }
+            batch.push(PLACE, &frame);
+            if self.is_about_to_end(key) {
+                return BatchEnd::Full;
+            }
+            next = self.exhausted(key);
+        }
+        match next {
+            Exhausted::Place(_) => BatchEnd::Full,
             Exhausted::Heartbeat => {
                 batch.push(HEARTBEAT, &self.heartbeat);
                 self.exhausted(key);
@@ -209,12 +231,13 @@ impl Broker {
             return remainder;
         }
         session.poll = session.poll.wrapping_add(1);
-        let (events, bytes) = batch.untouched_size(written);
+        let (events, bytes) = batch.untouched_size(written, is_event);
         self.counters.take_back(events, bytes);
         for part in batch.untouched(written) {
             match part.source {
                 // They are the first of their batch, and so never untouched.
                 HEARTBEAT | OPENING | LAST_WORDS => {}
+                PLACE => session.seldom_mut().is_place_due = true,
                 CLIENT => session.client_cursor -= 1,
                 PRIVATE => {
                     if let Some(private) = session.private_mut() {
@@ -222,7 +245,10 @@ impl Broker {
                     }
                 }
                 index => {
-                    if let Some(one) = session.subscriptions.get_mut(index as usize) {
+                    // A place may be vacant since what stood there was revoked.
+                    if let Some(one) = session.subscriptions.get_mut(index as usize)
+                        && !one.is_vacant()
+                    {
                         one.cursor -= 1;
                     }
                 }
@@ -268,7 +294,10 @@ impl Broker {
             private.log.trim_aged(now, &self.config.private_retention);
             self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
         }
-        self.meet_lag(key).map(|()| key).map_err(Some)
+        self.note_left_out(key);
+        self.meet_lag(key)?;
+        self.pass_left_out(key);
+        Ok(key)
     }
 
     /// Lets a session that is too far behind meet its policy; the error is its end.
@@ -288,13 +317,16 @@ impl Broker {
         let all: Vec<(u32, u64, u64)> = sources(session)
             .map(|source| (source, limit(session, source), session.gone(source)))
             .collect();
+        let left_out =
+            |source| session.backlog(source).map_or(0, |backlog| backlog.left_out.len() as u64);
+        let left_out: Vec<u64> = sources(session).map(left_out).collect();
         let mut lost = 0;
-        for (source, limit, known) in all {
+        for ((source, limit, known), left_out) in all.into_iter().zip(left_out) {
             let Some((cursor, view)) = self.source_mut(key, source) else { continue };
             let (gone, first) = view.gone(*cursor, limit);
             let end = view.end().min(limit).max(*cursor);
             let (target, more, left) = if to_newest {
-                (end, end - *cursor - known, 0)
+                (end, end - *cursor - known - left_out, 0)
             } else {
                 (first, gone - known, gone - (first - *cursor))
             };
@@ -303,6 +335,13 @@ impl Broker {
             if let Some(session) = self.sessions.get_mut(key) {
                 session.set_gone(source, left);
             }
+        }
+        if to_newest
+            && let Some(session) = self.sessions.get_mut(key)
+            && let Some(seldom) = &mut session.seldom
+        {
+            seldom.backlogs.clear();
+            session.tidy();
         }
         if lost > 0 {
             self.counters.lost.skipped += lost;
@@ -348,6 +387,10 @@ impl Broker {
                 is_gone |= cursor < view.end().min(limit(session, source));
                 continue;
             };
+            if let Some(backlog) = session.backlog(source) {
+                is_gone |= backlog.left_out.front() == Some(&cursor);
+                below = below.min(entry.position.saturating_add(1));
+            }
             match entry.position.cmp(&first.0) {
                 Less => {
                     below = below.min(first.0);
@@ -398,14 +441,26 @@ impl Broker {
     /// What remains for a session that has no event pending.
     fn exhausted(&mut self, key: Key) -> Exhausted {
         let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
+        let ending = session.ending().map(|ending| (ending.reason, ending.through));
+        if session.take_place_due() {
+            let position = ending.map_or(self.sequencer.last(), |(_, through)| through);
+            let id = self.sequencer.id_of(position);
+            self.sent(key);
+            return Exhausted::Place(Frame::with_id(&Event::empty(), Some(&id)));
+        }
         if let Some(frame) = session.take_last_words() {
             self.sent(key);
             return Exhausted::LastWords(frame);
         }
-        if let Some(reason) = session.ending().map(|ending| ending.reason) {
+        if let Some((reason, _)) = ending {
             self.end(key, reason, Told::Already);
             return Exhausted::Ended(Some(reason));
         }
+        if self.is_over(key) {
+            self.end(key, EndReason::TopicsEnded, Told::Already);
+            return Exhausted::Ended(Some(EndReason::TopicsEnded));
+        }
+        let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
         if session.heartbeat_due {
             self.counters.heartbeats += 1;
             self.sent(key);
@@ -419,6 +474,17 @@ impl Broker {
         }
         self.arm_session(key);
         Exhausted::Parked
+    }
+
+    /// Whether the session ends when it has nothing more.
+    fn is_about_to_end(&self, key: Key) -> bool {
+        self.sessions.get(key).is_none_or(|session| session.ending().is_some()) || self.is_over(key)
+    }
+
+    fn owe_place(&mut self, key: Key) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.seldom_mut().is_place_due = true;
+        }
     }
 
     fn source<'a>(&'a self, session: &'a Session, source: u32) -> Option<(u64, View<'a>)> {
@@ -468,6 +534,8 @@ fn source_of<'a>(
 
 /// What a session without pending events has to transmit.
 enum Exhausted {
+    /// To tell its place.
+    Place(Frame),
     Heartbeat,
     LastWords(Frame),
     Parked,

@@ -28,9 +28,10 @@ impl Hub {
         counter!("sansse_events_delivered").absolute(counters.delivered);
         counter!("sansse_bytes_delivered").absolute(counters.delivered_bytes);
         counter!("sansse_heartbeats").absolute(counters.heartbeats);
-        let Resumed { live, complete, gap, unknown_id, other_epoch } = counters.resumed;
+        let Resumed { live, oldest, complete, gap, unknown_id, other_epoch } = counters.resumed;
         for (resume, count) in [
             ("live", live),
+            ("oldest", oldest),
             ("complete", complete),
             ("gap", gap),
             ("unknown", unknown_id),
@@ -39,9 +40,10 @@ impl Hub {
             counter!("sansse_sessions_opened", "resume" => resume).absolute(count);
         }
         let Refused { closing, sessions, of_client, from_address, .. } = counters.refused;
-        let Refused { topics, unread_events, invalid, .. } = counters.refused;
+        let Refused { topics_ended, topics, unread_events, invalid, .. } = counters.refused;
         for (reason, count) in [
             ("closing", closing),
+            ("topics-ended", topics_ended),
             ("sessions", sessions),
             ("client", of_client),
             ("address", from_address),
@@ -53,6 +55,7 @@ impl Hub {
         }
         let Ended { disconnected, closed, shutdown, lagged, stalled, .. } = counters.ended;
         let Ended { evicted, max_age, drained, lease_expired, revoked, .. } = counters.ended;
+        let Ended { topics_ended, .. } = counters.ended;
         for (reason, count) in [
             ("disconnected", disconnected),
             ("closed", closed),
@@ -64,6 +67,7 @@ impl Hub {
             ("drained", drained),
             ("lease-expired", lease_expired),
             ("revoked", revoked),
+            ("topics-ended", topics_ended),
         ] {
             counter!("sansse_sessions_ended", "reason" => reason).absolute(count);
         }

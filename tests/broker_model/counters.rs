@@ -40,6 +40,7 @@ impl Tally {
         let resumed = &mut self.counters.resumed;
         match resume {
             Resume::Live => resumed.live += 1,
+            Resume::Oldest { .. } => resumed.oldest += 1,
             Resume::Complete { .. } => resumed.complete += 1,
             Resume::Gap { .. } => resumed.gap += 1,
             Resume::UnknownId { .. } => resumed.unknown_id += 1,
@@ -53,6 +54,7 @@ impl Tally {
         let refused = &mut self.counters.refused;
         match error {
             OpenError::Closed | OpenError::Draining => refused.closing += 1,
+            OpenError::TopicsEnded => refused.topics_ended += 1,
             OpenError::TooManySessions => refused.sessions += 1,
             OpenError::TooManySessionsOfClient { .. } => refused.of_client += 1,
             OpenError::TooManySessionsFromAddress { .. } => refused.from_address += 1,
@@ -79,6 +81,7 @@ impl Tally {
             EndReason::Drained => ended.drained += 1,
             EndReason::LeaseExpired => ended.lease_expired += 1,
             EndReason::Revoked => ended.revoked += 1,
+            EndReason::TopicsEnded => ended.topics_ended += 1,
             _ => unreachable!(),
         }
     }

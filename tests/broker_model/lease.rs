@@ -67,8 +67,11 @@ impl Model {
             } else {
                 member.logs.retain(|other| *other != log);
                 member.pending.retain(|pending| pending.log != log);
-                member.lost.remove(&log);
+                member.lost -= member.lost_by.remove(&log).unwrap_or(0);
                 self.release_topics();
+                if self.is_over(&self.members[&session]) {
+                    self.wake(session);
+                }
             }
         }
         Ok(heard)
