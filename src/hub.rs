@@ -213,8 +213,8 @@ impl Hub {
         }
         match self.inner.open(session) {
             Ok(session) => Answer::Stream(head.response(headers), session),
-            Err((error, retry_after)) => {
-                let mut response = unavailable(error, retry_after);
+            Err(error) => {
+                let mut response = unavailable(error, self.retry_after(&error));
                 head.apply_cors(headers, response.headers_mut());
                 response.into()
             }
@@ -227,7 +227,16 @@ impl Hub {
     ///
     /// [`OpenError`]; then nothing was done.
     pub fn open(&self, request: SessionRequest) -> Result<Session, OpenError> {
-        self.inner.open(request).map_err(|(error, _)| error)
+        self.inner.open(request)
+    }
+
+    /// How long whoever was refused with this error is to wait, for a `Retry-After`; `None` where
+    /// waiting does not help. [`accept`](Self::accept) says it by itself. See
+    /// [`Broker::retry_after`](crate::broker::Broker::retry_after).
+    pub fn retry_after(&self, error: &OpenError) -> Option<Duration> {
+        // Each shard spreads its part of them.
+        let shard = self.inner.shard_of(None);
+        self.inner.with(shard, |shard, now| shard.broker.retry_after(now, error))
     }
 
     /// Publishes `event` to a topic, on all shards.
@@ -457,19 +466,13 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
 }
 
 impl Inner {
-    /// Opens a session, or says why not and for how long.
-    fn open(
-        self: &Arc<Self>,
-        request: SessionRequest,
-    ) -> Result<Session, (OpenError, Option<Duration>)> {
+    fn open(self: &Arc<Self>, request: SessionRequest) -> Result<Session, OpenError> {
         let shard = self.shard_of(request.client());
         // Not in the middle of a publish: an event that has left one shard already would be
         // unknown to the shard to which its receiver comes back.
         let sequencer = (self.shards.len() > 1).then(|| lock(&self.sequencer));
         let mut follow_up = FollowUp::default();
-        let opened = self.call(shard, &mut follow_up, |Shard { broker, .. }, now| {
-            broker.open(now, request).map_err(|error| (error, broker.retry_after(now, &error)))
-        });
+        let opened = self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request));
         drop(sequencer);
         // Before anybody's code runs: if that panics, the session is closed.
         let session = opened.map(|opened| Session::new(self.clone(), opened));
