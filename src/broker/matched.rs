@@ -6,7 +6,6 @@ use super::log::{Entry, Log};
 use super::names::TopicName;
 use super::pattern::TopicPattern;
 use super::state::TopicState;
-use crate::encode::Frame;
 use crate::event::EventId;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -221,20 +220,20 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Lets `take` have the frames from `cursor` on while their positions are below, and moves the
-    /// cursor; says whether `take` did not want one. Nothing that is gone is passed.
+    /// Lets `take` have the entries from `cursor` on while their positions are below, each with how
+    /// many came after it, and moves the cursor; says whether `take` did not want one. Nothing that is gone is passed.
     pub(super) fn run(
         self,
         cursor: &mut u64,
         below: u64,
-        mut take: impl FnMut(&Frame) -> bool,
+        mut take: impl FnMut(&Entry, u64) -> bool,
     ) -> bool {
-        let start = *cursor;
+        let (start, end) = (*cursor, self.end());
         let mut step = |entry: &Entry| {
             if entry.position >= below {
                 return Some(false);
             }
-            if !take(&entry.frame) {
+            if !take(entry, end - *cursor - 1) {
                 return Some(true);
             }
             *cursor += 1;

@@ -35,6 +35,7 @@ mod arena;
 mod batch;
 mod clock;
 mod config;
+mod counters;
 mod deadlines;
 mod drain;
 mod finite;
@@ -63,6 +64,7 @@ pub use batch::{Batch, FrameForm};
 pub use config::{
     BrokerConfig, ConfigError, EventIds, LagPolicy, Retention, SessionRequest, StartAt,
 };
+pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
 pub use drain::{Drain, DrainError};
 pub use lease::{LeaseError, RevokeError};
 pub use limits::{AddressKey, LimitPolicy};
@@ -115,12 +117,14 @@ pub struct Broker {
     client_keys: BTreeMap<ClientId, Key>,
     /// Clients without a session, the longest absent first.
     absent: BTreeSet<(Tick, Key)>,
-    /// By the position of the end, the topics whose end is remembered though nobody has them.
-    ended: BTreeMap<u64, u32>,
     addresses: Arena<AddressState>,
     address_keys: BTreeMap<AddressKey, Key>,
     opened: OpenedOrder,
     retained: Retained,
+    /// What is only to be counted.
+    counters: Counters,
+    /// By the position of the end, the topics whose end is remembered though nobody has them.
+    ended: BTreeMap<u64, u32>,
     topics: Arena<TopicState>,
     topic_slots: BTreeMap<TopicName, u32>,
     broadcast: u32,
@@ -170,11 +174,12 @@ impl Broker {
             clients: Arena::new(),
             client_keys: BTreeMap::new(),
             absent: BTreeSet::new(),
-            ended: BTreeMap::new(),
             addresses: Arena::new(),
             address_keys: BTreeMap::new(),
             opened: OpenedOrder::default(),
             retained: Retained::default(),
+            counters: Counters::default(),
+            ended: BTreeMap::new(),
             topics,
             topic_slots: BTreeMap::new(),
             broadcast,
@@ -210,6 +215,7 @@ impl Broker {
         let mut request = match self.admit(request) {
             Ok(request) => request,
             Err(error) => {
+                self.counters.refuse(error);
                 self.let_go([metadata.into_value()]);
                 return Err(error);
             }
@@ -222,6 +228,7 @@ impl Broker {
             None
         };
         let (resume, cursors) = self.resume(&request.last_event_id, request.start, &topics, client);
+        self.counters.open(resume);
         let opening = self.opening_frame(&request, resume);
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
         let terms = self.terms(now, &mut request);
@@ -488,6 +495,7 @@ impl Broker {
             self.untold.insert(key, reason);
             self.ready.push(Ready::Ended(key));
         }
+        self.counters.end(reason, undelivered);
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent();

@@ -41,6 +41,7 @@ impl Broker {
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.publish(topic, event);
         self.append(now, &published)?;
+        self.counters.publish(&published.frame);
         self.sequencer = sequencer;
         Ok(published)
     }
@@ -87,6 +88,9 @@ impl Broker {
         }
         if published.position > last + 1 {
             self.left_out = published.position - 1;
+        }
+        if !published.is_end {
+            self.counters.publish(&published.frame);
         }
         self.sequencer.observe(published.position);
         Ok(())

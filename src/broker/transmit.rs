@@ -1,13 +1,13 @@
 //! What goes to a session: the merge of its logs, what it meets when it is behind, and its end.
 
-use super::arena::Key;
+use super::arena::{Arena, Key};
 use super::batch::Batch;
 use super::config::LagPolicy;
 use super::matched::View;
 use super::names::SessionId;
 use super::outcome::{BrokerEvent, EndReason};
 use super::ready::Parked;
-use super::state::{Phase, Session};
+use super::state::{Client, Phase, Session, TopicState};
 use super::subscribe::is_over;
 use super::timers::Owner;
 use super::{Broker, Told};
@@ -46,8 +46,13 @@ const CLIENT: u32 = u32::MAX;
 const PRIVATE: u32 = u32::MAX - 1;
 const HEARTBEAT: u32 = u32::MAX - 2;
 const OPENING: u32 = u32::MAX - 3;
-const LAST_WORDS: u32 = u32::MAX - 4;
-const PLACE: u32 = u32::MAX - 5;
+const PLACE: u32 = u32::MAX - 4;
+const LAST_WORDS: u32 = u32::MAX - 5;
+
+/// Whether what comes from this source was published.
+const fn is_event(source: u32) -> bool {
+    source >= PRIVATE || source < LAST_WORDS
+}
 
 /// What goes out next.
 enum Next {
@@ -90,17 +95,20 @@ impl Broker {
             if let Next::Shared { source, position } = next {
                 self.pass_others(key, source, position, |_| {});
             }
-            let (cursor, view) = self.source_mut(key, source)?;
+            let (cursor, view) =
+                source_of(&mut self.sessions, &self.clients, &self.topics, key, source)?;
             *cursor += 1;
-            return view.get(*cursor - 1).map(|entry| Transmit::Frame(&entry.frame));
+            let entry = view.get(*cursor - 1)?;
+            self.counters.deliver(self.clock.now(), entry, view.end() - *cursor);
+            return Some(Transmit::Frame(&entry.frame));
         }
         match self.exhausted(key) {
             Exhausted::Place(position) => {
                 let frame = self.place_frame(position);
                 Some(Transmit::Frame(self.lent.insert(frame)))
             }
-            Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
             Exhausted::LastWords(frame) => Some(Transmit::Frame(self.lent.insert(frame))),
+            Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
             Exhausted::Parked => None,
             Exhausted::Ended(reason) => Some(Transmit::End(reason)),
         }
@@ -144,11 +152,16 @@ impl Broker {
                 }
                 Next::Nothing => break,
             };
-            let Some((cursor, view)) = self.source_mut(key, source) else { break };
-            is_full = view.run(cursor, below, |frame| {
-                let has_room = batch.has_room(frame, limit);
+            let (counters, now) = (&mut self.counters, self.clock.now());
+            let (sessions, clients, topics) = (&mut self.sessions, &self.clients, &self.topics);
+            let Some((cursor, view)) = source_of(sessions, clients, topics, key, source) else {
+                break;
+            };
+            is_full = view.run(cursor, below, |entry, behind| {
+                let has_room = batch.has_room(&entry.frame, limit);
                 if has_room {
-                    batch.push(source, frame);
+                    batch.push(source, &entry.frame);
+                    counters.deliver(now, entry, behind);
                 }
                 has_room
             });
@@ -226,6 +239,8 @@ impl Broker {
             return remainder;
         }
         session.poll = session.poll.wrapping_add(1);
+        let (events, bytes) = batch.untouched_size(written, is_event);
+        self.counters.take_back(events, bytes);
         for part in batch.untouched(written) {
             match part.source {
                 // They are the first of their batch, and so never untouched.
@@ -238,7 +253,10 @@ impl Broker {
                     }
                 }
                 index => {
-                    if let Some(one) = session.subscriptions.get_mut(index as usize) {
+                    // A place may be vacant since what stood there was revoked.
+                    if let Some(one) = session.subscriptions.get_mut(index as usize)
+                        && !one.is_vacant()
+                    {
                         one.cursor -= 1;
                     }
                 }
@@ -349,6 +367,7 @@ impl Broker {
             session.tidy();
         }
         if lost > 0 {
+            self.counters.lost.skipped += lost;
             self.note_skip(key, lost);
         }
         Ok(())
@@ -466,6 +485,7 @@ impl Broker {
             return Exhausted::Ended(Some(reason));
         }
         if session.heartbeat_due {
+            self.counters.heartbeats += 1;
             self.sent(key);
             return Exhausted::Heartbeat;
         }
@@ -528,20 +548,31 @@ impl Broker {
     }
 
     fn source_mut(&mut self, key: Key, source: u32) -> Option<(&mut u64, View<'_>)> {
-        let session = self.sessions.get_mut(key)?;
-        match source {
-            CLIENT => {
-                let client = self.clients.get(session.client?)?;
-                Some((&mut session.client_cursor, View::Log(&client.log)))
-            }
-            PRIVATE => {
-                session.private_mut().map(|private| (&mut private.cursor, View::Log(&private.log)))
-            }
-            index => {
-                let subscription = session.subscriptions.get_mut(index as usize)?;
-                let topic = self.topics.at(subscription.topic)?;
-                Some((&mut subscription.cursor, topic.view(&self.topics)))
-            }
+        source_of(&mut self.sessions, &self.clients, &self.topics, key, source)
+    }
+}
+
+/// The cursor of a source, and what it goes through.
+fn source_of<'a>(
+    sessions: &'a mut Arena<Session>,
+    clients: &'a Arena<Client>,
+    topics: &'a Arena<TopicState>,
+    key: Key,
+    source: u32,
+) -> Option<(&'a mut u64, View<'a>)> {
+    let session = sessions.get_mut(key)?;
+    match source {
+        CLIENT => {
+            let client = clients.get(session.client?)?;
+            Some((&mut session.client_cursor, View::Log(&client.log)))
+        }
+        PRIVATE => {
+            session.private_mut().map(|private| (&mut private.cursor, View::Log(&private.log)))
+        }
+        index => {
+            let subscription = session.subscriptions.get_mut(index as usize)?;
+            let topic = topics.at(subscription.topic)?;
+            Some((&mut subscription.cursor, topic.view(topics)))
         }
     }
 }

@@ -8,6 +8,7 @@
 
 #[path = "../common/broker.rs"]
 mod common;
+mod counters;
 mod drain;
 mod history;
 mod lease;
@@ -152,11 +153,13 @@ fn run(history: &History) -> Result<String, String> {
             .map_err(|failure| format!("step {number}, {:?}: {failure}", step.op))?;
         if number % 8 == 0 {
             world.model.check_presence(&world.broker)?;
+            world.model.check_counters(&world.broker)?;
         }
     }
     // At the end, everybody is served.
     world.serve()?;
     world.check_events()?;
     world.model.check_presence(&world.broker)?;
+    world.model.check_counters(&world.broker)?;
     Ok(world.transcript)
 }

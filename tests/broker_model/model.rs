@@ -1,6 +1,7 @@
 //! What a broker does, worked out plainly: each session has a queue of what it is still to get,
 //! and a log is a list from which things are dropped.
 
+use super::counters::Tally;
 use super::drain::Draining;
 use crate::common::Rng;
 use sansse::broker::{
@@ -102,8 +103,10 @@ pub(super) struct Member {
     pub(super) client: Option<ClientId>,
     pub(super) logs: Vec<LogName>,
     pub(super) pending: Vec<Pending>,
-    /// How many events it can no longer get, by subscription.
-    pub(super) lost: BTreeMap<LogName, u64>,
+    pub(super) lost: u64,
+    /// Of which, by subscription.
+    pub(super) lost_by: BTreeMap<LogName, u64>,
+    pub(super) lost_private: u64,
     /// Something that matches one of its patterns was gone from between others, at which batches
     /// stop.
     pub(super) has_holes: bool,
@@ -198,6 +201,7 @@ pub(crate) struct Model {
     pub(super) batch: Option<LastBatch>,
     pub(super) random: Rng,
     pub(super) drain: Option<Draining>,
+    pub(super) tally: Tally,
 }
 
 impl Model {
@@ -224,6 +228,7 @@ impl Model {
             batch: None,
             random,
             drain: None,
+            tally: Tally::default(),
         }
     }
 
@@ -302,7 +307,9 @@ impl Model {
             client: wish.client.clone(),
             logs,
             pending,
-            lost: BTreeMap::new(),
+            lost: 0,
+            lost_by: BTreeMap::new(),
+            lost_private: 0,
             has_holes: !matches!(resume, Resume::Live | Resume::Complete { .. }),
             opening: self.opening(session, wish.announce, resume),
             lag: wish.lag.unwrap_or(self.config.lag),
@@ -323,6 +330,7 @@ impl Model {
         assert!(self.members.insert(session, member).is_none(), "{session} is in use");
         let client = wish.client.clone();
         self.events.push(BrokerEvent::SessionOpened { session, client, resume });
+        self.tally.opened(resume);
         self.order.push(session);
         self.evict(session, broker);
         resume
@@ -466,12 +474,10 @@ impl Model {
             }
         }
         self.release_topics();
-        self.events.push(BrokerEvent::SessionEnded {
-            session,
-            client: member.client,
-            reason,
-            undelivered: member.lost.get(&private).unwrap_or(&0) + waiting as u64,
-        });
+        let undelivered = member.lost_private + waiting as u64;
+        self.tally.ended(reason, undelivered);
+        let client = member.client;
+        self.events.push(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent(broker);
         self.note_drained();
     }
@@ -716,7 +722,7 @@ impl Model {
             pending.by.retain(|log| log != filter);
         }
         member.pending.retain(|pending| !pending.by.is_empty());
-        member.lost.remove(filter);
+        member.lost -= member.lost_by.remove(filter).unwrap_or(0);
         self.release_topics();
         if self.is_over(&self.members[&session]) {
             self.wake(session);
@@ -798,8 +804,9 @@ impl Model {
 impl Member {
     pub(super) fn lose(&mut self, by: &[LogName]) {
         self.has_holes = true;
+        self.lost += by.len() as u64;
         for log in by {
-            *self.lost.entry(log.clone()).or_default() += 1;
+            *self.lost_by.entry(log.clone()).or_default() += 1;
         }
     }
 
@@ -811,7 +818,7 @@ impl Member {
 
     pub(super) fn is_to_come_out(&self, is_over: bool) -> bool {
         match self.phase {
-            Phase::Parked => !self.pending.is_empty() || !self.lost.is_empty() || is_over,
+            Phase::Parked => !self.pending.is_empty() || self.lost > 0 || is_over,
             Phase::Woken => true,
             Phase::Polled => false,
         }

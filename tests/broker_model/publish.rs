@@ -35,6 +35,7 @@ impl Model {
         let position = self.last + 1;
         let payload = self.encode(position, content, own_id);
         self.append(position, topic, &payload, own_id)?;
+        self.tally.published(self.now, position, &payload);
         self.last = position;
         Ok((position, payload))
     }
@@ -68,6 +69,7 @@ impl Model {
             }
             Err(_) => {}
         }
+        self.tally.published(self.now, position, &payload);
         self.left_out.extend(self.last + 1..position);
         self.last = position;
         Ok(())
@@ -255,6 +257,7 @@ impl Model {
             while let Some(index) = member.pending.iter().position(is_lost) {
                 let lost = member.pending.remove(index);
                 member.lose(&lost.by);
+                member.lost_private += u64::from(matches!(name, LogName::Private(_)));
             }
         }
     }

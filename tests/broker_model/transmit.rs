@@ -15,19 +15,20 @@ impl Model {
         }
         let now = self.now;
         let member = self.members.get_mut(&session).unwrap();
-        let opening = member.opening.take();
-        let next = opening
-            .or_else(|| (!member.pending.is_empty()).then(|| member.pending.remove(0).payload));
-        if let Some(frame) = next {
+        if let Some(opening) = member.opening.take() {
             member.sent(now);
-            return Out::Frame(frame);
+            return Out::Frame(opening);
+        }
+        if !member.pending.is_empty() {
+            let pending = member.pending.remove(0);
+            member.sent(now);
+            self.tally.delivered(now, pending.position, &pending.payload);
+            return Out::Frame(pending.payload);
         }
         if let Some(frame) = self.place(session) {
             return Out::Frame(frame);
         }
-        let member = self.members.get_mut(&session).unwrap();
-        if let Some(last_words) = member.last_words.take() {
-            member.sent(now);
+        if let Some(last_words) = self.take_last_words(session) {
             return Out::Frame(last_words);
         }
         if let Some(reason) = self.end_reason(session) {
@@ -37,6 +38,7 @@ impl Model {
         let member = self.members.get_mut(&session).unwrap();
         if member.heartbeat_due {
             member.sent(now);
+            self.tally.counters.heartbeats += 1;
             return Out::Frame(":\n\n".to_owned());
         }
         member.phase = Phase::Parked;
@@ -71,6 +73,7 @@ impl Model {
             }
             while parts.len() < batch.frames() && !member.pending.is_empty() {
                 let pending = member.pending.remove(0);
+                self.tally.delivered(now, pending.position, &pending.payload);
                 parts.push((written(&pending.payload), Some(pending)));
             }
             if !parts.is_empty() {
@@ -96,7 +99,7 @@ impl Model {
                 if !is_ending {
                     self.members.get_mut(&session).unwrap().phase = Phase::Parked;
                 }
-            } else if let Some(last_words) = self.last_words(session) {
+            } else if let Some(last_words) = self.take_last_words(session) {
                 parts.push((written(&last_words), None));
                 expected = BatchEnd::Full;
             } else if let Some(reason) = self.end_reason(session) {
@@ -105,6 +108,7 @@ impl Model {
                 let member = self.members.get_mut(&session).unwrap();
                 if parts.is_empty() && member.heartbeat_due {
                     member.sent(now);
+                    self.tally.counters.heartbeats += 1;
                     parts.push((written(":\n\n"), None));
                 }
                 member.phase = Phase::Parked;
@@ -160,6 +164,7 @@ impl Model {
                 member.place_due = true;
                 continue;
             };
+            self.tally.returned(&pending.payload);
             // It was revoked meanwhile.
             if !member.logs.iter().any(|log| log.covers(&pending.log)) {
                 continue;
@@ -169,10 +174,19 @@ impl Model {
                 member.pending.insert(0, pending);
             } else {
                 member.lose(&pending.by);
+                member.lost_private += u64::from(matches!(pending.log, LogName::Private(_)));
             }
         }
         member.phase = Phase::Polled;
         all[written..*end].to_owned()
+    }
+
+    fn take_last_words(&mut self, session: SessionId) -> Option<String> {
+        let now = self.now;
+        let member = self.members.get_mut(&session)?;
+        let last_words = member.last_words.take()?;
+        member.sent(now);
+        Some(last_words)
     }
 
     /// What every poll does first. Says whether the session lives on.
@@ -195,10 +209,10 @@ impl Model {
         log.kept.retain(|kept| waiting.contains(&kept.position));
         self.trim_aged(&private);
         let member = self.members.get_mut(&session).unwrap();
-        if member.lost.is_empty() {
+        if member.lost == 0 {
             return true;
         }
-        let mut lost = member.lost.values().sum();
+        let mut lost = member.lost;
         if member.lag == LagPolicy::Close {
             self.end(session, EndReason::Lagged { lost }, broker);
             return false;
@@ -207,7 +221,9 @@ impl Model {
             lost += member.pending.iter().map(|pending| pending.by.len() as u64).sum::<u64>();
             member.pending.clear();
         }
-        member.lost.clear();
+        (member.lost, member.lost_private) = (0, 0);
+        member.lost_by.clear();
+        self.tally.counters.lost.skipped += lost;
         let client = member.client.clone();
         let earlier = self.events.iter_mut().find_map(|event| match event {
             BrokerEvent::SessionSkipped { session: other, lost, .. } if *other == session => {
@@ -226,14 +242,6 @@ impl Model {
     fn end_reason(&self, session: SessionId) -> Option<EndReason> {
         let member = &self.members[&session];
         member.ending.or_else(|| self.is_over(member).then_some(EndReason::TopicsEnded))
-    }
-
-    fn last_words(&mut self, session: SessionId) -> Option<String> {
-        let now = self.now;
-        let member = self.members.get_mut(&session).unwrap();
-        let last_words = member.last_words.take()?;
-        member.sent(now);
-        Some(last_words)
     }
 
     /// What tells the session its place, if it is to be told.

@@ -143,6 +143,44 @@ impl World {
                 self.model.close();
                 Ok(())
             }
+            Op::Renew { session, lease } => {
+                let Some(session) = self.session(*session) else { return Ok(()) };
+                let until = self.model.now + millis(*lease);
+                let got = self.broker.renew_lease(now, session, self.start + until);
+                let got = self.note(got);
+                same(&got, &self.model.renew_lease(session, until))?;
+                let lease = self.model.members.get(&session).and_then(|member| member.lease);
+                let expected = lease.map(|until| self.start + until);
+                same(&self.broker.lease_of(session), &expected)
+            }
+            Op::Revoke { client } => {
+                let client = crate::common::client(&format!("client {client}"));
+                let got = self.broker.revoke(now, &client);
+                let got = self.note(got);
+                same(&got, &self.model.revoke(&client, &self.broker))
+            }
+            Op::RevokeTopic { client, topic } => {
+                let client = crate::common::client(&format!("client {client}"));
+                let topic = topic_name(*topic);
+                let got = self.broker.revoke_topic(now, &client, &topic);
+                let got = self.note(got);
+                same(&got, &self.model.revoke_topic(&client, &topic, &self.broker))
+            }
+            Op::Drain { over, retry, farewell, patience, lets_topics_end } => {
+                let mut drain = Drain::new(*over).with_patience(*patience);
+                if let Some((least, spread)) = retry {
+                    drain = drain.with_retry(*least, *spread);
+                }
+                if *farewell {
+                    drain = drain.with_farewell(Event::new("bye"));
+                }
+                if *lets_topics_end {
+                    drain = drain.letting_topics_end();
+                }
+                let got = self.broker.drain(now, drain);
+                let got = self.note(got);
+                same(&got, &self.model.drain(&step.op, &self.broker))
+            }
             Op::Subscribe { session, filter, from, from_oldest } => {
                 let Some(session) = self.session(*session) else { return Ok(()) };
                 // There is no place for what no event can have had as its id.
@@ -175,42 +213,6 @@ impl World {
                 let got = self.broker.apply(now, &end);
                 let got = self.note(got);
                 same(&got, &self.model.apply_end(last + 1, &topic_name(*topic)))
-            }
-            Op::Renew { session, lease } => {
-                let Some(session) = self.session(*session) else { return Ok(()) };
-                let until = self.model.now + millis(*lease);
-                let got = self.broker.renew_lease(now, session, self.start + until);
-                let got = self.note(got);
-                same(&got, &self.model.renew_lease(session, until))?;
-                let lease = self.model.members.get(&session).and_then(|member| member.lease);
-                let expected = lease.map(|until| self.start + until);
-                same(&self.broker.lease_of(session), &expected)
-            }
-            Op::Revoke { client } => {
-                let client = crate::common::client(&format!("client {client}"));
-                let got = self.broker.revoke(now, &client);
-                let got = self.note(got);
-                same(&got, &self.model.revoke(&client, &self.broker))
-            }
-            Op::RevokeTopic { client, topic } => {
-                let client = crate::common::client(&format!("client {client}"));
-                let topic = topic_name(*topic);
-                let got = self.broker.revoke_topic(now, &client, &topic);
-                let got = self.note(got);
-                same(&got, &self.model.revoke_topic(&client, &topic, &self.broker))
-            }
-            Op::Drain { over, retry, farewell, patience } => {
-                let mut drain = Drain::new(*over).with_patience(*patience);
-                if let Some((least, spread)) = retry {
-                    drain = drain.with_retry(*least, *spread);
-                }
-                if *farewell {
-                    drain = drain.with_farewell(Event::new("bye"));
-                }
-                let got = self.broker.drain(now, drain);
-                let got = self.note(got);
-                let model = &mut self.model;
-                same(&got, &model.drain(*over, *retry, *farewell, *patience, &self.broker))
             }
             Op::SetRetention { topic, retention } => {
                 let topic = topic_name(*topic);
@@ -321,7 +323,12 @@ impl World {
                 let _ = writeln!(self.transcript, "{opened:?}");
                 same(&opened.resume, &self.model.open(&wish, opened.session, &self.broker))
             }
-            (got, expected) => same(&self.note(got).map(|_| ()), &expected),
+            (got, expected) => {
+                if let Err(error) = expected {
+                    self.model.tally.refused(error);
+                }
+                same(&self.note(got).map(|_| ()), &expected)
+            }
         }
     }
 
