@@ -55,7 +55,6 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "TopicsEnded, ",
         "Err(TopicsEnded)",
         "Err(TopicEnded)",
-        "Ok(Complete { replayed: 1",
         "Oldest { replayed: 1",
         "Evicted",
         "MaxAge",
