@@ -14,6 +14,7 @@ mod lease;
 mod limits;
 mod model;
 mod publish;
+mod topics;
 mod transmit;
 mod world;
 
