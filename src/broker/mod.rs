@@ -87,7 +87,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use arena::Arena;
-use clock::{Clock, Tick, ticks};
+use clock::{Clock, Tick};
 use drain::Draining;
 use limits::{AddressState, Opened as OpenedOrder};
 use pattern::PatternTree;
@@ -230,7 +230,6 @@ impl Broker {
         let (resume, cursors) = self.resume(&request.last_event_id, request.start, &topics, client);
         self.counters.open(resume);
         let opening = self.opening_frame(&request, resume);
-        let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
         let terms = self.terms(now, &mut request);
         let subscriptions = topics
             .iter()
@@ -249,7 +248,6 @@ impl Broker {
             queued: false,
             heartbeat_due: false,
             poll: 0,
-            heartbeat: heartbeat.map_or(NEVER, ticks),
             sent_at: now,
             polled_at: now,
             armed: NEVER,

@@ -62,6 +62,24 @@ impl Broker {
     ///
     /// [`PublishError`]; then nothing was done.
     pub fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError> {
+        let knows_nobody = self.sessions.is_unused();
+        self.apply_beside(now, published)?;
+        // The client may be one of an earlier process, whose history this is.
+        if let Topic::Client(_) = published.topic()
+            && knows_nobody
+        {
+            self.forgotten_clients = published.position;
+        }
+        Ok(())
+    }
+
+    /// [`apply`](Self::apply) for one shard among several that began together: a client that is
+    /// not here is on another.
+    pub(crate) fn apply_beside(
+        &mut self,
+        now: Instant,
+        published: &Published,
+    ) -> Result<(), PublishError> {
         let now = self.clock.advance(now);
         if self.closed {
             return Err(PublishError::Closed);
@@ -78,10 +96,6 @@ impl Broker {
             Err(PublishError::TooManyTopics) => {
                 self.forgotten_topics = self.forgotten_topics.max(published.position);
                 self.miss(published);
-            }
-            // The client may be one of an earlier process, whose history this is.
-            Err(PublishError::UnknownClient) if self.sessions.is_unused() => {
-                self.forgotten_clients = published.position;
             }
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
             Err(error) => return Err(error),
