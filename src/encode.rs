@@ -27,13 +27,24 @@ impl Frame {
     pub fn with_id(event: &Event, id: Option<&EventId>) -> Self {
         let mut length = Length(0);
         write_event(&mut length, event, id);
+        Self::of(length.0, |chunk| write_event(chunk, event, id))
+    }
+
+    /// A frame with the payload of another; `None` for what does not end in a blank line.
+    #[cfg(feature = "record")]
+    pub(crate) fn from_payload(payload: &str) -> Option<Self> {
+        let is_whole = payload == "\n" || payload.ends_with("\n\n");
+        is_whole.then(|| Self::of(payload.len(), |chunk| chunk.put(payload.as_bytes())))
+    }
+
+    fn of(length: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut digits = [0; 2 * size_of::<usize>()];
-        let digits = hex(length.0, &mut digits);
+        let digits = hex(length, &mut digits);
         let head = digits.len() + CRLF.len();
-        let mut chunk = Vec::with_capacity(head + length.0 + CRLF.len());
+        let mut chunk = Vec::with_capacity(head + length + CRLF.len());
         chunk.extend_from_slice(digits);
         chunk.extend_from_slice(CRLF);
-        write_event(&mut chunk, event, id);
+        write(&mut chunk);
         chunk.extend_from_slice(CRLF);
         #[expect(clippy::cast_possible_truncation, reason = "at most 16 digits and a line end")]
         Self { chunk: chunk.into(), head: head as u8 }

@@ -7,6 +7,8 @@
 mod drive;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(feature = "record")]
+mod record;
 mod session;
 mod topics;
 #[cfg(feature = "tracing")]
@@ -15,11 +17,14 @@ mod trace;
 pub use drive::Drive;
 pub use session::{Pending, Session};
 
+#[cfg(not(feature = "record"))]
+use crate::broker::Broker as ShardBroker;
+#[cfg(feature = "record")]
+use crate::broker::record::RecordedBroker as ShardBroker;
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
-    EventNumber, LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published,
-    Retention, RetentionError, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
-    Value,
+    BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError, EventNumber,
+    LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published, Retention,
+    RetentionError, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName, Value,
 };
 use crate::event::Event;
 use crate::http::{ResponseHead, accept, plain_text};
@@ -64,6 +69,8 @@ pub struct HubBuilder {
     config: BrokerConfig,
     shards: NonZeroU16,
     on_event: Option<Listener>,
+    #[cfg(feature = "record")]
+    recorder: Option<record::Recorder>,
 }
 
 type Listener = Box<dyn Fn(EventNumber, BrokerEvent) + Send + Sync>;
@@ -83,7 +90,7 @@ struct Inner {
 }
 
 struct Shard {
-    broker: Broker,
+    broker: ShardBroker,
     /// Who waits for each session's output, by the session's slot.
     wakers: Vec<Option<(SessionId, Waker)>>,
     /// Wakers that others have taken the place of, until the lock is gone: the last handle to a
@@ -111,7 +118,13 @@ impl From<http::Response<Bytes>> for Answer {
 impl HubBuilder {
     /// A hub of one shard, without a listener.
     pub const fn new(config: BrokerConfig) -> Self {
-        Self { config, shards: NonZeroU16::MIN, on_event: None }
+        Self {
+            config,
+            shards: NonZeroU16::MIN,
+            on_event: None,
+            #[cfg(feature = "record")]
+            recorder: None,
+        }
     }
 
     /// Over how many shards the sessions are spread, each with a lock of its own. Default 1, which
@@ -152,7 +165,10 @@ impl HubBuilder {
             let mut config = self.config.clone();
             config.shard = number;
             config.shards = self.shards;
-            let mut broker = Broker::new(now, config)?;
+            #[cfg(feature = "record")]
+            let mut broker = record::broker(now, config, self.recorder.clone())?;
+            #[cfg(not(feature = "record"))]
+            let mut broker = ShardBroker::new(now, config)?;
             broker.keep_let_go();
             let (wakers, replaced) = (Vec::new(), Vec::new());
             Ok(Mutex::new(Shard { broker, wakers, replaced, driven_until: None }))

@@ -19,6 +19,7 @@ use alloc::string::String;
 /// assert_eq!(LastEventId::from_header(b"\xff"), LastEventId::Malformed);
 /// # Ok::<(), sansse::FieldError>(())
 /// ```
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum LastEventId {
     /// None was sent, or an empty one, which means the same: the stream is

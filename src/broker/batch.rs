@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// In which form frames are joined.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameForm {
     /// Each frame as a chunk of HTTP/1.1's chunked coding.
@@ -189,6 +190,28 @@ impl Batch {
             FrameForm::Chunk => frame.chunk(),
             FrameForm::Payload => frame.as_ref(),
         }
+    }
+}
+
+#[cfg(feature = "record")]
+impl Batch {
+    pub(super) const fn form(&self) -> FrameForm {
+        self.form
+    }
+
+    /// Where each part ends.
+    pub(super) fn ends(&self) -> Vec<usize> {
+        self.parts.iter().map(|part| part.end).collect()
+    }
+
+    /// A batch that cannot be taken back; `None` for parts that do not end one after the other, the
+    /// last of them where the bytes do.
+    pub(super) fn from_parts(joined: Vec<u8>, ends: &[usize]) -> Option<Self> {
+        if !ends.is_sorted() || ends.last().copied().unwrap_or(0) != joined.len() {
+            return None;
+        }
+        let parts = ends.iter().map(|&end| Part { source: 0, end }).collect();
+        Some(Self { joined, parts, ..Self::new(FrameForm::Payload) })
     }
 }
 

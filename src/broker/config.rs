@@ -14,6 +14,7 @@ use core::time::Duration;
 use std::time::Instant;
 
 /// How a [`Broker`](super::Broker) behaves.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BrokerConfig {
@@ -193,6 +194,7 @@ pub(super) fn check_heartbeat(heartbeat: Option<Duration>) -> Result<(), ConfigE
 /// How much of a topic is kept: no more than `events`, nor `bytes`, nor what is older than `age`.
 ///
 /// The log that replays is also the queue that delivers, so a session may be as far behind as this.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// The number of events, at least 1. Default 8,192, eight seconds at a thousand a second.
@@ -213,6 +215,7 @@ impl Retention {
 }
 
 /// What ids a broker gives to events.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventIds {
@@ -227,6 +230,7 @@ pub enum EventIds {
 }
 
 /// What a session meets that is so far behind that its next event is kept no more.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LagPolicy {
@@ -241,6 +245,7 @@ pub enum LagPolicy {
 }
 
 /// Where a session starts that does not continue another, or cannot.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartAt {

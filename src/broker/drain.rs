@@ -44,6 +44,7 @@ use std::time::Instant;
 /// assert!(broker.is_drained());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug)]
 pub struct Drain {
     over: Duration,

@@ -12,6 +12,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What happens when a session is to be opened where there are as many as may be.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitPolicy {
@@ -64,6 +65,16 @@ impl AddressKey {
     /// [`NameError::Empty`] and [`NameError::TooLong`], by the caller's fault.
     pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
         check_length(text.as_ref()).map(|text| Self(Address::Other(text.into())))
+    }
+
+    /// The address, or the text that it is instead.
+    #[cfg(feature = "record")]
+    pub(super) fn ip(&self) -> Result<IpAddr, &str> {
+        match &self.0 {
+            Address::V4(address) => Ok(IpAddr::V4(*address)),
+            Address::V6(network) => Ok(IpAddr::V6(*network)),
+            Address::Other(text) => Err(text),
+        }
     }
 }
 

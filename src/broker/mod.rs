@@ -50,6 +50,9 @@ mod presence;
 mod publish;
 mod ready;
 mod reconnect;
+#[cfg(feature = "record")]
+#[cfg_attr(docsrs, doc(cfg(feature = "record")))]
+pub mod record;
 mod resume;
 mod retained;
 mod roster;

@@ -199,6 +199,7 @@ impl fmt::Display for SessionId {
 /// Positions start anew when a process does, so every process must have another epoch: a random
 /// number, or one that is counted up on disk. All shards of one stream share one. Adapters bring a
 /// function that draws one, since the core draws no random numbers.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 

@@ -208,6 +208,7 @@ impl fmt::Display for EndReason {
 }
 
 /// Why a session was not opened.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {

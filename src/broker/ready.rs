@@ -59,6 +59,12 @@ impl ReadyQueue {
         self.entries.push_back(Entry::One(ready));
     }
 
+    /// Whether [`pop`](Self::pop) gives nothing.
+    #[cfg(feature = "record")]
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     pub(super) fn pop(&mut self) -> Option<Ready> {
         loop {
             match self.entries.front_mut()? {

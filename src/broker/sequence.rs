@@ -6,6 +6,7 @@ use crate::encode::Frame;
 use crate::event::{Event, EventId};
 
 /// To whom an event is published.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Topic {

@@ -17,6 +17,7 @@ use core::fmt;
 use std::time::Instant;
 
 /// From where on a session that is open gets what it subscribes to.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {

@@ -15,6 +15,8 @@ mod leases;
 mod listening;
 mod metadata;
 mod presence;
+#[cfg(feature = "record")]
+mod recording;
 mod sessions;
 mod sharding;
 mod tasks;

@@ -1,0 +1,285 @@
+//! The calls that are in a record, and how each is done again.
+
+use super::super::Broker;
+use super::super::batch::{Batch, FrameForm};
+use super::super::clock::Tick;
+use super::super::config::{LagPolicy, Retention, SessionRequest, StartAt};
+use super::super::drain::Drain;
+use super::super::limits::AddressKey;
+use super::super::names::{ClientId, SessionId, TopicName};
+use super::super::outcome::OpenError;
+use super::super::pattern::{TopicFilter, TopicPattern};
+use super::super::sequence::{Published, Topic};
+use super::super::subscribe::Place;
+use super::super::transmit::{BatchEnd, Transmit};
+use super::read::{Fault, Output};
+use crate::event::{Event, EventType};
+use crate::last_event_id::LastEventId;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::time::Duration;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::time::Instant;
+
+/// What a method of [`Broker`] was called with. Times are counted from when the broker was made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Call {
+    Open(Box<Request>),
+    HandleDisconnect { session: SessionId },
+    CloseSession { session: SessionId },
+    Close,
+    Abort,
+    PollReady,
+    PollEvent,
+    HandleTimeout,
+    Drain(Box<Drain>),
+    EndTopic { topic: TopicName },
+    RenewLease { session: SessionId, until: Tick },
+    Revoke { client: ClientId },
+    RevokeTopic { client: ClientId, topic: TopicName },
+    Publish { topic: Topic, event: Box<Event> },
+    Apply(Box<Published>),
+    ApplyBeside(Box<Published>),
+    SetRetention { topic: TopicName, retention: Option<Retention> },
+    RetryAfter { error: OpenError },
+    Subscribe { session: SessionId, filter: TopicFilter, place: Place },
+    Unsubscribe { session: SessionId, filter: TopicFilter },
+    PollTransmit { session: SessionId },
+    PollTransmitBatch { session: SessionId, limit: usize, form: FrameForm },
+    HandlePartialWrite { session: SessionId, written: usize, batch: Written },
+    HandleProgress { session: SessionId },
+}
+
+/// A [`SessionRequest`] without its metadata.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Request {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<ClientId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    topics: Vec<TopicName>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    patterns: Vec<TopicPattern>,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    without_broadcast: bool,
+    last_event_id: LastEventId,
+    start: StartAt,
+    // Null is a setting, and not the same as none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "setting")]
+    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
+    heartbeat: Option<Option<Duration>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lag: Option<LagPolicy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    announce: Option<EventType>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opening_comment: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<AddressKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease: Option<Tick>,
+}
+
+fn setting<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// The batch that a partial write was of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Written {
+    /// What the session's newest poll gave, which a replay has too.
+    Newest,
+    /// Any other: its bytes, and where each of its frames ends.
+    Other { text: String, ends: Vec<usize> },
+}
+
+impl Request {
+    pub(super) fn of(request: &SessionRequest, broker: &Broker) -> Self {
+        let SessionRequest {
+            client,
+            topics,
+            patterns,
+            without_broadcast,
+            last_event_id,
+            start,
+            heartbeat,
+            lag,
+            announce,
+            opening_comment,
+            metadata: _,
+            address,
+            lease,
+        } = request;
+        Self {
+            client: client.clone(),
+            topics: topics.clone(),
+            patterns: patterns.clone(),
+            without_broadcast: *without_broadcast,
+            last_event_id: last_event_id.clone(),
+            start: *start,
+            heartbeat: *heartbeat,
+            lag: *lag,
+            announce: announce.clone(),
+            opening_comment: opening_comment.as_ref().map(|text| String::from(&**text)),
+            address: address.clone(),
+            lease: lease.map(|until| broker.clock.tick(until)),
+        }
+    }
+
+    fn restore(self, broker: &Broker) -> Result<SessionRequest, Fault> {
+        Ok(SessionRequest {
+            client: self.client,
+            topics: self.topics,
+            patterns: self.patterns,
+            without_broadcast: self.without_broadcast,
+            last_event_id: self.last_event_id,
+            start: self.start,
+            heartbeat: self.heartbeat,
+            lag: self.lag,
+            announce: self.announce,
+            opening_comment: self.opening_comment.map(Into::into),
+            metadata: super::super::presence::Metadata::default(),
+            address: self.address,
+            lease: self.lease.map(|until| instant(broker, until)).transpose()?,
+        })
+    }
+}
+
+impl Written {
+    pub(super) fn of(batch: &Batch, session: SessionId, broker: &Broker) -> Self {
+        if broker.session(session).is_some_and(|state| batch.is_of(session, state.poll)) {
+            return Self::Newest;
+        }
+        // Frames are made of text alone.
+        let text = String::from_utf8_lossy(batch.as_slice()).into_owned();
+        Self::Other { text, ends: batch.ends() }
+    }
+}
+
+/// The time so long after the broker was made, if this platform has it.
+pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, Fault> {
+    broker.clock.instant(at).ok_or(Fault::Time)
+}
+
+/// What whoever called had, and a replay must have too.
+#[derive(Debug, Default)]
+pub(super) struct Batches {
+    /// The batches that can still be taken back.
+    newest: BTreeMap<SessionId, Batch>,
+}
+
+impl Batches {
+    fn keep(&mut self, broker: &Broker, session: SessionId, batch: Batch) {
+        self.newest.insert(session, batch);
+        if self.newest.len() > 2 * broker.session_count() + 64 {
+            self.newest.retain(|&session, _| broker.is_open(session));
+        }
+    }
+}
+
+impl Call {
+    /// Does the same to `broker`.
+    pub(super) fn perform(
+        self,
+        at: Tick,
+        broker: &mut Broker,
+        batches: &mut Batches,
+    ) -> Result<Output, Fault> {
+        let now = instant(broker, at)?;
+        Ok(match self {
+            Self::Open(request) => {
+                let request = request.restore(broker)?;
+                Output::Opened(broker.open(now, request))
+            }
+            Self::HandleDisconnect { session } => {
+                broker.handle_disconnect(now, session);
+                Output::Done
+            }
+            Self::CloseSession { session } => Output::Found(broker.close_session(now, session)),
+            Self::Close => {
+                broker.close(now);
+                Output::Done
+            }
+            Self::Abort => {
+                broker.abort(now);
+                Output::Done
+            }
+            Self::PollReady => Output::Ready(broker.poll_ready()),
+            Self::PollEvent => Output::Event(broker.poll_numbered_event()),
+            Self::HandleTimeout => {
+                broker.handle_timeout(now);
+                Output::Done
+            }
+            Self::Drain(drain) => Output::Draining(broker.drain(now, *drain)),
+            Self::EndTopic { topic } => Output::Published(broker.end_topic(now, &topic)),
+            Self::RenewLease { session, until } => {
+                let until = instant(broker, until)?;
+                Output::Renewed(broker.renew_lease(now, session, until))
+            }
+            Self::Revoke { client } => Output::Revoked(broker.revoke(now, &client)),
+            Self::RevokeTopic { client, topic } => {
+                Output::Revoked(broker.revoke_topic(now, &client, &topic))
+            }
+            Self::Publish { topic, event } => {
+                Output::Published(broker.publish(now, topic, event.as_ref()))
+            }
+            Self::Apply(published) => Output::Applied(broker.apply(now, &published)),
+            Self::ApplyBeside(published) => Output::Applied(broker.apply_beside(now, &published)),
+            Self::SetRetention { topic, retention } => {
+                Output::RetentionSet(broker.set_retention(now, &topic, retention))
+            }
+            Self::RetryAfter { error } => Output::RetryAfter(broker.retry_after(now, &error)),
+            Self::Subscribe { session, filter, place } => {
+                Output::Subscribed(broker.subscribe(now, session, filter, place))
+            }
+            Self::Unsubscribe { session, filter } => {
+                Output::Found(broker.unsubscribe(now, session, &filter))
+            }
+            Self::PollTransmit { session } => {
+                batches.newest.remove(&session);
+                match broker.poll_transmit(now, session) {
+                    Some(Transmit::Frame(frame)) => Output::Frame(frame.clone()),
+                    Some(Transmit::End(reason)) => Output::End(reason),
+                    None => Output::Parked,
+                }
+            }
+            Self::PollTransmitBatch { session, limit, form } => {
+                let mut batch = batches.newest.remove(&session).unwrap_or_else(|| Batch::new(form));
+                batch.reset(form);
+                let end = broker.poll_transmit_batch(now, session, limit, &mut batch);
+                let (bytes, frames) = (Bytes::copy_from_slice(batch.as_slice()), batch.frames());
+                if !matches!(end, BatchEnd::End(_)) {
+                    batches.keep(broker, session, batch);
+                }
+                Output::Batch { bytes, frames, end }
+            }
+            Self::HandlePartialWrite { session, written, batch } => {
+                let rest = match batch {
+                    Written::Newest => match batches.newest.get(&session) {
+                        Some(batch) => broker.handle_partial_write(now, session, batch, written),
+                        None => return Err(Fault::NoBatch { session }),
+                    },
+                    Written::Other { text, ends } => {
+                        let batch = Batch::from_parts(text.into_bytes(), &ends);
+                        let batch = batch.ok_or(Fault::BatchEnds)?;
+                        broker.handle_partial_write(now, session, &batch, written)
+                    }
+                };
+                Output::Remainder(rest)
+            }
+            Self::HandleProgress { session } => {
+                broker.handle_progress(now, session);
+                Output::Done
+            }
+        })
+    }
+}
