@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-const HISTORIES: u64 = 80;
+const HISTORIES: u64 = 100;
 const STEPS: u64 = 400;
 
 #[expect(clippy::disallowed_methods, reason = "no other way to have a first `Instant`")]
@@ -351,11 +351,6 @@ impl World {
     }
 }
 
-fn replay(text: &str) -> impl Iterator<Item = Result<Output, RecordError>> {
-    let replay = Record::parse(text.as_bytes()).unwrap().replay(start()).unwrap();
-    replay.map(|step| step.map(|step| step.output))
-}
-
 fn random_config(rng: &mut Rng) -> BrokerConfig {
     let mut config = BrokerConfig::new(Epoch(0xe));
     config.shard = rng.pick(&[0, 7]);
@@ -512,7 +507,7 @@ fn what_is_recorded_and_done_again_gives_the_same_outputs_byte_for_byte() {
     );
     if histories >= HISTORIES {
         for (what, count) in seen {
-            assert!(count >= 5, "{what} came {count} times");
+            assert!(count >= 2, "{what} came {count} times");
         }
         assert!(rests > 100);
     }
@@ -683,7 +678,7 @@ fn a_configuration_can_be_changed_before_the_replay_and_has_to_hold() {
     record.config.event_ids = EventIds::Own;
     let step = record.replay(start()).unwrap().nth(2).unwrap().unwrap();
     let Output::Frame(frame) = &step.output else { panic!("{step:?}") };
-    assert_eq!(sansse_text(frame), "data: é\n\n");
+    assert_eq!(frame.payload(), "data: é\n\n");
     assert_ne!(outputs[2], step.output);
 
     let mut record = Record::parse(text.as_bytes()).unwrap();
@@ -692,33 +687,55 @@ fn a_configuration_can_be_changed_before_the_replay_and_has_to_hold() {
     assert_eq!(error.fault(), &Fault::Config(ConfigError::ZeroSessions));
 }
 
-fn sansse_text(frame: &sansse::Frame) -> String {
-    common::text(frame.as_ref())
+/// Calls of several histories, in any order, at any times, some with another digit somewhere.
+fn nonsense(seed: u64) -> String {
+    let mut rng = Rng::new(seed);
+    let texts = [seed, seed + 1_000, seed + 2_000].map(|seed| World::random(seed).text());
+    let mut record = format!("{}\n", texts[0].lines().next().unwrap());
+    let calls: Vec<&str> =
+        texts.iter().flat_map(|text| text.lines().skip(1)).map(call_of).collect();
+    for number in 1..STEPS {
+        let call = calls[usize::try_from(rng.below(calls.len() as u64)).unwrap()];
+        if call.contains("newest") && rng.chance(98) {
+            // Of most there is no such batch, which ends the replay.
+            let _ = writeln!(record, r#"{{"number":{number},"at":0,"call":"handle_timeout"}}"#);
+            continue;
+        }
+        let mut call = call.to_owned();
+        if rng.chance(5) {
+            let digits: Vec<usize> =
+                call.match_indices(|c: char| c.is_ascii_digit()).map(|one| one.0).collect();
+            if !digits.is_empty() {
+                let at = digits[usize::try_from(rng.below(digits.len() as u64)).unwrap()];
+                let nines = rng.pick(&["9", "7", "0", "99", "4294967295"]);
+                call.replace_range(at..=at, nines);
+            }
+        }
+        let at = rng.pick(&[0, 1, 1_000_000_000, 60_000_000_000, u64::MAX >> 1]) >> rng.below(60);
+        let _ = writeln!(record, r#"{{"number":{number},"at":{at},"call":{call}"#);
+    }
+    record
+}
+
+/// What stands after the number and the time, with the bracket that ends the line.
+fn call_of(line: &str) -> &str {
+    line.split_once(r#","call":"#).unwrap().1
 }
 
 #[test]
-fn a_record_changed_at_random_never_panics_and_ends_in_an_error_or_is_another() {
+fn a_record_of_nonsense_never_panics() {
     let first = seed(1);
-    let (mut whole, mut broken) = (0, 0);
-    for seed in first..first + 40 {
-        let text = World::random(seed).text();
-        let mut rng = Rng::new(seed);
-        // Numbers and letters stand for others of their kind, so that most lines are still lines.
-        let mut bytes: Vec<u8> = text.bytes().take(60_000).collect();
-        for _ in 0..1 + rng.below(5) {
-            let at = usize::try_from(rng.below(bytes.len() as u64)).unwrap();
-            bytes[at] = match bytes[at] {
-                b'0'..=b'9' => b'0' + u8::try_from(rng.below(10)).unwrap(),
-                _ if rng.chance(80) => bytes[at],
-                _ => u8::try_from(rng.below(256)).unwrap(),
-            };
-        }
-        match outputs_until_error(&bytes).1 {
+    let (mut whole, mut broken, mut done) = (0, 0, 0);
+    for seed in first..first + number("SANSSE_HISTORIES").unwrap_or(60) {
+        let (outputs, error) = outputs_until_error(nonsense(seed).as_bytes());
+        done += outputs.len();
+        match error {
             None => whole += 1,
             Some(_) => broken += 1,
         }
     }
-    println!("{whole} records were read to their end, {broken} were not");
+    println!("{whole} records were read to their end, {broken} were not; {done} calls");
+    assert!(whole > 0 && broken > 0 && done > 5_000);
 }
 
 #[test]

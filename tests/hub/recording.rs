@@ -1,6 +1,7 @@
 //! Records of a hub's shards.
 
 use super::*;
+use sansse::Timer;
 use sansse::broker::record::{Output, Record};
 use sansse::broker::{Batch, BrokerEvent, Counters, EventNumber, FrameForm, Place};
 use std::collections::BTreeMap;
