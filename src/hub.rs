@@ -10,6 +10,8 @@ mod session;
 pub use drive::Drive;
 pub use session::{Pending, Session};
 
+#[cfg(feature = "signed")]
+use crate::broker::CursorKeys;
 use crate::broker::{
     Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, OpenError, Opened, PublishError,
     Published, Retention, RetentionError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
@@ -130,7 +132,7 @@ impl HubBuilder {
     /// [`ConfigError`] for a setting that cannot hold.
     pub fn build(self, timer: impl Timer) -> Result<Hub, ConfigError> {
         let now = timer.now();
-        let sequencer = Sequencer::new(self.config.epoch, 0, self.config.event_ids);
+        let sequencer = Sequencer::of(&self.config);
         let shards = (0..self.shards.get()).map(|number| {
             let mut config = self.config.clone();
             config.shard = number;
@@ -295,6 +297,23 @@ impl Hub {
             result = result.and(shard.broker.set_retention(now, topic, retention));
         });
         result
+    }
+
+    /// Signs the ids of all that is published from now on with other keys, on all shards at once,
+    /// as [`Broker::set_cursor_keys`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NothingToSign`] where the broker makes no ids; then nothing was done.
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub fn set_cursor_keys(&self, keys: CursorKeys) -> Result<(), ConfigError> {
+        let mut sequencer = lock(&self.inner.sequencer);
+        for shard in &self.inner.shards {
+            lock(shard).broker.set_cursor_keys(keys.clone())?;
+        }
+        sequencer.set_cursor_keys(keys);
+        Ok(())
     }
 }
 

@@ -44,6 +44,8 @@ mod publish;
 mod ready;
 mod resume;
 mod sequence;
+#[cfg(feature = "signed")]
+mod signature;
 mod state;
 mod timers;
 mod transmit;
@@ -57,6 +59,9 @@ pub use outcome::{
     BrokerEvent, EndReason, OpenError, Opened, PublishError, Resume, RetentionError,
 };
 pub use sequence::{Published, Sequencer, Topic};
+#[cfg(feature = "signed")]
+#[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+pub use signature::{CursorKeys, KeyError, MIN_SECRET};
 pub use transmit::{BatchEnd, Transmit};
 
 pub(crate) use arena::Key;
@@ -124,7 +129,7 @@ impl Broker {
         let mut topics = Arena::new();
         let broadcast = topics.insert(TopicState::new(None, 0));
         Ok(Self {
-            sequencer: Sequencer::new(config.epoch, 0, config.event_ids),
+            sequencer: Sequencer::of(&config),
             config,
             clock: Clock::new(now),
             sessions: Arena::new(),
