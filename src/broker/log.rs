@@ -2,16 +2,18 @@
 
 use super::clock::{Tick, ticks};
 use super::config::Retention;
+use super::retained::Footprint;
 use crate::encode::Frame;
 use crate::event::EventId;
 use alloc::collections::{BTreeSet, VecDeque};
+use core::cmp::Reverse;
 
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) position: u64,
     pub(super) frame: Frame,
     at: Tick,
-    own_id: Option<EventId>,
+    pub(super) own_id: Option<EventId>,
 }
 
 /// Entries are known by a running number, which a session keeps as its cursor: it stays right
@@ -70,7 +72,7 @@ impl Log {
         }
     }
 
-    fn trim_oldest(&mut self) {
+    pub(super) fn trim_oldest(&mut self) {
         if let Some(entry) = self.entries.pop_front() {
             self.start += 1;
             self.bytes -= entry.frame.chunk().len();
@@ -125,6 +127,11 @@ impl Log {
     pub(super) fn find(&self, id: &EventId) -> Option<u64> {
         let (found, position) = self.own_ids.range((id.clone(), 0)..).next()?;
         (found == id).then_some(*position)
+    }
+
+    /// `None` if nothing is kept.
+    pub(super) fn footprint(&self) -> Option<Footprint> {
+        self.entries.front().map(|entry| (self.bytes, Reverse(entry.position)))
     }
 
     pub(super) fn is_empty(&self) -> bool {

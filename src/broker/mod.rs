@@ -36,17 +36,26 @@ mod batch;
 mod clock;
 mod config;
 mod deadlines;
+mod drain;
+mod lease;
+mod limits;
 mod log;
+mod matched;
 mod names;
 mod outcome;
+mod pattern;
 mod presence;
 mod publish;
 mod ready;
+mod reconnect;
 mod resume;
+mod retained;
+mod roster;
 mod sequence;
 #[cfg(feature = "signed")]
 mod signature;
 mod state;
+mod terms;
 mod timers;
 mod transmit;
 
@@ -54,10 +63,15 @@ pub use batch::{Batch, FrameForm};
 pub use config::{
     BrokerConfig, ConfigError, EventIds, LagPolicy, Retention, SessionRequest, StartAt,
 };
-pub use names::{ClientId, Epoch, MAX_NAME, NameError, SessionId, TopicName};
+pub use drain::{Drain, DrainError};
+pub use lease::{LeaseError, RevokeError};
+pub use limits::{AddressKey, LimitPolicy};
+pub use names::{ClientId, Epoch, MAX_LEVELS, MAX_NAME, NameError, SessionId, TopicName};
 pub use outcome::{
     BrokerEvent, EndReason, OpenError, Opened, PublishError, Resume, RetentionError,
 };
+pub use pattern::{TopicFilter, TopicPattern};
+pub use roster::{EventNumber, PresenceCursor, PresencePage, PresentClient, Roster, RosterError};
 pub use sequence::{Published, Sequencer, Topic};
 #[cfg(feature = "signed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
@@ -65,6 +79,7 @@ pub use signature::{CursorKeys, KeyError, MIN_SECRET};
 pub use transmit::{BatchEnd, Transmit};
 
 pub(crate) use arena::Key;
+pub(crate) use presence::Value;
 
 use crate::encode::Frame;
 use crate::event::Event;
@@ -73,10 +88,15 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use arena::Arena;
 use clock::{Clock, Tick, ticks};
+use drain::Draining;
+use limits::{AddressState, Opened as OpenedOrder};
+use pattern::PatternTree;
 use ready::{Parked, Ready, ReadyQueue};
-use state::{Client, Ending, NEVER, Phase, Session, Subscription, TopicState, UNLISTED};
+use reconnect::Random;
+use retained::Retained;
+use state::{Client, Ending, NEVER, Phase, Seldom, Session, Subscription, TopicState, UNLISTED};
 use std::time::Instant;
-use timers::Timers;
+use timers::{Owner, Timers};
 
 /// One shard of a broker.
 ///
@@ -96,9 +116,15 @@ pub struct Broker {
     client_keys: BTreeMap<ClientId, Key>,
     /// Clients without a session, the longest absent first.
     absent: BTreeSet<(Tick, Key)>,
+    addresses: Arena<AddressState>,
+    address_keys: BTreeMap<AddressKey, Key>,
+    opened: OpenedOrder,
+    retained: Retained,
     topics: Arena<TopicState>,
-    topic_keys: BTreeMap<TopicName, Key>,
-    broadcast: Key,
+    topic_slots: BTreeMap<TopicName, u32>,
+    broadcast: u32,
+    /// Those in use.
+    patterns: PatternTree,
     /// The newest position lost with a topic, or with a client, that is no longer known. Whoever
     /// comes back from before it may have missed something, and is told so.
     forgotten_topics: u64,
@@ -116,6 +142,12 @@ pub struct Broker {
     /// What `poll_transmit` lends when it is kept nowhere else.
     lent: Option<Frame>,
     closed: bool,
+    draining: Option<Box<Draining>>,
+    random: Random,
+    /// When the next one that is refused may come back.
+    next_return: Tick,
+    /// Values of the application's that somebody else is to drop, if anybody is.
+    let_go: Option<Vec<Value>>,
 }
 
 impl Broker {
@@ -127,18 +159,24 @@ impl Broker {
     pub fn new(now: Instant, config: BrokerConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let mut topics = Arena::new();
-        let broadcast = topics.insert(TopicState::new(None, 0));
+        let broadcast = topics.insert(TopicState::new(None, 0)).slot;
         Ok(Self {
             sequencer: Sequencer::of(&config),
+            random: Random::new(&config),
             config,
             clock: Clock::new(now),
             sessions: Arena::new(),
             clients: Arena::new(),
             client_keys: BTreeMap::new(),
             absent: BTreeSet::new(),
+            addresses: Arena::new(),
+            address_keys: BTreeMap::new(),
+            opened: OpenedOrder::default(),
+            retained: Retained::default(),
             topics,
-            topic_keys: BTreeMap::new(),
+            topic_slots: BTreeMap::new(),
             broadcast,
+            patterns: PatternTree::default(),
             forgotten_topics: 0,
             forgotten_clients: 0,
             left_out: 0,
@@ -150,6 +188,9 @@ impl Broker {
             heartbeat: Frame::new(&Event::heartbeat()),
             lent: None,
             closed: false,
+            draining: None,
+            next_return: 0,
+            let_go: None,
         })
     }
 
@@ -161,44 +202,62 @@ impl Broker {
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&mut self, now: Instant, request: SessionRequest) -> Result<Opened, OpenError> {
+    pub fn open(&mut self, now: Instant, mut request: SessionRequest) -> Result<Opened, OpenError> {
         let now = self.clock.advance(now);
-        let mut request = self.admit(request)?;
-        let topics = self.subscribe(&request);
         let metadata = core::mem::take(&mut request.metadata);
-        let client = request.client.as_ref().map(|id| self.join(id, metadata));
+        let mut request = match self.admit(request) {
+            Ok(request) => request,
+            Err(error) => {
+                self.let_go([metadata.into_value()]);
+                return Err(error);
+            }
+        };
+        let topics = self.subscribe(&request);
+        let client = if let Some(id) = &request.client {
+            Some(self.join(id, metadata))
+        } else {
+            self.let_go([metadata.into_value()]);
+            None
+        };
         let (resume, cursors) = self.resume(&request.last_event_id, &topics, client);
         let opening = self.opening_frame(&request, resume);
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
+        let terms = self.terms(now, &mut request);
         let subscriptions = topics
             .iter()
-            .zip(cursors.topics)
-            .map(|(&topic, cursor)| Subscription { topic, cursor, index: UNLISTED, list: 0 })
+            .zip(&cursors.topics)
+            .map(|(&topic, &cursor)| Subscription { cursor, topic, index: UNLISTED })
             .collect();
+        let seldom =
+            opening.map(|opening| Box::new(Seldom { opening: Some(opening), ..Seldom::default() }));
         let key = self.sessions.insert(Session {
             client,
             subscriptions,
             client_cursor: cursors.client,
-            private: None,
-            opening,
+            seldom,
             lag: request.lag.unwrap_or(self.config.lag),
             phase: Phase::Ready,
             queued: false,
             heartbeat_due: false,
             poll: 0,
-            heartbeat: heartbeat.map(ticks),
+            heartbeat: heartbeat.map_or(NEVER, ticks),
             sent_at: now,
             polled_at: now,
             armed: NEVER,
-            ending: None,
-            skip_event: None,
+            terms,
         });
         if let Some(client) = client.and_then(|client| self.clients.get_mut(client)) {
             client.sessions.push(key);
         }
+        if let Some(session) = self.sessions.get_mut(key) {
+            for (subscription, gone) in cursors.gone {
+                session.set_gone(subscription, gone);
+            }
+        }
         self.arm_session(key);
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionOpened { session, client: request.client, resume });
+        self.count_in(key);
         Ok(Opened { session, resume })
     }
 
@@ -226,6 +285,7 @@ impl Broker {
         if core::mem::replace(&mut self.closed, true) {
             return;
         }
+        self.stop_draining();
         let keys: Vec<Key> = self.sessions.keys().collect();
         for key in keys {
             self.finish(key, EndReason::Shutdown);
@@ -275,10 +335,8 @@ impl Broker {
                     key
                 }
                 Ready::Topic(parked) => {
-                    if !self.unlist(parked) {
-                        continue;
-                    }
-                    parked.session
+                    let Some(key) = self.unlist(parked) else { continue };
+                    key
                 }
             };
             return Some(self.session_id(key));
@@ -295,10 +353,25 @@ impl Broker {
         if let BrokerEvent::SessionSkipped { session, .. } = &event
             && let Some(session) = self.sessions.get_mut(session.key())
         {
-            session.skip_event = None;
+            session.forget_skip_event();
         }
         self.events_polled += 1;
         Some(event)
+    }
+
+    /// As [`poll_event`](Self::poll_event), with the number of the event, by which a
+    /// [page of those who are here](Self::presence_page) says what it takes into account. Events
+    /// that are polled without it are numbered too.
+    pub fn poll_numbered_event(&mut self) -> Option<(EventNumber, BrokerEvent)> {
+        let event = self.poll_event()?;
+        let number = EventNumber { shard: self.config.shard, number: self.events_polled };
+        Some((number, event))
+    }
+
+    /// The number of the newest event, polled or not.
+    pub fn last_event(&self) -> EventNumber {
+        let number = self.events_polled + self.events.len() as u64;
+        EventNumber { shard: self.config.shard, number }
     }
 
     /// Whether [`poll_event`](Self::poll_event) has something.
@@ -325,59 +398,67 @@ impl Broker {
         }
     }
 
-    /// Takes a subscription off the list that a publish has made ready. Says whether its session
+    /// Takes a subscription off the list that a publish has made ready. Gives its session if that
     /// was parked and has something now.
-    fn unlist(&mut self, parked: Parked) -> bool {
+    fn unlist(&mut self, parked: Parked) -> Option<Key> {
         let now = self.clock.now();
-        let Some(session) = self.sessions.get_mut(parked.session) else { return false };
-        let Some(subscription) = session.subscriptions.get_mut(parked.subscription as usize) else {
-            return false;
-        };
+        let session = self.sessions.at_mut(parked.session)?;
+        let subscription = session.subscriptions.get_mut(parked.subscription as usize)?;
+        let topic = self.topics.at(subscription.topic)?;
+        if subscription.index == UNLISTED || topic.is_waiting(parked, subscription) {
+            // What the entry was about is gone.
+            return None;
+        }
         subscription.index = UNLISTED;
         if session.phase != Phase::Parked {
-            return false;
+            return None;
         }
-        let topic = self.topics.get(subscription.topic);
-        if topic.is_none_or(|topic| topic.log.end() <= subscription.cursor) {
+        if topic.end() <= subscription.cursor {
             // It was polled in the meantime and has already got what this is about.
             self.list(parked);
-            return false;
+            return None;
         }
         session.phase = Phase::Ready;
         session.polled_at = now;
-        self.arm_session(parked.session);
-        true
+        let key = self.sessions.key_at(parked.session)?;
+        self.arm_session(key);
+        Some(key)
     }
 
     /// Puts a subscription on its topic's parked list.
     fn list(&mut self, parked: Parked) {
-        let Some(session) = self.sessions.get_mut(parked.session) else { return };
+        let Some(session) = self.sessions.at_mut(parked.session) else { return };
         let Some(subscription) = session.subscriptions.get_mut(parked.subscription as usize) else {
             return;
         };
         if subscription.index == UNLISTED
-            && let Some(topic) = self.topics.get_mut(subscription.topic)
+            && let Some(topic) = self.topics.at_mut(subscription.topic)
         {
             #[expect(clippy::cast_possible_truncation, reason = "no more than max_sessions")]
             let index = topic.parked.len() as u32;
             subscription.index = index;
-            subscription.list = topic.list;
             topic.parked.push(parked);
         }
     }
 
     /// Lets a session have what there is, and then its end.
     fn finish(&mut self, key: Key, reason: EndReason) -> bool {
+        self.finish_with(key, reason, None)
+    }
+
+    /// As [`finish`](Self::finish), with a frame between the two.
+    fn finish_with(&mut self, key: Key, reason: EndReason, last_words: Option<Frame>) -> bool {
         let through = self.sequencer.last();
         let Some(session) = self.sessions.get_mut(key) else { return false };
-        if session.ending.is_none() {
+        if session.ending().is_none() {
             let end = |subscription: &Subscription| {
-                self.topics.get(subscription.topic).map_or(0, |topic| topic.log.end())
+                self.topics.at(subscription.topic).map_or(0, TopicState::end)
             };
             let topics = session.subscriptions.iter().map(end).collect();
             let client = session.client.and_then(|client| self.clients.get(client));
             let client = client.map_or(0, |client| client.log.end());
-            session.ending = Some(Box::new(Ending { reason, through, topics, client }));
+            let ending = Ending { reason, through, topics, client, last_words };
+            session.seldom_mut().ending = Some(ending);
             self.wake(key);
         }
         true
@@ -387,11 +468,17 @@ impl Broker {
     fn end(&mut self, key: Key, reason: EndReason, told: Told) {
         let Some(session) = self.sessions.remove(key) else { return };
         let mut void = usize::from(session.queued);
-        for subscription in &session.subscriptions {
-            void += usize::from(self.unsubscribe(subscription));
+        for (subscription, number) in session.subscriptions.iter().zip(0..) {
+            let parked = Parked { session: key.slot, subscription: number };
+            void += usize::from(self.unsubscribe(parked, subscription));
         }
         self.void_ready(void);
-        let undelivered = session.private.map_or(0, |private| private.log.end() - private.cursor);
+        self.count_out(key, session.address());
+        let private = session.private();
+        if let Some(private) = private {
+            self.retained.update((Owner::Session, key.slot), private.log.footprint(), None);
+        }
+        let undelivered = private.map_or(0, |private| private.log.end() - private.cursor);
         let client = session.client.and_then(|client| self.leave(client, key));
         if told == Told::ByReady {
             self.untold.insert(key, reason);
@@ -400,6 +487,7 @@ impl Broker {
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent();
+        self.emit_drained();
     }
 
     /// Whoever drives a session that ended is told so now, if it was not before.
@@ -412,9 +500,15 @@ impl Broker {
     /// Takes note that `count` entries of the ready queue tell nothing any more.
     fn void_ready(&mut self, count: usize) {
         if count > 0 {
-            let (sessions, untold) = (&self.sessions, &self.untold);
+            let (sessions, topics, untold) = (&self.sessions, &self.topics, &self.untold);
+            let waits_elsewhere = |parked: &Parked| {
+                let session = sessions.at(parked.session)?;
+                let subscription = session.subscriptions.get(parked.subscription as usize)?;
+                let topic = topics.at(subscription.topic)?;
+                Some(subscription.index == UNLISTED || topic.is_waiting(*parked, subscription))
+            };
             self.ready.void(count, |ready| match ready {
-                Ready::Topic(parked) => sessions.get(parked.session).is_some(),
+                Ready::Topic(parked) => waits_elsewhere(parked) == Some(false),
                 Ready::Session(key) => sessions.get(*key).is_some_and(|session| session.queued),
                 Ready::Ended(key) => untold.contains_key(key),
             });
@@ -422,15 +516,15 @@ impl Broker {
     }
 
     /// Says whether the subscription leaves a void entry in the ready queue.
-    fn unsubscribe(&mut self, subscription: &Subscription) -> bool {
-        let Some(topic) = self.topics.get_mut(subscription.topic) else { return false };
+    fn unsubscribe(&mut self, parked: Parked, subscription: &Subscription) -> bool {
+        let Some(topic) = self.topics.at_mut(subscription.topic) else { return false };
         topic.subscribers -= 1;
         let listed = subscription.index != UNLISTED;
-        let waits = listed && subscription.list == topic.list;
+        let waits = listed && topic.is_waiting(parked, subscription);
         if waits {
             topic.parked.swap_remove(subscription.index as usize);
             if let Some(&moved) = topic.parked.get(subscription.index as usize)
-                && let Some(session) = self.sessions.get_mut(moved.session)
+                && let Some(session) = self.sessions.at_mut(moved.session)
                 && let Some(other) = session.subscriptions.get_mut(moved.subscription as usize)
             {
                 other.index = subscription.index;

@@ -1,22 +1,30 @@
 //! What is published, and where it goes: topics and their logs.
 
 use super::Broker;
-use super::arena::Key;
+use super::arena::{Arena, Key};
 use super::clock::Tick;
 use super::config::Retention;
+use super::matched::Matched;
 use super::names::TopicName;
 use super::outcome::{PublishError, RetentionError};
+use super::pattern::TopicPattern;
+use super::retained::LogOwner;
 use super::sequence::{Published, Topic};
 use super::state::TopicState;
+use super::timers::Owner;
 use crate::encode::Frame;
 use crate::event::{Event, EventId};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::Bound;
 use std::time::Instant;
 
 impl Broker {
     /// Publishes `event` to a topic; all that get it share one encoded frame.
     ///
-    /// Work is constant: one append, and the topic's parked list becomes ready as a whole.
-    /// Publishing to a client costs as much as it has sessions.
+    /// Work is constant: one append, and the topic's parked list becomes ready as a whole; and the
+    /// same for each pattern in use that matches. Publishing to a client costs as much as it has
+    /// sessions.
     ///
     /// # Errors
     ///
@@ -40,11 +48,14 @@ impl Broker {
     /// Publishes what another shard or an engine outside has numbered.
     ///
     /// A client or a session that is not here is somebody else's, and no error; nor is a topic
-    /// that would be one too many, which then keeps nothing here. Events that are not for this
+    /// that would be one too many, which then keeps nothing here: sessions with a pattern that
+    /// matches have lost the event. Events that are not for this
     /// shard are to be applied as well: the position of the newest one decides what last event
     /// ids are valid, and a position that is left out (also the first ones, of a stream that this
     /// shard joins late) is a gap to whoever resumes from before it. All sessions of one client
-    /// belong on one shard, where alone what is published to the client is kept.
+    /// belong on one shard, where alone what is published to the client is kept. A shard that is
+    /// rebuilt from its history, before its first session, does not know whose clients they were:
+    /// what was published to any is a gap to each that resumes from before it.
     ///
     /// # Errors
     ///
@@ -65,6 +76,11 @@ impl Broker {
             // Nobody here listens to it; whoever comes later is told of the gap.
             Err(PublishError::TooManyTopics) => {
                 self.forgotten_topics = self.forgotten_topics.max(published.position);
+                self.miss(published);
+            }
+            // The client may be one of an earlier process, whose history this is.
+            Err(PublishError::UnknownClient) if self.sessions.is_unused() => {
+                self.forgotten_clients = published.position;
             }
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
             Err(error) => return Err(error),
@@ -87,13 +103,13 @@ impl Broker {
         }
         match topic {
             Topic::Broadcast => Ok(()),
-            Topic::Named(name) if self.topic_keys.contains_key(name) => Ok(()),
+            Topic::Named(name) if self.topic_slots.contains_key(name) => Ok(()),
             Topic::Named(_) if self.has_room_for_topics(1) => Ok(()),
             Topic::Named(_) => Err(PublishError::TooManyTopics),
             Topic::Client(id) if self.client_keys.contains_key(id) => Ok(()),
             Topic::Client(_) => Err(PublishError::UnknownClient),
             Topic::Session(id) => match self.session(*id) {
-                Some(session) if session.ending.is_none() => Ok(()),
+                Some(session) if session.ending().is_none() => Ok(()),
                 _ => Err(PublishError::UnknownSession),
             },
         }
@@ -115,14 +131,17 @@ impl Broker {
         if let Some(retention) = &retention {
             retention.check().map_err(RetentionError::Config)?;
         }
-        let key = self.topic_key(topic).ok_or(RetentionError::TooManyTopics)?;
-        if let Some(state) = self.topics.get_mut(key) {
+        let slot = self.topic_slot(topic).ok_or(RetentionError::TooManyTopics)?;
+        if let Some(state) = self.topics.at_mut(slot) {
             state.retention = retention;
             let retention = retention.unwrap_or(self.config.retention);
+            let before = state.log.footprint();
             state.log.trim(now, &retention);
+            self.retained.update((Owner::Topic, slot), before, state.log.footprint());
         }
-        self.arm_topic(key);
-        self.release_topic(key);
+        self.tell_patterns(slot, Change::Trimmed);
+        self.arm_topic(slot);
+        self.release_topic(slot);
         Ok(())
     }
 
@@ -132,9 +151,9 @@ impl Broker {
         match topic {
             Topic::Broadcast => self.append_to_topic(now, self.broadcast, entry),
             Topic::Named(name) => {
-                let key = self.topic_key(name).ok_or(PublishError::TooManyTopics)?;
-                let result = self.append_to_topic(now, key, entry);
-                self.release_topic(key);
+                let slot = self.topic_slot(name).ok_or(PublishError::TooManyTopics)?;
+                let result = self.append_to_topic(now, slot, entry);
+                self.release_topic(slot);
                 result
             }
             Topic::Client(id) => {
@@ -143,7 +162,7 @@ impl Broker {
             }
             Topic::Session(id) => {
                 let key = self.key_of(*id).ok_or(PublishError::UnknownSession)?;
-                if self.sessions.get(key).is_none_or(|session| session.ending.is_some()) {
+                if self.sessions.get(key).is_none_or(|session| session.ending().is_some()) {
                     return Err(PublishError::UnknownSession);
                 }
                 self.append_to_session(now, key, entry)
@@ -154,19 +173,26 @@ impl Broker {
     fn append_to_topic(
         &mut self,
         now: Tick,
-        key: Key,
+        slot: u32,
         entry: NewEntry,
     ) -> Result<(), PublishError> {
-        let Some(topic) = self.topics.get_mut(key) else { return Ok(()) };
-        let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
-        check_size(&entry.1, retention)?;
+        let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
+        let retention = topic.retention.unwrap_or(self.config.retention);
+        let emptied = self.prepare((Owner::Topic, slot), &entry, &retention)?;
         let (position, frame, own_id) = entry;
-        topic.log.push(now, position, frame, own_id, retention);
+        let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
+        let before = topic.log.footprint();
+        topic.log.push(now, position, frame, own_id, &retention);
+        self.retained.update((Owner::Topic, slot), before, topic.log.footprint());
+        let is_matched = !topic.patterns.is_empty();
         if !topic.parked.is_empty() {
-            topic.list = topic.list.wrapping_add(1);
             self.ready.push_list(&mut topic.parked);
         }
-        self.arm_topic(key);
+        self.arm_topic(slot);
+        if is_matched {
+            self.tell_patterns(slot, Change::Appended);
+        }
+        self.release_topics(emptied);
         Ok(())
     }
 
@@ -176,17 +202,20 @@ impl Broker {
         key: Key,
         entry: NewEntry,
     ) -> Result<(), PublishError> {
+        let retention = self.config.private_retention;
+        let emptied = self.prepare((Owner::Client, key.slot), &entry, &retention)?;
         let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
-        let retention = &self.config.private_retention;
-        check_size(&entry.1, retention)?;
         let (position, frame, own_id) = entry;
-        client.log.push(now, position, frame, own_id, retention);
+        let before = client.log.footprint();
+        client.log.push(now, position, frame, own_id, &retention);
+        self.retained.update((Owner::Client, key.slot), before, client.log.footprint());
         for index in 0..client.sessions.len() {
             let Some(client) = self.clients.get(key) else { break };
             let session = client.sessions[index];
             self.wake(session);
         }
         self.arm_client(key);
+        self.release_topics(emptied);
         Ok(())
     }
 
@@ -196,50 +225,168 @@ impl Broker {
         key: Key,
         entry: NewEntry,
     ) -> Result<(), PublishError> {
+        let retention = self.config.private_retention;
+        let emptied = self.prepare((Owner::Session, key.slot), &entry, &retention)?;
         let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
-        let retention = &self.config.private_retention;
-        check_size(&entry.1, retention)?;
         let (position, frame, own_id) = entry;
-        let private = session.private.get_or_insert_default();
-        private.log.push(now, position, frame, own_id, retention);
+        let private = session.seldom_mut().private.get_or_insert_default();
+        let before = private.log.footprint();
+        private.log.push(now, position, frame, own_id, &retention);
+        self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
         self.wake(key);
+        self.release_topics(emptied);
         Ok(())
     }
 
+    /// Makes room for an event, if it may be kept at all; gives topics that keep nothing now.
+    fn prepare(
+        &mut self,
+        log: LogOwner,
+        entry: &NewEntry,
+        retention: &Retention,
+    ) -> Result<Vec<u32>, PublishError> {
+        let size = entry.1.chunk().len();
+        let limit = retention.bytes.min(self.config.max_retained_bytes);
+        if size > limit {
+            return Err(PublishError::TooLarge { size, limit });
+        }
+        let mut emptied = Vec::new();
+        self.make_room(size, log, &mut emptied);
+        Ok(emptied)
+    }
+
+    fn release_topics(&mut self, emptied: Vec<u32>) {
+        for slot in emptied {
+            self.release_topic(slot);
+        }
+    }
+
     /// The topic of this name, made if need be and allowed.
-    pub(super) fn topic_key(&mut self, name: &TopicName) -> Option<Key> {
-        if let Some(&key) = self.topic_keys.get(name) {
-            return Some(key);
+    pub(super) fn topic_slot(&mut self, name: &TopicName) -> Option<u32> {
+        if let Some(&slot) = self.topic_slots.get(name) {
+            return Some(slot);
         }
         if !self.has_room_for_topics(1) {
             return None;
         }
-        let key = self.topics.insert(TopicState::new(Some(name.clone()), self.forgotten_topics));
-        self.topic_keys.insert(name.clone(), key);
-        Some(key)
+        let mut topic = TopicState::new(Some(name.clone()), self.forgotten_topics);
+        topic.patterns = self.patterns.matching(name);
+        let slot = self.topics.insert(topic).slot;
+        self.topic_slots.insert(name.clone(), slot);
+        Some(slot)
+    }
+
+    /// What this pattern matches, gathered if need be and allowed.
+    pub(super) fn pattern_slot(&mut self, pattern: &TopicPattern) -> Option<u32> {
+        if let Some(slot) = self.patterns.get(pattern) {
+            return Some(slot);
+        }
+        if !self.has_room_for_topics(1) {
+            return None;
+        }
+        let matching: Vec<Key> = self.matching_topics(pattern).collect();
+        let lost_through = self.forgotten_topics;
+        let matched = Matched::new(pattern.clone(), &self.topics, &matching, lost_through);
+        let mut state = TopicState::new(None, 0);
+        state.matched = Some(Box::new(matched));
+        let slot = self.topics.insert(state).slot;
+        self.patterns.insert(pattern, slot);
+        for key in matching {
+            if let Some(topic) = self.topics.get_mut(key) {
+                topic.patterns.push(slot);
+            }
+        }
+        Some(slot)
+    }
+
+    fn matching_topics(&self, pattern: &TopicPattern) -> impl Iterator<Item = Key> {
+        self.topic_slots
+            .range::<str, _>((Bound::Included(pattern.prefix()), Bound::Unbounded))
+            .take_while(|(name, _)| name.as_str().starts_with(pattern.prefix()))
+            .filter(|(name, _)| pattern.matches(name))
+            .filter_map(|(_, &slot)| self.topics.key_at(slot))
+    }
+
+    /// Tells the patterns that match what became of a topic's log.
+    pub(super) fn tell_patterns(&mut self, slot: u32, change: Change) {
+        let Some(key) = self.topics.key_at(slot) else { return };
+        let Some(topic) = self.topics.get_mut(key) else { return };
+        let lost_through = topic.log.lost_through();
+        let patterns = core::mem::take(&mut topic.patterns);
+        for &pattern in &patterns {
+            self.tell_pattern(pattern, |matched, topics| {
+                if change == Change::Appended {
+                    matched.push(topics, key);
+                }
+                matched.trim(topics, lost_through);
+            });
+        }
+        if let Some(topic) = self.topics.get_mut(key) {
+            topic.patterns = patterns;
+        }
+    }
+
+    /// An event that no topic can keep is lost to those whose pattern matches.
+    fn miss(&mut self, published: &Published) {
+        if let Topic::Named(name) = &published.topic {
+            for pattern in self.patterns.matching(name) {
+                self.tell_pattern(pattern, |matched, _| matched.miss(published.position));
+            }
+        }
+    }
+
+    fn tell_pattern(&mut self, pattern: u32, tell: impl FnOnce(&mut Matched, &Arena<TopicState>)) {
+        let state = self.topics.at_mut(pattern);
+        let Some(mut matched) = state.and_then(|state| state.matched.take()) else { return };
+        let end = matched.end();
+        tell(&mut matched, &self.topics);
+        let has_more = matched.end() > end;
+        if let Some(state) = self.topics.at_mut(pattern) {
+            state.matched = Some(matched);
+            if has_more {
+                self.ready.push_list(&mut state.parked);
+            }
+        }
     }
 
     pub(super) fn has_room_for_topics(&self, new: usize) -> bool {
-        self.topic_keys.len() + new <= self.config.max_topics as usize
+        self.topic_slots.len() + self.patterns.len() + new <= self.config.max_topics as usize
     }
 
-    /// Forgets a topic that nobody listens to and that keeps nothing.
-    pub(super) fn release_topic(&mut self, key: Key) {
-        if self.topics.get(key).is_some_and(TopicState::is_idle)
+    /// Forgets a topic that nobody listens to and that keeps nothing, or a pattern that nobody has.
+    pub(super) fn release_topic(&mut self, slot: u32) {
+        if self.topics.at(slot).is_some_and(TopicState::is_idle)
+            && let Some(key) = self.topics.key_at(slot)
             && let Some(topic) = self.topics.remove(key)
         {
+            if let Some(matched) = &topic.matched {
+                self.release_pattern(matched.pattern(), slot);
+                return;
+            }
             self.forgotten_topics = self.forgotten_topics.max(topic.log.lost_through());
             if let Some(name) = &topic.name {
-                self.topic_keys.remove(name);
+                self.topic_slots.remove(name);
+            }
+        }
+    }
+
+    fn release_pattern(&mut self, pattern: &TopicPattern, slot: u32) {
+        self.patterns.remove(pattern);
+        let matching: Vec<Key> = self.matching_topics(pattern).collect();
+        for key in matching {
+            if let Some(topic) = self.topics.get_mut(key) {
+                topic.patterns.retain(|other| *other != slot);
             }
         }
     }
 }
 
+/// What became of a topic's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Appended,
+    Trimmed,
+}
+
 /// Position, frame and the id that the event brought.
 type NewEntry = (u64, Frame, Option<EventId>);
-
-fn check_size(frame: &Frame, retention: &Retention) -> Result<(), PublishError> {
-    let (size, limit) = (frame.chunk().len(), retention.bytes);
-    if size > limit { Err(PublishError::TooLarge { size, limit }) } else { Ok(()) }
-}

@@ -1,12 +1,14 @@
 //! What the broker keeps of a session, a client and a topic.
 
-use super::arena::Key;
+use super::arena::{Arena, Key};
 use super::clock::Tick;
 use super::config::{LagPolicy, Retention};
 use super::log::Log;
+use super::matched::{Matched, View};
 use super::names::{ClientId, TopicName};
 use super::outcome::EndReason;
 use super::ready::Parked;
+use super::terms::Terms;
 use crate::encode::Frame;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -17,12 +19,10 @@ pub(super) const NEVER: Tick = Tick::MAX;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client: Option<Key>,
-    /// The broadcast first, then the named topics.
-    pub(super) subscriptions: Vec<Subscription>,
+    /// The broadcast first, then the named topics and the patterns.
+    pub(super) subscriptions: Box<[Subscription]>,
     pub(super) client_cursor: u64,
-    pub(super) private: Option<Box<Private>>,
-    /// What goes out before any event.
-    pub(super) opening: Option<Frame>,
+    pub(super) seldom: Option<Box<Seldom>>,
     pub(super) lag: LagPolicy,
     pub(super) phase: Phase,
     /// The ready queue holds an entry that names this session itself: never more than one, also
@@ -31,15 +31,97 @@ pub(super) struct Session {
     pub(super) heartbeat_due: bool,
     /// Counts the polls, so that a batch of an earlier one is known as such.
     pub(super) poll: u32,
-    pub(super) heartbeat: Option<Tick>,
+    /// The interval, or [`NEVER`].
+    pub(super) heartbeat: Tick,
     pub(super) sent_at: Tick,
     pub(super) polled_at: Tick,
     /// For when its timer stands.
     pub(super) armed: Tick,
+    pub(super) terms: Option<Box<Terms>>,
+}
+
+/// What most sessions do without, most of the time.
+#[derive(Debug, Default)]
+pub(super) struct Seldom {
+    /// What goes out before any event.
+    pub(super) opening: Option<Frame>,
+    pub(super) private: Option<Private>,
     /// Set when the session is to end as soon as it has what was published before.
-    pub(super) ending: Option<Box<Ending>>,
+    pub(super) ending: Option<Ending>,
     /// The number of the queued event that tells of this session's skips.
     pub(super) skip_event: Option<u64>,
+    /// Of subscriptions to patterns, by number: how many events after their cursors were gone
+    /// before they began, or are counted as lost already. None of these is 0.
+    pub(super) gone: Vec<(u32, u64)>,
+}
+
+impl Session {
+    pub(super) fn has_gone(&self) -> bool {
+        self.seldom.as_ref().is_some_and(|seldom| !seldom.gone.is_empty())
+    }
+
+    pub(super) fn gone(&self, subscription: u32) -> u64 {
+        let gone = self.seldom.as_ref().map_or(&[][..], |seldom| &seldom.gone);
+        gone.iter().find(|(one, _)| *one == subscription).map_or(0, |(_, count)| *count)
+    }
+
+    pub(super) fn set_gone(&mut self, subscription: u32, count: u64) {
+        if count == 0 && !self.has_gone() {
+            return;
+        }
+        let seldom = self.seldom_mut();
+        seldom.gone.retain(|(one, _)| *one != subscription);
+        if count > 0 {
+            seldom.gone.push((subscription, count));
+        }
+        self.tidy();
+    }
+
+    pub(super) fn seldom_mut(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
+    }
+
+    pub(super) fn take_opening(&mut self) -> Option<Frame> {
+        let opening = self.seldom.as_mut()?.opening.take();
+        self.tidy();
+        opening
+    }
+
+    pub(super) fn forget_skip_event(&mut self) {
+        if let Some(seldom) = &mut self.seldom {
+            seldom.skip_event = None;
+            self.tidy();
+        }
+    }
+
+    pub(super) fn private(&self) -> Option<&Private> {
+        self.seldom.as_ref()?.private.as_ref()
+    }
+
+    pub(super) fn private_mut(&mut self) -> Option<&mut Private> {
+        self.seldom.as_mut()?.private.as_mut()
+    }
+
+    pub(super) fn take_last_words(&mut self) -> Option<Frame> {
+        self.seldom.as_mut()?.ending.as_mut()?.last_words.take()
+    }
+
+    pub(super) fn ending(&self) -> Option<&Ending> {
+        self.seldom.as_ref()?.ending.as_ref()
+    }
+
+    /// Gives the room back when there is nothing in it any more.
+    fn tidy(&mut self) {
+        if let Some(seldom) = &self.seldom
+            && seldom.opening.is_none()
+            && seldom.private.is_none()
+            && seldom.ending.is_none()
+            && seldom.skip_event.is_none()
+            && seldom.gone.is_empty()
+        {
+            self.seldom = None;
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +137,12 @@ pub(super) enum Phase {
 /// A cursor into a topic's log, and the place on the topic's parked list.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    pub(super) topic: Key,
     pub(super) cursor: u64,
-    /// Where on its list, or [`UNLISTED`].
+    /// The topic's slot. It stays the topic's as long as anybody subscribes to it.
+    pub(super) topic: u32,
+    /// Where on its list, or [`UNLISTED`]. The list is the topic's present one if the subscription
+    /// stands there at this place, and else one that a publish has made ready.
     pub(super) index: u32,
-    /// Which of the topic's lists: the present one, or one that a publish has made ready.
-    pub(super) list: u32,
 }
 
 /// How a session ends that gets the rest first: nothing published later is for it, so that it
@@ -74,6 +156,8 @@ pub(super) struct Ending {
     /// alone.
     pub(super) topics: Vec<u64>,
     pub(super) client: u64,
+    /// What it gets after all that.
+    pub(super) last_words: Option<Frame>,
 }
 
 pub(super) const UNLISTED: u32 = u32::MAX;
@@ -98,12 +182,14 @@ pub(super) struct Client {
 
 #[derive(Debug)]
 pub(super) struct TopicState {
-    /// The broadcast has none.
+    /// The broadcast has none, nor has a pattern.
     pub(super) name: Option<TopicName>,
     pub(super) log: Log,
+    /// Of a pattern: what matches it, in place of a log.
+    pub(super) matched: Option<Box<Matched>>,
+    /// The slots of the patterns in use that match the name.
+    pub(super) patterns: Vec<u32>,
     pub(super) parked: Vec<Parked>,
-    /// Counts the lists that were made ready.
-    pub(super) list: u32,
     pub(super) subscribers: u32,
     pub(super) retention: Option<Retention>,
     pub(super) armed: Tick,
@@ -114,16 +200,38 @@ impl TopicState {
         Self {
             name,
             log: Log::new(lost_through),
+            matched: None,
+            patterns: Vec::new(),
             parked: Vec::new(),
-            list: 0,
             subscribers: 0,
             retention: None,
             armed: NEVER,
         }
     }
 
+    /// What its subscribers' cursors go through.
+    pub(super) fn view<'a>(&'a self, topics: &'a Arena<Self>) -> View<'a> {
+        match &self.matched {
+            Some(matched) => View::Matched(matched, topics),
+            None => View::Log(&self.log),
+        }
+    }
+
+    /// The cursor of the next event to come.
+    pub(super) fn end(&self) -> u64 {
+        self.matched.as_ref().map_or_else(|| self.log.end(), |matched| matched.end())
+    }
+
+    /// Whether a subscription that is listed waits here, and not on a list that was handed over.
+    pub(super) fn is_waiting(&self, parked: Parked, subscription: &Subscription) -> bool {
+        self.parked.get(subscription.index as usize) == Some(&parked)
+    }
+
     /// Whether nobody would notice if it were gone.
     pub(super) fn is_idle(&self) -> bool {
+        if self.matched.is_some() {
+            return self.subscribers == 0;
+        }
         self.name.is_some()
             && self.subscribers == 0
             && self.log.is_empty()

@@ -25,10 +25,14 @@ pub(super) enum Op {
     Open {
         client: Option<u64>,
         topics: Vec<u64>,
+        patterns: Vec<u64>,
         from: From,
         heartbeat: u64,
         lag: u64,
         announce: bool,
+        address: Option<u64>,
+        /// In milliseconds from now; zero is over already.
+        lease: Option<u64>,
     },
     Publish {
         to: To,
@@ -66,7 +70,24 @@ pub(super) enum Op {
     CloseSession {
         session: usize,
     },
+    Renew {
+        session: usize,
+        lease: u64,
+    },
+    Revoke {
+        client: u64,
+    },
+    RevokeTopic {
+        client: u64,
+        topic: u64,
+    },
     Close,
+    Drain {
+        over: Duration,
+        retry: Option<(Duration, Duration)>,
+        farewell: bool,
+        patience: Duration,
+    },
     SetRetention {
         topic: u64,
         retention: Option<Retention>,
@@ -121,6 +142,12 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.private_retention = random_retention(rng);
     config.max_topics = rng.pick(&[2, 4, 100]);
     config.max_sessions = rng.pick(&[3, 8, 16]);
+    config.at_max_sessions = random_limit(rng);
+    config.max_sessions_per_client = rng.pick(&[1, 2, 3, 256]);
+    config.at_max_sessions_per_client = random_limit(rng);
+    config.max_sessions_per_address = rng.pick(&[1, 2, 4, 1000]);
+    config.at_max_sessions_per_address = random_limit(rng);
+    config.max_retained_bytes = rng.pick(&[80, 400, 3_000, 60_000, 1 << 28, 1 << 28]);
     config.max_topics_per_session = rng.pick(&[1, 3, 64]);
     config.max_absent_clients = rng.pick(&[0, 1, 3, 100]);
     config.max_unread_events = rng.pick(&[1, 30, 1000, 1000]);
@@ -130,6 +157,12 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.lag = random_lag(rng);
     config.unresumable = rng.pick(&[StartAt::Oldest, StartAt::Newest]);
     config.retry = rng.pick(&[None, None, Some(millis(2_500))]);
+    config.spread_retry = rng.chance(20);
+    config.reconnects_per_second = rng.pick(&[1, 7, 1_000]).try_into().unwrap();
+    config.max_session_age = rng.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
+    config.max_session_age_jitter = rng.pick(&[0, 2_999].map(millis));
+    config.lease_lead = rng.pick(&[0, 500, 30_000].map(millis));
+    config.seed = rng.next();
     config
 }
 
@@ -139,6 +172,14 @@ fn random_retention(rng: &mut Rng) -> Retention {
         bytes: rng.pick(&[60, 300, 40_000]),
         age: rng.pick(&[None, Some(millis(700)), Some(secs(40))]),
     }
+}
+
+fn random_lease(rng: &mut Rng) -> u64 {
+    rng.pick(&[0, 100, 2_000, 10_000, 60_000]) + rng.below(2) * rng.below(1_000)
+}
+
+fn random_limit(rng: &mut Rng) -> LimitPolicy {
+    rng.pick(&[LimitPolicy::Refuse, LimitPolicy::EvictOldest])
 }
 
 fn random_lag(rng: &mut Rng) -> LagPolicy {
@@ -207,10 +248,13 @@ fn random_step(rng: &mut Rng) -> Step {
         0..8 => Op::Open {
             client: rng.chance(60).then(|| rng.below(4)),
             topics: (0..rng.below(4)).map(|_| rng.below(5)).collect(),
+            patterns: (0..rng.below(6) / 2).map(|_| rng.below(6)).collect(),
             from: random_from(rng),
             heartbeat: rng.below(20),
             lag: rng.below(6),
             announce: rng.chance(20),
+            address: rng.chance(50).then(|| rng.below(3)),
+            lease: rng.chance(25).then(|| random_lease(rng)),
         },
         8..30 => {
             let (content, own_id) = random_content(rng);
@@ -230,12 +274,23 @@ fn random_step(rng: &mut Rng) -> Step {
             written: usize::try_from(rng.pick(&[0, 1, 40, 100, 17_000]) + rng.below(40)).unwrap(),
             claimed: rng.chance(5).then(|| random_session(rng)),
         },
-        68..73 => Op::Ready { times: 1 + rng.below(4) },
+        68 => match rng.below(6) {
+            0 => Op::Revoke { client: rng.below(4) },
+            1 | 2 => Op::RevokeTopic { client: rng.below(4), topic: rng.below(5) },
+            _ => Op::Renew { session: random_session(rng), lease: random_lease(rng) },
+        },
+        69..73 => Op::Ready { times: 1 + rng.below(4) },
         73..80 => Op::Serve,
         80..84 => Op::Events,
         84..86 => Op::Disconnect { session: random_session(rng) },
         86 => Op::CloseSession { session: random_session(rng) },
         87 if rng.chance(10) => Op::Close,
+        87 if rng.chance(6) => Op::Drain {
+            over: rng.pick(&[0, 700, 20_000].map(millis)),
+            retry: rng.pick(&[None, Some((secs(1), secs(0))), Some((secs(2), millis(3_333)))]),
+            farewell: rng.chance(50),
+            patience: rng.pick(&[0, 10_000].map(millis)),
+        },
         87..89 => Op::SetRetention {
             topic: rng.below(5),
             retention: rng.chance(50).then(|| random_retention(rng)),

@@ -8,7 +8,10 @@
 
 #[path = "../common/broker.rs"]
 mod common;
+mod drain;
 mod history;
+mod lease;
+mod limits;
 mod model;
 mod publish;
 mod transmit;
@@ -49,10 +52,21 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "Shutdown",
         "Lagged",
         "Stalled",
+        "Evicted",
+        "MaxAge",
+        "LeaseExpiring",
+        "LeaseExpired",
+        "Revoked",
+        "Err(LeaseInThePast)",
+        "Drained,",
+        "Drained {",
         "undelivered: 1",
         "Err(TooLarge",
         "Err(TooManyTopics)",
+        "Err(Draining)",
         "Err(TooManySessions)",
+        "Err(TooManySessionsOfClient",
+        "Err(TooManySessionsFromAddress",
         "Err(TooManyTopicsOfSession",
         "Err(UnreadEvents)",
         "Err(UnknownClient)",

@@ -1,13 +1,15 @@
 //! What a broker does, worked out plainly: each session has a queue of what it is still to get,
 //! and a log is a list from which things are dropped.
 
+use super::drain::Draining;
+use crate::common::Rng;
 use sansse::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, LagPolicy, OpenError, Resume,
-    Retention, SessionId, StartAt, TopicName,
+    AddressKey, Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, LagPolicy,
+    OpenError, Resume, Retention, SessionId, StartAt, TopicName, TopicPattern,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LogName {
@@ -15,6 +17,35 @@ pub(super) enum LogName {
     Named(TopicName),
     Client(ClientId),
     Private(SessionId),
+    /// No log of its own, but what a session subscribes to.
+    Pattern(TopicPattern),
+}
+
+impl LogName {
+    /// Whether who subscribes to this gets what is in the log of that name.
+    pub(super) fn covers(&self, name: &Self) -> bool {
+        match (self, name) {
+            (Self::Pattern(pattern), Self::Named(name)) => {
+                let pattern: Vec<_> = pattern.as_str().split('/').collect();
+                let name: Vec<_> = name.as_str().split('/').collect();
+                matches(&pattern, &name)
+            }
+            _ => self == name,
+        }
+    }
+}
+
+/// Tries what the wildcards may stand for, one after the other.
+fn matches(pattern: &[&str], name: &[&str]) -> bool {
+    match pattern.first() {
+        None => name.is_empty(),
+        Some(&"**") => (0..=name.len()).any(|levels| matches(&pattern[1..], &name[levels..])),
+        Some(&level) => {
+            !name.is_empty()
+                && (level == "*" || level == name[0])
+                && matches(&pattern[1..], &name[1..])
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -37,6 +68,8 @@ pub(super) struct Log {
 pub(super) struct Pending {
     pub(super) position: u64,
     pub(super) log: LogName,
+    /// Through which of the session's subscriptions.
+    pub(super) by: Vec<LogName>,
     pub(super) payload: String,
 }
 
@@ -55,8 +88,11 @@ pub(super) struct Member {
     pub(super) client: Option<ClientId>,
     pub(super) logs: Vec<LogName>,
     pub(super) pending: Vec<Pending>,
-    pub(super) lost: u64,
-    pub(super) lost_private: u64,
+    /// How many events of which log it can no longer get.
+    pub(super) lost: BTreeMap<LogName, u64>,
+    /// Something that matches one of its patterns was gone from between others, at which batches
+    /// stop.
+    pub(super) has_holes: bool,
     pub(super) opening: Option<String>,
     pub(super) lag: LagPolicy,
     pub(super) heartbeat: Option<Duration>,
@@ -65,6 +101,11 @@ pub(super) struct Member {
     pub(super) sent_at: Duration,
     pub(super) polled_at: Duration,
     pub(super) ending: Option<EndReason>,
+    pub(super) address: Option<u64>,
+    pub(super) expires_at: Option<Duration>,
+    pub(super) last_words: Option<String>,
+    pub(super) lease: Option<Duration>,
+    pub(super) ask_at: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -85,11 +126,14 @@ pub(super) struct LastBatch {
 pub(crate) struct Wish {
     pub(crate) client: Option<ClientId>,
     pub(crate) topics: Vec<TopicName>,
+    pub(crate) patterns: Vec<TopicPattern>,
     pub(crate) last_event_id: Option<Result<String, ()>>,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) heartbeat: Option<Option<Duration>>,
     pub(crate) lag: Option<LagPolicy>,
     pub(crate) announce: bool,
+    pub(crate) address: Option<u64>,
+    pub(crate) lease: Option<Duration>,
 }
 
 /// What is published.
@@ -110,12 +154,17 @@ pub(crate) enum Out {
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(super) config: BrokerConfig,
+    pub(super) start: Instant,
     pub(crate) now: Duration,
     pub(crate) last: u64,
     pub(super) closed: bool,
     pub(super) members: BTreeMap<SessionId, Member>,
+    /// In the order in which they were opened.
+    pub(super) order: Vec<SessionId>,
     pub(super) guests: BTreeMap<ClientId, Guest>,
     pub(super) logs: BTreeMap<LogName, Log>,
+    /// The patterns in use, with the newest position lost since they were.
+    pub(super) patterns: BTreeMap<TopicPattern, u64>,
     pub(super) forgotten_topics: u64,
     pub(super) forgotten_clients: u64,
     /// Positions that were never given here.
@@ -126,18 +175,24 @@ pub(crate) struct Model {
     pub(super) ended_ready: Vec<SessionId>,
     pub(super) events: Vec<BrokerEvent>,
     pub(super) batch: Option<LastBatch>,
+    pub(super) random: Rng,
+    pub(super) drain: Option<Draining>,
 }
 
 impl Model {
-    pub(crate) fn new(config: BrokerConfig) -> Self {
+    pub(crate) fn new(config: BrokerConfig, start: Instant) -> Self {
+        let random = Rng::new(config.seed.wrapping_add(u64::from(config.shard) << 48));
         Self {
             config,
+            start,
             now: Duration::ZERO,
             last: 0,
             closed: false,
             members: BTreeMap::new(),
+            order: Vec::new(),
             guests: BTreeMap::new(),
             logs: BTreeMap::from([(LogName::Broadcast, Log::default())]),
+            patterns: BTreeMap::new(),
             forgotten_topics: 0,
             forgotten_clients: 0,
             left_out: BTreeSet::new(),
@@ -145,6 +200,8 @@ impl Model {
             ended_ready: Vec::new(),
             events: Vec::new(),
             batch: None,
+            random,
+            drain: None,
         }
     }
 
@@ -156,18 +213,24 @@ impl Model {
 
     pub(crate) fn admit(&self, wish: &Wish) -> Result<(), OpenError> {
         let topics: BTreeSet<_> = wish.topics.iter().collect();
-        let new = topics.iter().filter(|name| !self.knows(name)).count();
+        let patterns: BTreeSet<_> = wish.patterns.iter().collect();
+        let new = topics.iter().filter(|name| !self.knows(name)).count()
+            + patterns.iter().filter(|one| !self.patterns.contains_key(one)).count();
         let unread = self.events.len().max(self.ended_untold.len());
         let limit = self.config.max_topics_per_session;
         if self.closed {
             Err(OpenError::Closed)
-        } else if self.members.len() >= self.config.max_sessions as usize {
-            Err(OpenError::TooManySessions)
+        } else if self.drain.is_some() {
+            Err(OpenError::Draining)
+        } else if let Some(error) = self.refusal(wish) {
+            Err(error)
         } else if unread >= self.config.max_unread_events as usize {
             Err(OpenError::UnreadEvents)
         } else if wish.heartbeat == Some(Some(Duration::ZERO)) {
             Err(OpenError::ZeroHeartbeat)
-        } else if topics.len() > limit as usize {
+        } else if wish.lease.is_some_and(|until| until <= self.now) {
+            Err(OpenError::LeaseInThePast)
+        } else if topics.len() + patterns.len() > limit as usize {
             Err(OpenError::TooManyTopicsOfSession { limit })
         } else if self.topics() + new > self.config.max_topics as usize {
             Err(OpenError::TooManyTopics)
@@ -177,13 +240,18 @@ impl Model {
     }
 
     /// Opens a session that was admitted, under the id that the broker chose.
-    pub(crate) fn open(&mut self, wish: &Wish, session: SessionId) -> Resume {
+    pub(crate) fn open(&mut self, wish: &Wish, session: SessionId, broker: &Broker) -> Resume {
         let mut logs = vec![LogName::Broadcast];
         let topics: BTreeSet<_> = wish.topics.iter().cloned().collect();
         for name in topics {
             let log = LogName::Named(name);
             self.ensure(&log, self.forgotten_topics);
             logs.push(log);
+        }
+        let patterns: BTreeSet<_> = wish.patterns.iter().cloned().collect();
+        for pattern in patterns {
+            self.ensure_pattern(&pattern);
+            logs.push(LogName::Pattern(pattern));
         }
         if let Some(client) = &wish.client {
             let log = LogName::Client(client.clone());
@@ -198,6 +266,7 @@ impl Model {
             guest.sessions.push(session);
         }
         let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref());
+        let expires_at = self.expiry();
         let private = LogName::Private(session);
         self.ensure(&private, 0);
         logs.push(private);
@@ -205,9 +274,15 @@ impl Model {
             client: wish.client.clone(),
             logs,
             pending,
-            lost: 0,
-            lost_private: 0,
-            opening: self.opening(wish.announce, resume),
+            lost: BTreeMap::new(),
+            has_holes: matches!(
+                resume,
+                Resume::Gap { .. }
+                    | Resume::UnknownId { .. }
+                    | Resume::OtherEpoch { .. }
+                    | Resume::Ahead { .. }
+            ),
+            opening: self.opening(session, wish.announce, resume),
             lag: wish.lag.unwrap_or(self.config.lag),
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
             heartbeat_due: false,
@@ -215,10 +290,17 @@ impl Model {
             sent_at: self.now,
             polled_at: self.now,
             ending: None,
+            address: wish.address,
+            expires_at,
+            last_words: None,
+            lease: wish.lease,
+            ask_at: wish.lease.and_then(|until| self.ask_at(until)),
         };
         assert!(self.members.insert(session, member).is_none(), "{session} is in use");
         let client = wish.client.clone();
         self.events.push(BrokerEvent::SessionOpened { session, client, resume });
+        self.order.push(session);
+        self.evict(session, broker);
         resume
     }
 
@@ -232,8 +314,11 @@ impl Model {
             Some(Ok(id)) if id.is_empty() => return (Resume::Live, Vec::new()),
             Some(id) => id.as_ref().ok(),
         };
-        let kept =
-            || logs.iter().flat_map(|name| self.logs[name].kept.iter().map(move |k| (name, k)));
+        let covered = |name: &LogName| logs.iter().any(|log| log.covers(name));
+        let kept = || {
+            let logs = self.logs.iter().filter(|(name, _)| covered(name));
+            logs.flat_map(|(name, log)| log.kept.iter().map(move |k| (name, k)))
+        };
         let own = |id: &&String| {
             kept().filter(|(_, k)| k.own_id.as_ref() == Some(id)).map(|(_, k)| k.position).min()
         };
@@ -245,13 +330,14 @@ impl Model {
         let position = id.as_ref().and_then(own).or(placed);
         let is_gap = position.is_none_or(|position| {
             self.left_out.iter().any(|missing| *missing > position)
-                || logs.iter().any(|name| self.logs[name].lost_through > position)
+                || logs.iter().any(|name| self.lost_through(name) > position)
         });
         let mut pending: Vec<Pending> = kept()
             .filter(|(_, k)| k.position > position.unwrap_or(0))
             .map(|(name, k)| Pending {
                 position: k.position,
                 log: name.clone(),
+                by: logs.iter().filter(|log| log.covers(name)).cloned().collect(),
                 payload: k.payload.clone(),
             })
             .collect();
@@ -272,7 +358,12 @@ impl Model {
         (resume, pending)
     }
 
-    pub(super) fn opening(&self, announce: bool, resume: Resume) -> Option<String> {
+    pub(super) fn opening(
+        &self,
+        session: SessionId,
+        announce: bool,
+        resume: Resume,
+    ) -> Option<String> {
         let (word, replayed, placed) = match resume {
             Resume::Live => ("live", 0, false),
             Resume::Complete { replayed } => ("complete", replayed, true),
@@ -283,7 +374,7 @@ impl Model {
             _ => unreachable!(),
         };
         let mut text = String::new();
-        if let Some(retry) = self.config.retry {
+        if let Some(retry) = self.retry(session) {
             let _ = writeln!(text, "retry: {}", retry.as_millis());
         }
         if !placed && self.config.event_ids == EventIds::Assigned {
@@ -313,6 +404,9 @@ impl Model {
 
     pub(crate) fn close(&mut self) {
         self.closed = true;
+        if let Some(drain) = &mut self.drain {
+            drain.stop();
+        }
         let all: Vec<_> = self.members.keys().copied().collect();
         for session in all {
             self.finish(session, EndReason::Shutdown);
@@ -331,6 +425,7 @@ impl Model {
     /// The session is gone; `broker` only says which of several clients it has forgotten.
     pub(super) fn end(&mut self, session: SessionId, reason: EndReason, broker: &Broker) {
         let Some(member) = self.members.remove(&session) else { return };
+        self.order.retain(|other| *other != session);
         let private = LogName::Private(session);
         let waiting = member.pending.iter().filter(|pending| pending.log == private).count();
         self.logs.remove(&private);
@@ -346,9 +441,10 @@ impl Model {
             session,
             client: member.client,
             reason,
-            undelivered: member.lost_private + waiting as u64,
+            undelivered: member.lost.get(&private).unwrap_or(&0) + waiting as u64,
         });
         self.forget_absent(broker);
+        self.note_drained();
     }
 
     pub(super) fn forget_absent(&mut self, broker: &Broker) {
@@ -383,6 +479,9 @@ impl Model {
     pub(crate) fn timeout(&mut self, broker: &Broker) {
         let all: Vec<SessionId> = self.members.keys().copied().collect();
         for session in all {
+            if !self.lease_due(session, broker) {
+                continue;
+            }
             let member = self.members.get_mut(&session).unwrap();
             if member.deadline(self.config.stall_timeout).is_none_or(|at| at > self.now) {
                 continue;
@@ -403,6 +502,7 @@ impl Model {
             }
         }
         self.release_topics();
+        self.drain_due(broker);
         self.forget_absent(broker);
     }
 
@@ -418,7 +518,12 @@ impl Model {
             LogName::Private(_) => None,
             _ => Some(log.kept.first()?.at + self.retention(name).age?),
         });
-        sessions.chain(absent).chain(aged).min()
+        let terms = self
+            .members
+            .values()
+            .flat_map(|member| [member.expiry(), member.lease, member.asking()])
+            .flatten();
+        sessions.chain(absent).chain(aged).chain(terms).chain(self.next_turn()).min()
     }
 
     // What else can be asked.
@@ -454,6 +559,17 @@ impl Model {
                 return Err(format!("{session} is of {:?}", broker.client_of(*session)));
             }
         }
+        for address in 0..3 {
+            let key = AddressKey::new(address.to_string()).unwrap();
+            let here = self.members.values().filter(|member| member.address == Some(address));
+            if broker.sessions_from(&key) != here.count() {
+                return Err(format!("{} sessions from {key}", broker.sessions_from(&key)));
+            }
+        }
+        let (kept, limit) = (broker.retained_bytes(), self.config.max_retained_bytes);
+        if kept != self.retained_bytes() || kept > limit {
+            return Err(format!("{kept} bytes are kept instead of {}", self.retained_bytes()));
+        }
         if broker.last_position() != self.last {
             return Err(format!("at {} instead of {}", broker.last_position(), self.last));
         }
@@ -470,7 +586,7 @@ impl Member {
 
     pub(super) fn is_to_come_out(&self) -> bool {
         match self.phase {
-            Phase::Parked => !self.pending.is_empty() || self.lost > 0,
+            Phase::Parked => !self.pending.is_empty() || !self.lost.is_empty(),
             Phase::Woken => true,
             Phase::Polled => false,
         }

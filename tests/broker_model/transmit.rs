@@ -22,6 +22,10 @@ impl Model {
             member.sent(now);
             return Out::Frame(frame);
         }
+        if let Some(last_words) = member.last_words.take() {
+            member.sent(now);
+            return Out::Frame(last_words);
+        }
         if let Some(reason) = member.ending {
             self.end(session, reason, broker);
             return Out::End;
@@ -53,7 +57,7 @@ impl Model {
         self.batch = None;
         let mut parts = Vec::new();
         let mut expected = BatchEnd::End(None);
-        let mut next = None;
+        let (mut next, mut has_holes) = (None, false);
         if self.begin(session, broker) {
             let now = self.now;
             let member = self.members.get_mut(&session).unwrap();
@@ -67,8 +71,16 @@ impl Model {
             if !parts.is_empty() {
                 member.sent(now);
             }
+            has_holes = member.has_holes;
             next = member.pending.first().map(|pending| written(&pending.payload).len());
             if next.is_some() || (member.ending.is_some() && !parts.is_empty()) {
+                expected = BatchEnd::Full;
+            } else if member.has_holes && !parts.is_empty() && end == BatchEnd::Full {
+                // What is left is gone, and met by the next poll.
+                expected = BatchEnd::Full;
+            } else if let Some(last_words) = member.last_words.take() {
+                member.sent(now);
+                parts.push((written(&last_words), None));
                 expected = BatchEnd::Full;
             } else if let Some(reason) = member.ending {
                 self.end(session, reason, broker);
@@ -95,6 +107,7 @@ impl Model {
             return Err(format!("{} bytes in a batch of no more than {limit}", bytes.len()));
         }
         if let Some(next) = next
+            && !has_holes
             && bytes.len() + next <= limit
             && next < ALONE
             && !(parts.len() == 1 && bytes.len() >= ALONE)
@@ -125,11 +138,16 @@ impl Model {
         batch.is_current = false;
         for (_, pending) in batch.parts[whole + 1..].iter().rev() {
             let pending = pending.clone().expect("an opening or a heartbeat that was not first");
-            if self.logs[&pending.log].kept.iter().any(|kept| kept.position == pending.position) {
+            // It was revoked meanwhile.
+            if !member.logs.iter().any(|log| log.covers(&pending.log)) {
+                continue;
+            }
+            let log = self.logs.get(&pending.log);
+            if log.is_some_and(|log| log.kept.iter().any(|k| k.position == pending.position)) {
                 member.pending.insert(0, pending);
             } else {
-                member.lost += 1;
-                member.lost_private += u64::from(matches!(pending.log, LogName::Private(_)));
+                *member.lost.entry(pending.log).or_default() += pending.by.len() as u64;
+                member.has_holes = true;
             }
         }
         member.phase = Phase::Polled;
@@ -145,6 +163,10 @@ impl Model {
             self.told(session);
             return false;
         };
+        if member.is_lapsed(self.now) {
+            self.end(session, EndReason::LeaseExpired, broker);
+            return false;
+        }
         member.polled_at = self.now;
         let private = LogName::Private(session);
         let waiting: Vec<u64> = member.pending.iter().map(|pending| pending.position).collect();
@@ -152,19 +174,19 @@ impl Model {
         log.kept.retain(|kept| waiting.contains(&kept.position));
         self.trim_aged(&private);
         let member = self.members.get_mut(&session).unwrap();
-        if member.lost == 0 {
+        if member.lost.is_empty() {
             return true;
         }
-        let mut lost = member.lost;
+        let mut lost = member.lost.values().sum();
         if member.lag == LagPolicy::Close {
             self.end(session, EndReason::Lagged { lost }, broker);
             return false;
         }
         if member.lag == LagPolicy::SkipToNewest {
-            lost += member.pending.len() as u64;
+            lost += member.pending.iter().map(|pending| pending.by.len() as u64).sum::<u64>();
             member.pending.clear();
         }
-        (member.lost, member.lost_private) = (0, 0);
+        member.lost.clear();
         let client = member.client.clone();
         let earlier = self.events.iter_mut().find_map(|event| match event {
             BrokerEvent::SessionSkipped { session: other, lost, .. } if *other == session => {

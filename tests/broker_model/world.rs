@@ -6,6 +6,7 @@ use crate::common::*;
 use sansse::broker::*;
 use sansse::{Event, EventType, LastEventId};
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 pub(super) struct World {
@@ -24,13 +25,15 @@ pub(super) struct World {
 impl World {
     #[expect(clippy::disallowed_methods, reason = "no other way to have a first `Instant`")]
     pub(super) fn new(config: BrokerConfig) -> Self {
-        let start = Instant::now();
+        // The same in each run, since events tell of times.
+        static START: OnceLock<Instant> = OnceLock::new();
+        let start = *START.get_or_init(Instant::now);
         Self {
             config: config.clone(),
             start,
             time: Duration::ZERO,
             broker: Broker::new(start, config.clone()).unwrap(),
-            model: Model::new(config),
+            model: Model::new(config, start),
             opened: Vec::new(),
             batch: Batch::new(FrameForm::Payload),
             batch_of: None,
@@ -50,6 +53,7 @@ impl World {
             | Op::Batch { .. }
             | Op::Disconnect { .. }
             | Op::CloseSession { .. }
+            | Op::Renew { .. }
                 if self.opened.is_empty() =>
             {
                 return Ok(());
@@ -137,6 +141,42 @@ impl World {
                 self.model.close();
                 Ok(())
             }
+            Op::Renew { session, lease } => {
+                let Some(session) = self.session(*session) else { return Ok(()) };
+                let until = self.model.now + millis(*lease);
+                let got = self.broker.renew_lease(now, session, self.start + until);
+                let got = self.note(got);
+                same(&got, &self.model.renew_lease(session, until))?;
+                let lease = self.model.members.get(&session).and_then(|member| member.lease);
+                let expected = lease.map(|until| self.start + until);
+                same(&self.broker.lease_of(session), &expected)
+            }
+            Op::Revoke { client } => {
+                let client = crate::common::client(&format!("client {client}"));
+                let got = self.broker.revoke(now, &client);
+                let got = self.note(got);
+                same(&got, &self.model.revoke(&client, &self.broker))
+            }
+            Op::RevokeTopic { client, topic } => {
+                let client = crate::common::client(&format!("client {client}"));
+                let topic = topic_name(*topic);
+                let got = self.broker.revoke_topic(now, &client, &topic);
+                let got = self.note(got);
+                same(&got, &self.model.revoke_topic(&client, &topic, &self.broker))
+            }
+            Op::Drain { over, retry, farewell, patience } => {
+                let mut drain = Drain::new(*over).with_patience(*patience);
+                if let Some((least, spread)) = retry {
+                    drain = drain.with_retry(*least, *spread);
+                }
+                if *farewell {
+                    drain = drain.with_farewell(Event::new("bye"));
+                }
+                let got = self.broker.drain(now, drain);
+                let got = self.note(got);
+                let model = &mut self.model;
+                same(&got, &model.drain(*over, *retry, *farewell, *patience, &self.broker))
+            }
             Op::SetRetention { topic, retention } => {
                 let topic = topic_name(*topic);
                 let got = self.broker.set_retention(now, &topic, *retention);
@@ -160,7 +200,9 @@ impl World {
     }
 
     fn open(&mut self, now: Instant, op: &Op) -> Result<(), String> {
-        let Op::Open { client, topics, from, heartbeat, lag, announce } = op else {
+        let Op::Open { client, topics, patterns, from, heartbeat, lag, announce, address, lease } =
+            op
+        else {
             unreachable!()
         };
         let epoch = self.config.epoch;
@@ -177,6 +219,7 @@ impl World {
         let wish = Wish {
             client: client.map(|number| crate::common::client(&format!("client {number}"))),
             topics: topics.iter().map(|topic| topic_name(*topic)).collect(),
+            patterns: patterns.iter().map(|pattern| topic_pattern(*pattern)).collect(),
             last_event_id,
             heartbeat: match heartbeat {
                 0 => Some(Some(Duration::ZERO)),
@@ -192,6 +235,8 @@ impl World {
                 _ => None,
             },
             announce: *announce,
+            address: *address,
+            lease: lease.map(|lease| self.model.now + millis(lease)),
         };
         let mut request = SessionRequest::new();
         if let Some(client) = &wish.client {
@@ -199,6 +244,9 @@ impl World {
         }
         for topic in &wish.topics {
             request = request.with_topic(topic.clone());
+        }
+        for pattern in &wish.patterns {
+            request = request.with_pattern(pattern.clone());
         }
         request = match &wish.last_event_id {
             None => request,
@@ -211,6 +259,12 @@ impl World {
         if let Some(lag) = wish.lag {
             request = request.with_lag(lag);
         }
+        if let Some(address) = wish.address {
+            request = request.with_address(AddressKey::new(address.to_string()).unwrap());
+        }
+        if let Some(until) = wish.lease {
+            request = request.with_lease(self.start + until);
+        }
         if wish.announce {
             request = request.with_announcement(EventType::new("resume").unwrap());
         }
@@ -221,7 +275,7 @@ impl World {
                 }
                 self.opened.push(opened.session);
                 let _ = writeln!(self.transcript, "{opened:?}");
-                same(&opened.resume, &self.model.open(&wish, opened.session))
+                same(&opened.resume, &self.model.open(&wish, opened.session, &self.broker))
             }
             (got, expected) => same(&self.note(got).map(|_| ()), &expected),
         }
@@ -298,7 +352,9 @@ impl World {
             }
             BrokerEvent::SessionOpened { session, .. }
             | BrokerEvent::SessionSkipped { session, .. }
+            | BrokerEvent::LeaseExpiring { session, .. }
             | BrokerEvent::SessionEnded { session, .. } => (None, Some(*session)),
+            BrokerEvent::Drained { .. } => (None, None),
             _ => unreachable!(),
         };
         let mut events: Vec<_> = core::iter::from_fn(|| self.broker.poll_event()).collect();
@@ -325,7 +381,12 @@ impl World {
 }
 
 fn topic_name(number: u64) -> TopicName {
-    topic(&format!("topic {number}"))
+    topic(["a", "a/b", "a/b/c", "b/c", "x"][usize::try_from(number).unwrap()])
+}
+
+fn topic_pattern(number: u64) -> TopicPattern {
+    let text = ["**", "*", "a/**", "a/*", "*/c", "*/b/**"][usize::try_from(number).unwrap()];
+    TopicPattern::new(text).unwrap()
 }
 
 /// Some look like ids of the broker's making.
