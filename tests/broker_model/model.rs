@@ -167,6 +167,8 @@ pub(crate) struct Model {
     pub(super) patterns: BTreeMap<TopicPattern, u64>,
     pub(super) forgotten_topics: u64,
     pub(super) forgotten_clients: u64,
+    /// There was a session once.
+    pub(super) has_begun: bool,
     /// Positions that were never given here.
     pub(super) left_out: BTreeSet<u64>,
     /// Sessions that ended and whose driver has not been told so by a poll,
@@ -195,6 +197,7 @@ impl Model {
             patterns: BTreeMap::new(),
             forgotten_topics: 0,
             forgotten_clients: 0,
+            has_begun: false,
             left_out: BTreeSet::new(),
             ended_untold: Vec::new(),
             ended_ready: Vec::new(),
@@ -241,6 +244,7 @@ impl Model {
 
     /// Opens a session that was admitted, under the id that the broker chose.
     pub(crate) fn open(&mut self, wish: &Wish, session: SessionId, broker: &Broker) -> Resume {
+        self.has_begun = true;
         let mut logs = vec![LogName::Broadcast];
         let topics: BTreeSet<_> = wish.topics.iter().cloned().collect();
         for name in topics {

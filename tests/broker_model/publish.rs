@@ -61,6 +61,9 @@ impl Model {
                     self.miss(position, &LogName::Named(name.clone()));
                 }
             }
+            Err(PublishError::UnknownClient) if !self.has_begun => {
+                self.forgotten_clients = position;
+            }
             Err(_) => {}
         }
         self.left_out.extend(self.last + 1..position);
