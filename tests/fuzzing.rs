@@ -34,6 +34,11 @@ fn broker() {
     fuzz("broker", fuzz::broker::run, &[b"\0", b"\x02", b"\x05", b"\x06", b"\x07", b"\x08"]);
 }
 
+#[test]
+fn pattern() {
+    fuzz("pattern", fuzz::pattern::run, &PATTERN);
+}
+
 /// What a mutation may put in.
 const DECODER: [&[u8]; 16] = [
     b"data",
@@ -89,6 +94,9 @@ const CURSOR: [&[u8]; 12] = [
     b"ffffffffffffffff-",
     b"AAAAAAAAAAAAAAAAAAAAAA",
 ];
+
+const PATTERN: [&[u8]; 10] =
+    [b"/", b"*", b"**", b"/*", b"/**", b"\n", b"news", b"\nnews/uk", b"a", b"\xc3\xa9"];
 
 fn fuzz(target: &str, run: fn(&[u8]), words: &[&[u8]]) {
     let corpus = corpus(target);

@@ -14,3 +14,4 @@ pub mod decoder;
 pub mod http1_client;
 pub mod http1_server;
 mod input;
+pub mod pattern;
