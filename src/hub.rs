@@ -19,6 +19,7 @@ use crate::broker::{
 };
 use crate::event::Event;
 use crate::http::{ResponseHead, accept, plain_text};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::time::Timer;
 use alloc::boxed::Box;
 use alloc::format;
@@ -27,12 +28,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use core::num::NonZeroU16;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::Waker;
 use core::time::Duration;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Instant;
 
 /// A shared broker; clones are handles to the same one.
@@ -594,7 +594,8 @@ impl Inner {
         // Whoever finds the flag set leaves its events to the one who set it, who therefore looks
         // once more after clearing it.
         while self.shards.iter().any(|shard| lock(shard).broker.has_events()) {
-            if self.delivering.swap(true, Ordering::SeqCst) {
+            let order = Ordering::SeqCst;
+            if self.delivering.compare_exchange(false, true, order, order).is_err() {
                 return;
             }
             let _delivering = Delivering(&self.delivering);
