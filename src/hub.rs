@@ -150,6 +150,7 @@ impl HubBuilder {
             config.shards = self.shards;
             let mut broker = Broker::new(now, config)?;
             broker.keep_let_go();
+            broker.begin_stream();
             let (wakers, replaced) = (Vec::new(), Vec::new());
             Ok(Mutex::new(Shard { broker, wakers, replaced, driven_until: None }))
         });

@@ -131,6 +131,8 @@ pub struct Broker {
     forgotten_clients: u64,
     /// The newest position that other shards gave and this one never saw.
     left_out: u64,
+    /// It was there when the stream began, so that no client can be from before it.
+    begins_stream: bool,
     ready: ReadyQueue,
     timers: Timers,
     /// Sessions that ended and whose driver has not been told so yet.
@@ -180,6 +182,7 @@ impl Broker {
             forgotten_topics: 0,
             forgotten_clients: 0,
             left_out: 0,
+            begins_stream: false,
             ready: ReadyQueue::default(),
             timers: Timers::default(),
             untold: BTreeMap::new(),

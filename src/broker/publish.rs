@@ -79,7 +79,9 @@ impl Broker {
                 self.miss(published);
             }
             // The client may be one of an earlier process, whose history this is.
-            Err(PublishError::UnknownClient) if self.sessions.is_unused() => {
+            Err(PublishError::UnknownClient)
+                if !self.begins_stream && self.sessions.is_unused() =>
+            {
                 self.forgotten_clients = published.position;
             }
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
@@ -90,6 +92,13 @@ impl Broker {
         }
         self.sequencer.observe(published.position);
         Ok(())
+    }
+
+    /// Takes note that this shard began together with its stream: what is published to a client that
+    /// is unknown here is for another shard's.
+    #[cfg(feature = "hub")]
+    pub(crate) const fn begin_stream(&mut self) {
+        self.begins_stream = true;
     }
 
     /// Whether something can be published to `topic`.
