@@ -16,6 +16,7 @@ mod metadata;
 mod presence;
 mod sessions;
 mod sharding;
+mod stress;
 mod tasks;
 mod time;
 mod wakes;
