@@ -5,7 +5,12 @@
 //! locks a shard, calls its [`Broker`], collects wakers, unlocks, and wakes.
 
 mod drive;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod session;
+mod topics;
+#[cfg(feature = "tracing")]
+mod trace;
 
 pub use drive::Drive;
 pub use session::{Pending, Session};
@@ -13,9 +18,10 @@ pub use session::{Pending, Session};
 #[cfg(feature = "signed")]
 use crate::broker::CursorKeys;
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError, EventNumber,
-    LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published, Retention,
-    RetentionError, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName, Value,
+    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
+    EventNumber, LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published,
+    Retention, RetentionError, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
+    Value,
 };
 use crate::event::Event;
 use crate::http::{ResponseHead, accept, plain_text};
@@ -186,8 +192,10 @@ impl Hub {
 
     /// Answers a request for an event stream: negotiates, takes the last event id from the
     /// request, opens the session and makes the head. What cannot be is a plain response: 405,
-    /// 403 where its lease is over already, 406, 503 with `Retry-After` where the broker has no room, or 429 with it where the client
-    /// or its address has as many sessions as may be; and so is the answer to a CORS preflight.
+    /// 403 where its lease is over already, 406, 503 with `Retry-After` where the broker has no
+    /// room, or 429 with it where the client or its address has as many sessions as may be; 204
+    /// where all that is asked for has [ended](Self::end_topic) and nothing is left, so that an
+    /// `EventSource` asks no more; and so is the answer to a CORS preflight.
     pub fn accept<B>(
         &self,
         request: &http::Request<B>,
@@ -208,8 +216,8 @@ impl Hub {
         }
         match self.inner.open(session) {
             Ok(session) => Answer::Stream(head.response(headers), session),
-            Err((error, retry_after)) => {
-                let mut response = unavailable(error, retry_after);
+            Err(error) => {
+                let mut response = unavailable(error, self.retry_after(&error));
                 head.apply_cors(headers, response.headers_mut());
                 response.into()
             }
@@ -222,7 +230,16 @@ impl Hub {
     ///
     /// [`OpenError`]; then nothing was done.
     pub fn open(&self, request: SessionRequest) -> Result<Session, OpenError> {
-        self.inner.open(request).map_err(|(error, _)| error)
+        self.inner.open(request)
+    }
+
+    /// How long whoever was refused with this error is to wait, for a `Retry-After`; `None` where
+    /// waiting does not help. [`accept`](Self::accept) says it by itself. See
+    /// [`Broker::retry_after`](crate::broker::Broker::retry_after).
+    pub fn retry_after(&self, error: &OpenError) -> Option<Duration> {
+        // Each shard spreads its part of them.
+        let shard = self.inner.shard_of(None);
+        self.inner.with(shard, |shard, now| shard.broker.retry_after(now, error))
     }
 
     /// Publishes `event` to a topic, on all shards.
@@ -316,6 +333,21 @@ impl Hub {
         let mut count = 0;
         self.inner.for_all(|shard, _| count += shard.broker.session_count());
         count
+    }
+
+    /// What the hub has done, and how much there is in it now: the sum of its shards, one after the
+    /// other. What was published is counted once; topics, and what they keep, are counted for each
+    /// shard that knows them.
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for shard in &self.inner.shards {
+            let counters = lock(shard).broker.counters();
+            // Each shard has all of it.
+            let published = (counters.published, counters.published_bytes);
+            sum += &counters;
+            (sum.published, sum.published_bytes) = published;
+        }
+        sum
     }
 
     /// Whether the client has a session now.
@@ -429,6 +461,11 @@ impl Hub {
 }
 
 fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Response<Bytes> {
+    if error == OpenError::TopicsEnded {
+        let mut response = http::Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return response;
+    }
     let status = match error {
         OpenError::TooManyTopicsOfSession { .. } | OpenError::ZeroHeartbeat => {
             StatusCode::INTERNAL_SERVER_ERROR
@@ -449,19 +486,13 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
 }
 
 impl Inner {
-    /// Opens a session, or says why not and for how long.
-    fn open(
-        self: &Arc<Self>,
-        request: SessionRequest,
-    ) -> Result<Session, (OpenError, Option<Duration>)> {
+    fn open(self: &Arc<Self>, request: SessionRequest) -> Result<Session, OpenError> {
         let shard = self.shard_of(request.client());
         // Not in the middle of a publish: an event that has left one shard already would be
         // unknown to the shard to which its receiver comes back.
         let sequencer = (self.shards.len() > 1).then(|| lock(&self.sequencer));
         let mut follow_up = FollowUp::default();
-        let opened = self.call(shard, &mut follow_up, |Shard { broker, .. }, now| {
-            broker.open(now, request).map_err(|error| (error, broker.retry_after(now, &error)))
-        });
+        let opened = self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request));
         drop(sequencer);
         // Before anybody's code runs: if that panics, the session is closed.
         let session = opened.map(|opened| Session::new(self.clone(), opened));
@@ -470,10 +501,18 @@ impl Inner {
     }
 
     fn publish(&self, topic: Topic, event: &Event) -> Result<Published, PublishError> {
+        self.publish_with(&topic.clone(), |sequencer| sequencer.publish(topic, event))
+    }
+
+    fn publish_with(
+        &self,
+        topic: &Topic,
+        number: impl FnOnce(&mut Sequencer) -> Published,
+    ) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
-        self.check_addressee(&topic)?;
+        self.check_addressee(topic)?;
         let mut next = sequencer.clone();
-        let published = next.publish(topic, event);
+        let published = number(&mut next);
         let mut follow_up = FollowUp::default();
         // The first shard is the one that may refuse it, before any other knows the position. All
         // have the same configuration, so that where no addressee has a shard, any is.
@@ -510,8 +549,17 @@ impl Inner {
                 check(session.shard().into())
             }
             Topic::Session(_) => Err(PublishError::UnknownSession),
-            Topic::Broadcast | Topic::Named(_) => (1..self.shards.len())
-                .fold(check(0), |result, shard| result.or_else(|_| check(shard))),
+            // One shard that has room is enough, and one that knows of the end too.
+            Topic::Broadcast | Topic::Named(_) => {
+                (1..self.shards.len()).fold(check(0), |result, shard| match result {
+                    Err(PublishError::TopicEnded) => result,
+                    Ok(()) => check(shard).or_else(|error| match error {
+                        PublishError::TopicEnded => Err(error),
+                        _ => Ok(()),
+                    }),
+                    Err(_) => check(shard),
+                })
+            }
         }
     }
 
@@ -560,7 +608,7 @@ impl Inner {
         }
         follow_up.replaced.append(&mut shard.replaced);
         follow_up.let_go.append(&mut shard.broker.take_let_go());
-        if self.on_event.is_none() {
+        if !self.is_listened_to() {
             while shard.broker.poll_event().is_some() {}
         }
         follow_up.has_events |= shard.broker.has_events();
@@ -589,9 +637,15 @@ impl Inner {
         }
     }
 
+    fn is_listened_to(&self) -> bool {
+        self.on_event.is_some() || cfg!(feature = "tracing")
+    }
+
     /// Calls the listener with what happened, unless somebody is doing so already.
     fn deliver(&self) {
-        let Some(listener) = &self.on_event else { return };
+        if !self.is_listened_to() {
+            return;
+        }
         // Whoever finds the flag set leaves its events to the one who set it, who therefore looks
         // once more after clearing it.
         while self.shards.iter().any(|shard| lock(shard).broker.has_events()) {
@@ -602,7 +656,11 @@ impl Inner {
             let _delivering = Delivering(&self.delivering);
             for shard in &self.shards {
                 while let Some((number, event)) = next_event(shard) {
-                    listener(number, event);
+                    #[cfg(feature = "tracing")]
+                    trace::trace(&event);
+                    if let Some(listener) = &self.on_event {
+                        listener(number, event);
+                    }
                 }
             }
         }

@@ -12,7 +12,7 @@ use core::cmp::Reverse;
 pub(super) struct Entry {
     pub(super) position: u64,
     pub(super) frame: Frame,
-    at: Tick,
+    pub(super) at: Tick,
     pub(super) own_id: Option<EventId>,
 }
 

@@ -3,9 +3,9 @@
 
 use super::arena::{Arena, Key};
 use super::log::{Entry, Log};
+use super::names::TopicName;
 use super::pattern::TopicPattern;
 use super::state::TopicState;
-use crate::encode::Frame;
 use crate::event::EventId;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -156,6 +156,17 @@ impl Matched {
             .filter_map(|entry| Some((entry.number, entry.entry(topics)?)))
     }
 
+    /// The numbers and topics of all that is kept from `cursor` on.
+    pub(super) fn names_from<'a>(
+        &'a self,
+        topics: &'a Topics,
+        cursor: u64,
+    ) -> impl Iterator<Item = (u64, &'a TopicName)> {
+        let kept = self.entries.range(self.index_of(cursor)..);
+        kept.filter(|entry| entry.entry(topics).is_some())
+            .filter_map(|entry| Some((entry.number, topics.get(entry.topic)?.name.as_ref()?)))
+    }
+
     /// How many events from `cursor` to `end` are gone, and the cursor of the first that is not.
     fn gone(&self, topics: &Topics, cursor: u64, end: u64) -> (u64, u64) {
         if cursor >= end {
@@ -173,6 +184,13 @@ impl Matched {
             kept += 1;
         }
         (end - cursor - kept, first.unwrap_or(end))
+    }
+
+    // Out of the way of those who have no patterns.
+    #[inline(never)]
+    fn get<'a>(&self, topics: &'a Topics, cursor: u64) -> Option<&'a Entry> {
+        let found = self.entries.get(self.index_of(cursor));
+        found.filter(|entry| entry.number == cursor)?.entry(topics)
     }
 
     fn find(&self, topics: &Topics, id: &EventId) -> Option<u64> {
@@ -194,31 +212,28 @@ pub(super) enum View<'a> {
 
 impl<'a> View<'a> {
     /// What is at `cursor`; `None` at the end, and for what is gone.
+    #[inline]
     pub(super) fn get(self, cursor: u64) -> Option<&'a Entry> {
         match self {
             Self::Log(log) => log.get(cursor),
-            Self::Matched(matched, topics) => matched
-                .entries
-                .get(matched.index_of(cursor))
-                .filter(|entry| entry.number == cursor)?
-                .entry(topics),
+            Self::Matched(matched, topics) => matched.get(topics, cursor),
         }
     }
 
-    /// Lets `take` have the frames from `cursor` on while their positions are below, and moves the
-    /// cursor; says whether `take` did not want one. Nothing that is gone is passed.
+    /// Lets `take` have the entries from `cursor` on while their positions are below, each with how
+    /// many came after it, and moves the cursor; says whether `take` did not want one. Nothing that is gone is passed.
     pub(super) fn run(
         self,
         cursor: &mut u64,
         below: u64,
-        mut take: impl FnMut(&Frame) -> bool,
+        mut take: impl FnMut(&Entry, u64) -> bool,
     ) -> bool {
-        let start = *cursor;
+        let (start, end) = (*cursor, self.end());
         let mut step = |entry: &Entry| {
             if entry.position >= below {
                 return Some(false);
             }
-            if !take(&entry.frame) {
+            if !take(entry, end - *cursor - 1) {
                 return Some(true);
             }
             *cursor += 1;
@@ -237,6 +252,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether something from `cursor` on may be gone.
+    #[inline]
+    pub(super) fn may_be_gone(self, cursor: u64) -> bool {
+        match self {
+            Self::Log(log) => log.start() > cursor,
+            Self::Matched(matched, _) => matched.end > cursor,
+        }
+    }
+
     /// How many events from `cursor` to `end` are gone, and the cursor of the first that is not.
     pub(super) fn gone(self, cursor: u64, end: u64) -> (u64, u64) {
         match self {
@@ -248,17 +272,27 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The cursor of the oldest event.
-    pub(super) fn start(self) -> u64 {
+    /// The cursor of the first event from `cursor` on that is kept, or of the next to come.
+    pub(super) fn first_from(self, cursor: u64) -> u64 {
         match self {
-            Self::Log(log) => log.start(),
+            Self::Log(log) => log.start().max(cursor),
             Self::Matched(matched, topics) => {
-                matched.kept_from(topics, 0).next().map_or(matched.end, |(number, _)| number)
+                let next = matched.kept_from(topics, cursor).next();
+                next.map_or(matched.end.max(cursor), |(number, _)| number)
             }
         }
     }
 
+    /// The cursor of the oldest event.
+    pub(super) fn start(self) -> u64 {
+        match self {
+            Self::Log(log) => log.start(),
+            Self::Matched(..) => self.first_from(0),
+        }
+    }
+
     /// The cursor of the next event to come.
+    #[inline]
     pub(super) fn end(self) -> u64 {
         match self {
             Self::Log(log) => log.end(),

@@ -35,8 +35,10 @@ mod arena;
 mod batch;
 mod clock;
 mod config;
+mod counters;
 mod deadlines;
 mod drain;
+mod finite;
 mod lease;
 mod limits;
 mod log;
@@ -55,6 +57,7 @@ mod sequence;
 #[cfg(feature = "signed")]
 mod signature;
 mod state;
+mod subscribe;
 mod terms;
 mod timers;
 mod transmit;
@@ -63,6 +66,7 @@ pub use batch::{Batch, FrameForm};
 pub use config::{
     BrokerConfig, ConfigError, EventIds, LagPolicy, Retention, SessionRequest, StartAt,
 };
+pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
 pub use drain::{Drain, DrainError};
 pub use lease::{LeaseError, RevokeError};
 pub use limits::{AddressKey, LimitPolicy};
@@ -76,6 +80,7 @@ pub use sequence::{Published, Sequencer, Topic};
 #[cfg(feature = "signed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
 pub use signature::{CursorKeys, KeyError, MIN_SECRET};
+pub use subscribe::{Place, SubscribeError};
 pub use transmit::{BatchEnd, Transmit};
 
 pub(crate) use arena::Key;
@@ -96,6 +101,7 @@ use reconnect::Random;
 use retained::Retained;
 use state::{Client, Ending, NEVER, Phase, Seldom, Session, Subscription, TopicState, UNLISTED};
 use std::time::Instant;
+use subscribe::is_over;
 use timers::{Owner, Timers};
 
 /// One shard of a broker.
@@ -120,6 +126,10 @@ pub struct Broker {
     address_keys: BTreeMap<AddressKey, Key>,
     opened: OpenedOrder,
     retained: Retained,
+    /// What is only to be counted.
+    counters: Counters,
+    /// By the position of the end, the topics whose end is remembered though nobody has them.
+    ended: BTreeMap<u64, u32>,
     topics: Arena<TopicState>,
     topic_slots: BTreeMap<TopicName, u32>,
     broadcast: u32,
@@ -175,6 +185,8 @@ impl Broker {
             address_keys: BTreeMap::new(),
             opened: OpenedOrder::default(),
             retained: Retained::default(),
+            counters: Counters::default(),
+            ended: BTreeMap::new(),
             topics,
             topic_slots: BTreeMap::new(),
             broadcast,
@@ -211,18 +223,20 @@ impl Broker {
         let mut request = match self.admit(request) {
             Ok(request) => request,
             Err(error) => {
+                self.counters.refuse(error);
                 self.let_go([metadata.into_value()]);
                 return Err(error);
             }
         };
-        let topics = self.subscribe(&request);
+        let topics = self.subscribe_all(&request);
         let client = if let Some(id) = &request.client {
             Some(self.join(id, metadata))
         } else {
             self.let_go([metadata.into_value()]);
             None
         };
-        let (resume, cursors) = self.resume(&request.last_event_id, &topics, client);
+        let (resume, cursors) = self.resume(&request.last_event_id, request.start, &topics, client);
+        self.counters.open(resume);
         let opening = self.opening_frame(&request, resume);
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
         let terms = self.terms(now, &mut request);
@@ -416,7 +430,9 @@ impl Broker {
         if session.phase != Phase::Parked {
             return None;
         }
-        if topic.end() <= subscription.cursor {
+        if topic.end() <= subscription.cursor
+            && !(topic.has_ended() && is_over(&self.topics, session, self.broadcast))
+        {
             // It was polled in the meantime and has already got what this is about.
             self.list(parked);
             return None;
@@ -473,7 +489,7 @@ impl Broker {
         let mut void = usize::from(session.queued);
         for (subscription, number) in session.subscriptions.iter().zip(0..) {
             let parked = Parked { session: key.slot, subscription: number };
-            void += usize::from(self.unsubscribe(parked, subscription));
+            void += usize::from(self.leave_topic(parked, subscription));
         }
         self.void_ready(void);
         self.count_out(key, session.address());
@@ -487,6 +503,7 @@ impl Broker {
             self.untold.insert(key, reason);
             self.ready.push(Ready::Ended(key));
         }
+        self.counters.end(reason, undelivered);
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent();
@@ -519,7 +536,7 @@ impl Broker {
     }
 
     /// Says whether the subscription leaves a void entry in the ready queue.
-    fn unsubscribe(&mut self, parked: Parked, subscription: &Subscription) -> bool {
+    fn leave_topic(&mut self, parked: Parked, subscription: &Subscription) -> bool {
         let Some(topic) = self.topics.at_mut(subscription.topic) else { return false };
         topic.subscribers -= 1;
         let listed = subscription.index != UNLISTED;

@@ -41,6 +41,7 @@ impl Broker {
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.publish(topic, event);
         self.append(now, &published)?;
+        self.counters.publish(&published.frame);
         self.sequencer = sequencer;
         Ok(published)
     }
@@ -90,6 +91,9 @@ impl Broker {
         if published.position > last + 1 {
             self.left_out = published.position - 1;
         }
+        if !published.is_end {
+            self.counters.publish(&published.frame);
+        }
         self.sequencer.observe(published.position);
         Ok(())
     }
@@ -112,6 +116,7 @@ impl Broker {
         }
         match topic {
             Topic::Broadcast => Ok(()),
+            Topic::Named(name) if self.has_ended(name) => Err(PublishError::TopicEnded),
             Topic::Named(name) if self.topic_slots.contains_key(name) => Ok(()),
             Topic::Named(_) if self.has_room_for_topics(1) => Ok(()),
             Topic::Named(_) => Err(PublishError::TooManyTopics),
@@ -144,18 +149,22 @@ impl Broker {
         if let Some(state) = self.topics.at_mut(slot) {
             state.retention = retention;
             let retention = retention.unwrap_or(self.config.retention);
+            let lost = state.log.lost_through();
             let before = state.log.footprint();
             state.log.trim(now, &retention);
             self.retained.update((Owner::Topic, slot), before, state.log.footprint());
+            self.tell_patterns(slot, Change::Trimmed, lost);
         }
-        self.tell_patterns(slot, Change::Trimmed);
         self.arm_topic(slot);
         self.release_topic(slot);
         Ok(())
     }
 
-    fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
-        let Published { position, topic, frame, own_id, .. } = published;
+    pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
+        let Published { position, topic, frame, own_id, is_end, .. } = published;
+        if let (true, Topic::Named(name)) = (is_end, topic) {
+            return self.append_end(now, name, *position);
+        }
         let entry = (*position, frame.clone(), own_id.clone());
         match topic {
             Topic::Broadcast => self.append_to_topic(now, self.broadcast, entry),
@@ -186,10 +195,14 @@ impl Broker {
         entry: NewEntry,
     ) -> Result<(), PublishError> {
         let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
+        if topic.has_ended() {
+            return Err(PublishError::TopicEnded);
+        }
         let retention = topic.retention.unwrap_or(self.config.retention);
         let emptied = self.prepare((Owner::Topic, slot), &entry, &retention)?;
         let (position, frame, own_id) = entry;
         let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
+        let lost = topic.log.lost_through();
         let before = topic.log.footprint();
         topic.log.push(now, position, frame, own_id, &retention);
         self.retained.update((Owner::Topic, slot), before, topic.log.footprint());
@@ -199,7 +212,7 @@ impl Broker {
         }
         self.arm_topic(slot);
         if is_matched {
-            self.tell_patterns(slot, Change::Appended);
+            self.tell_patterns(slot, Change::Appended, lost);
         }
         self.release_topics(emptied);
         Ok(())
@@ -316,8 +329,9 @@ impl Broker {
             .filter_map(|(_, &slot)| self.topics.key_at(slot))
     }
 
-    /// Tells the patterns that match what became of a topic's log.
-    pub(super) fn tell_patterns(&mut self, slot: u32, change: Change) {
+    /// Tells the patterns that match what became of a topic's log, which had lost what was through
+    /// `lost` before.
+    pub(super) fn tell_patterns(&mut self, slot: u32, change: Change, lost: u64) {
         let Some(key) = self.topics.key_at(slot) else { return };
         let Some(topic) = self.topics.get_mut(key) else { return };
         let lost_through = topic.log.lost_through();
@@ -327,7 +341,11 @@ impl Broker {
                 if change == Change::Appended {
                     matched.push(topics, key);
                 }
-                matched.trim(topics, lost_through);
+                // What a topic had lost when it came to be was of an earlier life, which the
+                // pattern has seen if it was in use then.
+                if lost_through > lost {
+                    matched.trim(topics, lost_through);
+                }
             });
         }
         if let Some(topic) = self.topics.get_mut(key) {
@@ -337,7 +355,7 @@ impl Broker {
 
     /// An event that no topic can keep is lost to those whose pattern matches.
     fn miss(&mut self, published: &Published) {
-        if let Topic::Named(name) = &published.topic {
+        if let (false, Topic::Named(name)) = (published.is_end, &published.topic) {
             for pattern in self.patterns.matching(name) {
                 self.tell_pattern(pattern, |matched, _| matched.miss(published.position));
             }

@@ -55,7 +55,8 @@ impl Broker {
         let now = self.clock.advance(now);
         let earliest = ticks(self.config.retry_after);
         match error {
-            OpenError::TooManyTopicsOfSession { .. }
+            OpenError::TopicsEnded
+            | OpenError::TooManyTopicsOfSession { .. }
             | OpenError::ZeroHeartbeat
             | OpenError::LeaseInThePast => None,
             // It is for the client to close one, and others are not to wait for it.

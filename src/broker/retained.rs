@@ -70,12 +70,12 @@ impl Broker {
                 owner = log;
             }
             let Some(log) = self.log_mut(owner) else { return };
-            let before = log.footprint();
+            let (before, lost) = (log.footprint(), log.lost_through());
             log.trim_oldest();
             let after = log.footprint();
             self.retained.update(owner, before, after);
             if owner.0 == Owner::Topic {
-                self.tell_patterns(owner.1, Change::Trimmed);
+                self.tell_patterns(owner.1, Change::Trimmed, lost);
                 emptied.extend(after.is_none().then_some(owner.1));
             }
         }

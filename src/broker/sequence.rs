@@ -48,6 +48,7 @@ pub struct Published {
     pub(super) topic: Topic,
     pub(super) frame: Frame,
     pub(super) own_id: Option<EventId>,
+    pub(super) is_end: bool,
 }
 
 impl Published {
@@ -66,7 +67,12 @@ impl Published {
         &self.topic
     }
 
-    /// The encoded event, with its id.
+    /// Whether it is the end of its topic, and no event.
+    pub const fn is_end(&self) -> bool {
+        self.is_end
+    }
+
+    /// The encoded event, with its id. That of a topic's end is an empty block, which nobody gets.
     pub const fn frame(&self) -> &Frame {
         &self.frame
     }
@@ -135,7 +141,14 @@ impl Sequencer {
             _ => Frame::new(event),
         };
         let own_id = event.id().cloned();
-        Published { epoch: self.epoch, position: self.last, topic, frame, own_id }
+        Published { epoch: self.epoch, position: self.last, topic, frame, own_id, is_end: false }
+    }
+
+    /// Numbers the end of a topic, as [`Broker::end_topic`](super::Broker::end_topic) does.
+    pub fn end_topic(&mut self, topic: TopicName) -> Published {
+        let mut published = self.publish(topic.into(), &Event::empty());
+        published.is_end = true;
+        published
     }
 
     /// The life of the stream that is numbered.

@@ -1,16 +1,18 @@
 //! What goes to a session: the merge of its logs, what it meets when it is behind, and its end.
 
-use super::arena::Key;
+use super::arena::{Arena, Key};
 use super::batch::Batch;
 use super::config::LagPolicy;
 use super::matched::View;
 use super::names::SessionId;
 use super::outcome::{BrokerEvent, EndReason};
 use super::ready::Parked;
-use super::state::{Phase, Session};
+use super::state::{Client, Phase, Session, TopicState};
+use super::subscribe::is_over;
 use super::timers::Owner;
 use super::{Broker, Told};
 use crate::encode::Frame;
+use crate::event::Event;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::cmp::Ordering::{Equal, Greater, Less};
@@ -44,7 +46,13 @@ const CLIENT: u32 = u32::MAX;
 const PRIVATE: u32 = u32::MAX - 1;
 const HEARTBEAT: u32 = u32::MAX - 2;
 const OPENING: u32 = u32::MAX - 3;
-const LAST_WORDS: u32 = u32::MAX - 4;
+const PLACE: u32 = u32::MAX - 4;
+const LAST_WORDS: u32 = u32::MAX - 5;
+
+/// Whether what comes from this source was published.
+const fn is_event(source: u32) -> bool {
+    source >= PRIVATE || source < LAST_WORDS
+}
 
 /// What goes out next.
 enum Next {
@@ -58,7 +66,7 @@ enum Next {
         source: u32,
         position: u64,
     },
-    /// There is something, and something that is gone comes before it or after.
+    /// Something that is gone, or left out, comes next somewhere.
     Gone,
     Nothing,
 }
@@ -87,13 +95,20 @@ impl Broker {
             if let Next::Shared { source, position } = next {
                 self.pass_others(key, source, position, |_| {});
             }
-            let (cursor, view) = self.source_mut(key, source)?;
+            let (cursor, view) =
+                source_of(&mut self.sessions, &self.clients, &self.topics, key, source)?;
             *cursor += 1;
-            return view.get(*cursor - 1).map(|entry| Transmit::Frame(&entry.frame));
+            let entry = view.get(*cursor - 1)?;
+            self.counters.deliver(self.clock.now(), entry, view.end() - *cursor);
+            return Some(Transmit::Frame(&entry.frame));
         }
         match self.exhausted(key) {
-            Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
+            Exhausted::Place(position) => {
+                let frame = self.place_frame(position);
+                Some(Transmit::Frame(self.lent.insert(frame)))
+            }
             Exhausted::LastWords(frame) => Some(Transmit::Frame(self.lent.insert(frame))),
+            Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
             Exhausted::Parked => None,
             Exhausted::Ended(reason) => Some(Transmit::End(reason)),
         }
@@ -137,14 +152,23 @@ impl Broker {
                 }
                 Next::Nothing => break,
             };
-            let Some((cursor, view)) = self.source_mut(key, source) else { break };
-            is_full = view.run(cursor, below, |frame| {
-                let has_room = batch.has_room(frame, limit);
+            let (counters, now) = (&mut self.counters, self.clock.now());
+            let (sessions, clients, topics) = (&mut self.sessions, &self.clients, &self.topics);
+            let Some((cursor, view)) = source_of(sessions, clients, topics, key, source) else {
+                break;
+            };
+            is_full = view.run(cursor, below, |entry, behind| {
+                let has_room = batch.has_room(&entry.frame, limit);
                 if has_room {
-                    batch.push(source, frame);
+                    batch.push(source, &entry.frame);
+                    counters.deliver(now, entry, behind);
                 }
                 has_room
             });
+            // Nothing waits elsewhere, and nothing is left here.
+            if below == u64::MAX && *cursor == view.end() {
+                break;
+            }
             if let Some(position) = shared
                 && !is_full
             {
@@ -154,11 +178,25 @@ impl Broker {
         if !batch.is_empty() {
             self.sent(key);
             // The end of a session waits until nothing can come back from a write.
-            if is_full || self.sessions.get(key).is_none_or(|session| session.ending().is_some()) {
+            if is_full || self.is_about_to_end(key) {
                 return BatchEnd::Full;
             }
         }
-        match self.exhausted(key) {
+        let mut next = self.exhausted(key);
+        if let Exhausted::Place(position) = next {
+            let frame = self.place_frame(position);
+            if !batch.has_room(&frame, limit) {
+                self.owe_place(key);
+                return BatchEnd::Full;
+            }
+            batch.push(PLACE, &frame);
+            if self.is_about_to_end(key) {
+                return BatchEnd::Full;
+            }
+            next = self.exhausted(key);
+        }
+        match next {
+            Exhausted::Place(_) => BatchEnd::Full,
             Exhausted::Heartbeat => {
                 batch.push(HEARTBEAT, &self.heartbeat);
                 self.exhausted(key);
@@ -201,10 +239,13 @@ impl Broker {
             return remainder;
         }
         session.poll = session.poll.wrapping_add(1);
+        let (events, bytes) = batch.untouched_size(written, is_event);
+        self.counters.take_back(events, bytes);
         for part in batch.untouched(written) {
             match part.source {
                 // They are the first of their batch, and so never untouched.
                 HEARTBEAT | OPENING | LAST_WORDS => {}
+                PLACE => session.seldom_mut().is_place_due = true,
                 CLIENT => session.client_cursor -= 1,
                 PRIVATE => {
                     if let Some(private) = session.private_mut() {
@@ -212,7 +253,10 @@ impl Broker {
                     }
                 }
                 index => {
-                    if let Some(one) = session.subscriptions.get_mut(index as usize) {
+                    // A place may be vacant since what stood there was revoked.
+                    if let Some(one) = session.subscriptions.get_mut(index as usize)
+                        && !one.is_vacant()
+                    {
                         one.cursor -= 1;
                     }
                 }
@@ -258,11 +302,29 @@ impl Broker {
             private.log.trim_aged(now, &self.config.private_retention);
             self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
         }
-        self.meet_lag(key).map(|()| key).map_err(Some)
+        if session.has_backlogs() {
+            self.note_left_out(key);
+            self.meet_lag(key)?;
+            self.pass_left_out(key);
+        } else {
+            self.meet_lag(key)?;
+        }
+        Ok(key)
     }
 
     /// Lets a session that is too far behind meet its policy; the error is its end.
+    #[inline]
     fn meet_lag(&mut self, key: Key) -> Result<(), EndReason> {
+        let Some(session) = self.sessions.get(key) else { return Ok(()) };
+        let mut may_be_behind = session.has_gone();
+        self.visit(session, |_, cursor, view| may_be_behind |= view.may_be_gone(cursor));
+        if !may_be_behind {
+            return Ok(());
+        }
+        self.skip_gone(key)
+    }
+
+    fn skip_gone(&mut self, key: Key) -> Result<(), EndReason> {
         let Some(session) = self.sessions.get(key) else { return Ok(()) };
         let lost: u64 = sources(session).map(|source| self.behind(session, source)).sum();
         if lost == 0 && !session.has_gone() {
@@ -278,13 +340,16 @@ impl Broker {
         let all: Vec<(u32, u64, u64)> = sources(session)
             .map(|source| (source, limit(session, source), session.gone(source)))
             .collect();
+        let left_out =
+            |source| session.backlog(source).map_or(0, |backlog| backlog.left_out.len() as u64);
+        let left_out: Vec<u64> = sources(session).map(left_out).collect();
         let mut lost = 0;
-        for (source, limit, known) in all {
+        for ((source, limit, known), left_out) in all.into_iter().zip(left_out) {
             let Some((cursor, view)) = self.source_mut(key, source) else { continue };
             let (gone, first) = view.gone(*cursor, limit);
             let end = view.end().min(limit).max(*cursor);
             let (target, more, left) = if to_newest {
-                (end, end - *cursor - known, 0)
+                (end, end - *cursor - known - left_out, 0)
             } else {
                 (first, gone - known, gone - (first - *cursor))
             };
@@ -294,7 +359,15 @@ impl Broker {
                 session.set_gone(source, left);
             }
         }
+        if to_newest
+            && let Some(session) = self.sessions.get_mut(key)
+            && let Some(seldom) = &mut session.seldom
+        {
+            seldom.backlogs.clear();
+            session.tidy();
+        }
         if lost > 0 {
+            self.counters.lost.skipped += lost;
             self.note_skip(key, lost);
         }
         Ok(())
@@ -331,12 +404,19 @@ impl Broker {
         let (mut first, mut is_shared, mut is_gone) = ((u64::MAX, 0), false, false);
         let mut below =
             session.ending().map_or(u64::MAX, |ending| ending.through.saturating_add(1));
-        for source in sources(session) {
-            let Some((cursor, view)) = self.source(session, source) else { continue };
+        let has_backlogs = session.has_backlogs();
+        self.visit(session, |source, cursor, view| {
+            if cursor >= view.end() {
+                return;
+            }
             let Some(entry) = view.get(cursor) else {
-                is_gone |= cursor < view.end().min(limit(session, source));
-                continue;
+                is_gone |= cursor < limit(session, source);
+                return;
             };
+            if has_backlogs && let Some(backlog) = session.backlog(source) {
+                is_gone |= backlog.left_out.front() == Some(&cursor);
+                below = below.min(entry.position.saturating_add(1));
+            }
             match entry.position.cmp(&first.0) {
                 Less => {
                     below = below.min(first.0);
@@ -346,7 +426,7 @@ impl Broker {
                 Equal => is_shared = true,
                 Greater => below = below.min(entry.position),
             }
-        }
+        });
         let (position, source) = first;
         if is_gone {
             Next::Gone
@@ -387,15 +467,25 @@ impl Broker {
     /// What remains for a session that has no event pending.
     fn exhausted(&mut self, key: Key) -> Exhausted {
         let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
-        if let Some(frame) = session.take_last_words() {
-            self.sent(key);
-            return Exhausted::LastWords(frame);
+        if session.seldom.is_some() {
+            if session.take_place_due() {
+                let through = session.ending().map(|ending| ending.through);
+                self.sent(key);
+                return Exhausted::Place(through.unwrap_or(self.sequencer.last()));
+            }
+            if let Some(frame) = session.take_last_words() {
+                self.sent(key);
+                return Exhausted::LastWords(frame);
+            }
         }
-        if let Some(reason) = session.ending().map(|ending| ending.reason) {
+        let over = || is_over(&self.topics, session, self.broadcast);
+        let reason = session.ending().map(|ending| ending.reason);
+        if let Some(reason) = reason.or_else(|| over().then_some(EndReason::TopicsEnded)) {
             self.end(key, reason, Told::Already);
             return Exhausted::Ended(Some(reason));
         }
         if session.heartbeat_due {
+            self.counters.heartbeats += 1;
             self.sent(key);
             return Exhausted::Heartbeat;
         }
@@ -407,6 +497,39 @@ impl Broker {
         }
         self.arm_session(key);
         Exhausted::Parked
+    }
+
+    /// Whether the session ends when it has nothing more.
+    fn is_about_to_end(&self, key: Key) -> bool {
+        self.sessions.get(key).is_none_or(|session| {
+            session.ending().is_some() || is_over(&self.topics, session, self.broadcast)
+        })
+    }
+
+    fn place_frame(&self, position: u64) -> Frame {
+        Frame::with_id(&Event::empty(), Some(&self.sequencer.id_of(position)))
+    }
+
+    fn owe_place(&mut self, key: Key) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.seldom_mut().is_place_due = true;
+        }
+    }
+
+    /// Calls `f` with each source of a session's frames, its cursor and what that goes through.
+    #[inline]
+    fn visit<'a>(&'a self, session: &'a Session, mut f: impl FnMut(u32, u64, View<'a>)) {
+        for (subscription, source) in session.subscriptions.iter().zip(0..) {
+            if let Some(topic) = self.topics.at(subscription.topic) {
+                f(source, subscription.cursor, topic.view(&self.topics));
+            }
+        }
+        if let Some(client) = session.client.and_then(|client| self.clients.get(client)) {
+            f(CLIENT, session.client_cursor, View::Log(&client.log));
+        }
+        if let Some(private) = session.private() {
+            f(PRIVATE, private.cursor, View::Log(&private.log));
+        }
     }
 
     fn source<'a>(&'a self, session: &'a Session, source: u32) -> Option<(u64, View<'a>)> {
@@ -425,26 +548,39 @@ impl Broker {
     }
 
     fn source_mut(&mut self, key: Key, source: u32) -> Option<(&mut u64, View<'_>)> {
-        let session = self.sessions.get_mut(key)?;
-        match source {
-            CLIENT => {
-                let client = self.clients.get(session.client?)?;
-                Some((&mut session.client_cursor, View::Log(&client.log)))
-            }
-            PRIVATE => {
-                session.private_mut().map(|private| (&mut private.cursor, View::Log(&private.log)))
-            }
-            index => {
-                let subscription = session.subscriptions.get_mut(index as usize)?;
-                let topic = self.topics.at(subscription.topic)?;
-                Some((&mut subscription.cursor, topic.view(&self.topics)))
-            }
+        source_of(&mut self.sessions, &self.clients, &self.topics, key, source)
+    }
+}
+
+/// The cursor of a source, and what it goes through.
+fn source_of<'a>(
+    sessions: &'a mut Arena<Session>,
+    clients: &'a Arena<Client>,
+    topics: &'a Arena<TopicState>,
+    key: Key,
+    source: u32,
+) -> Option<(&'a mut u64, View<'a>)> {
+    let session = sessions.get_mut(key)?;
+    match source {
+        CLIENT => {
+            let client = clients.get(session.client?)?;
+            Some((&mut session.client_cursor, View::Log(&client.log)))
+        }
+        PRIVATE => {
+            session.private_mut().map(|private| (&mut private.cursor, View::Log(&private.log)))
+        }
+        index => {
+            let subscription = session.subscriptions.get_mut(index as usize)?;
+            let topic = topics.at(subscription.topic)?;
+            Some((&mut subscription.cursor, topic.view(topics)))
         }
     }
 }
 
 /// What a session without pending events has to transmit.
 enum Exhausted {
+    /// To tell its place, which is this position.
+    Place(u64),
     Heartbeat,
     LastWords(Frame),
     Parked,

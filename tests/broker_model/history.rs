@@ -26,6 +26,8 @@ pub(super) enum Op {
         client: Option<u64>,
         topics: Vec<u64>,
         patterns: Vec<u64>,
+        without_broadcast: bool,
+        from_oldest: bool,
         from: From,
         heartbeat: u64,
         lag: u64,
@@ -87,6 +89,24 @@ pub(super) enum Op {
         retry: Option<(Duration, Duration)>,
         farewell: bool,
         patience: Duration,
+        lets_topics_end: bool,
+    },
+    Subscribe {
+        session: usize,
+        filter: Filter,
+        from: From,
+        from_oldest: bool,
+    },
+    Unsubscribe {
+        session: usize,
+        filter: Filter,
+    },
+    EndTopic {
+        topic: u64,
+    },
+    ApplyEnd {
+        topic: u64,
+        ahead: u64,
     },
     SetRetention {
         topic: u64,
@@ -110,6 +130,12 @@ pub(super) enum From {
     /// An id of the broker's making, so far behind the newest position.
     Behind(u64),
     Ahead(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Filter {
+    Topic(u64),
+    Pattern(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -141,6 +167,7 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.retention = random_retention(rng);
     config.private_retention = random_retention(rng);
     config.max_topics = rng.pick(&[2, 4, 100]);
+    config.max_ended_topics = rng.pick(&[0, 1, 100]);
     config.max_sessions = rng.pick(&[3, 8, 16]);
     config.at_max_sessions = random_limit(rng);
     config.max_sessions_per_client = rng.pick(&[1, 2, 3, 256]);
@@ -184,6 +211,10 @@ fn random_limit(rng: &mut Rng) -> LimitPolicy {
 
 fn random_lag(rng: &mut Rng) -> LagPolicy {
     rng.pick(&[LagPolicy::Close, LagPolicy::SkipToOldest, LagPolicy::SkipToNewest])
+}
+
+fn random_filter(rng: &mut Rng) -> Filter {
+    if rng.chance(50) { Filter::Topic(rng.below(5)) } else { Filter::Pattern(rng.below(6)) }
 }
 
 fn random_time(rng: &mut Rng) -> Duration {
@@ -248,7 +279,9 @@ fn random_step(rng: &mut Rng) -> Step {
         0..8 => Op::Open {
             client: rng.chance(60).then(|| rng.below(4)),
             topics: (0..rng.below(4)).map(|_| rng.below(5)).collect(),
-            patterns: (0..rng.below(6) / 2).map(|_| rng.below(6)).collect(),
+            patterns: (0..rng.below(9) / 4).map(|_| rng.below(6)).collect(),
+            without_broadcast: rng.chance(40),
+            from_oldest: rng.chance(25),
             from: random_from(rng),
             heartbeat: rng.below(20),
             lag: rng.below(6),
@@ -256,15 +289,24 @@ fn random_step(rng: &mut Rng) -> Step {
             address: rng.chance(50).then(|| rng.below(3)),
             lease: rng.chance(25).then(|| random_lease(rng)),
         },
-        8..30 => {
+        8..12 => Op::Subscribe {
+            session: random_session(rng),
+            filter: random_filter(rng),
+            from: random_from(rng),
+            from_oldest: rng.chance(40),
+        },
+        12..14 => Op::Unsubscribe { session: random_session(rng), filter: random_filter(rng) },
+        14 if rng.chance(70) => Op::EndTopic { topic: rng.below(5) },
+        14 if rng.chance(30) => Op::ApplyEnd { topic: rng.below(5), ahead: rng.below(3) },
+        14..33 => {
             let (content, own_id) = random_content(rng);
             Op::Publish { to: random_to(rng), content, own_id }
         }
-        30..34 => {
+        33..36 => {
             let (content, own_id) = random_content(rng);
             Op::Apply { to: random_to(rng), content, own_id, ahead: rng.below(3) }
         }
-        34..52 => Op::Poll { session: random_session(rng), times: 1 + rng.below(6) },
+        36..52 => Op::Poll { session: random_session(rng), times: 1 + rng.below(6) },
         52..62 => Op::Batch {
             session: random_session(rng),
             limit: rng.pick(&[0, 30, 100, 65_536]),
@@ -290,6 +332,7 @@ fn random_step(rng: &mut Rng) -> Step {
             retry: rng.pick(&[None, Some((secs(1), secs(0))), Some((secs(2), millis(3_333)))]),
             farewell: rng.chance(50),
             patience: rng.pick(&[0, 10_000].map(millis)),
+            lets_topics_end: rng.chance(50),
         },
         87..89 => Op::SetRetention {
             topic: rng.below(5),

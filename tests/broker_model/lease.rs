@@ -65,10 +65,15 @@ impl Model {
                 self.ended_ready.push(session);
                 self.end(session, EndReason::Revoked, broker);
             } else {
+                let had = member.logs.len();
                 member.logs.retain(|other| *other != log);
+                let is_less = member.logs.len() < had;
                 member.pending.retain(|pending| pending.log != log);
-                member.lost.remove(&log);
+                member.lost -= member.lost_by.remove(&log).unwrap_or(0);
                 self.release_topics();
+                if is_less && self.is_over(&self.members[&session]) {
+                    self.wake(session);
+                }
             }
         }
         Ok(heard)

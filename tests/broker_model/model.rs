@@ -1,11 +1,13 @@
 //! What a broker does, worked out plainly: each session has a queue of what it is still to get,
 //! and a log is a list from which things are dropped.
 
+use super::counters::Tally;
 use super::drain::Draining;
 use crate::common::Rng;
 use sansse::broker::{
     AddressKey, Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, LagPolicy,
-    OpenError, Resume, Retention, SessionId, StartAt, TopicName, TopicPattern,
+    OpenError, PublishError, Resume, Retention, SessionId, StartAt, SubscribeError, TopicName,
+    TopicPattern,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -22,6 +24,11 @@ pub(super) enum LogName {
 }
 
 impl LogName {
+    /// Whether it counts as one of a session's topics.
+    fn is_filter(&self) -> bool {
+        matches!(self, Self::Named(_) | Self::Pattern(_))
+    }
+
     /// Whether who subscribes to this gets what is in the log of that name.
     pub(super) fn covers(&self, name: &Self) -> bool {
         match (self, name) {
@@ -62,6 +69,14 @@ pub(super) struct Log {
     pub(super) kept: Vec<Kept>,
     pub(super) lost_through: u64,
     pub(super) retention: Option<Retention>,
+    pub(super) ended: Option<Ended>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) position: u64,
+    pub(super) until: Option<Duration>,
+    pub(super) is_remembered: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -88,12 +103,15 @@ pub(super) struct Member {
     pub(super) client: Option<ClientId>,
     pub(super) logs: Vec<LogName>,
     pub(super) pending: Vec<Pending>,
-    /// How many events of which log it can no longer get.
-    pub(super) lost: BTreeMap<LogName, u64>,
+    pub(super) lost: u64,
+    /// Of which, by subscription.
+    pub(super) lost_by: BTreeMap<LogName, u64>,
+    pub(super) lost_private: u64,
     /// Something that matches one of its patterns was gone from between others, at which batches
     /// stop.
     pub(super) has_holes: bool,
     pub(super) opening: Option<String>,
+    pub(super) place_due: bool,
     pub(super) lag: LagPolicy,
     pub(super) heartbeat: Option<Duration>,
     pub(super) heartbeat_due: bool,
@@ -101,6 +119,8 @@ pub(super) struct Member {
     pub(super) sent_at: Duration,
     pub(super) polled_at: Duration,
     pub(super) ending: Option<EndReason>,
+    /// The newest position when it was to end.
+    pub(super) through: u64,
     pub(super) address: Option<u64>,
     pub(super) expires_at: Option<Duration>,
     pub(super) last_words: Option<String>,
@@ -127,7 +147,9 @@ pub(crate) struct Wish {
     pub(crate) client: Option<ClientId>,
     pub(crate) topics: Vec<TopicName>,
     pub(crate) patterns: Vec<TopicPattern>,
+    pub(crate) without_broadcast: bool,
     pub(crate) last_event_id: Option<Result<String, ()>>,
+    pub(crate) from_oldest: bool,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) heartbeat: Option<Option<Duration>>,
     pub(crate) lag: Option<LagPolicy>,
@@ -179,6 +201,7 @@ pub(crate) struct Model {
     pub(super) batch: Option<LastBatch>,
     pub(super) random: Rng,
     pub(super) drain: Option<Draining>,
+    pub(super) tally: Tally,
 }
 
 impl Model {
@@ -205,6 +228,7 @@ impl Model {
             batch: None,
             random,
             drain: None,
+            tally: Tally::default(),
         }
     }
 
@@ -223,6 +247,8 @@ impl Model {
         let limit = self.config.max_topics_per_session;
         if self.closed {
             Err(OpenError::Closed)
+        } else if self.is_over_for(wish) {
+            Err(OpenError::TopicsEnded)
         } else if self.drain.is_some() {
             Err(OpenError::Draining)
         } else if let Some(error) = self.refusal(wish) {
@@ -245,7 +271,10 @@ impl Model {
     /// Opens a session that was admitted, under the id that the broker chose.
     pub(crate) fn open(&mut self, wish: &Wish, session: SessionId, broker: &Broker) -> Resume {
         self.has_begun = true;
-        let mut logs = vec![LogName::Broadcast];
+        let mut logs = Vec::new();
+        if !wish.without_broadcast {
+            logs.push(LogName::Broadcast);
+        }
         let topics: BTreeSet<_> = wish.topics.iter().cloned().collect();
         for name in topics {
             let log = LogName::Named(name);
@@ -269,7 +298,7 @@ impl Model {
             guest.absent_since = None;
             guest.sessions.push(session);
         }
-        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref());
+        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
         let expires_at = self.expiry();
         let private = LogName::Private(session);
         self.ensure(&private, 0);
@@ -278,14 +307,10 @@ impl Model {
             client: wish.client.clone(),
             logs,
             pending,
-            lost: BTreeMap::new(),
-            has_holes: matches!(
-                resume,
-                Resume::Gap { .. }
-                    | Resume::UnknownId { .. }
-                    | Resume::OtherEpoch { .. }
-                    | Resume::Ahead { .. }
-            ),
+            lost: 0,
+            lost_by: BTreeMap::new(),
+            lost_private: 0,
+            has_holes: !matches!(resume, Resume::Live | Resume::Complete { .. }),
             opening: self.opening(session, wish.announce, resume),
             lag: wish.lag.unwrap_or(self.config.lag),
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
@@ -294,6 +319,8 @@ impl Model {
             sent_at: self.now,
             polled_at: self.now,
             ending: None,
+            through: 0,
+            place_due: false,
             address: wish.address,
             expires_at,
             last_words: None,
@@ -303,6 +330,7 @@ impl Model {
         assert!(self.members.insert(session, member).is_none(), "{session} is in use");
         let client = wish.client.clone();
         self.events.push(BrokerEvent::SessionOpened { session, client, resume });
+        self.tally.opened(resume);
         self.order.push(session);
         self.evict(session, broker);
         resume
@@ -312,12 +340,16 @@ impl Model {
         &self,
         logs: &[LogName],
         last_event_id: Option<&Result<String, ()>>,
+        from_oldest: bool,
     ) -> (Resume, Vec<Pending>) {
-        let id = match last_event_id {
-            None => return (Resume::Live, Vec::new()),
-            Some(Ok(id)) if id.is_empty() => return (Resume::Live, Vec::new()),
-            Some(id) => id.as_ref().ok(),
+        let (is_absent, id) = match last_event_id {
+            None => (true, None),
+            Some(Ok(id)) if id.is_empty() => (true, None),
+            Some(id) => (false, id.as_ref().ok()),
         };
+        if is_absent && !from_oldest {
+            return (Resume::Live, Vec::new());
+        }
         let covered = |name: &LogName| logs.iter().any(|log| log.covers(name));
         let kept = || {
             let logs = self.logs.iter().filter(|(name, _)| covered(name));
@@ -345,12 +377,13 @@ impl Model {
                 payload: k.payload.clone(),
             })
             .collect();
-        if is_gap && self.config.unresumable == StartAt::Newest {
+        if is_gap && !is_absent && self.config.unresumable == StartAt::Newest {
             pending.clear();
         }
         pending.sort_by_key(|pending| pending.position);
         let replayed = pending.len() as u64;
         let resume = match (position, place) {
+            _ if is_absent => Resume::Oldest { replayed },
             (Some(_), _) if is_gap => Resume::Gap { replayed },
             (Some(_), _) => Resume::Complete { replayed },
             (None, Some((epoch, _))) if epoch != self.config.epoch.0 => {
@@ -370,6 +403,7 @@ impl Model {
     ) -> Option<String> {
         let (word, replayed, placed) = match resume {
             Resume::Live => ("live", 0, false),
+            Resume::Oldest { replayed } => ("oldest", replayed, replayed > 0),
             Resume::Complete { replayed } => ("complete", replayed, true),
             Resume::Gap { replayed } => ("gap", replayed, replayed > 0),
             Resume::UnknownId { replayed } => ("unknown", replayed, replayed > 0),
@@ -421,6 +455,7 @@ impl Model {
         let Some(member) = self.members.get_mut(&session) else { return false };
         if member.ending.is_none() {
             member.ending = Some(reason);
+            member.through = self.last;
             self.wake(session);
         }
         true
@@ -441,12 +476,10 @@ impl Model {
             }
         }
         self.release_topics();
-        self.events.push(BrokerEvent::SessionEnded {
-            session,
-            client: member.client,
-            reason,
-            undelivered: member.lost.get(&private).unwrap_or(&0) + waiting as u64,
-        });
+        let undelivered = member.lost_private + waiting as u64;
+        self.tally.ended(reason, undelivered);
+        let client = member.client;
+        self.events.push(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent(broker);
         self.note_drained();
     }
@@ -505,6 +538,13 @@ impl Model {
                 self.trim_aged(name);
             }
         }
+        for log in self.logs.values_mut() {
+            if let Some(ended) = &mut log.ended
+                && ended.until.is_some_and(|until| until <= self.now)
+            {
+                ended.is_remembered = false;
+            }
+        }
         self.release_topics();
         self.drain_due(broker);
         self.forget_absent(broker);
@@ -522,12 +562,181 @@ impl Model {
             LogName::Private(_) => None,
             _ => Some(log.kept.first()?.at + self.retention(name).age?),
         });
+        let ended =
+            self.logs.values().filter_map(|log| log.ended.filter(|end| end.is_remembered)?.until);
         let terms = self
             .members
             .values()
             .flat_map(|member| [member.expiry(), member.lease, member.asking()])
             .flatten();
-        sessions.chain(absent).chain(aged).chain(terms).chain(self.next_turn()).min()
+        sessions.chain(absent).chain(aged).chain(ended).chain(terms).chain(self.next_turn()).min()
+    }
+
+    // Topics that come and go.
+
+    fn is_over_for(&self, wish: &Wish) -> bool {
+        let ended = |name: &TopicName| {
+            self.logs.get(&LogName::Named(name.clone())).is_some_and(|log| log.ended.is_some())
+        };
+        if !wish.without_broadcast
+            || wish.topics.is_empty()
+            || !wish.patterns.is_empty()
+            || !wish.topics.iter().all(ended)
+        {
+            return false;
+        }
+        let mut logs: Vec<_> = wish.topics.iter().cloned().map(LogName::Named).collect();
+        let client = wish.client.clone().map(LogName::Client);
+        logs.extend(client.filter(|client| self.logs.contains_key(client)));
+        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
+        pending.is_empty() && !resume.may_miss()
+    }
+
+    /// Whether all that the session listens to has ended.
+    pub(super) fn is_over(&self, member: &Member) -> bool {
+        let mut topics = 0;
+        for log in &member.logs {
+            match log {
+                LogName::Client(_) | LogName::Private(_) => {}
+                LogName::Named(_) if self.logs[log].ended.is_some() => topics += 1,
+                _ => return false,
+            }
+        }
+        topics > 0
+    }
+
+    pub(crate) fn end_topic(&mut self, name: &TopicName) -> Result<u64, PublishError> {
+        self.check_addressee(&name.clone().into())?;
+        let position = self.last + 1;
+        self.apply_end(position, name)?;
+        Ok(position)
+    }
+
+    pub(crate) fn apply_end(
+        &mut self,
+        position: u64,
+        name: &TopicName,
+    ) -> Result<(), PublishError> {
+        if self.closed {
+            return Err(PublishError::Closed);
+        }
+        if position <= self.last {
+            return Err(PublishError::OutOfOrder { last: self.last });
+        }
+        match self.check_addressee(&name.clone().into()) {
+            Ok(()) => {
+                let name = LogName::Named(name.clone());
+                self.ensure(&name, self.forgotten_topics);
+                let until = self.retention(&name).age.map(|age| self.now + age);
+                let ended = Ended { position, until, is_remembered: true };
+                self.logs.get_mut(&name).unwrap().ended = Some(ended);
+                self.forget_ends();
+            }
+            Err(PublishError::TooManyTopics) => {
+                self.forgotten_topics = self.forgotten_topics.max(position);
+            }
+            Err(error) => return Err(error),
+        }
+        self.left_out.extend(self.last + 1..position);
+        self.last = position;
+        Ok(())
+    }
+
+    fn forget_ends(&mut self) {
+        loop {
+            let mut ended: Vec<_> = self
+                .logs
+                .values_mut()
+                .filter_map(|log| log.ended.as_mut())
+                .filter(|end| end.is_remembered)
+                .collect();
+            if ended.len() <= self.config.max_ended_topics as usize {
+                break;
+            }
+            ended.sort_by_key(|ended| ended.position);
+            ended[0].is_remembered = false;
+        }
+        self.release_topics();
+    }
+
+    pub(crate) fn subscribe(
+        &mut self,
+        session: SessionId,
+        filter: &LogName,
+        last_event_id: Option<&Result<String, ()>>,
+        from_oldest: bool,
+    ) -> Result<Resume, SubscribeError> {
+        let member = self.members.get(&session).filter(|member| member.ending.is_none());
+        let member = member.ok_or(SubscribeError::UnknownSession)?;
+        let before: Vec<_> = member.logs.iter().filter(|log| log.is_filter()).cloned().collect();
+        if before.contains(filter) {
+            return Ok(Resume::Live);
+        }
+        let limit = self.config.max_topics_per_session;
+        if before.len() >= limit as usize {
+            return Err(SubscribeError::TooManyTopicsOfSession { limit });
+        }
+        let is_known = match filter {
+            LogName::Pattern(pattern) => self.patterns.contains_key(pattern),
+            name => self.logs.contains_key(name),
+        };
+        if !is_known && self.topics() >= self.config.max_topics as usize {
+            return Err(SubscribeError::TooManyTopics);
+        }
+        match filter {
+            LogName::Pattern(pattern) => self.ensure_pattern(pattern),
+            name => self.ensure(name, self.forgotten_topics),
+        }
+        let (resume, mut replay) =
+            self.resume(core::slice::from_ref(filter), last_event_id, from_oldest);
+        replay.retain(|pending| !before.iter().any(|log| log.covers(&pending.log)));
+        let replayed = replay.len() as u64;
+        let member = self.members.get_mut(&session).unwrap();
+        member.logs.push(filter.clone());
+        member.pending.extend(replay);
+        member.pending.sort_by_key(|pending| pending.position);
+        member.has_holes = true;
+        member.place_due |= replayed > 0 && self.config.event_ids == EventIds::Assigned;
+        let is_over = self.is_over(&self.members[&session]);
+        if replayed > 0 || is_over {
+            self.wake(session);
+        }
+        self.outdate_batch(session);
+        Ok(match resume {
+            Resume::Live => Resume::Live,
+            Resume::Oldest { .. } => Resume::Oldest { replayed },
+            Resume::Complete { .. } => Resume::Complete { replayed },
+            Resume::Gap { .. } => Resume::Gap { replayed },
+            Resume::UnknownId { .. } => Resume::UnknownId { replayed },
+            Resume::OtherEpoch { .. } => Resume::OtherEpoch { replayed },
+            _ => unreachable!(),
+        })
+    }
+
+    pub(crate) fn unsubscribe(&mut self, session: SessionId, filter: &LogName) -> bool {
+        let Some(member) = self.members.get_mut(&session) else { return false };
+        let before = member.logs.len();
+        member.logs.retain(|log| log != filter);
+        if member.logs.len() == before {
+            return false;
+        }
+        for pending in &mut member.pending {
+            pending.by.retain(|log| log != filter);
+        }
+        member.pending.retain(|pending| !pending.by.is_empty());
+        member.lost -= member.lost_by.remove(filter).unwrap_or(0);
+        self.release_topics();
+        if self.is_over(&self.members[&session]) {
+            self.wake(session);
+        }
+        self.outdate_batch(session);
+        true
+    }
+
+    fn outdate_batch(&mut self, session: SessionId) {
+        if let Some(batch) = self.batch.as_mut().filter(|batch| batch.session == session) {
+            batch.is_current = false;
+        }
     }
 
     // What else can be asked.
@@ -559,6 +768,19 @@ impl Model {
             }
         }
         for (session, member) in &self.members {
+            let mut has: Vec<_> =
+                broker.subscriptions(*session).map(|one| one.to_string()).collect();
+            has.sort();
+            let filters = member.logs.iter().filter_map(|log| match log {
+                LogName::Named(name) => Some(name.to_string()),
+                LogName::Pattern(pattern) => Some(pattern.to_string()),
+                _ => None,
+            });
+            let mut expected: Vec<_> = filters.collect();
+            expected.sort();
+            if has != expected {
+                return Err(format!("{session} has {has:?} instead of {expected:?}"));
+            }
             if broker.client_of(*session) != member.client.as_ref() {
                 return Err(format!("{session} is of {:?}", broker.client_of(*session)));
             }
@@ -582,15 +804,23 @@ impl Model {
 }
 
 impl Member {
+    pub(super) fn lose(&mut self, by: &[LogName]) {
+        self.has_holes = true;
+        self.lost += by.len() as u64;
+        for log in by {
+            *self.lost_by.entry(log.clone()).or_default() += 1;
+        }
+    }
+
     pub(super) fn sent(&mut self, now: Duration) {
         self.sent_at = now;
         self.heartbeat_due = false;
         self.phase = Phase::Polled;
     }
 
-    pub(super) fn is_to_come_out(&self) -> bool {
+    pub(super) fn is_to_come_out(&self, is_over: bool) -> bool {
         match self.phase {
-            Phase::Parked => !self.pending.is_empty() || !self.lost.is_empty(),
+            Phase::Parked => !self.pending.is_empty() || self.lost > 0 || is_over,
             Phase::Woken => true,
             Phase::Polled => false,
         }

@@ -20,6 +20,7 @@ impl Model {
             {
                 Err(PublishError::TooManyTopics)
             }
+            Topic::Named(name) if self.has_ended(name) => Err(PublishError::TopicEnded),
             _ => Ok(()),
         }
     }
@@ -34,6 +35,7 @@ impl Model {
         let position = self.last + 1;
         let payload = self.encode(position, content, own_id);
         self.append(position, topic, &payload, own_id)?;
+        self.tally.published(self.now, position, &payload);
         self.last = position;
         Ok((position, payload))
     }
@@ -61,11 +63,13 @@ impl Model {
                     self.miss(position, &LogName::Named(name.clone()));
                 }
             }
+            Err(PublishError::TopicEnded) => return Err(PublishError::TopicEnded),
             Err(PublishError::UnknownClient) if !self.has_begun => {
                 self.forgotten_clients = position;
             }
             Err(_) => {}
         }
+        self.tally.published(self.now, position, &payload);
         self.left_out.extend(self.last + 1..position);
         self.last = position;
         Ok(())
@@ -169,6 +173,11 @@ impl Model {
         }
     }
 
+    fn has_ended(&self, topic: &TopicName) -> bool {
+        let log = self.logs.get(&LogName::Named(topic.clone()));
+        log.is_some_and(|log| log.ended.is_some())
+    }
+
     pub(super) fn knows(&self, topic: &TopicName) -> bool {
         self.logs.contains_key(&LogName::Named(topic.clone()))
     }
@@ -198,11 +207,8 @@ impl Model {
     fn miss(&mut self, position: u64, name: &LogName) {
         self.note_lost(position, name);
         for member in self.members.values_mut().filter(|member| member.ending.is_none()) {
-            let lost = member.logs.iter().filter(|log| log.covers(name)).count() as u64;
-            if lost > 0 {
-                *member.lost.entry(name.clone()).or_default() += lost;
-            }
-            member.has_holes |= lost > 0;
+            let by: Vec<_> = member.logs.iter().filter(|log| log.covers(name)).cloned().collect();
+            member.lose(&by);
         }
     }
 
@@ -246,15 +252,12 @@ impl Model {
         log.lost_through = dropped.position;
         self.note_lost(dropped.position, name);
         for member in self.members.values_mut() {
-            let before = member.pending.len();
-            member
-                .pending
-                .retain(|pending| (&pending.log, pending.position) != (name, dropped.position));
-            let lost = (before - member.pending.len()) as u64;
-            if lost > 0 {
-                let by = member.logs.iter().filter(|log| log.covers(name)).count() as u64;
-                member.has_holes = true;
-                *member.lost.entry(name.clone()).or_default() += lost * by;
+            let is_lost =
+                |pending: &Pending| (&pending.log, pending.position) == (name, dropped.position);
+            while let Some(index) = member.pending.iter().position(is_lost) {
+                let lost = member.pending.remove(index);
+                member.lose(&lost.by);
+                member.lost_private += u64::from(matches!(name, LogName::Private(_)));
             }
         }
     }
@@ -269,7 +272,7 @@ impl Model {
             .filter(|(name, log)| {
                 matches!(name, LogName::Named(_))
                     && log.kept.is_empty()
-                    && log.retention.is_none()
+                    && log.ended.map_or(log.retention.is_none(), |ended| !ended.is_remembered)
                     && !used.contains(name)
             })
             .map(|(name, _)| name.clone())

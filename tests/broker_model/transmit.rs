@@ -1,6 +1,6 @@
 //! What the model gives to a session, and when its id comes out.
 
-use super::model::{LastBatch, LogName, Model, Out, Phase, chunk};
+use super::model::{LastBatch, LogName, Model, Out, Pending, Phase, chunk};
 use sansse::broker::*;
 
 /// Frames from this size on are handed over alone.
@@ -15,23 +15,30 @@ impl Model {
         }
         let now = self.now;
         let member = self.members.get_mut(&session).unwrap();
-        let opening = member.opening.take();
-        let next = opening
-            .or_else(|| (!member.pending.is_empty()).then(|| member.pending.remove(0).payload));
-        if let Some(frame) = next {
+        if let Some(opening) = member.opening.take() {
             member.sent(now);
+            return Out::Frame(opening);
+        }
+        if !member.pending.is_empty() {
+            let pending = member.pending.remove(0);
+            member.sent(now);
+            self.tally.delivered(now, pending.position, &pending.payload);
+            return Out::Frame(pending.payload);
+        }
+        if let Some(frame) = self.place(session) {
             return Out::Frame(frame);
         }
-        if let Some(last_words) = member.last_words.take() {
-            member.sent(now);
+        if let Some(last_words) = self.take_last_words(session) {
             return Out::Frame(last_words);
         }
-        if let Some(reason) = member.ending {
+        if let Some(reason) = self.end_reason(session) {
             self.end(session, reason, broker);
             return Out::End;
         }
+        let member = self.members.get_mut(&session).unwrap();
         if member.heartbeat_due {
             member.sent(now);
+            self.tally.counters.heartbeats += 1;
             return Out::Frame(":\n\n".to_owned());
         }
         member.phase = Phase::Parked;
@@ -55,7 +62,7 @@ impl Model {
         // The reason is compared with the events.
         let end = if matches!(end, BatchEnd::End(_)) { BatchEnd::End(None) } else { end };
         self.batch = None;
-        let mut parts = Vec::new();
+        let mut parts: Vec<(String, Option<Pending>)> = Vec::new();
         let mut expected = BatchEnd::End(None);
         let (mut next, mut has_holes) = (None, false);
         if self.begin(session, broker) {
@@ -66,6 +73,7 @@ impl Model {
             }
             while parts.len() < batch.frames() && !member.pending.is_empty() {
                 let pending = member.pending.remove(0);
+                self.tally.delivered(now, pending.position, &pending.payload);
                 parts.push((written(&pending.payload), Some(pending)));
             }
             if !parts.is_empty() {
@@ -73,20 +81,34 @@ impl Model {
             }
             has_holes = member.has_holes;
             next = member.pending.first().map(|pending| written(&pending.payload).len());
-            if next.is_some() || (member.ending.is_some() && !parts.is_empty()) {
+            let is_ending = self.end_reason(session).is_some();
+            let member = self.members.get_mut(&session).unwrap();
+            if next.is_some() || (is_ending && !parts.is_empty()) {
                 expected = BatchEnd::Full;
+            } else if member.place_due && parts.len() == batch.frames() {
+                // The place had no room any more.
+                expected = BatchEnd::Full;
+                next = Some(written(&self.place(session).unwrap()).len());
+                self.members.get_mut(&session).unwrap().place_due = true;
             } else if member.has_holes && !parts.is_empty() && end == BatchEnd::Full {
                 // What is left is gone, and met by the next poll.
                 expected = BatchEnd::Full;
-            } else if let Some(last_words) = member.last_words.take() {
-                member.sent(now);
+            } else if let Some(place) = self.place(session) {
+                parts.push((written(&place), None));
+                expected = if is_ending { BatchEnd::Full } else { BatchEnd::Parked };
+                if !is_ending {
+                    self.members.get_mut(&session).unwrap().phase = Phase::Parked;
+                }
+            } else if let Some(last_words) = self.take_last_words(session) {
                 parts.push((written(&last_words), None));
                 expected = BatchEnd::Full;
-            } else if let Some(reason) = member.ending {
+            } else if let Some(reason) = self.end_reason(session) {
                 self.end(session, reason, broker);
             } else {
+                let member = self.members.get_mut(&session).unwrap();
                 if parts.is_empty() && member.heartbeat_due {
                     member.sent(now);
+                    self.tally.counters.heartbeats += 1;
                     parts.push((written(":\n\n"), None));
                 }
                 member.phase = Phase::Parked;
@@ -137,7 +159,12 @@ impl Model {
         }
         batch.is_current = false;
         for (_, pending) in batch.parts[whole + 1..].iter().rev() {
-            let pending = pending.clone().expect("an opening or a heartbeat that was not first");
+            // Neither an opening nor a heartbeat is ever after another.
+            let Some(pending) = pending.clone() else {
+                member.place_due = true;
+                continue;
+            };
+            self.tally.returned(&pending.payload);
             // It was revoked meanwhile.
             if !member.logs.iter().any(|log| log.covers(&pending.log)) {
                 continue;
@@ -146,12 +173,20 @@ impl Model {
             if log.is_some_and(|log| log.kept.iter().any(|k| k.position == pending.position)) {
                 member.pending.insert(0, pending);
             } else {
-                *member.lost.entry(pending.log).or_default() += pending.by.len() as u64;
-                member.has_holes = true;
+                member.lose(&pending.by);
+                member.lost_private += u64::from(matches!(pending.log, LogName::Private(_)));
             }
         }
         member.phase = Phase::Polled;
         all[written..*end].to_owned()
+    }
+
+    fn take_last_words(&mut self, session: SessionId) -> Option<String> {
+        let now = self.now;
+        let member = self.members.get_mut(&session)?;
+        let last_words = member.last_words.take()?;
+        member.sent(now);
+        Some(last_words)
     }
 
     /// What every poll does first. Says whether the session lives on.
@@ -174,10 +209,10 @@ impl Model {
         log.kept.retain(|kept| waiting.contains(&kept.position));
         self.trim_aged(&private);
         let member = self.members.get_mut(&session).unwrap();
-        if member.lost.is_empty() {
+        if member.lost == 0 {
             return true;
         }
-        let mut lost = member.lost.values().sum();
+        let mut lost = member.lost;
         if member.lag == LagPolicy::Close {
             self.end(session, EndReason::Lagged { lost }, broker);
             return false;
@@ -186,7 +221,9 @@ impl Model {
             lost += member.pending.iter().map(|pending| pending.by.len() as u64).sum::<u64>();
             member.pending.clear();
         }
-        member.lost.clear();
+        (member.lost, member.lost_private) = (0, 0);
+        member.lost_by.clear();
+        self.tally.counters.lost.skipped += lost;
         let client = member.client.clone();
         let earlier = self.events.iter_mut().find_map(|event| match event {
             BrokerEvent::SessionSkipped { session: other, lost, .. } if *other == session => {
@@ -199,6 +236,24 @@ impl Model {
             None => self.events.push(BrokerEvent::SessionSkipped { session, client, lost }),
         }
         true
+    }
+
+    /// Why the session ends once it has everything.
+    fn end_reason(&self, session: SessionId) -> Option<EndReason> {
+        let member = &self.members[&session];
+        member.ending.or_else(|| self.is_over(member).then_some(EndReason::TopicsEnded))
+    }
+
+    /// What tells the session its place, if it is to be told.
+    fn place(&mut self, session: SessionId) -> Option<String> {
+        let (epoch, last, now) = (self.config.epoch, self.last, self.now);
+        let member = self.members.get_mut(&session).unwrap();
+        if !core::mem::take(&mut member.place_due) {
+            return None;
+        }
+        member.sent(now);
+        let position = if member.ending.is_some() { member.through } else { last };
+        Some(format!("id: {epoch}-{position}\n\n"))
     }
 
     pub(super) fn wake(&mut self, session: SessionId) {
@@ -215,7 +270,9 @@ impl Model {
     pub(crate) fn came_out(&mut self, session: Option<SessionId>) -> Result<(), String> {
         let now = self.now;
         let Some(session) = session else {
-            let mut waiting = self.members.iter().filter(|(_, member)| member.is_to_come_out());
+            let is_over = |member| self.is_over(member);
+            let mut waiting =
+                self.members.iter().filter(|(_, member)| member.is_to_come_out(is_over(member)));
             let missing = self.ended_ready.first().or(waiting.next().map(|(session, _)| session));
             return match missing {
                 Some(session) => Err(format!("the id of {session} did not come out")),
@@ -226,10 +283,11 @@ impl Model {
             self.ended_ready.remove(index);
             return Ok(());
         }
+        let is_over = self.members.get(&session).is_some_and(|member| self.is_over(member));
         let Some(member) = self.members.get_mut(&session) else {
             return Err(format!("the id of {session} came out, which has ended"));
         };
-        if !member.is_to_come_out() {
+        if !member.is_to_come_out(is_over) {
             return Err(format!("the id of {session} came out, which is {:?}", member.phase));
         }
         if member.phase == Phase::Parked {

@@ -7,6 +7,7 @@
 mod common;
 
 mod accepting;
+mod counting;
 mod draining;
 mod driving;
 mod interleavings;
@@ -19,6 +20,7 @@ mod sharding;
 mod stress;
 mod tasks;
 mod time;
+mod topics;
 mod wakes;
 
 use sansse::broker::{BrokerConfig, ClientId, Epoch, SessionRequest, Topic, TopicName};

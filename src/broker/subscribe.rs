@@ -1,0 +1,335 @@
+//! What a session that is open subscribes to, and no longer.
+
+use super::Broker;
+use super::arena::{Arena, Key};
+use super::config::{EventIds, StartAt};
+use super::matched::View;
+use super::names::{SessionId, TopicName};
+use super::outcome::Resume;
+use super::pattern::TopicFilter;
+use super::ready::Parked;
+use super::state::{Phase, Session, Subscription, TopicState, UNLISTED};
+use crate::event::EventId;
+use crate::last_event_id::LastEventId;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt;
+use std::time::Instant;
+
+/// From where on a session that is open gets what it subscribes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Place {
+    /// What is published from now on.
+    #[default]
+    Now,
+    /// All that is kept, and what is published from now on.
+    Oldest,
+    /// What came after the event with this id, as when a session resumes.
+    After(EventId),
+}
+
+/// Why a session was not subscribed. Nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// No such session is open, or it is about to end.
+    UnknownSession,
+    /// There are as many topics and patterns as may be, and this would be a new one.
+    TooManyTopics,
+    /// The session has as many topics and patterns as one may have.
+    TooManyTopicsOfSession {
+        /// How many it may have.
+        limit: u32,
+    },
+}
+
+impl fmt::Display for SubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownSession => f.write_str("no such session is open"),
+            Self::TooManyTopics => f.write_str("too many topics"),
+            Self::TooManyTopicsOfSession { limit } => {
+                write!(f, "more than {limit} topics in one session")
+            }
+        }
+    }
+}
+
+impl core::error::Error for SubscribeError {}
+
+/// What is replayed to a session that subscribed to a pattern, but for what it gets otherwise.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    pub(super) subscription: u32,
+    /// By their numbers from the cursor on, the events of topics to which it had subscribed before.
+    pub(super) left_out: VecDeque<u64>,
+}
+
+/// How many more events after a cursor are known to be gone, and how many of them it has passed.
+struct Known {
+    more: u64,
+    passed: u64,
+}
+
+impl Broker {
+    /// Subscribes a session that is open to one topic more, or to a pattern.
+    ///
+    /// From [`Place::Now`] it gets what is published after this call, and nothing from before. From
+    /// another place, what is kept from there on is replayed, in order with what else is pending,
+    /// and the outcome says whether that is all. Events of topics to which the session had
+    /// subscribed already are not replayed: they came, or were not wanted. Replayed events bring
+    /// their ids, which lie before the session's place; after them it is told its place again.
+    /// Whoever loses the connection in between resumes from the replayed event, and gets some of
+    /// the other topics' events again, but misses none.
+    ///
+    /// Subscribing to what the session has already does nothing, and is [`Resume::Live`].
+    ///
+    /// ```
+    /// use sansse::Event;
+    /// use sansse::broker::{Broker, BrokerConfig, Epoch, Place, SessionRequest, TopicName, Transmit};
+    /// # let now = std::time::Instant::now();
+    /// # let mut broker = Broker::new(now, BrokerConfig::new(Epoch(1)))?;
+    /// let room = TopicName::new("room/7")?;
+    /// broker.publish(now, room.clone(), &Event::new("earlier"))?;
+    /// let session = broker.open(now, SessionRequest::new())?.session;
+    /// while broker.poll_transmit(now, session).is_some() {}
+    ///
+    /// let outcome = broker.subscribe(now, session, room.clone(), Place::Oldest)?;
+    /// assert_eq!(outcome.replayed(), 1);
+    /// assert_eq!(broker.poll_ready(), Some(session));
+    /// let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
+    /// assert_eq!(frame.payload(), "id: 1-1\ndata: earlier\n\n");
+    /// assert!(broker.unsubscribe(now, session, &room.into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SubscribeError`]; then nothing was done.
+    pub fn subscribe(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        filter: impl Into<TopicFilter>,
+        place: Place,
+    ) -> Result<Resume, SubscribeError> {
+        self.clock.advance(now);
+        let filter = filter.into();
+        let key = self.key_of(session).ok_or(SubscribeError::UnknownSession)?;
+        let state = self.sessions.get(key).filter(|session| session.ending().is_none());
+        let state = state.ok_or(SubscribeError::UnknownSession)?;
+        let except: Vec<TopicFilter> = self.filters(state).map(|(_, filter)| filter).collect();
+        if except.contains(&filter) {
+            return Ok(Resume::Live);
+        }
+        let limit = self.config.max_topics_per_session;
+        if except.len() >= limit as usize {
+            return Err(SubscribeError::TooManyTopicsOfSession { limit });
+        }
+        let slot = match &filter {
+            TopicFilter::Topic(name) => self.topic_slot(name),
+            TopicFilter::Pattern(pattern) => self.pattern_slot(pattern),
+        };
+        let slot = slot.ok_or(SubscribeError::TooManyTopics)?;
+        let (last_event_id, start) = match place {
+            Place::Now => (LastEventId::Absent, StartAt::Newest),
+            Place::Oldest => (LastEventId::Absent, StartAt::Oldest),
+            Place::After(id) => (LastEventId::Id(id), StartAt::Newest),
+        };
+        let (resume, cursors) = self.resume(&last_event_id, start, &[slot], None);
+        let (mut cursor, mut gone) =
+            (cursors.topics[0], cursors.gone.first().map_or(0, |one| one.1));
+        let left_out = self.left_out_from(slot, cursor, &except);
+        let replayed = resume.replayed() - left_out.len() as u64;
+        if replayed == 0
+            && let Some(topic) = self.topics.at(slot)
+        {
+            (cursor, gone) = (topic.end(), 0);
+        }
+        if let Some(topic) = self.topics.at_mut(slot) {
+            topic.subscribers += 1;
+        }
+        let is_placed = self.sequencer.ids() == EventIds::Assigned;
+        let Some(state) = self.sessions.get_mut(key) else { return Ok(resume) };
+        let subscription = state.add(Subscription { cursor, topic: slot, index: UNLISTED });
+        // What the last batch moved is no longer known by number.
+        state.poll = state.poll.wrapping_add(1);
+        state.set_gone(subscription, gone);
+        if replayed > 0 {
+            let seldom = state.seldom_mut();
+            seldom.is_place_due |= is_placed;
+            if !left_out.is_empty() {
+                seldom.backlogs.push(Backlog { subscription, left_out });
+            }
+        }
+        if state.phase == Phase::Parked {
+            if replayed > 0 || self.is_over(key) {
+                self.wake(key);
+            } else {
+                self.list(Parked { session: key.slot, subscription });
+            }
+        }
+        Ok(resume.with_replayed(replayed))
+    }
+
+    /// Ends a subscription of a session that is open: it gets nothing more by it, not even what
+    /// was published before and is still to be sent. Says whether there was one.
+    ///
+    /// What a batch holds already is sent. A topic that a pattern of the session matches goes on
+    /// to reach it through that, from where it stood.
+    pub fn unsubscribe(&mut self, now: Instant, session: SessionId, filter: &TopicFilter) -> bool {
+        self.clock.advance(now);
+        let Some(key) = self.key_of(session) else { return false };
+        let Some(state) = self.sessions.get(key) else { return false };
+        let Some((subscription, _)) = self.filters(state).find(|(_, one)| one == filter) else {
+            return false;
+        };
+        let Some(state) = self.sessions.get_mut(key) else { return false };
+        let Some(removed) = state.remove(subscription) else { return false };
+        state.poll = state.poll.wrapping_add(1);
+        let parked = Parked { session: key.slot, subscription };
+        let void = usize::from(self.leave_topic(parked, &removed));
+        self.void_ready(void);
+        if self.is_over(key) {
+            self.wake(key);
+        }
+        true
+    }
+
+    /// What a session subscribes to, beside the broadcast; nothing for one that is not open.
+    pub fn subscriptions(&self, session: SessionId) -> impl Iterator<Item = TopicFilter> {
+        self.session(session).into_iter().flat_map(|session| self.filters(session)).map(|one| one.1)
+    }
+
+    fn filters(&self, session: &Session) -> impl Iterator<Item = (u32, TopicFilter)> {
+        let topic = |subscription: &Subscription| self.topics.at(subscription.topic);
+        (0..).zip(&session.subscriptions).filter_map(move |(number, subscription)| {
+            topic(subscription)?.filter().map(|filter| (number, filter))
+        })
+    }
+
+    /// What is after `cursor` of topics that one of these is, or matches.
+    fn left_out_from(&self, slot: u32, cursor: u64, except: &[TopicFilter]) -> VecDeque<u64> {
+        let Some(topic) = self.topics.at(slot) else { return VecDeque::new() };
+        let is_left_out = |name: &TopicName| except.iter().any(|filter| filter.matches(name));
+        match (&topic.name, &topic.matched) {
+            (Some(name), None) if is_left_out(name) => (cursor..topic.end()).collect(),
+            (_, Some(matched)) => {
+                let names = matched.names_from(&self.topics, cursor);
+                names.filter(|(_, name)| is_left_out(name)).map(|(number, _)| number).collect()
+            }
+            _ => VecDeque::new(),
+        }
+    }
+
+    /// What a session's backlogs leave out is no loss to it when it is gone.
+    pub(super) fn note_left_out(&mut self, key: Key) {
+        self.for_backlogs(key, |view, _, backlog| {
+            let before = backlog.left_out.len();
+            backlog.left_out.retain(|number| view.get(*number).is_some());
+            Known { more: (before - backlog.left_out.len()) as u64, passed: 0 }
+        });
+    }
+
+    /// Leads a session's cursors past what its backlogs leave out.
+    pub(super) fn pass_left_out(&mut self, key: Key) {
+        self.for_backlogs(key, |view, cursor, backlog| {
+            let mut passed = 0;
+            loop {
+                // What is gone in between was met before.
+                passed += view.first_from(*cursor) - *cursor;
+                *cursor = view.first_from(*cursor);
+                if backlog.left_out.front() != Some(cursor) {
+                    break;
+                }
+                backlog.left_out.pop_front();
+                *cursor += 1;
+            }
+            Known { more: 0, passed }
+        });
+    }
+
+    /// Calls `visit` with each backlog of a session, and the view and the cursor it is about; what
+    /// that gives is how many more events are known to be gone. Backlogs that leave out nothing any
+    /// more are forgotten.
+    fn for_backlogs(
+        &mut self,
+        key: Key,
+        mut visit: impl FnMut(View<'_>, &mut u64, &mut Backlog) -> Known,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(seldom) = session.seldom.as_mut().filter(|seldom| !seldom.backlogs.is_empty())
+        else {
+            return;
+        };
+        let mut backlogs = core::mem::take(&mut seldom.backlogs);
+        for backlog in &mut backlogs {
+            let Some(one) = session.subscriptions.get_mut(backlog.subscription as usize) else {
+                continue;
+            };
+            let Some(topic) = self.topics.at(one.topic) else { continue };
+            let known = visit(topic.view(&self.topics), &mut one.cursor, backlog);
+            let gone = session.gone(backlog.subscription) + known.more;
+            let gone = gone.saturating_sub(known.passed);
+            session.set_gone(backlog.subscription, gone);
+        }
+        backlogs.retain(|backlog| !backlog.left_out.is_empty());
+        session.seldom_mut().backlogs = backlogs;
+        session.tidy();
+    }
+
+    pub(super) fn is_over(&self, key: Key) -> bool {
+        let session = self.sessions.get(key);
+        session.is_some_and(|session| is_over(&self.topics, session, self.broadcast))
+    }
+}
+
+/// Whether a session has nothing more to expect: it does without the broadcast, and each of its
+/// topics has ended.
+pub(super) fn is_over(topics: &Arena<TopicState>, session: &Session, broadcast: u32) -> bool {
+    // Most sessions get the broadcast, and it comes first.
+    if session.subscriptions.first().is_some_and(|first| first.topic == broadcast) {
+        return false;
+    }
+    let all = || session.subscriptions.iter().filter_map(|one| topics.at(one.topic));
+    all().next().is_some() && all().all(TopicState::has_ended)
+}
+
+impl Session {
+    /// Puts a subscription where there was one before, or at the end. Gives its number.
+    fn add(&mut self, subscription: Subscription) -> u32 {
+        let vacant = self.subscriptions.iter().position(Subscription::is_vacant);
+        let number = vacant.unwrap_or(self.subscriptions.len());
+        if let Some(place) = self.subscriptions.get_mut(number) {
+            *place = subscription;
+        } else {
+            let mut all = core::mem::take(&mut self.subscriptions).into_vec();
+            all.reserve_exact(1);
+            all.push(subscription);
+            self.subscriptions = all.into();
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "max_topics_per_session is a u32")]
+        let number = number as u32;
+        number
+    }
+
+    /// Leaves the place vacant, since the others are known by their numbers.
+    pub(super) fn remove(&mut self, number: u32) -> Option<Subscription> {
+        let place = self.subscriptions.get_mut(number as usize)?;
+        let removed = core::mem::replace(place, Subscription::VACANT);
+        self.set_gone(number, 0);
+        if let Some(seldom) = &mut self.seldom {
+            seldom.backlogs.retain(|backlog| backlog.subscription != number);
+            self.tidy();
+        }
+        if self.subscriptions.last().is_some_and(Subscription::is_vacant) {
+            let mut all = core::mem::take(&mut self.subscriptions).into_vec();
+            while all.last().is_some_and(Subscription::is_vacant) {
+                all.pop();
+            }
+            self.subscriptions = all.into();
+        }
+        Some(removed)
+    }
+}
