@@ -156,7 +156,6 @@ impl HubBuilder {
             config.shards = self.shards;
             let mut broker = Broker::new(now, config)?;
             broker.keep_let_go();
-            broker.begin_stream();
             let (wakers, replaced) = (Vec::new(), Vec::new());
             Ok(Mutex::new(Shard { broker, wakers, replaced, driven_until: None }))
         });
@@ -519,7 +518,9 @@ impl Inner {
         let (first, count) = (self.shard_of_topic(published.topic()), self.shards.len());
         let result = (first..first + count).try_for_each(|shard| {
             let shard = shard % count;
-            self.call(shard, &mut follow_up, |shard, now| shard.broker.apply(now, &published))
+            self.call(shard, &mut follow_up, |shard, now| {
+                shard.broker.apply_beside(now, &published)
+            })
         });
         if result.is_ok() {
             // A position that was refused is given again, so that no shard sees it left out.

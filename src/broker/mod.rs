@@ -92,7 +92,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use arena::Arena;
-use clock::{Clock, Tick, ticks};
+use clock::{Clock, Tick};
 use drain::Draining;
 use limits::{AddressState, Opened as OpenedOrder};
 use pattern::PatternTree;
@@ -141,8 +141,6 @@ pub struct Broker {
     forgotten_clients: u64,
     /// The newest position that other shards gave and this one never saw.
     left_out: u64,
-    /// It was there when the stream began, so that no client can be from before it.
-    begins_stream: bool,
     ready: ReadyQueue,
     timers: Timers,
     /// Sessions that ended and whose driver has not been told so yet.
@@ -194,7 +192,6 @@ impl Broker {
             forgotten_topics: 0,
             forgotten_clients: 0,
             left_out: 0,
-            begins_stream: false,
             ready: ReadyQueue::default(),
             timers: Timers::default(),
             untold: BTreeMap::new(),
@@ -238,7 +235,6 @@ impl Broker {
         let (resume, cursors) = self.resume(&request.last_event_id, request.start, &topics, client);
         self.counters.open(resume);
         let opening = self.opening_frame(&request, resume);
-        let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
         let terms = self.terms(now, &mut request);
         let subscriptions = topics
             .iter()
@@ -257,7 +253,6 @@ impl Broker {
             queued: false,
             heartbeat_due: false,
             poll: 0,
-            heartbeat: heartbeat.map_or(NEVER, ticks),
             sent_at: now,
             polled_at: now,
             armed: NEVER,

@@ -62,6 +62,24 @@ impl Broker {
     ///
     /// [`PublishError`]; then nothing was done.
     pub fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError> {
+        let knows_nobody = self.sessions.is_unused();
+        self.apply_beside(now, published)?;
+        // The client may be one of an earlier process, whose history this is.
+        if let Topic::Client(_) = published.topic()
+            && knows_nobody
+        {
+            self.forgotten_clients = published.position;
+        }
+        Ok(())
+    }
+
+    /// [`apply`](Self::apply) for one shard among several that began together: a client that is
+    /// not here is on another.
+    pub(crate) fn apply_beside(
+        &mut self,
+        now: Instant,
+        published: &Published,
+    ) -> Result<(), PublishError> {
         let now = self.clock.advance(now);
         if self.closed {
             return Err(PublishError::Closed);
@@ -79,12 +97,6 @@ impl Broker {
                 self.forgotten_topics = self.forgotten_topics.max(published.position);
                 self.miss(published);
             }
-            // The client may be one of an earlier process, whose history this is.
-            Err(PublishError::UnknownClient)
-                if !self.begins_stream && self.sessions.is_unused() =>
-            {
-                self.forgotten_clients = published.position;
-            }
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
             Err(error) => return Err(error),
         }
@@ -96,13 +108,6 @@ impl Broker {
         }
         self.sequencer.observe(published.position);
         Ok(())
-    }
-
-    /// Takes note that this shard began together with its stream: what is published to a client that
-    /// is unknown here is for another shard's.
-    #[cfg(feature = "hub")]
-    pub(crate) const fn begin_stream(&mut self) {
-        self.begins_stream = true;
     }
 
     /// Whether something can be published to `topic`.

@@ -15,6 +15,7 @@ mod lease;
 mod limits;
 mod model;
 mod publish;
+mod topics;
 mod transmit;
 mod world;
 
@@ -56,7 +57,6 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "TopicsEnded, ",
         "Err(TopicsEnded)",
         "Err(TopicEnded)",
-        "Ok(Complete { replayed: 1",
         "Oldest { replayed: 1",
         "Evicted",
         "MaxAge",
