@@ -787,3 +787,34 @@ fn metadata_is_in_no_record_and_decides_nothing() {
     assert!(world.broker.metadata(&alice).unwrap().get::<Token>().is_some());
     assert!(replay.broker().metadata(&alice).unwrap().is_empty());
 }
+
+#[cfg(feature = "signed")]
+#[test]
+fn keys_are_in_no_record_and_have_to_be_given_for_a_replay() {
+    let keys = |byte: u8| CursorKeys::new(&[byte; 32]).unwrap();
+    let mut config = config();
+    config.cursor_keys = Some(keys(0x5a));
+    let mut world = World::new(config, Rng::new(1));
+    for text in ["one", "two"] {
+        let published = world.broker.publish(start(), Topic::Broadcast, &Event::new(text));
+        world.note(Output::Published(published));
+        let set = world.broker.set_cursor_keys(keys(0xa5));
+        world.note(Output::KeysSet(set));
+    }
+    let text = world.text();
+    for secret in ["90,90,90", "165,165", "ZZZ", "5a5a"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    let error = Record::parse(text.as_bytes()).unwrap().replay(start()).unwrap_err();
+    assert_eq!((error.line(), error.fault()), (1, &Fault::NoKeys));
+    for later in 0..=2 {
+        let mut record = Record::parse(text.as_bytes()).unwrap();
+        record.config.cursor_keys = Some(keys(0x5a));
+        record.later_keys = vec![keys(0xa5); later];
+        let steps: Vec<_> = record.replay(start()).unwrap().collect();
+        let outputs = steps.iter().flatten().map(|step| step.output.clone());
+        assert!(outputs.eq(world.outputs.iter().take(1 + 2 * later).cloned()));
+        let error = steps.last().unwrap().as_ref().err().map(RecordError::fault);
+        assert_eq!(error, (later < 2).then_some(&Fault::NoKeys));
+    }
+}

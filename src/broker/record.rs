@@ -45,7 +45,8 @@
 //! any type of the application's, which a broker keeps and never looks at: in a replay there is none.
 //!
 //! **A record holds everything that was published**, and who was there: client ids, addresses, last
-//! event ids. It is to be kept as safe as those. A broker has no other secrets that would be in it.
+//! event ids. It is to be kept as safe as those. The keys that sign ids (feature
+//! `signed`) are not in it: they are to be given to [`Record`] before the replay.
 //!
 //! # Versions
 //!
@@ -87,6 +88,9 @@ enum Line {
 #[serde(deny_unknown_fields)]
 struct Start {
     sansse_record: u32,
+    /// Whether the configuration has keys, which are not here.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    is_signed: bool,
     config: BrokerConfig,
 }
 

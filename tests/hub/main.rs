@@ -19,6 +19,7 @@ mod presence;
 mod recording;
 mod sessions;
 mod sharding;
+mod stress;
 mod tasks;
 mod time;
 mod topics;

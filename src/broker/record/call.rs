@@ -52,6 +52,7 @@ pub(super) enum Call {
     PollTransmitBatch { session: SessionId, limit: usize, form: FrameForm },
     HandlePartialWrite { session: SessionId, written: usize, batch: Written },
     HandleProgress { session: SessionId },
+    SetCursorKeys,
 }
 
 /// A [`SessionRequest`] without its metadata.
@@ -171,13 +172,15 @@ pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, Fault> {
 }
 
 /// What whoever called had, and a replay must have too.
-#[derive(Debug, Default)]
-pub(super) struct Batches {
+#[derive(Debug)]
+pub(super) struct Held {
     /// The batches that can still be taken back.
-    newest: BTreeMap<SessionId, Batch>,
+    pub(super) newest: BTreeMap<SessionId, Batch>,
+    #[cfg(feature = "signed")]
+    pub(super) keys: alloc::collections::VecDeque<super::super::CursorKeys>,
 }
 
-impl Batches {
+impl Held {
     fn keep(&mut self, broker: &Broker, session: SessionId, batch: Batch) {
         self.newest.insert(session, batch);
         if self.newest.len() > 2 * broker.session_count() + 64 {
@@ -192,7 +195,7 @@ impl Call {
         self,
         at: Tick,
         broker: &mut Broker,
-        batches: &mut Batches,
+        held: &mut Held,
     ) -> Result<Output, Fault> {
         let now = instant(broker, at)?;
         Ok(match self {
@@ -245,7 +248,7 @@ impl Call {
                 Output::Found(broker.unsubscribe(now, session, &filter))
             }
             Self::PollTransmit { session } => {
-                batches.newest.remove(&session);
+                held.newest.remove(&session);
                 match broker.poll_transmit(now, session) {
                     Some(Transmit::Frame(frame)) => Output::Frame(frame.clone()),
                     Some(Transmit::End(reason)) => Output::End(reason),
@@ -253,18 +256,18 @@ impl Call {
                 }
             }
             Self::PollTransmitBatch { session, limit, form } => {
-                let mut batch = batches.newest.remove(&session).unwrap_or_else(|| Batch::new(form));
+                let mut batch = held.newest.remove(&session).unwrap_or_else(|| Batch::new(form));
                 batch.reset(form);
                 let end = broker.poll_transmit_batch(now, session, limit, &mut batch);
                 let (bytes, frames) = (Bytes::copy_from_slice(batch.as_slice()), batch.frames());
                 if !matches!(end, BatchEnd::End(_)) {
-                    batches.keep(broker, session, batch);
+                    held.keep(broker, session, batch);
                 }
                 Output::Batch { bytes, frames, end }
             }
             Self::HandlePartialWrite { session, written, batch } => {
                 let rest = match batch {
-                    Written::Newest => match batches.newest.get(&session) {
+                    Written::Newest => match held.newest.get(&session) {
                         Some(batch) => broker.handle_partial_write(now, session, batch, written),
                         None => return Err(Fault::NoBatch { session }),
                     },
@@ -280,6 +283,13 @@ impl Call {
                 broker.handle_progress(now, session);
                 Output::Done
             }
+            #[cfg(feature = "signed")]
+            Self::SetCursorKeys => {
+                let keys = held.keys.pop_front().ok_or(Fault::NoKeys)?;
+                Output::KeysSet(broker.set_cursor_keys(keys))
+            }
+            #[cfg(not(feature = "signed"))]
+            Self::SetCursorKeys => return Err(Fault::NoKeys),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! A record that is read back, and what comes out when the same is done again.
 
-use super::call::Batches;
+use super::call::Held;
 use super::{Input, Start, VERSION};
 use crate::broker::{
     BatchEnd, Broker, BrokerConfig, BrokerEvent, ConfigError, DrainError, EndReason, EventNumber,
@@ -8,6 +8,7 @@ use crate::broker::{
     SessionId, SubscribeError,
 };
 use crate::encode::Frame;
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use bytes::Bytes;
 use core::fmt;
@@ -24,6 +25,12 @@ pub struct Record<'a> {
     /// The longest line that is read, in bytes. Default 64 MiB: several times an event of the size
     /// that a topic keeps by default, with every character escaped.
     pub max_line: usize,
+    /// The keys of each [`Broker::set_cursor_keys`] in the record, in order; those of the beginning
+    /// belong into [`config`](Self::config). Secrets are in no record. Default: none.
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub later_keys: alloc::vec::Vec<crate::broker::CursorKeys>,
+    is_signed: bool,
     rest: &'a [u8],
 }
 
@@ -34,7 +41,7 @@ pub struct Record<'a> {
 #[derive(Debug)]
 pub struct Replay<'a> {
     broker: Broker,
-    batches: Batches,
+    held: Held,
     max_line: usize,
     rest: &'a [u8],
     line: usize,
@@ -98,6 +105,8 @@ pub enum Output {
     Revoked(Result<usize, RevokeError>),
     /// Of [`Broker::set_retention`].
     RetentionSet(Result<(), RetentionError>),
+    /// Of `Broker::set_cursor_keys`.
+    KeysSet(Result<(), ConfigError>),
     /// Of [`Broker::drain`].
     Draining(Result<(), DrainError>),
 }
@@ -142,6 +151,8 @@ pub enum Fault {
     },
     /// The configuration cannot hold.
     Config(ConfigError),
+    /// Ids were signed (feature `signed`), and the keys are in no record: they were not given.
+    NoKeys,
     /// The time is one that this platform does not have.
     Time,
     /// A write is said to be of a batch that the session did not get.
@@ -171,8 +182,15 @@ impl<'a> Record<'a> {
                 found => Err(Fault::Version { found }),
             }
         };
-        let Start { config, .. } = head(&mut rest).map_err(|fault| fault.at(1))?;
-        Ok(Self { config, max_line, rest })
+        let Start { config, is_signed, .. } = head(&mut rest).map_err(|fault| fault.at(1))?;
+        Ok(Self {
+            config,
+            max_line,
+            #[cfg(feature = "signed")]
+            later_keys: alloc::vec::Vec::new(),
+            is_signed,
+            rest,
+        })
     }
 
     /// A broker with this configuration, made at `start`, to which the calls are then done. Times in
@@ -180,11 +198,24 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     ///
-    /// [`Fault::Config`] for a configuration that cannot hold.
+    /// [`Fault::Config`] for a configuration that cannot hold, and [`Fault::NoKeys`] for one that
+    /// lacks the keys that the recorded one had.
     pub fn replay(self, start: Instant) -> Result<Replay<'a>, RecordError> {
-        let Self { config, max_line, rest } = self;
-        let broker = Broker::new(start, config).map_err(|error| Fault::Config(error).at(1))?;
-        Ok(Replay { broker, batches: Batches::default(), max_line, rest, line: 1, done: 0 })
+        #[cfg(feature = "signed")]
+        let has_keys = self.config.cursor_keys.is_some();
+        #[cfg(not(feature = "signed"))]
+        let has_keys = false;
+        if self.is_signed && !has_keys {
+            return Err(Fault::NoKeys.at(1));
+        }
+        let broker = Broker::new(start, self.config).map_err(|error| Fault::Config(error).at(1))?;
+        let held = Held {
+            #[cfg(feature = "signed")]
+            keys: self.later_keys.into(),
+            newest: BTreeMap::new(),
+        };
+        let Self { max_line, rest, .. } = self;
+        Ok(Replay { broker, held, max_line, rest, line: 1, done: 0 })
     }
 }
 
@@ -212,7 +243,7 @@ impl Replay<'_> {
         if number != self.done {
             return Err(Fault::Missing { number: self.done });
         }
-        let output = call.perform(at, &mut self.broker, &mut self.batches)?;
+        let output = call.perform(at, &mut self.broker, &mut self.held)?;
         Ok(Some(Step { line: self.line, input, output }))
     }
 }
@@ -297,6 +328,7 @@ impl fmt::Display for RecordError {
             Fault::Malformed { message, .. } => f.write_str(message),
             Fault::Missing { number } => write!(f, "call {number} should stand here"),
             Fault::Config(error) => error.fmt(f),
+            Fault::NoKeys => f.write_str("ids are signed by keys that were not given"),
             Fault::Time => f.write_str("a time that this platform does not have"),
             Fault::NoBatch { session } => write!(f, "session {session} got no such batch"),
             Fault::BatchEnds => f.write_str("a batch whose frames end where they cannot"),

@@ -48,7 +48,11 @@ impl RecordedBroker {
         let mut sink: Sink = Box::new(sink);
         let broker = Broker::new(now, config)?;
         let config = broker.config.clone();
-        sink(Entry(Line::Start(Box::new(Start { sansse_record: VERSION, config }))));
+        #[cfg(feature = "signed")]
+        let is_signed = config.cursor_keys.is_some();
+        #[cfg(not(feature = "signed"))]
+        let is_signed = false;
+        sink(Entry(Line::Start(Box::new(Start { sansse_record: VERSION, is_signed, config }))));
         Ok(Self { broker, sink: Some(sink), recorded: 0 })
     }
 
@@ -336,6 +340,19 @@ impl RecordedBroker {
     pub fn handle_progress(&mut self, now: Instant, session: SessionId) {
         self.note(now, |_| Call::HandleProgress { session });
         self.broker.handle_progress(now, session);
+    }
+
+    /// As [`Broker::set_cursor_keys`]. That it was called is recorded, and the keys are not.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NothingToSign`] with [`EventIds::Own`](crate::broker::EventIds::Own); then
+    /// nothing was done.
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub fn set_cursor_keys(&mut self, keys: crate::broker::CursorKeys) -> Result<(), ConfigError> {
+        self.note_timeless(Call::SetCursorKeys);
+        self.broker.set_cursor_keys(keys)
     }
 
     /// As [`Broker::metadata_mut`]: it changes nothing that the broker looks at, and is not
