@@ -17,6 +17,8 @@ mod trace;
 pub use drive::Drive;
 pub use session::{Pending, Session};
 
+#[cfg(doc)]
+use crate::broker::Broker;
 #[cfg(not(feature = "record"))]
 use crate::broker::Broker as ShardBroker;
 #[cfg(feature = "signed")]
