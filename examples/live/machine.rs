@@ -4,7 +4,7 @@ use crate::milliseconds;
 use serde::Serialize;
 use std::thread;
 use std::time::{Duration, Instant};
-use sysinfo::{Networks, System};
+use sysinfo::{CpuRefreshKind, Networks, System};
 
 #[derive(Serialize)]
 pub(crate) struct Counters {
@@ -59,4 +59,32 @@ pub(crate) fn watch(publish: impl Fn(&Counters)) {
             },
         });
     }
+}
+
+/// How this machine is, and what the hub has done so far, in sentences.
+pub(crate) fn describe(hub: &sansse::broker::Counters) -> String {
+    let mut system = System::new();
+    system.refresh_memory();
+    system.refresh_cpu_list(CpuRefreshKind::nothing());
+    let minutes = System::uptime() / 60;
+    let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    format!(
+        "This machine has been up for {} days, {} hours and {} minutes. It has {} processors, for \
+         which {:.2} programs were waiting or at work in the last minute, and uses {:.1} of \
+         {:.1} GiB of memory. Since this server began, {} events were published in it and {} \
+         delivered, and {} streams are open now. These words are events of a topic of their own. \
+         Load the page again while they come: all that were said are said again, and then the \
+         rest. With the last word the topic ends. The browser asks once more, is told that there \
+         is no more, and leaves it at that.",
+        minutes / 1440,
+        minutes / 60 % 24,
+        minutes % 60,
+        system.cpus().len(),
+        System::load_average().one,
+        gibibytes(system.used_memory()),
+        gibibytes(system.total_memory()),
+        hub.published,
+        hub.delivered,
+        hub.sessions,
+    )
 }
