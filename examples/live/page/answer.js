@@ -36,7 +36,8 @@ function listen(url) {
 function answerEnded() {
   answer.state = answer.whole ? 'complete' : answer.words ? 'broken' : 'gone';
   if (answer.whole) announce(`The answer: ${answer.text}`);
-  else remembered.clear();
+  // Not at once: streams break off as well when a page is left, to be loaded again.
+  else setTimeout(() => { if (answer.state === 'broken' || answer.state === 'gone') remembered.clear(); }, 2000);
 }
 
 function showAnswer() {

@@ -59,7 +59,10 @@ function showPeople() {
   });
   if (all.length > shown.length) shown.push(make('li', 'more', `and ${all.length - shown.length} more`));
   if (!shown.length) shown.push(make('li', 'none', 'Nobody'));
-  $('people').replaceChildren(...shown);
+  // Who stays keeps the place and the focus.
+  const list = $('people');
+  for (const item of [...list.children]) if (!shown.includes(item)) item.remove();
+  shown.forEach((item, at) => { if (list.children[at] !== item) list.insertBefore(item, list.children[at] || null); });
   setText($('present-title'), all.length > 1 ? `${all.length} people` : 'People');
   $('tabs-note').hidden = !mine || mine.sessions < 5;
 }
