@@ -69,15 +69,13 @@ pub(crate) fn describe(hub: &sansse::broker::Counters) -> String {
     let minutes = System::uptime() / 60;
     let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     format!(
-        "This machine has been up for {} days, {} hours and {} minutes. It has {} processors, for \
-         which {:.2} programs were waiting or at work in the last minute, and uses {:.1} of \
-         {:.1} GiB of memory. Since this server began, {} events were published in it and {} \
-         delivered, and {} streams are open now. These words are events of a topic of their own. \
-         Load the page again while they come: all that were said are said again, and then the \
-         rest. With the last word the topic ends. The browser asks once more, is told that there \
-         is no more, and leaves it at that.",
-        minutes / 1440,
-        minutes / 60 % 24,
+        "This machine has been up for {} h {} min. It has {} processors, for which {:.2} programs \
+         were waiting or at work in the last minute, and uses {:.1} of {:.1} GiB of memory. Since \
+         this server began, {} events were published in it and {} delivered, and {} streams are \
+         open now. These words are events of a topic of their own: load the page again while they \
+         come, and you get all of them. With the last one the topic ends; the browser asks once \
+         more, hears that there is nothing left, and leaves it at that.",
+        minutes / 60,
         minutes % 60,
         system.cpus().len(),
         System::load_average().one,

@@ -48,10 +48,10 @@ function showAnswer() {
   setText(text, answer.text);
   if (follows) text.scrollTop = text.scrollHeight;
   const words = count(answer.words, 'word');
-  const again = answer.again > 1 ? `, ${Math.min(answer.again, answer.words)} of them once more after the reload` : '';
+  const again = answer.again > 1 ? `, ${Math.min(answer.again, answer.words)} of them again after a reload` : '';
   setText($('answer-state'), {
     coming: answer.whole ? `${words}${again}; asking whether there is more` : answerLost ? `${words}; the connection is lost, trying again` : `${words}${again} …`,
-    complete: `✓ ${words}${again}. The topic has ended: the server answers 204, and the browser asks no more.`,
+    complete: `✓ ${words}${again}. The topic has ended, the answer is 204, and the browser asks no more.`,
     broken: `✕ ${words}, and then it broke off. The server does not know this answer any more.`,
     gone: 'The last answer is kept no more.',
   }[answer.state]);
