@@ -67,7 +67,8 @@ pub(crate) fn describe(hub: &sansse::broker::Counters) -> String {
     system.refresh_memory();
     system.refresh_cpu_list(CpuRefreshKind::nothing());
     let minutes = System::uptime() / 60;
-    let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let mebibytes = |bytes: u64| f64::from(u32::try_from(bytes >> 20).unwrap_or(u32::MAX));
+    let gibibytes = |bytes| mebibytes(bytes) / 1024.0;
     format!(
         "This machine has been up for {} h {} min. It has {} processors, for which {:.2} programs \
          were waiting or at work in the last minute, and uses {:.1} of {:.1} GiB of memory. Since \

@@ -74,7 +74,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let answers = Answers::new(hub.clone(), life);
     let publisher = hub.clone();
     thread::spawn(move || {
-        machine::watch(|counters| publish_json(&publisher, Topic::Broadcast, COUNTERS, counters))
+        machine::watch(|counters| publish_json(&publisher, Topic::Broadcast, COUNTERS, counters));
     });
     let publisher = hub.clone();
     thread::spawn(move || publish_lines(&publisher));

@@ -85,29 +85,22 @@ impl Follower {
     /// Publishes who is here, for ever.
     pub(crate) async fn publish(mut self, hub: Hub) {
         let mut roster = Roster::new();
-        // Where something was missed, the queue is full, so that this does not wait.
+        // Where news were missed, the queue was full, so that there are more to come.
         while let Some(news) = self.news.recv().await {
             if self.has_missed.swap(false, Ordering::AcqRel) {
-                self.begin_anew(&hub, &mut roster);
+                match snapshot(&hub) {
+                    Ok(snapshot) => roster = snapshot,
+                    Err(error) => return eprintln!("nobody knows who is here: {error}"),
+                }
+                publish_list(&hub, Topic::Broadcast, &roster);
             }
             match news {
                 News::Page(session) => publish_list(&hub, Topic::Session(session), &roster),
                 News::Event(number, event) => match roster.apply(number, &event) {
                     Ok(()) => publish_change(&hub, &roster, &event),
-                    Err(_) => self.has_missed.store(true, Ordering::Release),
+                    Err(error) => return eprintln!("nobody knows who is here: {error}"),
                 },
             }
-        }
-    }
-
-    /// Takes the list from the hub, and gives it to everybody.
-    fn begin_anew(&self, hub: &Hub, roster: &mut Roster) {
-        match snapshot(hub) {
-            Ok(snapshot) => {
-                *roster = snapshot;
-                publish_list(hub, Topic::Broadcast, roster);
-            }
-            Err(_) => self.has_missed.store(true, Ordering::Release),
         }
     }
 }
