@@ -1,12 +1,14 @@
 //! The slots in which sessions, clients and topics live, under keys that are never used twice.
 
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 /// Names a value of an [`Arena`], for ever: no later value gets an equal key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) slot: u32,
-    pub(crate) generation: u32,
+    /// From 1 on, so that an optional key takes no more room than a key.
+    pub(crate) generation: NonZeroU32,
 }
 
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub(super) struct Arena<T> {
 
 #[derive(Debug)]
 struct Slot<T> {
-    generation: u32,
+    generation: NonZeroU32,
     value: Option<T>,
 }
 
@@ -37,8 +39,9 @@ impl<T> Arena<T> {
         }
         #[expect(clippy::cast_possible_truncation, reason = "every limit on values is a u32")]
         let slot = self.slots.len() as u32;
-        self.slots.push(Slot { generation: 0, value: Some(value) });
-        Key { slot, generation: 0 }
+        let generation = NonZeroU32::MIN;
+        self.slots.push(Slot { generation, value: Some(value) });
+        Key { slot, generation }
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&T> {
@@ -49,6 +52,21 @@ impl<T> Arena<T> {
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.slot as usize)?;
         if slot.generation == key.generation { slot.value.as_mut() } else { None }
+    }
+
+    /// What is in the slot now, for those who keep it from being used again.
+    pub(super) fn at(&self, slot: u32) -> Option<&T> {
+        self.slots.get(slot as usize)?.value.as_ref()
+    }
+
+    pub(super) fn at_mut(&mut self, slot: u32) -> Option<&mut T> {
+        self.slots.get_mut(slot as usize)?.value.as_mut()
+    }
+
+    /// The key of what is in the slot now.
+    pub(super) fn key_at(&self, slot: u32) -> Option<Key> {
+        let entry = self.slots.get(slot as usize)?;
+        entry.value.as_ref().map(|_| Key { slot, generation: entry.generation })
     }
 
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
@@ -97,8 +115,8 @@ mod tests {
     fn a_slot_whose_generations_are_used_up_is_given_up() {
         let mut arena = Arena::new();
         let key = arena.insert('a');
-        arena.slots[0].generation = u32::MAX;
-        let last = Key { generation: u32::MAX, ..key };
+        arena.slots[0].generation = NonZeroU32::MAX;
+        let last = Key { generation: NonZeroU32::MAX, ..key };
         assert_eq!(arena.remove(last), Some('a'));
         assert_eq!(arena.insert('b').slot, 1);
         assert_eq!(arena.get(last), None);

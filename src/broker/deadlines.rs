@@ -36,40 +36,42 @@ impl Broker {
     }
 
     fn session_due(&mut self, timer: Timer) {
-        let Some(session) = self.sessions.get_mut(timer.key) else { return };
+        let Some(key) = self.sessions.key_at(timer.slot) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         if session.armed != timer.at {
             return;
         }
         session.armed = NEVER;
         if deadline(session, self.config.stall_timeout) > self.clock.now() {
-            self.arm_session(timer.key);
+            self.arm_session(key);
         } else if session.phase == Phase::Parked {
             session.heartbeat_due = true;
-            self.wake(timer.key);
+            self.wake(key);
         } else {
-            self.end(timer.key, EndReason::Stalled, Told::ByReady);
+            self.end(key, EndReason::Stalled, Told::ByReady);
         }
     }
 
     fn client_due(&mut self, timer: Timer) {
-        if let Some(client) = self.clients.get_mut(timer.key)
+        if let Some(key) = self.clients.key_at(timer.slot)
+            && let Some(client) = self.clients.get_mut(key)
             && client.armed == timer.at
         {
             client.armed = NEVER;
             client.log.trim_aged(self.clock.now(), &self.config.private_retention);
-            self.arm_client(timer.key);
+            self.arm_client(key);
         }
     }
 
     fn topic_due(&mut self, timer: Timer) {
-        if let Some(topic) = self.topics.get_mut(timer.key)
+        if let Some(topic) = self.topics.at_mut(timer.slot)
             && topic.armed == timer.at
         {
             topic.armed = NEVER;
             let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
             topic.log.trim_aged(self.clock.now(), retention);
-            self.arm_topic(timer.key);
-            self.release_topic(timer.key);
+            self.arm_topic(timer.slot);
+            self.release_topic(timer.slot);
         }
     }
 
@@ -79,19 +81,19 @@ impl Broker {
         let at = deadline(session, self.config.stall_timeout);
         if at < session.armed {
             session.armed = at;
-            self.arm(Timer { at, owner: Owner::Session, key });
+            self.arm(Timer { at, owner: Owner::Session, slot: key.slot });
         }
     }
 
     /// Sees to it that the topic is looked at no later than its oldest event is too old.
-    pub(super) fn arm_topic(&mut self, key: Key) {
-        let Some(topic) = self.topics.get_mut(key) else { return };
+    pub(super) fn arm_topic(&mut self, slot: u32) {
+        let Some(topic) = self.topics.at_mut(slot) else { return };
         let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
         if let Some(at) = topic.log.next_expiry(retention)
             && at < topic.armed
         {
             topic.armed = at;
-            self.arm(Timer { at, owner: Owner::Topic, key });
+            self.arm(Timer { at, owner: Owner::Topic, slot });
         }
     }
 
@@ -101,7 +103,7 @@ impl Broker {
             && let Some(at) = client.log.next_expiry(&self.config.private_retention)
         {
             client.armed = at;
-            self.arm(Timer { at, owner: Owner::Client, key });
+            self.arm(Timer { at, owner: Owner::Client, slot: key.slot });
         }
     }
 
@@ -111,9 +113,9 @@ impl Broker {
         let (sessions, clients, topics) = (&self.sessions, &self.clients, &self.topics);
         self.timers.compact(owners, |timer| {
             let armed = match timer.owner {
-                Owner::Session => sessions.get(timer.key).map(|session| session.armed),
-                Owner::Client => clients.get(timer.key).map(|client| client.armed),
-                Owner::Topic => topics.get(timer.key).map(|topic| topic.armed),
+                Owner::Session => sessions.at(timer.slot).map(|session| session.armed),
+                Owner::Client => clients.at(timer.slot).map(|client| client.armed),
+                Owner::Topic => topics.at(timer.slot).map(|topic| topic.armed),
             };
             armed == Some(timer.at)
         });
@@ -124,7 +126,7 @@ impl Broker {
 fn deadline(session: &Session, stall_timeout: Option<Duration>) -> Tick {
     let (since, after) = match session.phase {
         Phase::Parked => (session.sent_at, session.heartbeat),
-        Phase::Ready | Phase::Woken => (session.polled_at, stall_timeout.map(ticks)),
+        Phase::Ready | Phase::Woken => (session.polled_at, stall_timeout.map_or(NEVER, ticks)),
     };
-    after.map_or(NEVER, |after| since.saturating_add(after))
+    since.saturating_add(after)
 }

@@ -69,7 +69,7 @@ use alloc::vec::Vec;
 use arena::Arena;
 use clock::{Clock, Tick, ticks};
 use ready::{Parked, Ready, ReadyQueue};
-use state::{Client, Ending, NEVER, Phase, Session, Subscription, TopicState, UNLISTED};
+use state::{Client, Ending, NEVER, Phase, Seldom, Session, Subscription, TopicState, UNLISTED};
 use std::time::Instant;
 use timers::Timers;
 
@@ -92,8 +92,8 @@ pub struct Broker {
     /// Clients without a session, the longest absent first.
     absent: BTreeSet<(Tick, Key)>,
     topics: Arena<TopicState>,
-    topic_keys: BTreeMap<TopicName, Key>,
-    broadcast: Key,
+    topic_slots: BTreeMap<TopicName, u32>,
+    broadcast: u32,
     /// The newest position lost with a topic, or with a client, that is no longer known. Whoever
     /// comes back from before it may have missed something, and is told so.
     forgotten_topics: u64,
@@ -122,7 +122,7 @@ impl Broker {
     pub fn new(now: Instant, config: BrokerConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let mut topics = Arena::new();
-        let broadcast = topics.insert(TopicState::new(None, 0));
+        let broadcast = topics.insert(TopicState::new(None, 0)).slot;
         Ok(Self {
             sequencer: Sequencer::new(config.epoch, 0, config.event_ids),
             config,
@@ -132,7 +132,7 @@ impl Broker {
             client_keys: BTreeMap::new(),
             absent: BTreeSet::new(),
             topics,
-            topic_keys: BTreeMap::new(),
+            topic_slots: BTreeMap::new(),
             broadcast,
             forgotten_topics: 0,
             forgotten_clients: 0,
@@ -168,25 +168,24 @@ impl Broker {
         let subscriptions = topics
             .iter()
             .zip(cursors.topics)
-            .map(|(&topic, cursor)| Subscription { topic, cursor, index: UNLISTED, list: 0 })
+            .map(|(&topic, cursor)| Subscription { cursor, topic, index: UNLISTED })
             .collect();
+        let seldom =
+            opening.map(|opening| Box::new(Seldom { opening: Some(opening), ..Seldom::default() }));
         let key = self.sessions.insert(Session {
             client,
             subscriptions,
             client_cursor: cursors.client,
-            private: None,
-            opening,
+            seldom,
             lag: request.lag.unwrap_or(self.config.lag),
             phase: Phase::Ready,
             queued: false,
             heartbeat_due: false,
             poll: 0,
-            heartbeat: heartbeat.map(ticks),
+            heartbeat: heartbeat.map_or(NEVER, ticks),
             sent_at: now,
             polled_at: now,
             armed: NEVER,
-            ending: None,
-            skip_event: None,
         });
         if let Some(client) = client.and_then(|client| self.clients.get_mut(client)) {
             client.sessions.push(key);
@@ -270,10 +269,8 @@ impl Broker {
                     key
                 }
                 Ready::Topic(parked) => {
-                    if !self.unlist(parked) {
-                        continue;
-                    }
-                    parked.session
+                    let Some(key) = self.unlist(parked) else { continue };
+                    key
                 }
             };
             return Some(self.session_id(key));
@@ -290,7 +287,7 @@ impl Broker {
         if let BrokerEvent::SessionSkipped { session, .. } = &event
             && let Some(session) = self.sessions.get_mut(session.key())
         {
-            session.skip_event = None;
+            session.forget_skip_event();
         }
         self.events_polled += 1;
         Some(event)
@@ -320,43 +317,45 @@ impl Broker {
         }
     }
 
-    /// Takes a subscription off the list that a publish has made ready. Says whether its session
+    /// Takes a subscription off the list that a publish has made ready. Gives its session if that
     /// was parked and has something now.
-    fn unlist(&mut self, parked: Parked) -> bool {
+    fn unlist(&mut self, parked: Parked) -> Option<Key> {
         let now = self.clock.now();
-        let Some(session) = self.sessions.get_mut(parked.session) else { return false };
-        let Some(subscription) = session.subscriptions.get_mut(parked.subscription as usize) else {
-            return false;
-        };
+        let session = self.sessions.at_mut(parked.session)?;
+        let subscription = session.subscriptions.get_mut(parked.subscription as usize)?;
+        let topic = self.topics.at(subscription.topic)?;
+        if subscription.index == UNLISTED || topic.is_waiting(parked, subscription) {
+            // What the entry was about is gone.
+            return None;
+        }
         subscription.index = UNLISTED;
         if session.phase != Phase::Parked {
-            return false;
+            return None;
         }
-        let topic = self.topics.get(subscription.topic);
-        if topic.is_none_or(|topic| topic.log.end() <= subscription.cursor) {
+        if topic.log.end() <= subscription.cursor {
             // It was polled in the meantime and has already got what this is about.
             self.list(parked);
-            return false;
+            return None;
         }
         session.phase = Phase::Ready;
         session.polled_at = now;
-        self.arm_session(parked.session);
-        true
+        let key = self.sessions.key_at(parked.session)?;
+        self.arm_session(key);
+        Some(key)
     }
 
     /// Puts a subscription on its topic's parked list.
     fn list(&mut self, parked: Parked) {
-        let Some(session) = self.sessions.get_mut(parked.session) else { return };
+        let Some(session) = self.sessions.at_mut(parked.session) else { return };
         let Some(subscription) = session.subscriptions.get_mut(parked.subscription as usize) else {
             return;
         };
         if subscription.index == UNLISTED
-            && let Some(topic) = self.topics.get_mut(subscription.topic)
+            && let Some(topic) = self.topics.at_mut(subscription.topic)
         {
             #[expect(clippy::cast_possible_truncation, reason = "no more than max_sessions")]
             let index = topic.parked.len() as u32;
             subscription.index = index;
-            subscription.list = topic.list;
             topic.parked.push(parked);
         }
     }
@@ -365,14 +364,14 @@ impl Broker {
     fn finish(&mut self, key: Key, reason: EndReason) -> bool {
         let through = self.sequencer.last();
         let Some(session) = self.sessions.get_mut(key) else { return false };
-        if session.ending.is_none() {
+        if session.ending().is_none() {
             let end = |subscription: &Subscription| {
-                self.topics.get(subscription.topic).map_or(0, |topic| topic.log.end())
+                self.topics.at(subscription.topic).map_or(0, |topic| topic.log.end())
             };
             let topics = session.subscriptions.iter().map(end).collect();
             let client = session.client.and_then(|client| self.clients.get(client));
             let client = client.map_or(0, |client| client.log.end());
-            session.ending = Some(Box::new(Ending { reason, through, topics, client }));
+            session.seldom_mut().ending = Some(Ending { reason, through, topics, client });
             self.wake(key);
         }
         true
@@ -382,11 +381,12 @@ impl Broker {
     fn end(&mut self, key: Key, reason: EndReason, told: Told) {
         let Some(session) = self.sessions.remove(key) else { return };
         let mut void = usize::from(session.queued);
-        for subscription in &session.subscriptions {
-            void += usize::from(self.unsubscribe(subscription));
+        for (subscription, number) in session.subscriptions.iter().zip(0..) {
+            let parked = Parked { session: key.slot, subscription: number };
+            void += usize::from(self.unsubscribe(parked, subscription));
         }
         self.void_ready(void);
-        let undelivered = session.private.map_or(0, |private| private.log.end() - private.cursor);
+        let undelivered = session.private().map_or(0, |private| private.log.end() - private.cursor);
         let client = session.client.and_then(|client| self.leave(client, key));
         if told == Told::ByReady {
             self.untold.insert(key, reason);
@@ -407,9 +407,15 @@ impl Broker {
     /// Takes note that `count` entries of the ready queue tell nothing any more.
     fn void_ready(&mut self, count: usize) {
         if count > 0 {
-            let (sessions, untold) = (&self.sessions, &self.untold);
+            let (sessions, topics, untold) = (&self.sessions, &self.topics, &self.untold);
+            let waits_elsewhere = |parked: &Parked| {
+                let session = sessions.at(parked.session)?;
+                let subscription = session.subscriptions.get(parked.subscription as usize)?;
+                let topic = topics.at(subscription.topic)?;
+                Some(subscription.index == UNLISTED || topic.is_waiting(*parked, subscription))
+            };
             self.ready.void(count, |ready| match ready {
-                Ready::Topic(parked) => sessions.get(parked.session).is_some(),
+                Ready::Topic(parked) => waits_elsewhere(parked) == Some(false),
                 Ready::Session(key) => sessions.get(*key).is_some_and(|session| session.queued),
                 Ready::Ended(key) => untold.contains_key(key),
             });
@@ -417,15 +423,15 @@ impl Broker {
     }
 
     /// Says whether the subscription leaves a void entry in the ready queue.
-    fn unsubscribe(&mut self, subscription: &Subscription) -> bool {
-        let Some(topic) = self.topics.get_mut(subscription.topic) else { return false };
+    fn unsubscribe(&mut self, parked: Parked, subscription: &Subscription) -> bool {
+        let Some(topic) = self.topics.at_mut(subscription.topic) else { return false };
         topic.subscribers -= 1;
         let listed = subscription.index != UNLISTED;
-        let waits = listed && subscription.list == topic.list;
+        let waits = listed && topic.is_waiting(parked, subscription);
         if waits {
             topic.parked.swap_remove(subscription.index as usize);
             if let Some(&moved) = topic.parked.get(subscription.index as usize)
-                && let Some(session) = self.sessions.get_mut(moved.session)
+                && let Some(session) = self.sessions.at_mut(moved.session)
                 && let Some(other) = session.subscriptions.get_mut(moved.subscription as usize)
             {
                 other.index = subscription.index;

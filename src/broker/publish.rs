@@ -87,13 +87,13 @@ impl Broker {
         }
         match topic {
             Topic::Broadcast => Ok(()),
-            Topic::Named(name) if self.topic_keys.contains_key(name) => Ok(()),
+            Topic::Named(name) if self.topic_slots.contains_key(name) => Ok(()),
             Topic::Named(_) if self.has_room_for_topics(1) => Ok(()),
             Topic::Named(_) => Err(PublishError::TooManyTopics),
             Topic::Client(id) if self.client_keys.contains_key(id) => Ok(()),
             Topic::Client(_) => Err(PublishError::UnknownClient),
             Topic::Session(id) => match self.session(*id) {
-                Some(session) if session.ending.is_none() => Ok(()),
+                Some(session) if session.ending().is_none() => Ok(()),
                 _ => Err(PublishError::UnknownSession),
             },
         }
@@ -115,14 +115,14 @@ impl Broker {
         if let Some(retention) = &retention {
             retention.check().map_err(RetentionError::Config)?;
         }
-        let key = self.topic_key(topic).ok_or(RetentionError::TooManyTopics)?;
-        if let Some(state) = self.topics.get_mut(key) {
+        let slot = self.topic_slot(topic).ok_or(RetentionError::TooManyTopics)?;
+        if let Some(state) = self.topics.at_mut(slot) {
             state.retention = retention;
             let retention = retention.unwrap_or(self.config.retention);
             state.log.trim(now, &retention);
         }
-        self.arm_topic(key);
-        self.release_topic(key);
+        self.arm_topic(slot);
+        self.release_topic(slot);
         Ok(())
     }
 
@@ -132,9 +132,9 @@ impl Broker {
         match topic {
             Topic::Broadcast => self.append_to_topic(now, self.broadcast, entry),
             Topic::Named(name) => {
-                let key = self.topic_key(name).ok_or(PublishError::TooManyTopics)?;
-                let result = self.append_to_topic(now, key, entry);
-                self.release_topic(key);
+                let slot = self.topic_slot(name).ok_or(PublishError::TooManyTopics)?;
+                let result = self.append_to_topic(now, slot, entry);
+                self.release_topic(slot);
                 result
             }
             Topic::Client(id) => {
@@ -143,7 +143,7 @@ impl Broker {
             }
             Topic::Session(id) => {
                 let key = self.key_of(*id).ok_or(PublishError::UnknownSession)?;
-                if self.sessions.get(key).is_none_or(|session| session.ending.is_some()) {
+                if self.sessions.get(key).is_none_or(|session| session.ending().is_some()) {
                     return Err(PublishError::UnknownSession);
                 }
                 self.append_to_session(now, key, entry)
@@ -154,19 +154,18 @@ impl Broker {
     fn append_to_topic(
         &mut self,
         now: Tick,
-        key: Key,
+        slot: u32,
         entry: NewEntry,
     ) -> Result<(), PublishError> {
-        let Some(topic) = self.topics.get_mut(key) else { return Ok(()) };
+        let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
         let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
         check_size(&entry.1, retention)?;
         let (position, frame, own_id) = entry;
         topic.log.push(now, position, frame, own_id, retention);
         if !topic.parked.is_empty() {
-            topic.list = topic.list.wrapping_add(1);
             self.ready.push_list(&mut topic.parked);
         }
-        self.arm_topic(key);
+        self.arm_topic(slot);
         Ok(())
     }
 
@@ -200,37 +199,39 @@ impl Broker {
         let retention = &self.config.private_retention;
         check_size(&entry.1, retention)?;
         let (position, frame, own_id) = entry;
-        let private = session.private.get_or_insert_default();
+        let private = session.seldom_mut().private.get_or_insert_default();
         private.log.push(now, position, frame, own_id, retention);
         self.wake(key);
         Ok(())
     }
 
     /// The topic of this name, made if need be and allowed.
-    pub(super) fn topic_key(&mut self, name: &TopicName) -> Option<Key> {
-        if let Some(&key) = self.topic_keys.get(name) {
-            return Some(key);
+    pub(super) fn topic_slot(&mut self, name: &TopicName) -> Option<u32> {
+        if let Some(&slot) = self.topic_slots.get(name) {
+            return Some(slot);
         }
         if !self.has_room_for_topics(1) {
             return None;
         }
-        let key = self.topics.insert(TopicState::new(Some(name.clone()), self.forgotten_topics));
-        self.topic_keys.insert(name.clone(), key);
-        Some(key)
+        let topic = TopicState::new(Some(name.clone()), self.forgotten_topics);
+        let slot = self.topics.insert(topic).slot;
+        self.topic_slots.insert(name.clone(), slot);
+        Some(slot)
     }
 
     pub(super) fn has_room_for_topics(&self, new: usize) -> bool {
-        self.topic_keys.len() + new <= self.config.max_topics as usize
+        self.topic_slots.len() + new <= self.config.max_topics as usize
     }
 
     /// Forgets a topic that nobody listens to and that keeps nothing.
-    pub(super) fn release_topic(&mut self, key: Key) {
-        if self.topics.get(key).is_some_and(TopicState::is_idle)
+    pub(super) fn release_topic(&mut self, slot: u32) {
+        if self.topics.at(slot).is_some_and(TopicState::is_idle)
+            && let Some(key) = self.topics.key_at(slot)
             && let Some(topic) = self.topics.remove(key)
         {
             self.forgotten_topics = self.forgotten_topics.max(topic.log.lost_through());
             if let Some(name) = &topic.name {
-                self.topic_keys.remove(name);
+                self.topic_slots.remove(name);
             }
         }
     }

@@ -4,10 +4,13 @@ use super::arena::Key;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-/// A session's place on a topic's parked list.
+/// A subscription on a topic's parked list: the session's slot, and which of its subscriptions.
+///
+/// In a list that was handed over it may be void: then the session has ended, and in its place
+/// there is none, or another, which at worst is looked at once in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parked {
-    pub(super) session: Key,
+    pub(super) session: u32,
     pub(super) subscription: u32,
 }
 

@@ -50,7 +50,7 @@ impl Broker {
         if request.topics.len() > limit as usize {
             return Err(OpenError::TooManyTopicsOfSession { limit });
         }
-        let known = |name| self.topic_keys.contains_key(name);
+        let known = |name| self.topic_slots.contains_key(name);
         let new = request.topics.iter().filter(|name| !known(*name)).count();
         if !self.has_room_for_topics(new) {
             return Err(OpenError::TooManyTopics);
@@ -59,28 +59,28 @@ impl Broker {
     }
 
     /// The broadcast and the named topics, each with one subscriber more.
-    pub(super) fn subscribe(&mut self, request: &SessionRequest) -> Vec<Key> {
-        let mut keys = Vec::with_capacity(1 + request.topics.len());
-        keys.push(self.broadcast);
+    pub(super) fn subscribe(&mut self, request: &SessionRequest) -> Vec<u32> {
+        let mut slots = Vec::with_capacity(1 + request.topics.len());
+        slots.push(self.broadcast);
         for name in &request.topics {
-            keys.extend(self.topic_key(name));
+            slots.extend(self.topic_slot(name));
         }
-        for &key in &keys {
-            if let Some(topic) = self.topics.get_mut(key) {
+        for &slot in &slots {
+            if let Some(topic) = self.topics.at_mut(slot) {
                 topic.subscribers += 1;
             }
         }
-        keys
+        slots
     }
 
     pub(super) fn resume(
         &self,
         last_event_id: &LastEventId,
-        topics: &[Key],
+        topics: &[u32],
         client: Option<Key>,
     ) -> (Resume, Cursors) {
         let topics: Vec<&TopicState> =
-            topics.iter().filter_map(|&key| self.topics.get(key)).collect();
+            topics.iter().filter_map(|&slot| self.topics.at(slot)).collect();
         let client = client.and_then(|key| self.clients.get(key)).map(|client| &client.log);
         let logs = || topics.iter().map(|topic| &topic.log).chain(client);
 

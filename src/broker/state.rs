@@ -18,11 +18,9 @@ pub(super) const NEVER: Tick = Tick::MAX;
 pub(super) struct Session {
     pub(super) client: Option<Key>,
     /// The broadcast first, then the named topics.
-    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) subscriptions: Box<[Subscription]>,
     pub(super) client_cursor: u64,
-    pub(super) private: Option<Box<Private>>,
-    /// What goes out before any event.
-    pub(super) opening: Option<Frame>,
+    pub(super) seldom: Option<Box<Seldom>>,
     pub(super) lag: LagPolicy,
     pub(super) phase: Phase,
     /// The ready queue holds an entry that names this session itself: never more than one, also
@@ -31,15 +29,67 @@ pub(super) struct Session {
     pub(super) heartbeat_due: bool,
     /// Counts the polls, so that a batch of an earlier one is known as such.
     pub(super) poll: u32,
-    pub(super) heartbeat: Option<Tick>,
+    /// The interval, or [`NEVER`].
+    pub(super) heartbeat: Tick,
     pub(super) sent_at: Tick,
     pub(super) polled_at: Tick,
     /// For when its timer stands.
     pub(super) armed: Tick,
+}
+
+/// What most sessions do without, most of the time.
+#[derive(Debug, Default)]
+pub(super) struct Seldom {
+    /// What goes out before any event.
+    pub(super) opening: Option<Frame>,
+    pub(super) private: Option<Private>,
     /// Set when the session is to end as soon as it has what was published before.
-    pub(super) ending: Option<Box<Ending>>,
+    pub(super) ending: Option<Ending>,
     /// The number of the queued event that tells of this session's skips.
     pub(super) skip_event: Option<u64>,
+}
+
+impl Session {
+    pub(super) fn seldom_mut(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
+    }
+
+    pub(super) fn take_opening(&mut self) -> Option<Frame> {
+        let opening = self.seldom.as_mut()?.opening.take();
+        self.tidy();
+        opening
+    }
+
+    pub(super) fn forget_skip_event(&mut self) {
+        if let Some(seldom) = &mut self.seldom {
+            seldom.skip_event = None;
+            self.tidy();
+        }
+    }
+
+    pub(super) fn private(&self) -> Option<&Private> {
+        self.seldom.as_ref()?.private.as_ref()
+    }
+
+    pub(super) fn private_mut(&mut self) -> Option<&mut Private> {
+        self.seldom.as_mut()?.private.as_mut()
+    }
+
+    pub(super) fn ending(&self) -> Option<&Ending> {
+        self.seldom.as_ref()?.ending.as_ref()
+    }
+
+    /// Gives the room back when there is nothing in it any more.
+    fn tidy(&mut self) {
+        if let Some(seldom) = &self.seldom
+            && seldom.opening.is_none()
+            && seldom.private.is_none()
+            && seldom.ending.is_none()
+            && seldom.skip_event.is_none()
+        {
+            self.seldom = None;
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +105,12 @@ pub(super) enum Phase {
 /// A cursor into a topic's log, and the place on the topic's parked list.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    pub(super) topic: Key,
     pub(super) cursor: u64,
-    /// Where on its list, or [`UNLISTED`].
+    /// The topic's slot. It stays the topic's as long as anybody subscribes to it.
+    pub(super) topic: u32,
+    /// Where on its list, or [`UNLISTED`]. The list is the topic's present one if the subscription
+    /// stands there at this place, and else one that a publish has made ready.
     pub(super) index: u32,
-    /// Which of the topic's lists: the present one, or one that a publish has made ready.
-    pub(super) list: u32,
 }
 
 /// How a session ends that gets the rest first: nothing published later is for it, so that it
@@ -102,8 +152,6 @@ pub(super) struct TopicState {
     pub(super) name: Option<TopicName>,
     pub(super) log: Log,
     pub(super) parked: Vec<Parked>,
-    /// Counts the lists that were made ready.
-    pub(super) list: u32,
     pub(super) subscribers: u32,
     pub(super) retention: Option<Retention>,
     pub(super) armed: Tick,
@@ -115,11 +163,15 @@ impl TopicState {
             name,
             log: Log::new(lost_through),
             parked: Vec::new(),
-            list: 0,
             subscribers: 0,
             retention: None,
             armed: NEVER,
         }
+    }
+
+    /// Whether a subscription that is listed waits here, and not on a list that was handed over.
+    pub(super) fn is_waiting(&self, parked: Parked, subscription: &Subscription) -> bool {
+        self.parked.get(subscription.index as usize) == Some(&parked)
     }
 
     /// Whether nobody would notice if it were gone.

@@ -1,6 +1,5 @@
 //! Who is to be looked at, and when.
 
-use super::arena::Key;
 use super::clock::Tick;
 use alloc::collections::BinaryHeap;
 use core::cmp::Reverse;
@@ -17,7 +16,9 @@ pub(super) enum Owner {
 pub(super) struct Timer {
     pub(super) at: Tick,
     pub(super) owner: Owner,
-    pub(super) key: Key,
+    /// An entry that finds another owner in the slot finds another deadline too, or does no harm:
+    /// whoever is looked at without need is armed anew.
+    pub(super) slot: u32,
 }
 
 /// A heap whose entries are never moved or taken out.
@@ -51,7 +52,12 @@ impl Timers {
     /// Every owner has at most one entry that is not void.
     pub(super) fn compact(&mut self, owners: usize, is_live: impl Fn(&Timer) -> bool) {
         if self.heap.len() > 2 * owners + 64 {
-            self.heap.retain(|Reverse(timer)| is_live(timer));
+            let mut all = core::mem::take(&mut self.heap).into_vec();
+            all.retain(|Reverse(timer)| is_live(timer));
+            // Where time stands still, a slot's next owner may be armed for the very same.
+            all.sort_unstable();
+            all.dedup();
+            self.heap = all.into();
         }
     }
 }

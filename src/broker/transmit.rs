@@ -62,7 +62,7 @@ impl Broker {
             Ok(key) => key,
             Err(reason) => return Some(Transmit::End(reason)),
         };
-        if let Some(frame) = self.sessions.get_mut(key).and_then(|session| session.opening.take()) {
+        if let Some(frame) = self.sessions.get_mut(key).and_then(Session::take_opening) {
             self.sent(key);
             return Some(Transmit::Frame(self.lent.insert(frame)));
         }
@@ -100,7 +100,7 @@ impl Broker {
         };
         if let Some(state) = self.sessions.get_mut(key) {
             batch.stamp(session, state.poll);
-            if let Some(frame) = state.opening.take() {
+            if let Some(frame) = state.take_opening() {
                 batch.push(OPENING, &frame);
             }
         }
@@ -119,7 +119,7 @@ impl Broker {
         if !batch.is_empty() {
             self.sent(key);
             // The end of a session waits until nothing can come back from a write.
-            if is_full || self.sessions.get(key).is_none_or(|session| session.ending.is_some()) {
+            if is_full || self.sessions.get(key).is_none_or(|session| session.ending().is_some()) {
                 return BatchEnd::Full;
             }
         }
@@ -168,7 +168,7 @@ impl Broker {
                 HEARTBEAT | OPENING => {}
                 CLIENT => session.client_cursor -= 1,
                 PRIVATE => {
-                    if let Some(private) = &mut session.private {
+                    if let Some(private) = session.private_mut() {
                         private.cursor -= 1;
                     }
                 }
@@ -207,7 +207,7 @@ impl Broker {
         };
         session.polled_at = now;
         session.poll = session.poll.wrapping_add(1);
-        if let Some(private) = &mut session.private {
+        if let Some(private) = session.private_mut() {
             // Nobody else will ever read it, and what was handed over before this is delivered.
             private.log.trim_delivered(private.cursor);
             private.log.trim_aged(now, &self.config.private_retention);
@@ -258,14 +258,14 @@ impl Broker {
         let number = self.events_polled + self.events.len() as u64;
         let id = self.session_id(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if let Some(waiting) = session.skip_event
+        if let Some(waiting) = session.seldom.as_ref().and_then(|seldom| seldom.skip_event)
             && let Ok(index) = usize::try_from(waiting - self.events_polled)
             && let Some(BrokerEvent::SessionSkipped { lost, .. }) = self.events.get_mut(index)
         {
             *lost += more;
             return;
         }
-        session.skip_event = Some(number);
+        session.seldom_mut().skip_event = Some(number);
         let client = session.client.and_then(|client| self.clients.get(client));
         let client = client.map(|client| client.id.clone());
         self.emit(BrokerEvent::SessionSkipped { session: id, client, lost: more });
@@ -276,7 +276,7 @@ impl Broker {
         let session = self.sessions.get(key)?;
         let mut first = (u64::MAX, 0);
         let mut below =
-            session.ending.as_ref().map_or(u64::MAX, |ending| ending.through.saturating_add(1));
+            session.ending().map_or(u64::MAX, |ending| ending.through.saturating_add(1));
         for source in sources(session) {
             let pending = self.source(session, source).and_then(|(cursor, log)| log.get(cursor));
             let Some(entry) = pending else { continue };
@@ -305,7 +305,7 @@ impl Broker {
     /// What remains for a session that has no event pending.
     fn exhausted(&mut self, key: Key) -> Exhausted {
         let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
-        if let Some(reason) = session.ending.as_ref().map(|ending| ending.reason) {
+        if let Some(reason) = session.ending().map(|ending| ending.reason) {
             self.end(key, reason, Told::Already);
             return Exhausted::Ended(Some(reason));
         }
@@ -317,7 +317,7 @@ impl Broker {
         #[expect(clippy::cast_possible_truncation, reason = "max_topics_per_session is a u32")]
         let subscriptions = session.subscriptions.len() as u32;
         for subscription in 0..subscriptions {
-            self.list(Parked { session: key, subscription });
+            self.list(Parked { session: key.slot, subscription });
         }
         self.arm_session(key);
         Exhausted::Parked
@@ -329,10 +329,10 @@ impl Broker {
                 let client = self.clients.get(session.client?)?;
                 Some((session.client_cursor, &client.log))
             }
-            PRIVATE => session.private.as_ref().map(|private| (private.cursor, &private.log)),
+            PRIVATE => session.private().map(|private| (private.cursor, &private.log)),
             index => {
                 let subscription = session.subscriptions.get(index as usize)?;
-                let topic = self.topics.get(subscription.topic)?;
+                let topic = self.topics.at(subscription.topic)?;
                 Some((subscription.cursor, &topic.log))
             }
         }
@@ -345,10 +345,10 @@ impl Broker {
                 let client = self.clients.get(session.client?)?;
                 Some((&mut session.client_cursor, &client.log))
             }
-            PRIVATE => session.private.as_mut().map(|private| (&mut private.cursor, &private.log)),
+            PRIVATE => session.private_mut().map(|private| (&mut private.cursor, &private.log)),
             index => {
                 let subscription = session.subscriptions.get_mut(index as usize)?;
-                let topic = self.topics.get(subscription.topic)?;
+                let topic = self.topics.at(subscription.topic)?;
                 Some((&mut subscription.cursor, &topic.log))
             }
         }
@@ -364,7 +364,7 @@ enum Exhausted {
 
 /// Up to which of a source's events the session is to get.
 fn limit(session: &Session, source: u32) -> u64 {
-    let Some(ending) = &session.ending else { return u64::MAX };
+    let Some(ending) = session.ending() else { return u64::MAX };
     match source {
         CLIENT => ending.client,
         PRIVATE => u64::MAX,
@@ -376,7 +376,7 @@ fn limit(session: &Session, source: u32) -> u64 {
 fn sources(session: &Session) -> impl Iterator<Item = u32> + use<> {
     let subscriptions = 0..session.subscriptions.len();
     let client = session.client.map(|_| CLIENT);
-    let private = session.private.as_ref().map(|_| PRIVATE);
+    let private = session.private().map(|_| PRIVATE);
     #[expect(clippy::cast_possible_truncation, reason = "max_topics_per_session is a u32")]
     subscriptions.map(|index| index as u32).chain(client).chain(private)
 }
