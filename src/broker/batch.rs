@@ -27,6 +27,8 @@ pub struct Batch {
     /// A frame that is too large to be worth copying, alone in its batch.
     single: Option<Frame>,
     parts: Vec<Part>,
+    /// How many of the parts are no frames of their own.
+    shared: usize,
     /// Whose it is, and of which poll: only the newest poll's can be taken back.
     origin: Option<(SessionId, u32)>,
 }
@@ -45,7 +47,7 @@ const SINGLE: usize = 16 << 10;
 impl Batch {
     /// An empty batch.
     pub const fn new(form: FrameForm) -> Self {
-        Self { form, joined: Vec::new(), single: None, parts: Vec::new(), origin: None }
+        Self { form, joined: Vec::new(), single: None, parts: Vec::new(), shared: 0, origin: None }
     }
 
     /// An empty batch with a buffer of this many bytes.
@@ -79,13 +81,14 @@ impl Batch {
 
     /// How many frames there are.
     pub fn frames(&self) -> usize {
-        self.parts.len()
+        self.parts.len() - self.shared
     }
 
     pub(super) fn clear(&mut self) {
         self.joined.clear();
         self.single = None;
         self.parts.clear();
+        self.shared = 0;
         self.origin = None;
     }
 
@@ -117,6 +120,17 @@ impl Batch {
             self.joined.extend_from_slice(bytes);
         }
         self.parts.push(Part { source, end });
+    }
+
+    /// Takes note that the newest frame moved another cursor as well.
+    pub(super) fn push_shared(&mut self, source: u32) {
+        if let Some(newest) = self.parts.pop() {
+            // Before the frame, so that it goes back if and only if that does.
+            let end = self.parts.last().map_or(0, |part| part.end);
+            self.parts.push(Part { source, end });
+            self.parts.push(newest);
+            self.shared += 1;
+        }
     }
 
     /// The frames that `written` bytes did not even begin, beyond the first that is not whole.

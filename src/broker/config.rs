@@ -1,6 +1,7 @@
 //! What can be set about a broker and about a session, with defaults and their reasons.
 
 use super::names::{ClientId, Epoch, TopicName};
+use super::pattern::{TopicFilter, TopicPattern};
 use crate::event::EventType;
 use crate::last_event_id::LastEventId;
 use alloc::borrow::Cow;
@@ -24,12 +25,13 @@ pub struct BrokerConfig {
     /// How much is kept of what is published to one client or to one session. Smaller by default
     /// (256 events, 256 KiB), since there are many of them.
     pub private_retention: Retention,
-    /// How many named topics may exist at a time. Default 100,000, some 20 MB when empty.
+    /// How many named topics may exist and patterns be in use at a time, together. Default 100,000, some 20 MB when empty.
     pub max_topics: u32,
     /// How many sessions may exist at a time. Default 100,000: far above what one process can have
     /// in open files without being told so, and small enough to bound memory.
     pub max_sessions: u32,
-    /// To how many named topics one session may subscribe. Default 64; delivery looks at each.
+    /// To how many named topics and patterns one session may subscribe, together. Default 64;
+    /// delivery looks at each.
     pub max_topics_per_session: u32,
     /// How many clients without a session are remembered at a time. Default 100,000; beyond it the
     /// one that has been away longest is forgotten early.
@@ -180,6 +182,7 @@ pub enum StartAt {
 pub struct SessionRequest {
     pub(super) client: Option<ClientId>,
     pub(super) topics: Vec<TopicName>,
+    pub(super) patterns: Vec<TopicPattern>,
     pub(super) last_event_id: LastEventId,
     #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
     pub(super) heartbeat: Option<Option<Duration>>,
@@ -205,6 +208,25 @@ impl SessionRequest {
     pub fn with_topic(mut self, topic: TopicName) -> Self {
         self.topics.push(topic);
         self
+    }
+
+    /// Subscribes to all topics that match a pattern as well, those to come included. What matches
+    /// several of the session's patterns and topics reaches it once.
+    ///
+    /// Resuming covers them all, also topics that came to be in the meantime. Of a session that
+    /// falls behind, an event counts as lost once for each subscription that it was for. The first
+    /// session with a pattern pays for a look at all topics whose names begin as it does.
+    pub fn with_pattern(mut self, pattern: TopicPattern) -> Self {
+        self.patterns.push(pattern);
+        self
+    }
+
+    /// Subscribes to a topic or to a pattern, whichever `filter` is.
+    pub fn with_filter(self, filter: TopicFilter) -> Self {
+        match filter {
+            TopicFilter::Topic(topic) => self.with_topic(topic),
+            TopicFilter::Pattern(pattern) => self.with_pattern(pattern),
+        }
     }
 
     /// Where an earlier stream broke off, as the request says. Default: nowhere.

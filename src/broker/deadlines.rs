@@ -3,6 +3,7 @@
 use super::arena::Key;
 use super::clock::{Tick, ticks};
 use super::outcome::EndReason;
+use super::publish::Change;
 use super::state::{NEVER, Phase, Session};
 use super::timers::{Owner, Timer};
 use super::{Broker, Told};
@@ -70,6 +71,7 @@ impl Broker {
             topic.armed = NEVER;
             let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
             topic.log.trim_aged(self.clock.now(), retention);
+            self.tell_patterns(timer.slot, Change::Trimmed);
             self.arm_topic(timer.slot);
             self.release_topic(timer.slot);
         }

@@ -11,7 +11,7 @@ pub(super) struct Entry {
     pub(super) position: u64,
     pub(super) frame: Frame,
     at: Tick,
-    own_id: Option<EventId>,
+    pub(super) own_id: Option<EventId>,
 }
 
 /// Entries are known by a running number, which a session keeps as its cursor: it stays right

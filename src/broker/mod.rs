@@ -37,8 +37,10 @@ mod clock;
 mod config;
 mod deadlines;
 mod log;
+mod matched;
 mod names;
 mod outcome;
+mod pattern;
 mod presence;
 mod publish;
 mod ready;
@@ -52,10 +54,11 @@ pub use batch::{Batch, FrameForm};
 pub use config::{
     BrokerConfig, ConfigError, EventIds, LagPolicy, Retention, SessionRequest, StartAt,
 };
-pub use names::{ClientId, Epoch, MAX_NAME, NameError, SessionId, TopicName};
+pub use names::{ClientId, Epoch, MAX_LEVELS, MAX_NAME, NameError, SessionId, TopicName};
 pub use outcome::{
     BrokerEvent, EndReason, OpenError, Opened, PublishError, Resume, RetentionError,
 };
+pub use pattern::{TopicFilter, TopicPattern};
 pub use sequence::{Published, Sequencer, Topic};
 pub use transmit::{BatchEnd, Transmit};
 
@@ -68,6 +71,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use arena::Arena;
 use clock::{Clock, Tick, ticks};
+use pattern::PatternTree;
 use ready::{Parked, Ready, ReadyQueue};
 use state::{Client, Ending, NEVER, Phase, Seldom, Session, Subscription, TopicState, UNLISTED};
 use std::time::Instant;
@@ -94,6 +98,8 @@ pub struct Broker {
     topics: Arena<TopicState>,
     topic_slots: BTreeMap<TopicName, u32>,
     broadcast: u32,
+    /// Those in use.
+    patterns: PatternTree,
     /// The newest position lost with a topic, or with a client, that is no longer known. Whoever
     /// comes back from before it may have missed something, and is told so.
     forgotten_topics: u64,
@@ -134,6 +140,7 @@ impl Broker {
             topics,
             topic_slots: BTreeMap::new(),
             broadcast,
+            patterns: PatternTree::default(),
             forgotten_topics: 0,
             forgotten_clients: 0,
             left_out: 0,
@@ -167,8 +174,8 @@ impl Broker {
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
         let subscriptions = topics
             .iter()
-            .zip(cursors.topics)
-            .map(|(&topic, cursor)| Subscription { cursor, topic, index: UNLISTED })
+            .zip(&cursors.topics)
+            .map(|(&topic, &cursor)| Subscription { cursor, topic, index: UNLISTED })
             .collect();
         let seldom =
             opening.map(|opening| Box::new(Seldom { opening: Some(opening), ..Seldom::default() }));
@@ -189,6 +196,11 @@ impl Broker {
         });
         if let Some(client) = client.and_then(|client| self.clients.get_mut(client)) {
             client.sessions.push(key);
+        }
+        if let Some(session) = self.sessions.get_mut(key) {
+            for (subscription, gone) in cursors.gone {
+                session.set_gone(subscription, gone);
+            }
         }
         self.arm_session(key);
         let session = self.session_id(key);
@@ -332,7 +344,7 @@ impl Broker {
         if session.phase != Phase::Parked {
             return None;
         }
-        if topic.log.end() <= subscription.cursor {
+        if topic.end() <= subscription.cursor {
             // It was polled in the meantime and has already got what this is about.
             self.list(parked);
             return None;
@@ -366,7 +378,7 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(key) else { return false };
         if session.ending().is_none() {
             let end = |subscription: &Subscription| {
-                self.topics.at(subscription.topic).map_or(0, |topic| topic.log.end())
+                self.topics.at(subscription.topic).map_or(0, TopicState::end)
             };
             let topics = session.subscriptions.iter().map(end).collect();
             let client = session.client.and_then(|client| self.clients.get(client));

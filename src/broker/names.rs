@@ -4,12 +4,18 @@ use super::arena::Key;
 use crate::event::EventId;
 use alloc::format;
 use alloc::sync::Arc;
+use core::borrow::Borrow;
 use core::fmt;
 
 /// The longest client id and topic name, in bytes.
 ///
 /// Long enough for a URL path or two UUIDs, short enough that names from strangers cost little.
 pub const MAX_NAME: usize = 256;
+
+/// The most levels that the name of a topic, or a pattern, may have.
+///
+/// Finding the patterns that match a name looks at no more than two ways for each level.
+pub const MAX_LEVELS: usize = 16;
 
 /// Who is connected, by a name of the application's own: a user, a device, a visitor.
 ///
@@ -35,8 +41,9 @@ impl ClientId {
 
 /// The name of a topic to which sessions subscribe.
 ///
-/// 1 to [`MAX_NAME`] bytes without control characters and without `*`, which is kept for patterns.
-/// Cloning copies nothing.
+/// 1 to [`MAX_NAME`] bytes without control characters and without `*`, which is kept for
+/// [patterns](super::TopicPattern). Slashes divide it into levels, at most [`MAX_LEVELS`]; a level
+/// may be empty, and is one then: `/news` is not `news`. Cloning copies nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicName(Arc<str>);
 
@@ -47,15 +54,35 @@ impl TopicName {
     ///
     /// [`NameError`], by the caller's fault.
     pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
-        let text = check_length(text.as_ref())?;
-        match text.char_indices().find(|(_, c)| c.is_control() || *c == '*') {
-            Some((position, character)) => Err(NameError::Forbidden { position, character }),
-            None => Ok(Self(text.into())),
-        }
+        let text = text.as_ref();
+        check_text(text, |c| c.is_control() || c == '*')?;
+        check_levels(text)?;
+        Ok(Self(text.into()))
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+pub(super) fn check_text(text: &str, forbidden: impl Fn(char) -> bool) -> Result<(), NameError> {
+    match check_length(text)?.char_indices().find(|(_, character)| forbidden(*character)) {
+        Some((position, character)) => Err(NameError::Forbidden { position, character }),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn check_levels(text: &str) -> Result<(), NameError> {
+    match text.split('/').count() {
+        levels if levels > MAX_LEVELS => Err(NameError::TooManyLevels { levels }),
+        _ => Ok(()),
+    }
+}
+
+/// So that all names that begin alike can be found together.
+impl Borrow<str> for TopicName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -80,7 +107,8 @@ impl fmt::Display for TopicName {
     }
 }
 
-/// Why a text is no [`ClientId`] or [`TopicName`], by the caller's fault.
+/// Why a text is no [`ClientId`], [`TopicName`] or [`TopicPattern`](super::TopicPattern), by the
+/// caller's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NameError {
@@ -98,6 +126,18 @@ pub enum NameError {
         /// What it is.
         character: char,
     },
+    /// The text has more than [`MAX_LEVELS`] levels.
+    TooManyLevels {
+        /// How many.
+        levels: usize,
+    },
+    /// A wildcard of a pattern is only a part of its level, or `**` is not the last level.
+    Wildcard {
+        /// Where it stands, in bytes.
+        position: usize,
+    },
+    /// The text of a pattern holds no wildcard: it is the name of a topic.
+    NoWildcard,
 }
 
 impl fmt::Display for NameError {
@@ -110,6 +150,13 @@ impl fmt::Display for NameError {
             Self::Forbidden { position, character } => {
                 write!(f, "{character:?} at byte {position} of a topic's name")
             }
+            Self::TooManyLevels { levels } => {
+                write!(f, "the name has {levels} levels, more than {MAX_LEVELS}")
+            }
+            Self::Wildcard { position } => {
+                write!(f, "the wildcard at byte {position} is no level, or not the last one")
+            }
+            Self::NoWildcard => f.write_str("the pattern has no wildcard"),
         }
     }
 }

@@ -1,22 +1,28 @@
 //! What is published, and where it goes: topics and their logs.
 
 use super::Broker;
-use super::arena::Key;
+use super::arena::{Arena, Key};
 use super::clock::Tick;
 use super::config::Retention;
+use super::matched::Matched;
 use super::names::TopicName;
 use super::outcome::{PublishError, RetentionError};
+use super::pattern::TopicPattern;
 use super::sequence::{Published, Topic};
 use super::state::TopicState;
 use crate::encode::Frame;
 use crate::event::{Event, EventId};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::Bound;
 use std::time::Instant;
 
 impl Broker {
     /// Publishes `event` to a topic; all that get it share one encoded frame.
     ///
-    /// Work is constant: one append, and the topic's parked list becomes ready as a whole.
-    /// Publishing to a client costs as much as it has sessions.
+    /// Work is constant: one append, and the topic's parked list becomes ready as a whole; and the
+    /// same for each pattern in use that matches. Publishing to a client costs as much as it has
+    /// sessions.
     ///
     /// # Errors
     ///
@@ -40,7 +46,8 @@ impl Broker {
     /// Publishes what another shard or an engine outside has numbered.
     ///
     /// A client or a session that is not here is somebody else's, and no error; nor is a topic
-    /// that would be one too many, which then keeps nothing here. Events that are not for this
+    /// that would be one too many, which then keeps nothing here: sessions with a pattern that
+    /// matches have lost the event. Events that are not for this
     /// shard are to be applied as well: the position of the newest one decides what last event
     /// ids are valid, and a position that is left out (also the first ones, of a stream that this
     /// shard joins late) is a gap to whoever resumes from before it. All sessions of one client
@@ -65,6 +72,7 @@ impl Broker {
             // Nobody here listens to it; whoever comes later is told of the gap.
             Err(PublishError::TooManyTopics) => {
                 self.forgotten_topics = self.forgotten_topics.max(published.position);
+                self.miss(published);
             }
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
             Err(error) => return Err(error),
@@ -121,6 +129,7 @@ impl Broker {
             let retention = retention.unwrap_or(self.config.retention);
             state.log.trim(now, &retention);
         }
+        self.tell_patterns(slot, Change::Trimmed);
         self.arm_topic(slot);
         self.release_topic(slot);
         Ok(())
@@ -162,10 +171,14 @@ impl Broker {
         check_size(&entry.1, retention)?;
         let (position, frame, own_id) = entry;
         topic.log.push(now, position, frame, own_id, retention);
+        let is_matched = !topic.patterns.is_empty();
         if !topic.parked.is_empty() {
             self.ready.push_list(&mut topic.parked);
         }
         self.arm_topic(slot);
+        if is_matched {
+            self.tell_patterns(slot, Change::Appended);
+        }
         Ok(())
     }
 
@@ -213,28 +226,123 @@ impl Broker {
         if !self.has_room_for_topics(1) {
             return None;
         }
-        let topic = TopicState::new(Some(name.clone()), self.forgotten_topics);
+        let mut topic = TopicState::new(Some(name.clone()), self.forgotten_topics);
+        topic.patterns = self.patterns.matching(name);
         let slot = self.topics.insert(topic).slot;
         self.topic_slots.insert(name.clone(), slot);
         Some(slot)
     }
 
-    pub(super) fn has_room_for_topics(&self, new: usize) -> bool {
-        self.topic_slots.len() + new <= self.config.max_topics as usize
+    /// What this pattern matches, gathered if need be and allowed.
+    pub(super) fn pattern_slot(&mut self, pattern: &TopicPattern) -> Option<u32> {
+        if let Some(slot) = self.patterns.get(pattern) {
+            return Some(slot);
+        }
+        if !self.has_room_for_topics(1) {
+            return None;
+        }
+        let matching: Vec<Key> = self.matching_topics(pattern).collect();
+        let lost_through = self.forgotten_topics;
+        let matched = Matched::new(pattern.clone(), &self.topics, &matching, lost_through);
+        let mut state = TopicState::new(None, 0);
+        state.matched = Some(Box::new(matched));
+        let slot = self.topics.insert(state).slot;
+        self.patterns.insert(pattern, slot);
+        for key in matching {
+            if let Some(topic) = self.topics.get_mut(key) {
+                topic.patterns.push(slot);
+            }
+        }
+        Some(slot)
     }
 
-    /// Forgets a topic that nobody listens to and that keeps nothing.
+    fn matching_topics(&self, pattern: &TopicPattern) -> impl Iterator<Item = Key> {
+        self.topic_slots
+            .range::<str, _>((Bound::Included(pattern.prefix()), Bound::Unbounded))
+            .take_while(|(name, _)| name.as_str().starts_with(pattern.prefix()))
+            .filter(|(name, _)| pattern.matches(name))
+            .filter_map(|(_, &slot)| self.topics.key_at(slot))
+    }
+
+    /// Tells the patterns that match what became of a topic's log.
+    pub(super) fn tell_patterns(&mut self, slot: u32, change: Change) {
+        let Some(key) = self.topics.key_at(slot) else { return };
+        let Some(topic) = self.topics.get_mut(key) else { return };
+        let lost_through = topic.log.lost_through();
+        let patterns = core::mem::take(&mut topic.patterns);
+        for &pattern in &patterns {
+            self.tell_pattern(pattern, |matched, topics| {
+                if change == Change::Appended {
+                    matched.push(topics, key);
+                }
+                matched.trim(topics, lost_through);
+            });
+        }
+        if let Some(topic) = self.topics.get_mut(key) {
+            topic.patterns = patterns;
+        }
+    }
+
+    /// An event that no topic can keep is lost to those whose pattern matches.
+    fn miss(&mut self, published: &Published) {
+        if let Topic::Named(name) = &published.topic {
+            for pattern in self.patterns.matching(name) {
+                self.tell_pattern(pattern, |matched, _| matched.miss(published.position));
+            }
+        }
+    }
+
+    fn tell_pattern(&mut self, pattern: u32, tell: impl FnOnce(&mut Matched, &Arena<TopicState>)) {
+        let state = self.topics.at_mut(pattern);
+        let Some(mut matched) = state.and_then(|state| state.matched.take()) else { return };
+        let end = matched.end();
+        tell(&mut matched, &self.topics);
+        let has_more = matched.end() > end;
+        if let Some(state) = self.topics.at_mut(pattern) {
+            state.matched = Some(matched);
+            if has_more {
+                self.ready.push_list(&mut state.parked);
+            }
+        }
+    }
+
+    pub(super) fn has_room_for_topics(&self, new: usize) -> bool {
+        self.topic_slots.len() + self.patterns.len() + new <= self.config.max_topics as usize
+    }
+
+    /// Forgets a topic that nobody listens to and that keeps nothing, or a pattern that nobody has.
     pub(super) fn release_topic(&mut self, slot: u32) {
         if self.topics.at(slot).is_some_and(TopicState::is_idle)
             && let Some(key) = self.topics.key_at(slot)
             && let Some(topic) = self.topics.remove(key)
         {
+            if let Some(matched) = &topic.matched {
+                self.release_pattern(matched.pattern(), slot);
+                return;
+            }
             self.forgotten_topics = self.forgotten_topics.max(topic.log.lost_through());
             if let Some(name) = &topic.name {
                 self.topic_slots.remove(name);
             }
         }
     }
+
+    fn release_pattern(&mut self, pattern: &TopicPattern, slot: u32) {
+        self.patterns.remove(pattern);
+        let matching: Vec<Key> = self.matching_topics(pattern).collect();
+        for key in matching {
+            if let Some(topic) = self.topics.get_mut(key) {
+                topic.patterns.retain(|other| *other != slot);
+            }
+        }
+    }
+}
+
+/// What became of a topic's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Appended,
+    Trimmed,
 }
 
 /// Position, frame and the id that the event brought.

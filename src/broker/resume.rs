@@ -2,10 +2,9 @@
 
 use super::arena::Key;
 use super::config::{EventIds, StartAt, check_heartbeat};
-use super::log::Log;
+use super::matched::View;
 use super::names::Cursor;
 use super::outcome::{OpenError, Resume};
-use super::state::TopicState;
 use super::{Broker, SessionRequest};
 use crate::encode::Frame;
 use crate::event::{Event, EventId};
@@ -18,6 +17,9 @@ use alloc::vec::Vec;
 pub(super) struct Cursors {
     pub(super) topics: Vec<u64>,
     pub(super) client: u64,
+    /// By the number of the subscription, how many events that match a pattern are gone after its
+    /// cursor, of which the outcome tells.
+    pub(super) gone: Vec<(u32, u64)>,
 }
 
 /// What a request's last event id comes to.
@@ -29,7 +31,7 @@ enum Wanted {
 }
 
 impl Broker {
-    /// The request as it will be opened: without topics named twice.
+    /// The request as it will be opened: without anything named twice.
     pub(super) fn admit(&self, mut request: SessionRequest) -> Result<SessionRequest, OpenError> {
         if self.closed {
             return Err(OpenError::Closed);
@@ -46,24 +48,30 @@ impl Broker {
         }
         request.topics.sort_unstable();
         request.topics.dedup();
+        request.patterns.sort_unstable();
+        request.patterns.dedup();
         let limit = self.config.max_topics_per_session;
-        if request.topics.len() > limit as usize {
+        if request.topics.len() + request.patterns.len() > limit as usize {
             return Err(OpenError::TooManyTopicsOfSession { limit });
         }
-        let known = |name| self.topic_slots.contains_key(name);
-        let new = request.topics.iter().filter(|name| !known(*name)).count();
+        let new =
+            request.topics.iter().filter(|name| !self.topic_slots.contains_key(*name)).count()
+                + request.patterns.iter().filter(|one| self.patterns.get(one).is_none()).count();
         if !self.has_room_for_topics(new) {
             return Err(OpenError::TooManyTopics);
         }
         Ok(request)
     }
 
-    /// The broadcast and the named topics, each with one subscriber more.
+    /// The broadcast, the named topics and the patterns, each with one subscriber more.
     pub(super) fn subscribe(&mut self, request: &SessionRequest) -> Vec<u32> {
-        let mut slots = Vec::with_capacity(1 + request.topics.len());
+        let mut slots = Vec::with_capacity(1 + request.topics.len() + request.patterns.len());
         slots.push(self.broadcast);
         for name in &request.topics {
             slots.extend(self.topic_slot(name));
+        }
+        for pattern in &request.patterns {
+            slots.extend(self.pattern_slot(pattern));
         }
         for &slot in &slots {
             if let Some(topic) = self.topics.at_mut(slot) {
@@ -79,10 +87,14 @@ impl Broker {
         topics: &[u32],
         client: Option<Key>,
     ) -> (Resume, Cursors) {
-        let topics: Vec<&TopicState> =
-            topics.iter().filter_map(|&slot| self.topics.at(slot)).collect();
-        let client = client.and_then(|key| self.clients.get(key)).map(|client| &client.log);
-        let logs = || topics.iter().map(|topic| &topic.log).chain(client);
+        let topics: Vec<View<'_>> = topics
+            .iter()
+            .filter_map(|&slot| self.topics.at(slot))
+            .map(|topic| topic.view(&self.topics))
+            .collect();
+        let client = client.and_then(|key| self.clients.get(key));
+        let client = client.map(|client| View::Log(&client.log));
+        let logs = || topics.iter().copied().chain(client);
 
         let wanted = match last_event_id {
             LastEventId::Absent => Wanted::Nothing,
@@ -94,16 +106,18 @@ impl Broker {
             }
             LastEventId::Malformed => Wanted::Unknown,
         };
-        let cursors = |place: &dyn Fn(&Log) -> u64| Cursors {
-            topics: topics.iter().map(|topic| place(&topic.log)).collect(),
-            client: client.map_or(0, place),
+        let cursors = |place: &dyn Fn(View<'_>) -> u64| {
+            let cursors: Vec<u64> = topics.iter().map(|topic| place(*topic)).collect();
+            let gone = topics.iter().zip(&cursors).map(|(topic, &at)| topic.gone(at, u64::MAX).0);
+            let gone = (0..).zip(gone).filter(|(_, gone)| *gone > 0).collect();
+            Cursors { topics: cursors, client: client.map_or(0, place), gone }
         };
         let unresumable = || match self.config.unresumable {
-            StartAt::Oldest => cursors(&Log::start),
-            StartAt::Newest => cursors(&Log::end),
+            StartAt::Oldest => cursors(&|view| view.start()),
+            StartAt::Newest => cursors(&|view| view.end()),
         };
         let (gap, cursors) = match wanted {
-            Wanted::Nothing => return (Resume::Live, cursors(&Log::end)),
+            Wanted::Nothing => return (Resume::Live, cursors(&|view| view.end())),
             Wanted::After(position) => {
                 let gap =
                     self.left_out > position || logs().any(|log| log.lost_through() > position);
@@ -115,12 +129,7 @@ impl Broker {
             }
             Wanted::Unknown | Wanted::OtherEpoch => (true, unresumable()),
         };
-        let replayed = topics
-            .iter()
-            .zip(&cursors.topics)
-            .map(|(topic, cursor)| topic.log.end() - cursor)
-            .sum::<u64>()
-            + client.map_or(0, |log| log.end() - cursors.client);
+        let replayed = replayed(&topics, client, &cursors);
         let resume = match wanted {
             Wanted::Unknown => Resume::UnknownId { replayed },
             Wanted::OtherEpoch => Resume::OtherEpoch { replayed },
@@ -169,4 +178,20 @@ impl Broker {
         }
         Some(Frame::with_id(&event, id.as_ref()))
     }
+}
+
+/// How many events there are after the cursors; each once, though several patterns match it.
+fn replayed(topics: &[View<'_>], client: Option<View<'_>>, cursors: &Cursors) -> u64 {
+    let all = || topics.iter().copied().zip(cursors.topics.iter().copied());
+    let client = client.map(|log| (log, cursors.client));
+    if all().any(|(view, _)| matches!(view, View::Matched(..))) {
+        let mut positions = Vec::new();
+        for (view, cursor) in all().chain(client) {
+            view.positions_from(cursor, &mut positions);
+        }
+        positions.sort_unstable();
+        positions.dedup();
+        return positions.len() as u64;
+    }
+    all().chain(client).map(|(view, cursor)| view.end() - cursor).sum()
 }

@@ -1,9 +1,10 @@
 //! What the broker keeps of a session, a client and a topic.
 
-use super::arena::Key;
+use super::arena::{Arena, Key};
 use super::clock::Tick;
 use super::config::{LagPolicy, Retention};
 use super::log::Log;
+use super::matched::{Matched, View};
 use super::names::{ClientId, TopicName};
 use super::outcome::EndReason;
 use super::ready::Parked;
@@ -17,7 +18,7 @@ pub(super) const NEVER: Tick = Tick::MAX;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client: Option<Key>,
-    /// The broadcast first, then the named topics.
+    /// The broadcast first, then the named topics and the patterns.
     pub(super) subscriptions: Box<[Subscription]>,
     pub(super) client_cursor: u64,
     pub(super) seldom: Option<Box<Seldom>>,
@@ -47,9 +48,33 @@ pub(super) struct Seldom {
     pub(super) ending: Option<Ending>,
     /// The number of the queued event that tells of this session's skips.
     pub(super) skip_event: Option<u64>,
+    /// Of subscriptions to patterns, by number: how many events after their cursors were gone
+    /// before they began, or are counted as lost already. None of these is 0.
+    pub(super) gone: Vec<(u32, u64)>,
 }
 
 impl Session {
+    pub(super) fn has_gone(&self) -> bool {
+        self.seldom.as_ref().is_some_and(|seldom| !seldom.gone.is_empty())
+    }
+
+    pub(super) fn gone(&self, subscription: u32) -> u64 {
+        let gone = self.seldom.as_ref().map_or(&[][..], |seldom| &seldom.gone);
+        gone.iter().find(|(one, _)| *one == subscription).map_or(0, |(_, count)| *count)
+    }
+
+    pub(super) fn set_gone(&mut self, subscription: u32, count: u64) {
+        if count == 0 && !self.has_gone() {
+            return;
+        }
+        let seldom = self.seldom_mut();
+        seldom.gone.retain(|(one, _)| *one != subscription);
+        if count > 0 {
+            seldom.gone.push((subscription, count));
+        }
+        self.tidy();
+    }
+
     pub(super) fn seldom_mut(&mut self) -> &mut Seldom {
         self.seldom.get_or_insert_default()
     }
@@ -86,6 +111,7 @@ impl Session {
             && seldom.private.is_none()
             && seldom.ending.is_none()
             && seldom.skip_event.is_none()
+            && seldom.gone.is_empty()
         {
             self.seldom = None;
         }
@@ -148,9 +174,13 @@ pub(super) struct Client {
 
 #[derive(Debug)]
 pub(super) struct TopicState {
-    /// The broadcast has none.
+    /// The broadcast has none, nor has a pattern.
     pub(super) name: Option<TopicName>,
     pub(super) log: Log,
+    /// Of a pattern: what matches it, in place of a log.
+    pub(super) matched: Option<Box<Matched>>,
+    /// The slots of the patterns in use that match the name.
+    pub(super) patterns: Vec<u32>,
     pub(super) parked: Vec<Parked>,
     pub(super) subscribers: u32,
     pub(super) retention: Option<Retention>,
@@ -162,11 +192,26 @@ impl TopicState {
         Self {
             name,
             log: Log::new(lost_through),
+            matched: None,
+            patterns: Vec::new(),
             parked: Vec::new(),
             subscribers: 0,
             retention: None,
             armed: NEVER,
         }
+    }
+
+    /// What its subscribers' cursors go through.
+    pub(super) fn view<'a>(&'a self, topics: &'a Arena<Self>) -> View<'a> {
+        match &self.matched {
+            Some(matched) => View::Matched(matched, topics),
+            None => View::Log(&self.log),
+        }
+    }
+
+    /// The cursor of the next event to come.
+    pub(super) fn end(&self) -> u64 {
+        self.matched.as_ref().map_or_else(|| self.log.end(), |matched| matched.end())
     }
 
     /// Whether a subscription that is listed waits here, and not on a list that was handed over.
@@ -176,6 +221,9 @@ impl TopicState {
 
     /// Whether nobody would notice if it were gone.
     pub(super) fn is_idle(&self) -> bool {
+        if self.matched.is_some() {
+            return self.subscribers == 0;
+        }
         self.name.is_some()
             && self.subscribers == 0
             && self.log.is_empty()

@@ -3,14 +3,16 @@
 use super::arena::Key;
 use super::batch::Batch;
 use super::config::LagPolicy;
-use super::log::Log;
+use super::matched::View;
 use super::names::SessionId;
 use super::outcome::{BrokerEvent, EndReason};
 use super::ready::Parked;
 use super::state::{Phase, Session};
 use super::{Broker, Told};
 use crate::encode::Frame;
+use alloc::vec::Vec;
 use bytes::Bytes;
+use core::cmp::Ordering::{Equal, Greater, Less};
 use std::time::Instant;
 
 /// What a session has to transmit.
@@ -42,10 +44,21 @@ const PRIVATE: u32 = u32::MAX - 1;
 const HEARTBEAT: u32 = u32::MAX - 2;
 const OPENING: u32 = u32::MAX - 3;
 
-/// A stretch of one log that goes out next: from the source's cursor, while the position is below.
-struct Run {
-    source: u32,
-    below: u64,
+/// What goes out next.
+enum Next {
+    /// A stretch from one source: from its cursor, while the position is below.
+    Run {
+        source: u32,
+        below: u64,
+    },
+    /// An event that is pending in several sources, of which this is the first.
+    Shared {
+        source: u32,
+        position: u64,
+    },
+    /// There is something, and something that is gone comes before it or after.
+    Gone,
+    Nothing,
 }
 
 impl Broker {
@@ -66,11 +79,15 @@ impl Broker {
             self.sent(key);
             return Some(Transmit::Frame(self.lent.insert(frame)));
         }
-        if let Some(run) = self.next_run(key) {
+        let next = self.next(key);
+        if let Next::Run { source, .. } | Next::Shared { source, .. } = next {
             self.sent(key);
-            let (cursor, log) = self.source_mut(key, run.source)?;
+            if let Next::Shared { source, position } = next {
+                self.pass_others(key, source, position, |_| {});
+            }
+            let (cursor, view) = self.source_mut(key, source)?;
             *cursor += 1;
-            return log.get(*cursor - 1).map(|entry| Transmit::Frame(&entry.frame));
+            return view.get(*cursor - 1).map(|entry| Transmit::Frame(&entry.frame));
         }
         match self.exhausted(key) {
             Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
@@ -105,15 +122,30 @@ impl Broker {
             }
         }
         let mut is_full = false;
-        while !is_full && let Some(Run { source, below }) = self.next_run(key) {
-            let Some((cursor, log)) = self.source_mut(key, source) else { break };
-            for entry in log.from(*cursor).take_while(|entry| entry.position < below) {
-                if !batch.has_room(&entry.frame, limit) {
+        while !is_full {
+            let (source, below, shared) = match self.next(key) {
+                Next::Run { source, below } => (source, below, None),
+                Next::Shared { source, position } => (source, position + 1, Some(position)),
+                Next::Gone => {
+                    // The next poll goes on behind it. Taking a batch back is one step for each
+                    // frame, and must not lead over what is gone.
                     is_full = true;
                     break;
                 }
-                batch.push(source, &entry.frame);
-                *cursor += 1;
+                Next::Nothing => break,
+            };
+            let Some((cursor, view)) = self.source_mut(key, source) else { break };
+            is_full = view.run(cursor, below, |frame| {
+                let has_room = batch.has_room(frame, limit);
+                if has_room {
+                    batch.push(source, frame);
+                }
+                has_room
+            });
+            if let Some(position) = shared
+                && !is_full
+            {
+                self.pass_others(key, source, position, |other| batch.push_shared(other));
             }
         }
         if !batch.is_empty() {
@@ -219,37 +251,45 @@ impl Broker {
     fn meet_lag(&mut self, key: Key) -> Result<(), EndReason> {
         let Some(session) = self.sessions.get(key) else { return Ok(()) };
         let lost: u64 = sources(session).map(|source| self.behind(session, source)).sum();
-        if lost == 0 {
+        if lost == 0 && !session.has_gone() {
             return Ok(());
         }
         let policy = session.lag;
-        if policy == LagPolicy::Close {
+        if lost > 0 && policy == LagPolicy::Close {
             let reason = EndReason::Lagged { lost };
             self.end(key, reason, Told::Already);
             return Err(reason);
         }
+        let to_newest = lost > 0 && policy == LagPolicy::SkipToNewest;
+        let all: Vec<(u32, u64, u64)> = sources(session)
+            .map(|source| (source, limit(session, source), session.gone(source)))
+            .collect();
         let mut lost = 0;
-        let all: alloc::vec::Vec<(u32, u64)> =
-            sources(session).map(|source| (source, limit(session, source))).collect();
-        for (source, limit) in all {
-            if let Some((cursor, log)) = self.source_mut(key, source) {
-                let target = match policy {
-                    LagPolicy::SkipToNewest => log.end(),
-                    _ => log.start(),
-                };
-                let target = target.min(limit).max(*cursor);
-                lost += target - *cursor;
-                *cursor = target;
+        for (source, limit, known) in all {
+            let Some((cursor, view)) = self.source_mut(key, source) else { continue };
+            let (gone, first) = view.gone(*cursor, limit);
+            let end = view.end().min(limit).max(*cursor);
+            let (target, more, left) = if to_newest {
+                (end, end - *cursor - known, 0)
+            } else {
+                (first, gone - known, gone - (first - *cursor))
+            };
+            *cursor = target;
+            lost += more;
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.set_gone(source, left);
             }
         }
-        self.note_skip(key, lost);
+        if lost > 0 {
+            self.note_skip(key, lost);
+        }
         Ok(())
     }
 
-    /// How many events of this source the session can no longer get.
+    /// How many events of this source the session can no longer get, beside those that it knows of.
     fn behind(&self, session: &Session, source: u32) -> u64 {
-        self.source(session, source).map_or(0, |(cursor, log)| {
-            log.start().min(limit(session, source)).saturating_sub(cursor)
+        self.source(session, source).map_or(0, |(cursor, view)| {
+            view.gone(cursor, limit(session, source)).0 - session.gone(source)
         })
     }
 
@@ -272,22 +312,50 @@ impl Broker {
     }
 
     /// The source with the oldest pending event, and up to where it may go on before another.
-    fn next_run(&self, key: Key) -> Option<Run> {
-        let session = self.sessions.get(key)?;
-        let mut first = (u64::MAX, 0);
+    fn next(&self, key: Key) -> Next {
+        let Some(session) = self.sessions.get(key) else { return Next::Nothing };
+        let (mut first, mut is_shared, mut is_gone) = ((u64::MAX, 0), false, false);
         let mut below =
             session.ending().map_or(u64::MAX, |ending| ending.through.saturating_add(1));
         for source in sources(session) {
-            let pending = self.source(session, source).and_then(|(cursor, log)| log.get(cursor));
-            let Some(entry) = pending else { continue };
-            if entry.position < first.0 {
-                below = below.min(first.0);
-                first = (entry.position, source);
-            } else {
-                below = below.min(entry.position);
+            let Some((cursor, view)) = self.source(session, source) else { continue };
+            let Some(entry) = view.get(cursor) else {
+                is_gone |= cursor < view.end().min(limit(session, source));
+                continue;
+            };
+            match entry.position.cmp(&first.0) {
+                Less => {
+                    below = below.min(first.0);
+                    first = (entry.position, source);
+                    is_shared = false;
+                }
+                Equal => is_shared = true,
+                Greater => below = below.min(entry.position),
             }
         }
-        (first.0 < below).then_some(Run { source: first.1, below })
+        let (position, source) = first;
+        if is_gone {
+            Next::Gone
+        } else if position >= below {
+            Next::Nothing
+        } else if is_shared {
+            Next::Shared { source, position }
+        } else {
+            Next::Run { source, below }
+        }
+    }
+
+    /// Lets the sources after `first` pass an event that goes out from that one.
+    fn pass_others(&mut self, key: Key, first: u32, position: u64, mut passed: impl FnMut(u32)) {
+        let all = self.sessions.get(key).map(sources).into_iter().flatten();
+        for source in all.skip_while(|source| *source != first).skip(1) {
+            if let Some((cursor, view)) = self.source_mut(key, source)
+                && view.get(*cursor).is_some_and(|entry| entry.position == position)
+            {
+                *cursor += 1;
+                passed(source);
+            }
+        }
     }
 
     fn sent(&mut self, key: Key) {
@@ -323,33 +391,35 @@ impl Broker {
         Exhausted::Parked
     }
 
-    fn source<'a>(&'a self, session: &'a Session, source: u32) -> Option<(u64, &'a Log)> {
+    fn source<'a>(&'a self, session: &'a Session, source: u32) -> Option<(u64, View<'a>)> {
         match source {
             CLIENT => {
                 let client = self.clients.get(session.client?)?;
-                Some((session.client_cursor, &client.log))
+                Some((session.client_cursor, View::Log(&client.log)))
             }
-            PRIVATE => session.private().map(|private| (private.cursor, &private.log)),
+            PRIVATE => session.private().map(|private| (private.cursor, View::Log(&private.log))),
             index => {
                 let subscription = session.subscriptions.get(index as usize)?;
                 let topic = self.topics.at(subscription.topic)?;
-                Some((subscription.cursor, &topic.log))
+                Some((subscription.cursor, topic.view(&self.topics)))
             }
         }
     }
 
-    fn source_mut(&mut self, key: Key, source: u32) -> Option<(&mut u64, &Log)> {
+    fn source_mut(&mut self, key: Key, source: u32) -> Option<(&mut u64, View<'_>)> {
         let session = self.sessions.get_mut(key)?;
         match source {
             CLIENT => {
                 let client = self.clients.get(session.client?)?;
-                Some((&mut session.client_cursor, &client.log))
+                Some((&mut session.client_cursor, View::Log(&client.log)))
             }
-            PRIVATE => session.private_mut().map(|private| (&mut private.cursor, &private.log)),
+            PRIVATE => {
+                session.private_mut().map(|private| (&mut private.cursor, View::Log(&private.log)))
+            }
             index => {
                 let subscription = session.subscriptions.get_mut(index as usize)?;
                 let topic = self.topics.at(subscription.topic)?;
-                Some((&mut subscription.cursor, &topic.log))
+                Some((&mut subscription.cursor, topic.view(&self.topics)))
             }
         }
     }

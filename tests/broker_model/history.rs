@@ -25,6 +25,7 @@ pub(super) enum Op {
     Open {
         client: Option<u64>,
         topics: Vec<u64>,
+        patterns: Vec<u64>,
         from: From,
         heartbeat: u64,
         lag: u64,
@@ -207,6 +208,7 @@ fn random_step(rng: &mut Rng) -> Step {
         0..8 => Op::Open {
             client: rng.chance(60).then(|| rng.below(4)),
             topics: (0..rng.below(4)).map(|_| rng.below(5)).collect(),
+            patterns: (0..rng.below(6) / 2).map(|_| rng.below(6)).collect(),
             from: random_from(rng),
             heartbeat: rng.below(20),
             lag: rng.below(6),

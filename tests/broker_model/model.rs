@@ -3,7 +3,7 @@
 
 use sansse::broker::{
     Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, LagPolicy, OpenError, Resume,
-    Retention, SessionId, StartAt, TopicName,
+    Retention, SessionId, StartAt, TopicName, TopicPattern,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,6 +15,35 @@ pub(super) enum LogName {
     Named(TopicName),
     Client(ClientId),
     Private(SessionId),
+    /// No log of its own, but what a session subscribes to.
+    Pattern(TopicPattern),
+}
+
+impl LogName {
+    /// Whether who subscribes to this gets what is in the log of that name.
+    pub(super) fn covers(&self, name: &Self) -> bool {
+        match (self, name) {
+            (Self::Pattern(pattern), Self::Named(name)) => {
+                let pattern: Vec<_> = pattern.as_str().split('/').collect();
+                let name: Vec<_> = name.as_str().split('/').collect();
+                matches(&pattern, &name)
+            }
+            _ => self == name,
+        }
+    }
+}
+
+/// Tries what the wildcards may stand for, one after the other.
+fn matches(pattern: &[&str], name: &[&str]) -> bool {
+    match pattern.first() {
+        None => name.is_empty(),
+        Some(&"**") => (0..=name.len()).any(|levels| matches(&pattern[1..], &name[levels..])),
+        Some(&level) => {
+            !name.is_empty()
+                && (level == "*" || level == name[0])
+                && matches(&pattern[1..], &name[1..])
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -37,6 +66,8 @@ pub(super) struct Log {
 pub(super) struct Pending {
     pub(super) position: u64,
     pub(super) log: LogName,
+    /// Through which of the session's subscriptions.
+    pub(super) by: Vec<LogName>,
     pub(super) payload: String,
 }
 
@@ -57,6 +88,9 @@ pub(super) struct Member {
     pub(super) pending: Vec<Pending>,
     pub(super) lost: u64,
     pub(super) lost_private: u64,
+    /// Something that matches one of its patterns was gone from between others, at which batches
+    /// stop.
+    pub(super) has_holes: bool,
     pub(super) opening: Option<String>,
     pub(super) lag: LagPolicy,
     pub(super) heartbeat: Option<Duration>,
@@ -85,6 +119,7 @@ pub(super) struct LastBatch {
 pub(crate) struct Wish {
     pub(crate) client: Option<ClientId>,
     pub(crate) topics: Vec<TopicName>,
+    pub(crate) patterns: Vec<TopicPattern>,
     pub(crate) last_event_id: Option<Result<String, ()>>,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) heartbeat: Option<Option<Duration>>,
@@ -116,6 +151,8 @@ pub(crate) struct Model {
     pub(super) members: BTreeMap<SessionId, Member>,
     pub(super) guests: BTreeMap<ClientId, Guest>,
     pub(super) logs: BTreeMap<LogName, Log>,
+    /// The patterns in use, with the newest position lost since they were.
+    pub(super) patterns: BTreeMap<TopicPattern, u64>,
     pub(super) forgotten_topics: u64,
     pub(super) forgotten_clients: u64,
     /// Positions that were never given here.
@@ -138,6 +175,7 @@ impl Model {
             members: BTreeMap::new(),
             guests: BTreeMap::new(),
             logs: BTreeMap::from([(LogName::Broadcast, Log::default())]),
+            patterns: BTreeMap::new(),
             forgotten_topics: 0,
             forgotten_clients: 0,
             left_out: BTreeSet::new(),
@@ -156,7 +194,9 @@ impl Model {
 
     pub(crate) fn admit(&self, wish: &Wish) -> Result<(), OpenError> {
         let topics: BTreeSet<_> = wish.topics.iter().collect();
-        let new = topics.iter().filter(|name| !self.knows(name)).count();
+        let patterns: BTreeSet<_> = wish.patterns.iter().collect();
+        let new = topics.iter().filter(|name| !self.knows(name)).count()
+            + patterns.iter().filter(|one| !self.patterns.contains_key(one)).count();
         let unread = self.events.len().max(self.ended_untold.len());
         let limit = self.config.max_topics_per_session;
         if self.closed {
@@ -167,7 +207,7 @@ impl Model {
             Err(OpenError::UnreadEvents)
         } else if wish.heartbeat == Some(Some(Duration::ZERO)) {
             Err(OpenError::ZeroHeartbeat)
-        } else if topics.len() > limit as usize {
+        } else if topics.len() + patterns.len() > limit as usize {
             Err(OpenError::TooManyTopicsOfSession { limit })
         } else if self.topics() + new > self.config.max_topics as usize {
             Err(OpenError::TooManyTopics)
@@ -184,6 +224,11 @@ impl Model {
             let log = LogName::Named(name);
             self.ensure(&log, self.forgotten_topics);
             logs.push(log);
+        }
+        let patterns: BTreeSet<_> = wish.patterns.iter().cloned().collect();
+        for pattern in patterns {
+            self.ensure_pattern(&pattern);
+            logs.push(LogName::Pattern(pattern));
         }
         if let Some(client) = &wish.client {
             let log = LogName::Client(client.clone());
@@ -207,6 +252,10 @@ impl Model {
             pending,
             lost: 0,
             lost_private: 0,
+            has_holes: matches!(
+                resume,
+                Resume::Gap { .. } | Resume::UnknownId { .. } | Resume::OtherEpoch { .. }
+            ),
             opening: self.opening(wish.announce, resume),
             lag: wish.lag.unwrap_or(self.config.lag),
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
@@ -232,8 +281,11 @@ impl Model {
             Some(Ok(id)) if id.is_empty() => return (Resume::Live, Vec::new()),
             Some(id) => id.as_ref().ok(),
         };
-        let kept =
-            || logs.iter().flat_map(|name| self.logs[name].kept.iter().map(move |k| (name, k)));
+        let covered = |name: &LogName| logs.iter().any(|log| log.covers(name));
+        let kept = || {
+            let logs = self.logs.iter().filter(|(name, _)| covered(name));
+            logs.flat_map(|(name, log)| log.kept.iter().map(move |k| (name, k)))
+        };
         let own = |id: &&String| {
             kept().filter(|(_, k)| k.own_id.as_ref() == Some(id)).map(|(_, k)| k.position).min()
         };
@@ -245,13 +297,14 @@ impl Model {
         let position = id.as_ref().and_then(own).or(placed);
         let is_gap = position.is_none_or(|position| {
             self.left_out.iter().any(|missing| *missing > position)
-                || logs.iter().any(|name| self.logs[name].lost_through > position)
+                || logs.iter().any(|name| self.lost_through(name) > position)
         });
         let mut pending: Vec<Pending> = kept()
             .filter(|(_, k)| k.position > position.unwrap_or(0))
             .map(|(name, k)| Pending {
                 position: k.position,
                 log: name.clone(),
+                by: logs.iter().filter(|log| log.covers(name)).cloned().collect(),
                 payload: k.payload.clone(),
             })
             .collect();

@@ -57,6 +57,9 @@ impl Model {
             // Nothing of it is kept, and whoever asks for it later is to be told.
             Err(PublishError::TooManyTopics) => {
                 self.forgotten_topics = self.forgotten_topics.max(position);
+                if let Topic::Named(name) = topic {
+                    self.miss(position, &LogName::Named(name.clone()));
+                }
             }
             Err(_) => {}
         }
@@ -114,9 +117,10 @@ impl Model {
         self.logs.get_mut(&name).unwrap().kept.push(kept);
         let mut woken = Vec::new();
         for (session, member) in &mut self.members {
-            if member.logs.contains(&name) && member.ending.is_none() {
+            let by: Vec<_> = member.logs.iter().filter(|log| log.covers(&name)).cloned().collect();
+            if !by.is_empty() && member.ending.is_none() {
                 let (log, payload) = (name.clone(), payload.to_owned());
-                member.pending.push(Pending { position, log, payload });
+                member.pending.push(Pending { position, log, by, payload });
                 woken.push(*session);
             }
         }
@@ -155,6 +159,7 @@ impl Model {
                 own.unwrap_or(self.config.retention)
             }
             LogName::Client(_) | LogName::Private(_) => self.config.private_retention,
+            LogName::Pattern(_) => unreachable!("a pattern has no log"),
         }
     }
 
@@ -163,7 +168,42 @@ impl Model {
     }
 
     pub(super) fn topics(&self) -> usize {
-        self.logs.keys().filter(|name| matches!(name, LogName::Named(_))).count()
+        let names = self.logs.keys().filter(|name| matches!(name, LogName::Named(_)));
+        names.count() + self.patterns.len()
+    }
+
+    pub(super) fn lost_through(&self, name: &LogName) -> u64 {
+        match name {
+            LogName::Pattern(pattern) => self.patterns[pattern],
+            _ => self.logs[name].lost_through,
+        }
+    }
+
+    /// What was lost of a topic before, or of one that is no longer known, may have matched.
+    pub(super) fn ensure_pattern(&mut self, pattern: &TopicPattern) {
+        let name = LogName::Pattern(pattern.clone());
+        let matching = self.logs.iter().filter(|(log, _)| name.covers(log));
+        let lost = matching.map(|(_, log)| log.lost_through).max();
+        let lost = lost.unwrap_or(0).max(self.forgotten_topics);
+        self.patterns.entry(pattern.clone()).or_insert(lost);
+    }
+
+    /// An event that is kept nowhere.
+    fn miss(&mut self, position: u64, name: &LogName) {
+        self.note_lost(position, name);
+        for member in self.members.values_mut().filter(|member| member.ending.is_none()) {
+            let lost = member.logs.iter().filter(|log| log.covers(name)).count() as u64;
+            member.lost += lost;
+            member.has_holes |= lost > 0;
+        }
+    }
+
+    fn note_lost(&mut self, position: u64, name: &LogName) {
+        for (pattern, lost_through) in &mut self.patterns {
+            if LogName::Pattern(pattern.clone()).covers(name) {
+                *lost_through = position.max(*lost_through);
+            }
+        }
     }
 
     pub(super) fn ensure(&mut self, name: &LogName, lost_through: u64) {
@@ -196,13 +236,16 @@ impl Model {
         let log = self.logs.get_mut(name).unwrap();
         let dropped = log.kept.remove(0);
         log.lost_through = dropped.position;
+        self.note_lost(dropped.position, name);
         for member in self.members.values_mut() {
             let before = member.pending.len();
             member
                 .pending
                 .retain(|pending| (&pending.log, pending.position) != (name, dropped.position));
             let lost = (before - member.pending.len()) as u64;
-            member.lost += lost;
+            let by = member.logs.iter().filter(|log| log.covers(name)).count() as u64;
+            member.has_holes |= lost > 0;
+            member.lost += lost * by;
             if matches!(name, LogName::Private(_)) {
                 member.lost_private += lost;
             }
@@ -212,6 +255,7 @@ impl Model {
     pub(super) fn release_topics(&mut self) {
         let used: BTreeSet<LogName> =
             self.members.values().flat_map(|member| member.logs.iter().cloned()).collect();
+        self.patterns.retain(|pattern, _| used.contains(&LogName::Pattern(pattern.clone())));
         let idle: Vec<LogName> = self
             .logs
             .iter()

@@ -53,7 +53,7 @@ impl Model {
         self.batch = None;
         let mut parts = Vec::new();
         let mut expected = BatchEnd::End(None);
-        let mut next = None;
+        let (mut next, mut has_holes) = (None, false);
         if self.begin(session, broker) {
             let now = self.now;
             let member = self.members.get_mut(&session).unwrap();
@@ -67,8 +67,12 @@ impl Model {
             if !parts.is_empty() {
                 member.sent(now);
             }
+            has_holes = member.has_holes;
             next = member.pending.first().map(|pending| written(&pending.payload).len());
             if next.is_some() || (member.ending.is_some() && !parts.is_empty()) {
+                expected = BatchEnd::Full;
+            } else if member.has_holes && !parts.is_empty() && end == BatchEnd::Full {
+                // What is left is gone, and met by the next poll.
                 expected = BatchEnd::Full;
             } else if let Some(reason) = member.ending {
                 self.end(session, reason, broker);
@@ -95,6 +99,7 @@ impl Model {
             return Err(format!("{} bytes in a batch of no more than {limit}", bytes.len()));
         }
         if let Some(next) = next
+            && !has_holes
             && bytes.len() + next <= limit
             && next < ALONE
             && !(parts.len() == 1 && bytes.len() >= ALONE)
@@ -125,10 +130,12 @@ impl Model {
         batch.is_current = false;
         for (_, pending) in batch.parts[whole + 1..].iter().rev() {
             let pending = pending.clone().expect("an opening or a heartbeat that was not first");
-            if self.logs[&pending.log].kept.iter().any(|kept| kept.position == pending.position) {
+            let log = self.logs.get(&pending.log);
+            if log.is_some_and(|log| log.kept.iter().any(|k| k.position == pending.position)) {
                 member.pending.insert(0, pending);
             } else {
-                member.lost += 1;
+                member.lost += pending.by.len() as u64;
+                member.has_holes = true;
                 member.lost_private += u64::from(matches!(pending.log, LogName::Private(_)));
             }
         }
@@ -161,7 +168,7 @@ impl Model {
             return false;
         }
         if member.lag == LagPolicy::SkipToNewest {
-            lost += member.pending.len() as u64;
+            lost += member.pending.iter().map(|pending| pending.by.len() as u64).sum::<u64>();
             member.pending.clear();
         }
         (member.lost, member.lost_private) = (0, 0);

@@ -160,7 +160,7 @@ impl World {
     }
 
     fn open(&mut self, now: Instant, op: &Op) -> Result<(), String> {
-        let Op::Open { client, topics, from, heartbeat, lag, announce } = op else {
+        let Op::Open { client, topics, patterns, from, heartbeat, lag, announce } = op else {
             unreachable!()
         };
         let epoch = self.config.epoch;
@@ -177,6 +177,7 @@ impl World {
         let wish = Wish {
             client: client.map(|number| crate::common::client(&format!("client {number}"))),
             topics: topics.iter().map(|topic| topic_name(*topic)).collect(),
+            patterns: patterns.iter().map(|pattern| topic_pattern(*pattern)).collect(),
             last_event_id,
             heartbeat: match heartbeat {
                 0 => Some(Some(Duration::ZERO)),
@@ -199,6 +200,9 @@ impl World {
         }
         for topic in &wish.topics {
             request = request.with_topic(topic.clone());
+        }
+        for pattern in &wish.patterns {
+            request = request.with_pattern(pattern.clone());
         }
         request = match &wish.last_event_id {
             None => request,
@@ -325,7 +329,12 @@ impl World {
 }
 
 fn topic_name(number: u64) -> TopicName {
-    topic(&format!("topic {number}"))
+    topic(["a", "a/b", "a/b/c", "b/c", "x"][usize::try_from(number).unwrap()])
+}
+
+fn topic_pattern(number: u64) -> TopicPattern {
+    let text = ["**", "*", "a/**", "a/*", "*/c", "*/b/**"][usize::try_from(number).unwrap()];
+    TopicPattern::new(text).unwrap()
 }
 
 /// Some look like ids of the broker's making.

@@ -1,0 +1,300 @@
+//! Patterns of topics: how they are written, what they match, and which match a name.
+
+#[cfg(doc)]
+use super::names::{MAX_LEVELS, MAX_NAME};
+use super::names::{NameError, TopicName, check_levels, check_text};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Matches exactly one level.
+const ONE: &str = "*";
+/// Matches any number of levels, also none.
+const ANY: &str = "**";
+
+/// All topics whose names are of a certain form, those to come included.
+///
+/// A pattern is written as a [`TopicName`] is, and one or more of its levels are wildcards:
+///
+/// | Level | Matches |
+/// | --- | --- |
+/// | `*` | exactly one level, whatever it is, also an empty one |
+/// | `**` | any number of levels, also none; it is the last level |
+///
+/// Any other level matches itself: `news/*/sport` matches `news/uk/sport` and not
+/// `news/uk/north/sport`, while `news/**` matches both, and `news`. The levels of a name are what
+/// stands between its slashes, so that `/news` and `news/` have two each, of which one is empty,
+/// and neither is `news`. `**` alone matches every named topic, and never the broadcast or what is
+/// published to one client or session.
+///
+/// The wildcards are those of shells. MQTT's `+` and `#` do the same, but stand in the names of
+/// things (`c#`, `+44…`), while `*` stands in no topic's name. A wildcard is a whole level: `a*` is
+/// no pattern.
+///
+/// ```
+/// use sansse::broker::{NameError, TopicName, TopicPattern};
+///
+/// let pattern = TopicPattern::new("news/*/sport")?;
+/// assert!(pattern.matches(&TopicName::new("news/uk/sport")?));
+/// assert!(!pattern.matches(&TopicName::new("news/sport")?));
+/// assert!(TopicPattern::new("news/**")?.matches(&TopicName::new("news")?));
+/// assert_eq!(TopicPattern::new("news/uk*"), Err(NameError::Wildcard { position: 7 }));
+/// # Ok::<(), NameError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPattern(Arc<str>);
+
+impl TopicPattern {
+    /// Validates `text` as a pattern: 1 to [`MAX_NAME`] bytes and 1 to [`MAX_LEVELS`] levels,
+    /// without control characters, with at least one wildcard.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`], by the caller's fault.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
+        let text = text.as_ref();
+        check_text(text, char::is_control)?;
+        check_levels(text)?;
+        let (mut position, mut wildcards) = (0, 0);
+        for level in text.split('/') {
+            let end = position + level.len();
+            if let Some(star) = level.find('*') {
+                let is_last = end == text.len();
+                if level != ONE && !(level == ANY && is_last) {
+                    return Err(NameError::Wildcard { position: position + star });
+                }
+                wildcards += 1;
+            }
+            position = end + 1;
+        }
+        if wildcards == 0 { Err(NameError::NoWildcard) } else { Ok(Self(text.into())) }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `name` is of this form.
+    pub fn matches(&self, name: &TopicName) -> bool {
+        let mut levels = name.as_str().split('/');
+        for pattern in self.0.split('/') {
+            match (pattern, levels.next()) {
+                (ANY, _) => return true,
+                (ONE, Some(_)) => {}
+                (_, Some(level)) if level == pattern => {}
+                _ => return false,
+            }
+        }
+        levels.next().is_none()
+    }
+
+    /// What every name that matches begins with.
+    pub(super) fn prefix(&self) -> &str {
+        let literal = self.0.find('*').map_or("", |wildcard| &self.0[..wildcard]);
+        // `news/**` matches `news` as well.
+        match self.0.strip_suffix(ANY) {
+            Some(rest) if rest == literal => literal.strip_suffix('/').unwrap_or(literal),
+            _ => literal,
+        }
+    }
+}
+
+impl fmt::Display for TopicPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a session subscribes to: one topic, or all that match a pattern.
+///
+/// ```
+/// use sansse::broker::{NameError, TopicFilter, TopicName, TopicPattern};
+///
+/// // From a query, say, where whoever asks may write either.
+/// assert_eq!(TopicFilter::new("news/uk")?, TopicName::new("news/uk")?.into());
+/// assert_eq!(TopicFilter::new("news/*")?, TopicPattern::new("news/*")?.into());
+/// # Ok::<(), NameError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TopicFilter {
+    /// The topic of this name.
+    Topic(TopicName),
+    /// All topics that match.
+    Pattern(TopicPattern),
+}
+
+impl TopicFilter {
+    /// A pattern if there is a `*` in `text`, and else a name.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`], by the caller's fault.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
+        if text.as_ref().contains('*') {
+            TopicPattern::new(text).map(Self::Pattern)
+        } else {
+            TopicName::new(text).map(Self::Topic)
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Topic(name) => name.as_str(),
+            Self::Pattern(pattern) => pattern.as_str(),
+        }
+    }
+
+    /// Whether it is `name`, or matches it.
+    pub fn matches(&self, name: &TopicName) -> bool {
+        match self {
+            Self::Topic(own) => own == name,
+            Self::Pattern(pattern) => pattern.matches(name),
+        }
+    }
+}
+
+impl From<TopicName> for TopicFilter {
+    fn from(name: TopicName) -> Self {
+        Self::Topic(name)
+    }
+}
+
+impl From<TopicPattern> for TopicFilter {
+    fn from(pattern: TopicPattern) -> Self {
+        Self::Pattern(pattern)
+    }
+}
+
+impl fmt::Display for TopicFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The patterns in use, by their levels, so that finding those that match a name takes no look at
+/// the others.
+#[derive(Debug, Default)]
+pub(super) struct PatternTree {
+    root: Node,
+    len: usize,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// The pattern that ends here.
+    slot: Option<u32>,
+    /// By the next level, wildcards among them.
+    next: BTreeMap<String, Node>,
+}
+
+impl PatternTree {
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn get(&self, pattern: &TopicPattern) -> Option<u32> {
+        let mut node = &self.root;
+        for level in pattern.0.split('/') {
+            node = node.next.get(level)?;
+        }
+        node.slot
+    }
+
+    pub(super) fn insert(&mut self, pattern: &TopicPattern, slot: u32) {
+        let mut node = &mut self.root;
+        for level in pattern.0.split('/') {
+            node = node.next.entry(level.into()).or_default();
+        }
+        self.len += usize::from(node.slot.replace(slot).is_none());
+    }
+
+    pub(super) fn remove(&mut self, pattern: &TopicPattern) {
+        self.len -= usize::from(self.root.remove(&mut pattern.0.split('/')));
+    }
+
+    /// The slots of all patterns that match.
+    pub(super) fn matching(&self, name: &TopicName) -> Vec<u32> {
+        let mut found = Vec::new();
+        if self.len > 0 {
+            let levels: Vec<&str> = name.as_str().split('/').collect();
+            self.root.collect(&levels, &mut found);
+        }
+        found
+    }
+}
+
+impl Node {
+    /// No deeper than [`MAX_LEVELS`].
+    fn collect(&self, levels: &[&str], found: &mut Vec<u32>) {
+        found.extend(self.next.get(ANY).and_then(|node| node.slot));
+        let Some((level, rest)) = levels.split_first() else {
+            found.extend(self.slot);
+            return;
+        };
+        // No level of a name is a wildcard.
+        for key in [ONE, level] {
+            if let Some(node) = self.next.get(key) {
+                node.collect(rest, found);
+            }
+        }
+    }
+
+    /// Says whether the pattern was there.
+    fn remove(&mut self, levels: &mut dyn Iterator<Item = &str>) -> bool {
+        let Some(level) = levels.next() else { return self.slot.take().is_some() };
+        let Some(node) = self.next.get_mut(level) else { return false };
+        let removed = node.remove(levels);
+        if node.slot.is_none() && node.next.is_empty() {
+            self.next.remove(level);
+        }
+        removed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefix_of_a_pattern_is_that_of_every_name_it_matches() {
+        for (pattern, prefix) in
+            [("**", ""), ("*", ""), ("a/**", "a"), ("a/*", "a/"), ("a/*/**", "a/"), ("/**", "")]
+        {
+            assert_eq!(TopicPattern::new(pattern).unwrap().prefix(), prefix, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_tree_finds_what_matches_and_forgets_what_is_removed() {
+        let texts = ["**", "*", "a/**", "a/*", "a/*/c", "*/b/**", "a/b/**", "/**", "*/*"];
+        let names = ["a", "b", "a/b", "a/b/c", "/", "/a", "a/", "a//c", "x/b/c/d"];
+        let pattern = |text: &str| TopicPattern::new(text).unwrap();
+        let mut tree = PatternTree::default();
+        for (text, slot) in texts.iter().zip(0..) {
+            tree.insert(&pattern(text), slot);
+        }
+        for gone in 0..=texts.len() {
+            for name in names {
+                let name = TopicName::new(name).unwrap();
+                let mut found = tree.matching(&name);
+                found.sort_unstable();
+                let expected: Vec<u32> = texts[gone..]
+                    .iter()
+                    .zip(u32::try_from(gone).unwrap()..)
+                    .filter(|(text, _)| pattern(text).matches(&name))
+                    .map(|(_, slot)| slot)
+                    .collect();
+                assert_eq!(found, expected, "{name}, without {gone}");
+            }
+            if let Some(text) = texts.get(gone) {
+                tree.remove(&pattern(text));
+                assert_eq!(tree.get(&pattern(text)), None);
+            }
+        }
+        assert_eq!((tree.len(), tree.root.next.len()), (0, 0));
+    }
+}
