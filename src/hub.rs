@@ -11,10 +11,10 @@ pub use drive::Drive;
 pub use session::{Pending, Session};
 
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, OpenError, Opened, PublishError,
-    Published, Retention, RetentionError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
+    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Lag, OpenError, Opened, Publication,
+    PublishError, Published, Retention, Sequencer, SessionId, SessionRequest, Topic, TopicName,
+    TopicSettingError,
 };
-use crate::event::Event;
 use crate::http::{ResponseHead, accept, plain_text};
 use crate::time::Timer;
 use alloc::boxed::Box;
@@ -210,17 +210,18 @@ impl Hub {
         Ok(Session::new(self.inner.clone(), opened))
     }
 
-    /// Publishes `event` to a topic, on all shards.
+    /// Publishes an event to a topic, on all shards. With a [key](crate::broker::EventKey), it is a
+    /// [`Publication`].
     ///
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was published.
-    pub fn publish(
+    pub fn publish<'a>(
         &self,
         topic: impl Into<Topic>,
-        event: &Event,
+        event: impl Into<Publication<'a>>,
     ) -> Result<Published, PublishError> {
-        self.inner.publish(topic.into(), event)
+        self.inner.publish(topic.into(), event.into())
     }
 
     /// Closes a session: it gets what was published before, then its end. Says whether there was
@@ -284,15 +285,29 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`RetentionError`].
+    /// [`TopicSettingError`].
     pub fn set_retention(
         &self,
         topic: &TopicName,
         retention: Option<Retention>,
-    ) -> Result<(), RetentionError> {
+    ) -> Result<(), TopicSettingError> {
         let mut result = Ok(());
         self.inner.for_all_at_once(|shard, now| {
             result = result.and(shard.broker.set_retention(now, topic, retention));
+        });
+        result
+    }
+
+    /// Says how far behind sessions may be in one named topic from now on, and what they meet
+    /// beyond that, unless they chose for themselves; `None` for the configuration's.
+    ///
+    /// # Errors
+    ///
+    /// [`TopicSettingError`].
+    pub fn set_lag(&self, topic: &TopicName, lag: Option<Lag>) -> Result<(), TopicSettingError> {
+        let mut result = Ok(());
+        self.inner.for_all_at_once(|shard, now| {
+            result = result.and(shard.broker.set_lag(now, topic, lag));
         });
         result
     }
@@ -300,9 +315,9 @@ impl Hub {
 
 fn unavailable(error: OpenError) -> http::Response<Bytes> {
     let status = match error {
-        OpenError::TooManyTopicsOfSession { .. } | OpenError::ZeroHeartbeat => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        OpenError::TooManyTopicsOfSession { .. }
+        | OpenError::ZeroHeartbeat
+        | OpenError::ZeroLag => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let mut response = plain_text(status, format!("{error}\n"));
@@ -325,7 +340,7 @@ impl Inner {
         opened
     }
 
-    fn publish(&self, topic: Topic, event: &Event) -> Result<Published, PublishError> {
+    fn publish(&self, topic: Topic, event: Publication<'_>) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
         self.check_addressee(&topic)?;
         let mut next = sequencer.clone();

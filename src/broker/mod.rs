@@ -36,12 +36,14 @@ mod batch;
 mod clock;
 mod config;
 mod deadlines;
+mod lag;
 mod log;
 mod matched;
 mod names;
 mod outcome;
 mod pattern;
 mod presence;
+mod publication;
 mod publish;
 mod ready;
 mod resume;
@@ -51,14 +53,14 @@ mod timers;
 mod transmit;
 
 pub use batch::{Batch, FrameForm};
-pub use config::{
-    BrokerConfig, ConfigError, EventIds, LagPolicy, Retention, SessionRequest, StartAt,
-};
+pub use config::{BrokerConfig, ConfigError, EventIds, Retention, SessionRequest, StartAt};
+pub use lag::{Lag, LagPolicy};
 pub use names::{ClientId, Epoch, MAX_LEVELS, MAX_NAME, NameError, SessionId, TopicName};
 pub use outcome::{
-    BrokerEvent, EndReason, OpenError, Opened, PublishError, Resume, RetentionError,
+    BrokerEvent, EndReason, OpenError, Opened, PublishError, Resume, TopicSettingError,
 };
 pub use pattern::{TopicFilter, TopicPattern};
+pub use publication::{EventKey, Publication};
 pub use sequence::{Published, Sequencer, Topic};
 pub use transmit::{BatchEnd, Transmit};
 
@@ -66,14 +68,15 @@ pub(crate) use arena::Key;
 
 use crate::encode::Frame;
 use crate::event::Event;
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use arena::Arena;
 use clock::{Clock, Tick, ticks};
 use pattern::PatternTree;
 use ready::{Parked, Ready, ReadyQueue};
-use state::{Client, Ending, NEVER, Phase, Seldom, Session, Subscription, TopicState, UNLISTED};
+use state::{
+    Client, Ending, NEVER, Phase, Seldom, Session, Slow, Subscription, TopicState, UNLISTED,
+};
 use std::time::Instant;
 use timers::Timers;
 
@@ -177,14 +180,14 @@ impl Broker {
             .zip(&cursors.topics)
             .map(|(&topic, &cursor)| Subscription { cursor, topic, index: UNLISTED })
             .collect();
-        let seldom =
-            opening.map(|opening| Box::new(Seldom { opening: Some(opening), ..Seldom::default() }));
+        let slow = Slow::of(request.lag, request.loss_announcement);
+        let seldom = Seldom { opening, slow, ..Seldom::default() };
         let key = self.sessions.insert(Session {
             client,
             subscriptions,
             client_cursor: cursors.client,
-            seldom,
-            lag: request.lag.unwrap_or(self.config.lag),
+            seldom: seldom.boxed(),
+            lag_policy: request.lag.map(|lag| lag.policy),
             phase: Phase::Ready,
             queued: false,
             heartbeat_due: false,
@@ -296,10 +299,18 @@ impl Broker {
     /// opened any more.
     pub fn poll_event(&mut self) -> Option<BrokerEvent> {
         let event = self.events.pop_front()?;
-        if let BrokerEvent::SessionSkipped { session, .. } = &event
-            && let Some(session) = self.sessions.get_mut(session.key())
-        {
-            session.forget_skip_event();
+        match &event {
+            BrokerEvent::SessionSkipped { session, .. } => {
+                if let Some(session) = self.sessions.get_mut(session.key()) {
+                    session.forget_skip_event();
+                }
+            }
+            BrokerEvent::SessionCoalesced { session, .. } => {
+                if let Some(session) = self.sessions.get_mut(session.key()) {
+                    session.forget_coalesced_event();
+                }
+            }
+            _ => {}
         }
         self.events_polled += 1;
         Some(event)
@@ -391,6 +402,8 @@ impl Broker {
 
     /// Ends a session, at once and for good.
     fn end(&mut self, key: Key, reason: EndReason, told: Told) {
+        let uncounted = self.sessions.get_mut(key).map_or(0, Session::take_uncounted);
+        self.note_coalesced(key, uncounted);
         let Some(session) = self.sessions.remove(key) else { return };
         let mut void = usize::from(session.queued);
         for (subscription, number) in session.subscriptions.iter().zip(0..) {

@@ -87,7 +87,7 @@ impl Borrow<str> for TopicName {
     }
 }
 
-fn check_length(text: &str) -> Result<&str, NameError> {
+pub(super) fn check_length(text: &str) -> Result<&str, NameError> {
     match text.len() {
         0 => Err(NameError::Empty),
         length if length > MAX_NAME => Err(NameError::TooLong { length }),

@@ -4,21 +4,23 @@ use super::Broker;
 use super::arena::{Arena, Key};
 use super::clock::Tick;
 use super::config::Retention;
+use super::log::Labels;
 use super::matched::Matched;
 use super::names::TopicName;
-use super::outcome::{PublishError, RetentionError};
+use super::outcome::{PublishError, TopicSettingError};
 use super::pattern::TopicPattern;
+use super::publication::Publication;
 use super::sequence::{Published, Topic};
 use super::state::TopicState;
 use crate::encode::Frame;
-use crate::event::{Event, EventId};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Bound;
 use std::time::Instant;
 
 impl Broker {
-    /// Publishes `event` to a topic; all that get it share one encoded frame.
+    /// Publishes an event to a topic; all that get it share one encoded frame. With a
+    /// [key](super::EventKey), it is a [`Publication`].
     ///
     /// Work is constant: one append, and the topic's parked list becomes ready as a whole; and the
     /// same for each pattern in use that matches. Publishing to a client costs as much as it has
@@ -27,11 +29,11 @@ impl Broker {
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was done.
-    pub fn publish(
+    pub fn publish<'a>(
         &mut self,
         now: Instant,
         topic: impl Into<Topic>,
-        event: &Event,
+        event: impl Into<Publication<'a>>,
     ) -> Result<Published, PublishError> {
         let now = self.clock.advance(now);
         let topic = topic.into();
@@ -112,18 +114,18 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// [`RetentionError`]; then nothing was done.
+    /// [`TopicSettingError`]; then nothing was done.
     pub fn set_retention(
         &mut self,
         now: Instant,
         topic: &TopicName,
         retention: Option<Retention>,
-    ) -> Result<(), RetentionError> {
+    ) -> Result<(), TopicSettingError> {
         let now = self.clock.advance(now);
         if let Some(retention) = &retention {
-            retention.check().map_err(RetentionError::Config)?;
+            retention.check().map_err(TopicSettingError::Config)?;
         }
-        let slot = self.topic_slot(topic).ok_or(RetentionError::TooManyTopics)?;
+        let slot = self.topic_slot(topic).ok_or(TopicSettingError::TooManyTopics)?;
         if let Some(state) = self.topics.at_mut(slot) {
             state.retention = retention;
             let retention = retention.unwrap_or(self.config.retention);
@@ -136,8 +138,10 @@ impl Broker {
     }
 
     fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
-        let Published { position, topic, frame, own_id, .. } = published;
-        let entry = (*position, frame.clone(), own_id.clone());
+        let Published { position, topic, frame, own_id, key, .. } = published;
+        let labels = (own_id.is_some() || key.is_some())
+            .then(|| Box::new(Labels { own_id: own_id.clone(), key: key.clone() }));
+        let entry = (*position, frame.clone(), labels);
         match topic {
             Topic::Broadcast => self.append_to_topic(now, self.broadcast, entry),
             Topic::Named(name) => {
@@ -169,8 +173,8 @@ impl Broker {
         let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
         let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
         check_size(&entry.1, retention)?;
-        let (position, frame, own_id) = entry;
-        topic.log.push(now, position, frame, own_id, retention);
+        let (position, frame, labels) = entry;
+        topic.log.push(now, position, frame, labels, retention);
         let is_matched = !topic.patterns.is_empty();
         if !topic.parked.is_empty() {
             self.ready.push_list(&mut topic.parked);
@@ -191,8 +195,8 @@ impl Broker {
         let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
         let retention = &self.config.private_retention;
         check_size(&entry.1, retention)?;
-        let (position, frame, own_id) = entry;
-        client.log.push(now, position, frame, own_id, retention);
+        let (position, frame, labels) = entry;
+        client.log.push(now, position, frame, labels, retention);
         for index in 0..client.sessions.len() {
             let Some(client) = self.clients.get(key) else { break };
             let session = client.sessions[index];
@@ -211,9 +215,9 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
         let retention = &self.config.private_retention;
         check_size(&entry.1, retention)?;
-        let (position, frame, own_id) = entry;
+        let (position, frame, labels) = entry;
         let private = session.seldom_mut().private.get_or_insert_default();
-        private.log.push(now, position, frame, own_id, retention);
+        private.log.push(now, position, frame, labels, retention);
         self.wake(key);
         Ok(())
     }
@@ -272,10 +276,10 @@ impl Broker {
         let patterns = core::mem::take(&mut topic.patterns);
         for &pattern in &patterns {
             self.tell_pattern(pattern, |matched, topics| {
+                matched.trim(topics, lost_through);
                 if change == Change::Appended {
                     matched.push(topics, key);
                 }
-                matched.trim(topics, lost_through);
             });
         }
         if let Some(topic) = self.topics.get_mut(key) {
@@ -345,8 +349,8 @@ pub(super) enum Change {
     Trimmed,
 }
 
-/// Position, frame and the id that the event brought.
-type NewEntry = (u64, Frame, Option<EventId>);
+/// Position, frame, and what few events bring.
+type NewEntry = (u64, Frame, Option<Box<Labels>>);
 
 fn check_size(frame: &Frame, retention: &Retention) -> Result<(), PublishError> {
     let (size, limit) = (frame.chunk().len(), retention.bytes);

@@ -2,8 +2,9 @@
 
 use super::config::EventIds;
 use super::names::{ClientId, Cursor, Epoch, SessionId, TopicName};
+use super::publication::{EventKey, Publication};
 use crate::encode::Frame;
-use crate::event::{Event, EventId};
+use crate::event::EventId;
 
 /// To whom an event is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,7 @@ pub struct Published {
     pub(super) topic: Topic,
     pub(super) frame: Frame,
     pub(super) own_id: Option<EventId>,
+    pub(super) key: Option<EventKey>,
 }
 
 impl Published {
@@ -62,6 +64,11 @@ impl Published {
     /// To whom it was published.
     pub const fn topic(&self) -> &Topic {
         &self.topic
+    }
+
+    /// What the event is about, if it was published with a key.
+    pub const fn key(&self) -> Option<&EventKey> {
+        self.key.as_ref()
     }
 
     /// The encoded event, with its id.
@@ -87,8 +94,9 @@ impl Sequencer {
         Self { epoch, last, ids }
     }
 
-    /// Numbers `event` and encodes it. Comments take a position too, but never an id.
-    pub fn publish(&mut self, topic: Topic, event: &Event) -> Published {
+    /// Numbers an event and encodes it. Comments take a position too, but never an id.
+    pub fn publish<'a>(&mut self, topic: Topic, event: impl Into<Publication<'a>>) -> Published {
+        let Publication { event, key } = event.into();
         // After 2^64 events the numbers stand still, and shards refuse them.
         self.last = self.last.saturating_add(1);
         let frame = match (event.id(), self.ids) {
@@ -98,7 +106,7 @@ impl Sequencer {
             _ => Frame::new(event),
         };
         let own_id = event.id().cloned();
-        Published { epoch: self.epoch, position: self.last, topic, frame, own_id }
+        Published { epoch: self.epoch, position: self.last, topic, frame, own_id, key }
     }
 
     /// The life of the stream that is numbered.

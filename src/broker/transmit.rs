@@ -2,15 +2,13 @@
 
 use super::arena::Key;
 use super::batch::Batch;
-use super::config::LagPolicy;
-use super::matched::View;
+use super::matched::{Take, View};
 use super::names::SessionId;
 use super::outcome::{BrokerEvent, EndReason};
 use super::ready::Parked;
 use super::state::{Phase, Session};
 use super::{Broker, Told};
 use crate::encode::Frame;
-use alloc::vec::Vec;
 use bytes::Bytes;
 use core::cmp::Ordering::{Equal, Greater, Less};
 use std::time::Instant;
@@ -39,10 +37,11 @@ pub enum BatchEnd {
 }
 
 /// Sources of a session's frames beside its subscriptions, which are counted from 0.
-const CLIENT: u32 = u32::MAX;
-const PRIVATE: u32 = u32::MAX - 1;
+pub(super) const CLIENT: u32 = u32::MAX;
+pub(super) const PRIVATE: u32 = u32::MAX - 1;
 const HEARTBEAT: u32 = u32::MAX - 2;
 const OPENING: u32 = u32::MAX - 3;
+const LOSS: u32 = u32::MAX - 4;
 
 /// What goes out next.
 enum Next {
@@ -56,6 +55,8 @@ enum Next {
         source: u32,
         position: u64,
     },
+    /// What tells the peer of a loss.
+    Loss,
     /// There is something, and something that is gone comes before it or after.
     Gone,
     Nothing,
@@ -80,14 +81,21 @@ impl Broker {
             return Some(Transmit::Frame(self.lent.insert(frame)));
         }
         let next = self.next(key);
+        if let Next::Loss = next {
+            self.sent(key);
+            let frame = self.loss_frame(key)?;
+            return Some(Transmit::Frame(self.lent.insert(frame)));
+        }
         if let Next::Run { source, .. } | Next::Shared { source, .. } = next {
             self.sent(key);
             if let Next::Shared { source, position } = next {
-                self.pass_others(key, source, position, |_| {});
+                let coalesced = self.pass_others(key, source, position, |_, _| {});
+                self.note_coalesced(key, coalesced);
             }
             let (cursor, view) = self.source_mut(key, source)?;
-            *cursor += 1;
-            return view.get(*cursor - 1).map(|entry| Transmit::Frame(&entry.frame));
+            let (number, entry) = view.get(*cursor)?;
+            *cursor = number + 1;
+            return entry.frame().map(Transmit::Frame);
         }
         match self.exhausted(key) {
             Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
@@ -118,35 +126,56 @@ impl Broker {
         if let Some(state) = self.sessions.get_mut(key) {
             batch.stamp(session, state.poll);
             if let Some(frame) = state.take_opening() {
-                batch.push(OPENING, &frame);
+                batch.push(OPENING, 0, &frame);
             }
         }
-        let mut is_full = false;
+        let (mut is_full, mut coalesced) = (false, 0);
         while !is_full {
             let (source, below, shared) = match self.next(key) {
                 Next::Run { source, below } => (source, below, None),
                 Next::Shared { source, position } => (source, position + 1, Some(position)),
+                Next::Loss => {
+                    // It comes first in its batch, so that it is never taken back.
+                    is_full = !batch.is_empty();
+                    if !is_full && let Some(frame) = self.loss_frame(key) {
+                        batch.push(LOSS, 0, &frame);
+                    }
+                    continue;
+                }
                 Next::Gone => {
-                    // The next poll goes on behind it. Taking a batch back is one step for each
-                    // frame, and must not lead over what is gone.
+                    // The next poll goes on behind it, and counts it.
                     is_full = true;
                     break;
                 }
                 Next::Nothing => break,
             };
+            let coalescing = self.coalescing(key, source);
             let Some((cursor, view)) = self.source_mut(key, source) else { break };
-            is_full = view.run(cursor, below, |frame| {
-                let has_room = batch.has_room(frame, limit);
-                if has_room {
-                    batch.push(source, frame);
+            let run = view.run(cursor, below, |number, entry| {
+                let Some(frame) = entry.frame() else { return Take::Spared };
+                if coalescing.is_some_and(|coalescing| coalescing.spares(view, number, entry)) {
+                    Take::Spared
+                } else if batch.has_room(frame, limit) {
+                    batch.push(source, number, frame);
+                    Take::Taken
+                } else {
+                    Take::Full
                 }
-                has_room
             });
+            is_full = run.is_full;
+            coalesced += run.coalesced;
             if let Some(position) = shared
-                && !is_full
+                && run.taken > 0
             {
-                self.pass_others(key, source, position, |other| batch.push_shared(other));
+                coalesced += self.pass_others(key, source, position, |other, number| {
+                    batch.push_shared(other, number);
+                });
             }
+        }
+        if coalesced > 0
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            session.slow_mut().uncounted = coalesced;
         }
         if !batch.is_empty() {
             self.sent(key);
@@ -157,7 +186,7 @@ impl Broker {
         }
         match self.exhausted(key) {
             Exhausted::Heartbeat => {
-                batch.push(HEARTBEAT, &self.heartbeat);
+                batch.push(HEARTBEAT, 0, &self.heartbeat);
                 self.exhausted(key);
                 BatchEnd::Parked
             }
@@ -194,22 +223,27 @@ impl Broker {
             return remainder;
         }
         session.poll = session.poll.wrapping_add(1);
-        for part in batch.untouched(written) {
-            match part.source {
+        let mut uncounted = session.take_uncounted();
+        // From the last of each source to the first, so that its cursor goes back to that; with it
+        // goes what was passed in between.
+        for part in batch.untouched(written).iter().rev() {
+            let cursor = match part.source {
                 // They are the first of their batch, and so never untouched.
-                HEARTBEAT | OPENING => {}
-                CLIENT => session.client_cursor -= 1,
-                PRIVATE => {
-                    if let Some(private) = session.private_mut() {
-                        private.cursor -= 1;
-                    }
-                }
+                HEARTBEAT | OPENING | LOSS => None,
+                CLIENT => Some(&mut session.client_cursor),
+                PRIVATE => session.private_mut().map(|private| &mut private.cursor),
                 index => {
-                    if let Some(one) = session.subscriptions.get_mut(index as usize) {
-                        one.cursor -= 1;
-                    }
+                    let subscription = session.subscriptions.get_mut(index as usize);
+                    subscription.map(|subscription| &mut subscription.cursor)
                 }
+            };
+            if let Some(cursor) = cursor {
+                uncounted = uncounted.saturating_sub((*cursor - part.cursor).saturating_sub(1));
+                *cursor = part.cursor;
             }
+        }
+        if uncounted > 0 {
+            session.slow_mut().uncounted = uncounted;
         }
         // It has output, so that it can stall.
         session.phase = Phase::Ready;
@@ -239,62 +273,18 @@ impl Broker {
         };
         session.polled_at = now;
         session.poll = session.poll.wrapping_add(1);
+        let uncounted = session.take_uncounted();
         if let Some(private) = session.private_mut() {
             // Nobody else will ever read it, and what was handed over before this is delivered.
             private.log.trim_delivered(private.cursor);
             private.log.trim_aged(now, &self.config.private_retention);
         }
+        self.note_coalesced(key, uncounted);
         self.meet_lag(key).map(|()| key).map_err(Some)
     }
 
-    /// Lets a session that is too far behind meet its policy; the error is its end.
-    fn meet_lag(&mut self, key: Key) -> Result<(), EndReason> {
-        let Some(session) = self.sessions.get(key) else { return Ok(()) };
-        let lost: u64 = sources(session).map(|source| self.behind(session, source)).sum();
-        if lost == 0 && !session.has_gone() {
-            return Ok(());
-        }
-        let policy = session.lag;
-        if lost > 0 && policy == LagPolicy::Close {
-            let reason = EndReason::Lagged { lost };
-            self.end(key, reason, Told::Already);
-            return Err(reason);
-        }
-        let to_newest = lost > 0 && policy == LagPolicy::SkipToNewest;
-        let all: Vec<(u32, u64, u64)> = sources(session)
-            .map(|source| (source, limit(session, source), session.gone(source)))
-            .collect();
-        let mut lost = 0;
-        for (source, limit, known) in all {
-            let Some((cursor, view)) = self.source_mut(key, source) else { continue };
-            let (gone, first) = view.gone(*cursor, limit);
-            let end = view.end().min(limit).max(*cursor);
-            let (target, more, left) = if to_newest {
-                (end, end - *cursor - known, 0)
-            } else {
-                (first, gone - known, gone - (first - *cursor))
-            };
-            *cursor = target;
-            lost += more;
-            if let Some(session) = self.sessions.get_mut(key) {
-                session.set_gone(source, left);
-            }
-        }
-        if lost > 0 {
-            self.note_skip(key, lost);
-        }
-        Ok(())
-    }
-
-    /// How many events of this source the session can no longer get, beside those that it knows of.
-    fn behind(&self, session: &Session, source: u32) -> u64 {
-        self.source(session, source).map_or(0, |(cursor, view)| {
-            view.gone(cursor, limit(session, source)).0 - session.gone(source)
-        })
-    }
-
     /// Queues the event that tells of a skip, or adds to one that waits.
-    fn note_skip(&mut self, key: Key, more: u64) {
+    pub(super) fn note_skip(&mut self, key: Key, more: u64) {
         let number = self.events_polled + self.events.len() as u64;
         let id = self.session_id(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
@@ -319,7 +309,7 @@ impl Broker {
             session.ending().map_or(u64::MAX, |ending| ending.through.saturating_add(1));
         for source in sources(session) {
             let Some((cursor, view)) = self.source(session, source) else { continue };
-            let Some(entry) = view.get(cursor) else {
+            let Some((_, entry)) = view.get(cursor) else {
                 is_gone |= cursor < view.end().min(limit(session, source));
                 continue;
             };
@@ -335,8 +325,15 @@ impl Broker {
         }
         let (position, source) = first;
         if is_gone {
-            Next::Gone
-        } else if position >= below {
+            return Next::Gone;
+        }
+        if let Some(loss) = session.loss() {
+            if position > loss.before || position >= below {
+                return Next::Loss;
+            }
+            below = below.min(loss.before + 1);
+        }
+        if position >= below {
             Next::Nothing
         } else if is_shared {
             Next::Shared { source, position }
@@ -345,17 +342,28 @@ impl Broker {
         }
     }
 
-    /// Lets the sources after `first` pass an event that goes out from that one.
-    fn pass_others(&mut self, key: Key, first: u32, position: u64, mut passed: impl FnMut(u32)) {
+    /// Lets the sources after `first` pass an event that goes out from that one, each from the
+    /// number that `passed` is told. Gives how many superseded events they passed as well.
+    fn pass_others(
+        &mut self,
+        key: Key,
+        first: u32,
+        position: u64,
+        mut passed: impl FnMut(u32, u64),
+    ) -> u64 {
+        let mut coalesced = 0;
         let all = self.sessions.get(key).map(sources).into_iter().flatten();
         for source in all.skip_while(|source| *source != first).skip(1) {
             if let Some((cursor, view)) = self.source_mut(key, source)
-                && view.get(*cursor).is_some_and(|entry| entry.position == position)
+                && let Some((number, entry)) = view.get(*cursor)
+                && entry.position == position
             {
-                *cursor += 1;
-                passed(source);
+                coalesced += number - *cursor;
+                *cursor = number + 1;
+                passed(source, number);
             }
         }
+        coalesced
     }
 
     fn sent(&mut self, key: Key) {
@@ -391,7 +399,11 @@ impl Broker {
         Exhausted::Parked
     }
 
-    fn source<'a>(&'a self, session: &'a Session, source: u32) -> Option<(u64, View<'a>)> {
+    pub(super) fn source<'a>(
+        &'a self,
+        session: &'a Session,
+        source: u32,
+    ) -> Option<(u64, View<'a>)> {
         match source {
             CLIENT => {
                 let client = self.clients.get(session.client?)?;
@@ -406,7 +418,7 @@ impl Broker {
         }
     }
 
-    fn source_mut(&mut self, key: Key, source: u32) -> Option<(&mut u64, View<'_>)> {
+    pub(super) fn source_mut(&mut self, key: Key, source: u32) -> Option<(&mut u64, View<'_>)> {
         let session = self.sessions.get_mut(key)?;
         match source {
             CLIENT => {
@@ -433,7 +445,7 @@ enum Exhausted {
 }
 
 /// Up to which of a source's events the session is to get.
-fn limit(session: &Session, source: u32) -> u64 {
+pub(super) fn limit(session: &Session, source: u32) -> u64 {
     let Some(ending) = session.ending() else { return u64::MAX };
     match source {
         CLIENT => ending.client,
@@ -443,7 +455,7 @@ fn limit(session: &Session, source: u32) -> u64 {
 }
 
 /// All sources of events that a session has.
-fn sources(session: &Session) -> impl Iterator<Item = u32> + use<> {
+pub(super) fn sources(session: &Session) -> impl Iterator<Item = u32> + use<> {
     let subscriptions = 0..session.subscriptions.len();
     let client = session.client.map(|_| CLIENT);
     let private = session.private().map(|_| PRIVATE);

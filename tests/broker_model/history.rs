@@ -2,6 +2,7 @@
 
 use super::model::Content;
 use crate::common::*;
+use sansse::EventType;
 use sansse::broker::*;
 use std::time::Duration;
 
@@ -28,18 +29,21 @@ pub(super) enum Op {
         patterns: Vec<u64>,
         from: From,
         heartbeat: u64,
-        lag: u64,
+        lag: Option<Lag>,
         announce: bool,
+        tells_losses: Option<bool>,
     },
     Publish {
         to: To,
         content: Content,
         own_id: Option<u64>,
+        key: Option<u64>,
     },
     Apply {
         to: To,
         content: Content,
         own_id: Option<u64>,
+        key: Option<u64>,
         ahead: u64,
     },
     Poll {
@@ -71,6 +75,10 @@ pub(super) enum Op {
     SetRetention {
         topic: u64,
         retention: Option<Retention>,
+    },
+    SetLag {
+        topic: u64,
+        lag: Option<Lag>,
     },
     Pass {
         time: Duration,
@@ -129,6 +137,7 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.stall_timeout = rng.pick(&[None, None, Some(secs(2)), Some(secs(60))]);
     config.heartbeat = rng.pick(&[None, Some(secs(1)), Some(secs(15))]);
     config.lag = random_lag(rng);
+    config.loss_announcement = rng.chance(30).then(|| EventType::new("lost").unwrap());
     config.unresumable = rng.pick(&[StartAt::Oldest, StartAt::Newest]);
     config.retry = rng.pick(&[None, None, Some(millis(2_500))]);
     config
@@ -139,11 +148,30 @@ fn random_retention(rng: &mut Rng) -> Retention {
         events: rng.pick(&[1, 3, 8, 1000]),
         bytes: rng.pick(&[60, 300, 40_000]),
         age: rng.pick(&[None, Some(millis(700)), Some(secs(40))]),
+        compact: rng.chance(40),
     }
 }
 
-fn random_lag(rng: &mut Rng) -> LagPolicy {
-    rng.pick(&[LagPolicy::Close, LagPolicy::SkipToOldest, LagPolicy::SkipToNewest])
+fn random_lag(rng: &mut Rng) -> Lag {
+    let mut lag = Lag::new(rng.pick(&[
+        LagPolicy::Close,
+        LagPolicy::SkipToOldest,
+        LagPolicy::SkipToNewest,
+        LagPolicy::KeepNewestPerKey,
+    ]));
+    lag.events = rng.pick(&[None, None, Some(1), Some(3)]);
+    lag.bytes = rng.pick(&[None, None, Some(50), Some(400)]);
+    lag
+}
+
+/// Sometimes one that cannot hold.
+fn random_wished_lag(rng: &mut Rng) -> Lag {
+    let lag = random_lag(rng);
+    match rng.below(40) {
+        0 => lag.with_events(0),
+        1 => lag.with_bytes(0),
+        _ => lag,
+    }
 }
 
 fn random_time(rng: &mut Rng) -> Duration {
@@ -183,6 +211,10 @@ fn random_content(rng: &mut Rng) -> (Content, Option<u64>) {
     }
 }
 
+fn random_key(rng: &mut Rng) -> Option<u64> {
+    rng.chance(60).then(|| rng.below(3))
+}
+
 fn random_from(rng: &mut Rng) -> From {
     match rng.below(10) {
         0..3 => From::Nothing,
@@ -211,16 +243,18 @@ fn random_step(rng: &mut Rng) -> Step {
             patterns: (0..rng.below(6) / 2).map(|_| rng.below(6)).collect(),
             from: random_from(rng),
             heartbeat: rng.below(20),
-            lag: rng.below(6),
+            lag: rng.chance(50).then(|| random_wished_lag(rng)),
             announce: rng.chance(20),
+            tells_losses: rng.chance(20).then(|| rng.chance(50)),
         },
         8..30 => {
             let (content, own_id) = random_content(rng);
-            Op::Publish { to: random_to(rng), content, own_id }
+            Op::Publish { to: random_to(rng), content, own_id, key: random_key(rng) }
         }
         30..34 => {
             let (content, own_id) = random_content(rng);
-            Op::Apply { to: random_to(rng), content, own_id, ahead: rng.below(3) }
+            let (to, key) = (random_to(rng), random_key(rng));
+            Op::Apply { to, content, own_id, key, ahead: rng.below(3) }
         }
         34..52 => Op::Poll { session: random_session(rng), times: 1 + rng.below(6) },
         52..62 => Op::Batch {
@@ -238,6 +272,9 @@ fn random_step(rng: &mut Rng) -> Step {
         84..86 => Op::Disconnect { session: random_session(rng) },
         86 => Op::CloseSession { session: random_session(rng) },
         87 if rng.chance(10) => Op::Close,
+        87 if rng.chance(40) => {
+            Op::SetLag { topic: rng.below(5), lag: rng.chance(70).then(|| random_wished_lag(rng)) }
+        }
         87..89 => Op::SetRetention {
             topic: rng.below(5),
             retention: rng.chance(50).then(|| random_retention(rng)),

@@ -9,6 +9,7 @@
 #[path = "../common/broker.rs"]
 mod common;
 mod history;
+mod lag;
 mod model;
 mod publish;
 mod transmit;
@@ -44,6 +45,9 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "taken back",
         "ClientLeft",
         "SessionSkipped",
+        "SessionCoalesced",
+        "event: lost",
+        "Err(ZeroLag)",
         "Disconnected",
         "Closed",
         "Shutdown",

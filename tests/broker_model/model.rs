@@ -1,8 +1,9 @@
 //! What a broker does, worked out plainly: each session has a queue of what it is still to get,
 //! and a log is a list from which things are dropped.
 
+use super::lag::{Passed, State};
 use sansse::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, LagPolicy, OpenError, Resume,
+    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, Lag, OpenError, Resume,
     Retention, SessionId, StartAt, TopicName, TopicPattern,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +54,8 @@ pub(super) struct Kept {
     pub(super) size: usize,
     pub(super) payload: String,
     pub(super) own_id: Option<String>,
+    pub(super) key: Option<u64>,
+    pub(super) superseded_at: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -60,14 +63,15 @@ pub(super) struct Log {
     pub(super) kept: Vec<Kept>,
     pub(super) lost_through: u64,
     pub(super) retention: Option<Retention>,
+    pub(super) lag: Option<Lag>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
     pub(super) position: u64,
     pub(super) log: LogName,
-    /// Through which of the session's subscriptions.
-    pub(super) by: Vec<LogName>,
+    /// Through which of the session's subscriptions, in their order, and what they know of it.
+    pub(super) by: Vec<(LogName, State)>,
     pub(super) payload: String,
 }
 
@@ -81,18 +85,20 @@ pub(super) enum Phase {
     Polled,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) client: Option<ClientId>,
     pub(super) logs: Vec<LogName>,
     pub(super) pending: Vec<Pending>,
-    pub(super) lost: u64,
-    pub(super) lost_private: u64,
-    /// Something that matches one of its patterns was gone from between others, at which batches
-    /// stop.
-    pub(super) has_holes: bool,
+    /// What its newest batch passed.
+    pub(super) passed: Passed,
+    pub(super) is_told_of_losses: bool,
+    /// What it is to be told: before which position, and how many.
+    pub(super) loss: Option<(u64, u64)>,
+    /// The last position that it gets.
+    pub(super) through: Option<u64>,
     pub(super) opening: Option<String>,
-    pub(super) lag: LagPolicy,
+    pub(super) lag: Option<Lag>,
     pub(super) heartbeat: Option<Duration>,
     pub(super) heartbeat_due: bool,
     pub(super) phase: Phase,
@@ -112,6 +118,8 @@ pub(super) struct LastBatch {
     pub(super) session: SessionId,
     pub(super) is_current: bool,
     pub(super) parts: Vec<(String, Option<Pending>)>,
+    /// What it passed.
+    pub(super) passed: Passed,
 }
 
 /// What a session is opened with.
@@ -123,7 +131,9 @@ pub(crate) struct Wish {
     pub(crate) last_event_id: Option<Result<String, ()>>,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) heartbeat: Option<Option<Duration>>,
-    pub(crate) lag: Option<LagPolicy>,
+    pub(crate) lag: Option<Lag>,
+    /// Whether it is told of losses.
+    pub(crate) tells_losses: Option<bool>,
     pub(crate) announce: bool,
 }
 
@@ -157,6 +167,14 @@ pub(crate) struct Model {
     pub(super) forgotten_clients: u64,
     /// Positions that were never given here.
     pub(super) left_out: BTreeSet<u64>,
+    /// What each position took, and in which log.
+    pub(super) sizes: BTreeMap<u64, usize>,
+    pub(super) published: BTreeMap<u64, LogName>,
+    /// The positions that each pattern in use has known.
+    pub(super) matched: BTreeMap<TopicPattern, BTreeSet<u64>>,
+    /// Sessions whose batches may have stopped elsewhere than in the model, so that what they are
+    /// spared may be counted at another poll.
+    pub(super) inexact: BTreeSet<SessionId>,
     /// Sessions that ended and whose driver has not been told so by a poll,
     pub(super) ended_untold: Vec<SessionId>,
     /// and those of them whose id is yet to come out.
@@ -179,6 +197,10 @@ impl Model {
             forgotten_topics: 0,
             forgotten_clients: 0,
             left_out: BTreeSet::new(),
+            sizes: BTreeMap::new(),
+            published: BTreeMap::new(),
+            matched: BTreeMap::new(),
+            inexact: BTreeSet::new(),
             ended_untold: Vec::new(),
             ended_ready: Vec::new(),
             events: Vec::new(),
@@ -207,6 +229,8 @@ impl Model {
             Err(OpenError::UnreadEvents)
         } else if wish.heartbeat == Some(Some(Duration::ZERO)) {
             Err(OpenError::ZeroHeartbeat)
+        } else if wish.lag.is_some_and(|lag| lag.events == Some(0) || lag.bytes == Some(0)) {
+            Err(OpenError::ZeroLag)
         } else if topics.len() + patterns.len() > limit as usize {
             Err(OpenError::TooManyTopicsOfSession { limit })
         } else if self.topics() + new > self.config.max_topics as usize {
@@ -250,14 +274,12 @@ impl Model {
             client: wish.client.clone(),
             logs,
             pending,
-            lost: 0,
-            lost_private: 0,
-            has_holes: matches!(
-                resume,
-                Resume::Gap { .. } | Resume::UnknownId { .. } | Resume::OtherEpoch { .. }
-            ),
+            passed: Passed::new(),
+            is_told_of_losses: wish.tells_losses.unwrap_or(self.config.loss_announcement.is_some()),
+            loss: None,
+            through: None,
             opening: self.opening(wish.announce, resume),
-            lag: wish.lag.unwrap_or(self.config.lag),
+            lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
             heartbeat_due: false,
             phase: Phase::Polled,
@@ -304,7 +326,7 @@ impl Model {
             .map(|(name, k)| Pending {
                 position: k.position,
                 log: name.clone(),
-                by: logs.iter().filter(|log| log.covers(name)).cloned().collect(),
+                by: waiting(logs.iter().filter(|log| log.covers(name))),
                 payload: k.payload.clone(),
             })
             .collect();
@@ -313,6 +335,7 @@ impl Model {
         }
         pending.sort_by_key(|pending| pending.position);
         let replayed = pending.len() as u64;
+        self.add_gone(logs, &mut pending);
         let resume = match (position, place) {
             (Some(_), _) if is_gap => Resume::Gap { replayed },
             (Some(_), _) => Resume::Complete { replayed },
@@ -322,6 +345,38 @@ impl Model {
             (None, _) => Resume::UnknownId { replayed },
         };
         (resume, pending)
+    }
+
+    /// What is gone from between what is pending is known to be.
+    fn add_gone(&self, logs: &[LogName], pending: &mut Vec<Pending>) {
+        for source in logs {
+            let of = |pending: &&Pending| pending.by.iter().any(|(one, _)| one == source);
+            let Some(first) = pending.iter().find(of).map(|pending| pending.position) else {
+                continue;
+            };
+            let known: Vec<u64> = if let LogName::Pattern(pattern) = source {
+                self.matched[pattern].iter().copied().collect()
+            } else {
+                let of = self.published.iter().filter(|(_, log)| *log == source);
+                of.map(|(position, _)| *position).collect()
+            };
+            for position in known.into_iter().filter(|position| *position > first) {
+                let log = self.published[&position].clone();
+                if self.is_here(&log, position) {
+                    continue;
+                }
+                let is_lost = position <= self.lost_through(source);
+                let state = if is_lost { State::Told } else { State::Waiting };
+                let by = vec![(source.clone(), state)];
+                match pending.iter_mut().find(|pending| pending.position == position) {
+                    Some(pending) => pending.by.extend(by),
+                    None => {
+                        pending.push(Pending { position, log, by, payload: String::new() });
+                    }
+                }
+            }
+        }
+        pending.sort_by_key(|pending| pending.position);
     }
 
     pub(super) fn opening(&self, announce: bool, resume: Resume) -> Option<String> {
@@ -374,6 +429,7 @@ impl Model {
         let Some(member) = self.members.get_mut(&session) else { return false };
         if member.ending.is_none() {
             member.ending = Some(reason);
+            member.through = Some(self.last);
             self.wake(session);
         }
         true
@@ -382,6 +438,7 @@ impl Model {
     /// The session is gone; `broker` only says which of several clients it has forgotten.
     pub(super) fn end(&mut self, session: SessionId, reason: EndReason, broker: &Broker) {
         let Some(member) = self.members.remove(&session) else { return };
+        self.note_coalesced(session, &member, member.passed.len() as u64);
         let private = LogName::Private(session);
         let waiting = member.pending.iter().filter(|pending| pending.log == private).count();
         self.logs.remove(&private);
@@ -397,7 +454,7 @@ impl Model {
             session,
             client: member.client,
             reason,
-            undelivered: member.lost_private + waiting as u64,
+            undelivered: waiting as u64,
         });
         self.forget_absent(broker);
     }
@@ -521,7 +578,7 @@ impl Member {
 
     pub(super) fn is_to_come_out(&self) -> bool {
         match self.phase {
-            Phase::Parked => !self.pending.is_empty() || self.lost > 0,
+            Phase::Parked => !self.pending.is_empty(),
             Phase::Woken => true,
             Phase::Polled => false,
         }
@@ -545,4 +602,8 @@ fn place(id: &str) -> Option<(u64, u64)> {
     let (epoch, position) = id.split_once('-')?;
     let place = (u64::from_str_radix(epoch, 16).ok()?, position.parse().ok()?);
     (format!("{:x}-{}", place.0, place.1) == id).then_some(place)
+}
+
+pub(super) fn waiting<'a>(sources: impl Iterator<Item = &'a LogName>) -> Vec<(LogName, State)> {
+    sources.map(|source| (source.clone(), State::Waiting)).collect()
 }
