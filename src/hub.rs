@@ -6,6 +6,7 @@
 
 mod drive;
 mod session;
+mod topics;
 
 pub use drive::Drive;
 pub use session::{Pending, Session};
@@ -170,8 +171,9 @@ impl Hub {
 
     /// Answers a request for an event stream: negotiates, takes the last event id from the
     /// request, opens the session and makes the head. What cannot be is a plain response: 405,
-    /// 406, or 503 with `Retry-After` where the broker has no room; and so is the answer to a
-    /// CORS preflight.
+    /// 406, or 503 with `Retry-After` where the broker has no room; 204 where all that is asked for
+    /// has [ended](Self::end_topic) and nothing is left, so that an `EventSource` asks no more; and
+    /// so is the answer to a CORS preflight.
     pub fn accept<B>(
         &self,
         request: &http::Request<B>,
@@ -314,6 +316,11 @@ impl Hub {
 }
 
 fn unavailable(error: OpenError) -> http::Response<Bytes> {
+    if error == OpenError::TopicsEnded {
+        let mut response = http::Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return response;
+    }
     let status = match error {
         OpenError::TooManyTopicsOfSession { .. }
         | OpenError::ZeroHeartbeat
@@ -341,10 +348,18 @@ impl Inner {
     }
 
     fn publish(&self, topic: Topic, event: Publication<'_>) -> Result<Published, PublishError> {
+        self.publish_with(&topic.clone(), |sequencer| sequencer.publish(topic, event))
+    }
+
+    fn publish_with(
+        &self,
+        topic: &Topic,
+        number: impl FnOnce(&mut Sequencer) -> Published,
+    ) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
-        self.check_addressee(&topic)?;
+        self.check_addressee(topic)?;
         let mut next = sequencer.clone();
-        let published = next.publish(topic, event);
+        let published = number(&mut next);
         let mut follow_up = FollowUp::default();
         // The first shard is the one that may refuse it, before any other knows the position. All
         // have the same configuration, so that where no addressee has a shard, any is.
@@ -381,8 +396,17 @@ impl Inner {
                 check(session.shard().into())
             }
             Topic::Session(_) => Err(PublishError::UnknownSession),
-            Topic::Broadcast | Topic::Named(_) => (1..self.shards.len())
-                .fold(check(0), |result, shard| result.or_else(|_| check(shard))),
+            // One shard that has room is enough, and one that knows of the end too.
+            Topic::Broadcast | Topic::Named(_) => {
+                (1..self.shards.len()).fold(check(0), |result, shard| match result {
+                    Err(PublishError::TopicEnded) => result,
+                    Ok(()) => check(shard).or_else(|error| match error {
+                        PublishError::TopicEnded => Err(error),
+                        _ => Ok(()),
+                    }),
+                    Err(_) => check(shard),
+                })
+            }
         }
     }
 

@@ -28,6 +28,9 @@ pub struct BrokerConfig {
     pub private_retention: Retention,
     /// How many named topics may exist and patterns be in use at a time, together. Default 100,000, some 20 MB when empty.
     pub max_topics: u32,
+    /// Of how many topics it is remembered that they ended, when nobody subscribes to them and
+    /// nothing of them is kept. Default 10,000; beyond it the one that ended first is forgotten.
+    pub max_ended_topics: u32,
     /// How many sessions may exist at a time. Default 100,000: far above what one process can have
     /// in open files without being told so, and small enough to bound memory.
     pub max_sessions: u32,
@@ -87,6 +90,7 @@ impl BrokerConfig {
                 compact: false,
             },
             max_topics: 100_000,
+            max_ended_topics: 10_000,
             max_sessions: 100_000,
             max_topics_per_session: 64,
             max_absent_clients: 100_000,
@@ -166,14 +170,14 @@ pub enum EventIds {
     Own,
 }
 
-/// Where a session starts that asked for something that cannot be continued.
+/// Where a session starts that does not continue another, or cannot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartAt {
     /// With the oldest event that is kept: as little as possible is missing.
-    #[default]
     Oldest,
     /// With the next event to be published.
+    #[default]
     Newest,
 }
 
@@ -192,7 +196,9 @@ pub struct SessionRequest {
     pub(super) client: Option<ClientId>,
     pub(super) topics: Vec<TopicName>,
     pub(super) patterns: Vec<TopicPattern>,
+    pub(super) without_broadcast: bool,
     pub(super) last_event_id: LastEventId,
+    pub(super) start: StartAt,
     #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
     pub(super) heartbeat: Option<Option<Duration>>,
     pub(super) lag: Option<Lag>,
@@ -240,6 +246,22 @@ impl SessionRequest {
         }
     }
 
+    /// Does without the broadcast. Such a session ends when all its topics have
+    /// [ended](super::Broker::end_topic); it has to have one for that, and no pattern, since what
+    /// matches may yet come to be. What is published to it alone, or to its client, does not keep
+    /// it open. Default: every session gets the broadcast.
+    pub fn without_broadcast(mut self) -> Self {
+        self.without_broadcast = true;
+        self
+    }
+
+    /// Where a session starts that brings no last event id. Default [`StartAt::Newest`]. With
+    /// [`StartAt::Oldest`] a page that is loaded again gets all that is kept.
+    pub fn with_start(mut self, start: StartAt) -> Self {
+        self.start = start;
+        self
+    }
+
     /// Where an earlier stream broke off, as the request says. Default: nowhere.
     pub fn with_last_event_id(mut self, id: LastEventId) -> Self {
         self.last_event_id = id;
@@ -267,8 +289,8 @@ impl SessionRequest {
     }
 
     /// Tells the peer how its resumption went: the stream begins with an event of this type whose
-    /// data is `{"outcome":"…","replayed":n}`, where the outcome is one of `live`, `complete`,
-    /// `gap`, `unknown` and `other-epoch`. Default: the peer is told nothing.
+    /// data is `{"outcome":"…","replayed":n}`, where the outcome is one of `live`, `oldest`,
+    /// `complete`, `gap`, `unknown` and `other-epoch`. Default: the peer is told nothing.
     pub fn with_announcement(mut self, event_type: EventType) -> Self {
         self.announce = Some(event_type);
         self

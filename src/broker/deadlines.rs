@@ -71,7 +71,11 @@ impl Broker {
             topic.armed = NEVER;
             let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
             topic.log.trim_aged(self.clock.now(), retention);
+            let ended = topic.ended.as_ref().and_then(|ended| ended.until);
             self.tell_patterns(timer.slot, Change::Trimmed);
+            if ended.is_some_and(|until| until <= self.clock.now()) {
+                self.forget_end(timer.slot);
+            }
             self.arm_topic(timer.slot);
             self.release_topic(timer.slot);
         }
@@ -87,11 +91,13 @@ impl Broker {
         }
     }
 
-    /// Sees to it that the topic is looked at no later than its oldest event is too old.
+    /// Sees to it that the topic is looked at no later than its oldest event is too old, or
+    /// its end no longer remembered.
     pub(super) fn arm_topic(&mut self, slot: u32) {
         let Some(topic) = self.topics.at_mut(slot) else { return };
         let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
-        if let Some(at) = topic.log.next_expiry(retention)
+        let remembered = topic.ended.as_ref().and_then(|ended| ended.until);
+        if let Some(at) = topic.log.next_expiry(retention).into_iter().chain(remembered).min()
             && at < topic.armed
         {
             topic.armed = at;

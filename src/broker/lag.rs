@@ -7,6 +7,7 @@ use super::matched::{Span, View};
 use super::names::TopicName;
 use super::outcome::{BrokerEvent, EndReason, TopicSettingError};
 use super::state::{Loss, Session};
+use super::subscribe::Backlog;
 use super::transmit::{CLIENT, PRIVATE, limit, sources};
 use super::{Broker, Told};
 use crate::encode::Frame;
@@ -143,31 +144,36 @@ impl Broker {
         let Some(session) = self.sessions.get(key) else { return Ok(()) };
         let is_plain = |(cursor, view): (u64, View<'_>)| view.is_plain(cursor);
         if !session.has_gone()
+            && !session.has_backlogs()
             && sources(session).all(|source| self.source(session, source).is_none_or(is_plain))
         {
             return Ok(());
         }
-        let places = || sources(session).filter_map(|source| self.place(session, source));
-        if places().any(|place| place.lag.policy == LagPolicy::Close && place.is_too_far()) {
-            let reason = EndReason::Lagged { lost: places().map(|place| place.missing()).sum() };
+        let standings = || sources(session).filter_map(|source| self.standing(session, source));
+        if standings()
+            .any(|standing| standing.lag.policy == LagPolicy::Close && standing.is_too_far())
+        {
+            let reason =
+                EndReason::Lagged { lost: standings().map(|standing| standing.missing()).sum() };
             self.end(key, reason, Told::Already);
             return Err(reason);
         }
         let (mut lost, mut coalesced, mut before) = (0, 0, u64::MAX);
         for source in sources(session) {
             let Some(session) = self.sessions.get(key) else { break };
-            let Some(place) = self.place(session, source) else { continue };
-            let step = place.step();
+            let Some(standing) = self.standing(session, source) else { continue };
+            let step = standing.step();
             lost += step.lost;
             coalesced += step.coalesced;
             if step.lost > 0 {
-                before = before.min(place.position_before(step.cursor));
+                before = before.min(standing.position_before(step.cursor));
             }
             if let Some((cursor, _)) = self.source_mut(key, source) {
                 *cursor = step.cursor;
             }
             if let Some(session) = self.sessions.get_mut(key) {
                 session.set_gone(source, step.gone);
+                session.pass_backlog(source, step.cursor);
             }
         }
         self.note_loss(key, lost, before);
@@ -235,11 +241,18 @@ impl Broker {
         Some(Frame::with_id(&event, id.as_ref()))
     }
 
-    fn place<'a>(&'a self, session: &'a Session, source: u32) -> Option<Place<'a>> {
+    fn standing<'a>(&'a self, session: &'a Session, source: u32) -> Option<Standing<'a>> {
         let (cursor, view) = self.source(session, source)?;
         let lag = session.lag().unwrap_or_else(|| self.lag_of(session, source));
         let coalescing = Coalescing::new(lag, session, source);
-        Some(Place { cursor, view, lag, coalescing, known: session.gone(source) })
+        Some(Standing {
+            cursor,
+            view,
+            lag,
+            coalescing,
+            known: session.gone(source),
+            backlog: session.backlog(source),
+        })
     }
 
     /// What holds for a source of which the session says nothing.
@@ -288,13 +301,15 @@ impl Coalescing {
 }
 
 /// Where a session is in one of its sources.
-struct Place<'a> {
+struct Standing<'a> {
     cursor: u64,
     view: View<'a>,
     lag: Lag,
     coalescing: Coalescing,
     /// How many of the lost events after the cursor are counted already.
     known: u64,
+    /// What it leaves out, which is neither delivered nor lost.
+    backlog: Option<&'a Backlog>,
 }
 
 /// How far a session's cursor is moved, and past what.
@@ -306,7 +321,7 @@ struct Step {
     gone: u64,
 }
 
-impl Place<'_> {
+impl Standing<'_> {
     fn end(&self) -> u64 {
         self.view.end().min(self.coalescing.limit)
     }
@@ -317,7 +332,13 @@ impl Place<'_> {
     }
 
     fn lost_from(&self, cursor: u64) -> u64 {
-        self.view.lost(cursor, self.coalescing.limit)
+        let lost = self.view.lost(cursor, self.coalescing.limit);
+        let left_out = self.left_out(cursor, self.coalescing.limit);
+        lost - left_out.filter(|number| self.view.is_lost(*number)).count() as u64
+    }
+
+    fn left_out(&self, start: u64, end: u64) -> impl Iterator<Item = u64> {
+        self.backlog.into_iter().flat_map(move |backlog| backlog.between(start, end))
     }
 
     fn is_too_far(&self) -> bool {
@@ -336,15 +357,19 @@ impl Place<'_> {
         }
         let target = target.min(self.end()).max(self.cursor);
         let lost_after = self.lost_from(target);
-        let lost = (target - self.cursor + lost_after).saturating_sub(self.known);
+        let skipped = target - self.cursor - self.left_out(self.cursor, target).count() as u64;
+        let lost = (skipped + lost_after).saturating_sub(self.known);
         let keeps_newest = self.lag.policy == LagPolicy::KeepNewestPerKey;
         let first = self.view.find_from(target, |number, entry| {
-            !(keeps_newest && self.coalescing.spares(self.view, number, entry))
+            let is_spared = keeps_newest && self.coalescing.spares(self.view, number, entry);
+            let is_left_out = self.backlog.is_some_and(|backlog| backlog.leaves_out(number));
+            !is_spared && !is_left_out
         });
         let first = first.map_or(self.end(), |(number, _)| number.min(self.end()));
         let cursor = first.max(target);
         let gone = self.lost_from(cursor);
-        let coalesced = (cursor - target).saturating_sub(lost_after - gone);
+        let passed = cursor - target - self.left_out(target, cursor).count() as u64;
+        let coalesced = passed.saturating_sub(lost_after.saturating_sub(gone));
         Step { cursor, lost, coalesced, gone }
     }
 

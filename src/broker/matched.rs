@@ -3,6 +3,7 @@
 
 use super::arena::{Arena, Key};
 use super::log::{Entry, Log};
+use super::names::TopicName;
 use super::pattern::TopicPattern;
 use super::state::TopicState;
 use crate::event::EventId;
@@ -183,6 +184,17 @@ impl Matched {
             .filter_map(|entry| Some((entry.number, entry.entry(topics)?)))
     }
 
+    /// The numbers and topics of all that is kept from `cursor` on.
+    pub(super) fn names_from<'a>(
+        &'a self,
+        topics: &'a Topics,
+        cursor: u64,
+    ) -> impl Iterator<Item = (u64, &'a TopicName)> {
+        let kept = self.entries.range(self.index_of(cursor)..);
+        kept.filter(|entry| entry.entry(topics).is_some())
+            .filter_map(|entry| Some((entry.number, topics.get(entry.topic)?.name.as_ref()?)))
+    }
+
     /// How many events from `cursor` to `end` are lost.
     fn lost(&self, topics: &Topics, cursor: u64, end: u64) -> u64 {
         let end = end.min(self.lost_end);
@@ -332,6 +344,11 @@ impl<'a> View<'a> {
                         && matched.kept_from(topics, cursor).next().is_some())
             }
         }
+    }
+
+    /// Whether what had this number is lost.
+    pub(super) fn is_lost(self, number: u64) -> bool {
+        self.may_be_lost(number) && self.from(number).is_none_or(|(first, _)| first != number)
     }
 
     fn may_be_lost(self, cursor: u64) -> bool {

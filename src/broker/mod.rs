@@ -36,6 +36,7 @@ mod batch;
 mod clock;
 mod config;
 mod deadlines;
+mod finite;
 mod lag;
 mod log;
 mod matched;
@@ -49,6 +50,7 @@ mod ready;
 mod resume;
 mod sequence;
 mod state;
+mod subscribe;
 mod timers;
 mod transmit;
 
@@ -62,6 +64,7 @@ pub use outcome::{
 pub use pattern::{TopicFilter, TopicPattern};
 pub use publication::{EventKey, Publication};
 pub use sequence::{Published, Sequencer, Topic};
+pub use subscribe::{Place, SubscribeError};
 pub use transmit::{BatchEnd, Transmit};
 
 pub(crate) use arena::Key;
@@ -98,6 +101,8 @@ pub struct Broker {
     client_keys: BTreeMap<ClientId, Key>,
     /// Clients without a session, the longest absent first.
     absent: BTreeSet<(Tick, Key)>,
+    /// By the position of the end, the topics whose end is remembered though nobody has them.
+    ended: BTreeMap<u64, u32>,
     topics: Arena<TopicState>,
     topic_slots: BTreeMap<TopicName, u32>,
     broadcast: u32,
@@ -140,6 +145,7 @@ impl Broker {
             clients: Arena::new(),
             client_keys: BTreeMap::new(),
             absent: BTreeSet::new(),
+            ended: BTreeMap::new(),
             topics,
             topic_slots: BTreeMap::new(),
             broadcast,
@@ -169,10 +175,10 @@ impl Broker {
     pub fn open(&mut self, now: Instant, request: SessionRequest) -> Result<Opened, OpenError> {
         let now = self.clock.advance(now);
         let mut request = self.admit(request)?;
-        let topics = self.subscribe(&request);
+        let topics = self.subscribe_all(&request);
         let metadata = core::mem::take(&mut request.metadata);
         let client = request.client.as_ref().map(|id| self.join(id, metadata));
-        let (resume, cursors) = self.resume(&request.last_event_id, &topics, client);
+        let (resume, cursors) = self.resume(&request.last_event_id, request.start, &topics, client);
         let opening = self.opening_frame(&request, resume);
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
         let subscriptions = topics
@@ -355,14 +361,16 @@ impl Broker {
         if session.phase != Phase::Parked {
             return None;
         }
-        if topic.end() <= subscription.cursor {
+        let (cursor, end, has_ended) = (subscription.cursor, topic.end(), topic.has_ended());
+        let key = self.sessions.key_at(parked.session)?;
+        if end <= cursor && !(has_ended && self.is_over(key)) {
             // It was polled in the meantime and has already got what this is about.
             self.list(parked);
             return None;
         }
+        let session = self.sessions.get_mut(key)?;
         session.phase = Phase::Ready;
         session.polled_at = now;
-        let key = self.sessions.key_at(parked.session)?;
         self.arm_session(key);
         Some(key)
     }
@@ -408,7 +416,7 @@ impl Broker {
         let mut void = usize::from(session.queued);
         for (subscription, number) in session.subscriptions.iter().zip(0..) {
             let parked = Parked { session: key.slot, subscription: number };
-            void += usize::from(self.unsubscribe(parked, subscription));
+            void += usize::from(self.leave_topic(parked, subscription));
         }
         self.void_ready(void);
         let undelivered = session.private().map_or(0, |private| private.log.end() - private.cursor);
@@ -448,7 +456,7 @@ impl Broker {
     }
 
     /// Says whether the subscription leaves a void entry in the ready queue.
-    fn unsubscribe(&mut self, parked: Parked, subscription: &Subscription) -> bool {
+    fn leave_topic(&mut self, parked: Parked, subscription: &Subscription) -> bool {
         let Some(topic) = self.topics.at_mut(subscription.topic) else { return false };
         topic.subscribers -= 1;
         let listed = subscription.index != UNLISTED;

@@ -20,6 +20,11 @@ pub struct Opened {
 pub enum Resume {
     /// It asked for nothing and starts now.
     Live,
+    /// It brought no id and asked for all that is kept, which is replayed.
+    Oldest {
+        /// How many events.
+        replayed: u64,
+    },
     /// Everything since its last event id is replayed; nothing is missing, but what newer events
     /// of the same key have superseded in a [compact](super::Retention::compact) log.
     Complete {
@@ -54,7 +59,8 @@ impl Resume {
     pub const fn replayed(self) -> u64 {
         match self {
             Self::Live => 0,
-            Self::Complete { replayed }
+            Self::Oldest { replayed }
+            | Self::Complete { replayed }
             | Self::Gap { replayed }
             | Self::UnknownId { replayed }
             | Self::OtherEpoch { replayed } => replayed,
@@ -63,13 +69,25 @@ impl Resume {
 
     /// Whether the session may have missed something.
     pub const fn may_miss(self) -> bool {
-        !matches!(self, Self::Live | Self::Complete { .. })
+        !matches!(self, Self::Live | Self::Oldest { .. } | Self::Complete { .. })
+    }
+
+    pub(super) const fn with_replayed(self, replayed: u64) -> Self {
+        match self {
+            Self::Live => Self::Live,
+            Self::Oldest { .. } => Self::Oldest { replayed },
+            Self::Complete { .. } => Self::Complete { replayed },
+            Self::Gap { .. } => Self::Gap { replayed },
+            Self::UnknownId { .. } => Self::UnknownId { replayed },
+            Self::OtherEpoch { .. } => Self::OtherEpoch { replayed },
+        }
     }
 
     /// The word for it in an announcement.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
+            Self::Oldest { .. } => "oldest",
             Self::Complete { .. } => "complete",
             Self::Gap { .. } => "gap",
             Self::UnknownId { .. } => "unknown",
@@ -156,6 +174,8 @@ pub enum EndReason {
     },
     /// It had output and took none for the stall timeout.
     Stalled,
+    /// All its topics have ended, it has what they kept, and it does without the broadcast.
+    TopicsEnded,
 }
 
 impl fmt::Display for EndReason {
@@ -166,6 +186,7 @@ impl fmt::Display for EndReason {
             Self::Shutdown => f.write_str("the broker was closed"),
             Self::Lagged { lost } => write!(f, "too far behind by {lost} events"),
             Self::Stalled => f.write_str("took nothing for too long"),
+            Self::TopicsEnded => f.write_str("all its topics have ended"),
         }
     }
 }
@@ -176,6 +197,9 @@ impl fmt::Display for EndReason {
 pub enum OpenError {
     /// The broker was closed. An HTTP answer is 503.
     Closed,
+    /// All topics of a session without the broadcast have ended, and nothing of them is left for
+    /// it. An HTTP answer is 204, after which an `EventSource` asks no more (WHATWG HTML, 9.2.2).
+    TopicsEnded,
     /// There are as many sessions as may be. An HTTP answer is 503 with `Retry-After`.
     TooManySessions,
     /// There are as many topics as may be, and the session wants a new one. An HTTP answer is 503.
@@ -197,6 +221,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("the broker is closed"),
+            Self::TopicsEnded => f.write_str("all topics have ended, and nothing is left"),
             Self::TooManySessions => f.write_str("too many sessions"),
             Self::TooManyTopics => f.write_str("too many topics"),
             Self::TooManyTopicsOfSession { limit } => {
@@ -223,6 +248,8 @@ pub enum PublishError {
     UnknownSession,
     /// There are as many topics as may be, and this would be a new one.
     TooManyTopics,
+    /// The topic was ended.
+    TopicEnded,
     /// The encoded event is larger than all that the topic may keep.
     TooLarge {
         /// Its size in bytes.
@@ -246,6 +273,7 @@ impl fmt::Display for PublishError {
             Self::UnknownClient => f.write_str("no such client is connected"),
             Self::UnknownSession => f.write_str("no such session is open"),
             Self::TooManyTopics => f.write_str("too many topics"),
+            Self::TopicEnded => f.write_str("the topic has ended"),
             Self::TooLarge { size, limit } => {
                 write!(f, "an event of {size} bytes, where {limit} are kept")
             }

@@ -97,6 +97,7 @@ impl Broker {
         }
         match topic {
             Topic::Broadcast => Ok(()),
+            Topic::Named(name) if self.has_ended(name) => Err(PublishError::TopicEnded),
             Topic::Named(name) if self.topic_slots.contains_key(name) => Ok(()),
             Topic::Named(_) if self.has_room_for_topics(1) => Ok(()),
             Topic::Named(_) => Err(PublishError::TooManyTopics),
@@ -137,8 +138,11 @@ impl Broker {
         Ok(())
     }
 
-    fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
-        let Published { position, topic, frame, own_id, key, .. } = published;
+    pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
+        let Published { position, topic, frame, own_id, key, is_end, .. } = published;
+        if let (true, Topic::Named(name)) = (is_end, topic) {
+            return self.append_end(now, name, *position);
+        }
         let labels = (own_id.is_some() || key.is_some())
             .then(|| Box::new(Labels { own_id: own_id.clone(), key: key.clone() }));
         let entry = (*position, frame.clone(), labels);
@@ -171,6 +175,9 @@ impl Broker {
         entry: NewEntry,
     ) -> Result<(), PublishError> {
         let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
+        if topic.has_ended() {
+            return Err(PublishError::TopicEnded);
+        }
         let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
         check_size(&entry.1, retention)?;
         let (position, frame, labels) = entry;
@@ -289,7 +296,7 @@ impl Broker {
 
     /// An event that no topic can keep is lost to those whose pattern matches.
     fn miss(&mut self, published: &Published) {
-        if let Topic::Named(name) = &published.topic {
+        if let (false, Topic::Named(name)) = (published.is_end, &published.topic) {
             for pattern in self.patterns.matching(name) {
                 self.tell_pattern(pattern, |matched, _| matched.miss(published.position));
             }

@@ -36,6 +36,11 @@ impl Broker {
         if self.closed {
             return Err(OpenError::Closed);
         }
+        request.topics.sort_unstable();
+        request.topics.dedup();
+        request.patterns.sort_unstable();
+        request.patterns.dedup();
+        self.check_ended(&request)?;
         if self.sessions.len() >= self.config.max_sessions as usize {
             return Err(OpenError::TooManySessions);
         }
@@ -49,10 +54,6 @@ impl Broker {
         if request.lag.is_some_and(|lag| lag.check().is_err()) {
             return Err(OpenError::ZeroLag);
         }
-        request.topics.sort_unstable();
-        request.topics.dedup();
-        request.patterns.sort_unstable();
-        request.patterns.dedup();
         let limit = self.config.max_topics_per_session;
         if request.topics.len() + request.patterns.len() > limit as usize {
             return Err(OpenError::TooManyTopicsOfSession { limit });
@@ -67,9 +68,11 @@ impl Broker {
     }
 
     /// The broadcast, the named topics and the patterns, each with one subscriber more.
-    pub(super) fn subscribe(&mut self, request: &SessionRequest) -> Vec<u32> {
+    pub(super) fn subscribe_all(&mut self, request: &SessionRequest) -> Vec<u32> {
         let mut slots = Vec::with_capacity(1 + request.topics.len() + request.patterns.len());
-        slots.push(self.broadcast);
+        if !request.without_broadcast {
+            slots.push(self.broadcast);
+        }
         for name in &request.topics {
             slots.extend(self.topic_slot(name));
         }
@@ -87,6 +90,7 @@ impl Broker {
     pub(super) fn resume(
         &self,
         last_event_id: &LastEventId,
+        start: StartAt,
         topics: &[u32],
         client: Option<Key>,
     ) -> (Resume, Cursors) {
@@ -120,6 +124,10 @@ impl Broker {
             StartAt::Newest => cursors(&|view| view.end()),
         };
         let (gap, cursors) = match wanted {
+            Wanted::Nothing if start == StartAt::Oldest => {
+                let cursors = cursors(&|view| view.start());
+                return (Resume::Oldest { replayed: replayed(&topics, client, &cursors) }, cursors);
+            }
             Wanted::Nothing => return (Resume::Live, cursors(&|view| view.end())),
             Wanted::After(position) => {
                 let gap =

@@ -4,7 +4,7 @@ use super::config::EventIds;
 use super::names::{ClientId, Cursor, Epoch, SessionId, TopicName};
 use super::publication::{EventKey, Publication};
 use crate::encode::Frame;
-use crate::event::EventId;
+use crate::event::{Event, EventId};
 
 /// To whom an event is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,7 @@ pub struct Published {
     pub(super) frame: Frame,
     pub(super) own_id: Option<EventId>,
     pub(super) key: Option<EventKey>,
+    pub(super) is_end: bool,
 }
 
 impl Published {
@@ -71,7 +72,12 @@ impl Published {
         self.key.as_ref()
     }
 
-    /// The encoded event, with its id.
+    /// Whether it is the end of its topic, and no event.
+    pub const fn is_end(&self) -> bool {
+        self.is_end
+    }
+
+    /// The encoded event, with its id. That of a topic's end is an empty block, which nobody gets.
     pub const fn frame(&self) -> &Frame {
         &self.frame
     }
@@ -106,7 +112,15 @@ impl Sequencer {
             _ => Frame::new(event),
         };
         let own_id = event.id().cloned();
-        Published { epoch: self.epoch, position: self.last, topic, frame, own_id, key }
+        let (epoch, position) = (self.epoch, self.last);
+        Published { epoch, position, topic, frame, own_id, key, is_end: false }
+    }
+
+    /// Numbers the end of a topic, as [`Broker::end_topic`](super::Broker::end_topic) does.
+    pub fn end_topic(&mut self, topic: TopicName) -> Published {
+        let mut published = self.publish(topic.into(), &Event::empty());
+        published.is_end = true;
+        published
     }
 
     /// The life of the stream that is numbered.

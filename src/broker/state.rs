@@ -8,7 +8,9 @@ use super::log::Log;
 use super::matched::{Matched, View};
 use super::names::{ClientId, TopicName};
 use super::outcome::EndReason;
+use super::pattern::TopicFilter;
 use super::ready::Parked;
+use super::subscribe::Backlog;
 use crate::encode::Frame;
 use crate::event::EventType;
 use alloc::boxed::Box;
@@ -20,7 +22,7 @@ pub(super) const NEVER: Tick = Tick::MAX;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client: Option<Key>,
-    /// The broadcast first, then the named topics and the patterns.
+    /// The broadcast first, if it gets that, then the named topics and the patterns.
     pub(super) subscriptions: Box<[Subscription]>,
     pub(super) client_cursor: u64,
     pub(super) seldom: Option<Box<Seldom>>,
@@ -51,6 +53,11 @@ pub(super) struct Seldom {
     pub(super) ending: Option<Ending>,
     /// The number of the queued event that tells of this session's skips.
     pub(super) skip_event: Option<u64>,
+    /// What is replayed with exceptions.
+    pub(super) backlogs: Vec<Backlog>,
+    /// What was replayed brought ids from before the session's place, of which it is to be told
+    /// when there is nothing else.
+    pub(super) is_place_due: bool,
     /// Of subscriptions to patterns, by number: how many events after their cursors were gone
     /// before they began, or are counted as lost already. None of these is 0.
     pub(super) gone: Vec<(u32, u64)>,
@@ -108,6 +115,23 @@ impl Slow {
 }
 
 impl Session {
+    pub(super) fn has_backlogs(&self) -> bool {
+        self.seldom.as_ref().is_some_and(|seldom| !seldom.backlogs.is_empty())
+    }
+
+    pub(super) fn backlog(&self, subscription: u32) -> Option<&Backlog> {
+        let backlogs = &self.seldom.as_ref()?.backlogs;
+        backlogs.iter().find(|backlog| backlog.subscription == subscription)
+    }
+
+    /// Whether the session is to be told its place; once.
+    pub(super) fn take_place_due(&mut self) -> bool {
+        let Some(seldom) = &mut self.seldom else { return false };
+        let is_due = core::mem::take(&mut seldom.is_place_due);
+        self.tidy();
+        is_due
+    }
+
     pub(super) fn has_gone(&self) -> bool {
         self.seldom.as_ref().is_some_and(|seldom| !seldom.gone.is_empty())
     }
@@ -199,7 +223,7 @@ impl Session {
     }
 
     /// Gives the room back when there is nothing in it any more.
-    fn tidy(&mut self) {
+    pub(super) fn tidy(&mut self) {
         if let Some(seldom) = &mut self.seldom
             && let Some(slow) = &seldom.slow
             && slow.lag.is_none()
@@ -217,6 +241,8 @@ impl Session {
             && seldom.skip_event.is_none()
             && seldom.gone.is_empty()
             && seldom.slow.is_none()
+            && seldom.backlogs.is_empty()
+            && !seldom.is_place_due
         {
             self.seldom = None;
         }
@@ -242,6 +268,15 @@ pub(super) struct Subscription {
     /// Where on its list, or [`UNLISTED`]. The list is the topic's present one if the subscription
     /// stands there at this place, and else one that a publish has made ready.
     pub(super) index: u32,
+}
+
+impl Subscription {
+    /// In place of one that was ended: what comes after it keeps its number.
+    pub(super) const VACANT: Self = Self { cursor: 0, topic: u32::MAX, index: UNLISTED };
+
+    pub(super) const fn is_vacant(&self) -> bool {
+        self.topic == u32::MAX
+    }
 }
 
 /// How a session ends that gets the rest first: nothing published later is for it, so that it
@@ -290,7 +325,17 @@ pub(super) struct TopicState {
     pub(super) subscribers: u32,
     pub(super) retention: Option<Retention>,
     pub(super) lag: Option<Box<Lag>>,
+    pub(super) ended: Option<Box<Ended>>,
     pub(super) armed: Tick,
+}
+
+/// A topic to which nothing more is published.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// Of the end.
+    pub(super) position: u64,
+    /// Until when it is remembered though nobody has the topic; `None` once that is over.
+    pub(super) until: Option<Tick>,
 }
 
 impl TopicState {
@@ -304,6 +349,7 @@ impl TopicState {
             subscribers: 0,
             retention: None,
             lag: None,
+            ended: None,
             armed: NEVER,
         }
     }
@@ -331,10 +377,22 @@ impl TopicState {
         if self.matched.is_some() {
             return self.subscribers == 0;
         }
-        self.name.is_some()
-            && self.subscribers == 0
-            && self.log.is_empty()
-            && self.retention.is_none()
-            && self.lag.is_none()
+        let is_kept = match &self.ended {
+            Some(ended) => ended.until.is_some(),
+            None => self.retention.is_some() || self.lag.is_some(),
+        };
+        self.name.is_some() && self.subscribers == 0 && self.log.is_empty() && !is_kept
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// `None` for the broadcast.
+    pub(super) fn filter(&self) -> Option<TopicFilter> {
+        match (&self.matched, &self.name) {
+            (Some(matched), _) => Some(matched.pattern().clone().into()),
+            (None, name) => name.clone().map(TopicFilter::Topic),
+        }
     }
 }

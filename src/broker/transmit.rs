@@ -9,6 +9,7 @@ use super::ready::Parked;
 use super::state::{Phase, Session};
 use super::{Broker, Told};
 use crate::encode::Frame;
+use crate::event::Event;
 use bytes::Bytes;
 use core::cmp::Ordering::{Equal, Greater, Less};
 use std::time::Instant;
@@ -41,7 +42,8 @@ pub(super) const CLIENT: u32 = u32::MAX;
 pub(super) const PRIVATE: u32 = u32::MAX - 1;
 const HEARTBEAT: u32 = u32::MAX - 2;
 const OPENING: u32 = u32::MAX - 3;
-const LOSS: u32 = u32::MAX - 4;
+const PLACE: u32 = u32::MAX - 4;
+const LOSS: u32 = u32::MAX - 5;
 
 /// What goes out next.
 enum Next {
@@ -57,7 +59,7 @@ enum Next {
     },
     /// What tells the peer of a loss.
     Loss,
-    /// There is something, and something that is gone comes before it or after.
+    /// Something that is lost, or left out, comes next somewhere.
     Gone,
     Nothing,
 }
@@ -98,6 +100,7 @@ impl Broker {
             return entry.frame().map(Transmit::Frame);
         }
         match self.exhausted(key) {
+            Exhausted::Place(frame) => Some(Transmit::Frame(self.lent.insert(frame))),
             Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
             Exhausted::Parked => None,
             Exhausted::Ended(reason) => Some(Transmit::End(reason)),
@@ -180,11 +183,24 @@ impl Broker {
         if !batch.is_empty() {
             self.sent(key);
             // The end of a session waits until nothing can come back from a write.
-            if is_full || self.sessions.get(key).is_none_or(|session| session.ending().is_some()) {
+            if is_full || self.is_about_to_end(key) {
                 return BatchEnd::Full;
             }
         }
-        match self.exhausted(key) {
+        let mut next = self.exhausted(key);
+        if let Exhausted::Place(frame) = next {
+            if !batch.has_room(&frame, limit) {
+                self.owe_place(key);
+                return BatchEnd::Full;
+            }
+            batch.push(PLACE, 0, &frame);
+            if self.is_about_to_end(key) {
+                return BatchEnd::Full;
+            }
+            next = self.exhausted(key);
+        }
+        match next {
+            Exhausted::Place(_) => BatchEnd::Full,
             Exhausted::Heartbeat => {
                 batch.push(HEARTBEAT, 0, &self.heartbeat);
                 self.exhausted(key);
@@ -230,6 +246,10 @@ impl Broker {
             let cursor = match part.source {
                 // They are the first of their batch, and so never untouched.
                 HEARTBEAT | OPENING | LOSS => None,
+                PLACE => {
+                    session.seldom_mut().is_place_due = true;
+                    None
+                }
                 CLIENT => Some(&mut session.client_cursor),
                 PRIVATE => session.private_mut().map(|private| &mut private.cursor),
                 index => {
@@ -309,10 +329,14 @@ impl Broker {
             session.ending().map_or(u64::MAX, |ending| ending.through.saturating_add(1));
         for source in sources(session) {
             let Some((cursor, view)) = self.source(session, source) else { continue };
-            let Some((_, entry)) = view.get(cursor) else {
+            let Some((number, entry)) = view.get(cursor) else {
                 is_gone |= cursor < view.end().min(limit(session, source));
                 continue;
             };
+            if let Some(backlog) = session.backlog(source) {
+                is_gone |= backlog.leaves_out(number);
+                below = below.min(entry.position.saturating_add(1));
+            }
             match entry.position.cmp(&first.0) {
                 Less => {
                     below = below.min(first.0);
@@ -381,10 +405,22 @@ impl Broker {
     /// What remains for a session that has no event pending.
     fn exhausted(&mut self, key: Key) -> Exhausted {
         let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
-        if let Some(reason) = session.ending().map(|ending| ending.reason) {
+        let ending = session.ending().map(|ending| (ending.reason, ending.through));
+        if session.take_place_due() {
+            let position = ending.map_or(self.sequencer.last(), |(_, through)| through);
+            let id = self.sequencer.id_of(position);
+            self.sent(key);
+            return Exhausted::Place(Frame::with_id(&Event::empty(), Some(&id)));
+        }
+        if let Some((reason, _)) = ending {
             self.end(key, reason, Told::Already);
             return Exhausted::Ended(Some(reason));
         }
+        if self.is_over(key) {
+            self.end(key, EndReason::TopicsEnded, Told::Already);
+            return Exhausted::Ended(Some(EndReason::TopicsEnded));
+        }
+        let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
         if session.heartbeat_due {
             self.sent(key);
             return Exhausted::Heartbeat;
@@ -397,6 +433,17 @@ impl Broker {
         }
         self.arm_session(key);
         Exhausted::Parked
+    }
+
+    /// Whether the session ends when it has nothing more.
+    fn is_about_to_end(&self, key: Key) -> bool {
+        self.sessions.get(key).is_none_or(|session| session.ending().is_some()) || self.is_over(key)
+    }
+
+    fn owe_place(&mut self, key: Key) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.seldom_mut().is_place_due = true;
+        }
     }
 
     pub(super) fn source<'a>(
@@ -439,6 +486,8 @@ impl Broker {
 
 /// What a session without pending events has to transmit.
 enum Exhausted {
+    /// To tell its place.
+    Place(Frame),
     Heartbeat,
     Parked,
     Ended(Option<EndReason>),

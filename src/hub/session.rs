@@ -16,7 +16,7 @@ use futures_core::Stream;
 /// [`end_reason`](Self::end_reason) then says why. For a socket of one's own,
 /// [`poll_batch`](Self::poll_batch) hands over what one write takes.
 pub struct Session {
-    hub: Arc<Inner>,
+    pub(super) hub: Arc<Inner>,
     opened: Opened,
     end: End,
 }

@@ -27,6 +27,8 @@ pub(super) enum Op {
         client: Option<u64>,
         topics: Vec<u64>,
         patterns: Vec<u64>,
+        without_broadcast: bool,
+        from_oldest: bool,
         from: From,
         heartbeat: u64,
         lag: Option<Lag>,
@@ -72,6 +74,23 @@ pub(super) enum Op {
         session: usize,
     },
     Close,
+    Subscribe {
+        session: usize,
+        filter: Filter,
+        from: From,
+        from_oldest: bool,
+    },
+    Unsubscribe {
+        session: usize,
+        filter: Filter,
+    },
+    EndTopic {
+        topic: u64,
+    },
+    ApplyEnd {
+        topic: u64,
+        ahead: u64,
+    },
     SetRetention {
         topic: u64,
         retention: Option<Retention>,
@@ -98,6 +117,12 @@ pub(super) enum From {
     /// An id of the broker's making, so far behind the newest position.
     Behind(u64),
     Ahead(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Filter {
+    Topic(u64),
+    Pattern(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -129,6 +154,7 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.retention = random_retention(rng);
     config.private_retention = random_retention(rng);
     config.max_topics = rng.pick(&[2, 4, 100]);
+    config.max_ended_topics = rng.pick(&[0, 1, 100]);
     config.max_sessions = rng.pick(&[3, 8, 16]);
     config.max_topics_per_session = rng.pick(&[1, 3, 64]);
     config.max_absent_clients = rng.pick(&[0, 1, 3, 100]);
@@ -172,6 +198,10 @@ fn random_wished_lag(rng: &mut Rng) -> Lag {
         1 => lag.with_bytes(0),
         _ => lag,
     }
+}
+
+fn random_filter(rng: &mut Rng) -> Filter {
+    if rng.chance(50) { Filter::Topic(rng.below(5)) } else { Filter::Pattern(rng.below(6)) }
 }
 
 fn random_time(rng: &mut Rng) -> Duration {
@@ -240,23 +270,34 @@ fn random_step(rng: &mut Rng) -> Step {
         0..8 => Op::Open {
             client: rng.chance(60).then(|| rng.below(4)),
             topics: (0..rng.below(4)).map(|_| rng.below(5)).collect(),
-            patterns: (0..rng.below(6) / 2).map(|_| rng.below(6)).collect(),
+            patterns: (0..rng.below(9) / 4).map(|_| rng.below(6)).collect(),
+            without_broadcast: rng.chance(40),
+            from_oldest: rng.chance(25),
             from: random_from(rng),
             heartbeat: rng.below(20),
             lag: rng.chance(50).then(|| random_wished_lag(rng)),
             announce: rng.chance(20),
             tells_losses: rng.chance(20).then(|| rng.chance(50)),
         },
-        8..30 => {
+        8..12 => Op::Subscribe {
+            session: random_session(rng),
+            filter: random_filter(rng),
+            from: random_from(rng),
+            from_oldest: rng.chance(40),
+        },
+        12..14 => Op::Unsubscribe { session: random_session(rng), filter: random_filter(rng) },
+        14 if rng.chance(70) => Op::EndTopic { topic: rng.below(5) },
+        14 if rng.chance(30) => Op::ApplyEnd { topic: rng.below(5), ahead: rng.below(3) },
+        14..33 => {
             let (content, own_id) = random_content(rng);
             Op::Publish { to: random_to(rng), content, own_id, key: random_key(rng) }
         }
-        30..34 => {
+        33..36 => {
             let (content, own_id) = random_content(rng);
             let (to, key) = (random_to(rng), random_key(rng));
             Op::Apply { to, content, own_id, key, ahead: rng.below(3) }
         }
-        34..52 => Op::Poll { session: random_session(rng), times: 1 + rng.below(6) },
+        36..52 => Op::Poll { session: random_session(rng), times: 1 + rng.below(6) },
         52..62 => Op::Batch {
             session: random_session(rng),
             limit: rng.pick(&[0, 30, 100, 65_536]),

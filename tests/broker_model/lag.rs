@@ -13,6 +13,8 @@ pub(super) enum State {
     Lost,
     /// As `Lost`, and counted.
     Told,
+    /// It is not replayed to who has subscribed to it otherwise.
+    LeftOut,
 }
 
 /// What comes next for a session.
@@ -76,13 +78,16 @@ impl Model {
                 _ => 0,
             };
             let (skipped, rest) = list.split_at(target);
-            let told = skipped.iter().filter(|one| one.state(&source) == State::Told).count();
+            let uncounted = [State::Told, State::LeftOut];
+            let told = skipped.iter().filter(|one| uncounted.contains(&one.state(&source))).count();
             let new = target - told + untold(rest, &source);
             let spared = |index: usize| {
                 lag.policy == LagPolicy::KeepNewestPerKey
                     && self.is_spared(&member, &lag, &list, index)
             };
-            let first = (target..list.len()).find(|index| here(*index) && !spared(*index));
+            let is_left_out = |index: usize| list[index].state(&source) == State::LeftOut;
+            let first = (target..list.len())
+                .find(|index| here(*index) && !spared(*index) && !is_left_out(*index));
             let first = first.unwrap_or(list.len());
             let passed = list[target..first].iter();
             coalesced += passed.filter(|one| one.state(&source) == State::Waiting).count() as u64;
@@ -152,7 +157,9 @@ impl Model {
     pub(super) fn next_item(&self, member: &mut Member, passed: &mut Passed) -> Next {
         loop {
             let mut coming = member.pending.iter();
-            let next = coming.find(|one| self.is_here(&one.log, one.position)).cloned();
+            let next =
+                coming.find(|one| one.first().is_some() && self.is_here(&one.log, one.position));
+            let next = next.cloned();
             if let Some((before, lost)) = member.loss
                 && next.as_ref().is_none_or(|next| next.position > before)
             {
@@ -160,7 +167,7 @@ impl Model {
                 return Next::Loss(self.loss_payload(before, lost));
             }
             let Some(next) = next else { return Next::Nothing };
-            let (first, _) = &next.by[0];
+            let first = next.first().unwrap();
             let lag = self.lag_of(member, first);
             let list = member.list(first);
             let index = list.iter().position(|one| one.position == next.position).unwrap();
@@ -170,7 +177,7 @@ impl Model {
                 member.pass(first, next.position + 1, passed);
                 continue;
             }
-            for (source, _) in &next.by {
+            for (source, _) in next.by.iter().filter(|(_, state)| *state == State::Waiting) {
                 member.pass(source, next.position, passed);
                 member.forget(source, |position| position == next.position);
             }
@@ -193,6 +200,12 @@ impl Model {
             member.pass(&source, one.position + 1, passed);
         }
         next
+    }
+
+    /// Whether something that is lost, or left out, comes next from one of the sources.
+    pub(super) fn has_lost_next(&self, member: &Member) -> bool {
+        let is_here = |one: &Pending| self.is_here(&one.log, one.position);
+        member.logs.iter().any(|source| member.has_stopped(source, is_here))
     }
 
     fn loss_payload(&self, before: u64, lost: u64) -> String {
@@ -287,6 +300,12 @@ fn untold(list: &[Pending], source: &LogName) -> usize {
 }
 
 impl Pending {
+    /// Through which it is delivered.
+    fn first(&self) -> Option<&LogName> {
+        let mut waiting = self.by.iter().filter(|(_, state)| *state == State::Waiting);
+        waiting.next().map(|(source, _)| source)
+    }
+
     pub(super) fn state(&self, source: &LogName) -> State {
         self.by.iter().find(|(one, _)| one == source).unwrap().1
     }
@@ -299,11 +318,11 @@ impl Member {
         self.pending.iter().filter(is_of).cloned().collect()
     }
 
-    /// Whether something that is lost comes next from one of the sources.
-    pub(super) fn has_lost_next(&self) -> bool {
-        self.logs.iter().any(|source| {
-            self.list(source).first().is_some_and(|one| one.state(source) != State::Waiting)
-        })
+    fn has_stopped(&self, source: &LogName, is_here: impl Fn(&Pending) -> bool) -> bool {
+        let list = self.list(source);
+        let mut coming =
+            list.iter().filter(|one| one.state(source) != State::Waiting || is_here(one));
+        coming.next().is_some_and(|one| one.state(source) != State::Waiting)
     }
 
     pub(super) fn has_lost(&self) -> bool {

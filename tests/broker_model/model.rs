@@ -3,8 +3,8 @@
 
 use super::lag::{Passed, State};
 use sansse::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, Lag, OpenError, Resume,
-    Retention, SessionId, StartAt, TopicName, TopicPattern,
+    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, Lag, OpenError, PublishError,
+    Resume, Retention, SessionId, StartAt, SubscribeError, TopicName, TopicPattern,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -21,6 +21,11 @@ pub(super) enum LogName {
 }
 
 impl LogName {
+    /// Whether it counts as one of a session's topics.
+    fn is_filter(&self) -> bool {
+        matches!(self, Self::Named(_) | Self::Pattern(_))
+    }
+
     /// Whether who subscribes to this gets what is in the log of that name.
     pub(super) fn covers(&self, name: &Self) -> bool {
         match (self, name) {
@@ -64,6 +69,14 @@ pub(super) struct Log {
     pub(super) lost_through: u64,
     pub(super) retention: Option<Retention>,
     pub(super) lag: Option<Lag>,
+    pub(super) ended: Option<Ended>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) position: u64,
+    pub(super) until: Option<Duration>,
+    pub(super) is_remembered: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -95,9 +108,8 @@ pub(super) struct Member {
     pub(super) is_told_of_losses: bool,
     /// What it is to be told: before which position, and how many.
     pub(super) loss: Option<(u64, u64)>,
-    /// The last position that it gets.
-    pub(super) through: Option<u64>,
     pub(super) opening: Option<String>,
+    pub(super) place_due: bool,
     pub(super) lag: Option<Lag>,
     pub(super) heartbeat: Option<Duration>,
     pub(super) heartbeat_due: bool,
@@ -105,6 +117,8 @@ pub(super) struct Member {
     pub(super) sent_at: Duration,
     pub(super) polled_at: Duration,
     pub(super) ending: Option<EndReason>,
+    /// The newest position when it was to end.
+    pub(super) through: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -128,7 +142,9 @@ pub(crate) struct Wish {
     pub(crate) client: Option<ClientId>,
     pub(crate) topics: Vec<TopicName>,
     pub(crate) patterns: Vec<TopicPattern>,
+    pub(crate) without_broadcast: bool,
     pub(crate) last_event_id: Option<Result<String, ()>>,
+    pub(crate) from_oldest: bool,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) heartbeat: Option<Option<Duration>>,
     pub(crate) lag: Option<Lag>,
@@ -223,6 +239,8 @@ impl Model {
         let limit = self.config.max_topics_per_session;
         if self.closed {
             Err(OpenError::Closed)
+        } else if self.is_over_for(wish) {
+            Err(OpenError::TopicsEnded)
         } else if self.members.len() >= self.config.max_sessions as usize {
             Err(OpenError::TooManySessions)
         } else if unread >= self.config.max_unread_events as usize {
@@ -242,7 +260,10 @@ impl Model {
 
     /// Opens a session that was admitted, under the id that the broker chose.
     pub(crate) fn open(&mut self, wish: &Wish, session: SessionId) -> Resume {
-        let mut logs = vec![LogName::Broadcast];
+        let mut logs = Vec::new();
+        if !wish.without_broadcast {
+            logs.push(LogName::Broadcast);
+        }
         let topics: BTreeSet<_> = wish.topics.iter().cloned().collect();
         for name in topics {
             let log = LogName::Named(name);
@@ -266,7 +287,7 @@ impl Model {
             guest.absent_since = None;
             guest.sessions.push(session);
         }
-        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref());
+        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
         let private = LogName::Private(session);
         self.ensure(&private, 0);
         logs.push(private);
@@ -277,7 +298,6 @@ impl Model {
             passed: Passed::new(),
             is_told_of_losses: wish.tells_losses.unwrap_or(self.config.loss_announcement.is_some()),
             loss: None,
-            through: None,
             opening: self.opening(wish.announce, resume),
             lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
@@ -286,6 +306,8 @@ impl Model {
             sent_at: self.now,
             polled_at: self.now,
             ending: None,
+            through: None,
+            place_due: false,
         };
         assert!(self.members.insert(session, member).is_none(), "{session} is in use");
         let client = wish.client.clone();
@@ -297,12 +319,16 @@ impl Model {
         &self,
         logs: &[LogName],
         last_event_id: Option<&Result<String, ()>>,
+        from_oldest: bool,
     ) -> (Resume, Vec<Pending>) {
-        let id = match last_event_id {
-            None => return (Resume::Live, Vec::new()),
-            Some(Ok(id)) if id.is_empty() => return (Resume::Live, Vec::new()),
-            Some(id) => id.as_ref().ok(),
+        let (is_absent, id) = match last_event_id {
+            None => (true, None),
+            Some(Ok(id)) if id.is_empty() => (true, None),
+            Some(id) => (false, id.as_ref().ok()),
         };
+        if is_absent && !from_oldest {
+            return (Resume::Live, Vec::new());
+        }
         let covered = |name: &LogName| logs.iter().any(|log| log.covers(name));
         let kept = || {
             let logs = self.logs.iter().filter(|(name, _)| covered(name));
@@ -330,13 +356,14 @@ impl Model {
                 payload: k.payload.clone(),
             })
             .collect();
-        if is_gap && self.config.unresumable == StartAt::Newest {
+        if is_gap && !is_absent && self.config.unresumable == StartAt::Newest {
             pending.clear();
         }
         pending.sort_by_key(|pending| pending.position);
         let replayed = pending.len() as u64;
         self.add_gone(logs, &mut pending);
         let resume = match (position, place) {
+            _ if is_absent => Resume::Oldest { replayed },
             (Some(_), _) if is_gap => Resume::Gap { replayed },
             (Some(_), _) => Resume::Complete { replayed },
             (None, Some((epoch, _))) if epoch != self.config.epoch.0 => {
@@ -382,6 +409,7 @@ impl Model {
     pub(super) fn opening(&self, announce: bool, resume: Resume) -> Option<String> {
         let (word, replayed, placed) = match resume {
             Resume::Live => ("live", 0, false),
+            Resume::Oldest { replayed } => ("oldest", replayed, replayed > 0),
             Resume::Complete { replayed } => ("complete", replayed, true),
             Resume::Gap { replayed } => ("gap", replayed, replayed > 0),
             Resume::UnknownId { replayed } => ("unknown", replayed, replayed > 0),
@@ -510,6 +538,13 @@ impl Model {
                 self.trim_aged(name);
             }
         }
+        for log in self.logs.values_mut() {
+            if let Some(ended) = &mut log.ended
+                && ended.until.is_some_and(|until| until <= self.now)
+            {
+                ended.is_remembered = false;
+            }
+        }
         self.release_topics();
         self.forget_absent(broker);
     }
@@ -526,7 +561,189 @@ impl Model {
             LogName::Private(_) => None,
             _ => Some(log.kept.first()?.at + self.retention(name).age?),
         });
-        sessions.chain(absent).chain(aged).min()
+        let ended =
+            self.logs.values().filter_map(|log| log.ended.filter(|end| end.is_remembered)?.until);
+        sessions.chain(absent).chain(aged).chain(ended).min()
+    }
+
+    // Topics that come and go.
+
+    fn is_over_for(&self, wish: &Wish) -> bool {
+        let ended = |name: &TopicName| {
+            self.logs.get(&LogName::Named(name.clone())).is_some_and(|log| log.ended.is_some())
+        };
+        if !wish.without_broadcast
+            || wish.topics.is_empty()
+            || !wish.patterns.is_empty()
+            || !wish.topics.iter().all(ended)
+        {
+            return false;
+        }
+        let mut logs: Vec<_> = wish.topics.iter().cloned().map(LogName::Named).collect();
+        let client = wish.client.clone().map(LogName::Client);
+        logs.extend(client.filter(|client| self.logs.contains_key(client)));
+        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
+        pending.is_empty() && !resume.may_miss()
+    }
+
+    /// Whether all that the session listens to has ended.
+    pub(super) fn is_over(&self, member: &Member) -> bool {
+        let mut topics = 0;
+        for log in &member.logs {
+            match log {
+                LogName::Client(_) | LogName::Private(_) => {}
+                LogName::Named(_) if self.logs[log].ended.is_some() => topics += 1,
+                _ => return false,
+            }
+        }
+        topics > 0
+    }
+
+    pub(crate) fn end_topic(&mut self, name: &TopicName) -> Result<u64, PublishError> {
+        self.check_addressee(&name.clone().into())?;
+        let position = self.last + 1;
+        self.apply_end(position, name)?;
+        Ok(position)
+    }
+
+    pub(crate) fn apply_end(
+        &mut self,
+        position: u64,
+        name: &TopicName,
+    ) -> Result<(), PublishError> {
+        if self.closed {
+            return Err(PublishError::Closed);
+        }
+        if position <= self.last {
+            return Err(PublishError::OutOfOrder { last: self.last });
+        }
+        match self.check_addressee(&name.clone().into()) {
+            Ok(()) => {
+                let name = LogName::Named(name.clone());
+                self.ensure(&name, self.forgotten_topics);
+                let until = self.retention(&name).age.map(|age| self.now + age);
+                let ended = Ended { position, until, is_remembered: true };
+                self.logs.get_mut(&name).unwrap().ended = Some(ended);
+                self.forget_ends();
+            }
+            Err(PublishError::TooManyTopics) => {
+                self.forgotten_topics = self.forgotten_topics.max(position);
+            }
+            Err(error) => return Err(error),
+        }
+        self.left_out.extend(self.last + 1..position);
+        self.last = position;
+        Ok(())
+    }
+
+    fn forget_ends(&mut self) {
+        loop {
+            let mut ended: Vec<_> = self
+                .logs
+                .values_mut()
+                .filter_map(|log| log.ended.as_mut())
+                .filter(|end| end.is_remembered)
+                .collect();
+            if ended.len() <= self.config.max_ended_topics as usize {
+                break;
+            }
+            ended.sort_by_key(|ended| ended.position);
+            ended[0].is_remembered = false;
+        }
+        self.release_topics();
+    }
+
+    pub(crate) fn subscribe(
+        &mut self,
+        session: SessionId,
+        filter: &LogName,
+        last_event_id: Option<&Result<String, ()>>,
+        from_oldest: bool,
+    ) -> Result<Resume, SubscribeError> {
+        let member = self.members.get(&session).filter(|member| member.ending.is_none());
+        let member = member.ok_or(SubscribeError::UnknownSession)?;
+        let before: Vec<_> = member.logs.iter().filter(|log| log.is_filter()).cloned().collect();
+        if before.contains(filter) {
+            return Ok(Resume::Live);
+        }
+        let limit = self.config.max_topics_per_session;
+        if before.len() >= limit as usize {
+            return Err(SubscribeError::TooManyTopicsOfSession { limit });
+        }
+        let is_known = match filter {
+            LogName::Pattern(pattern) => self.patterns.contains_key(pattern),
+            name => self.logs.contains_key(name),
+        };
+        if !is_known && self.topics() >= self.config.max_topics as usize {
+            return Err(SubscribeError::TooManyTopics);
+        }
+        match filter {
+            LogName::Pattern(pattern) => self.ensure_pattern(pattern),
+            name => self.ensure(name, self.forgotten_topics),
+        }
+        let (resume, mut replay) =
+            self.resume(core::slice::from_ref(filter), last_event_id, from_oldest);
+        let is_here = |pending: &Pending| self.is_here(&pending.log, pending.position);
+        let is_left_out = |pending: &Pending| before.iter().any(|log| log.covers(&pending.log));
+        for pending in replay.iter_mut().filter(|pending| is_here(pending) && is_left_out(pending))
+        {
+            pending.by[0].1 = State::LeftOut;
+        }
+        let is_replayed = |pending: &&Pending| is_here(pending) && !is_left_out(pending);
+        let replayed = replay.iter().filter(is_replayed).count() as u64;
+        if replayed == 0 {
+            replay.clear();
+        }
+        let member = self.members.get_mut(&session).unwrap();
+        member.logs.push(filter.clone());
+        for pending in replay {
+            let state = pending.by[0].1;
+            member.restore(&pending, filter, state);
+        }
+        // In which order its subscriptions are asked is not in which they were made.
+        self.inexact.insert(session);
+        let member = self.members.get_mut(&session).unwrap();
+        member.place_due |= replayed > 0 && self.config.event_ids == EventIds::Assigned;
+        let is_over = self.is_over(&self.members[&session]);
+        if replayed > 0 || is_over {
+            self.wake(session);
+        }
+        self.outdate_batch(session);
+        Ok(match resume {
+            Resume::Live => Resume::Live,
+            Resume::Oldest { .. } => Resume::Oldest { replayed },
+            Resume::Complete { .. } => Resume::Complete { replayed },
+            Resume::Gap { .. } => Resume::Gap { replayed },
+            Resume::UnknownId { .. } => Resume::UnknownId { replayed },
+            Resume::OtherEpoch { .. } => Resume::OtherEpoch { replayed },
+            _ => unreachable!(),
+        })
+    }
+
+    pub(crate) fn unsubscribe(&mut self, session: SessionId, filter: &LogName) -> bool {
+        let Some(member) = self.members.get_mut(&session) else { return false };
+        let before = member.logs.len();
+        member.logs.retain(|log| log != filter);
+        if member.logs.len() == before {
+            return false;
+        }
+        for pending in &mut member.pending {
+            pending.by.retain(|(log, _)| log != filter);
+        }
+        member.pending.retain(|pending| !pending.by.is_empty());
+        self.inexact.insert(session);
+        self.release_topics();
+        if self.is_over(&self.members[&session]) {
+            self.wake(session);
+        }
+        self.outdate_batch(session);
+        true
+    }
+
+    fn outdate_batch(&mut self, session: SessionId) {
+        if let Some(batch) = self.batch.as_mut().filter(|batch| batch.session == session) {
+            batch.is_current = false;
+        }
     }
 
     // What else can be asked.
@@ -558,6 +775,19 @@ impl Model {
             }
         }
         for (session, member) in &self.members {
+            let mut has: Vec<_> =
+                broker.subscriptions(*session).map(|one| one.to_string()).collect();
+            has.sort();
+            let filters = member.logs.iter().filter_map(|log| match log {
+                LogName::Named(name) => Some(name.to_string()),
+                LogName::Pattern(pattern) => Some(pattern.to_string()),
+                _ => None,
+            });
+            let mut expected: Vec<_> = filters.collect();
+            expected.sort();
+            if has != expected {
+                return Err(format!("{session} has {has:?} instead of {expected:?}"));
+            }
             if broker.client_of(*session) != member.client.as_ref() {
                 return Err(format!("{session} is of {:?}", broker.client_of(*session)));
             }
@@ -576,9 +806,9 @@ impl Member {
         self.phase = Phase::Polled;
     }
 
-    pub(super) fn is_to_come_out(&self) -> bool {
+    pub(super) fn is_to_come_out(&self, is_over: bool) -> bool {
         match self.phase {
-            Phase::Parked => !self.pending.is_empty(),
+            Phase::Parked => !self.pending.is_empty() || is_over,
             Phase::Woken => true,
             Phase::Polled => false,
         }

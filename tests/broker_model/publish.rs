@@ -21,6 +21,7 @@ impl Model {
             {
                 Err(PublishError::TooManyTopics)
             }
+            Topic::Named(name) if self.has_ended(name) => Err(PublishError::TopicEnded),
             _ => Ok(()),
         }
     }
@@ -64,6 +65,7 @@ impl Model {
                     self.miss(position, &LogName::Named(name.clone()));
                 }
             }
+            Err(PublishError::TopicEnded) => return Err(PublishError::TopicEnded),
             Err(_) => {}
         }
         self.left_out.extend(self.last + 1..position);
@@ -178,6 +180,11 @@ impl Model {
             LogName::Client(_) | LogName::Private(_) => self.config.private_retention,
             LogName::Pattern(_) => unreachable!("a pattern has no log"),
         }
+    }
+
+    fn has_ended(&self, topic: &TopicName) -> bool {
+        let log = self.logs.get(&LogName::Named(topic.clone()));
+        log.is_some_and(|log| log.ended.is_some())
     }
 
     pub(super) fn knows(&self, topic: &TopicName) -> bool {
@@ -322,8 +329,9 @@ impl Model {
             .filter(|(name, log)| {
                 matches!(name, LogName::Named(_))
                     && log.kept.is_empty()
-                    && log.retention.is_none()
-                    && log.lag.is_none()
+                    && log.ended.map_or(log.retention.is_none() && log.lag.is_none(), |ended| {
+                        !ended.is_remembered
+                    })
                     && !used.contains(name)
             })
             .map(|(name, _)| name.clone())

@@ -1,7 +1,7 @@
 //! What the model gives to a session, and when its id comes out.
 
 use super::lag::{Next, Passed, State};
-use super::model::{LastBatch, LogName, Model, Out, Phase, chunk};
+use super::model::{LastBatch, LogName, Model, Out, Pending, Phase, chunk};
 use sansse::broker::*;
 
 /// Frames from this size on are handed over alone.
@@ -32,10 +32,14 @@ impl Model {
             member.sent(now);
             return Out::Frame(frame);
         }
-        if let Some(reason) = member.ending {
+        if let Some(frame) = self.place(session) {
+            return Out::Frame(frame);
+        }
+        if let Some(reason) = self.end_reason(session) {
             self.end(session, reason, broker);
             return Out::End;
         }
+        let member = self.members.get_mut(&session).unwrap();
         if member.heartbeat_due {
             member.sent(now);
             return Out::Frame(":\n\n".to_owned());
@@ -61,7 +65,7 @@ impl Model {
         // The reason is compared with the events.
         let end = if matches!(end, BatchEnd::End(_)) { BatchEnd::End(None) } else { end };
         self.batch = None;
-        let mut parts = Vec::new();
+        let mut parts: Vec<(String, Option<Pending>)> = Vec::new();
         let mut expected = BatchEnd::End(None);
         let (mut next, mut has_holes) = (None, false);
         let mut passed = Passed::new();
@@ -84,7 +88,8 @@ impl Model {
             if !parts.is_empty() {
                 member.sent(now);
             }
-            let is_stopped = member.has_lost_next();
+            let is_stopped = self.has_lost_next(&member);
+            has_holes |= is_stopped;
             if !is_stopped {
                 next = self.peek(&mut member, &mut passed).map(|next| written(&next).len());
             }
@@ -94,17 +99,32 @@ impl Model {
                 self.inexact.insert(session);
             }
             member.passed.clone_from(&passed);
-            let ending = member.ending;
             self.members.insert(session, member);
+            let is_ending = self.end_reason(session).is_some();
             let member = self.members.get_mut(&session).unwrap();
-            if next.is_some() || (ending.is_some() && !parts.is_empty()) {
+            if next.is_some() || (is_ending && !parts.is_empty()) {
                 expected = BatchEnd::Full;
             } else if is_stopped && !parts.is_empty() {
                 // What is left is gone, and met by the next poll.
                 expected = BatchEnd::Full;
-            } else if let Some(reason) = member.ending {
+            } else if member.place_due && parts.len() == batch.frames() {
+                // The place had no room any more.
+                expected = BatchEnd::Full;
+                next = Some(written(&self.place(session).unwrap()).len());
+                self.members.get_mut(&session).unwrap().place_due = true;
+            } else if is_stopped {
+                // What is left is gone, and met by the next poll.
+                expected = BatchEnd::Full;
+            } else if let Some(place) = self.place(session) {
+                parts.push((written(&place), None));
+                expected = if is_ending { BatchEnd::Full } else { BatchEnd::Parked };
+                if !is_ending {
+                    self.members.get_mut(&session).unwrap().phase = Phase::Parked;
+                }
+            } else if let Some(reason) = self.end_reason(session) {
                 self.end(session, reason, broker);
             } else {
+                let member = self.members.get_mut(&session).unwrap();
                 if parts.is_empty() && member.heartbeat_due {
                     member.sent(now);
                     parts.push((written(":\n\n"), None));
@@ -160,16 +180,16 @@ impl Model {
             return all[written..].to_owned();
         }
         batch.is_current = false;
-        let untouched = batch.parts[whole + 1..].iter().map(|(_, pending)| {
-            pending.clone().expect("an opening or a heartbeat that was not first")
-        });
-        let untouched: Vec<_> = untouched.collect();
+        let untouched = batch.parts[whole + 1..].iter().map(|(_, pending)| pending.clone());
+        // Neither an opening nor a heartbeat is ever after another.
+        let is_place_due = untouched.clone().any(|pending| pending.is_none());
+        let untouched: Vec<_> = untouched.flatten().collect();
         let passed = batch.passed.clone();
         let mut member = self.members.remove(&session).unwrap();
+        member.place_due |= is_place_due;
         let sources: Vec<_> = member.logs.clone();
         for source in sources {
-            let of =
-                |pending: &&super::model::Pending| pending.by.iter().any(|(one, _)| *one == source);
+            let of = |pending: &&Pending| pending.by.iter().any(|(one, _)| *one == source);
             let Some(first) = untouched.iter().find(of).map(|pending| pending.position) else {
                 continue;
             };
@@ -217,6 +237,24 @@ impl Model {
         }
     }
 
+    /// Why the session ends once it has everything.
+    fn end_reason(&self, session: SessionId) -> Option<EndReason> {
+        let member = &self.members[&session];
+        member.ending.or_else(|| self.is_over(member).then_some(EndReason::TopicsEnded))
+    }
+
+    /// What tells the session its place, if it is to be told.
+    fn place(&mut self, session: SessionId) -> Option<String> {
+        let (epoch, last, now) = (self.config.epoch, self.last, self.now);
+        let member = self.members.get_mut(&session).unwrap();
+        if !core::mem::take(&mut member.place_due) {
+            return None;
+        }
+        member.sent(now);
+        let position = member.through.unwrap_or(last);
+        Some(format!("id: {epoch}-{position}\n\n"))
+    }
+
     pub(super) fn wake(&mut self, session: SessionId) {
         let now = self.now;
         if let Some(member) = self.members.get_mut(&session)
@@ -231,7 +269,9 @@ impl Model {
     pub(crate) fn came_out(&mut self, session: Option<SessionId>) -> Result<(), String> {
         let now = self.now;
         let Some(session) = session else {
-            let mut waiting = self.members.iter().filter(|(_, member)| member.is_to_come_out());
+            let is_over = |member| self.is_over(member);
+            let mut waiting =
+                self.members.iter().filter(|(_, member)| member.is_to_come_out(is_over(member)));
             let missing = self.ended_ready.first().or(waiting.next().map(|(session, _)| session));
             return match missing {
                 Some(session) => Err(format!("the id of {session} did not come out")),
@@ -242,10 +282,11 @@ impl Model {
             self.ended_ready.remove(index);
             return Ok(());
         }
+        let is_over = self.members.get(&session).is_some_and(|member| self.is_over(member));
         let Some(member) = self.members.get_mut(&session) else {
             return Err(format!("the id of {session} came out, which has ended"));
         };
-        if !member.is_to_come_out() {
+        if !member.is_to_come_out(is_over) {
             return Err(format!("the id of {session} came out, which is {:?}", member.phase));
         }
         if member.phase == Phase::Parked {

@@ -1,7 +1,7 @@
 //! A broker and the model of it, side by side.
 
-use super::history::{From, Op, Step, To};
-use super::model::{Content, Model, Out, Wish};
+use super::history::{Filter, From, Op, Step, To};
+use super::model::{Content, LogName, Model, Out, Wish};
 use crate::common::*;
 use sansse::broker::*;
 use sansse::{Event, EventType, LastEventId};
@@ -50,6 +50,8 @@ impl World {
             | Op::Batch { .. }
             | Op::Disconnect { .. }
             | Op::CloseSession { .. }
+            | Op::Subscribe { .. }
+            | Op::Unsubscribe { .. }
                 if self.opened.is_empty() =>
             {
                 return Ok(());
@@ -139,6 +141,39 @@ impl World {
                 self.model.close();
                 Ok(())
             }
+            Op::Subscribe { session, filter, from, from_oldest } => {
+                let Some(session) = self.session(*session) else { return Ok(()) };
+                // There is no place for what no event can have had as its id.
+                let id = self.last_event_id(from).and_then(Result::ok).filter(|_| !from_oldest);
+                let place = match &id {
+                    Some(text) => Place::After(crate::common::id(text)),
+                    None if *from_oldest => Place::Oldest,
+                    None => Place::Now,
+                };
+                let got = self.broker.subscribe(now, session, topic_filter(*filter), place);
+                let got = self.note(got);
+                let id = id.map(Ok);
+                let filter = log_name(*filter);
+                same(&got, &self.model.subscribe(session, &filter, id.as_ref(), *from_oldest))
+            }
+            Op::Unsubscribe { session, filter } => {
+                let Some(session) = self.session(*session) else { return Ok(()) };
+                let got = self.broker.unsubscribe(now, session, &topic_filter(*filter));
+                same(&got, &self.model.unsubscribe(session, &log_name(*filter)))
+            }
+            Op::EndTopic { topic } => {
+                let got = self.broker.end_topic(now, &topic_name(*topic));
+                let got = self.note(got.map(|published| published.position()));
+                same(&got, &self.model.end_topic(&topic_name(*topic)))
+            }
+            Op::ApplyEnd { topic, ahead } => {
+                let last = (self.model.last + ahead).saturating_sub(1);
+                let BrokerConfig { epoch, event_ids, .. } = self.config;
+                let end = Sequencer::new(epoch, last, event_ids).end_topic(topic_name(*topic));
+                let got = self.broker.apply(now, &end);
+                let got = self.note(got);
+                same(&got, &self.model.apply_end(last + 1, &topic_name(*topic)))
+            }
             Op::SetRetention { topic, retention } => {
                 let topic = topic_name(*topic);
                 let got = self.broker.set_retention(now, &topic, *retention);
@@ -167,27 +202,29 @@ impl World {
     }
 
     fn open(&mut self, now: Instant, op: &Op) -> Result<(), String> {
-        let Op::Open { client, topics, patterns, from, heartbeat, lag, announce, tells_losses } =
-            op
+        let Op::Open {
+            client,
+            topics,
+            patterns,
+            without_broadcast,
+            from_oldest,
+            from,
+            heartbeat,
+            lag,
+            announce,
+            tells_losses,
+        } = op
         else {
             unreachable!()
         };
-        let epoch = self.config.epoch;
-        let last_event_id = match from {
-            From::Nothing => None,
-            From::Malformed => Some(Err(())),
-            From::Text(text) => Some(Ok((*text).to_owned())),
-            From::Own(number) => Some(Ok(own_id_text(*number))),
-            From::Behind(behind) => {
-                Some(Ok(format!("{epoch}-{}", self.model.last.saturating_sub(*behind))))
-            }
-            From::Ahead(ahead) => Some(Ok(format!("{epoch}-{}", self.model.last + ahead))),
-        };
+        let last_event_id = self.last_event_id(from);
         let wish = Wish {
             client: client.map(|number| crate::common::client(&format!("client {number}"))),
             topics: topics.iter().map(|topic| topic_name(*topic)).collect(),
             patterns: patterns.iter().map(|pattern| topic_pattern(*pattern)).collect(),
+            without_broadcast: *without_broadcast,
             last_event_id,
+            from_oldest: *from_oldest,
             heartbeat: match heartbeat {
                 0 => Some(Some(Duration::ZERO)),
                 1 => Some(None),
@@ -205,6 +242,12 @@ impl World {
         }
         for topic in &wish.topics {
             request = request.with_topic(topic.clone());
+        }
+        if wish.without_broadcast {
+            request = request.without_broadcast();
+        }
+        if wish.from_oldest {
+            request = request.with_start(StartAt::Oldest);
         }
         for pattern in &wish.patterns {
             request = request.with_pattern(pattern.clone());
@@ -330,6 +373,20 @@ impl World {
         same(&events, &expected)
     }
 
+    fn last_event_id(&self, from: &From) -> Option<Result<String, ()>> {
+        let epoch = self.config.epoch;
+        match from {
+            From::Nothing => None,
+            From::Malformed => Some(Err(())),
+            From::Text(text) => Some(Ok((*text).to_owned())),
+            From::Own(number) => Some(Ok(own_id_text(*number))),
+            From::Behind(behind) => {
+                Some(Ok(format!("{epoch}-{}", self.model.last.saturating_sub(*behind))))
+            }
+            From::Ahead(ahead) => Some(Ok(format!("{epoch}-{}", self.model.last + ahead))),
+        }
+    }
+
     fn session(&self, back: usize) -> Option<SessionId> {
         let newest = self.opened.len().checked_sub(1)?;
         self.opened.get(newest - back % self.opened.len()).copied()
@@ -347,6 +404,20 @@ impl World {
 
 fn topic_name(number: u64) -> TopicName {
     topic(["a", "a/b", "a/b/c", "b/c", "x"][usize::try_from(number).unwrap()])
+}
+
+fn topic_filter(filter: Filter) -> TopicFilter {
+    match filter {
+        Filter::Topic(number) => topic_name(number).into(),
+        Filter::Pattern(number) => topic_pattern(number).into(),
+    }
+}
+
+fn log_name(filter: Filter) -> LogName {
+    match filter {
+        Filter::Topic(number) => LogName::Named(topic_name(number)),
+        Filter::Pattern(number) => LogName::Pattern(topic_pattern(number)),
+    }
 }
 
 fn topic_pattern(number: u64) -> TopicPattern {

@@ -1,0 +1,129 @@
+//! Topics that end: what their sessions get, and for how long the end is remembered.
+
+use super::Broker;
+use super::clock::{Tick, ticks};
+#[cfg(doc)]
+use super::config::StartAt;
+use super::names::TopicName;
+use super::outcome::PublishError;
+use super::sequence::{Published, Topic};
+use super::state::{Ended, NEVER, TopicState};
+use super::{OpenError, SessionRequest};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use std::time::Instant;
+
+impl Broker {
+    /// Ends a topic: nothing more can be published to it.
+    ///
+    /// What it keeps goes out as before. A session
+    /// [without the broadcast](SessionRequest::without_broadcast) ends with
+    /// [`EndReason::TopicsEnded`](super::EndReason::TopicsEnded) when it has what is left and all
+    /// its topics have ended. Whoever comes back gets the rest, and once there is none, is refused
+    /// with [`OpenError::TopicsEnded`], for which an HTTP answer is 204: an `EventSource` then asks
+    /// no more. So an answer that is streamed once survives a lost connection, and a reload of the
+    /// page with [`StartAt::Oldest`].
+    ///
+    /// The end is remembered for the age of the topic's [`Retention`](super::Retention), but of no
+    /// more than [`BrokerConfig::max_ended_topics`](super::BrokerConfig::max_ended_topics) topics,
+    /// and as long as anything subscribes to it or is kept. After that its name is that of a new
+    /// topic. Ending a topic that does not exist is remembered as well. The end takes a position as
+    /// an event does; other shards [`apply`](Self::apply) it.
+    ///
+    /// ```
+    /// use sansse::broker::{Broker, BrokerConfig, Epoch, OpenError, SessionRequest, TopicName};
+    /// use sansse::broker::{EndReason, StartAt, Transmit};
+    /// use sansse::Event;
+    /// # let now = std::time::Instant::now();
+    /// # let mut broker = Broker::new(now, BrokerConfig::new(Epoch(1)))?;
+    /// let answer = TopicName::new("answer/42")?;
+    /// broker.publish(now, answer.clone(), &Event::new("forty-two"))?;
+    /// broker.end_topic(now, &answer)?;
+    ///
+    /// let request = SessionRequest::new().without_broadcast().with_topic(answer);
+    /// let session = broker.open(now, request.clone().with_start(StartAt::Oldest))?.session;
+    /// let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
+    /// assert_eq!(frame.payload(), "id: 1-1\ndata: forty-two\n\n");
+    /// let end = Some(Transmit::End(Some(EndReason::TopicsEnded)));
+    /// assert_eq!(broker.poll_transmit(now, session), end);
+    /// // The browser comes back with the id of what it got, and there is no more.
+    /// let last = sansse::LastEventId::from_header(b"1-1");
+    /// let again = broker.open(now, request.with_last_event_id(last));
+    /// assert_eq!(again.unwrap_err(), OpenError::TopicsEnded);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]; then nothing was done.
+    pub fn end_topic(
+        &mut self,
+        now: Instant,
+        topic: &TopicName,
+    ) -> Result<Published, PublishError> {
+        let now = self.clock.advance(now);
+        self.check_addressee(&Topic::Named(topic.clone()))?;
+        let mut sequencer = self.sequencer.clone();
+        let published = sequencer.end_topic(topic.clone());
+        self.append(now, &published)?;
+        self.sequencer = sequencer;
+        Ok(published)
+    }
+
+    /// Whether the topic was ended, and that is remembered.
+    pub fn has_ended(&self, topic: &TopicName) -> bool {
+        let slot = self.topic_slots.get(topic);
+        slot.and_then(|slot| self.topics.at(*slot)).is_some_and(TopicState::has_ended)
+    }
+
+    pub(super) fn append_end(
+        &mut self,
+        now: Tick,
+        name: &TopicName,
+        position: u64,
+    ) -> Result<(), PublishError> {
+        let slot = self.topic_slot(name).ok_or(PublishError::TooManyTopics)?;
+        let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
+        if topic.has_ended() {
+            return Err(PublishError::TopicEnded);
+        }
+        let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
+        let until = retention.age.map_or(NEVER, |age| now.saturating_add(ticks(age)));
+        topic.ended = Some(Box::new(Ended { position, until: Some(until) }));
+        self.ready.push_list(&mut topic.parked);
+        self.ended.insert(position, slot);
+        self.arm_topic(slot);
+        while self.ended.len() > self.config.max_ended_topics as usize
+            && let Some((_, &slot)) = self.ended.first_key_value()
+        {
+            self.forget_end(slot);
+            self.release_topic(slot);
+        }
+        Ok(())
+    }
+
+    /// Forgets that the topic has ended as soon as nobody has it any more.
+    pub(super) fn forget_end(&mut self, slot: u32) {
+        if let Some(ended) = self.topics.at_mut(slot).and_then(|topic| topic.ended.as_mut()) {
+            ended.until = None;
+            self.ended.remove(&ended.position);
+        }
+    }
+
+    /// Whether there is nothing to come for such a session, nor anything left.
+    pub(super) fn check_ended(&self, request: &SessionRequest) -> Result<(), OpenError> {
+        if !request.without_broadcast || request.topics.is_empty() || !request.patterns.is_empty() {
+            return Ok(());
+        }
+        let slot = |name| self.topic_slots.get(name).copied();
+        let slots: Option<Vec<u32>> = request.topics.iter().map(slot).collect();
+        let Some(slots) = slots else { return Ok(()) };
+        if !slots.iter().all(|slot| self.topics.at(*slot).is_some_and(TopicState::has_ended)) {
+            return Ok(());
+        }
+        let client = request.client.as_ref().and_then(|id| self.client_keys.get(id).copied());
+        let (resume, _) = self.resume(&request.last_event_id, request.start, &slots, client);
+        let is_left = resume.replayed() > 0 || resume.may_miss();
+        if is_left { Ok(()) } else { Err(OpenError::TopicsEnded) }
+    }
+}
