@@ -12,6 +12,7 @@ mod interleavings;
 mod listening;
 mod sessions;
 mod sharding;
+mod slow_peers;
 mod tasks;
 mod time;
 mod wakes;
