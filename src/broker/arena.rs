@@ -55,6 +55,7 @@ impl<T> Arena<T> {
     }
 
     /// What is in the slot now, for those who keep it from being used again.
+    #[inline]
     pub(super) fn at(&self, slot: u32) -> Option<&T> {
         self.slots.get(slot as usize)?.value.as_ref()
     }

@@ -70,9 +70,10 @@ impl Broker {
         {
             topic.armed = NEVER;
             let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
+            let lost = topic.log.lost_through();
             topic.log.trim_aged(self.clock.now(), retention);
             let ended = topic.ended.as_ref().and_then(|ended| ended.until);
-            self.tell_patterns(timer.slot, Change::Trimmed);
+            self.tell_patterns(timer.slot, Change::Trimmed, lost);
             if ended.is_some_and(|until| until <= self.clock.now()) {
                 self.forget_end(timer.slot);
             }

@@ -140,15 +140,16 @@ impl Broker {
 
     /// Lets a session meet its policies where it is too far behind, and moves it past what it need
     /// not get; the error is its end.
+    #[inline]
     pub(super) fn meet_lag(&mut self, key: Key) -> Result<(), EndReason> {
         let Some(session) = self.sessions.get(key) else { return Ok(()) };
-        let is_plain = |(cursor, view): (u64, View<'_>)| view.is_plain(cursor);
-        if !session.has_gone()
-            && !session.has_backlogs()
-            && sources(session).all(|source| self.source(session, source).is_none_or(is_plain))
-        {
-            return Ok(());
-        }
+        let mut is_plain = !session.has_gone() && !session.has_backlogs();
+        self.visit(session, |_, cursor, view| is_plain &= view.is_plain(cursor));
+        if is_plain { Ok(()) } else { self.meet_policies(key) }
+    }
+
+    fn meet_policies(&mut self, key: Key) -> Result<(), EndReason> {
+        let Some(session) = self.sessions.get(key) else { return Ok(()) };
         let standings = || sources(session).filter_map(|source| self.standing(session, source));
         if standings()
             .any(|standing| standing.lag.policy == LagPolicy::Close && standing.is_too_far())
@@ -184,6 +185,9 @@ impl Broker {
     /// What of a source a session need not get, if that may be anything.
     pub(super) fn coalescing(&self, key: Key, source: u32) -> Option<Coalescing> {
         let session = self.sessions.get(key)?;
+        if !self.source(session, source)?.1.may_be_superseded() {
+            return None;
+        }
         let lag = session.lag().unwrap_or_else(|| self.lag_of(session, source));
         (lag.policy == LagPolicy::KeepNewestPerKey).then(|| Coalescing::new(lag, session, source))
     }

@@ -214,6 +214,13 @@ impl Log {
         (entry.number == cursor && entry.frame.is_some()).then_some(entry)
     }
 
+    /// The first entry from `cursor` on that is there.
+    #[inline]
+    pub(super) fn next(&self, cursor: u64) -> Option<&Entry> {
+        let entry = self.entries.get(self.index(cursor))?;
+        if entry.frame.is_some() { Some(entry) } else { self.from(cursor).next() }
+    }
+
     /// The entries from `cursor` on that are there.
     pub(super) fn from(&self, cursor: u64) -> impl Iterator<Item = &Entry> {
         self.entries.range(self.index(cursor)..).filter(|entry| entry.frame.is_some())
@@ -271,6 +278,11 @@ impl Log {
         self.entries.get(index).map_or(self.end, |entry| entry.number)
     }
 
+    /// Whether entries have keys or ids of their own.
+    pub(super) const fn is_labelled(&self) -> bool {
+        self.labelled.is_some()
+    }
+
     /// The position of the newest entry that is kept no more; 0 if there never was one.
     pub(super) const fn lost_through(&self) -> u64 {
         self.lost_through
@@ -310,6 +322,7 @@ impl Log {
     }
 
     /// Where the first entry from `cursor` on is.
+    #[inline]
     fn index(&self, cursor: u64) -> usize {
         if self.is_dense() {
             let index = usize::try_from(cursor.saturating_sub(self.start)).unwrap_or(usize::MAX);

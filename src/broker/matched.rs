@@ -205,6 +205,21 @@ impl Matched {
         end - cursor - kept.count() as u64
     }
 
+    // Out of the way of those who have no patterns.
+    #[inline(never)]
+    fn next<'a>(&'a self, topics: &'a Topics, cursor: u64) -> Option<(u64, &'a Entry)> {
+        self.kept_from(topics, cursor).next()
+    }
+
+    #[inline(never)]
+    fn is_plain(&self, topics: &Topics, cursor: u64) -> bool {
+        match self.end.saturating_sub(cursor) {
+            0 => true,
+            1 => cursor >= self.lost_end && self.next(topics, cursor).is_some(),
+            _ => false,
+        }
+    }
+
     fn find(&self, topics: &Topics, id: &EventId) -> Option<u64> {
         let same = self.own_ids.range((id.clone(), 0)..).take_while(|(found, _)| found == id);
         same.map(|(_, position)| *position).find(|position| {
@@ -253,8 +268,12 @@ pub(super) enum View<'a> {
 impl<'a> View<'a> {
     /// What is at `cursor`, or the first that is there after what has been superseded, with its
     /// number; `None` at the end, and for what is lost.
+    #[inline]
     pub(super) fn get(self, cursor: u64) -> Option<(u64, &'a Entry)> {
-        let (number, entry) = self.from(cursor)?;
+        let (number, entry) = match self {
+            Self::Log(log) => log.next(cursor).map(|entry| (entry.number, entry))?,
+            Self::Matched(matched, topics) => matched.next(topics, cursor)?,
+        };
         (number == cursor || !self.may_be_lost(cursor)).then_some((number, entry))
     }
 
@@ -283,6 +302,7 @@ impl<'a> View<'a> {
 
     /// Lets `take` have the events from `cursor` on while their positions are below, and moves the
     /// cursor. Nothing that is lost is passed.
+    #[inline]
     pub(super) fn run(
         self,
         cursor: &mut u64,
@@ -332,17 +352,21 @@ impl<'a> View<'a> {
 
     /// Whether nothing from `cursor` on needs a look, but to be delivered: no more than one event
     /// is there, and nothing is missing.
+    #[inline]
     pub(super) fn is_plain(self, cursor: u64) -> bool {
-        let pending = self.end().saturating_sub(cursor);
         match self {
             // The newest event is there, and nothing supersedes it.
-            Self::Log(log) => pending <= 1 && cursor >= log.start(),
-            Self::Matched(matched, topics) => {
-                pending == 0
-                    || (pending == 1
-                        && cursor >= matched.lost_end
-                        && matched.kept_from(topics, cursor).next().is_some())
-            }
+            Self::Log(log) => cursor >= log.start() && log.end() <= cursor.saturating_add(1),
+            Self::Matched(matched, topics) => matched.is_plain(topics, cursor),
+        }
+    }
+
+    /// Whether some events may be superseded by others.
+    #[inline]
+    pub(super) const fn may_be_superseded(self) -> bool {
+        match self {
+            Self::Log(log) => log.is_labelled(),
+            Self::Matched(..) => true,
         }
     }
 
@@ -409,6 +433,7 @@ impl<'a> View<'a> {
     }
 
     /// The cursor of the next event to come.
+    #[inline]
     pub(super) fn end(self) -> u64 {
         match self {
             Self::Log(log) => log.end(),

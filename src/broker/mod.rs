@@ -81,6 +81,7 @@ use state::{
     Client, Ending, NEVER, Phase, Seldom, Session, Slow, Subscription, TopicState, UNLISTED,
 };
 use std::time::Instant;
+use subscribe::is_over;
 use timers::Timers;
 
 /// One shard of a broker.
@@ -361,16 +362,16 @@ impl Broker {
         if session.phase != Phase::Parked {
             return None;
         }
-        let (cursor, end, has_ended) = (subscription.cursor, topic.end(), topic.has_ended());
-        let key = self.sessions.key_at(parked.session)?;
-        if end <= cursor && !(has_ended && self.is_over(key)) {
+        if topic.end() <= subscription.cursor
+            && !(topic.has_ended() && is_over(&self.topics, session, self.broadcast))
+        {
             // It was polled in the meantime and has already got what this is about.
             self.list(parked);
             return None;
         }
-        let session = self.sessions.get_mut(key)?;
         session.phase = Phase::Ready;
         session.polled_at = now;
+        let key = self.sessions.key_at(parked.session)?;
         self.arm_session(key);
         Some(key)
     }

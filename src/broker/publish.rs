@@ -130,9 +130,10 @@ impl Broker {
         if let Some(state) = self.topics.at_mut(slot) {
             state.retention = retention;
             let retention = retention.unwrap_or(self.config.retention);
+            let lost = state.log.lost_through();
             state.log.trim(now, &retention);
+            self.tell_patterns(slot, Change::Trimmed, lost);
         }
-        self.tell_patterns(slot, Change::Trimmed);
         self.arm_topic(slot);
         self.release_topic(slot);
         Ok(())
@@ -181,6 +182,7 @@ impl Broker {
         let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
         check_size(&entry.1, retention)?;
         let (position, frame, labels) = entry;
+        let lost = topic.log.lost_through();
         topic.log.push(now, position, frame, labels, retention);
         let is_matched = !topic.patterns.is_empty();
         if !topic.parked.is_empty() {
@@ -188,7 +190,7 @@ impl Broker {
         }
         self.arm_topic(slot);
         if is_matched {
-            self.tell_patterns(slot, Change::Appended);
+            self.tell_patterns(slot, Change::Appended, lost);
         }
         Ok(())
     }
@@ -275,15 +277,20 @@ impl Broker {
             .filter_map(|(_, &slot)| self.topics.key_at(slot))
     }
 
-    /// Tells the patterns that match what became of a topic's log.
-    pub(super) fn tell_patterns(&mut self, slot: u32, change: Change) {
+    /// Tells the patterns that match what became of a topic's log, which had lost what was through
+    /// `lost` before.
+    pub(super) fn tell_patterns(&mut self, slot: u32, change: Change, lost: u64) {
         let Some(key) = self.topics.key_at(slot) else { return };
         let Some(topic) = self.topics.get_mut(key) else { return };
         let lost_through = topic.log.lost_through();
         let patterns = core::mem::take(&mut topic.patterns);
         for &pattern in &patterns {
             self.tell_pattern(pattern, |matched, topics| {
-                matched.trim(topics, lost_through);
+                // What a topic had lost when it came to be was of an earlier life, which the
+                // pattern has seen if it was in use then.
+                if lost_through > lost {
+                    matched.trim(topics, lost_through);
+                }
                 if change == Change::Appended {
                     matched.push(topics, key);
                 }

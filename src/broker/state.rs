@@ -355,6 +355,7 @@ impl TopicState {
     }
 
     /// What its subscribers' cursors go through.
+    #[inline]
     pub(super) fn view<'a>(&'a self, topics: &'a Arena<Self>) -> View<'a> {
         match &self.matched {
             Some(matched) => View::Matched(matched, topics),

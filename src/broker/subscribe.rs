@@ -1,7 +1,7 @@
 //! What a session that is open subscribes to, and no longer.
 
 use super::Broker;
-use super::arena::Key;
+use super::arena::{Arena, Key};
 use super::config::{EventIds, StartAt};
 use super::names::{SessionId, TopicName};
 use super::outcome::Resume;
@@ -230,14 +230,21 @@ impl Broker {
         }
     }
 
-    /// Whether a session has nothing more to expect: it does without the broadcast, and each of its
-    /// topics has ended.
     pub(super) fn is_over(&self, key: Key) -> bool {
-        let Some(session) = self.sessions.get(key) else { return false };
-        let all = || session.subscriptions.iter().filter_map(|one| self.topics.at(one.topic));
-        // Most sessions get the broadcast, and it comes first.
-        all().next().is_some() && all().all(TopicState::has_ended)
+        let session = self.sessions.get(key);
+        session.is_some_and(|session| is_over(&self.topics, session, self.broadcast))
     }
+}
+
+/// Whether a session has nothing more to expect: it does without the broadcast, and each of its
+/// topics has ended.
+pub(super) fn is_over(topics: &Arena<TopicState>, session: &Session, broadcast: u32) -> bool {
+    // Most sessions get the broadcast, and it comes first.
+    if session.subscriptions.first().is_some_and(|first| first.topic == broadcast) {
+        return false;
+    }
+    let all = || session.subscriptions.iter().filter_map(|one| topics.at(one.topic));
+    all().next().is_some() && all().all(TopicState::has_ended)
 }
 
 impl Session {

@@ -7,6 +7,7 @@ use super::names::SessionId;
 use super::outcome::{BrokerEvent, EndReason};
 use super::ready::Parked;
 use super::state::{Phase, Session};
+use super::subscribe::is_over;
 use super::{Broker, Told};
 use crate::encode::Frame;
 use crate::event::Event;
@@ -100,7 +101,10 @@ impl Broker {
             return entry.frame().map(Transmit::Frame);
         }
         match self.exhausted(key) {
-            Exhausted::Place(frame) => Some(Transmit::Frame(self.lent.insert(frame))),
+            Exhausted::Place(position) => {
+                let frame = self.place_frame(position);
+                Some(Transmit::Frame(self.lent.insert(frame)))
+            }
             Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
             Exhausted::Parked => None,
             Exhausted::Ended(reason) => Some(Transmit::End(reason)),
@@ -167,6 +171,10 @@ impl Broker {
             });
             is_full = run.is_full;
             coalesced += run.coalesced;
+            // Nothing waits elsewhere, and nothing is left here.
+            if below == u64::MAX && *cursor == view.end() {
+                break;
+            }
             if let Some(position) = shared
                 && run.taken > 0
             {
@@ -188,7 +196,8 @@ impl Broker {
             }
         }
         let mut next = self.exhausted(key);
-        if let Exhausted::Place(frame) = next {
+        if let Exhausted::Place(position) = next {
+            let frame = self.place_frame(position);
             if !batch.has_room(&frame, limit) {
                 self.owe_place(key);
                 return BatchEnd::Full;
@@ -327,13 +336,16 @@ impl Broker {
         let (mut first, mut is_shared, mut is_gone) = ((u64::MAX, 0), false, false);
         let mut below =
             session.ending().map_or(u64::MAX, |ending| ending.through.saturating_add(1));
-        for source in sources(session) {
-            let Some((cursor, view)) = self.source(session, source) else { continue };
+        let has_backlogs = session.has_backlogs();
+        self.visit(session, |source, cursor, view| {
+            if cursor >= view.end() {
+                return;
+            }
             let Some((number, entry)) = view.get(cursor) else {
-                is_gone |= cursor < view.end().min(limit(session, source));
-                continue;
+                is_gone |= cursor < limit(session, source);
+                return;
             };
-            if let Some(backlog) = session.backlog(source) {
+            if has_backlogs && let Some(backlog) = session.backlog(source) {
                 is_gone |= backlog.leaves_out(number);
                 below = below.min(entry.position.saturating_add(1));
             }
@@ -346,7 +358,7 @@ impl Broker {
                 Equal => is_shared = true,
                 Greater => below = below.min(entry.position),
             }
-        }
+        });
         let (position, source) = first;
         if is_gone {
             return Next::Gone;
@@ -405,22 +417,17 @@ impl Broker {
     /// What remains for a session that has no event pending.
     fn exhausted(&mut self, key: Key) -> Exhausted {
         let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
-        let ending = session.ending().map(|ending| (ending.reason, ending.through));
-        if session.take_place_due() {
-            let position = ending.map_or(self.sequencer.last(), |(_, through)| through);
-            let id = self.sequencer.id_of(position);
+        if session.seldom.is_some() && session.take_place_due() {
+            let position = session.ending().map_or(self.sequencer.last(), |ending| ending.through);
             self.sent(key);
-            return Exhausted::Place(Frame::with_id(&Event::empty(), Some(&id)));
+            return Exhausted::Place(position);
         }
-        if let Some((reason, _)) = ending {
+        let over = || is_over(&self.topics, session, self.broadcast);
+        let reason = session.ending().map(|ending| ending.reason);
+        if let Some(reason) = reason.or_else(|| over().then_some(EndReason::TopicsEnded)) {
             self.end(key, reason, Told::Already);
             return Exhausted::Ended(Some(reason));
         }
-        if self.is_over(key) {
-            self.end(key, EndReason::TopicsEnded, Told::Already);
-            return Exhausted::Ended(Some(EndReason::TopicsEnded));
-        }
-        let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
         if session.heartbeat_due {
             self.sent(key);
             return Exhausted::Heartbeat;
@@ -437,12 +444,34 @@ impl Broker {
 
     /// Whether the session ends when it has nothing more.
     fn is_about_to_end(&self, key: Key) -> bool {
-        self.sessions.get(key).is_none_or(|session| session.ending().is_some()) || self.is_over(key)
+        self.sessions.get(key).is_none_or(|session| {
+            session.ending().is_some() || is_over(&self.topics, session, self.broadcast)
+        })
+    }
+
+    fn place_frame(&self, position: u64) -> Frame {
+        Frame::with_id(&Event::empty(), Some(&self.sequencer.id_of(position)))
     }
 
     fn owe_place(&mut self, key: Key) {
         if let Some(session) = self.sessions.get_mut(key) {
             session.seldom_mut().is_place_due = true;
+        }
+    }
+
+    /// Calls `f` with each source of a session's frames, its cursor and what that goes through.
+    #[inline]
+    pub(super) fn visit<'a>(&'a self, session: &'a Session, mut f: impl FnMut(u32, u64, View<'a>)) {
+        for (subscription, source) in session.subscriptions.iter().zip(0..) {
+            if let Some(topic) = self.topics.at(subscription.topic) {
+                f(source, subscription.cursor, topic.view(&self.topics));
+            }
+        }
+        if let Some(client) = session.client.and_then(|client| self.clients.get(client)) {
+            f(CLIENT, session.client_cursor, View::Log(&client.log));
+        }
+        if let Some(private) = session.private() {
+            f(PRIVATE, private.cursor, View::Log(&private.log));
         }
     }
 
@@ -486,8 +515,8 @@ impl Broker {
 
 /// What a session without pending events has to transmit.
 enum Exhausted {
-    /// To tell its place.
-    Place(Frame),
+    /// To tell its place, which is this position.
+    Place(u64),
     Heartbeat,
     Parked,
     Ended(Option<EndReason>),

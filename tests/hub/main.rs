@@ -15,6 +15,7 @@ mod sharding;
 mod slow_peers;
 mod tasks;
 mod time;
+mod topics;
 mod wakes;
 
 use sansse::broker::{BrokerConfig, ClientId, Epoch, SessionRequest, Topic, TopicName};
