@@ -32,8 +32,8 @@ fn newest() -> SessionRequest {
     anyone().with_lag(LagPolicy::KeepNewestPerKey)
 }
 
-fn lost(event_type: &'static str) -> Option<EventType> {
-    Some(EventType::new(event_type).unwrap())
+fn lost(event_type: &'static str) -> EventType {
+    EventType::new(event_type).unwrap()
 }
 
 fn skipped(session: SessionId, lost: u64) -> BrokerEvent {
@@ -247,17 +247,16 @@ fn a_bound_acts_before_the_retention_does() {
         publish_all(&mut shard, Topic::Broadcast, &all);
         assert_eq!(shard.data(session), data);
         let events = shard.events();
-        match skips {
-            Some(lost) => assert_eq!(events, [skipped(session, lost)]),
-            None => {
-                let reason = EndReason::Lagged { lost: 0 };
-                let client = None;
-                let end = BrokerEvent::SessionEnded { session, client, reason, undelivered: 0 };
-                assert_eq!(events, [end], "nothing is lost to whoever comes back");
-                let opened = shard.broker.open(shard.now, after("e-2")).unwrap();
-                assert_eq!(opened.resume, Resume::Complete { replayed: 4 });
-            }
+        if let Some(lost) = skips {
+            assert_eq!(events, [skipped(session, lost)]);
+            continue;
         }
+        let reason = EndReason::Lagged { lost: 0 };
+        let client = None;
+        let end = BrokerEvent::SessionEnded { session, client, reason, undelivered: 0 };
+        assert_eq!(events, [end], "nothing is lost to whoever comes back");
+        let opened = shard.broker.open(shard.now, after("e-2")).unwrap();
+        assert_eq!(opened.resume, Resume::Complete { replayed: 4 });
     }
 }
 
@@ -333,7 +332,7 @@ fn a_peer_is_told_of_its_loss_before_the_first_event_after_the_hole() {
     let mut config = config();
     config.retention.events = 2;
     config.lag = LagPolicy::SkipToOldest.into();
-    config.loss_announcement = lost("lost");
+    config.loss_announcement = Some(lost("lost"));
     let mut shard = Shard::new(config);
     let quiet = topic("quiet");
     let session = shard.parked(anyone().with_topic(quiet.clone()));
@@ -354,7 +353,7 @@ fn a_peer_is_told_of_its_loss_before_the_first_event_after_the_hole() {
 fn a_peer_that_skips_to_the_newest_is_told_at_once_and_resumes_from_there() {
     let mut shard = Shard::new(config());
     let lag = Lag::new(LagPolicy::SkipToNewest).with_events(2);
-    let session = shard.parked(anyone().with_lag(lag).with_loss_announcement(lost("gone")));
+    let session = shard.parked(anyone().with_lag(lag).with_loss_announcement(Some(lost("gone"))));
     publish_all(&mut shard, Topic::Broadcast, &["- 1", "- 2", "- 3"]);
     assert_eq!(shard.ready(), [session]);
     assert_eq!(shard.take(session), ["id: e-3\nevent: gone\ndata: {\"lost\":3}\n\n"]);
@@ -368,7 +367,7 @@ fn what_tells_of_a_loss_begins_a_batch_and_so_is_never_taken_back() {
     let mut config = config();
     config.retention.events = 2;
     config.lag = LagPolicy::SkipToOldest.into();
-    config.loss_announcement = lost("lost");
+    config.loss_announcement = Some(lost("lost"));
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone().with_topic(topic("quiet")));
     publish_all(&mut shard, topic("quiet"), &["- 1"]);
@@ -389,7 +388,7 @@ fn a_session_may_be_told_nothing_where_the_others_are_and_without_ids_where_ther
     let mut config = config();
     config.retention.events = 1;
     config.lag = LagPolicy::SkipToOldest.into();
-    config.loss_announcement = lost("lost");
+    config.loss_announcement = Some(lost("lost"));
     config.event_ids = EventIds::Own;
     let mut shard = Shard::new(config);
     let untold = shard.parked(anyone().with_loss_announcement(None));
@@ -402,7 +401,7 @@ fn a_session_may_be_told_nothing_where_the_others_are_and_without_ids_where_ther
 #[test]
 fn what_is_spared_is_no_loss_to_the_peer() {
     let mut shard = Shard::new(config());
-    let session = shard.parked(newest().with_loss_announcement(lost("lost")));
+    let session = shard.parked(newest().with_loss_announcement(Some(lost("lost"))));
     publish_all(&mut shard, Topic::Broadcast, &["a 1", "a 2"]);
     assert_eq!(shard.data(session), ["a 2"]);
 }
