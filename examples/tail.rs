@@ -2,6 +2,8 @@
 //!
 //!     cargo run --example tail -- http://127.0.0.1:8080/events
 //!
+//! It speaks `https` too, and trusts whom the system trusts.
+//!
 //! Options:
 //!
 //!     -H, --header 'NAME: VALUE'   a header of the request; may be repeated

@@ -12,9 +12,10 @@ pub use drive::Drive;
 pub use session::{Pending, Session};
 
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Lag, OpenError, Opened, Publication,
-    PublishError, Published, Retention, Sequencer, SessionId, SessionRequest, Topic, TopicName,
-    TopicSettingError,
+    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError, EventNumber, Lag,
+    LeaseError, OpenError, PresenceCursor, PresencePage, Publication, PublishError, Published,
+    Retention, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
+    TopicSettingError, Value,
 };
 use crate::http::{ResponseHead, accept, plain_text};
 use crate::time::Timer;
@@ -27,6 +28,7 @@ use core::fmt;
 use core::num::NonZeroU16;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::Waker;
+use core::time::Duration;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -59,7 +61,7 @@ pub struct HubBuilder {
     on_event: Option<Listener>,
 }
 
-type Listener = Box<dyn Fn(BrokerEvent) + Send + Sync>;
+type Listener = Box<dyn Fn(EventNumber, BrokerEvent) + Send + Sync>;
 
 struct Inner {
     timer: Box<dyn Timer>,
@@ -119,7 +121,16 @@ impl HubBuilder {
     /// What is called for each [`BrokerEvent`], one at a time, in order within a shard, and with
     /// no lock held, so that it may call the hub. It runs on the thread of whoever caused the
     /// event: it should be quick, or send the event on. Default: events are dropped.
-    pub fn on_event(mut self, listener: impl Fn(BrokerEvent) + Send + Sync + 'static) -> Self {
+    pub fn on_event(self, listener: impl Fn(BrokerEvent) + Send + Sync + 'static) -> Self {
+        self.on_numbered_event(move |_, event| listener(event))
+    }
+
+    /// As [`on_event`](Self::on_event), in its place, with the number of each event within its
+    /// shard, as a [`Roster`](crate::broker::Roster) wants them.
+    pub fn on_numbered_event(
+        mut self,
+        listener: impl Fn(EventNumber, BrokerEvent) + Send + Sync + 'static,
+    ) -> Self {
         self.on_event = Some(Box::new(listener));
         self
     }
@@ -135,7 +146,9 @@ impl HubBuilder {
         let shards = (0..self.shards.get()).map(|number| {
             let mut config = self.config.clone();
             config.shard = number;
-            let broker = Broker::new(now, config)?;
+            config.shards = self.shards;
+            let mut broker = Broker::new(now, config)?;
+            broker.keep_let_go();
             let (wakers, replaced) = (Vec::new(), Vec::new());
             Ok(Mutex::new(Shard { broker, wakers, replaced, driven_until: None }))
         });
@@ -163,17 +176,18 @@ impl Hub {
     }
 
     /// The future that makes time pass for the hub: heartbeats, deadlines, ages. It is spawned
-    /// once. It is ready when the hub was closed and its last session is gone, and when all
-    /// handles to the hub are.
+    /// once. It is ready when the hub was closed or drained and its last session is gone, and when
+    /// all handles to the hub are.
     pub fn drive(&self) -> Drive {
         Drive::new(&self.inner)
     }
 
     /// Answers a request for an event stream: negotiates, takes the last event id from the
     /// request, opens the session and makes the head. What cannot be is a plain response: 405,
-    /// 406, or 503 with `Retry-After` where the broker has no room; 204 where all that is asked for
-    /// has [ended](Self::end_topic) and nothing is left, so that an `EventSource` asks no more; and
-    /// so is the answer to a CORS preflight.
+    /// 403 where its lease is over already, 406, 503 with `Retry-After` where the broker has no
+    /// room, or 429 with it where the client or its address has as many sessions as may be; 204
+    /// where all that is asked for has [ended](Self::end_topic) and nothing is left, so that an
+    /// `EventSource` asks no more; and so is the answer to a CORS preflight.
     pub fn accept<B>(
         &self,
         request: &http::Request<B>,
@@ -192,10 +206,10 @@ impl Hub {
         if let Some(padding) = accepted.padding_text() {
             session = session.with_opening_comment(padding);
         }
-        match self.open(session) {
+        match self.inner.open(session) {
             Ok(session) => Answer::Stream(head.response(headers), session),
-            Err(error) => {
-                let mut response = unavailable(error);
+            Err((error, retry_after)) => {
+                let mut response = unavailable(error, retry_after);
                 head.apply_cors(headers, response.headers_mut());
                 response.into()
             }
@@ -208,8 +222,7 @@ impl Hub {
     ///
     /// [`OpenError`]; then nothing was done.
     pub fn open(&self, request: SessionRequest) -> Result<Session, OpenError> {
-        let opened = self.inner.open(request)?;
-        Ok(Session::new(self.inner.clone(), opened))
+        self.inner.open(request).map_err(|(error, _)| error)
     }
 
     /// Publishes an event to a topic, on all shards. With a [key](crate::broker::EventKey), it is a
@@ -241,6 +254,59 @@ impl Hub {
         self.inner.for_all_at_once(|shard, now| shard.broker.close(now));
     }
 
+    /// Says until when a session may listen from now on; see
+    /// [`Broker::renew_lease`](crate::broker::Broker::renew_lease). The time is that of the hub's
+    /// timer.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError`]; then the lease is as it was.
+    pub fn renew_lease(&self, session: SessionId, until: Instant) -> Result<(), LeaseError> {
+        let shard = usize::from(session.shard());
+        if shard >= self.inner.shards.len() {
+            return Err(LeaseError::UnknownSession);
+        }
+        self.inner.with(shard, |shard, now| shard.broker.renew_lease(now, session, until))
+    }
+
+    /// Ends all sessions of a client at once, whatever they have not taken yet; see
+    /// [`Broker::revoke`](crate::broker::Broker::revoke). Says how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`RevokeError`].
+    pub fn revoke(&self, client: &ClientId) -> Result<usize, RevokeError> {
+        let shard = self.inner.shard_of(Some(client));
+        self.inner.with(shard, |shard, now| shard.broker.revoke(now, client))
+    }
+
+    /// Takes a named topic from all sessions of a client at once; see
+    /// [`Broker::revoke_topic`](crate::broker::Broker::revoke_topic). Says from how many.
+    ///
+    /// # Errors
+    ///
+    /// [`RevokeError`].
+    pub fn revoke_topic(&self, client: &ClientId, topic: &TopicName) -> Result<usize, RevokeError> {
+        let shard = self.inner.shard_of(Some(client));
+        self.inner.with(shard, |shard, now| shard.broker.revoke_topic(now, client, topic))
+    }
+
+    /// Lets all sessions go over a period, on all shards: each gets what was published before its
+    /// turn, the farewell, and its end, and no other is opened. [`drive`](Self::drive) is ready
+    /// when the last is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`DrainError`]; then nothing was done.
+    pub fn drain(&self, drain: Drain) -> Result<(), DrainError> {
+        let mut result = Ok(());
+        // All shards are closed, or drain, at once, so that what one says is true of all.
+        self.inner.for_all_at_once(|shard, now| {
+            result = result.and(shard.broker.drain(now, drain.clone()));
+        });
+        result
+    }
+
     /// Ends all sessions at once, whatever they have not taken yet, and closes the hub.
     pub fn abort(&self) {
         self.inner.for_all_at_once(|shard, now| shard.broker.abort(now));
@@ -267,6 +333,51 @@ impl Hub {
             present.extend(clients.map(|(client, sessions)| (client.clone(), sessions)));
         });
         present
+    }
+
+    /// A page of those who are here, also in their grace time: up to `limit` of them (1 at least)
+    /// from the cursor on, and the cursor of the next page. Shard by shard, and in the order of
+    /// their ids within one; the default cursor is the beginning. `details` says what of each
+    /// one's metadata is wanted; it runs under the lock of a shard, as for
+    /// [`metadata`](Self::metadata).
+    ///
+    /// ```
+    /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use sansse::broker::{BrokerConfig, Epoch, PresenceCursor, Roster};
+    /// use sansse::hub::HubBuilder;
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let roster = Arc::new(Mutex::new(Roster::new()));
+    /// let follower = roster.clone();
+    /// let hub = HubBuilder::new(BrokerConfig::new(Epoch(0xbeef)))
+    ///     .on_numbered_event(move |number, event| {
+    ///         follower.lock().unwrap().apply(number, &event).unwrap();
+    ///     })
+    ///     .build(timer)?;
+    /// let mut next = Some(PresenceCursor::default());
+    /// while let Some(cursor) = next {
+    ///     // Without the roster's lock, which the listener takes.
+    ///     let (page, following) = hub.presence_page(&cursor, 1_000, |_, _| ());
+    ///     roster.lock().unwrap().apply_page(page)?;
+    ///     next = following;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn presence_page<T>(
+        &self,
+        cursor: &PresenceCursor,
+        limit: usize,
+        details: impl FnMut(&ClientId, &http::Extensions) -> T,
+    ) -> (PresencePage<T>, Option<PresenceCursor>) {
+        // No cursor that was given out lies beyond the last.
+        let last = self.inner.shards.len() - 1;
+        let shard = usize::from(cursor.shard).min(last);
+        let page = self.inner.with(shard, |shard, _| {
+            shard.broker.presence_page(cursor.after.as_ref(), limit, details)
+        });
+        let another = || PresenceCursor { shard: cursor.shard + 1, after: None };
+        let next = page.next_cursor().or_else(|| (shard < last).then(another));
+        (page, next)
     }
 
     /// Reads or changes what the application keeps with a client; `None` if the client is not
@@ -315,7 +426,7 @@ impl Hub {
     }
 }
 
-fn unavailable(error: OpenError) -> http::Response<Bytes> {
+fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Response<Bytes> {
     if error == OpenError::TopicsEnded {
         let mut response = http::Response::new(Bytes::new());
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -325,26 +436,40 @@ fn unavailable(error: OpenError) -> http::Response<Bytes> {
         OpenError::TooManyTopicsOfSession { .. }
         | OpenError::ZeroHeartbeat
         | OpenError::ZeroLag => StatusCode::INTERNAL_SERVER_ERROR,
+        OpenError::LeaseInThePast => StatusCode::FORBIDDEN,
+        OpenError::TooManySessionsOfClient { .. }
+        | OpenError::TooManySessionsFromAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let mut response = plain_text(status, format!("{error}\n"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    if let Some(retry_after) = retry_after {
+        // In whole seconds (RFC 9110, 10.2.3), and no sooner.
+        let part = u64::from(retry_after.subsec_nanos() > 0);
+        let seconds = retry_after.as_secs().saturating_add(part);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
 
 impl Inner {
-    fn open(&self, request: SessionRequest) -> Result<Opened, OpenError> {
+    /// Opens a session, or says why not and for how long.
+    fn open(
+        self: &Arc<Self>,
+        request: SessionRequest,
+    ) -> Result<Session, (OpenError, Option<Duration>)> {
         let shard = self.shard_of(request.client());
         // Not in the middle of a publish: an event that has left one shard already would be
         // unknown to the shard to which its receiver comes back.
         let sequencer = (self.shards.len() > 1).then(|| lock(&self.sequencer));
         let mut follow_up = FollowUp::default();
-        let opened = self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request));
+        let opened = self.call(shard, &mut follow_up, |Shard { broker, .. }, now| {
+            broker.open(now, request).map_err(|error| (error, broker.retry_after(now, &error)))
+        });
         drop(sequencer);
+        // Before anybody's code runs: if that panics, the session is closed.
+        let session = opened.map(|opened| Session::new(self.clone(), opened));
         self.run(follow_up);
-        opened
+        session
     }
 
     fn publish(&self, topic: Topic, event: Publication<'_>) -> Result<Published, PublishError> {
@@ -454,6 +579,7 @@ impl Inner {
             follow_up.wakers.extend(shard.take_waker(session));
         }
         follow_up.replaced.append(&mut shard.replaced);
+        follow_up.let_go.append(&mut shard.broker.take_let_go());
         if self.on_event.is_none() {
             while shard.broker.poll_event().is_some() {}
         }
@@ -470,11 +596,15 @@ impl Inner {
 
     fn run(&self, follow_up: FollowUp) {
         follow_up.wakers.into_iter().for_each(Waker::wake);
-        drop(follow_up.replaced);
+        drop((follow_up.replaced, follow_up.let_go));
         if follow_up.wakes_driver {
             self.wake_driver();
         }
-        if follow_up.has_events {
+        // A listener that panicked is not called by what its panic drops: a second panic would end
+        // the process. The driver goes on.
+        if follow_up.has_events && std::thread::panicking() {
+            self.wake_driver();
+        } else if follow_up.has_events {
             self.deliver();
         }
     }
@@ -490,8 +620,8 @@ impl Inner {
             }
             let _delivering = Delivering(&self.delivering);
             for shard in &self.shards {
-                while let Some(event) = next_event(shard) {
-                    listener(event);
+                while let Some((number, event)) = next_event(shard) {
+                    listener(number, event);
                 }
             }
         }
@@ -512,9 +642,9 @@ impl Drop for Inner {
 }
 
 impl Shard {
-    /// Whether it was closed and its last session is gone.
+    /// Whether it opens no session any more and its last one is gone.
     fn is_over(&self) -> bool {
-        self.broker.is_closed() && self.broker.session_count() == 0
+        (self.broker.is_closed() || self.broker.is_draining()) && self.broker.session_count() == 0
     }
 
     fn take_waker(&mut self, session: SessionId) -> Option<Waker> {
@@ -545,6 +675,7 @@ impl Shard {
 struct FollowUp {
     wakers: Vec<Waker>,
     replaced: Vec<Waker>,
+    let_go: Vec<Value>,
     wakes_driver: bool,
     has_events: bool,
 }
@@ -559,8 +690,8 @@ impl Drop for Delivering<'_> {
 }
 
 /// A function of its own, so that the lock is gone before the listener is called.
-fn next_event(shard: &Mutex<Shard>) -> Option<BrokerEvent> {
-    lock(shard).broker.poll_event()
+fn next_event(shard: &Mutex<Shard>) -> Option<(EventNumber, BrokerEvent)> {
+    lock(shard).broker.poll_numbered_event()
 }
 
 /// A panic under a lock can only come from the caller's own closure, which leaves the machine whole.

@@ -303,3 +303,23 @@ fn a_position_that_was_left_out_is_a_gap_to_whoever_resumes_from_before_it() {
     assert_eq!(resume(&mut shard, anyone(), "e-5"), Resume::Gap { replayed: 1 });
     assert_eq!(resume(&mut shard, anyone(), "e-6"), Resume::Complete { replayed: 1 });
 }
+
+#[test]
+fn a_shard_rebuilt_from_its_history_tells_clients_of_what_it_cannot_know() {
+    let mut old = Shard::new(config());
+    old.open(session_of("alice"));
+    let history = [
+        old.publish(Topic::Broadcast, "to all"),
+        old.publish(client("alice"), "to alice"),
+        old.publish(Topic::Broadcast, "to all again"),
+    ];
+    let mut new = Shard::new(config());
+    for published in &history {
+        new.broker.apply(new.now, published).unwrap();
+    }
+    let mut resume = |request: SessionRequest| new.broker.open(new.now, request).unwrap().resume;
+    let alice = |last| after(last).with_client(client("alice"));
+    assert_eq!(resume(alice("e-1")), Resume::Gap { replayed: 1 });
+    assert_eq!(resume(alice("e-2")), Resume::Complete { replayed: 1 });
+    assert_eq!(resume(after("e-0")), Resume::Complete { replayed: 2 });
+}

@@ -44,6 +44,12 @@ impl<T> Arena<T> {
         Key { slot, generation }
     }
 
+    /// The slot of the next value.
+    pub(super) fn next_slot(&self) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "every limit on values is a u32")]
+        self.free.last().copied().unwrap_or(self.slots.len() as u32)
+    }
+
     pub(super) fn get(&self, key: Key) -> Option<&T> {
         let slot = self.slots.get(key.slot as usize)?;
         if slot.generation == key.generation { slot.value.as_ref() } else { None }
@@ -52,6 +58,11 @@ impl<T> Arena<T> {
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.slot as usize)?;
         if slot.generation == key.generation { slot.value.as_mut() } else { None }
+    }
+
+    /// Whether there never was a value.
+    pub(super) fn is_unused(&self) -> bool {
+        self.slots.is_empty()
     }
 
     /// What is in the slot now, for those who keep it from being used again.

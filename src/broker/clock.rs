@@ -19,12 +19,17 @@ impl Clock {
 
     /// Takes the caller's `now`; one that lies before an earlier one changes nothing.
     pub(super) fn advance(&mut self, now: Instant) -> Tick {
-        self.now = self.now.max(ticks(now.saturating_duration_since(self.base)));
+        self.now = self.now.max(self.tick(now));
         self.now
     }
 
     pub(super) const fn now(&self) -> Tick {
         self.now
+    }
+
+    /// A time that lies before the first is the first.
+    pub(super) fn tick(&self, instant: Instant) -> Tick {
+        ticks(instant.saturating_duration_since(self.base))
     }
 
     /// `None` for a time that the platform cannot express, which is as good as never.

@@ -1,14 +1,18 @@
 //! What can be set about a broker and about a session, with defaults and their reasons.
 
 use super::lag::{Lag, LagPolicy};
+use super::limits::{self, AddressKey, LimitPolicy};
 use super::names::{ClientId, Epoch, TopicName};
 use super::pattern::{TopicFilter, TopicPattern};
+use super::presence::Metadata;
 use crate::event::EventType;
 use crate::last_event_id::LastEventId;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
+use core::num::{NonZeroU16, NonZeroU32};
 use core::time::Duration;
+use std::time::Instant;
 
 /// How a [`Broker`](super::Broker) behaves.
 #[derive(Clone, Debug)]
@@ -18,6 +22,9 @@ pub struct BrokerConfig {
     pub epoch: Epoch,
     /// The number of this shard, which is part of its sessions' ids. Default 0.
     pub shard: u16,
+    /// How many shards there are, so that what is promised for each second holds for all of them
+    /// together. Default 1; a hub sets it and the number.
+    pub shards: NonZeroU16,
     /// What ids events get that bring none. Default [`EventIds::Assigned`].
     pub event_ids: EventIds,
     /// How much of the broadcast and of each named topic is kept. It bounds both how far a
@@ -34,6 +41,30 @@ pub struct BrokerConfig {
     /// How many sessions may exist at a time. Default 100,000: far above what one process can have
     /// in open files without being told so, and small enough to bound memory.
     pub max_sessions: u32,
+    /// What a session meets that would be one more. Default [`LimitPolicy::Refuse`], so that those
+    /// who are here are served.
+    pub at_max_sessions: LimitPolicy,
+    /// How many sessions one client may have at a time. Default 256: a browser holds at most some
+    /// hundred streams to one server (HTTP/2), and people have several devices. Publishing to a
+    /// client, and each end of a session of it, costs as much as it has sessions.
+    pub max_sessions_per_client: u32,
+    /// What a session meets that would be one more of its client's. Default
+    /// [`LimitPolicy::Refuse`].
+    pub at_max_sessions_per_client: LimitPolicy,
+    /// How many sessions there may be at a time from one address, of those that
+    /// [have one](SessionRequest::with_address). Default 1,000: one caller alone cannot take all
+    /// sessions, and an office behind one address is let in. Where many are behind one (a mobile
+    /// network's), it should be more.
+    pub max_sessions_per_address: u32,
+    /// What a session meets that would be one more from its address. Default
+    /// [`LimitPolicy::Refuse`].
+    pub at_max_sessions_per_address: LimitPolicy,
+    /// How many bytes of events, encoded, all logs may keep together, at least 1. Default 256 MiB,
+    /// a fraction of a small server's memory. Beyond it, the log that would keep the most with the
+    /// new event gives up its oldest one (of two that keep equally much, the one whose oldest event
+    /// is the older), so that whoever keeps less than an equal share loses nothing to those who
+    /// keep more.
+    pub max_retained_bytes: usize,
     /// To how many named topics and patterns one session may subscribe, together. Default 64;
     /// delivery looks at each.
     pub max_topics_per_session: u32,
@@ -68,6 +99,32 @@ pub struct BrokerConfig {
     /// The reconnection time that each session is told at its start. Default `None`: the
     /// receiver's own, some 3 to 5 s in browsers.
     pub retry: Option<Duration>,
+    /// Whether sessions are told different reconnection times, beginning with
+    /// [`retry`](Self::retry), or 3 s without: so that if all connections are lost at once, at most
+    /// [`reconnects_per_second`](Self::reconnects_per_second) come back in any second. The more
+    /// sessions there are, the longer one of them waits, also after a loss of its own alone, and
+    /// therefore it is off by default.
+    pub spread_retry: bool,
+    /// How many peers may come back in a second where they are told when to. Default 1,000, which
+    /// one process can take, with the handshakes and whatever else each costs.
+    pub reconnects_per_second: NonZeroU32,
+    /// The least that [`Broker::retry_after`](super::Broker::retry_after) says. Default 5 s.
+    pub retry_after: Duration,
+    /// The age at which a session ends with [`EndReason::MaxAge`](super::EndReason), when it has
+    /// got what was published before. A peer that resumes misses nothing, and may come to another
+    /// server, with other rights. Default `None`: it may grow as old as it likes.
+    pub max_session_age: Option<Duration>,
+    /// By how much less a session's maximum age may be, evenly, so that those that were opened
+    /// together do not end together; less than [`max_session_age`](Self::max_session_age). Default
+    /// zero.
+    pub max_session_age_jitter: Duration,
+    /// How long before a session's [lease](SessionRequest::with_lease) lapses the application is
+    /// asked about it; or when half of a lease is over that is shorter than twice this. Default
+    /// 30 s, enough to ask somebody else.
+    pub lease_lead: Duration,
+    /// What whatever looks random follows from: the jitter of ages, and the order of a drain.
+    /// Default 0; the same seed and the same inputs give the same outputs.
+    pub seed: u64,
 }
 
 impl BrokerConfig {
@@ -76,6 +133,7 @@ impl BrokerConfig {
         Self {
             epoch,
             shard: 0,
+            shards: NonZeroU16::MIN,
             event_ids: EventIds::Assigned,
             retention: Retention {
                 events: 8_192,
@@ -92,6 +150,12 @@ impl BrokerConfig {
             max_topics: 100_000,
             max_ended_topics: 10_000,
             max_sessions: 100_000,
+            at_max_sessions: LimitPolicy::Refuse,
+            max_sessions_per_client: 256,
+            at_max_sessions_per_client: LimitPolicy::Refuse,
+            max_sessions_per_address: 1_000,
+            at_max_sessions_per_address: LimitPolicy::Refuse,
+            max_retained_bytes: 256 << 20,
             max_topics_per_session: 64,
             max_absent_clients: 100_000,
             max_unread_events: 100_000,
@@ -102,6 +166,13 @@ impl BrokerConfig {
             loss_announcement: None,
             unresumable: StartAt::Oldest,
             retry: None,
+            spread_retry: false,
+            reconnects_per_second: NonZeroU32::MIN.saturating_add(999),
+            retry_after: Duration::from_secs(5),
+            max_session_age: None,
+            max_session_age_jitter: Duration::ZERO,
+            lease_lead: Duration::from_secs(30),
+            seed: 0,
         }
     }
 
@@ -113,6 +184,14 @@ impl BrokerConfig {
             return Err(ConfigError::ZeroStallTimeout);
         }
         self.lag.check()?;
+        limits::check(self)?;
+        match self.max_session_age {
+            Some(Duration::ZERO) => return Err(ConfigError::ZeroSessionAge),
+            Some(age) if age <= self.max_session_age_jitter => {
+                return Err(ConfigError::JitterBeyondAge);
+            }
+            _ => {}
+        }
         check_heartbeat(self.heartbeat)
     }
 }
@@ -206,7 +285,9 @@ pub struct SessionRequest {
     pub(super) loss_announcement: Option<Option<EventType>>,
     pub(super) announce: Option<EventType>,
     pub(super) opening_comment: Option<Cow<'static, str>>,
-    pub(super) metadata: http::Extensions,
+    pub(super) metadata: Metadata,
+    pub(super) address: Option<AddressKey>,
+    pub(super) lease: Option<Instant>,
 }
 
 impl SessionRequest {
@@ -291,6 +372,11 @@ impl SessionRequest {
     /// Tells the peer how its resumption went: the stream begins with an event of this type whose
     /// data is `{"outcome":"…","replayed":n}`, where the outcome is one of `live`, `oldest`,
     /// `complete`, `gap`, `unknown` and `other-epoch`. Default: the peer is told nothing.
+    ///
+    /// It is also how every receiver learns its place at once. A stream begins with an id and no
+    /// event otherwise. By the standard a receiver remembers that, but some, among them clients for
+    /// Node.js, remember ids of events alone: when such a one loses its connection before the first
+    /// event, it comes back without an id, and misses what was published meanwhile.
     pub fn with_announcement(mut self, event_type: EventType) -> Self {
         self.announce = Some(event_type);
         self
@@ -307,6 +393,30 @@ impl SessionRequest {
     /// hears of the session. Without a client there is nobody to keep it with.
     pub fn with_metadata<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
         self.metadata.insert(value);
+        self
+    }
+
+    /// Where the session comes from, to be counted with the others from there. Default: it is not
+    /// counted.
+    ///
+    /// ```
+    /// use sansse::broker::{AddressKey, SessionRequest};
+    ///
+    /// # let peer: std::net::SocketAddr = "192.0.2.1:50000".parse().unwrap();
+    /// let request = SessionRequest::new().with_address(AddressKey::from(peer.ip()));
+    /// ```
+    pub fn with_address(mut self, address: AddressKey) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    /// Until when the session may listen, as a token does that expires. Before that the application
+    /// is asked by [`BrokerEvent::LeaseExpiring`](super::BrokerEvent), and may
+    /// [renew](super::Broker::renew_lease) it; otherwise the session ends at that time with
+    /// [`EndReason::LeaseExpired`](super::EndReason), whatever it has not taken yet. Default: for
+    /// as long as the session lasts.
+    pub fn with_lease(mut self, until: Instant) -> Self {
+        self.lease = Some(until);
         self
     }
 
@@ -328,6 +438,21 @@ pub enum ConfigError {
     ZeroStallTimeout,
     /// Who may be behind by nothing could get nothing.
     ZeroLag,
+    /// With [`BrokerConfig::max_sessions`] of zero no session could be opened.
+    ZeroSessions,
+    /// With [`BrokerConfig::max_sessions_per_client`] of zero no client could have a session.
+    ZeroSessionsPerClient,
+    /// With [`BrokerConfig::max_sessions_per_address`] of zero no address could have a session.
+    ZeroSessionsPerAddress,
+    /// With [`BrokerConfig::max_unread_events`] of zero no session could be opened.
+    ZeroUnreadEvents,
+    /// A maximum age of zero would end every session.
+    ZeroSessionAge,
+    /// With [`BrokerConfig::max_session_age_jitter`] as large as the maximum age, a session could
+    /// end as soon as it begins.
+    JitterBeyondAge,
+    /// With [`BrokerConfig::max_retained_bytes`] of zero nothing could be delivered.
+    ZeroRetainedBytes,
 }
 
 impl fmt::Display for ConfigError {
@@ -337,6 +462,13 @@ impl fmt::Display for ConfigError {
             Self::ZeroHeartbeat => "a heartbeat interval of zero",
             Self::ZeroStallTimeout => "a stall timeout of zero",
             Self::ZeroLag => "sessions that may be behind by nothing",
+            Self::ZeroSessions => "a limit of no sessions",
+            Self::ZeroSessionsPerClient => "a limit of no sessions for each client",
+            Self::ZeroSessionsPerAddress => "a limit of no sessions for each address",
+            Self::ZeroUnreadEvents => "a limit of no unread events lets no session in",
+            Self::ZeroSessionAge => "a maximum age of zero",
+            Self::JitterBeyondAge => "a jitter that leaves nothing of the maximum age",
+            Self::ZeroRetainedBytes => "retaining nothing delivers nothing",
         })
     }
 }

@@ -19,7 +19,8 @@ impl Broker {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let grace = ticks(self.config.client_grace);
         let absent = self.absent.first().map(|&(since, _)| since.saturating_add(grace));
-        let next = self.timers.next().into_iter().chain(absent).min()?;
+        let turn = self.next_turn();
+        let next = self.timers.next().into_iter().chain(absent).chain(turn).min()?;
         self.clock.instant(next)
     }
 
@@ -33,6 +34,7 @@ impl Broker {
                 Owner::Topic => self.topic_due(timer),
             }
         }
+        self.drain_due();
         self.forget_absent();
     }
 
@@ -43,6 +45,11 @@ impl Broker {
             return;
         }
         session.armed = NEVER;
+        if self.terms_due(key) {
+            self.arm_session(key);
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(key) else { return };
         if deadline(session, self.config.stall_timeout) > self.clock.now() {
             self.arm_session(key);
         } else if session.phase == Phase::Parked {
@@ -59,7 +66,9 @@ impl Broker {
             && client.armed == timer.at
         {
             client.armed = NEVER;
+            let before = client.log.footprint();
             client.log.trim_aged(self.clock.now(), &self.config.private_retention);
+            self.retained.update((Owner::Client, timer.slot), before, client.log.footprint());
             self.arm_client(key);
         }
     }
@@ -71,7 +80,9 @@ impl Broker {
             topic.armed = NEVER;
             let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
             let lost = topic.log.lost_through();
+            let before = topic.log.footprint();
             topic.log.trim_aged(self.clock.now(), retention);
+            self.retained.update((Owner::Topic, timer.slot), before, topic.log.footprint());
             let ended = topic.ended.as_ref().and_then(|ended| ended.until);
             self.tell_patterns(timer.slot, Change::Trimmed, lost);
             if ended.is_some_and(|until| until <= self.clock.now()) {
@@ -131,11 +142,12 @@ impl Broker {
     }
 }
 
-/// A parked session waits for its heartbeat; one that has output may stall.
+/// A parked session waits for its heartbeat; one that has output may stall; and its terms may say
+/// more.
 fn deadline(session: &Session, stall_timeout: Option<Duration>) -> Tick {
     let (since, after) = match session.phase {
         Phase::Parked => (session.sent_at, session.heartbeat),
         Phase::Ready | Phase::Woken => (session.polled_at, stall_timeout.map_or(NEVER, ticks)),
     };
-    since.saturating_add(after)
+    since.saturating_add(after).min(session.terms_deadline())
 }

@@ -3,10 +3,12 @@
 use super::clock::{Tick, ticks};
 use super::config::Retention;
 use super::publication::EventKey;
+use super::retained::Footprint;
 use crate::encode::Frame;
 use crate::event::EventId;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::cmp::Reverse;
 
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -293,6 +295,11 @@ impl Log {
         let own_ids = &self.labelled.as_ref()?.own_ids;
         let (found, position) = own_ids.range((id.clone(), 0)..).next()?;
         (found == id).then_some(*position)
+    }
+
+    /// `None` if nothing is kept.
+    pub(super) fn footprint(&self) -> Option<Footprint> {
+        self.entries.front().map(|entry| (self.bytes, Reverse(entry.position)))
     }
 
     pub(super) fn is_empty(&self) -> bool {

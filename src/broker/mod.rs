@@ -36,8 +36,11 @@ mod batch;
 mod clock;
 mod config;
 mod deadlines;
+mod drain;
 mod finite;
 mod lag;
+mod lease;
+mod limits;
 mod log;
 mod matched;
 mod names;
@@ -47,42 +50,56 @@ mod presence;
 mod publication;
 mod publish;
 mod ready;
+mod reconnect;
 mod resume;
+mod retained;
+mod roster;
 mod sequence;
 mod state;
 mod subscribe;
+mod terms;
 mod timers;
 mod transmit;
 
 pub use batch::{Batch, FrameForm};
 pub use config::{BrokerConfig, ConfigError, EventIds, Retention, SessionRequest, StartAt};
+pub use drain::{Drain, DrainError};
 pub use lag::{Lag, LagPolicy};
+pub use lease::{LeaseError, RevokeError};
+pub use limits::{AddressKey, LimitPolicy};
 pub use names::{ClientId, Epoch, MAX_LEVELS, MAX_NAME, NameError, SessionId, TopicName};
 pub use outcome::{
     BrokerEvent, EndReason, OpenError, Opened, PublishError, Resume, TopicSettingError,
 };
 pub use pattern::{TopicFilter, TopicPattern};
 pub use publication::{EventKey, Publication};
+pub use roster::{EventNumber, PresenceCursor, PresencePage, PresentClient, Roster, RosterError};
 pub use sequence::{Published, Sequencer, Topic};
 pub use subscribe::{Place, SubscribeError};
 pub use transmit::{BatchEnd, Transmit};
 
 pub(crate) use arena::Key;
+pub(crate) use presence::Value;
 
 use crate::encode::Frame;
 use crate::event::Event;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use arena::Arena;
 use clock::{Clock, Tick, ticks};
+use drain::Draining;
+use limits::{AddressState, Opened as OpenedOrder};
 use pattern::PatternTree;
 use ready::{Parked, Ready, ReadyQueue};
+use reconnect::Random;
+use retained::Retained;
 use state::{
     Client, Ending, NEVER, Phase, Seldom, Session, Slow, Subscription, TopicState, UNLISTED,
 };
 use std::time::Instant;
 use subscribe::is_over;
-use timers::Timers;
+use timers::{Owner, Timers};
 
 /// One shard of a broker.
 ///
@@ -104,6 +121,10 @@ pub struct Broker {
     absent: BTreeSet<(Tick, Key)>,
     /// By the position of the end, the topics whose end is remembered though nobody has them.
     ended: BTreeMap<u64, u32>,
+    addresses: Arena<AddressState>,
+    address_keys: BTreeMap<AddressKey, Key>,
+    opened: OpenedOrder,
+    retained: Retained,
     topics: Arena<TopicState>,
     topic_slots: BTreeMap<TopicName, u32>,
     broadcast: u32,
@@ -126,6 +147,12 @@ pub struct Broker {
     /// What `poll_transmit` lends when it is kept nowhere else.
     lent: Option<Frame>,
     closed: bool,
+    draining: Option<Box<Draining>>,
+    random: Random,
+    /// When the next one that is refused may come back.
+    next_return: Tick,
+    /// Values of the application's that somebody else is to drop, if anybody is.
+    let_go: Option<Vec<Value>>,
 }
 
 impl Broker {
@@ -140,6 +167,7 @@ impl Broker {
         let broadcast = topics.insert(TopicState::new(None, 0)).slot;
         Ok(Self {
             sequencer: Sequencer::new(config.epoch, 0, config.event_ids),
+            random: Random::new(&config),
             config,
             clock: Clock::new(now),
             sessions: Arena::new(),
@@ -147,6 +175,10 @@ impl Broker {
             client_keys: BTreeMap::new(),
             absent: BTreeSet::new(),
             ended: BTreeMap::new(),
+            addresses: Arena::new(),
+            address_keys: BTreeMap::new(),
+            opened: OpenedOrder::default(),
+            retained: Retained::default(),
             topics,
             topic_slots: BTreeMap::new(),
             broadcast,
@@ -162,6 +194,9 @@ impl Broker {
             heartbeat: Frame::new(&Event::heartbeat()),
             lent: None,
             closed: false,
+            draining: None,
+            next_return: 0,
+            let_go: None,
         })
     }
 
@@ -173,15 +208,27 @@ impl Broker {
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&mut self, now: Instant, request: SessionRequest) -> Result<Opened, OpenError> {
+    pub fn open(&mut self, now: Instant, mut request: SessionRequest) -> Result<Opened, OpenError> {
         let now = self.clock.advance(now);
-        let mut request = self.admit(request)?;
-        let topics = self.subscribe_all(&request);
         let metadata = core::mem::take(&mut request.metadata);
-        let client = request.client.as_ref().map(|id| self.join(id, metadata));
+        let mut request = match self.admit(request) {
+            Ok(request) => request,
+            Err(error) => {
+                self.let_go([metadata.into_value()]);
+                return Err(error);
+            }
+        };
+        let topics = self.subscribe_all(&request);
+        let client = if let Some(id) = &request.client {
+            Some(self.join(id, metadata))
+        } else {
+            self.let_go([metadata.into_value()]);
+            None
+        };
         let (resume, cursors) = self.resume(&request.last_event_id, request.start, &topics, client);
         let opening = self.opening_frame(&request, resume);
         let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
+        let terms = self.terms(now, &mut request);
         let subscriptions = topics
             .iter()
             .zip(&cursors.topics)
@@ -203,6 +250,7 @@ impl Broker {
             sent_at: now,
             polled_at: now,
             armed: NEVER,
+            terms,
         });
         if let Some(client) = client.and_then(|client| self.clients.get_mut(client)) {
             client.sessions.push(key);
@@ -215,6 +263,7 @@ impl Broker {
         self.arm_session(key);
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionOpened { session, client: request.client, resume });
+        self.count_in(key);
         Ok(Opened { session, resume })
     }
 
@@ -242,6 +291,7 @@ impl Broker {
         if core::mem::replace(&mut self.closed, true) {
             return;
         }
+        self.stop_draining();
         let keys: Vec<Key> = self.sessions.keys().collect();
         for key in keys {
             self.finish(key, EndReason::Shutdown);
@@ -323,6 +373,21 @@ impl Broker {
         Some(event)
     }
 
+    /// As [`poll_event`](Self::poll_event), with the number of the event, by which a
+    /// [page of those who are here](Self::presence_page) says what it takes into account. Events
+    /// that are polled without it are numbered too.
+    pub fn poll_numbered_event(&mut self) -> Option<(EventNumber, BrokerEvent)> {
+        let event = self.poll_event()?;
+        let number = EventNumber { shard: self.config.shard, number: self.events_polled };
+        Some((number, event))
+    }
+
+    /// The number of the newest event, polled or not.
+    pub fn last_event(&self) -> EventNumber {
+        let number = self.events_polled + self.events.len() as u64;
+        EventNumber { shard: self.config.shard, number }
+    }
+
     /// Whether [`poll_event`](Self::poll_event) has something.
     pub fn has_events(&self) -> bool {
         !self.events.is_empty()
@@ -394,6 +459,11 @@ impl Broker {
 
     /// Lets a session have what there is, and then its end.
     fn finish(&mut self, key: Key, reason: EndReason) -> bool {
+        self.finish_with(key, reason, None)
+    }
+
+    /// As [`finish`](Self::finish), with a frame between the two.
+    fn finish_with(&mut self, key: Key, reason: EndReason, last_words: Option<Frame>) -> bool {
         let through = self.sequencer.last();
         let Some(session) = self.sessions.get_mut(key) else { return false };
         if session.ending().is_none() {
@@ -403,7 +473,8 @@ impl Broker {
             let topics = session.subscriptions.iter().map(end).collect();
             let client = session.client.and_then(|client| self.clients.get(client));
             let client = client.map_or(0, |client| client.log.end());
-            session.seldom_mut().ending = Some(Ending { reason, through, topics, client });
+            let ending = Ending { reason, through, topics, client, last_words };
+            session.seldom_mut().ending = Some(ending);
             self.wake(key);
         }
         true
@@ -420,7 +491,12 @@ impl Broker {
             void += usize::from(self.leave_topic(parked, subscription));
         }
         self.void_ready(void);
-        let undelivered = session.private().map_or(0, |private| private.log.end() - private.cursor);
+        self.count_out(key, session.address());
+        let private = session.private();
+        if let Some(private) = private {
+            self.retained.update((Owner::Session, key.slot), private.log.footprint(), None);
+        }
+        let undelivered = private.map_or(0, |private| private.log.end() - private.cursor);
         let client = session.client.and_then(|client| self.leave(client, key));
         if told == Told::ByReady {
             self.untold.insert(key, reason);
@@ -429,6 +505,7 @@ impl Broker {
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent();
+        self.emit_drained();
     }
 
     /// Whoever drives a session that ended is told so now, if it was not before.

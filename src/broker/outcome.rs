@@ -3,6 +3,7 @@
 use super::config::ConfigError;
 use super::names::{ClientId, SessionId};
 use core::fmt;
+use std::time::Instant;
 
 /// A session that was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +143,16 @@ pub enum BrokerEvent {
         /// How many events it did not get and need not have.
         coalesced: u64,
     },
+    /// A session's lease is about to lapse: it ends then, unless the lease is
+    /// [renewed](super::Broker::renew_lease).
+    LeaseExpiring {
+        /// Which.
+        session: SessionId,
+        /// Whose.
+        client: Option<ClientId>,
+        /// Until when it may listen.
+        until: Instant,
+    },
     /// A session ended. There is exactly one of these for each that was opened, and none after it.
     SessionEnded {
         /// Which.
@@ -153,6 +164,11 @@ pub enum BrokerEvent {
         /// How many events published to this session alone it did not take, and no other ever
         /// will.
         undelivered: u64,
+    },
+    /// The last session of a [drain](super::Broker::drain) is gone.
+    Drained {
+        /// The shard that has none any more.
+        shard: u16,
     },
 }
 
@@ -176,6 +192,16 @@ pub enum EndReason {
     Stalled,
     /// All its topics have ended, it has what they kept, and it does without the broadcast.
     TopicsEnded,
+    /// It made room for a newer one, as [`LimitPolicy::EvictOldest`](super::LimitPolicy) says.
+    Evicted,
+    /// It had the age of [`BrokerConfig::max_session_age`](super::BrokerConfig).
+    MaxAge,
+    /// Its turn came in a [drain](super::Broker::drain).
+    Drained,
+    /// Its [lease](super::SessionRequest::with_lease) lapsed and was not renewed.
+    LeaseExpired,
+    /// Its client's rights were [revoked](super::Broker::revoke).
+    Revoked,
 }
 
 impl fmt::Display for EndReason {
@@ -187,6 +213,11 @@ impl fmt::Display for EndReason {
             Self::Lagged { lost } => write!(f, "too far behind by {lost} events"),
             Self::Stalled => f.write_str("took nothing for too long"),
             Self::TopicsEnded => f.write_str("all its topics have ended"),
+            Self::Evicted => f.write_str("made room for a newer session"),
+            Self::MaxAge => f.write_str("had the maximum age"),
+            Self::LeaseExpired => f.write_str("its lease lapsed"),
+            Self::Revoked => f.write_str("its client's rights were revoked"),
+            Self::Drained => f.write_str("the broker lets its sessions go"),
         }
     }
 }
@@ -200,8 +231,21 @@ pub enum OpenError {
     /// All topics of a session without the broadcast have ended, and nothing of them is left for
     /// it. An HTTP answer is 204, after which an `EventSource` asks no more (WHATWG HTML, 9.2.2).
     TopicsEnded,
+    /// The broker lets its sessions go. An HTTP answer is 503 with `Retry-After`.
+    Draining,
     /// There are as many sessions as may be. An HTTP answer is 503 with `Retry-After`.
     TooManySessions,
+    /// The client has as many sessions as it may. An HTTP answer is 429 with `Retry-After`.
+    TooManySessionsOfClient {
+        /// How many it may have.
+        limit: u32,
+    },
+    /// There are as many sessions from this address as may be. An HTTP answer is 429 with
+    /// `Retry-After`.
+    TooManySessionsFromAddress {
+        /// How many there may be.
+        limit: u32,
+    },
     /// There are as many topics as may be, and the session wants a new one. An HTTP answer is 503.
     TooManyTopics,
     /// The session wants more topics than one may have, by the caller's fault.
@@ -215,6 +259,8 @@ pub enum OpenError {
     ZeroHeartbeat,
     /// The session asks for a [`Lag`](super::Lag) with a bound of zero, by the caller's fault.
     ZeroLag,
+    /// The session's lease is over already. An HTTP answer is 403.
+    LeaseInThePast,
 }
 
 impl fmt::Display for OpenError {
@@ -222,7 +268,14 @@ impl fmt::Display for OpenError {
         match self {
             Self::Closed => f.write_str("the broker is closed"),
             Self::TopicsEnded => f.write_str("all topics have ended, and nothing is left"),
+            Self::Draining => f.write_str("the broker lets its sessions go"),
             Self::TooManySessions => f.write_str("too many sessions"),
+            Self::TooManySessionsOfClient { limit } => {
+                write!(f, "more than {limit} sessions of one client")
+            }
+            Self::TooManySessionsFromAddress { limit } => {
+                write!(f, "more than {limit} sessions from one address")
+            }
             Self::TooManyTopics => f.write_str("too many topics"),
             Self::TooManyTopicsOfSession { limit } => {
                 write!(f, "more than {limit} topics in one session")
@@ -230,6 +283,7 @@ impl fmt::Display for OpenError {
             Self::UnreadEvents => f.write_str("too many events wait to be polled"),
             Self::ZeroHeartbeat => f.write_str("a heartbeat interval of zero"),
             Self::ZeroLag => f.write_str("a session that may be behind by nothing"),
+            Self::LeaseInThePast => f.write_str("the lease is over already"),
         }
     }
 }
@@ -250,11 +304,12 @@ pub enum PublishError {
     TooManyTopics,
     /// The topic was ended.
     TopicEnded,
-    /// The encoded event is larger than all that the topic may keep.
+    /// The encoded event is larger than all that the topic may keep, or all topics together.
     TooLarge {
         /// Its size in bytes.
         size: usize,
-        /// The topic's [`Retention::bytes`](super::Retention).
+        /// The topic's [`Retention::bytes`](super::Retention), or the broker's
+        /// [`max_retained_bytes`](super::BrokerConfig::max_retained_bytes) if that is less.
         limit: usize,
     },
     /// It was numbered in another epoch than this broker's.

@@ -6,8 +6,46 @@ use super::clock::ticks;
 use super::log::Log;
 use super::names::{ClientId, SessionId};
 use super::outcome::BrokerEvent;
+use super::roster::{self, PresencePage, PresentClient};
 use super::state::{Client, NEVER};
+use super::timers::Owner;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::any::Any;
+
+/// Something of the application's.
+pub(crate) type Value = Box<dyn Any + Send + Sync>;
+
+/// What is to be kept with a client.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Metadata {
+    values: http::Extensions,
+    /// For each value, how it takes the place of another of its type.
+    replace: Vec<Replace>,
+}
+
+/// Moves the value of one type, and gives the one whose place it takes.
+type Replace = fn(&mut http::Extensions, &mut http::Extensions) -> Option<Value>;
+
+impl Metadata {
+    pub(super) fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
+        self.values.insert(value);
+        self.replace.push(|from, to| {
+            let replaced = to.insert(from.remove::<T>()?);
+            replaced.map(|replaced| Box::new(replaced) as Value)
+        });
+    }
+
+    /// Moves all values, and gives those whose place they take.
+    fn join(mut self, to: &mut http::Extensions) -> Vec<Value> {
+        self.replace.iter().filter_map(|replace| replace(&mut self.values, to)).collect()
+    }
+
+    /// All values, where nobody keeps them.
+    pub(super) fn into_value(self) -> Value {
+        Box::new(self.values)
+    }
+}
 
 impl Broker {
     /// How many sessions are open.
@@ -22,13 +60,46 @@ impl Broker {
 
     /// The clients that have a session now, by their ids' order, each with its sessions.
     ///
-    /// This walks over all clients; a page that shows who is here follows the events instead.
+    /// This walks over all clients; whoever wants to know all the time takes
+    /// [pages](Self::presence_page) once and follows the events.
     pub fn present(&self) -> impl Iterator<Item = (&ClientId, usize)> {
         self.client_keys
             .values()
             .filter_map(|&key| self.clients.get(key))
             .filter(|client| !client.sessions.is_empty())
             .map(|client| (&client.id, client.sessions.len()))
+    }
+
+    /// How many clients are known: those that have a session, and those in their grace time.
+    pub fn client_count(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// A page of those who are here, also in their grace time, in the order of their ids: up to
+    /// `limit` of them (1 at least) after `after`, or from the first on. `details` says what of each
+    /// one's metadata is wanted.
+    ///
+    /// The pages and the [numbered events](Self::poll_numbered_event) together tell exactly who is
+    /// here, though pages are taken at different times: a [`Roster`](super::Roster) does it. The
+    /// cost is that of the page, however many there are.
+    pub fn presence_page<T>(
+        &self,
+        after: Option<&ClientId>,
+        limit: usize,
+        mut details: impl FnMut(&ClientId, &http::Extensions) -> T,
+    ) -> PresencePage<T> {
+        let mut rest = self.client_keys.range::<ClientId, _>(roster::after(after));
+        let page = rest.by_ref().take(limit.max(1));
+        let clients = page.filter_map(|(id, &key)| self.clients.get(key).map(|state| (id, state)));
+        let clients: Vec<_> = clients
+            .map(|(id, state)| PresentClient {
+                client: id.clone(),
+                sessions: state.sessions.len(),
+                details: details(id, &state.metadata),
+            })
+            .collect();
+        let is_last = rest.next().is_none();
+        PresencePage { as_of: self.last_event(), after: after.cloned(), clients, is_last }
     }
 
     /// The sessions of a client, in the order in which they were opened; none for a client that is
@@ -56,32 +127,54 @@ impl Broker {
         self.clients.get_mut(key).map(|client| &mut client.metadata)
     }
 
-    fn client(&self, id: &ClientId) -> Option<&Client> {
+    pub(super) fn client(&self, id: &ClientId) -> Option<&Client> {
         self.clients.get(*self.client_keys.get(id)?)
     }
 
     /// The client, which is about to have one more session.
-    pub(super) fn join(&mut self, id: &ClientId, metadata: http::Extensions) -> Key {
+    pub(super) fn join(&mut self, id: &ClientId, metadata: Metadata) -> Key {
         if let Some(&key) = self.client_keys.get(id) {
+            let mut replaced = Vec::new();
             if let Some(client) = self.clients.get_mut(key) {
-                client.metadata.extend(metadata);
+                replaced = metadata.join(&mut client.metadata);
                 if let Some(since) = client.absent_since.take() {
                     self.absent.remove(&(since, key));
                 }
             }
+            self.let_go(replaced);
             return key;
         }
         let key = self.clients.insert(Client {
             id: id.clone(),
             sessions: Vec::new(),
             log: Log::new(self.forgotten_clients),
-            metadata,
+            metadata: metadata.values,
             absent_since: None,
             armed: NEVER,
         });
         self.client_keys.insert(id.clone(), key);
         self.emit(BrokerEvent::ClientJoined { client: id.clone() });
         key
+    }
+
+    /// Drops values of the application's, or leaves that to whoever holds a lock around the broker:
+    /// they may do anything when they are dropped, such as calling whoever holds it.
+    pub(super) fn let_go(&mut self, values: impl IntoIterator<Item = Value>) {
+        if let Some(kept) = &mut self.let_go {
+            kept.extend(values);
+        }
+    }
+
+    /// Keeps the application's values that are to be dropped, from now on, for
+    /// [`take_let_go`](Self::take_let_go).
+    #[cfg(feature = "hub")]
+    pub(crate) fn keep_let_go(&mut self) {
+        self.let_go.get_or_insert_default();
+    }
+
+    #[cfg(feature = "hub")]
+    pub(crate) fn take_let_go(&mut self) -> Vec<Value> {
+        self.let_go.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
     /// Takes a session from its client, and says whose it was.
@@ -107,9 +200,11 @@ impl Broker {
             self.absent.pop_first();
             if let Some(client) = self.clients.remove(key) {
                 self.client_keys.remove(&client.id);
+                self.retained.update((Owner::Client, key.slot), client.log.footprint(), None);
                 let last = client.log.last_position();
                 self.forgotten_clients = self.forgotten_clients.max(last);
                 self.emit(BrokerEvent::ClientLeft { client: client.id });
+                self.let_go([Box::new(client.metadata) as Value]);
             }
         }
     }

@@ -10,8 +10,10 @@ use super::names::TopicName;
 use super::outcome::{PublishError, TopicSettingError};
 use super::pattern::TopicPattern;
 use super::publication::Publication;
+use super::retained::LogOwner;
 use super::sequence::{Published, Topic};
 use super::state::TopicState;
+use super::timers::Owner;
 use crate::encode::Frame;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -53,7 +55,9 @@ impl Broker {
     /// shard are to be applied as well: the position of the newest one decides what last event
     /// ids are valid, and a position that is left out (also the first ones, of a stream that this
     /// shard joins late) is a gap to whoever resumes from before it. All sessions of one client
-    /// belong on one shard, where alone what is published to the client is kept.
+    /// belong on one shard, where alone what is published to the client is kept. A shard that is
+    /// rebuilt from its history, before its first session, does not know whose clients they were:
+    /// what was published to any is a gap to each that resumes from before it.
     ///
     /// # Errors
     ///
@@ -75,6 +79,10 @@ impl Broker {
             Err(PublishError::TooManyTopics) => {
                 self.forgotten_topics = self.forgotten_topics.max(published.position);
                 self.miss(published);
+            }
+            // The client may be one of an earlier process, whose history this is.
+            Err(PublishError::UnknownClient) if self.sessions.is_unused() => {
+                self.forgotten_clients = published.position;
             }
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
             Err(error) => return Err(error),
@@ -131,7 +139,9 @@ impl Broker {
             state.retention = retention;
             let retention = retention.unwrap_or(self.config.retention);
             let lost = state.log.lost_through();
+            let before = state.log.footprint();
             state.log.trim(now, &retention);
+            self.retained.update((Owner::Topic, slot), before, state.log.footprint());
             self.tell_patterns(slot, Change::Trimmed, lost);
         }
         self.arm_topic(slot);
@@ -179,11 +189,14 @@ impl Broker {
         if topic.has_ended() {
             return Err(PublishError::TopicEnded);
         }
-        let retention = topic.retention.as_ref().unwrap_or(&self.config.retention);
-        check_size(&entry.1, retention)?;
+        let retention = topic.retention.unwrap_or(self.config.retention);
+        let emptied = self.prepare((Owner::Topic, slot), &entry, &retention)?;
         let (position, frame, labels) = entry;
+        let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
         let lost = topic.log.lost_through();
-        topic.log.push(now, position, frame, labels, retention);
+        let before = topic.log.footprint();
+        topic.log.push(now, position, frame, labels, &retention);
+        self.retained.update((Owner::Topic, slot), before, topic.log.footprint());
         let is_matched = !topic.patterns.is_empty();
         if !topic.parked.is_empty() {
             self.ready.push_list(&mut topic.parked);
@@ -192,6 +205,7 @@ impl Broker {
         if is_matched {
             self.tell_patterns(slot, Change::Appended, lost);
         }
+        self.release_topics(emptied);
         Ok(())
     }
 
@@ -201,17 +215,20 @@ impl Broker {
         key: Key,
         entry: NewEntry,
     ) -> Result<(), PublishError> {
+        let retention = self.config.private_retention;
+        let emptied = self.prepare((Owner::Client, key.slot), &entry, &retention)?;
         let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
-        let retention = &self.config.private_retention;
-        check_size(&entry.1, retention)?;
         let (position, frame, labels) = entry;
-        client.log.push(now, position, frame, labels, retention);
+        let before = client.log.footprint();
+        client.log.push(now, position, frame, labels, &retention);
+        self.retained.update((Owner::Client, key.slot), before, client.log.footprint());
         for index in 0..client.sessions.len() {
             let Some(client) = self.clients.get(key) else { break };
             let session = client.sessions[index];
             self.wake(session);
         }
         self.arm_client(key);
+        self.release_topics(emptied);
         Ok(())
     }
 
@@ -221,14 +238,40 @@ impl Broker {
         key: Key,
         entry: NewEntry,
     ) -> Result<(), PublishError> {
+        let retention = self.config.private_retention;
+        let emptied = self.prepare((Owner::Session, key.slot), &entry, &retention)?;
         let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
-        let retention = &self.config.private_retention;
-        check_size(&entry.1, retention)?;
         let (position, frame, labels) = entry;
         let private = session.seldom_mut().private.get_or_insert_default();
-        private.log.push(now, position, frame, labels, retention);
+        let before = private.log.footprint();
+        private.log.push(now, position, frame, labels, &retention);
+        self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
         self.wake(key);
+        self.release_topics(emptied);
         Ok(())
+    }
+
+    /// Makes room for an event, if it may be kept at all; gives topics that keep nothing now.
+    fn prepare(
+        &mut self,
+        log: LogOwner,
+        entry: &NewEntry,
+        retention: &Retention,
+    ) -> Result<Vec<u32>, PublishError> {
+        let size = entry.1.chunk().len();
+        let limit = retention.bytes.min(self.config.max_retained_bytes);
+        if size > limit {
+            return Err(PublishError::TooLarge { size, limit });
+        }
+        let mut emptied = Vec::new();
+        self.make_room(size, log, &mut emptied);
+        Ok(emptied)
+    }
+
+    fn release_topics(&mut self, emptied: Vec<u32>) {
+        for slot in emptied {
+            self.release_topic(slot);
+        }
     }
 
     /// The topic of this name, made if need be and allowed.
@@ -365,8 +408,3 @@ pub(super) enum Change {
 
 /// Position, frame, and what few events bring.
 type NewEntry = (u64, Frame, Option<Box<Labels>>);
-
-fn check_size(frame: &Frame, retention: &Retention) -> Result<(), PublishError> {
-    let (size, limit) = (frame.chunk().len(), retention.bytes);
-    if size > limit { Err(PublishError::TooLarge { size, limit }) } else { Ok(()) }
-}

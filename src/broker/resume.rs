@@ -41,9 +41,10 @@ impl Broker {
         request.patterns.sort_unstable();
         request.patterns.dedup();
         self.check_ended(&request)?;
-        if self.sessions.len() >= self.config.max_sessions as usize {
-            return Err(OpenError::TooManySessions);
+        if self.is_draining() {
+            return Err(OpenError::Draining);
         }
+        self.check_room(&request)?;
         let unread = self.events.len().max(self.untold.len());
         if unread >= self.config.max_unread_events as usize {
             return Err(OpenError::UnreadEvents);
@@ -54,6 +55,7 @@ impl Broker {
         if request.lag.is_some_and(|lag| lag.check().is_err()) {
             return Err(OpenError::ZeroLag);
         }
+        self.check_terms(&request)?;
         let limit = self.config.max_topics_per_session;
         if request.topics.len() + request.patterns.len() > limit as usize {
             return Err(OpenError::TooManyTopicsOfSession { limit });
@@ -176,7 +178,7 @@ impl Broker {
                 .with_type(event_type.clone())
         });
         let comment = request.opening_comment.clone();
-        let retry = self.config.retry;
+        let retry = self.retry_in(self.sessions.next_slot());
         if announcement.is_none() && comment.is_none() && retry.is_none() && id.is_none() {
             return None;
         }

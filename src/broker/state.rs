@@ -11,6 +11,7 @@ use super::outcome::EndReason;
 use super::pattern::TopicFilter;
 use super::ready::Parked;
 use super::subscribe::Backlog;
+use super::terms::Terms;
 use crate::encode::Frame;
 use crate::event::EventType;
 use alloc::boxed::Box;
@@ -41,6 +42,7 @@ pub(super) struct Session {
     pub(super) polled_at: Tick,
     /// For when its timer stands.
     pub(super) armed: Tick,
+    pub(super) terms: Option<Box<Terms>>,
 }
 
 /// What most sessions do without, most of the time.
@@ -218,6 +220,10 @@ impl Session {
         self.seldom.as_mut()?.private.as_mut()
     }
 
+    pub(super) fn take_last_words(&mut self) -> Option<Frame> {
+        self.seldom.as_mut()?.ending.as_mut()?.last_words.take()
+    }
+
     pub(super) fn ending(&self) -> Option<&Ending> {
         self.seldom.as_ref()?.ending.as_ref()
     }
@@ -290,6 +296,8 @@ pub(super) struct Ending {
     /// alone.
     pub(super) topics: Vec<u64>,
     pub(super) client: u64,
+    /// What it gets after all that.
+    pub(super) last_words: Option<Frame>,
 }
 
 pub(super) const UNLISTED: u32 = u32::MAX;

@@ -8,6 +8,7 @@ use super::outcome::{BrokerEvent, EndReason};
 use super::ready::Parked;
 use super::state::{Phase, Session};
 use super::subscribe::is_over;
+use super::timers::Owner;
 use super::{Broker, Told};
 use crate::encode::Frame;
 use crate::event::Event;
@@ -43,8 +44,9 @@ pub(super) const CLIENT: u32 = u32::MAX;
 pub(super) const PRIVATE: u32 = u32::MAX - 1;
 const HEARTBEAT: u32 = u32::MAX - 2;
 const OPENING: u32 = u32::MAX - 3;
-const PLACE: u32 = u32::MAX - 4;
-const LOSS: u32 = u32::MAX - 5;
+const LAST_WORDS: u32 = u32::MAX - 4;
+const PLACE: u32 = u32::MAX - 5;
+const LOSS: u32 = u32::MAX - 6;
 
 /// What goes out next.
 enum Next {
@@ -106,6 +108,7 @@ impl Broker {
                 Some(Transmit::Frame(self.lent.insert(frame)))
             }
             Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
+            Exhausted::LastWords(frame) => Some(Transmit::Frame(self.lent.insert(frame))),
             Exhausted::Parked => None,
             Exhausted::Ended(reason) => Some(Transmit::End(reason)),
         }
@@ -215,6 +218,10 @@ impl Broker {
                 self.exhausted(key);
                 BatchEnd::Parked
             }
+            Exhausted::LastWords(frame) => {
+                batch.push(LAST_WORDS, 0, &frame);
+                BatchEnd::Full
+            }
             Exhausted::Parked => BatchEnd::Parked,
             Exhausted::Ended(reason) => BatchEnd::End(reason),
         }
@@ -254,7 +261,7 @@ impl Broker {
         for part in batch.untouched(written).iter().rev() {
             let cursor = match part.source {
                 // They are the first of their batch, and so never untouched.
-                HEARTBEAT | OPENING | LOSS => None,
+                HEARTBEAT | OPENING | LAST_WORDS | LOSS => None,
                 PLACE => {
                     session.seldom_mut().is_place_due = true;
                     None
@@ -300,13 +307,20 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(key) else {
             return Err(self.tell_end(key));
         };
+        if session.is_lapsed(now) {
+            let reason = EndReason::LeaseExpired;
+            self.end(key, reason, Told::Already);
+            return Err(Some(reason));
+        }
         session.polled_at = now;
         session.poll = session.poll.wrapping_add(1);
         let uncounted = session.take_uncounted();
         if let Some(private) = session.private_mut() {
             // Nobody else will ever read it, and what was handed over before this is delivered.
+            let before = private.log.footprint();
             private.log.trim_delivered(private.cursor);
             private.log.trim_aged(now, &self.config.private_retention);
+            self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
         }
         self.note_coalesced(key, uncounted);
         self.meet_lag(key).map(|()| key).map_err(Some)
@@ -417,10 +431,16 @@ impl Broker {
     /// What remains for a session that has no event pending.
     fn exhausted(&mut self, key: Key) -> Exhausted {
         let Some(session) = self.sessions.get_mut(key) else { return Exhausted::Ended(None) };
-        if session.seldom.is_some() && session.take_place_due() {
-            let position = session.ending().map_or(self.sequencer.last(), |ending| ending.through);
-            self.sent(key);
-            return Exhausted::Place(position);
+        if session.seldom.is_some() {
+            if session.take_place_due() {
+                let through = session.ending().map(|ending| ending.through);
+                self.sent(key);
+                return Exhausted::Place(through.unwrap_or(self.sequencer.last()));
+            }
+            if let Some(frame) = session.take_last_words() {
+                self.sent(key);
+                return Exhausted::LastWords(frame);
+            }
         }
         let over = || is_over(&self.topics, session, self.broadcast);
         let reason = session.ending().map(|ending| ending.reason);
@@ -518,6 +538,7 @@ enum Exhausted {
     /// To tell its place, which is this position.
     Place(u64),
     Heartbeat,
+    LastWords(Frame),
     Parked,
     Ended(Option<EndReason>),
 }

@@ -215,7 +215,8 @@ pub enum FailureKind {
     Resolve,
     /// No connection came about: it was refused, or nobody answered. The request was not sent.
     Connect,
-    /// The connection could not be secured. The request was not sent.
+    /// The connection could not be secured: the peer shows no certificate that is trusted and its
+    /// own, or speaks no TLS. The request was not sent.
     Tls,
     /// What is needed cannot be done here, such as `https` by a driver without TLS. It is the end,
     /// since the next attempt would end the same way.
@@ -226,7 +227,8 @@ pub enum FailureKind {
     Closed,
     /// The answer is no valid HTTP, or is beyond a limit of the driver's.
     Protocol,
-    /// The body ended before the length that was announced for it, or without its last chunk.
+    /// The body ended before the length that was announced for it, or without its last chunk, or,
+    /// over TLS, with a connection that was closed without `close_notify` (RFC 9112, 9.8).
     Truncated,
     /// Anything else.
     Other,

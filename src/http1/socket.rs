@@ -1,6 +1,7 @@
 //! What a runtime's connection is to this library.
 
 use crate::client::Failure;
+use alloc::boxed::Box;
 use core::task::{Context, Poll};
 
 /// A connection, as a runtime brings it: bytes in, bytes out.
@@ -8,7 +9,8 @@ use core::task::{Context, Poll};
 /// Clients read and write through it, and so does a server. Each method keeps at most one task
 /// waiting for reading and one for writing; here both are the same.
 pub trait Socket: Send + Unpin + 'static {
-    /// Reads some bytes into `buffer`, which is not empty; 0 is the proper end.
+    /// Reads some bytes into `buffer`, which is not empty; 0 is the proper end. A connection
+    /// that shows whether its end is proper, as TLS does, fails where it is not.
     ///
     /// It is asked often, whenever the task is woken: where asking costs a system call, look first
     /// whether anything has come.
@@ -34,4 +36,31 @@ pub trait Socket: Send + Unpin + 'static {
     /// Tells the peer that nothing more will be written, after what was; reading goes on. Again
     /// and again does no harm.
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>>;
+}
+
+/// A connection of whichever kind, such as `Box<dyn Socket>`.
+impl<S: Socket + ?Sized> Socket for Box<S> {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize, Failure>> {
+        (**self).poll_read(context, buffer)
+    }
+
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, Failure>> {
+        (**self).poll_write(context, bytes)
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        (**self).poll_flush(context)
+    }
+
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        (**self).poll_shutdown(context)
+    }
 }

@@ -38,6 +38,8 @@ impl Future for Drive {
             let replaced = lock(&hub.driver).replace(context.waker().clone());
             // Only now is the lock gone.
             drop(replaced);
+            // Those that a panic left.
+            hub.deliver();
             let (next, is_over) = hub.look_ahead();
             if is_over {
                 return Poll::Ready(());
@@ -63,7 +65,7 @@ impl Future for Drive {
 }
 
 impl Inner {
-    /// The next deadline of all shards, and whether the hub is closed and empty.
+    /// The next deadline of all shards, and whether the hub is over.
     fn look_ahead(&self) -> (Option<Instant>, bool) {
         let mut next: Option<Instant> = None;
         let mut is_over = true;

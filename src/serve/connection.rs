@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes};
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, ready};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use std::time::Instant;
 
 /// Gives the event stream that a request asked for.
@@ -102,11 +102,16 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
             };
             self.counters.request();
             request.extensions_mut().insert(peer.clone());
+            let is_head = *request.method() == Method::HEAD;
             let answer = handler(request).await.into();
             let now = self.runtime.now();
             match answer {
                 // The machine refuses only what it cannot send, and then the connection ends.
                 Answer::Response(response) => self.machine.respond(now, response).ok()?,
+                // All that a HEAD request asks for, whatever the handler made of it.
+                Answer::Stream(head, _) if is_head => {
+                    self.machine.respond(now, head.map(|()| Bytes::new())).ok()?;
+                }
                 Answer::Stream(head, session) => match self.machine.respond_stream(now, head) {
                     Ok(framing) => return self.stream(session, framing).await,
                     // The peer is at fault, and the machine has answered.

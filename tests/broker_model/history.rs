@@ -34,6 +34,9 @@ pub(super) enum Op {
         lag: Option<Lag>,
         announce: bool,
         tells_losses: Option<bool>,
+        address: Option<u64>,
+        /// In milliseconds from now; zero is over already.
+        lease: Option<u64>,
     },
     Publish {
         to: To,
@@ -73,6 +76,17 @@ pub(super) enum Op {
     CloseSession {
         session: usize,
     },
+    Renew {
+        session: usize,
+        lease: u64,
+    },
+    Revoke {
+        client: u64,
+    },
+    RevokeTopic {
+        client: u64,
+        topic: u64,
+    },
     Close,
     Subscribe {
         session: usize,
@@ -90,6 +104,12 @@ pub(super) enum Op {
     ApplyEnd {
         topic: u64,
         ahead: u64,
+    },
+    Drain {
+        over: Duration,
+        retry: Option<(Duration, Duration)>,
+        farewell: bool,
+        patience: Duration,
     },
     SetRetention {
         topic: u64,
@@ -156,6 +176,12 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.max_topics = rng.pick(&[2, 4, 100]);
     config.max_ended_topics = rng.pick(&[0, 1, 100]);
     config.max_sessions = rng.pick(&[3, 8, 16]);
+    config.at_max_sessions = random_limit(rng);
+    config.max_sessions_per_client = rng.pick(&[1, 2, 3, 256]);
+    config.at_max_sessions_per_client = random_limit(rng);
+    config.max_sessions_per_address = rng.pick(&[1, 2, 4, 1000]);
+    config.at_max_sessions_per_address = random_limit(rng);
+    config.max_retained_bytes = rng.pick(&[80, 400, 3_000, 60_000, 1 << 28, 1 << 28]);
     config.max_topics_per_session = rng.pick(&[1, 3, 64]);
     config.max_absent_clients = rng.pick(&[0, 1, 3, 100]);
     config.max_unread_events = rng.pick(&[1, 30, 1000, 1000]);
@@ -166,6 +192,12 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.loss_announcement = rng.chance(30).then(|| EventType::new("lost").unwrap());
     config.unresumable = rng.pick(&[StartAt::Oldest, StartAt::Newest]);
     config.retry = rng.pick(&[None, None, Some(millis(2_500))]);
+    config.spread_retry = rng.chance(20);
+    config.reconnects_per_second = rng.pick(&[1, 7, 1_000]).try_into().unwrap();
+    config.max_session_age = rng.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
+    config.max_session_age_jitter = rng.pick(&[0, 2_999].map(millis));
+    config.lease_lead = rng.pick(&[0, 500, 30_000].map(millis));
+    config.seed = rng.next();
     config
 }
 
@@ -176,6 +208,14 @@ fn random_retention(rng: &mut Rng) -> Retention {
         age: rng.pick(&[None, Some(millis(700)), Some(secs(40))]),
         compact: rng.chance(40),
     }
+}
+
+fn random_lease(rng: &mut Rng) -> u64 {
+    rng.pick(&[0, 100, 2_000, 10_000, 60_000]) + rng.below(2) * rng.below(1_000)
+}
+
+fn random_limit(rng: &mut Rng) -> LimitPolicy {
+    rng.pick(&[LimitPolicy::Refuse, LimitPolicy::EvictOldest])
 }
 
 fn random_lag(rng: &mut Rng) -> Lag {
@@ -278,6 +318,8 @@ fn random_step(rng: &mut Rng) -> Step {
             lag: rng.chance(50).then(|| random_wished_lag(rng)),
             announce: rng.chance(20),
             tells_losses: rng.chance(20).then(|| rng.chance(50)),
+            address: rng.chance(50).then(|| rng.below(3)),
+            lease: rng.chance(25).then(|| random_lease(rng)),
         },
         8..12 => Op::Subscribe {
             session: random_session(rng),
@@ -307,7 +349,12 @@ fn random_step(rng: &mut Rng) -> Step {
             written: usize::try_from(rng.pick(&[0, 1, 40, 100, 17_000]) + rng.below(40)).unwrap(),
             claimed: rng.chance(5).then(|| random_session(rng)),
         },
-        68..73 => Op::Ready { times: 1 + rng.below(4) },
+        68 => match rng.below(6) {
+            0 => Op::Revoke { client: rng.below(4) },
+            1 | 2 => Op::RevokeTopic { client: rng.below(4), topic: rng.below(5) },
+            _ => Op::Renew { session: random_session(rng), lease: random_lease(rng) },
+        },
+        69..73 => Op::Ready { times: 1 + rng.below(4) },
         73..80 => Op::Serve,
         80..84 => Op::Events,
         84..86 => Op::Disconnect { session: random_session(rng) },
@@ -316,6 +363,12 @@ fn random_step(rng: &mut Rng) -> Step {
         87 if rng.chance(40) => {
             Op::SetLag { topic: rng.below(5), lag: rng.chance(70).then(|| random_wished_lag(rng)) }
         }
+        87 if rng.chance(6) => Op::Drain {
+            over: rng.pick(&[0, 700, 20_000].map(millis)),
+            retry: rng.pick(&[None, Some((secs(1), secs(0))), Some((secs(2), millis(3_333)))]),
+            farewell: rng.chance(50),
+            patience: rng.pick(&[0, 10_000].map(millis)),
+        },
         87..89 => Op::SetRetention {
             topic: rng.below(5),
             retention: rng.chance(50).then(|| random_retention(rng)),

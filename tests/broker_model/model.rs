@@ -1,14 +1,16 @@
 //! What a broker does, worked out plainly: each session has a queue of what it is still to get,
 //! and a log is a list from which things are dropped.
 
+use super::drain::Draining;
 use super::lag::{Passed, State};
+use crate::common::Rng;
 use sansse::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, Lag, OpenError, PublishError,
-    Resume, Retention, SessionId, StartAt, SubscribeError, TopicName, TopicPattern,
+    AddressKey, Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, Lag, OpenError,
+    PublishError, Resume, Retention, SessionId, StartAt, SubscribeError, TopicName, TopicPattern,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LogName {
@@ -119,6 +121,11 @@ pub(super) struct Member {
     pub(super) ending: Option<EndReason>,
     /// The newest position when it was to end.
     pub(super) through: Option<u64>,
+    pub(super) address: Option<u64>,
+    pub(super) expires_at: Option<Duration>,
+    pub(super) last_words: Option<String>,
+    pub(super) lease: Option<Duration>,
+    pub(super) ask_at: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -151,6 +158,8 @@ pub(crate) struct Wish {
     /// Whether it is told of losses.
     pub(crate) tells_losses: Option<bool>,
     pub(crate) announce: bool,
+    pub(crate) address: Option<u64>,
+    pub(crate) lease: Option<Duration>,
 }
 
 /// What is published.
@@ -171,16 +180,21 @@ pub(crate) enum Out {
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(super) config: BrokerConfig,
+    pub(super) start: Instant,
     pub(crate) now: Duration,
     pub(crate) last: u64,
     pub(super) closed: bool,
     pub(super) members: BTreeMap<SessionId, Member>,
+    /// In the order in which they were opened.
+    pub(super) order: Vec<SessionId>,
     pub(super) guests: BTreeMap<ClientId, Guest>,
     pub(super) logs: BTreeMap<LogName, Log>,
     /// The patterns in use, with the newest position lost since they were.
     pub(super) patterns: BTreeMap<TopicPattern, u64>,
     pub(super) forgotten_topics: u64,
     pub(super) forgotten_clients: u64,
+    /// There was a session once.
+    pub(super) has_begun: bool,
     /// Positions that were never given here.
     pub(super) left_out: BTreeSet<u64>,
     /// What each position took, and in which log.
@@ -197,21 +211,27 @@ pub(crate) struct Model {
     pub(super) ended_ready: Vec<SessionId>,
     pub(super) events: Vec<BrokerEvent>,
     pub(super) batch: Option<LastBatch>,
+    pub(super) random: Rng,
+    pub(super) drain: Option<Draining>,
 }
 
 impl Model {
-    pub(crate) fn new(config: BrokerConfig) -> Self {
+    pub(crate) fn new(config: BrokerConfig, start: Instant) -> Self {
+        let random = Rng::new(config.seed.wrapping_add(u64::from(config.shard) << 48));
         Self {
             config,
+            start,
             now: Duration::ZERO,
             last: 0,
             closed: false,
             members: BTreeMap::new(),
+            order: Vec::new(),
             guests: BTreeMap::new(),
             logs: BTreeMap::from([(LogName::Broadcast, Log::default())]),
             patterns: BTreeMap::new(),
             forgotten_topics: 0,
             forgotten_clients: 0,
+            has_begun: false,
             left_out: BTreeSet::new(),
             sizes: BTreeMap::new(),
             published: BTreeMap::new(),
@@ -221,6 +241,8 @@ impl Model {
             ended_ready: Vec::new(),
             events: Vec::new(),
             batch: None,
+            random,
+            drain: None,
         }
     }
 
@@ -241,14 +263,18 @@ impl Model {
             Err(OpenError::Closed)
         } else if self.is_over_for(wish) {
             Err(OpenError::TopicsEnded)
-        } else if self.members.len() >= self.config.max_sessions as usize {
-            Err(OpenError::TooManySessions)
+        } else if self.drain.is_some() {
+            Err(OpenError::Draining)
+        } else if let Some(error) = self.refusal(wish) {
+            Err(error)
         } else if unread >= self.config.max_unread_events as usize {
             Err(OpenError::UnreadEvents)
         } else if wish.heartbeat == Some(Some(Duration::ZERO)) {
             Err(OpenError::ZeroHeartbeat)
         } else if wish.lag.is_some_and(|lag| lag.events == Some(0) || lag.bytes == Some(0)) {
             Err(OpenError::ZeroLag)
+        } else if wish.lease.is_some_and(|until| until <= self.now) {
+            Err(OpenError::LeaseInThePast)
         } else if topics.len() + patterns.len() > limit as usize {
             Err(OpenError::TooManyTopicsOfSession { limit })
         } else if self.topics() + new > self.config.max_topics as usize {
@@ -259,7 +285,8 @@ impl Model {
     }
 
     /// Opens a session that was admitted, under the id that the broker chose.
-    pub(crate) fn open(&mut self, wish: &Wish, session: SessionId) -> Resume {
+    pub(crate) fn open(&mut self, wish: &Wish, session: SessionId, broker: &Broker) -> Resume {
+        self.has_begun = true;
         let mut logs = Vec::new();
         if !wish.without_broadcast {
             logs.push(LogName::Broadcast);
@@ -288,6 +315,7 @@ impl Model {
             guest.sessions.push(session);
         }
         let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
+        let expires_at = self.expiry();
         let private = LogName::Private(session);
         self.ensure(&private, 0);
         logs.push(private);
@@ -298,7 +326,7 @@ impl Model {
             passed: Passed::new(),
             is_told_of_losses: wish.tells_losses.unwrap_or(self.config.loss_announcement.is_some()),
             loss: None,
-            opening: self.opening(wish.announce, resume),
+            opening: self.opening(session, wish.announce, resume),
             lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
             heartbeat_due: false,
@@ -308,10 +336,17 @@ impl Model {
             ending: None,
             through: None,
             place_due: false,
+            address: wish.address,
+            expires_at,
+            last_words: None,
+            lease: wish.lease,
+            ask_at: wish.lease.and_then(|until| self.ask_at(until)),
         };
         assert!(self.members.insert(session, member).is_none(), "{session} is in use");
         let client = wish.client.clone();
         self.events.push(BrokerEvent::SessionOpened { session, client, resume });
+        self.order.push(session);
+        self.evict(session, broker);
         resume
     }
 
@@ -406,7 +441,12 @@ impl Model {
         pending.sort_by_key(|pending| pending.position);
     }
 
-    pub(super) fn opening(&self, announce: bool, resume: Resume) -> Option<String> {
+    pub(super) fn opening(
+        &self,
+        session: SessionId,
+        announce: bool,
+        resume: Resume,
+    ) -> Option<String> {
         let (word, replayed, placed) = match resume {
             Resume::Live => ("live", 0, false),
             Resume::Oldest { replayed } => ("oldest", replayed, replayed > 0),
@@ -417,7 +457,7 @@ impl Model {
             _ => unreachable!(),
         };
         let mut text = String::new();
-        if let Some(retry) = self.config.retry {
+        if let Some(retry) = self.retry(session) {
             let _ = writeln!(text, "retry: {}", retry.as_millis());
         }
         if !placed && self.config.event_ids == EventIds::Assigned {
@@ -447,6 +487,9 @@ impl Model {
 
     pub(crate) fn close(&mut self) {
         self.closed = true;
+        if let Some(drain) = &mut self.drain {
+            drain.stop();
+        }
         let all: Vec<_> = self.members.keys().copied().collect();
         for session in all {
             self.finish(session, EndReason::Shutdown);
@@ -467,6 +510,7 @@ impl Model {
     pub(super) fn end(&mut self, session: SessionId, reason: EndReason, broker: &Broker) {
         let Some(member) = self.members.remove(&session) else { return };
         self.note_coalesced(session, &member, member.passed.len() as u64);
+        self.order.retain(|other| *other != session);
         let private = LogName::Private(session);
         let waiting = member.pending.iter().filter(|pending| pending.log == private).count();
         self.logs.remove(&private);
@@ -485,6 +529,7 @@ impl Model {
             undelivered: waiting as u64,
         });
         self.forget_absent(broker);
+        self.note_drained();
     }
 
     pub(super) fn forget_absent(&mut self, broker: &Broker) {
@@ -519,6 +564,9 @@ impl Model {
     pub(crate) fn timeout(&mut self, broker: &Broker) {
         let all: Vec<SessionId> = self.members.keys().copied().collect();
         for session in all {
+            if !self.lease_due(session, broker) {
+                continue;
+            }
             let member = self.members.get_mut(&session).unwrap();
             if member.deadline(self.config.stall_timeout).is_none_or(|at| at > self.now) {
                 continue;
@@ -546,6 +594,7 @@ impl Model {
             }
         }
         self.release_topics();
+        self.drain_due(broker);
         self.forget_absent(broker);
     }
 
@@ -563,7 +612,12 @@ impl Model {
         });
         let ended =
             self.logs.values().filter_map(|log| log.ended.filter(|end| end.is_remembered)?.until);
-        sessions.chain(absent).chain(aged).chain(ended).min()
+        let terms = self
+            .members
+            .values()
+            .flat_map(|member| [member.expiry(), member.lease, member.asking()])
+            .flatten();
+        sessions.chain(absent).chain(aged).chain(ended).chain(terms).chain(self.next_turn()).min()
     }
 
     // Topics that come and go.
@@ -791,6 +845,17 @@ impl Model {
             if broker.client_of(*session) != member.client.as_ref() {
                 return Err(format!("{session} is of {:?}", broker.client_of(*session)));
             }
+        }
+        for address in 0..3 {
+            let key = AddressKey::new(address.to_string()).unwrap();
+            let here = self.members.values().filter(|member| member.address == Some(address));
+            if broker.sessions_from(&key) != here.count() {
+                return Err(format!("{} sessions from {key}", broker.sessions_from(&key)));
+            }
+        }
+        let (kept, limit) = (broker.retained_bytes(), self.config.max_retained_bytes);
+        if kept != self.retained_bytes() || kept > limit {
+            return Err(format!("{kept} bytes are kept instead of {}", self.retained_bytes()));
         }
         if broker.last_position() != self.last {
             return Err(format!("at {} instead of {}", broker.last_position(), self.last));

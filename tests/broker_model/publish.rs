@@ -66,6 +66,9 @@ impl Model {
                 }
             }
             Err(PublishError::TopicEnded) => return Err(PublishError::TopicEnded),
+            Err(PublishError::UnknownClient) if !self.has_begun => {
+                self.forgotten_clients = position;
+            }
             Err(_) => {}
         }
         self.left_out.extend(self.last + 1..position);
@@ -109,9 +112,11 @@ impl Model {
             _ => unreachable!(),
         };
         let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes);
+        let limit = limit.min(self.config.max_retained_bytes);
         if size > limit {
             return Err(PublishError::TooLarge { size, limit });
         }
+        self.make_room(size, &name);
         self.ensure(&name, self.forgotten_topics);
         let kept = Kept {
             position,
@@ -149,6 +154,7 @@ impl Model {
             }
         }
         self.trim(&name);
+        self.release_topics();
         Ok(())
     }
 
@@ -287,7 +293,7 @@ impl Model {
     }
 
     /// What goes first where there is too much.
-    fn drop_one(&mut self, name: &LogName) {
+    pub(super) fn drop_one(&mut self, name: &LogName) {
         let superseded = |kept: &Kept| kept.superseded_at.is_some();
         let is_compact = self.retention(name).compact;
         let log = self.logs.get_mut(name).unwrap();

@@ -35,6 +35,11 @@ impl Model {
         if let Some(frame) = self.place(session) {
             return Out::Frame(frame);
         }
+        let member = self.members.get_mut(&session).unwrap();
+        if let Some(last_words) = member.last_words.take() {
+            member.sent(now);
+            return Out::Frame(last_words);
+        }
         if let Some(reason) = self.end_reason(session) {
             self.end(session, reason, broker);
             return Out::End;
@@ -77,23 +82,20 @@ impl Model {
             }
             has_holes = member.has_lost();
             while parts.len() < batch.frames() {
-                match self.next_item(&mut member, &mut passed) {
-                    Next::Loss(payload) => parts.push((written(&payload), None)),
-                    Next::Event(pending) => {
-                        parts.push((written(&pending.payload), Some(pending)));
-                    }
+                let part = match self.next_item(&mut member, &mut passed) {
+                    Next::Loss(payload) => (written(&payload), None),
+                    Next::Event(pending) => (written(&pending.payload), Some(pending)),
                     Next::Nothing => break,
-                }
+                };
+                parts.push(part);
             }
             if !parts.is_empty() {
                 member.sent(now);
             }
             let is_stopped = self.has_lost_next(&member);
-            has_holes |= is_stopped;
             if !is_stopped {
                 next = self.peek(&mut member, &mut passed).map(|next| written(&next).len());
             }
-            // What tells of a loss comes first.
             has_holes |= member.loss.is_some();
             if has_holes {
                 self.inexact.insert(session);
@@ -121,6 +123,9 @@ impl Model {
                 if !is_ending {
                     self.members.get_mut(&session).unwrap().phase = Phase::Parked;
                 }
+            } else if let Some(last_words) = self.last_words(session) {
+                parts.push((written(&last_words), None));
+                expected = BatchEnd::Full;
             } else if let Some(reason) = self.end_reason(session) {
                 self.end(session, reason, broker);
             } else {
@@ -219,6 +224,10 @@ impl Model {
             self.told(session);
             return false;
         };
+        if member.is_lapsed(self.now) {
+            self.end(session, EndReason::LeaseExpired, broker);
+            return false;
+        }
         member.polled_at = self.now;
         let passed = core::mem::take(&mut member.passed).len() as u64;
         let member = member.clone();
@@ -241,6 +250,14 @@ impl Model {
     fn end_reason(&self, session: SessionId) -> Option<EndReason> {
         let member = &self.members[&session];
         member.ending.or_else(|| self.is_over(member).then_some(EndReason::TopicsEnded))
+    }
+
+    fn last_words(&mut self, session: SessionId) -> Option<String> {
+        let now = self.now;
+        let member = self.members.get_mut(&session).unwrap();
+        let last_words = member.last_words.take()?;
+        member.sent(now);
+        Some(last_words)
     }
 
     /// What tells the session its place, if it is to be told.

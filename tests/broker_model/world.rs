@@ -6,6 +6,7 @@ use crate::common::*;
 use sansse::broker::*;
 use sansse::{Event, EventType, LastEventId};
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 pub(super) struct World {
@@ -24,13 +25,15 @@ pub(super) struct World {
 impl World {
     #[expect(clippy::disallowed_methods, reason = "no other way to have a first `Instant`")]
     pub(super) fn new(config: BrokerConfig) -> Self {
-        let start = Instant::now();
+        // The same in each run, since events tell of times.
+        static START: OnceLock<Instant> = OnceLock::new();
+        let start = *START.get_or_init(Instant::now);
         Self {
             config: config.clone(),
             start,
             time: Duration::ZERO,
             broker: Broker::new(start, config.clone()).unwrap(),
-            model: Model::new(config),
+            model: Model::new(config, start),
             opened: Vec::new(),
             batch: Batch::new(FrameForm::Payload),
             batch_of: None,
@@ -52,6 +55,7 @@ impl World {
             | Op::CloseSession { .. }
             | Op::Subscribe { .. }
             | Op::Unsubscribe { .. }
+            | Op::Renew { .. }
                 if self.opened.is_empty() =>
             {
                 return Ok(());
@@ -174,6 +178,42 @@ impl World {
                 let got = self.note(got);
                 same(&got, &self.model.apply_end(last + 1, &topic_name(*topic)))
             }
+            Op::Renew { session, lease } => {
+                let Some(session) = self.session(*session) else { return Ok(()) };
+                let until = self.model.now + millis(*lease);
+                let got = self.broker.renew_lease(now, session, self.start + until);
+                let got = self.note(got);
+                same(&got, &self.model.renew_lease(session, until))?;
+                let lease = self.model.members.get(&session).and_then(|member| member.lease);
+                let expected = lease.map(|until| self.start + until);
+                same(&self.broker.lease_of(session), &expected)
+            }
+            Op::Revoke { client } => {
+                let client = crate::common::client(&format!("client {client}"));
+                let got = self.broker.revoke(now, &client);
+                let got = self.note(got);
+                same(&got, &self.model.revoke(&client, &self.broker))
+            }
+            Op::RevokeTopic { client, topic } => {
+                let client = crate::common::client(&format!("client {client}"));
+                let topic = topic_name(*topic);
+                let got = self.broker.revoke_topic(now, &client, &topic);
+                let got = self.note(got);
+                same(&got, &self.model.revoke_topic(&client, &topic, &self.broker))
+            }
+            Op::Drain { over, retry, farewell, patience } => {
+                let mut drain = Drain::new(*over).with_patience(*patience);
+                if let Some((least, spread)) = retry {
+                    drain = drain.with_retry(*least, *spread);
+                }
+                if *farewell {
+                    drain = drain.with_farewell(Event::new("bye"));
+                }
+                let got = self.broker.drain(now, drain);
+                let got = self.note(got);
+                let model = &mut self.model;
+                same(&got, &model.drain(*over, *retry, *farewell, *patience, &self.broker))
+            }
             Op::SetRetention { topic, retention } => {
                 let topic = topic_name(*topic);
                 let got = self.broker.set_retention(now, &topic, *retention);
@@ -213,6 +253,8 @@ impl World {
             lag,
             announce,
             tells_losses,
+            address,
+            lease,
         } = op
         else {
             unreachable!()
@@ -235,6 +277,8 @@ impl World {
             lag: *lag,
             tells_losses: *tells_losses,
             announce: *announce,
+            address: *address,
+            lease: lease.map(|lease| self.model.now + millis(lease)),
         };
         let mut request = SessionRequest::new();
         if let Some(client) = &wish.client {
@@ -267,6 +311,12 @@ impl World {
             let lost = EventType::new("lost").unwrap();
             request = request.with_loss_announcement(tells.then_some(lost));
         }
+        if let Some(address) = wish.address {
+            request = request.with_address(AddressKey::new(address.to_string()).unwrap());
+        }
+        if let Some(until) = wish.lease {
+            request = request.with_lease(self.start + until);
+        }
         if wish.announce {
             request = request.with_announcement(EventType::new("resume").unwrap());
         }
@@ -277,7 +327,7 @@ impl World {
                 }
                 self.opened.push(opened.session);
                 let _ = writeln!(self.transcript, "{opened:?}");
-                same(&opened.resume, &self.model.open(&wish, opened.session))
+                same(&opened.resume, &self.model.open(&wish, opened.session, &self.broker))
             }
             (got, expected) => same(&self.note(got).map(|_| ()), &expected),
         }
@@ -355,7 +405,9 @@ impl World {
             BrokerEvent::SessionOpened { session, .. }
             | BrokerEvent::SessionSkipped { session, .. }
             | BrokerEvent::SessionCoalesced { session, .. }
+            | BrokerEvent::LeaseExpiring { session, .. }
             | BrokerEvent::SessionEnded { session, .. } => (None, Some(*session)),
+            BrokerEvent::Drained { .. } => (None, None),
             _ => unreachable!(),
         };
         let mut events: Vec<_> = core::iter::from_fn(|| self.broker.poll_event()).collect();

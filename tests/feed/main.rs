@@ -13,6 +13,7 @@ mod fallback;
 mod network;
 mod sharing;
 mod tasks;
+mod threads;
 mod transport;
 
 use bytes::Bytes;

@@ -322,3 +322,10 @@ fn what_is_wrong_with_a_pipelined_request_does_not_touch_the_one_before() {
     assert!(written.starts_with("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 400 "));
     assert_eq!(connection.closed_by_both(), CloseReason::BadRequest(RequestError::Syntax));
 }
+
+#[test]
+fn what_cannot_begin_a_request_is_refused_at_its_first_byte() {
+    for bytes in [&b"\x16\x03\x01"[..], b"\x80", b"\0", "é".as_bytes()] {
+        refused(ServerConfig::default(), bytes, RequestError::Syntax);
+    }
+}

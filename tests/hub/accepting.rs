@@ -1,12 +1,12 @@
 //! `Hub::accept`: an event stream, or the plain answer to what cannot be one.
 
 use super::tasks::Probe;
-use super::{config, data, drain, hub, hub_of, say};
+use super::{config, data, drain, hub, hub_of, request_of, say};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use sansse::Hub;
-use sansse::broker::{LagPolicy, Resume, SessionRequest, TopicName};
+use sansse::broker::{AddressKey, LagPolicy, Resume, SessionRequest, TopicName};
 use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
 use sansse::hub::{Answer, Session};
 use std::time::Duration;
@@ -30,10 +30,16 @@ fn stream_of(answer: Answer) -> (Response<()>, Session) {
     }
 }
 
-/// The plain answer, which the asking page may read and which left no session behind.
-fn response_of(hub: &Hub, answer: Answer) -> Response<Bytes> {
+/// The plain answer, which the asking page may read.
+fn refusal_of(answer: Answer) -> Response<Bytes> {
     let Answer::Response(response) = answer else { panic!("{answer:?}") };
     assert_eq!(response.headers()["access-control-allow-origin"], PAGE, "{response:?}");
+    response
+}
+
+/// The plain answer, which left no session behind.
+fn response_of(hub: &Hub, answer: Answer) -> Response<Bytes> {
+    let response = refusal_of(answer);
     assert_eq!(hub.session_count(), 0);
     response
 }
@@ -85,14 +91,30 @@ fn an_accept_header_that_rules_streams_out_is_refused() {
 
 #[test]
 fn a_hub_that_is_closed_or_full_says_when_to_come_back() {
-    let mut full = config();
-    full.max_sessions = 0;
-    let closed = hub();
+    let mut one = config();
+    one.max_sessions = 1;
+    let (full, closed) = (hub_of(one).0, hub());
+    let _session = full.open(SessionRequest::new()).unwrap();
     closed.close();
-    for hub in [hub_of(full).0, closed] {
+    for hub in [full, closed] {
         let answer = hub.accept(&get("/"), SessionRequest::new(), &head());
-        let response = response_of(&hub, answer);
+        let response = refusal_of(answer);
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[RETRY_AFTER], "5");
+    }
+}
+
+#[test]
+fn a_client_or_an_address_with_too_many_sessions_is_told_so() {
+    let mut one = config();
+    one.max_sessions_per_client = 1;
+    one.max_sessions_per_address = 1;
+    let hub = hub_of(one).0;
+    let address = AddressKey::new("somewhere").unwrap();
+    for request in [request_of("alice"), SessionRequest::new().with_address(address)] {
+        let _session = hub.open(request.clone()).unwrap();
+        let response = refusal_of(hub.accept(&get("/"), request, &head()));
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(response.headers()[RETRY_AFTER], "5");
     }
 }

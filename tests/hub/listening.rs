@@ -261,3 +261,24 @@ fn on_many_threads_it_still_hears_one_thing_at_a_time_and_in_order() {
     }
     assert_eq!((opened, open.len()), (THREADS * SESSIONS, 0));
 }
+
+#[test]
+fn a_listener_that_panics_while_a_session_is_opened_leaves_no_session_behind() {
+    let panics = Arc::new(AtomicBool::new(true));
+    let heard = Heard::default();
+    let (does_panic, all) = (panics.clone(), heard.clone());
+    let builder = sharded(config(), 1).on_event(move |event| {
+        all.lock().unwrap().push(event);
+        assert!(!does_panic.load(Ordering::SeqCst), "as it was asked to");
+    });
+    let hub = builder.build(VirtualTimer::new()).unwrap();
+    let mut driver = Driver::new(&hub);
+    let open = || hub.open(SessionRequest::new());
+    assert!(catch_unwind(AssertUnwindSafe(open)).is_err());
+    panics.store(false, Ordering::SeqCst);
+    // Its end was not told while the panic was under way; the driver does it.
+    assert!(driver.run() > 0);
+    let ended = ends(&take(&heard));
+    assert!(matches!(ended[..], [(_, EndReason::Disconnected)]), "{ended:?}");
+    assert_eq!(hub.session_count(), 0);
+}

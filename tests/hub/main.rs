@@ -7,9 +7,13 @@
 mod common;
 
 mod accepting;
+mod draining;
 mod driving;
 mod interleavings;
+mod leases;
 mod listening;
+mod metadata;
+mod presence;
 mod sessions;
 mod sharding;
 mod slow_peers;

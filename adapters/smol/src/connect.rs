@@ -7,6 +7,7 @@ use async_io::Async;
 use bytes::Bytes;
 use http::Request;
 use sansse::client::{ClientConfig, Failure, FailureKind};
+use sansse::http1::Socket;
 use sansse::http1::transport::{Connector, Http1, Target};
 use sansse::{EventSource, Feed, connect_any};
 use std::future::Future;
@@ -15,8 +16,9 @@ use std::net::{TcpStream, ToSocketAddrs};
 
 /// Reads an event stream over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed.
 ///
-/// Nothing is sent before it is polled. `https` is not spoken, and ends the client.
-pub fn connect(request: Request<Bytes>) -> EventSource<Http1<SmolConnector>> {
+/// Nothing is sent before it is polled. `https` takes the feature `tls`; without it, it ends the
+/// client.
+pub fn connect(request: Request<Bytes>) -> EventSource<Http1<DefaultConnector>> {
     connect_with(request, ClientConfig::new(random_seed()))
 }
 
@@ -24,8 +26,8 @@ pub fn connect(request: Request<Bytes>) -> EventSource<Http1<SmolConnector>> {
 pub fn connect_with(
     request: Request<Bytes>,
     config: ClientConfig,
-) -> EventSource<Http1<SmolConnector>> {
-    EventSource::new(Http1::new(SmolConnector), SmolTimer, request, config)
+) -> EventSource<Http1<DefaultConnector>> {
+    EventSource::new(Http1::new(DefaultConnector), SmolTimer, request, config)
 }
 
 /// A [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven by a
@@ -42,8 +44,43 @@ pub fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Opens connections by async-io: names by the system's resolver, on a thread for what blocks;
-/// IPv4 and IPv6, several addresses with a fallback from one to the next, `TCP_NODELAY`.
+/// How [`connect`] opens connections: by [`SmolConnector`], and with the feature `tls` it secures
+/// those for `https`, trusting whom the system trusts.
+///
+/// The system's roots are read with the first such connection of the process, which holds up its
+/// thread for some milliseconds. Other roots and configurations go into a `tls::Tls` around a
+/// [`SmolConnector`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DefaultConnector;
+
+impl Connector for DefaultConnector {
+    /// The same with and without TLS, so that a feature changes no types.
+    type Socket = Box<dyn Socket>;
+
+    #[expect(clippy::manual_async_fn, reason = "the future must not borrow the connector")]
+    fn connect(
+        &self,
+        target: Target,
+    ) -> impl Future<Output = Result<Self::Socket, Failure>> + Send + 'static {
+        async move {
+            #[cfg(feature = "tls")]
+            if target.secure {
+                let connector = crate::tls::Tls::with_system_roots(SmolConnector);
+                let connector = connector.map_err(|error| {
+                    Failure::new(FailureKind::Unsupported).with_detail(error.to_string())
+                })?;
+                return Ok(Box::new(connector.connect(target).await?) as Self::Socket);
+            }
+            Ok(Box::new(SmolConnector.connect(target).await?) as Self::Socket)
+        }
+    }
+}
+
+/// Opens plain connections by async-io: names by the system's resolver, on a thread for what
+/// blocks; IPv4 and IPv6, several addresses with a fallback from one to the next, `TCP_NODELAY`.
+///
+/// For `https` it is [`FailureKind::Unsupported`]: with the feature `tls` on, put it into a
+/// `tls::Tls`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SmolConnector;
 
@@ -57,7 +94,7 @@ impl Connector for SmolConnector {
     ) -> impl Future<Output = Result<TcpSocket, Failure>> + Send + 'static {
         async move {
             if target.secure {
-                let reason = "https is not spoken here";
+                let reason = "https needs TLS, which is not on here";
                 return Err(Failure::new(FailureKind::Unsupported).with_detail(reason));
             }
             let host = target.host;

@@ -45,7 +45,12 @@
 //!
 //! When not to use it: with an HTTP stack of your own, put a
 //! [`Session`](sansse::hub::Session) into its body type instead; this server speaks HTTP/1.1
-//! alone, without TLS, and so does the client.
+//! alone, and so does the client.
+//!
+//! # TLS
+//!
+//! With the feature `tls`, [`connect`] and [`feed`] speak `https`. Other roots than the system's,
+//! and a server with TLS, are in the module `tls`, which is the crate `sansse-tls`.
 
 #![warn(clippy::unwrap_used)]
 
@@ -53,8 +58,10 @@ mod connect;
 mod runtime;
 mod socket;
 
-pub use connect::{SmolConnector, connect, connect_with, feed, random_seed};
+pub use connect::{DefaultConnector, SmolConnector, connect, connect_with, feed, random_seed};
 pub use runtime::{SmolRuntime, SmolTimer, Task};
+#[cfg(feature = "tls")]
+pub use sansse_tls as tls;
 pub use socket::{TcpAcceptor, TcpSocket};
 
 use bytes::Bytes;

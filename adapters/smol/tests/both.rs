@@ -6,9 +6,10 @@ use http::Request;
 use sansse::broker::{SessionRequest, Topic};
 use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind, Policy};
 use sansse::http::ResponseHead;
+use sansse::http1::transport::Http1;
 use sansse::serve::{Runtime, Server};
-use sansse::{Event, Hub, SourceEvent};
-use sansse_smol::{SmolRuntime, TcpAcceptor, connect, connect_with};
+use sansse::{Event, EventSource, Hub, SourceEvent};
+use sansse_smol::{SmolConnector, SmolRuntime, SmolTimer, TcpAcceptor, connect};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -131,7 +132,8 @@ fn what_stands_in_the_way_of_a_connection_is_named() {
         ] {
             let mut config = ClientConfig::new(1);
             config.policy = Policy::standard();
-            let mut source = connect_with(get(url), config);
+            let transport = Http1::new(SmolConnector);
+            let mut source = EventSource::new(transport, SmolTimer, get(url), config);
             let error = match source.next().await {
                 Some(
                     SourceEvent::Retrying { error, .. }

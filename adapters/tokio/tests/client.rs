@@ -6,21 +6,25 @@ use bytes::Bytes;
 use common::PATIENCE;
 use http::Request;
 use sansse::broker::{BrokerEvent, SessionRequest, Topic};
-use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind};
+use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind, Timeout};
 use sansse::feed::FeedError;
 use sansse::http::ResponseHead;
 use sansse::http1::transport::Http1;
 use sansse::hub::HubBuilder;
-use sansse::{Event, EventSource, Feed, Hub, SourceEvent};
-use sansse_tokio::{TokioConnector, connect_with, serve, spawn_hub};
+use sansse::{Event, EventSource, Feed, Hub, SourceEvent, connect_any};
+use sansse_tokio::{
+    DefaultConnector, TokioConnector, TokioRuntime, connect_with, serve, spawn_hub,
+};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-type Source = EventSource<Http1<TokioConnector>>;
+type Source = EventSource<Http1<DefaultConnector>>;
 
 fn source_of(url: String) -> Source {
     let mut config = ClientConfig::new(7);
@@ -246,15 +250,124 @@ async fn a_refused_connection_is_tried_again_until_the_server_is_there() {
     server.abort();
 }
 
+/// Whether or not this crate has TLS: what is plain stays plain.
 #[tokio::test]
-async fn https_is_not_spoken_and_ends_it() {
-    let mut source = source_of("https://127.0.0.1:1/events".to_owned());
-    let event = next(&mut source).await;
+async fn the_plain_connector_refuses_https_and_that_ends_it() {
+    let request = Request::get("https://127.0.0.1:1/events").body(Bytes::new()).unwrap();
+    let transport = Http1::new(TokioConnector);
+    let mut source = EventSource::new(transport, TokioRuntime, request, ClientConfig::new(7));
+    let event = timeout(PATIENCE, source.next()).await.unwrap().unwrap();
     let SourceEvent::Closed(CloseReason::Failed(ClientError::Transport(failure))) = &event else {
         panic!("{event:?}");
     };
     assert_eq!(failure.kind(), FailureKind::Unsupported);
     assert_eq!(source.next().await, None);
+}
+
+/// An address whose system lets connections wait for ever, since nobody accepts those before them;
+/// and what keeps it so.
+async fn black_hole() -> (SocketAddr, impl Sized) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let listener = socket.listen(1).unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        waiting.push(stream.unwrap());
+        assert!(waiting.len() < 100, "the system takes any number");
+    }
+    (address, (listener, waiting))
+}
+
+#[tokio::test]
+async fn a_server_that_never_accepts_meets_the_time_for_a_response_and_is_tried_again() {
+    let (address, _kept) = black_hole().await;
+    let mut config = ClientConfig::new(7);
+    config.policy.timeouts.response = Some(Duration::from_millis(200));
+    config.policy.reconnection.initial = Duration::from_millis(20);
+    config.policy.reconnection.max_backoff = None;
+    let request = Request::get(format!("http://{address}/")).body(Bytes::new()).unwrap();
+    let mut source = connect_with(request, config);
+    for _ in 0..2 {
+        let begin = tokio::time::Instant::now();
+        assert_eq!(next_loss(&mut source).await, ClientError::Timeout(Timeout::Response));
+        assert!(begin.elapsed() >= Duration::from_millis(200));
+    }
+}
+
+#[tokio::test]
+async fn addresses_that_hang_or_refuse_are_passed_over() {
+    let (hanging, _kept) = black_hole().await;
+    let refusing = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let good = listener.local_addr().unwrap();
+    for addresses in [[hanging, refusing, good], [refusing, hanging, good]] {
+        let connecting = connect_any(&TokioRuntime, addresses, |address| async move {
+            let stream = TcpStream::connect(address).await;
+            stream.map_err(|_| sansse::client::Failure::new(FailureKind::Connect))
+        });
+        let stream = timeout(PATIENCE, connecting).await.expect("it does not hang").unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_before_the_body_was_read_is_heard_while_that_is_being_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        socket.read_exact(&mut [0; 100]).await.unwrap();
+        let answer = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 9\r\n\r\ntoo large";
+        socket.write_all(answer).await.unwrap();
+        // It neither reads on nor closes.
+        std::future::pending::<()>().await;
+    });
+    // More than the system holds for a connection.
+    let body = Bytes::from(vec![b'x'; 64 << 20]);
+    let request = Request::post(format!("http://{address}/")).body(body).unwrap();
+    let mut source = connect_with(request, ClientConfig::new(7));
+    let event = next(&mut source).await;
+    let SourceEvent::Closed(CloseReason::Failed(ClientError::Status(answer))) = &event else {
+        panic!("{event:?}");
+    };
+    assert_eq!((answer.status.as_u16(), &answer.body[..]), (413, &b"too large"[..]));
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_redirect_leads_to_the_stream_and_is_asked_for_again_after_a_loss() {
+    let hub = hub();
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut target = Stoppable::new(&hub, listener);
+    let redirecting = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let first = redirecting.local_addr().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let redirect = tokio::spawn(serve(redirecting, self::hub(), move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let location = format!("http://{address}/events");
+        let answer = http::Response::builder().status(307).header("location", location);
+        std::future::ready(answer.body(Bytes::new()).unwrap())
+    }));
+    let mut source = source(first);
+    let event = next(&mut source).await;
+    let SourceEvent::Open { url } = &event else { panic!("{event:?}") };
+    assert_eq!(*url, *format!("http://{address}/events"));
+    say(&hub, 0);
+    assert_eq!(next_data(&mut source).await, "0");
+    target.stop().await;
+    next_loss(&mut source).await;
+    say(&hub, 1);
+    target = Stoppable::new(&hub, listen(address));
+    assert_eq!(next_data(&mut source).await, "1");
+    assert!(asked.load(Ordering::Relaxed) >= 2);
+    target.stop().await;
+    redirect.abort();
 }
 
 /// What comes of a server that answers each request with these bytes and closes.

@@ -190,3 +190,17 @@ async fn a_request_carries_its_peers_address_though_the_peer_is_gone() {
     server.counted(|counted| counted.open == 0).await;
     assert_eq!(server.peers(), [Some(address)]);
 }
+
+#[tokio::test]
+async fn a_head_request_gets_the_head_of_a_stream_and_opens_none() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    client.send("HEAD /unasked HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client.send(request("/")).await;
+    let head = client.read_through("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert_eq!(header(&head, "content-type"), Some("text/event-stream"));
+    assert_eq!(header(&head, "content-length"), None, "a stream has none");
+    assert_eq!(client.answered("200 OK").await, "page");
+    assert_eq!((server.hub.session_count(), server.counters.snapshot().streams), (0, 0));
+}

@@ -380,6 +380,10 @@ impl Server {
         }
         let starts_with_return = self.inbox[..] == *b"\r";
         let unknown = |error| (exchange_of(&self.inbox), error);
+        // A TLS hello, for one, has no end that would be worth the wait.
+        if self.inbox.first().is_some_and(|first| !matches!(first, b'\r' | b'\n' | b' '..=b'~')) {
+            return Err(unknown(RequestError::Syntax));
+        }
         let end = if starts_with_return {
             None
         } else {

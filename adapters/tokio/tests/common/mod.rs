@@ -101,6 +101,10 @@ fn route(hub: Hub, request: Request<Bytes>) -> impl Future<Output = Answer> + Se
     async move {
         match request.uri().path() {
             "/events" => hub.accept(&request, SessionRequest::new(), &ResponseHead::new()),
+            "/unasked" => {
+                let session = hub.open(SessionRequest::new()).unwrap();
+                Answer::Stream(ResponseHead::new().response(request.headers()), session)
+            }
             "/told" => {
                 let type_name = sansse::EventType::new("resumed").unwrap();
                 let session = SessionRequest::new().with_announcement(type_name);

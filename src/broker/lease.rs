@@ -1,0 +1,225 @@
+//! For how long a session may listen, and how that right is taken away.
+
+use super::arena::Key;
+use super::clock::Tick;
+use super::names::{ClientId, SessionId, TopicName};
+use super::outcome::{BrokerEvent, EndReason};
+use super::ready::Parked;
+use super::state::{NEVER, Subscription};
+use super::terms::Terms;
+use super::{Broker, Told};
+use core::fmt;
+use std::time::Instant;
+
+/// Until when a session may listen, and when the application is to be asked about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Lease {
+    pub(super) until: Tick,
+    /// [`NEVER`] once it was.
+    pub(super) ask_at: Tick,
+}
+
+impl Lease {
+    /// A session without one may listen for as long as it lasts.
+    pub(super) const NONE: Self = Self { until: NEVER, ask_at: NEVER };
+}
+
+/// Why a lease was not renewed. Nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeaseError {
+    /// No such session is open.
+    UnknownSession,
+    /// The lease would be over already, by the caller's fault.
+    InThePast,
+}
+
+impl fmt::Display for LeaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownSession => "no such session is open",
+            Self::InThePast => "the lease would be over already",
+        })
+    }
+}
+
+impl core::error::Error for LeaseError {}
+
+/// Why nothing was revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RevokeError {
+    /// No such client is connected, or was within the grace time.
+    UnknownClient,
+}
+
+impl fmt::Display for RevokeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownClient => f.write_str("no such client is connected"),
+        }
+    }
+}
+
+impl core::error::Error for RevokeError {}
+
+impl Broker {
+    /// Says until when a session may listen from now on: later than before, or sooner. A session
+    /// that had no [lease](super::SessionRequest::with_lease) has one then.
+    ///
+    /// ```
+    /// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, Epoch, SessionRequest};
+    /// use std::time::Duration;
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// let request = SessionRequest::new().with_lease(now + Duration::from_secs(600));
+    /// let session = broker.open(now, request)?.session;
+    /// # broker.poll_event();
+    /// // Before it lapses, and while its driver keeps polling, the application is asked:
+    /// let now = now + Duration::from_secs(570);
+    /// # while broker.poll_transmit(now, session).is_some() {}
+    /// broker.handle_timeout(now);
+    /// let Some(BrokerEvent::LeaseExpiring { session, until, .. }) = broker.poll_event() else {
+    ///     panic!()
+    /// };
+    /// // and says yes; otherwise the session would end at that time.
+    /// broker.renew_lease(now, session, until + Duration::from_secs(600))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError`]; then the lease is as it was.
+    pub fn renew_lease(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        until: Instant,
+    ) -> Result<(), LeaseError> {
+        let now = self.clock.advance(now);
+        let key = self.key_of(session).ok_or(LeaseError::UnknownSession)?;
+        let session = self.sessions.get(key).ok_or(LeaseError::UnknownSession)?;
+        if session.is_lapsed(now) {
+            // It only has not been told so yet.
+            return Err(LeaseError::UnknownSession);
+        }
+        let lease = self.lease(now, until).ok_or(LeaseError::InThePast)?;
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.terms.get_or_insert_with(|| Terms::NONE.into()).lease = lease;
+        }
+        self.arm_session(key);
+        Ok(())
+    }
+
+    /// Until when a session may listen; `None` for as long as it lasts, and for one that is not
+    /// open.
+    pub fn lease_of(&self, session: SessionId) -> Option<Instant> {
+        let until = self.session(session)?.terms.as_ref()?.lease.until;
+        (until != NEVER).then(|| self.clock.instant(until)).flatten()
+    }
+
+    /// Ends all sessions of a client at once, with [`EndReason::Revoked`], whatever they have not
+    /// taken yet: nothing more goes to them but the rest of a frame that is half written. Says how
+    /// many there were.
+    ///
+    /// The client itself stays known for its grace time, and with it what is kept for it: whether it
+    /// comes in again is decided when it asks.
+    ///
+    /// # Errors
+    ///
+    /// [`RevokeError`].
+    pub fn revoke(&mut self, now: Instant, client: &ClientId) -> Result<usize, RevokeError> {
+        self.clock.advance(now);
+        let sessions = self.client(client).ok_or(RevokeError::UnknownClient)?.sessions.clone();
+        for &key in &sessions {
+            self.end(key, EndReason::Revoked, Told::ByReady);
+        }
+        Ok(sessions.len())
+    }
+
+    /// Takes a named topic from all sessions of a client at once: nothing more of it goes to them,
+    /// also of what was published before and is not sent yet. They go on with their other topics,
+    /// and are told nothing; but one that hears the topic through a
+    /// [pattern](super::TopicPattern) ends with [`EndReason::Revoked`], since a pattern is heard as a
+    /// whole: when it comes back, it is to ask for what it may hear, and it has missed nothing of
+    /// that. Says how many sessions heard the topic.
+    ///
+    /// Whether they get it again when they reconnect is decided when they ask.
+    ///
+    /// # Errors
+    ///
+    /// [`RevokeError`].
+    pub fn revoke_topic(
+        &mut self,
+        now: Instant,
+        client: &ClientId,
+        topic: &TopicName,
+    ) -> Result<usize, RevokeError> {
+        self.clock.advance(now);
+        let sessions = self.client(client).ok_or(RevokeError::UnknownClient)?.sessions.clone();
+        let mut heard = 0;
+        for key in sessions {
+            if self.hears_through_pattern(key, topic) {
+                self.end(key, EndReason::Revoked, Told::ByReady);
+                heard += 1;
+            } else {
+                heard += usize::from(self.take_topic(key, topic));
+            }
+        }
+        Ok(heard)
+    }
+
+    fn hears_through_pattern(&self, session: Key, name: &TopicName) -> bool {
+        let subscriptions = self.sessions.get(session).map(|session| &session.subscriptions);
+        subscriptions.into_iter().flatten().any(|subscription| {
+            let topic = self.topics.at(subscription.topic);
+            let matched = topic.and_then(|topic| topic.matched.as_ref());
+            matched.is_some_and(|matched| matched.pattern().matches(name))
+        })
+    }
+
+    fn take_topic(&mut self, key: Key, name: &TopicName) -> bool {
+        let Some(&topic) = self.topic_slots.get(name) else { return false };
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        let mut subscriptions = session.subscriptions.iter_mut().zip(0..);
+        let Some((place, number)) = subscriptions.find(|(one, _)| one.topic == topic) else {
+            return false;
+        };
+        // It stays in its place, since lists and batches name the others by theirs.
+        let nothing = Subscription { cursor: place.cursor, ..Subscription::VACANT };
+        let taken = core::mem::replace(place, nothing);
+        session.pass_backlog(number, u64::MAX);
+        let is_void = self.leave_topic(Parked { session: key.slot, subscription: number }, &taken);
+        self.void_ready(usize::from(is_void));
+        if self.is_over(key) {
+            self.wake(key);
+        }
+        true
+    }
+
+    /// The lease until then; `None` if that is over.
+    pub(super) fn lease(&self, now: Tick, until: Instant) -> Option<Lease> {
+        let until = self.clock.tick(until);
+        if until <= now {
+            return None;
+        }
+        // Of a lease that is shorter than the lead, half is over by then, so that whoever renews it
+        // for as long again is not asked without end.
+        let lead = super::clock::ticks(self.config.lease_lead).min((until - now) / 2);
+        Some(Lease { until, ask_at: until - lead })
+    }
+
+    /// Asks the application whether the session may go on.
+    pub(super) fn ask_for_lease(&mut self, key: Key) {
+        let id = self.session_id(key);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(terms) = &mut session.terms else { return };
+        terms.lease.ask_at = NEVER;
+        let client = session.client.and_then(|client| self.clients.get(client));
+        let client = client.map(|client| client.id.clone());
+        if let Some(until) = self.clock.instant(terms.lease.until) {
+            self.emit(BrokerEvent::LeaseExpiring { session: id, client, until });
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! How many sessions there may be: in all, of one client, and from one address.
+
+use super::arena::Key;
+use super::config::{BrokerConfig, ConfigError};
+use super::names::{NameError, check_length};
+use super::outcome::{EndReason, OpenError};
+use super::{Broker, SessionRequest, Told};
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What happens when a session is to be opened where there are as many as may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LimitPolicy {
+    /// It is refused, with an [`OpenError`]; those that are here stay.
+    #[default]
+    Refuse,
+    /// It is opened, and the session that was opened the longest ago ends at once, with
+    /// [`EndReason::Evicted`]. A browser then reconnects, so that more pages than may be take the
+    /// place of one another again and again: it is for clients that open no more than one each.
+    EvictOldest,
+}
+
+/// Where a session comes from, by a key of the application's own, for
+/// [`BrokerConfig::max_sessions_per_address`].
+///
+/// An IP address as a key is what one subscriber has: an IPv4 address, or the first 64 bits of an
+/// IPv6 address, since whoever has one of these has all of the 2⁶⁴ addresses in it (RFC 6177). An
+/// IPv4 address written as IPv6 is that IPv4 address. Behind a proxy, the peer's address is the
+/// proxy's: take what the proxy vouches for.
+///
+/// ```
+/// use sansse::broker::AddressKey;
+/// use std::net::IpAddr;
+///
+/// let key = |text: &str| AddressKey::from(text.parse::<IpAddr>().unwrap());
+/// assert_eq!(key("2001:db8::1"), key("2001:db8::2"));
+/// assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+/// assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+/// assert_eq!(key("2001:db8::1").to_string(), "2001:db8::/64");
+/// // Or anything else that many sessions may share:
+/// let tenant = AddressKey::new("tenant 7")?;
+/// # Ok::<(), sansse::broker::NameError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AddressKey(Address);
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Address {
+    V4(Ipv4Addr),
+    /// The first 64 bits; the others are zero.
+    V6(Ipv6Addr),
+    Other(Arc<str>),
+}
+
+impl AddressKey {
+    /// A key of any text, of 1 to [`MAX_NAME`](super::MAX_NAME) bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError::Empty`] and [`NameError::TooLong`], by the caller's fault.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
+        check_length(text.as_ref()).map(|text| Self(Address::Other(text.into())))
+    }
+}
+
+impl From<IpAddr> for AddressKey {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => Address::V4(address),
+            IpAddr::V6(address) => Address::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        })
+    }
+}
+
+impl fmt::Display for AddressKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Address::V4(address) => address.fmt(f),
+            Address::V6(network) => write!(f, "{network}/64"),
+            Address::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+/// What the broker keeps of an address from which there are sessions.
+#[derive(Debug)]
+pub(super) struct AddressState {
+    key: AddressKey,
+    /// In the order in which they were opened.
+    sessions: Vec<Key>,
+}
+
+/// All sessions in the order in which they were opened, where the oldest may be evicted.
+///
+/// Sessions that have ended stay in it until they come to the front or are the greater part.
+#[derive(Debug, Default)]
+pub(super) struct Opened(VecDeque<Key>);
+
+impl Opened {
+    fn push(&mut self, key: Key, open: usize, is_open: impl Fn(Key) -> bool) {
+        self.0.push_back(key);
+        if self.0.len() > 2 * open + 64 {
+            self.0.retain(|&key| is_open(key));
+        }
+    }
+}
+
+pub(super) fn check(config: &BrokerConfig) -> Result<(), ConfigError> {
+    if config.max_sessions == 0 {
+        return Err(ConfigError::ZeroSessions);
+    }
+    if config.max_sessions_per_client == 0 {
+        return Err(ConfigError::ZeroSessionsPerClient);
+    }
+    if config.max_sessions_per_address == 0 {
+        return Err(ConfigError::ZeroSessionsPerAddress);
+    }
+    if config.max_unread_events == 0 {
+        return Err(ConfigError::ZeroUnreadEvents);
+    }
+    if config.max_retained_bytes == 0 {
+        return Err(ConfigError::ZeroRetainedBytes);
+    }
+    Ok(())
+}
+
+impl Broker {
+    /// How many sessions there are from this address.
+    pub fn sessions_from(&self, address: &AddressKey) -> usize {
+        let key = self.address_keys.get(address);
+        key.and_then(|&key| self.addresses.get(key)).map_or(0, |address| address.sessions.len())
+    }
+
+    /// Whether there is room for the session, or may be made.
+    pub(super) fn check_room(&self, request: &SessionRequest) -> Result<(), OpenError> {
+        let config = &self.config;
+        let refuses = |policy, open: usize, limit: u32| {
+            policy == LimitPolicy::Refuse && open >= limit as usize
+        };
+        if refuses(config.at_max_sessions, self.sessions.len(), config.max_sessions) {
+            return Err(OpenError::TooManySessions);
+        }
+        let client = request.client.as_ref().and_then(|client| self.client(client));
+        let open = client.map_or(0, |client| client.sessions.len());
+        let limit = config.max_sessions_per_client;
+        if refuses(config.at_max_sessions_per_client, open, limit) {
+            return Err(OpenError::TooManySessionsOfClient { limit });
+        }
+        let open = request.address.as_ref().map_or(0, |address| self.sessions_from(address));
+        let limit = config.max_sessions_per_address;
+        if refuses(config.at_max_sessions_per_address, open, limit) {
+            return Err(OpenError::TooManySessionsFromAddress { limit });
+        }
+        Ok(())
+    }
+
+    /// The address, from which there is about to be one session more.
+    pub(super) fn address_key(&mut self, address: AddressKey) -> Key {
+        if let Some(&key) = self.address_keys.get(&address) {
+            return key;
+        }
+        let state = AddressState { key: address.clone(), sessions: Vec::new() };
+        let key = self.addresses.insert(state);
+        self.address_keys.insert(address, key);
+        key
+    }
+
+    /// Takes note of a session that was opened, and ends those that have to make room for it.
+    pub(super) fn count_in(&mut self, key: Key) {
+        if self.config.at_max_sessions == LimitPolicy::EvictOldest {
+            let sessions = &self.sessions;
+            self.opened.push(key, sessions.len(), |key| sessions.get(key).is_some());
+        }
+        let Some(session) = self.sessions.get(key) else { return };
+        let (client, address) = (session.client, session.address());
+        if let Some(state) = address.and_then(|address| self.addresses.get_mut(address)) {
+            state.sessions.push(key);
+        }
+        // Each limit is at least 1, and the new session is the last of each list.
+        while let Some(state) = client.and_then(|client| self.clients.get(client))
+            && state.sessions.len() > self.config.max_sessions_per_client as usize
+            && let Some(&oldest) = state.sessions.first()
+        {
+            self.evict(oldest);
+        }
+        while let Some(state) = address.and_then(|address| self.addresses.get(address))
+            && state.sessions.len() > self.config.max_sessions_per_address as usize
+            && let Some(&oldest) = state.sessions.first()
+        {
+            self.evict(oldest);
+        }
+        while self.sessions.len() > self.config.max_sessions as usize
+            && let Some(oldest) = self.opened.0.pop_front()
+        {
+            self.evict(oldest);
+        }
+    }
+
+    /// Takes note of a session's end.
+    pub(super) fn count_out(&mut self, key: Key, address: Option<Key>) {
+        let Some(address) = address else { return };
+        let Some(state) = self.addresses.get_mut(address) else { return };
+        state.sessions.retain(|&other| other != key);
+        if state.sessions.is_empty()
+            && let Some(state) = self.addresses.remove(address)
+        {
+            self.address_keys.remove(&state.key);
+        }
+    }
+
+    fn evict(&mut self, key: Key) {
+        self.end(key, EndReason::Evicted, Told::ByReady);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::num::NonZeroU32;
+
+    #[test]
+    fn what_stays_in_the_order_of_opening_is_bounded() {
+        let mut opened = Opened::default();
+        let key = |slot| Key { slot, generation: NonZeroU32::MIN };
+        for slot in 0..10_000 {
+            opened.push(key(slot), 1, |key| key.slot == 0);
+            assert!(opened.0.len() <= 66, "{}", opened.0.len());
+        }
+        assert_eq!(opened.0.front(), Some(&key(0)));
+    }
+}

@@ -1,0 +1,79 @@
+//! On what terms a session is here, beyond what all have: from where, and until when.
+
+use super::arena::Key;
+use super::clock::Tick;
+use super::lease::Lease;
+use super::outcome::{EndReason, OpenError};
+use super::state::{NEVER, Session};
+use super::{Broker, SessionRequest, Told};
+use alloc::boxed::Box;
+
+/// Kept apart, so that a session without such terms takes no room for them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// From which address it is, if that counts.
+    pub(super) address: Option<Key>,
+    /// When it has the maximum age.
+    expires_at: Tick,
+    pub(super) lease: Lease,
+}
+
+impl Terms {
+    pub(super) const NONE: Self = Self { address: None, expires_at: NEVER, lease: Lease::NONE };
+}
+
+impl Broker {
+    pub(super) fn check_terms(&self, request: &SessionRequest) -> Result<(), OpenError> {
+        let is_over = |until| self.lease(self.clock.now(), until).is_none();
+        if request.lease.is_some_and(is_over) { Err(OpenError::LeaseInThePast) } else { Ok(()) }
+    }
+
+    /// What a new session's terms are; `None` for no more than all have.
+    pub(super) fn terms(&mut self, now: Tick, request: &mut SessionRequest) -> Option<Box<Terms>> {
+        let address = request.address.take().map(|address| self.address_key(address));
+        let expires_at = self.expiry(now).unwrap_or(NEVER);
+        let lease = request.lease.and_then(|until| self.lease(now, until)).unwrap_or(Lease::NONE);
+        let terms = Terms { address, expires_at, lease };
+        (terms != Terms::NONE).then(|| Box::new(terms))
+    }
+
+    /// Does what the terms of a session ask for by now. Says whether there was something.
+    pub(super) fn terms_due(&mut self, key: Key) -> bool {
+        let now = self.clock.now();
+        let Some(session) = self.sessions.get(key) else { return false };
+        if session.terms_deadline() > now {
+            return false;
+        }
+        let Some(terms) = &session.terms else { return false };
+        if session.is_lapsed(now) {
+            self.end(key, EndReason::LeaseExpired, Told::ByReady);
+        } else if terms.expires_at <= now {
+            self.finish(key, EndReason::MaxAge);
+        } else {
+            self.ask_for_lease(key);
+        }
+        true
+    }
+}
+
+impl Session {
+    pub(super) fn address(&self) -> Option<Key> {
+        self.terms.as_ref()?.address
+    }
+
+    /// Whether it may listen no more.
+    pub(super) fn is_lapsed(&self, now: Tick) -> bool {
+        self.terms.as_ref().is_some_and(|terms| terms.lease.until <= now)
+    }
+
+    /// When the session is to be looked at because of its terms.
+    pub(super) fn terms_deadline(&self) -> Tick {
+        let Some(terms) = &self.terms else { return NEVER };
+        let lease = &terms.lease;
+        if self.ending().is_some() {
+            // It grows no older, and nobody is asked about it.
+            return lease.until;
+        }
+        terms.expires_at.min(lease.until).min(lease.ask_at)
+    }
+}

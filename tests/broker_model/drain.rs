@@ -1,0 +1,123 @@
+//! What the model does about drains, ages and reconnection times.
+
+use super::model::{Member, Model};
+use sansse::broker::*;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(super) struct Draining {
+    /// When whose turn is, and what is said last.
+    turns: Vec<(Duration, SessionId, Option<String>)>,
+    last_call: Option<Duration>,
+}
+
+impl Draining {
+    pub(super) fn stop(&mut self) {
+        (self.turns, self.last_call) = (Vec::new(), None);
+    }
+}
+
+impl Model {
+    pub(super) fn drain(
+        &mut self,
+        over: Duration,
+        retry: Option<(Duration, Duration)>,
+        farewell: bool,
+        patience: Duration,
+        broker: &Broker,
+    ) -> Result<(), DrainError> {
+        if self.closed {
+            return Err(DrainError::Closed);
+        }
+        if self.drain.is_some() {
+            return Err(DrainError::AlreadyDraining);
+        }
+        let mut order: Vec<SessionId> = self.members.keys().copied().collect();
+        for last in (1..order.len()).rev() {
+            let other = self.below(last as u64 + 1);
+            order.swap(last, usize::try_from(other).unwrap());
+        }
+        let count = order.len() as u128;
+        let share = |time: Duration, number: u128| {
+            Duration::from_nanos(u64::try_from(time.as_nanos() * number / count).unwrap())
+        };
+        let turns = order.into_iter().zip(0..).map(|(session, number)| {
+            let mut words = String::new();
+            if let Some((least, spread)) = retry {
+                let retry = (least + share(spread, number)).as_nanos().div_ceil(1_000_000);
+                let _ = writeln!(words, "retry: {retry}");
+            }
+            if farewell {
+                words += "data: bye\n";
+            }
+            let words = (!words.is_empty()).then(|| words + "\n");
+            (self.now + share(over, number), session, words)
+        });
+        let turns = turns.collect();
+        self.drain = Some(Draining { turns, last_call: Some(self.now + over + patience) });
+        self.note_drained();
+        self.drain_due(broker);
+        Ok(())
+    }
+
+    pub(super) fn note_drained(&mut self) {
+        if self.drain.is_some() && self.members.is_empty() {
+            self.events.push(BrokerEvent::Drained { shard: self.config.shard });
+        }
+    }
+
+    pub(super) fn next_turn(&self) -> Option<Duration> {
+        let drain = self.drain.as_ref()?;
+        let turn = drain.turns.first().map(|(at, ..)| *at);
+        turn.or(drain.last_call.filter(|_| !self.members.is_empty()))
+    }
+
+    pub(super) fn drain_due(&mut self, broker: &Broker) {
+        while self.next_turn().is_some_and(|at| at <= self.now) {
+            let drain = self.drain.as_mut().unwrap();
+            if drain.turns.is_empty() {
+                drain.last_call = None;
+                let all: Vec<SessionId> = self.members.keys().copied().collect();
+                for session in all {
+                    self.ended_untold.push(session);
+                    self.ended_ready.push(session);
+                    self.end(session, EndReason::Drained, broker);
+                }
+                return;
+            }
+            let (_, session, words) = drain.turns.remove(0);
+            if self.members.get(&session).is_some_and(|member| member.ending.is_none()) {
+                self.finish(session, EndReason::Drained);
+                self.members.get_mut(&session).unwrap().last_words = words;
+            }
+        }
+    }
+
+    pub(super) fn expiry(&mut self) -> Option<Duration> {
+        let age = self.config.max_session_age?;
+        let jitter = u64::try_from(self.config.max_session_age_jitter.as_nanos()).unwrap();
+        Some(self.now + age - Duration::from_nanos(self.below(jitter + 1)))
+    }
+
+    pub(super) fn retry(&self, session: SessionId) -> Option<Duration> {
+        if !self.config.spread_retry {
+            return self.config.retry;
+        }
+        let text = session.to_string();
+        let slot: u128 = text.split('-').nth(1).unwrap().parse().unwrap();
+        let rate = u128::from(self.config.reconnects_per_second.get());
+        let after = u64::try_from(slot * 1_000_000_000 / rate).unwrap();
+        Some(self.config.retry.unwrap_or(Duration::from_secs(3)) + Duration::from_nanos(after))
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        u64::try_from((u128::from(self.random.next()) * u128::from(limit)) >> 64).unwrap()
+    }
+}
+
+impl Member {
+    pub(super) fn expiry(&self) -> Option<Duration> {
+        self.expires_at.filter(|_| self.ending.is_none())
+    }
+}

@@ -1,0 +1,96 @@
+//! What the application keeps with a client: it may call the hub when it is dropped, so that no
+//! lock is held then.
+
+use super::tasks::{Driver, without_deadlock};
+use super::time::VirtualTimer;
+use super::{config, request_of, seconds, sharded};
+use sansse::Hub;
+use sansse::broker::SessionRequest;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Calls the hub when the last clone is dropped.
+#[derive(Clone)]
+struct Calling {
+    _inner: Arc<Inner>,
+}
+
+struct Inner {
+    hub: Arc<OnceLock<Hub>>,
+    drops: Arc<AtomicUsize>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(hub) = self.hub.get() {
+            hub.session_count();
+        }
+        self.drops.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+struct World {
+    hub: Arc<OnceLock<Hub>>,
+    timer: VirtualTimer,
+    drops: Arc<AtomicUsize>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut config = config();
+        config.max_sessions = 2;
+        let timer = VirtualTimer::new();
+        let hub = Arc::new(OnceLock::new());
+        assert!(hub.set(sharded(config, 1).build(timer.clone()).unwrap()).is_ok());
+        Self { hub, timer, drops: Arc::default() }
+    }
+
+    fn hub(&self) -> &Hub {
+        self.hub.get().unwrap()
+    }
+
+    fn with(&self, request: SessionRequest) -> SessionRequest {
+        let inner = Inner { hub: self.hub.clone(), drops: self.drops.clone() };
+        request.with_metadata(Calling { _inner: Arc::new(inner) })
+    }
+
+    fn drops(&self) -> usize {
+        self.drops.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn metadata_of_a_client_that_is_forgotten_may_call_the_hub() {
+    without_deadlock(|| {
+        let world = World::new();
+        let mut driver = Driver::new(world.hub());
+        drop(world.hub().open(world.with(request_of("alice"))).unwrap());
+        driver.run();
+        assert_eq!(world.drops(), 0);
+        world.timer.advance(seconds(30));
+        driver.run();
+        assert_eq!(world.drops(), 1);
+    });
+}
+
+#[test]
+fn metadata_that_is_replaced_may_call_the_hub() {
+    without_deadlock(|| {
+        let world = World::new();
+        let _first = world.hub().open(world.with(request_of("alice"))).unwrap();
+        let _second = world.hub().open(world.with(request_of("alice"))).unwrap();
+        assert_eq!(world.drops(), 1);
+    });
+}
+
+#[test]
+fn metadata_that_nobody_keeps_may_call_the_hub() {
+    without_deadlock(|| {
+        let world = World::new();
+        let _nobodys = world.hub().open(world.with(SessionRequest::new())).unwrap();
+        assert_eq!(world.drops(), 1);
+        let _another = world.hub().open(SessionRequest::new()).unwrap();
+        assert!(world.hub().open(world.with(request_of("alice"))).is_err(), "there is no room");
+        assert_eq!(world.drops(), 2);
+    });
+}

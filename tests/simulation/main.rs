@@ -1,0 +1,170 @@
+//! The client machine against the broker machine, over a network that cuts, delays and repeats, in
+//! virtual time and one thread.
+//!
+//! Each simulation is drawn from a seed: what is published to whom, how much is kept, how the
+//! network and the readers behave, when the server restarts. A naive record of what was published
+//! decides what each reader must have got. `SANSSE_SIMULATIONS` sets how many are run (10,000
+//! otherwise), `SANSSE_SEED` the first seed. A failure prints its seed and how it came about.
+#![cfg(all(feature = "broker", feature = "client"))]
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
+
+mod network;
+mod reader;
+mod scenario;
+mod server;
+#[path = "../streams/mod.rs"]
+mod streams;
+mod truth;
+mod world;
+
+use allocation_counter::measure;
+use sansse::client::Client;
+use scenario::Scenario;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Instant;
+use streams::Random;
+use world::World;
+
+const SIMULATIONS: u64 = 10_000;
+/// How much of the history is printed when a simulation fails.
+const LAST_LINES: usize = 60;
+
+/// What happened in the simulations: how often each kind of thing, and for one of them, in words.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Rc<RefCell<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    counts: BTreeMap<&'static str, u64>,
+    history: Option<Vec<String>>,
+}
+
+impl Log {
+    pub(crate) fn count(&self, what: &'static str) {
+        *self.0.borrow_mut().counts.entry(what).or_default() += 1;
+    }
+
+    /// Keeps a line, if anybody will read it.
+    pub(crate) fn note(&self, line: impl FnOnce() -> String) {
+        if let Some(history) = &mut self.0.borrow_mut().history {
+            history.push(line());
+        }
+    }
+}
+
+/// Without these, the simulations would say less than they claim.
+const MUST_HAPPEN: [&str; 37] = [
+    "resume: live",
+    "resume: complete, nothing to replay",
+    "resume: complete, with a replay",
+    "resume: gap",
+    "resume: gap, and more kept after it",
+    "resume: gap told in vain",
+    "resume: unknown",
+    "resume: other-epoch",
+    "announcement read",
+    "id-only block read",
+    "end: Disconnected",
+    "end: Closed",
+    "end: Shutdown",
+    "end: Lagged",
+    "end: Stalled",
+    "skip to the oldest",
+    "skip to the newest",
+    "cut by the reader's side",
+    "cut by the server's side",
+    "cut inside a block",
+    "cut before the head",
+    "request lost",
+    "silence after a cut",
+    "late answer of an old attempt",
+    "two sessions of one reader",
+    "retry: EndOfStream",
+    "retry: Idle",
+    "retry: Response",
+    "retry: Restarted",
+    "retry: Status",
+    "retry: Transport",
+    "restart: another epoch",
+    "restart: history restored",
+    "restart: network only",
+    "restart: in good order",
+    "too many sessions",
+    "event read that brought its own id",
+];
+
+#[test]
+fn a_reader_gets_each_event_once_and_in_order_or_is_told_of_what_is_missing() {
+    #[expect(clippy::disallowed_methods, reason = "the only way to make an Instant; read once")]
+    let start = Instant::now();
+    let first = number("SANSSE_SEED").unwrap_or(1);
+    let simulations = number("SANSSE_SIMULATIONS").unwrap_or(SIMULATIONS);
+    let log = Log::default();
+    for seed in first..first + simulations {
+        if run(seed, start, &log).is_err() {
+            let told = Log::default();
+            told.0.borrow_mut().history = Some(Vec::new());
+            let failure = run(seed, start, &told).expect_err("the same seed gives the same");
+            let inner = told.0.borrow();
+            let lines = inner.history.as_ref().unwrap();
+            let last = lines[1..].len().min(LAST_LINES);
+            panic!(
+                "{}\n{}\nSANSSE_SEED={seed} SANSSE_SIMULATIONS=1: {failure}",
+                lines[0],
+                lines[lines.len() - last..].join("\n"),
+            );
+        }
+    }
+    let inner = log.0.borrow();
+    println!("{simulations} simulations from seed {first}: {:#?}", inner.counts);
+    if simulations >= SIMULATIONS {
+        for what in MUST_HAPPEN {
+            let count = inner.counts.get(what).copied().unwrap_or_default();
+            assert!(count >= 20, "{what}: only {count} times");
+        }
+    }
+}
+
+/// What a machine holds is what it gives back when it goes.
+#[test]
+fn what_both_sides_hold_does_not_grow_with_time() {
+    #[expect(clippy::disallowed_methods, reason = "the only way to make an Instant; read once")]
+    let start = Instant::now();
+    let held = |seed, events| {
+        let draw = |random: &mut Random| Scenario::draw_long(random, events);
+        let mut world = World::new(seed, start, Log::default(), draw);
+        world.live_on();
+        let broker = world.server.take_broker();
+        let broker = measure(|| drop(broker)).bytes_current;
+        let clients: Vec<Client> = world.readers.drain(..).map(|reader| reader.client).collect();
+        let count = i64::try_from(clients.len()).unwrap();
+        let clients = measure(|| drop(clients)).bytes_current;
+        (-broker, -clients / count)
+    };
+    let first = number("SANSSE_SEED").unwrap_or(1);
+    for seed in first..first + 12 {
+        let (broker, client) = held(seed, 1_500);
+        println!("seed {seed}: the broker holds {broker} bytes, a client {client}");
+        // Five logs of 10 events, at most 40 sessions with what is their own, and the timers.
+        assert!(broker > 0 && broker < 40_000, "seed {seed}: the broker holds {broker} bytes");
+        assert!(client > 0 && client < 5_000, "seed {seed}: a client holds {client} bytes");
+    }
+}
+
+fn run(seed: u64, start: Instant, log: &Log) -> Result<(), String> {
+    let life = || World::new(seed, start, log.clone(), Scenario::draw).live();
+    catch_unwind(AssertUnwindSafe(life)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_default()
+    })
+}
+
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}

@@ -1,0 +1,456 @@
+//! The readers: a client each, its driver, its application, and what it must have got.
+
+use crate::network::{Block, Connection, Cut, End, Item, take_blocks};
+use crate::scenario::{Reading, chance, millis, one_of, up_to};
+use crate::streams::Random;
+use crate::world::{Happening, World};
+use bytes::Bytes;
+use http::{HeaderValue, Request};
+use sansse::OwnedMessage;
+use sansse::broker::EventIds;
+use sansse::client::{Attempt, Client, ClientConfig, ClientError, ClientEvent, Timeout};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+pub(crate) struct Reader {
+    pub(crate) client: Client,
+    pub(crate) reading: Reading,
+    pub(crate) has_started: bool,
+    /// The connection of the present attempt.
+    pub(crate) connection: Option<usize>,
+    /// The last connection that was made.
+    latest: Option<usize>,
+    pub(crate) sleeps_until: Option<Instant>,
+    /// What came over the wire, whole, and was not told yet; each with the last event id then.
+    pub(crate) expected: VecDeque<(Block, String)>,
+    /// The last event id, as read naively.
+    place: String,
+    /// The first event that came after it had a place.
+    since: Option<usize>,
+    /// How often the application got each event, since its place was last unknown.
+    got: BTreeMap<usize, u32>,
+}
+
+impl Reader {
+    pub(crate) fn new(random: &mut Random, reading: Reading) -> Self {
+        let request = Request::get("http://example.org/events").body(Bytes::new()).unwrap();
+        let mut config = ClientConfig::new(random.next());
+        config.policy.timeouts.idle = Some(reading.idle);
+        config.policy.timeouts.response = Some(reading.response);
+        // Zero and no back-off would be an attempt after the other, as whoever sets that wants it.
+        let waits = [(0, Some(4_000)), (300, None), (300, Some(4_000)), (3_000, Some(60_000))];
+        let (initial, max_backoff) = one_of(random, &waits);
+        config.policy.reconnection.initial = millis(initial);
+        config.policy.reconnection.max_backoff = max_backoff.map(millis);
+        config.comments = chance(random, 30);
+        // More than one chunk never waits, since the driver asks first.
+        config.max_unread = 1;
+        Self {
+            client: Client::new(request, config),
+            reading,
+            has_started: false,
+            connection: None,
+            latest: None,
+            sleeps_until: None,
+            expected: VecDeque::new(),
+            place: String::new(),
+            since: None,
+            got: BTreeMap::new(),
+        }
+    }
+}
+
+/// What the application was told.
+enum Told {
+    Open(Attempt),
+    Message(OwnedMessage),
+    Retrying(ClientError, Duration),
+    Comment,
+}
+
+impl World {
+    /// Does all that a driver can do at this time, and its application with it.
+    pub(crate) fn drive(&mut self, reader: usize) {
+        for round in 0.. {
+            assert!(round < 20_000, "the driver spins: {:?}", self.readers[reader].client);
+            let told = self.tell_application(reader);
+            let dropped = self.drop_unwanted(reader);
+            let asked = self.ask(reader);
+            let read = self.read(reader);
+            if !(told || dropped || asked || read) {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn sleep(&mut self, reader: usize, time: Duration) {
+        self.readers[reader].sleeps_until = Some(self.now + time);
+        self.after(time, Happening::AppWakes(reader));
+    }
+
+    fn tell_application(&mut self, reader: usize) -> bool {
+        let mut any = false;
+        while self.readers[reader].sleeps_until.is_none() {
+            let Some(event) = self.readers[reader].client.poll_event() else { return any };
+            any = true;
+            let told = match event {
+                ClientEvent::Open(opened) => Told::Open(opened.attempt),
+                ClientEvent::Message(message) => Told::Message(message.into_owned()),
+                ClientEvent::Comment(_) => Told::Comment,
+                ClientEvent::Retrying { error, wait, .. } => Told::Retrying(error.clone(), wait),
+                other => panic!("{other:?}"),
+            };
+            self.be_told(reader, told);
+            let pauses = self.readers[reader].reading.pauses;
+            if !self.is_healed && chance(&mut self.random, pauses) {
+                let time = up_to(&mut self.random, millis(800));
+                self.sleep(reader, time);
+            }
+        }
+        any
+    }
+
+    fn be_told(&mut self, reader: usize, told: Told) {
+        let at = self.readers[reader].latest.expect("nothing is told before a connection is made");
+        match told {
+            Told::Open(attempt) => {
+                assert_eq!(attempt, self.connections[at].attempt);
+                // Whose place is unknown begins anew, and gets again what is kept.
+                if self.connections[at].outcome == "unknown" {
+                    self.readers[reader].got.clear();
+                }
+            }
+            Told::Message(message) => self.be_told_message(reader, at, &message),
+            Told::Retrying(error, wait) => {
+                let state = &self.readers[reader];
+                self.note(|| format!("reader {reader}: {error}; again in {wait:?}"));
+                assert!(state.expected.is_empty(), "not told: {:?}", state.expected);
+                let least = state.client.reconnection_time();
+                assert!(wait.is_zero() || wait >= least, "{wait:?} is less than {least:?}");
+                self.log.count(match error {
+                    ClientError::EndOfStream => "retry: EndOfStream",
+                    ClientError::Timeout(Timeout::Idle) => "retry: Idle",
+                    ClientError::Timeout(Timeout::Response) => "retry: Response",
+                    ClientError::Restarted => "retry: Restarted",
+                    ClientError::Status(_) => "retry: Status",
+                    ClientError::Transport(_) => "retry: Transport",
+                    other => panic!("{other}"),
+                });
+            }
+            Told::Comment => {}
+        }
+    }
+
+    fn be_told_message(&mut self, reader: usize, at: usize, message: &OwnedMessage) {
+        let state = &mut self.readers[reader];
+        let (block, place) = state.expected.pop_front().expect("it came over the wire");
+        assert_eq!(Some(&message.data), block.data.as_ref());
+        assert_eq!(message.last_event_id.as_str(), place);
+        assert_eq!(message.event_type.as_str(), block.event_type.as_deref().unwrap_or("message"));
+        let connection = &mut self.connections[at];
+        if let Some(event) = block.event {
+            assert!(
+                connection.announcement.is_none() || connection.is_announced,
+                "#{event} comes before the announcement"
+            );
+            let count = state.got.entry(event).or_default();
+            *count += 1;
+            assert_eq!(*count, 1, "reader {reader} gets #{event} again");
+            if place.starts_with("own-") {
+                self.log.count("event read that brought its own id");
+            }
+        } else {
+            assert_eq!(connection.announcement.as_deref(), Some(&message.data[..]));
+            assert!(!connection.is_announced, "announced twice");
+            connection.is_announced = true;
+            self.log.count("announcement read");
+        }
+        self.note(|| format!("reader {reader} got {}", message.data));
+    }
+
+    /// Lets go of a connection that the client does not want any more.
+    fn drop_unwanted(&mut self, reader: usize) -> bool {
+        let state = &mut self.readers[reader];
+        let Some(at) = state.connection else { return false };
+        if state.client.attempt() == Some(self.connections[at].attempt) {
+            return false;
+        }
+        state.connection = None;
+        let connection = &mut self.connections[at];
+        if chance(&mut self.random, 30) {
+            connection.is_old = true;
+            self.after(Duration::ZERO, Happening::Arrives(at));
+        } else {
+            connection.is_broken = true;
+            connection.in_flight.clear();
+        }
+        self.tell_server(at);
+        true
+    }
+
+    fn ask(&mut self, reader: usize) -> bool {
+        let state = &mut self.readers[reader];
+        let Some((attempt, request)) = state.client.poll_request(self.now) else { return false };
+        let id = request.headers().get("last-event-id").map(HeaderValue::to_str);
+        assert_eq!(id.map_or("", Result::unwrap), state.place, "it asks from where it is");
+        assert!(state.expected.is_empty(), "not told: {:?}", state.expected);
+        let at = self.connections.len();
+        state.connection = Some(at);
+        state.latest = Some(at);
+        let cuts = if self.is_healed { 0 } else { self.scenario.cuts };
+        let connection = Connection::new(&mut self.random, reader, attempt, cuts);
+        self.note(|| format!("reader {reader} asks on connection {at}: {:?}", connection.cut));
+        let is_lost = matches!(connection.cut, Cut::Request);
+        self.connections.push(connection);
+        if is_lost {
+            self.log.count("request lost");
+            self.break_for_reader(at);
+        } else {
+            let latency = self.latency();
+            self.after(latency, Happening::RequestArrives(at, Box::new(request)));
+        }
+        true
+    }
+
+    /// Hands the next thing that has come to the client. Says whether there was any.
+    fn read(&mut self, reader: usize) -> bool {
+        let state = &mut self.readers[reader];
+        let Some(at) = state.connection else { return false };
+        let connection = &mut self.connections[at];
+        let attempt = connection.attempt;
+        match connection.in_flight.front() {
+            Some((arrives, _)) if *arrives > self.now => return false,
+            Some((_, Item::Bytes(_))) if !state.client.wants_data() => return false,
+            _ => {}
+        }
+        match connection.in_flight.pop_front() {
+            None => return false,
+            Some((_, Item::Head(_))) if matches!(connection.cut, Cut::ReaderAt(0)) => {
+                self.log.count("cut before the head");
+                self.break_at_reader(at);
+            }
+            Some((_, Item::Head(head))) => {
+                state.client.handle_response(self.now, attempt, &head);
+            }
+            Some((_, Item::End(end))) => {
+                connection.is_broken = true;
+                match end {
+                    End::Eof => state.client.handle_eof(self.now, attempt),
+                    End::Failure(kind) => state.client.handle_failure(self.now, attempt, kind),
+                }
+            }
+            Some((arrived, Item::Bytes(mut bytes))) => {
+                let most = match connection.cut {
+                    Cut::ReaderAt(end) => bytes.len().min(end - connection.received),
+                    _ => bytes.len(),
+                };
+                let length = one_of(&mut self.random, &[1, 1 + bytes.len() / 3, usize::MAX]);
+                let piece = bytes.split_to(length.min(most));
+                if !bytes.is_empty() {
+                    connection.in_flight.push_front((arrived, Item::Bytes(bytes)));
+                }
+                state.client.handle_data(self.now, attempt, &piece);
+                self.hear(at, &piece);
+                let latency = self.latency();
+                self.after(latency, Happening::Acknowledged(at, piece.len()));
+                let connection = &self.connections[at];
+                if matches!(connection.cut, Cut::ReaderAt(end) if end == connection.received) {
+                    self.break_at_reader(at);
+                }
+            }
+        }
+        true
+    }
+
+    /// Reads naively what the client was given, and judges it.
+    fn hear(&mut self, at: usize, piece: &[u8]) {
+        let connection = &mut self.connections[at];
+        connection.received += piece.len();
+        if !connection.is_stream {
+            return;
+        }
+        connection.block.extend_from_slice(piece);
+        for block in take_blocks(&mut connection.block) {
+            let reader = self.connections[at].reader;
+            let is_message = block.data.is_some();
+            match (block.event, &block.id) {
+                (Some(event), id) if is_message => {
+                    self.advance(at, event);
+                    let connection = &mut self.connections[at];
+                    assert!(
+                        !connection.excused.contains(&event),
+                        "#{event} was said to be missing"
+                    );
+                    connection.next = event + 1;
+                    let id = id.as_deref().expect("every event has an id");
+                    assert_eq!(self.truth.after(id), Some(event + 1), "{id} is not #{event}");
+                }
+                (None, Some(id)) => {
+                    if !is_message {
+                        self.log.count("id-only block read");
+                    }
+                    let next = self.truth.after(id).expect("an id that was given");
+                    self.advance(at, next);
+                }
+                // A comment has no id, and is nothing to the application.
+                _ => {}
+            }
+            let next = self.connections[at].next;
+            let state = &mut self.readers[reader];
+            if let Some(id) = &block.id {
+                state.place.clone_from(id);
+                state.since.get_or_insert(next);
+                self.connections[at].begins_anew = false;
+            }
+            // Whatever becomes of the connection now, the reader comes back from where it is.
+            if self.scenario.broker.event_ids == EventIds::Assigned
+                && !self.connections[at].begins_anew
+            {
+                assert_eq!(self.truth.after(&state.place), Some(next), "its place is not told");
+            }
+            if is_message {
+                state.expected.push_back((block, state.place.clone()));
+            }
+        }
+    }
+
+    /// All before `next` must have come, or be accounted for.
+    fn advance(&mut self, at: usize, next: usize) {
+        let audience = self.audience(at);
+        let connection = &mut self.connections[at];
+        assert!(next >= connection.next, "#{next} comes again, or too late");
+        for event in connection.next..next {
+            assert!(
+                !self.truth.is_owed(&audience, event) || connection.excused.contains(&event),
+                "reader {} is at #{next} and has not got #{event}, of which nobody told it",
+                connection.reader,
+            );
+        }
+        connection.next = next;
+    }
+
+    /// What still comes on a connection of an old attempt goes to the client, which is to ignore
+    /// it.
+    pub(crate) fn hear_old(&mut self, at: usize) {
+        while self.connections[at].is_old
+            && self.connections[at].in_flight.front().is_some_and(|(at, _)| *at <= self.now)
+        {
+            let connection = &mut self.connections[at];
+            let (_, item) = connection.in_flight.pop_front().unwrap();
+            let attempt = connection.attempt;
+            let client = &mut self.readers[connection.reader].client;
+            assert_ne!(client.attempt(), Some(attempt), "an old attempt becomes the present one");
+            self.log.count("late answer of an old attempt");
+            match item {
+                Item::Head(head) => client.handle_response(self.now, attempt, &head),
+                Item::Bytes(bytes) => client.handle_data(self.now, attempt, &bytes),
+                Item::End(End::Eof) => client.handle_eof(self.now, attempt),
+                Item::End(End::Failure(kind)) => client.handle_failure(self.now, attempt, kind),
+            }
+        }
+    }
+
+    pub(crate) fn check_all_is_delivered(&mut self, reader: usize) {
+        let end = self.truth.events.len();
+        let at = self.readers[reader].connection.expect("it is at rest");
+        let next = self.connections[at].next;
+        self.advance(at, end);
+        self.connections[at].next = next;
+        // The same once more, for all its streams together and by what its application got.
+        let state = &self.readers[reader];
+        let audience = self.audience(at);
+        for event in state.since.unwrap_or(end)..end {
+            let is_owed = audience.shares(self.truth.events[event].to)
+                && self.truth.is_owed(&audience, event);
+            let of_reader = |connection: &&Connection| connection.reader == reader;
+            let mut connections = self.connections.iter().filter(of_reader);
+            assert!(
+                !is_owed
+                    || state.got.contains_key(&event)
+                    || connections.any(|connection| {
+                        connection.excused.contains(&event)
+                            || matches!(connection.outcome, "unknown" | "other-epoch" | "gap")
+                    }),
+                "reader {reader} never got #{event}"
+            );
+        }
+    }
+}
+
+/// The network between the two.
+impl World {
+    /// Sends something to the reader, in pieces, each of which takes its time.
+    pub(crate) fn send(&mut self, at: usize, item: Item) {
+        if self.connections[at].is_broken {
+            return;
+        }
+        let latency = self.latency();
+        let in_flight = &mut self.connections[at].in_flight;
+        let last = in_flight.back().map_or(self.now, |(at, _)| *at);
+        let arrives = last.max(self.now + latency);
+        in_flight.push_back((arrives, item));
+        self.after(arrives - self.now, Happening::Arrives(at));
+    }
+
+    pub(crate) fn write(&mut self, at: usize, bytes: &[u8]) {
+        let connection = &mut self.connections[at];
+        let before = connection.written;
+        connection.written += bytes.len();
+        let reaches = match connection.cut {
+            Cut::ServerAt(end) => bytes.len().min(end.saturating_sub(before)),
+            _ => bytes.len(),
+        };
+        let mut rest = Bytes::copy_from_slice(&bytes[..reaches]);
+        while !rest.is_empty() {
+            let length = if chance(&mut self.random, 70) {
+                rest.len()
+            } else {
+                1 + self.random.below(rest.len())
+            };
+            self.send(at, Item::Bytes(rest.split_to(length)));
+        }
+    }
+
+    /// The connection breaks where the reader is, and whatever is under way is lost.
+    fn break_at_reader(&mut self, at: usize) {
+        self.log.count("cut by the reader's side");
+        if !self.connections[at].block.is_empty() {
+            self.log.count("cut inside a block");
+        }
+        self.break_for_reader(at);
+        self.tell_server(at);
+    }
+
+    /// The connection breaks where the server is. What is under way may still arrive.
+    pub(crate) fn break_at_server(&mut self, at: usize) {
+        self.log.count("cut by the server's side");
+        self.server_notices(at);
+        let in_flight = self.connections[at].in_flight.len();
+        let arrives = self.random.below(in_flight + 1);
+        self.connections[at].in_flight.truncate(arrives);
+        self.end_for_reader(at);
+    }
+
+    fn break_for_reader(&mut self, at: usize) {
+        self.connections[at].in_flight.clear();
+        self.end_for_reader(at);
+    }
+
+    /// Nothing more comes but, perhaps, the end.
+    fn end_for_reader(&mut self, at: usize) {
+        match self.connections[at].end {
+            Some(end) => self.send(at, Item::End(end)),
+            None => self.log.count("silence after a cut"),
+        }
+        self.connections[at].is_broken = true;
+    }
+
+    /// The server learns that the reader is gone, some time, or never.
+    fn tell_server(&mut self, at: usize) {
+        let notice = self.connections[at].notice;
+        let notice = if self.is_healed { notice.or(Some(Duration::ZERO)) } else { notice };
+        if let Some(notice) = notice {
+            self.after(notice, Happening::ServerNotices(at));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What is drawn for one simulation.
+
+use crate::streams::Random;
+use sansse::broker::{BrokerConfig, Epoch, EventIds, LagPolicy, Retention, StartAt};
+use std::time::Duration;
+
+pub(crate) const TOPICS: [&str; 2] = ["news", "weather"];
+const CLIENTS: [&str; 2] = ["ann", "ben"];
+
+pub(crate) const fn millis(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// A time up to and including `most`.
+pub(crate) fn up_to(random: &mut Random, most: Duration) -> Duration {
+    millis(random.next() % (u64::try_from(most.as_millis()).unwrap() + 1))
+}
+
+pub(crate) fn one_of<T: Clone>(random: &mut Random, from: &[T]) -> T {
+    from[random.below(from.len())].clone()
+}
+
+pub(crate) fn chance(random: &mut Random, percent: usize) -> bool {
+    random.below(100) < percent
+}
+
+/// How a server comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Restart {
+    /// A new process that knows nothing.
+    Anew,
+    /// A new process that is given the last of what was published, by whoever kept it.
+    Restored,
+    /// Only the connections are gone.
+    Network,
+    /// The old process ends its sessions properly, and the new one knows nothing.
+    InGoodOrder,
+}
+
+/// What happens by itself, at some time.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    Publish,
+    Restart(Restart),
+    /// The application reads no messages for a while.
+    Sleep(Duration),
+    /// The reader's machine slept, or so it is told.
+    Wake,
+    /// The application wants another connection.
+    Reconnect,
+    CloseSession,
+}
+
+/// How somebody reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    pub(crate) client: Option<&'static str>,
+    pub(crate) topics: Vec<&'static str>,
+    /// Whether the outcome of resumptions is announced.
+    pub(crate) announces: bool,
+    pub(crate) starts_after: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) response: Duration,
+    pub(crate) lag: Option<LagPolicy>,
+    /// How often, in percent, the application pauses after a message.
+    pub(crate) pauses: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) broker: BrokerConfig,
+    pub(crate) readers: Vec<Reading>,
+    pub(crate) script: Vec<(Duration, Act)>,
+    /// When everything is well again.
+    pub(crate) healed: Duration,
+    pub(crate) latency: Duration,
+    /// How many bytes may be on their way to one reader.
+    pub(crate) window: usize,
+    /// How much goes into one write; `None` for a frame at a time.
+    pub(crate) batch: Option<usize>,
+    /// How many of 100 connections are cut.
+    pub(crate) cuts: usize,
+    /// How many of 100 events bring an id of their own.
+    pub(crate) own_ids: usize,
+    pub(crate) padding: usize,
+    pub(crate) opening_comment: bool,
+}
+
+impl Scenario {
+    pub(crate) fn draw(random: &mut Random) -> Self {
+        let mut broker = BrokerConfig::new(Epoch(0x10));
+        broker.retention = retention(random);
+        broker.private_retention = retention(random);
+        broker.client_grace = one_of(random, &[millis(500), millis(30_000), millis(30_000)]);
+        broker.stall_timeout = one_of(random, &[Some(millis(2_000)), Some(millis(60_000))]);
+        let heartbeats = [None, Some(millis(700)), Some(millis(15_000)), Some(millis(15_000))];
+        broker.heartbeat = one_of(random, &heartbeats);
+        broker.lag = lag(random).into();
+        broker.unresumable = one_of(random, &[StartAt::Oldest, StartAt::Oldest, StartAt::Newest]);
+        broker.retry =
+            one_of(random, &[None, Some(millis(0)), Some(millis(200)), Some(millis(1_000))]);
+        let mut own_ids = one_of(random, &[0, 0, 20]);
+        if chance(random, 10) {
+            broker.event_ids = EventIds::Own;
+            own_ids = 100;
+        }
+        let readers: Vec<Reading> = (0..=random.below(3)).map(|_| reading(random)).collect();
+        if chance(random, 15) {
+            broker.max_sessions = u32::try_from(readers.len()).unwrap();
+        }
+        let (script, healed) = script(random);
+        Self {
+            broker,
+            readers,
+            script,
+            healed,
+            latency: one_of(random, &[millis(0), millis(5), millis(80), millis(400)]),
+            window: one_of(random, &[40, 40, 200, 1_000, 4_000]),
+            batch: one_of(random, &[None, Some(1), Some(150), Some(2_000)]),
+            cuts: one_of(random, &[0, 40, 80, 95]),
+            own_ids,
+            padding: one_of(random, &[0, 10, 120]),
+            opening_comment: chance(random, 20),
+        }
+    }
+}
+
+impl Scenario {
+    /// Something that goes on for long, with the little kept that a bound needs to show.
+    pub(crate) fn draw_long(random: &mut Random, events: usize) -> Self {
+        let mut scenario = Self::draw(random);
+        let little = Retention { events: 10, bytes: 4_096, age: None, compact: false };
+        scenario.broker.retention = little;
+        scenario.broker.private_retention = little;
+        scenario.script.retain(|(_, act)| !matches!(act, Act::Restart(_)));
+        let mut now = Duration::ZERO;
+        for number in 0..events {
+            now += up_to(random, millis(60));
+            scenario.script.push((now, Act::Publish));
+            if number % 50 == 0 {
+                let act = one_of(random, &[Act::CloseSession, Act::Reconnect, Act::Wake]);
+                scenario.script.push((now, act));
+                scenario.script.push((now, Act::Sleep(millis(500))));
+                scenario.script.push((now, Act::Restart(Restart::Network)));
+            }
+        }
+        scenario.healed = now.max(scenario.healed);
+        scenario
+    }
+}
+
+fn retention(random: &mut Random) -> Retention {
+    let mut retention = Retention { events: 8_192, bytes: 4 << 20, age: None, compact: false };
+    match random.below(6) {
+        0 => retention.events = 1 + random.below(6),
+        1 => retention.bytes = 80 + random.below(500),
+        2 => retention.age = Some(millis(200) + up_to(random, millis(8_000))),
+        _ => {}
+    }
+    retention
+}
+
+fn lag(random: &mut Random) -> LagPolicy {
+    one_of(random, &[LagPolicy::Close, LagPolicy::SkipToOldest, LagPolicy::SkipToNewest])
+}
+
+fn reading(random: &mut Random) -> Reading {
+    let latest = one_of(random, &[millis(0), millis(3_000)]);
+    let topics = TOPICS.into_iter().filter(|_| chance(random, 50)).collect();
+    Reading {
+        client: chance(random, 70).then(|| random.pick(&CLIENTS)).map(known),
+        topics,
+        announces: chance(random, 60),
+        starts_after: up_to(random, latest),
+        idle: one_of(random, &[millis(3_000), millis(20_000), millis(90_000)]),
+        response: one_of(random, &[millis(1_000), millis(30_000)]),
+        lag: chance(random, 30).then(|| lag(random)),
+        pauses: one_of(random, &[0, 0, 10, 60]),
+    }
+}
+
+/// The name itself, for as long as the program runs.
+fn known(name: &str) -> &'static str {
+    CLIENTS.into_iter().find(|client| *client == name).unwrap()
+}
+
+fn script(random: &mut Random) -> (Vec<(Duration, Act)>, Duration) {
+    let pace = one_of(random, &[millis(20), millis(400), millis(3_000)]);
+    let mut now = Duration::ZERO;
+    let mut script = Vec::new();
+    for _ in 0..4 + random.below(26) {
+        // Mostly in bursts.
+        if !chance(random, 30) {
+            now += up_to(random, pace);
+        }
+        script.push((now, Act::Publish));
+    }
+    let end = now + millis(1);
+    for _ in 0..one_of(random, &[0, 0, 1, 2]) {
+        use Restart::{Anew, InGoodOrder, Network, Restored};
+        let restart = one_of(random, &[Anew, Restored, Network, InGoodOrder]);
+        script.push((up_to(random, end), Act::Restart(restart)));
+    }
+    for _ in 0..random.below(5) {
+        let longest = one_of(random, &[millis(300), millis(10_000)]);
+        let act = match random.below(8) {
+            0..5 => Act::Sleep(up_to(random, longest)),
+            5 => Act::Wake,
+            6 => Act::Reconnect,
+            _ => Act::CloseSession,
+        };
+        script.push((up_to(random, end), act));
+    }
+    let healed = end + up_to(random, millis(5_000));
+    (script, healed)
+}
