@@ -139,13 +139,17 @@ impl Broker {
     }
 
     /// Lets a session meet its policies where it is too far behind, and moves it past what it need
-    /// not get; the error is its end.
+    /// not get. Says whether more than the newest event of a source may be pending; the error is the
+    /// session's end.
     #[inline]
-    pub(super) fn meet_lag(&mut self, key: Key) -> Result<(), EndReason> {
-        let Some(session) = self.sessions.get(key) else { return Ok(()) };
+    pub(super) fn meet_lag(&mut self, key: Key) -> Result<bool, EndReason> {
+        let Some(session) = self.sessions.get(key) else { return Ok(false) };
         let mut is_plain = !session.has_gone() && !session.has_backlogs();
         self.visit(session, |_, cursor, view| is_plain &= view.is_plain(cursor));
-        if is_plain { Ok(()) } else { self.meet_policies(key) }
+        if is_plain {
+            return Ok(false);
+        }
+        self.meet_policies(key).map(|()| true)
     }
 
     fn meet_policies(&mut self, key: Key) -> Result<(), EndReason> {

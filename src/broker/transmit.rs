@@ -78,7 +78,7 @@ impl Broker {
     /// the session's interval.
     pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
         let key = match self.begin(now, session) {
-            Ok(key) => key,
+            Ok((key, _)) => key,
             Err(reason) => return Some(Transmit::End(reason)),
         };
         if let Some(frame) = self.sessions.get_mut(key).and_then(Session::take_opening) {
@@ -129,8 +129,8 @@ impl Broker {
         batch: &mut Batch,
     ) -> BatchEnd {
         batch.clear();
-        let key = match self.begin(now, session) {
-            Ok(key) => key,
+        let (key, is_behind) = match self.begin(now, session) {
+            Ok(begun) => begun,
             Err(reason) => return BatchEnd::End(reason),
         };
         if let Some(state) = self.sessions.get_mut(key) {
@@ -159,7 +159,8 @@ impl Broker {
                 }
                 Next::Nothing => break,
             };
-            let coalescing = self.coalescing(key, source);
+            // The newest event of a source is never superseded.
+            let coalescing = if is_behind { self.coalescing(key, source) } else { None };
             let Some((cursor, view)) = self.source_mut(key, source) else { break };
             let run = view.run(cursor, below, |number, entry| {
                 let Some(frame) = entry.frame() else { return Take::Spared };
@@ -300,8 +301,13 @@ impl Broker {
         }
     }
 
-    /// What every poll begins with; the error is the end of the session.
-    fn begin(&mut self, now: Instant, session: SessionId) -> Result<Key, Option<EndReason>> {
+    /// What every poll begins with. Says whether more than the newest event of a source may be
+    /// pending; the error is the end of the session.
+    fn begin(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+    ) -> Result<(Key, bool), Option<EndReason>> {
         let now = self.clock.advance(now);
         let key = self.key_of(session).ok_or(None)?;
         let Some(session) = self.sessions.get_mut(key) else {
@@ -323,7 +329,7 @@ impl Broker {
             self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
         }
         self.note_coalesced(key, uncounted);
-        self.meet_lag(key).map(|()| key).map_err(Some)
+        self.meet_lag(key).map(|is_behind| (key, is_behind)).map_err(Some)
     }
 
     /// Queues the event that tells of a skip, or adds to one that waits.
