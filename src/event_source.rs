@@ -1,7 +1,7 @@
 //! The client behind a stream: one driver for every runtime and every transport.
 
 use crate::client::{
-    Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, Failure,
+    Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, Failure, ReadyState,
 };
 use crate::decode::{DecodeError, OwnedMessage};
 use crate::time::Timer;
@@ -124,6 +124,22 @@ impl<T: Transport> EventSource<T> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
+    /// Whether there is a stream, as of the last event that came out.
+    pub fn state(&self) -> ReadyState {
+        self.client.state()
+    }
+
+    /// The URL that it was made with, wherever redirects have led.
+    pub fn url(&self) -> &Uri {
+        self.client.url()
+    }
+
+    /// The reconnection time: what the peer last set, within the bounds of the policy, or the
+    /// policy's own.
+    pub fn reconnection_time(&self) -> Duration {
+        self.client.reconnection_time()
+    }
+
     /// The last event ID string, of the last message that came out; what to keep in order to go
     /// on in another process.
     pub fn last_event_id(&self) -> &str {
@@ -146,6 +162,7 @@ impl<T: Transport> EventSource<T> {
         self.client.close(self.timer.now());
         self.connection = Connection::None;
         self.renewing = None;
+        self.sleep = None;
     }
 
     /// What the client has to tell. Headers that it wants are asked for here.
@@ -181,6 +198,7 @@ impl<T: Transport> EventSource<T> {
         }
         if matches!(event, Some(SourceEvent::Retrying { .. } | SourceEvent::Closed(_))) {
             self.renewing = None;
+            self.sleep = None;
         }
     }
 

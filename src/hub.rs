@@ -5,17 +5,21 @@
 //! locks a shard, calls its [`Broker`], collects wakers, unlocks, and wakes.
 
 mod drive;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod session;
 mod topics;
+#[cfg(feature = "tracing")]
+mod trace;
 
 pub use drive::Drive;
 pub use session::{Pending, Session};
 
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError, EventNumber, Lag,
-    LeaseError, OpenError, PresenceCursor, PresencePage, Publication, PublishError, Published,
-    Retention, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
-    TopicSettingError, Value,
+    Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
+    EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication,
+    PublishError, Published, Retention, RevokeError, Sequencer, SessionId, SessionRequest, Topic,
+    TopicName, TopicSettingError, Value,
 };
 use crate::http::{ResponseHead, accept, plain_text};
 use crate::time::Timer;
@@ -208,8 +212,8 @@ impl Hub {
         }
         match self.inner.open(session) {
             Ok(session) => Answer::Stream(head.response(headers), session),
-            Err((error, retry_after)) => {
-                let mut response = unavailable(error, retry_after);
+            Err(error) => {
+                let mut response = unavailable(error, self.retry_after(&error));
                 head.apply_cors(headers, response.headers_mut());
                 response.into()
             }
@@ -222,7 +226,16 @@ impl Hub {
     ///
     /// [`OpenError`]; then nothing was done.
     pub fn open(&self, request: SessionRequest) -> Result<Session, OpenError> {
-        self.inner.open(request).map_err(|(error, _)| error)
+        self.inner.open(request)
+    }
+
+    /// How long whoever was refused with this error is to wait, for a `Retry-After`; `None` where
+    /// waiting does not help. [`accept`](Self::accept) says it by itself. See
+    /// [`Broker::retry_after`](crate::broker::Broker::retry_after).
+    pub fn retry_after(&self, error: &OpenError) -> Option<Duration> {
+        // Each shard spreads its part of them.
+        let shard = self.inner.shard_of(None);
+        self.inner.with(shard, |shard, now| shard.broker.retry_after(now, error))
     }
 
     /// Publishes an event to a topic, on all shards. With a [key](crate::broker::EventKey), it is a
@@ -317,6 +330,21 @@ impl Hub {
         let mut count = 0;
         self.inner.for_all(|shard, _| count += shard.broker.session_count());
         count
+    }
+
+    /// What the hub has done, and how much there is in it now: the sum of its shards, one after the
+    /// other. What was published is counted once; topics, and what they keep, are counted for each
+    /// shard that knows them.
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for shard in &self.inner.shards {
+            let counters = lock(shard).broker.counters();
+            // Each shard has all of it.
+            let published = (counters.published, counters.published_bytes);
+            sum += &counters;
+            (sum.published, sum.published_bytes) = published;
+        }
+        sum
     }
 
     /// Whether the client has a session now.
@@ -452,19 +480,13 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
 }
 
 impl Inner {
-    /// Opens a session, or says why not and for how long.
-    fn open(
-        self: &Arc<Self>,
-        request: SessionRequest,
-    ) -> Result<Session, (OpenError, Option<Duration>)> {
+    fn open(self: &Arc<Self>, request: SessionRequest) -> Result<Session, OpenError> {
         let shard = self.shard_of(request.client());
         // Not in the middle of a publish: an event that has left one shard already would be
         // unknown to the shard to which its receiver comes back.
         let sequencer = (self.shards.len() > 1).then(|| lock(&self.sequencer));
         let mut follow_up = FollowUp::default();
-        let opened = self.call(shard, &mut follow_up, |Shard { broker, .. }, now| {
-            broker.open(now, request).map_err(|error| (error, broker.retry_after(now, &error)))
-        });
+        let opened = self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request));
         drop(sequencer);
         // Before anybody's code runs: if that panics, the session is closed.
         let session = opened.map(|opened| Session::new(self.clone(), opened));
@@ -491,7 +513,9 @@ impl Inner {
         let (first, count) = (self.shard_of_topic(published.topic()), self.shards.len());
         let result = (first..first + count).try_for_each(|shard| {
             let shard = shard % count;
-            self.call(shard, &mut follow_up, |shard, now| shard.broker.apply(now, &published))
+            self.call(shard, &mut follow_up, |shard, now| {
+                shard.broker.apply_beside(now, &published)
+            })
         });
         if result.is_ok() {
             // A position that was refused is given again, so that no shard sees it left out.
@@ -580,7 +604,7 @@ impl Inner {
         }
         follow_up.replaced.append(&mut shard.replaced);
         follow_up.let_go.append(&mut shard.broker.take_let_go());
-        if self.on_event.is_none() {
+        if !self.is_listened_to() {
             while shard.broker.poll_event().is_some() {}
         }
         follow_up.has_events |= shard.broker.has_events();
@@ -609,9 +633,15 @@ impl Inner {
         }
     }
 
+    fn is_listened_to(&self) -> bool {
+        self.on_event.is_some() || cfg!(feature = "tracing")
+    }
+
     /// Calls the listener with what happened, unless somebody is doing so already.
     fn deliver(&self) {
-        let Some(listener) = &self.on_event else { return };
+        if !self.is_listened_to() {
+            return;
+        }
         // Whoever finds the flag set leaves its events to the one who set it, who therefore looks
         // once more after clearing it.
         while self.shards.iter().any(|shard| lock(shard).broker.has_events()) {
@@ -621,7 +651,11 @@ impl Inner {
             let _delivering = Delivering(&self.delivering);
             for shard in &self.shards {
                 while let Some((number, event)) = next_event(shard) {
-                    listener(number, event);
+                    #[cfg(feature = "tracing")]
+                    trace::trace(&event);
+                    if let Some(listener) = &self.on_event {
+                        listener(number, event);
+                    }
                 }
             }
         }

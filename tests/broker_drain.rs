@@ -319,6 +319,26 @@ fn a_drain_that_cannot_be_is_refused_and_nothing_is_done() {
     assert_eq!(shard.broker.session_count(), 2);
 }
 
+#[test]
+fn an_answer_that_is_streamed_once_is_completed_and_no_longer_waited_for_than_patience() {
+    let mut shard = Shard::new(config());
+    let (answer, endless) = (topic("answer"), topic("endless"));
+    let on = |name: &TopicName| anyone().without_broadcast().with_topic(name.clone());
+    let sessions = [shard.parked(on(&answer)), shard.parked(on(&endless)), shard.parked(anyone())];
+    shard.events();
+    let plan = drain(0).with_patience(secs(5)).letting_topics_end();
+    shard.broker.drain(shard.now, plan).unwrap();
+    assert_eq!(shard.take(sessions[2]), [END]);
+    assert_eq!(ends(&mut shard), [(sessions[2], EndReason::Drained)]);
+    shard.publish(answer.clone(), "the rest");
+    shard.broker.end_topic(shard.now, &answer).unwrap();
+    assert_eq!(shard.data(sessions[0]), ["the rest", END]);
+    assert_eq!(ends(&mut shard), [(sessions[0], EndReason::TopicsEnded)]);
+    shard.sleep(secs(5));
+    let drained = BrokerEvent::Drained { shard: 0 };
+    assert_eq!(shard.events(), [ended(sessions[1], EndReason::Drained), drained]);
+}
+
 // Ages.
 
 #[test]

@@ -140,6 +140,31 @@ impl Batch {
         self.parts.get(whole + 1..).unwrap_or_default()
     }
 
+    /// How many frames of these sources [`untouched`](Self::untouched) are, and their payloads'
+    /// bytes.
+    pub(super) fn untouched_size(
+        &self,
+        written: usize,
+        sources: impl Fn(u32) -> bool,
+    ) -> (usize, usize) {
+        let whole = self.parts.partition_point(|part| part.end <= written);
+        let mut before = self.parts.get(whole).map_or(0, |part| part.end);
+        let (mut frames, mut bytes) = (0, 0);
+        for part in self.untouched(written) {
+            let length = part.end - before;
+            before = part.end;
+            // Parts that stand for another cursor of the same frame have no length.
+            if length > 0 && sources(part.source) {
+                frames += 1;
+                bytes += match self.form {
+                    FrameForm::Chunk => payload_of(length),
+                    FrameForm::Payload => length,
+                };
+            }
+        }
+        (frames, bytes)
+    }
+
     /// What must follow `written` bytes for the frames that are not untouched to be whole.
     pub(super) fn remainder(&self, written: usize) -> Bytes {
         let whole = self.parts.partition_point(|part| part.end <= written);
@@ -164,6 +189,29 @@ impl Batch {
         match self.form {
             FrameForm::Chunk => frame.chunk(),
             FrameForm::Payload => frame.as_ref(),
+        }
+    }
+}
+
+/// The length of the payload of a chunk of this length: without its size in hexadecimal digits and
+/// two line ends.
+fn payload_of(chunk: usize) -> usize {
+    let digits = |payload: usize| (usize::BITS - payload.leading_zeros()).div_ceil(4).max(1);
+    let payloads =
+        (1..=usize::BITS / 4).map(|count| (count, chunk.saturating_sub(4 + count as usize)));
+    payloads.filter(|(count, payload)| digits(*payload) == *count).map(|(_, payload)| payload).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+
+    #[test]
+    fn the_payload_of_a_chunk_is_told_from_its_length() {
+        for length in (0..300).chain(4_000..4_200).chain([65_500, 65_536, 70_000]) {
+            let frame = Frame::new(&Event::new("x".repeat(length)));
+            assert_eq!(payload_of(frame.chunk().len()), frame.len(), "{length}");
         }
     }
 }

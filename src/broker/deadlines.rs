@@ -2,12 +2,12 @@
 
 use super::arena::Key;
 use super::clock::{Tick, ticks};
+use super::config::BrokerConfig;
 use super::outcome::EndReason;
 use super::publish::Change;
 use super::state::{NEVER, Phase, Session};
 use super::timers::{Owner, Timer};
 use super::{Broker, Told};
-use core::time::Duration;
 use std::time::Instant;
 
 impl Broker {
@@ -50,7 +50,7 @@ impl Broker {
             return;
         }
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if deadline(session, self.config.stall_timeout) > self.clock.now() {
+        if deadline(session, &self.config) > self.clock.now() {
             self.arm_session(key);
         } else if session.phase == Phase::Parked {
             session.heartbeat_due = true;
@@ -96,7 +96,7 @@ impl Broker {
     /// Sees to it that the session is looked at no later than its deadline.
     pub(super) fn arm_session(&mut self, key: Key) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let at = deadline(session, self.config.stall_timeout);
+        let at = deadline(session, &self.config);
         if at < session.armed {
             session.armed = at;
             self.arm(Timer { at, owner: Owner::Session, slot: key.slot });
@@ -144,10 +144,12 @@ impl Broker {
 
 /// A parked session waits for its heartbeat; one that has output may stall; and its terms may say
 /// more.
-fn deadline(session: &Session, stall_timeout: Option<Duration>) -> Tick {
+fn deadline(session: &Session, config: &BrokerConfig) -> Tick {
     let (since, after) = match session.phase {
-        Phase::Parked => (session.sent_at, session.heartbeat),
-        Phase::Ready | Phase::Woken => (session.polled_at, stall_timeout.map_or(NEVER, ticks)),
+        Phase::Parked => (session.sent_at, session.heartbeat(config.heartbeat)),
+        Phase::Ready | Phase::Woken => {
+            (session.polled_at, config.stall_timeout.map_or(NEVER, ticks))
+        }
     };
     since.saturating_add(after).min(session.terms_deadline())
 }

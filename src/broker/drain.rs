@@ -50,13 +50,15 @@ pub struct Drain {
     retry: Option<(Duration, Duration)>,
     farewell: Option<Event>,
     patience: Duration,
+    lets_topics_end: bool,
 }
 
 impl Drain {
     /// Ends all sessions over this period, evenly; zero for all at once. The first one ends at
     /// once.
     pub const fn new(over: Duration) -> Self {
-        Self { over, retry: None, farewell: None, patience: Duration::from_secs(10) }
+        let patience = Duration::from_secs(10);
+        Self { over, retry: None, farewell: None, patience, lets_topics_end: false }
     }
 
     /// The reconnection times that sessions are told when they go: from `least` for the first to
@@ -80,6 +82,15 @@ impl Drain {
     /// not kept waiting by one slow peer.
     pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// Lets sessions [without the broadcast](super::SessionRequest::without_broadcast) go on until
+    /// their topics [have ended](super::Broker::end_topic), instead of having a turn: an answer that
+    /// is streamed once is completed, unless patience is over before. Default: they have their turn
+    /// as all others.
+    pub const fn letting_topics_end(mut self) -> Self {
+        self.lets_topics_end = true;
         self
     }
 
@@ -227,6 +238,13 @@ impl Broker {
             let number = draining.next;
             if let Some(&key) = draining.order.get(number) {
                 draining.next += 1;
+                let broadcast = self.broadcast;
+                if draining.drain.lets_topics_end
+                    && let Some(session) = self.sessions.get(key)
+                    && session.subscriptions.iter().all(|one| one.topic != broadcast)
+                {
+                    continue;
+                }
                 let last_words = draining.drain.last_words(&draining.turn(number, shard, shards));
                 self.finish_with(key, EndReason::Drained, last_words);
             } else {

@@ -201,6 +201,7 @@ impl Broker {
         if more == 0 {
             return;
         }
+        self.counters.coalesced += more;
         let number = self.events_polled + self.events.len() as u64;
         let id = self.session_id(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
@@ -225,6 +226,7 @@ impl Broker {
         if more == 0 {
             return;
         }
+        self.counters.lost.skipped += more;
         self.note_skip(key, more);
         let Some(session) = self.sessions.get_mut(key) else { return };
         if announced(session, self.config.loss_announcement.as_ref()).is_some() {
@@ -233,6 +235,24 @@ impl Broker {
             loss.lost += more;
             loss.before = loss.before.min(before);
         }
+    }
+
+    /// Queues the event that tells of a skip, or adds to one that waits.
+    fn note_skip(&mut self, key: Key, more: u64) {
+        let number = self.events_polled + self.events.len() as u64;
+        let id = self.session_id(key);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if let Some(waiting) = session.seldom.as_ref().and_then(|seldom| seldom.skip_event)
+            && let Ok(index) = usize::try_from(waiting - self.events_polled)
+            && let Some(BrokerEvent::SessionSkipped { lost, .. }) = self.events.get_mut(index)
+        {
+            *lost += more;
+            return;
+        }
+        session.seldom_mut().skip_event = Some(number);
+        let client = session.client.and_then(|client| self.clients.get(client));
+        let client = client.map(|client| client.id.clone());
+        self.emit(BrokerEvent::SessionSkipped { session: id, client, lost: more });
     }
 
     /// What tells the peer of its loss, which it is told once.

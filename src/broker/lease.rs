@@ -5,7 +5,7 @@ use super::clock::Tick;
 use super::names::{ClientId, SessionId, TopicName};
 use super::outcome::{BrokerEvent, EndReason};
 use super::ready::Parked;
-use super::state::{NEVER, Subscription};
+use super::state::NEVER;
 use super::terms::Terms;
 use super::{Broker, Told};
 use core::fmt;
@@ -182,15 +182,14 @@ impl Broker {
     fn take_topic(&mut self, key: Key, name: &TopicName) -> bool {
         let Some(&topic) = self.topic_slots.get(name) else { return false };
         let Some(session) = self.sessions.get_mut(key) else { return false };
-        let mut subscriptions = session.subscriptions.iter_mut().zip(0..);
-        let Some((place, number)) = subscriptions.find(|(one, _)| one.topic == topic) else {
+        let mut subscriptions = (0..).zip(&session.subscriptions);
+        let Some((number, _)) = subscriptions.find(|(_, one)| one.topic == topic) else {
             return false;
         };
-        // It stays in its place, since lists and batches name the others by theirs.
-        let nothing = Subscription { cursor: place.cursor, ..Subscription::VACANT };
-        let taken = core::mem::replace(place, nothing);
-        session.pass_backlog(number, u64::MAX);
-        let is_void = self.leave_topic(Parked { session: key.slot, subscription: number }, &taken);
+        // A batch that is under way goes back without it: the poll remains the newest.
+        let Some(taken) = session.remove(number) else { return false };
+        let parked = Parked { session: key.slot, subscription: number };
+        let is_void = self.leave_topic(parked, &taken);
         self.void_ready(usize::from(is_void));
         if self.is_over(key) {
             self.wake(key);

@@ -16,7 +16,7 @@ pub(super) struct Entry {
     pub(super) number: u64,
     /// `None` once compaction has taken it.
     frame: Option<Frame>,
-    at: Tick,
+    pub(super) at: Tick,
     /// How many bytes came before it, counted from some entry that was kept when it came.
     before: u64,
     /// The position of the next entry with its key, or [`NEWEST`].

@@ -35,6 +35,7 @@ mod arena;
 mod batch;
 mod clock;
 mod config;
+mod counters;
 mod deadlines;
 mod drain;
 mod finite;
@@ -63,6 +64,7 @@ mod transmit;
 
 pub use batch::{Batch, FrameForm};
 pub use config::{BrokerConfig, ConfigError, EventIds, Retention, SessionRequest, StartAt};
+pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
 pub use drain::{Drain, DrainError};
 pub use lag::{Lag, LagPolicy};
 pub use lease::{LeaseError, RevokeError};
@@ -87,7 +89,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use arena::Arena;
-use clock::{Clock, Tick, ticks};
+use clock::{Clock, Tick};
 use drain::Draining;
 use limits::{AddressState, Opened as OpenedOrder};
 use pattern::PatternTree;
@@ -119,12 +121,14 @@ pub struct Broker {
     client_keys: BTreeMap<ClientId, Key>,
     /// Clients without a session, the longest absent first.
     absent: BTreeSet<(Tick, Key)>,
-    /// By the position of the end, the topics whose end is remembered though nobody has them.
-    ended: BTreeMap<u64, u32>,
     addresses: Arena<AddressState>,
     address_keys: BTreeMap<AddressKey, Key>,
     opened: OpenedOrder,
     retained: Retained,
+    /// What is only to be counted.
+    counters: Counters,
+    /// By the position of the end, the topics whose end is remembered though nobody has them.
+    ended: BTreeMap<u64, u32>,
     topics: Arena<TopicState>,
     topic_slots: BTreeMap<TopicName, u32>,
     broadcast: u32,
@@ -174,11 +178,12 @@ impl Broker {
             clients: Arena::new(),
             client_keys: BTreeMap::new(),
             absent: BTreeSet::new(),
-            ended: BTreeMap::new(),
             addresses: Arena::new(),
             address_keys: BTreeMap::new(),
             opened: OpenedOrder::default(),
             retained: Retained::default(),
+            counters: Counters::default(),
+            ended: BTreeMap::new(),
             topics,
             topic_slots: BTreeMap::new(),
             broadcast,
@@ -214,6 +219,7 @@ impl Broker {
         let mut request = match self.admit(request) {
             Ok(request) => request,
             Err(error) => {
+                self.counters.refuse(error);
                 self.let_go([metadata.into_value()]);
                 return Err(error);
             }
@@ -226,8 +232,8 @@ impl Broker {
             None
         };
         let (resume, cursors) = self.resume(&request.last_event_id, request.start, &topics, client);
+        self.counters.open(resume);
         let opening = self.opening_frame(&request, resume);
-        let heartbeat = request.heartbeat.unwrap_or(self.config.heartbeat);
         let terms = self.terms(now, &mut request);
         let subscriptions = topics
             .iter()
@@ -246,7 +252,6 @@ impl Broker {
             queued: false,
             heartbeat_due: false,
             poll: 0,
-            heartbeat: heartbeat.map_or(NEVER, ticks),
             sent_at: now,
             polled_at: now,
             armed: NEVER,
@@ -502,6 +507,7 @@ impl Broker {
             self.untold.insert(key, reason);
             self.ready.push(Ready::Ended(key));
         }
+        self.counters.end(reason, undelivered);
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent();

@@ -43,6 +43,7 @@ impl Broker {
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.publish(topic, event);
         self.append(now, &published)?;
+        self.counters.publish(&published.frame);
         self.sequencer = sequencer;
         Ok(published)
     }
@@ -63,6 +64,24 @@ impl Broker {
     ///
     /// [`PublishError`]; then nothing was done.
     pub fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError> {
+        let knows_nobody = self.sessions.is_unused();
+        self.apply_beside(now, published)?;
+        // The client may be one of an earlier process, whose history this is.
+        if let Topic::Client(_) = published.topic()
+            && knows_nobody
+        {
+            self.forgotten_clients = published.position;
+        }
+        Ok(())
+    }
+
+    /// [`apply`](Self::apply) for one shard among several that began together: a client that is
+    /// not here is on another.
+    pub(crate) fn apply_beside(
+        &mut self,
+        now: Instant,
+        published: &Published,
+    ) -> Result<(), PublishError> {
         let now = self.clock.advance(now);
         if self.closed {
             return Err(PublishError::Closed);
@@ -80,15 +99,14 @@ impl Broker {
                 self.forgotten_topics = self.forgotten_topics.max(published.position);
                 self.miss(published);
             }
-            // The client may be one of an earlier process, whose history this is.
-            Err(PublishError::UnknownClient) if self.sessions.is_unused() => {
-                self.forgotten_clients = published.position;
-            }
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
             Err(error) => return Err(error),
         }
         if published.position > last + 1 {
             self.left_out = published.position - 1;
+        }
+        if !published.is_end {
+            self.counters.publish(&published.frame);
         }
         self.sequencer.observe(published.position);
         Ok(())

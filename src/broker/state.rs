@@ -36,8 +36,6 @@ pub(super) struct Session {
     pub(super) heartbeat_due: bool,
     /// Counts the polls, so that a batch of an earlier one is known as such.
     pub(super) poll: u32,
-    /// The interval, or [`NEVER`].
-    pub(super) heartbeat: Tick,
     pub(super) sent_at: Tick,
     pub(super) polled_at: Tick,
     /// For when its timer stands.

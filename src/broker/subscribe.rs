@@ -279,7 +279,7 @@ impl Session {
     }
 
     /// Leaves the place vacant, since the others are known by their numbers.
-    fn remove(&mut self, number: u32) -> Option<Subscription> {
+    pub(super) fn remove(&mut self, number: u32) -> Option<Subscription> {
         let place = self.subscriptions.get_mut(number as usize)?;
         let removed = core::mem::replace(place, Subscription::VACANT);
         self.set_gone(number, 0);

@@ -1,12 +1,14 @@
-//! On what terms a session is here, beyond what all have: from where, and until when.
+//! On what terms a session is here, beyond what all have: from where, until when, and how often it
+//! is told that all is well.
 
 use super::arena::Key;
-use super::clock::Tick;
+use super::clock::{Tick, ticks};
 use super::lease::Lease;
 use super::outcome::{EndReason, OpenError};
 use super::state::{NEVER, Session};
 use super::{Broker, SessionRequest, Told};
 use alloc::boxed::Box;
+use core::time::Duration;
 
 /// Kept apart, so that a session without such terms takes no room for them.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,10 +18,13 @@ pub(super) struct Terms {
     /// When it has the maximum age.
     expires_at: Tick,
     pub(super) lease: Lease,
+    /// The heartbeat interval, or [`NEVER`], if it is not the broker's.
+    heartbeat: Option<Tick>,
 }
 
 impl Terms {
-    pub(super) const NONE: Self = Self { address: None, expires_at: NEVER, lease: Lease::NONE };
+    pub(super) const NONE: Self =
+        Self { address: None, expires_at: NEVER, lease: Lease::NONE, heartbeat: None };
 }
 
 impl Broker {
@@ -33,7 +38,9 @@ impl Broker {
         let address = request.address.take().map(|address| self.address_key(address));
         let expires_at = self.expiry(now).unwrap_or(NEVER);
         let lease = request.lease.and_then(|until| self.lease(now, until)).unwrap_or(Lease::NONE);
-        let terms = Terms { address, expires_at, lease };
+        let heartbeat = request.heartbeat.filter(|own| *own != self.config.heartbeat);
+        let heartbeat = heartbeat.map(|own| own.map_or(NEVER, ticks));
+        let terms = Terms { address, expires_at, lease, heartbeat };
         (terms != Terms::NONE).then(|| Box::new(terms))
     }
 
@@ -59,6 +66,12 @@ impl Broker {
 impl Session {
     pub(super) fn address(&self) -> Option<Key> {
         self.terms.as_ref()?.address
+    }
+
+    /// The interval, or [`NEVER`].
+    pub(super) fn heartbeat(&self, default: Option<Duration>) -> Tick {
+        let own = self.terms.as_ref().and_then(|terms| terms.heartbeat);
+        own.unwrap_or_else(|| default.map_or(NEVER, ticks))
     }
 
     /// Whether it may listen no more.

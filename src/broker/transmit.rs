@@ -1,12 +1,12 @@
 //! What goes to a session: the merge of its logs, what it meets when it is behind, and its end.
 
-use super::arena::Key;
+use super::arena::{Arena, Key};
 use super::batch::Batch;
 use super::matched::{Take, View};
 use super::names::SessionId;
-use super::outcome::{BrokerEvent, EndReason};
+use super::outcome::EndReason;
 use super::ready::Parked;
-use super::state::{Phase, Session};
+use super::state::{Client, Phase, Session, TopicState};
 use super::subscribe::is_over;
 use super::timers::Owner;
 use super::{Broker, Told};
@@ -44,9 +44,14 @@ pub(super) const CLIENT: u32 = u32::MAX;
 pub(super) const PRIVATE: u32 = u32::MAX - 1;
 const HEARTBEAT: u32 = u32::MAX - 2;
 const OPENING: u32 = u32::MAX - 3;
-const LAST_WORDS: u32 = u32::MAX - 4;
-const PLACE: u32 = u32::MAX - 5;
+const PLACE: u32 = u32::MAX - 4;
+const LAST_WORDS: u32 = u32::MAX - 5;
 const LOSS: u32 = u32::MAX - 6;
+
+/// Whether what comes from this source was published.
+const fn is_event(source: u32) -> bool {
+    source >= PRIVATE || source < LOSS
+}
 
 /// What goes out next.
 enum Next {
@@ -97,9 +102,11 @@ impl Broker {
                 let coalesced = self.pass_others(key, source, position, |_, _| {});
                 self.note_coalesced(key, coalesced);
             }
-            let (cursor, view) = self.source_mut(key, source)?;
+            let (cursor, view) =
+                source_of(&mut self.sessions, &self.clients, &self.topics, key, source)?;
             let (number, entry) = view.get(*cursor)?;
             *cursor = number + 1;
+            self.counters.deliver(self.clock.now(), entry, view.end() - *cursor);
             return entry.frame().map(Transmit::Frame);
         }
         match self.exhausted(key) {
@@ -107,8 +114,8 @@ impl Broker {
                 let frame = self.place_frame(position);
                 Some(Transmit::Frame(self.lent.insert(frame)))
             }
-            Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
             Exhausted::LastWords(frame) => Some(Transmit::Frame(self.lent.insert(frame))),
+            Exhausted::Heartbeat => Some(Transmit::Frame(&self.heartbeat)),
             Exhausted::Parked => None,
             Exhausted::Ended(reason) => Some(Transmit::End(reason)),
         }
@@ -161,13 +168,18 @@ impl Broker {
             };
             // The newest event of a source is never superseded.
             let coalescing = if is_behind { self.coalescing(key, source) } else { None };
-            let Some((cursor, view)) = self.source_mut(key, source) else { break };
+            let (counters, now) = (&mut self.counters, self.clock.now());
+            let (sessions, clients, topics) = (&mut self.sessions, &self.clients, &self.topics);
+            let Some((cursor, view)) = source_of(sessions, clients, topics, key, source) else {
+                break;
+            };
             let run = view.run(cursor, below, |number, entry| {
                 let Some(frame) = entry.frame() else { return Take::Spared };
                 if coalescing.is_some_and(|coalescing| coalescing.spares(view, number, entry)) {
                     Take::Spared
                 } else if batch.has_room(frame, limit) {
                     batch.push(source, number, frame);
+                    counters.deliver(now, entry, view.end() - number - 1);
                     Take::Taken
                 } else {
                     Take::Full
@@ -256,6 +268,8 @@ impl Broker {
             return remainder;
         }
         session.poll = session.poll.wrapping_add(1);
+        let (events, bytes) = batch.untouched_size(written, is_event);
+        self.counters.take_back(events, bytes);
         let mut uncounted = session.take_uncounted();
         // From the last of each source to the first, so that its cursor goes back to that; with it
         // goes what was passed in between.
@@ -270,7 +284,9 @@ impl Broker {
                 CLIENT => Some(&mut session.client_cursor),
                 PRIVATE => session.private_mut().map(|private| &mut private.cursor),
                 index => {
+                    // A place may be vacant since what stood there was revoked.
                     let subscription = session.subscriptions.get_mut(index as usize);
+                    let subscription = subscription.filter(|one| !one.is_vacant());
                     subscription.map(|subscription| &mut subscription.cursor)
                 }
             };
@@ -330,24 +346,6 @@ impl Broker {
         }
         self.note_coalesced(key, uncounted);
         self.meet_lag(key).map(|is_behind| (key, is_behind)).map_err(Some)
-    }
-
-    /// Queues the event that tells of a skip, or adds to one that waits.
-    pub(super) fn note_skip(&mut self, key: Key, more: u64) {
-        let number = self.events_polled + self.events.len() as u64;
-        let id = self.session_id(key);
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        if let Some(waiting) = session.seldom.as_ref().and_then(|seldom| seldom.skip_event)
-            && let Ok(index) = usize::try_from(waiting - self.events_polled)
-            && let Some(BrokerEvent::SessionSkipped { lost, .. }) = self.events.get_mut(index)
-        {
-            *lost += more;
-            return;
-        }
-        session.seldom_mut().skip_event = Some(number);
-        let client = session.client.and_then(|client| self.clients.get(client));
-        let client = client.map(|client| client.id.clone());
-        self.emit(BrokerEvent::SessionSkipped { session: id, client, lost: more });
     }
 
     /// The source with the oldest pending event, and up to where it may go on before another.
@@ -455,6 +453,7 @@ impl Broker {
             return Exhausted::Ended(Some(reason));
         }
         if session.heartbeat_due {
+            self.counters.heartbeats += 1;
             self.sent(key);
             return Exhausted::Heartbeat;
         }
@@ -521,20 +520,31 @@ impl Broker {
     }
 
     pub(super) fn source_mut(&mut self, key: Key, source: u32) -> Option<(&mut u64, View<'_>)> {
-        let session = self.sessions.get_mut(key)?;
-        match source {
-            CLIENT => {
-                let client = self.clients.get(session.client?)?;
-                Some((&mut session.client_cursor, View::Log(&client.log)))
-            }
-            PRIVATE => {
-                session.private_mut().map(|private| (&mut private.cursor, View::Log(&private.log)))
-            }
-            index => {
-                let subscription = session.subscriptions.get_mut(index as usize)?;
-                let topic = self.topics.at(subscription.topic)?;
-                Some((&mut subscription.cursor, topic.view(&self.topics)))
-            }
+        source_of(&mut self.sessions, &self.clients, &self.topics, key, source)
+    }
+}
+
+/// The cursor of a source, and what it goes through.
+fn source_of<'a>(
+    sessions: &'a mut Arena<Session>,
+    clients: &'a Arena<Client>,
+    topics: &'a Arena<TopicState>,
+    key: Key,
+    source: u32,
+) -> Option<(&'a mut u64, View<'a>)> {
+    let session = sessions.get_mut(key)?;
+    match source {
+        CLIENT => {
+            let client = clients.get(session.client?)?;
+            Some((&mut session.client_cursor, View::Log(&client.log)))
+        }
+        PRIVATE => {
+            session.private_mut().map(|private| (&mut private.cursor, View::Log(&private.log)))
+        }
+        index => {
+            let subscription = session.subscriptions.get_mut(index as usize)?;
+            let topic = topics.at(subscription.topic)?;
+            Some((&mut subscription.cursor, topic.view(topics)))
         }
     }
 }

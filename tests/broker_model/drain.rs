@@ -1,6 +1,7 @@
 //! What the model does about drains, ages and reconnection times.
 
-use super::model::{Member, Model};
+use super::history::Op;
+use super::model::{LogName, Member, Model};
 use sansse::broker::*;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,6 +11,7 @@ pub(super) struct Draining {
     /// When whose turn is, and what is said last.
     turns: Vec<(Duration, SessionId, Option<String>)>,
     last_call: Option<Duration>,
+    lets_topics_end: bool,
 }
 
 impl Draining {
@@ -19,14 +21,10 @@ impl Draining {
 }
 
 impl Model {
-    pub(super) fn drain(
-        &mut self,
-        over: Duration,
-        retry: Option<(Duration, Duration)>,
-        farewell: bool,
-        patience: Duration,
-        broker: &Broker,
-    ) -> Result<(), DrainError> {
+    pub(super) fn drain(&mut self, op: &Op, broker: &Broker) -> Result<(), DrainError> {
+        let Op::Drain { over, retry, farewell, patience, lets_topics_end } = *op else {
+            unreachable!()
+        };
         if self.closed {
             return Err(DrainError::Closed);
         }
@@ -55,7 +53,8 @@ impl Model {
             (self.now + share(over, number), session, words)
         });
         let turns = turns.collect();
-        self.drain = Some(Draining { turns, last_call: Some(self.now + over + patience) });
+        let last_call = Some(self.now + over + patience);
+        self.drain = Some(Draining { turns, last_call, lets_topics_end });
         self.note_drained();
         self.drain_due(broker);
         Ok(())
@@ -86,8 +85,13 @@ impl Model {
                 }
                 return;
             }
+            let lets_topics_end = drain.lets_topics_end;
             let (_, session, words) = drain.turns.remove(0);
-            if self.members.get(&session).is_some_and(|member| member.ending.is_none()) {
+            let goes = |member: &Member| {
+                let stays = lets_topics_end && !member.logs.contains(&LogName::Broadcast);
+                member.ending.is_none() && !stays
+            };
+            if self.members.get(&session).is_some_and(goes) {
                 self.finish(session, EndReason::Drained);
                 self.members.get_mut(&session).unwrap().last_words = words;
             }

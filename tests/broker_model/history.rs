@@ -88,6 +88,13 @@ pub(super) enum Op {
         topic: u64,
     },
     Close,
+    Drain {
+        over: Duration,
+        retry: Option<(Duration, Duration)>,
+        farewell: bool,
+        patience: Duration,
+        lets_topics_end: bool,
+    },
     Subscribe {
         session: usize,
         filter: Filter,
@@ -104,12 +111,6 @@ pub(super) enum Op {
     ApplyEnd {
         topic: u64,
         ahead: u64,
-    },
-    Drain {
-        over: Duration,
-        retry: Option<(Duration, Duration)>,
-        farewell: bool,
-        patience: Duration,
     },
     SetRetention {
         topic: u64,
@@ -368,6 +369,7 @@ fn random_step(rng: &mut Rng) -> Step {
             retry: rng.pick(&[None, Some((secs(1), secs(0))), Some((secs(2), millis(3_333)))]),
             farewell: rng.chance(50),
             patience: rng.pick(&[0, 10_000].map(millis)),
+            lets_topics_end: rng.chance(50),
         },
         87..89 => Op::SetRetention {
             topic: rng.below(5),

@@ -220,6 +220,7 @@ impl Model {
         if more == 0 {
             return;
         }
+        self.tally.counters.lost.skipped += more;
         let earlier = self.events.iter_mut().find_map(|event| match event {
             BrokerEvent::SessionSkipped { session: other, lost, .. } if *other == session => {
                 Some(lost)
@@ -237,6 +238,7 @@ impl Model {
         if more == 0 {
             return;
         }
+        self.tally.counters.coalesced += more;
         let earlier = self.events.iter_mut().find_map(|event| match event {
             BrokerEvent::SessionCoalesced { session: other, coalesced, .. }
                 if *other == session =>

@@ -8,6 +8,7 @@
 
 #[path = "../common/broker.rs"]
 mod common;
+mod counters;
 mod drain;
 mod history;
 mod lag;
@@ -15,6 +16,7 @@ mod lease;
 mod limits;
 mod model;
 mod publish;
+mod topics;
 mod transmit;
 mod world;
 
@@ -59,7 +61,6 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "TopicsEnded, ",
         "Err(TopicsEnded)",
         "Err(TopicEnded)",
-        "Ok(Complete { replayed: 1",
         "Oldest { replayed: 1",
         "Evicted",
         "MaxAge",
@@ -158,11 +159,13 @@ fn run(history: &History) -> Result<String, String> {
             .map_err(|failure| format!("step {number}, {:?}: {failure}", step.op))?;
         if number % 8 == 0 {
             world.model.check_presence(&world.broker)?;
+            world.model.check_counters(&world.broker)?;
         }
     }
     // At the end, everybody is served.
     world.serve()?;
     world.check_events()?;
     world.model.check_presence(&world.broker)?;
+    world.model.check_counters(&world.broker)?;
     Ok(world.transcript)
 }

@@ -37,6 +37,7 @@ impl Model {
         let position = self.last + 1;
         let payload = self.encode(position, content, own_id);
         self.append(position, topic, &payload, own_id, key)?;
+        self.tally.published(self.now, position, &payload);
         self.last = position;
         Ok((position, payload))
     }
@@ -71,6 +72,7 @@ impl Model {
             }
             Err(_) => {}
         }
+        self.tally.published(self.now, position, &payload);
         self.left_out.extend(self.last + 1..position);
         self.last = position;
         Ok(())

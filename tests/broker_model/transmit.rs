@@ -1,7 +1,7 @@
 //! What the model gives to a session, and when its id comes out.
 
 use super::lag::{Next, Passed, State};
-use super::model::{LastBatch, LogName, Model, Out, Pending, Phase, chunk};
+use super::model::{LastBatch, LogName, Member, Model, Out, Pending, Phase, chunk};
 use sansse::broker::*;
 
 /// Frames from this size on are handed over alone.
@@ -19,7 +19,7 @@ impl Model {
         let mut passed = Passed::new();
         let next = match member.opening.take() {
             Some(opening) => Some(opening),
-            None => match self.next_item(&mut member, &mut passed) {
+            None => match self.deliver_next(&mut member, &mut passed) {
                 Next::Loss(payload) => Some(payload),
                 Next::Event(pending) => Some(pending.payload),
                 Next::Nothing => None,
@@ -35,9 +35,7 @@ impl Model {
         if let Some(frame) = self.place(session) {
             return Out::Frame(frame);
         }
-        let member = self.members.get_mut(&session).unwrap();
-        if let Some(last_words) = member.last_words.take() {
-            member.sent(now);
+        if let Some(last_words) = self.take_last_words(session) {
             return Out::Frame(last_words);
         }
         if let Some(reason) = self.end_reason(session) {
@@ -47,6 +45,7 @@ impl Model {
         let member = self.members.get_mut(&session).unwrap();
         if member.heartbeat_due {
             member.sent(now);
+            self.tally.counters.heartbeats += 1;
             return Out::Frame(":\n\n".to_owned());
         }
         member.phase = Phase::Parked;
@@ -82,7 +81,7 @@ impl Model {
             }
             has_holes = member.has_lost();
             while parts.len() < batch.frames() {
-                let part = match self.next_item(&mut member, &mut passed) {
+                let part = match self.deliver_next(&mut member, &mut passed) {
                     Next::Loss(payload) => (written(&payload), None),
                     Next::Event(pending) => (written(&pending.payload), Some(pending)),
                     Next::Nothing => break,
@@ -123,7 +122,7 @@ impl Model {
                 if !is_ending {
                     self.members.get_mut(&session).unwrap().phase = Phase::Parked;
                 }
-            } else if let Some(last_words) = self.last_words(session) {
+            } else if let Some(last_words) = self.take_last_words(session) {
                 parts.push((written(&last_words), None));
                 expected = BatchEnd::Full;
             } else if let Some(reason) = self.end_reason(session) {
@@ -132,6 +131,7 @@ impl Model {
                 let member = self.members.get_mut(&session).unwrap();
                 if parts.is_empty() && member.heartbeat_due {
                     member.sent(now);
+                    self.tally.counters.heartbeats += 1;
                     parts.push((written(":\n\n"), None));
                 }
                 member.phase = Phase::Parked;
@@ -189,6 +189,9 @@ impl Model {
         // Neither an opening nor a heartbeat is ever after another.
         let is_place_due = untouched.clone().any(|pending| pending.is_none());
         let untouched: Vec<_> = untouched.flatten().collect();
+        for pending in &untouched {
+            self.tally.returned(&pending.payload);
+        }
         let passed = batch.passed.clone();
         let mut member = self.members.remove(&session).unwrap();
         member.place_due |= is_place_due;
@@ -213,6 +216,22 @@ impl Model {
         let member = self.members.get_mut(&session).unwrap();
         member.phase = Phase::Polled;
         all[written..*end].to_owned()
+    }
+
+    fn deliver_next(&mut self, member: &mut Member, passed: &mut Passed) -> Next {
+        let next = self.next_item(member, passed);
+        if let Next::Event(pending) = &next {
+            self.tally.delivered(self.now, pending.position, &pending.payload);
+        }
+        next
+    }
+
+    fn take_last_words(&mut self, session: SessionId) -> Option<String> {
+        let now = self.now;
+        let member = self.members.get_mut(&session)?;
+        let last_words = member.last_words.take()?;
+        member.sent(now);
+        Some(last_words)
     }
 
     /// What every poll does first. Says whether the session lives on.
@@ -250,14 +269,6 @@ impl Model {
     fn end_reason(&self, session: SessionId) -> Option<EndReason> {
         let member = &self.members[&session];
         member.ending.or_else(|| self.is_over(member).then_some(EndReason::TopicsEnded))
-    }
-
-    fn last_words(&mut self, session: SessionId) -> Option<String> {
-        let now = self.now;
-        let member = self.members.get_mut(&session).unwrap();
-        let last_words = member.last_words.take()?;
-        member.sent(now);
-        Some(last_words)
     }
 
     /// What tells the session its place, if it is to be told.

@@ -19,6 +19,8 @@ pub(super) struct World {
     opened: Vec<SessionId>,
     batch: Batch,
     batch_of: Option<SessionId>,
+    /// How many events sessions were spared, as the broker's events say.
+    coalesced: u64,
     pub(super) transcript: String,
 }
 
@@ -37,6 +39,7 @@ impl World {
             opened: Vec::new(),
             batch: Batch::new(FrameForm::Payload),
             batch_of: None,
+            coalesced: 0,
             transcript: String::new(),
         }
     }
@@ -145,6 +148,44 @@ impl World {
                 self.model.close();
                 Ok(())
             }
+            Op::Renew { session, lease } => {
+                let Some(session) = self.session(*session) else { return Ok(()) };
+                let until = self.model.now + millis(*lease);
+                let got = self.broker.renew_lease(now, session, self.start + until);
+                let got = self.note(got);
+                same(&got, &self.model.renew_lease(session, until))?;
+                let lease = self.model.members.get(&session).and_then(|member| member.lease);
+                let expected = lease.map(|until| self.start + until);
+                same(&self.broker.lease_of(session), &expected)
+            }
+            Op::Revoke { client } => {
+                let client = crate::common::client(&format!("client {client}"));
+                let got = self.broker.revoke(now, &client);
+                let got = self.note(got);
+                same(&got, &self.model.revoke(&client, &self.broker))
+            }
+            Op::RevokeTopic { client, topic } => {
+                let client = crate::common::client(&format!("client {client}"));
+                let topic = topic_name(*topic);
+                let got = self.broker.revoke_topic(now, &client, &topic);
+                let got = self.note(got);
+                same(&got, &self.model.revoke_topic(&client, &topic, &self.broker))
+            }
+            Op::Drain { over, retry, farewell, patience, lets_topics_end } => {
+                let mut drain = Drain::new(*over).with_patience(*patience);
+                if let Some((least, spread)) = retry {
+                    drain = drain.with_retry(*least, *spread);
+                }
+                if *farewell {
+                    drain = drain.with_farewell(Event::new("bye"));
+                }
+                if *lets_topics_end {
+                    drain = drain.letting_topics_end();
+                }
+                let got = self.broker.drain(now, drain);
+                let got = self.note(got);
+                same(&got, &self.model.drain(&step.op, &self.broker))
+            }
             Op::Subscribe { session, filter, from, from_oldest } => {
                 let Some(session) = self.session(*session) else { return Ok(()) };
                 // There is no place for what no event can have had as its id.
@@ -177,42 +218,6 @@ impl World {
                 let got = self.broker.apply(now, &end);
                 let got = self.note(got);
                 same(&got, &self.model.apply_end(last + 1, &topic_name(*topic)))
-            }
-            Op::Renew { session, lease } => {
-                let Some(session) = self.session(*session) else { return Ok(()) };
-                let until = self.model.now + millis(*lease);
-                let got = self.broker.renew_lease(now, session, self.start + until);
-                let got = self.note(got);
-                same(&got, &self.model.renew_lease(session, until))?;
-                let lease = self.model.members.get(&session).and_then(|member| member.lease);
-                let expected = lease.map(|until| self.start + until);
-                same(&self.broker.lease_of(session), &expected)
-            }
-            Op::Revoke { client } => {
-                let client = crate::common::client(&format!("client {client}"));
-                let got = self.broker.revoke(now, &client);
-                let got = self.note(got);
-                same(&got, &self.model.revoke(&client, &self.broker))
-            }
-            Op::RevokeTopic { client, topic } => {
-                let client = crate::common::client(&format!("client {client}"));
-                let topic = topic_name(*topic);
-                let got = self.broker.revoke_topic(now, &client, &topic);
-                let got = self.note(got);
-                same(&got, &self.model.revoke_topic(&client, &topic, &self.broker))
-            }
-            Op::Drain { over, retry, farewell, patience } => {
-                let mut drain = Drain::new(*over).with_patience(*patience);
-                if let Some((least, spread)) = retry {
-                    drain = drain.with_retry(*least, *spread);
-                }
-                if *farewell {
-                    drain = drain.with_farewell(Event::new("bye"));
-                }
-                let got = self.broker.drain(now, drain);
-                let got = self.note(got);
-                let model = &mut self.model;
-                same(&got, &model.drain(*over, *retry, *farewell, *patience, &self.broker))
             }
             Op::SetRetention { topic, retention } => {
                 let topic = topic_name(*topic);
@@ -329,7 +334,12 @@ impl World {
                 let _ = writeln!(self.transcript, "{opened:?}");
                 same(&opened.resume, &self.model.open(&wish, opened.session, &self.broker))
             }
-            (got, expected) => same(&self.note(got).map(|_| ()), &expected),
+            (got, expected) => {
+                if let Err(error) = expected {
+                    self.model.tally.refused(error);
+                }
+                same(&self.note(got).map(|_| ()), &expected)
+            }
         }
     }
 
@@ -412,6 +422,8 @@ impl World {
         };
         let mut events: Vec<_> = core::iter::from_fn(|| self.broker.poll_event()).collect();
         let _ = writeln!(self.transcript, "{events:?}");
+        self.coalesced += events.iter().map(coalesced).sum::<u64>();
+        same(&self.broker.counters().coalesced, &self.coalesced)?;
         let mut expected = self.model.events();
         for events in [&mut events, &mut expected] {
             events.retain(|event| match event {
@@ -451,6 +463,13 @@ impl World {
             To::Session(session) => self.session(*session)?.into(),
             To::Topic(number) => topic_name(*number).into(),
         })
+    }
+}
+
+fn coalesced(event: &BrokerEvent) -> u64 {
+    match event {
+        BrokerEvent::SessionCoalesced { coalesced, .. } => *coalesced,
+        _ => 0,
     }
 }
 

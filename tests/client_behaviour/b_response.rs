@@ -1,6 +1,7 @@
 //! B: judging the response.
 
-use crate::driver::{Answer, Bench, Life, URL, both, get, head, standard, stream_head};
+use super::{live, live_with};
+use crate::driver::{Answer, Life, URL, both, get, head, standard};
 use sansse::client::{ClientError, CloseReason, ReadyState};
 
 /// The client fails at an answer: one error, closed, and no further request.
@@ -17,7 +18,7 @@ fn fails(life: &Life, requests: usize) -> ClientError {
 
 #[track_caller]
 fn fails_with_status(status: u16) {
-    let life = Life::new(standard(), [Answer::status(status)]);
+    let life = live(standard(), [Answer::status(status)]);
     assert_eq!(life.shorts(), ["closed"]);
     let ClientError::Status(answer) = fails(&life, 1) else { panic!("{life:?}") };
     assert_eq!(answer.status, status);
@@ -30,7 +31,7 @@ fn typed(content_type: &str) -> Answer {
 #[track_caller]
 fn fails_with_type(content_type: &str) {
     for config in both() {
-        let life = Life::new(config, [typed(content_type)]);
+        let life = live(config, [typed(content_type)]);
         assert_eq!(life.shorts(), ["closed"], "{content_type}");
         assert!(matches!(fails(&life, 1), ClientError::ContentType(_)), "{content_type}");
     }
@@ -40,30 +41,19 @@ fn fails_with_type(content_type: &str) {
 fn is_good(content_type: &str) {
     for config in both() {
         let answer = Answer::of(head(200, &[("content-type", content_type)]), "data: é\n\n");
-        let life = Life::new(config, [answer.held()]);
+        let life = live(config, [answer.held()]);
         assert_eq!(life.shorts(), ["open", "data é"], "{content_type}");
-    }
-}
-
-#[test]
-fn b1_a_good_head_opens_before_any_byte_of_the_body() {
-    for config in both() {
-        let mut bench = Bench::new(config);
-        let (attempt, _) = bench.request();
-        bench.respond(attempt, &stream_head());
-        assert_eq!(bench.shorts(), ["open"]);
-        assert_eq!(bench.client.state(), ReadyState::Open);
     }
 }
 
 #[test]
 fn b2_no_content_ends_it_at_first_and_on_a_reconnection() {
     for config in both() {
-        let life = Life::new(config.clone(), [Answer::status(204)]);
+        let life = live(config.clone(), [Answer::status(204)]);
         assert_eq!(life.shorts(), ["closed"]);
         assert_eq!((life.requests.len(), life.close_reason()), (1, Some(&CloseReason::NoContent)));
 
-        let life = Life::new(config, [Answer::stream(""), Answer::status(204)]);
+        let life = live(config, [Answer::stream(""), Answer::status(204)]);
         assert_eq!(life.shorts(), ["open", "retrying", "closed"]);
         assert_eq!((life.requests.len(), life.close_reason()), (2, Some(&CloseReason::NoContent)));
     }
@@ -92,7 +82,7 @@ fn b6_a_5xx_fails() {
 #[test]
 fn b7_status_decides_on_reconnections_too() {
     for status in [500, 404] {
-        let life = Life::new(standard(), [Answer::stream(""), Answer::status(status)]);
+        let life = live(standard(), [Answer::stream(""), Answer::status(status)]);
         assert_eq!(life.shorts(), ["open", "retrying", "closed"]);
         assert_eq!(life.states[1..], [ReadyState::Connecting, ReadyState::Closed]);
         fails(&life, 2);
@@ -110,7 +100,7 @@ fn b8_another_type_fails() {
 fn b9_a_type_that_is_malformed_empty_or_missing_fails() {
     ["x bogus", "", "text/ event-stream", "text"].into_iter().for_each(fails_with_type);
     for config in both() {
-        let life = Life::new(config, [Answer::of(head(200, &[]), "data: never\n\n")]);
+        let life = live(config, [Answer::of(head(200, &[]), "data: never\n\n")]);
         assert!(matches!(fails(&life, 1), ClientError::ContentType(_)));
     }
 }
@@ -147,26 +137,9 @@ fn b13_another_charset_is_good_and_decoded_as_utf_8() {
 #[test]
 fn b14_another_type_fails_on_a_reconnection_too() {
     for config in both() {
-        let life = Life::new(config, [Answer::stream(""), typed("text/html")]);
+        let life = live(config, [Answer::stream(""), typed("text/html")]);
         assert_eq!(life.shorts(), ["open", "retrying", "closed"]);
         assert!(matches!(fails(&life, 2), ClientError::ContentType(_)));
-    }
-}
-
-/// The beginning of the body is kept for the report, and is not decoded.
-#[test]
-fn b15_the_body_of_a_failed_response_is_not_decoded_and_the_connection_given_up() {
-    for config in both() {
-        let limit = config.max_error_body;
-        let mut bench = Bench::new(config);
-        let (attempt, _) = bench.request();
-        bench.respond(attempt, &head(404, &[("content-type", "text/event-stream")]));
-        bench.data(attempt, "data: never\n\n");
-        assert_eq!((bench.event(), bench.client.attempt()), (None, Some(attempt)));
-        bench.data(attempt, vec![b'x'; limit]);
-        assert_eq!(bench.client.attempt(), None, "the connection is to be dropped");
-        let CloseReason::Failed(ClientError::Status(answer)) = bench.closed() else { panic!() };
-        assert!(answer.body.starts_with(b"data: never\n\nxxx") && answer.body.len() == limit);
     }
 }
 
@@ -177,14 +150,35 @@ fn b16_a_content_coding_is_never_asked_for_and_never_read_as_a_stream() {
     for config in both() {
         let encoded =
             head(200, &[("content-type", "text/event-stream"), ("content-encoding", "gzip")]);
-        let life = Life::new(config.clone(), [Answer::of(encoded, "\x1f\u{8b}")]);
+        let life = live(config.clone(), [Answer::of(encoded, "\x1f\u{8b}")]);
         assert!(!life.requests[0].headers().contains_key("accept-encoding"));
         assert!(matches!(fails(&life, 1), ClientError::ContentEncoding(_)));
 
         let mut request = get(URL);
         request.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
-        let life = Life::with(request, config, [Answer::stream("data: decoded\n\n").held()]);
+        let life = live_with(request, config, [Answer::stream("data: decoded\n\n").held()]);
         assert_eq!(life.requests[0].headers()["accept-encoding"], "gzip");
         assert_eq!(life.shorts(), ["open", "data decoded"]);
+    }
+}
+
+#[test]
+fn b1_a_good_head_opens_before_any_byte_of_the_body() {
+    for config in both() {
+        let life = live(config, [Answer::stream("").held()]);
+        assert_eq!((life.shorts(), life.states), (vec!["open".to_owned()], vec![ReadyState::Open]));
+    }
+}
+
+/// The beginning of the body is kept for the report, and is not decoded.
+#[test]
+fn b15_the_body_of_a_failed_response_is_not_decoded_and_no_end_of_it_waited_for() {
+    for config in both() {
+        let limit = config.max_error_body;
+        let body = format!("data: never\n\n{}", "x".repeat(limit));
+        let answer = head(404, &[("content-type", "text/event-stream")]);
+        let life = live(config, [Answer::of(answer, body).held()]);
+        let ClientError::Status(answer) = fails(&life, 1) else { panic!("{life:?}") };
+        assert!(answer.body.starts_with(b"data: never\n\nxxx") && answer.body.len() == limit);
     }
 }

@@ -1,6 +1,7 @@
 //! C: redirects.
 
-use crate::driver::{Answer, Life, URL, both, get, head, standard};
+use super::{live, live_with};
+use crate::driver::{Answer, URL, both, get, head, standard};
 use bytes::Bytes;
 use http::{Method, Request};
 use sansse::client::{
@@ -17,11 +18,11 @@ fn c1_a_redirect_is_followed_without_a_report_and_its_target_judged() {
         for status in ALL {
             let redirect = Answer::redirect(status, "/elsewhere");
             let good = [redirect.clone(), Answer::stream("data: a\n\n").held()];
-            let life = Life::new(config.clone(), good);
+            let life = live(config.clone(), good);
             assert_eq!(life.urls(), [URL, TARGET]);
             assert_eq!(life.shorts(), ["open", "data a"]);
 
-            let life = Life::new(config.clone(), [redirect, Answer::status(404)]);
+            let life = live(config.clone(), [redirect, Answer::status(404)]);
             assert_eq!((life.shorts(), life.requests.len()), (vec!["closed".to_owned()], 2));
         }
     }
@@ -30,7 +31,7 @@ fn c1_a_redirect_is_followed_without_a_report_and_its_target_judged() {
 #[test]
 fn c2_the_client_still_reports_the_url_it_was_created_with() {
     for config in both() {
-        let life = Life::new(config, [Answer::redirect(301, TARGET), Answer::stream("").held()]);
+        let life = live(config, [Answer::redirect(301, TARGET), Answer::stream("").held()]);
         assert_eq!(life.url, URL);
         let crate::driver::Seen::Open { url, .. } = &life.seen[0] else { panic!("{life:?}") };
         assert_eq!(url, TARGET, "where the stream comes from is told too");
@@ -42,7 +43,7 @@ fn c3_a_redirect_without_a_location_or_with_an_empty_one_fails() {
     for config in both() {
         for status in ALL {
             for headers in [&[][..], &[("location", "")], &[("location", "#here")]] {
-                let life = Life::new(config.clone(), [Answer::of(head(status, headers), "")]);
+                let life = live(config.clone(), [Answer::of(head(status, headers), "")]);
                 let reason = life.close_reason().and_then(CloseReason::error);
                 assert!(
                     matches!(reason, Some(ClientError::Redirect(RedirectError::NoLocation, _))),
@@ -59,7 +60,7 @@ fn c3_a_redirect_without_a_location_or_with_an_empty_one_fails() {
 #[test]
 fn c4_a_loop_stops_after_20_redirects_and_the_client_reconnects() {
     let loops = vec![Answer::redirect(302, URL); 21];
-    let life = Life::new(standard(), loops);
+    let life = live(standard(), loops);
     assert_eq!(life.requests.len(), 21 + 1, "a round, and the first of the next");
     assert_eq!(life.shorts(), ["retrying"]);
     assert_eq!(life.states, [ReadyState::Connecting]);
@@ -81,7 +82,7 @@ fn c5_headers_go_along_and_credentials_stay_with_their_origin() {
                 Answer::redirect(status, "/elsewhere"),
                 Answer::redirect(status, "http://other.example/"),
             ];
-            let life = Life::with(request, config.clone(), answers);
+            let life = live_with(request, config.clone(), answers);
             let [_, same, other] = &life.requests[..] else { panic!("{life:?}") };
             for request in [same, other] {
                 assert_eq!(request.method(), Method::GET);
@@ -109,7 +110,7 @@ fn c6_307_and_308_keep_method_and_body_and_the_others_turn_a_post_into_a_get() {
                 .body(Bytes::from_static(b"query"))
                 .unwrap();
             let mut life =
-                Life::with(request, config.clone(), [Answer::redirect(status, "/elsewhere")]);
+                live_with(request, config.clone(), [Answer::redirect(status, "/elsewhere")]);
             life.requests.pop().unwrap()
         };
         for status in [307, 308] {
@@ -136,10 +137,8 @@ fn c7_which_url_a_later_attempt_asks_is_a_setting_and_the_id_goes_along() {
         for (config, next) in [(standard(), TARGET), (ClientConfig::new(1), URL)] {
             let is_target = config.policy.redirects.next_attempt == NextAttempt::Target;
             assert_eq!(is_target, next == TARGET);
-            let life = Life::new(
-                config,
-                [Answer::redirect(status, "/elsewhere"), Answer::stream("id: 7\n\n")],
-            );
+            let life =
+                live(config, [Answer::redirect(status, "/elsewhere"), Answer::stream("id: 7\n\n")]);
             assert_eq!(life.urls(), [URL, TARGET, next]);
             assert_eq!(life.ids(), [None, None, Some(&b"7"[..])]);
         }
@@ -149,7 +148,7 @@ fn c7_which_url_a_later_attempt_asks_is_a_setting_and_the_id_goes_along() {
 #[test]
 fn c8_no_content_behind_a_redirect_ends_it() {
     for config in both() {
-        let life = Life::new(config, [Answer::redirect(302, "/elsewhere"), Answer::status(204)]);
+        let life = live(config, [Answer::redirect(302, "/elsewhere"), Answer::status(204)]);
         assert_eq!(life.close_reason(), Some(&CloseReason::NoContent));
         assert_eq!((life.requests.len(), life.seen.len()), (2, 1));
     }

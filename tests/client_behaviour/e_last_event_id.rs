@@ -1,12 +1,13 @@
 //! E: `Last-Event-ID`.
 
-use crate::driver::{Answer, Bench, Life, URL, both, get};
+use super::{live, live_with};
+use crate::driver::{Answer, URL, both, get};
 use sansse::EventId;
 use sansse::client::{ClientConfig, ClientError, CloseReason};
 
 /// What the requests send when the streams before them are these.
 fn ids(config: ClientConfig, streams: &[&str]) -> Vec<Option<String>> {
-    let life = Life::new(config, streams.iter().map(Answer::stream));
+    let life = live(config, streams.iter().map(Answer::stream));
     assert_eq!(life.requests.len(), streams.len() + 1, "{life:?}");
     let text = |id: Option<&[u8]>| id.map(|id| String::from_utf8(id.to_vec()).unwrap());
     life.ids().into_iter().map(text).collect()
@@ -57,7 +58,7 @@ fn e6_it_outlives_connections_that_say_nothing_of_it() {
     }
     for config in both() {
         let answers = ["id: abc\ndata: a\n\n", "data: b\n\n"].map(Answer::stream);
-        let life = Life::new(config, answers);
+        let life = live(config, answers);
         assert_eq!(life.messages()[1].last_event_id.as_str(), "abc");
     }
 }
@@ -70,7 +71,7 @@ fn e7_an_id_with_nul_is_ignored() {
 #[test]
 fn e8_the_header_holds_the_ids_utf_8_bytes() {
     for config in both() {
-        let life = Life::new(config, [Answer::stream("id: …😀é\ndata: a\n\n")]);
+        let life = live(config, [Answer::stream("id: …😀é\ndata: a\n\n")]);
         assert_eq!(life.ids(), [None, Some("…😀é".as_bytes())]);
     }
 }
@@ -79,7 +80,7 @@ fn e8_the_header_holds_the_ids_utf_8_bytes() {
 #[test]
 fn e9_the_event_has_the_spaces_around_its_id() {
     for config in both() {
-        let life = Life::new(config, [Answer::stream("id:  a\t\ndata: a\n\n")]);
+        let life = live(config, [Answer::stream("id:  a\t\ndata: a\n\n")]);
         assert_eq!(life.messages()[0].last_event_id.as_str(), " a\t");
         assert_eq!(life.ids()[1], Some(&b" a\t"[..]));
     }
@@ -97,7 +98,7 @@ fn e10_an_id_with_control_characters_is_left_out_and_stops_nothing() {
             let id = format!("a{control}b");
             let first = format!("id: old\ndata: x\n\nid: {id}\ndata: y\n\n");
             let second = "id: new\ndata: z\n\n".to_owned();
-            let life = Life::new(config.clone(), [first, second].map(Answer::stream));
+            let life = live(config.clone(), [first, second].map(Answer::stream));
             assert_eq!(life.messages()[1].last_event_id.as_str(), id);
             assert_eq!(life.ids(), [None, None, Some(&b"new"[..])], "{control:?}");
         }
@@ -112,7 +113,7 @@ fn e11_a_long_id_goes_out_whole() {
         let stream = format!("id: {id}\ndata: a\n\n");
         for status in [431, 400] {
             let answers = [Answer::stream(&stream), Answer::status(status)];
-            let life = Life::new(config.clone(), answers);
+            let life = live(config.clone(), answers);
             assert_eq!(life.ids(), [None, Some(id.as_bytes())]);
             let reason = life.close_reason().and_then(CloseReason::error);
             assert!(matches!(reason, Some(ClientError::Status(answer)) if answer.status == status));
@@ -125,7 +126,7 @@ fn e12_an_initial_id_is_sent_carried_and_cleared_as_if_it_had_been_received() {
     for mut config in both() {
         config.last_event_id = Some(EventId::new("start").unwrap());
         let answers = ["data: a\n\n", "id\ndata: b\n\n"].map(Answer::stream);
-        let life = Life::new(config, answers);
+        let life = live(config, answers);
         assert_eq!(life.ids(), [Some(&b"start"[..]), Some(b"start"), None]);
         let carried: Vec<_> =
             life.messages().iter().map(|message| message.last_event_id.as_str()).collect();
@@ -138,7 +139,7 @@ fn e12_an_initial_id_can_stand_in_the_requests_header() {
     for config in both() {
         let mut request = get(URL);
         request.headers_mut().insert("last-event-id", "start".parse().unwrap());
-        let life = Life::with(request, config, [Answer::stream("id: next\n\n")]);
+        let life = live_with(request, config, [Answer::stream("id: next\n\n")]);
         assert_eq!(life.ids(), [Some(&b"start"[..]), Some(b"next")]);
     }
     // The configuration, which is more explicit, wins.
@@ -146,7 +147,5 @@ fn e12_an_initial_id_can_stand_in_the_requests_header() {
     request.headers_mut().insert("last-event-id", "header".parse().unwrap());
     let mut config = ClientConfig::new(1);
     config.last_event_id = Some(EventId::new("config").unwrap());
-    let mut bench = Bench::with(request, config);
-    let (_, request) = bench.request();
-    assert_eq!(request.headers()["last-event-id"], "config");
+    assert_eq!(live_with(request, config, []).ids(), [Some(&b"config"[..])]);
 }

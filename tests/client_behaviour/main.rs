@@ -20,3 +20,22 @@ mod d_loss;
 mod e_last_event_id;
 mod f_closing;
 mod g_beyond;
+mod steps;
+
+use bytes::Bytes;
+use driver::{Answer, Life};
+use http::Request;
+use sansse::client::ClientConfig;
+
+/// A life of the machine alone. The suite lives the same ones over sockets.
+fn live(config: ClientConfig, answers: impl IntoIterator<Item = Answer>) -> Life {
+    Life::new(config, answers)
+}
+
+fn live_with(
+    request: Request<Bytes>,
+    config: ClientConfig,
+    answers: impl IntoIterator<Item = Answer>,
+) -> Life {
+    Life::with(request, config, answers)
+}

@@ -217,13 +217,14 @@ pub(crate) fn head(status: u16, headers: &[(&str, &str)]) -> Response<()> {
 /// What the peer does with one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
-    head: Option<Response<()>>,
-    body: Vec<Vec<u8>>,
-    end: End,
+    pub(crate) head: Option<Response<()>>,
+    pub(crate) body: Vec<Vec<u8>>,
+    pub(crate) end: End,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum End {
+/// What comes after the body, or in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
     Proper,
     Failure(FailureKind),
     Never,
@@ -273,7 +274,7 @@ impl Answer {
 }
 
 /// A client's life against a peer that follows a script.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Life {
     pub(crate) seen: Vec<Seen>,
     /// The state when each was reported.
@@ -299,14 +300,7 @@ impl Life {
     ) -> Self {
         let mut bench = Bench::with(request, config);
         let mut answers: VecDeque<Answer> = answers.into_iter().collect();
-        let mut life = Self {
-            seen: Vec::new(),
-            states: Vec::new(),
-            requests: Vec::new(),
-            times: Vec::new(),
-            url: String::new(),
-            reconnection_time: Duration::ZERO,
-        };
+        let mut life = Self::default();
         life.run(&mut bench, &mut answers);
         life.url = bench.client.url().to_string();
         life.reconnection_time = bench.client.reconnection_time();

@@ -1,4 +1,5 @@
 //! Random numbers that a seed gives again.
+#![allow(dead_code, reason = "each test program uses its own part")]
 
 /// `SplitMix64`: small, and the same everywhere.
 pub(crate) struct Random(pub(crate) u64);

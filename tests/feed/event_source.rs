@@ -214,6 +214,18 @@ fn a_status_that_ends_it_ends_the_stream() {
 }
 
 #[test]
+fn one_that_has_ended_holds_no_timer() {
+    let (mut source, network, timer) = source();
+    network.answer(Ok(Response::builder().status(204).body(()).unwrap()));
+    assert_eq!(source.poll(), Poll::Ready(Some(SourceEvent::Closed(CloseReason::NoContent))));
+    assert!(timer.sleeps().is_empty(), "{:?}", timer.sleeps());
+
+    let (mut source, _, timer) = opened();
+    source.touch().close();
+    assert!(timer.sleeps().is_empty(), "{:?}", timer.sleeps());
+}
+
+#[test]
 fn an_attempt_that_fails_before_a_head_is_made_again() {
     let (mut source, network, timer) = source();
     network.answer(Err(FailureKind::Connect.into()));

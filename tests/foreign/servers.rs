@@ -24,7 +24,7 @@ use http::Request;
 use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind};
 use sansse::http1::transport::Http1;
 use sansse::{EventSource, SourceEvent};
-use sansse_tokio::{TokioConnector, connect_with};
+use sansse_tokio::{DefaultConnector, connect_with};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
@@ -306,7 +306,7 @@ fn config() -> ClientConfig {
 
 /// Our client.
 struct Client {
-    source: EventSource<Http1<TokioConnector>>,
+    source: EventSource<Http1<DefaultConnector>>,
     losses: u32,
     deadline: Instant,
 }

@@ -95,4 +95,8 @@ fn those_who_are_refused_are_told_different_times_in_whole_seconds() {
         })
         .collect();
     assert_eq!(told, ["5", "6", "6", "7", "7"]);
+    // Whoever answers by itself can ask.
+    let error = hub.open(SessionRequest::new()).unwrap_err();
+    assert_eq!(hub.retry_after(&error), Some(std::time::Duration::from_millis(7_500)));
+    assert_eq!(hub.retry_after(&OpenError::ZeroHeartbeat), None);
 }

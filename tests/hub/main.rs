@@ -7,6 +7,7 @@
 mod common;
 
 mod accepting;
+mod counting;
 mod draining;
 mod driving;
 mod interleavings;

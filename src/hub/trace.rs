@@ -1,0 +1,48 @@
+//! What happens to a hub, as events of `tracing`, under the target `sansse::hub`.
+
+use crate::broker::{BrokerEvent, ClientId, EndReason};
+use tracing::{debug, info, warn};
+
+const TARGET: &str = "sansse::hub";
+
+/// What a peer's slowness costs is a warning; what comes and goes is for debugging.
+pub(super) fn trace(event: &BrokerEvent) {
+    match event {
+        BrokerEvent::ClientJoined { client } => {
+            debug!(target: TARGET, client = client.as_str(), "client joined");
+        }
+        BrokerEvent::ClientLeft { client } => {
+            debug!(target: TARGET, client = client.as_str(), "client left");
+        }
+        BrokerEvent::SessionOpened { session, client, resume } => {
+            let (outcome, replayed) = (resume.as_str(), resume.replayed());
+            let client = name(client.as_ref());
+            debug!(target: TARGET, %session, client, outcome, replayed, "session opened");
+        }
+        BrokerEvent::SessionSkipped { session, client, lost } => {
+            let client = name(client.as_ref());
+            warn!(target: TARGET, %session, client, lost, "session skipped events");
+        }
+        BrokerEvent::SessionCoalesced { session, client, coalesced } => {
+            let client = name(client.as_ref());
+            debug!(target: TARGET, %session, client, coalesced, "session was spared events");
+        }
+        BrokerEvent::LeaseExpiring { session, client, .. } => {
+            let client = name(client.as_ref());
+            debug!(target: TARGET, %session, client, "lease is about to lapse");
+        }
+        BrokerEvent::SessionEnded { session, client, reason, undelivered } => {
+            let client = name(client.as_ref());
+            if matches!(reason, EndReason::Lagged { .. } | EndReason::Stalled) {
+                warn!(target: TARGET, %session, client, %reason, undelivered, "session ended");
+            } else {
+                debug!(target: TARGET, %session, client, %reason, undelivered, "session ended");
+            }
+        }
+        BrokerEvent::Drained { shard } => info!(target: TARGET, shard, "drained"),
+    }
+}
+
+fn name(client: Option<&ClientId>) -> Option<&str> {
+    client.map(ClientId::as_str)
+}

@@ -1,0 +1,185 @@
+//! What the model does about topics that end, and what open sessions subscribe to.
+
+use super::lag::State;
+use super::model::{Ended, LogName, Member, Model, Pending, Wish};
+use sansse::broker::*;
+
+impl Model {
+    pub(super) fn is_over_for(&self, wish: &Wish) -> bool {
+        let ended = |name: &TopicName| {
+            self.logs.get(&LogName::Named(name.clone())).is_some_and(|log| log.ended.is_some())
+        };
+        if !wish.without_broadcast
+            || wish.topics.is_empty()
+            || !wish.patterns.is_empty()
+            || !wish.topics.iter().all(ended)
+        {
+            return false;
+        }
+        let mut logs: Vec<_> = wish.topics.iter().cloned().map(LogName::Named).collect();
+        let client = wish.client.clone().map(LogName::Client);
+        logs.extend(client.filter(|client| self.logs.contains_key(client)));
+        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
+        pending.is_empty() && !resume.may_miss()
+    }
+
+    /// Whether all that the session listens to has ended.
+    pub(super) fn is_over(&self, member: &Member) -> bool {
+        let mut topics = 0;
+        for log in &member.logs {
+            match log {
+                LogName::Client(_) | LogName::Private(_) => {}
+                LogName::Named(_) if self.logs[log].ended.is_some() => topics += 1,
+                _ => return false,
+            }
+        }
+        topics > 0
+    }
+
+    pub(crate) fn end_topic(&mut self, name: &TopicName) -> Result<u64, PublishError> {
+        self.check_addressee(&name.clone().into())?;
+        let position = self.last + 1;
+        self.apply_end(position, name)?;
+        Ok(position)
+    }
+
+    pub(crate) fn apply_end(
+        &mut self,
+        position: u64,
+        name: &TopicName,
+    ) -> Result<(), PublishError> {
+        if self.closed {
+            return Err(PublishError::Closed);
+        }
+        if position <= self.last {
+            return Err(PublishError::OutOfOrder { last: self.last });
+        }
+        match self.check_addressee(&name.clone().into()) {
+            Ok(()) => {
+                let name = LogName::Named(name.clone());
+                self.ensure(&name, self.forgotten_topics);
+                let until = self.retention(&name).age.map(|age| self.now + age);
+                let ended = Ended { position, until, is_remembered: true };
+                self.logs.get_mut(&name).unwrap().ended = Some(ended);
+                self.forget_ends();
+            }
+            Err(PublishError::TooManyTopics) => {
+                self.forgotten_topics = self.forgotten_topics.max(position);
+            }
+            Err(error) => return Err(error),
+        }
+        self.left_out.extend(self.last + 1..position);
+        self.last = position;
+        Ok(())
+    }
+
+    fn forget_ends(&mut self) {
+        loop {
+            let mut ended: Vec<_> = self
+                .logs
+                .values_mut()
+                .filter_map(|log| log.ended.as_mut())
+                .filter(|end| end.is_remembered)
+                .collect();
+            if ended.len() <= self.config.max_ended_topics as usize {
+                break;
+            }
+            ended.sort_by_key(|ended| ended.position);
+            ended[0].is_remembered = false;
+        }
+        self.release_topics();
+    }
+
+    pub(crate) fn subscribe(
+        &mut self,
+        session: SessionId,
+        filter: &LogName,
+        last_event_id: Option<&Result<String, ()>>,
+        from_oldest: bool,
+    ) -> Result<Resume, SubscribeError> {
+        let member = self.members.get(&session).filter(|member| member.ending.is_none());
+        let member = member.ok_or(SubscribeError::UnknownSession)?;
+        let before: Vec<_> = member.logs.iter().filter(|log| log.is_filter()).cloned().collect();
+        if before.contains(filter) {
+            return Ok(Resume::Live);
+        }
+        let limit = self.config.max_topics_per_session;
+        if before.len() >= limit as usize {
+            return Err(SubscribeError::TooManyTopicsOfSession { limit });
+        }
+        let is_known = match filter {
+            LogName::Pattern(pattern) => self.patterns.contains_key(pattern),
+            name => self.logs.contains_key(name),
+        };
+        if !is_known && self.topics() >= self.config.max_topics as usize {
+            return Err(SubscribeError::TooManyTopics);
+        }
+        match filter {
+            LogName::Pattern(pattern) => self.ensure_pattern(pattern),
+            name => self.ensure(name, self.forgotten_topics),
+        }
+        let (resume, mut replay) =
+            self.resume(core::slice::from_ref(filter), last_event_id, from_oldest);
+        let is_here = |pending: &Pending| self.is_here(&pending.log, pending.position);
+        let is_left_out = |pending: &Pending| before.iter().any(|log| log.covers(&pending.log));
+        for pending in replay.iter_mut().filter(|pending| is_here(pending) && is_left_out(pending))
+        {
+            pending.by[0].1 = State::LeftOut;
+        }
+        let is_replayed = |pending: &&Pending| is_here(pending) && !is_left_out(pending);
+        let replayed = replay.iter().filter(is_replayed).count() as u64;
+        if replayed == 0 {
+            replay.clear();
+        }
+        let member = self.members.get_mut(&session).unwrap();
+        member.logs.push(filter.clone());
+        for pending in replay {
+            let state = pending.by[0].1;
+            member.restore(&pending, filter, state);
+        }
+        // In which order its subscriptions are asked is not in which they were made.
+        self.inexact.insert(session);
+        let member = self.members.get_mut(&session).unwrap();
+        member.place_due |= replayed > 0 && self.config.event_ids == EventIds::Assigned;
+        let is_over = self.is_over(&self.members[&session]);
+        if replayed > 0 || is_over {
+            self.wake(session);
+        }
+        self.outdate_batch(session);
+        Ok(match resume {
+            Resume::Live => Resume::Live,
+            Resume::Oldest { .. } => Resume::Oldest { replayed },
+            Resume::Complete { .. } => Resume::Complete { replayed },
+            Resume::Gap { .. } => Resume::Gap { replayed },
+            Resume::UnknownId { .. } => Resume::UnknownId { replayed },
+            Resume::OtherEpoch { .. } => Resume::OtherEpoch { replayed },
+            _ => unreachable!(),
+        })
+    }
+
+    pub(crate) fn unsubscribe(&mut self, session: SessionId, filter: &LogName) -> bool {
+        let Some(member) = self.members.get_mut(&session) else { return false };
+        let before = member.logs.len();
+        member.logs.retain(|log| log != filter);
+        if member.logs.len() == before {
+            return false;
+        }
+        for pending in &mut member.pending {
+            pending.by.retain(|(log, _)| log != filter);
+        }
+        member.pending.retain(|pending| !pending.by.is_empty());
+        self.inexact.insert(session);
+        self.release_topics();
+        if self.is_over(&self.members[&session]) {
+            self.wake(session);
+        }
+        self.outdate_batch(session);
+        true
+    }
+
+    fn outdate_batch(&mut self, session: SessionId) {
+        if let Some(batch) = self.batch.as_mut().filter(|batch| batch.session == session) {
+            batch.is_current = false;
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What a hub counts, and what it tells `tracing` and `metrics`.
+
+use super::tasks::Probe;
+use super::time::VirtualTimer;
+use super::{config, drain, parked, request_of, say, sharded};
+use sansse::Hub;
+use sansse::broker::{EventKey, LagPolicy, Publication, SessionRequest, Topic};
+
+/// Two events of one key.
+fn say_twice(hub: &Hub) {
+    let event = sansse::Event::new("x");
+    for _ in 0..2 {
+        let publication = Publication::new(&event).with_key(EventKey::new("key").unwrap());
+        hub.publish(Topic::Broadcast, publication).unwrap();
+    }
+}
+
+#[test]
+fn a_hub_counts_for_all_its_shards_and_what_is_published_once() {
+    let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap();
+    let probe = Probe::new();
+    let mut sessions: Vec<_> =
+        (0..6).map(|_| parked(&hub, SessionRequest::new(), &probe)).collect();
+    for _ in 0..4 {
+        say(&hub, "x");
+    }
+    for session in &mut sessions {
+        drain(session, &probe);
+    }
+    drop(sessions.pop());
+    let counters = hub.counters();
+    assert_eq!(counters.coalesced, 0);
+    assert_eq!((counters.sessions, counters.resumed.live, counters.ended.total()), (5, 6, 1));
+    assert_eq!((counters.published, counters.delivered), (4, 24));
+    assert_eq!(counters.delivered_bytes, 6 * counters.published_bytes);
+
+    let newest = SessionRequest::new().with_lag(LagPolicy::KeepNewestPerKey);
+    let mut sessions: Vec<_> = (0..3).map(|_| parked(&hub, newest.clone(), &probe)).collect();
+    say_twice(&hub);
+    for session in &mut sessions {
+        drain(session, &probe);
+    }
+    assert_eq!(hub.counters().coalesced, 3, "on each shard");
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn what_happens_is_traced_with_no_lock_held() {
+    use super::tasks::without_deadlock;
+    use std::fmt::Write as _;
+    use std::sync::{Arc, Mutex, OnceLock};
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    struct Lines(Mutex<Vec<String>>, OnceLock<Hub>);
+
+    struct Line(String);
+
+    impl Visit for Line {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            write!(self.0, " {}={value:?}", field.name()).unwrap();
+        }
+    }
+
+    impl Subscriber for Lines {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == "sansse::hub"
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, event: &Event<'_>) {
+            let mut line = Line(event.metadata().level().to_string());
+            event.record(&mut line);
+            self.0.lock().unwrap().push(line.0);
+            // It may call the hub.
+            self.1.get().unwrap().session_count();
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    without_deadlock(|| {
+        let lines = Arc::new(Lines(Mutex::default(), OnceLock::new()));
+        let hub = sharded(config(), 1).build(VirtualTimer::new()).unwrap();
+        assert!(lines.1.set(hub.clone()).is_ok());
+        // Of a single subscriber, `tracing` asks the thread that comes to a place in the code first
+        // whether that is of interest, which may be one of another test, where there is none.
+        let _second = tracing::Dispatch::new(lines.clone());
+        tracing::subscriber::with_default(lines.clone(), || {
+            drop(hub.open(request_of("alice")).unwrap());
+            let newest = request_of("bob").with_lag(LagPolicy::KeepNewestPerKey);
+            let probe = Probe::new();
+            let mut session = parked(&hub, newest, &probe);
+            say_twice(&hub);
+            drain(&mut session, &probe);
+        });
+        let lines = lines.0.lock().unwrap().join("\n");
+        for part in [
+            "DEBUG message=client joined client=\"alice\"",
+            "message=session opened session=0-0-",
+            "outcome=\"live\" replayed=0",
+            "DEBUG message=session was spared events session=0-0-",
+            "client=\"bob\" coalesced=1",
+            "message=session ended",
+            "reason=the connection is gone undelivered=0",
+        ] {
+            assert!(lines.contains(part), "{part} is not in:\n{lines}");
+        }
+    });
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn what_is_counted_goes_to_the_recorder() {
+    use metrics::{
+        Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder,
+        SharedString, Unit,
+    };
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    type Values = Arc<Mutex<BTreeMap<String, f64>>>;
+
+    #[derive(Default)]
+    struct Map(Values);
+
+    struct One(Values, String);
+
+    impl Map {
+        fn one(&self, key: &Key) -> Arc<One> {
+            let labels = key.labels().map(|label| format!("{}={}", label.key(), label.value()));
+            let labels: Vec<_> = labels.collect();
+            Arc::new(One(self.0.clone(), format!("{} {}", key.name(), labels.join(","))))
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    impl CounterFn for One {
+        fn increment(&self, _: u64) {
+            panic!("it is set to what it is");
+        }
+        fn absolute(&self, value: u64) {
+            self.0.lock().unwrap().insert(self.1.clone(), value as f64);
+        }
+    }
+
+    impl GaugeFn for One {
+        fn increment(&self, _: f64) {
+            panic!("it is set to what it is");
+        }
+        fn decrement(&self, _: f64) {
+            panic!("it is set to what it is");
+        }
+        fn set(&self, value: f64) {
+            self.0.lock().unwrap().insert(self.1.clone(), value);
+        }
+    }
+
+    impl Recorder for Map {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::from_arc(self.one(key))
+        }
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::from_arc(self.one(key))
+        }
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    let hub = sharded(config(), 2).build(VirtualTimer::new()).unwrap();
+    let probe = Probe::new();
+    let mut sessions: Vec<_> =
+        (0..3).map(|_| parked(&hub, SessionRequest::new(), &probe)).collect();
+    say(&hub, "x");
+    drain(&mut sessions[0], &probe);
+    let newest = SessionRequest::new().with_lag(LagPolicy::KeepNewestPerKey);
+    sessions.push(parked(&hub, newest, &probe));
+    say_twice(&hub);
+    drain(sessions.last_mut().unwrap(), &probe);
+    drop(sessions.pop());
+    let map = Map::default();
+    metrics::with_local_recorder(&map, || hub.record_metrics());
+    let values = map.0.lock().unwrap();
+    for (name, value) in [
+        ("sansse_sessions ", 3),
+        ("sansse_sessions_opened resume=live", 4),
+        ("sansse_sessions_opened resume=gap", 0),
+        ("sansse_sessions_ended reason=disconnected", 1),
+        ("sansse_sessions_refused reason=address", 0),
+        ("sansse_events_published ", 3),
+        ("sansse_events_delivered ", 2),
+        ("sansse_events_lost reason=skipped", 0),
+        ("sansse_events_coalesced ", 1),
+        ("sansse_queue_age_microseconds_bucket le=0", 2),
+        ("sansse_lag_events_bucket le=+Inf", 2),
+    ] {
+        assert_eq!(values.get(name).copied(), Some(f64::from(value)), "{name}: {values:?}");
+    }
+}

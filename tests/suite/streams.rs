@@ -1,0 +1,84 @@
+//! Who gets what.
+
+use crate::platform::Platform;
+use crate::service::{Application, Service, config, message, numbers, placed};
+use sansse::broker::{ClientId, Topic};
+use sansse::client::ReadyState;
+use sansse::{Event, EventType, SourceEvent};
+
+pub(crate) async fn connect<P: Platform>(platform: P) {
+    let application = Application::new(&platform, config());
+    let service = Service::start(&platform, &application);
+    let mut source = service.source(&platform, "");
+    assert_eq!(source.state(), ReadyState::Connecting);
+    let event = source.next().await;
+    let Some(SourceEvent::Open { url }) = &event else { panic!("{event:?}") };
+    assert_eq!((url, source.state()), (source.url(), ReadyState::Open));
+    assert_eq!(url.to_string(), service.url(""));
+
+    placed::<P>(&mut source).await;
+    assert_eq!((application.hub.session_count(), source.last_event_id()), (1, "a-0"));
+    let hello = Event::new("hello\nworld").with_type(EventType::new("greeting").unwrap());
+    application.hub.publish(Topic::Broadcast, &hello).unwrap();
+    let event = source.next().await;
+    let Some(SourceEvent::Message(message)) = event else { panic!("{event:?}") };
+    assert_eq!((message.event_type.as_str(), message.data.as_str()), ("greeting", "hello\nworld"));
+    assert_eq!(message.last_event_id.as_str(), "a-1");
+    let counted = service.counters.snapshot();
+    assert_eq!((counted.accepted, counted.requests, counted.streams, counted.open), (1, 1, 1, 1));
+}
+
+pub(crate) async fn broadcast<P: Platform>(platform: P) {
+    let application = Application::new(&platform, config());
+    let service = Service::start(&platform, &application);
+    let mut sources = Vec::new();
+    for _ in 0..10 {
+        let mut source = service.source(&platform, "");
+        placed::<P>(&mut source).await;
+        sources.push(source);
+    }
+    let all: Vec<usize> = (0..200).collect();
+    application.count(0..100);
+    application.count(100..200);
+    for source in &mut sources {
+        assert_eq!(numbers::<P>(source, 200).await, all);
+    }
+    // It was that, and nothing beside it.
+    application.broadcast("the last");
+    for source in &mut sources {
+        assert_eq!(message::<P>(source).await, "the last");
+        assert_eq!(source.last_event_id(), "a-201");
+    }
+}
+
+pub(crate) async fn per_client_send<P: Platform>(platform: P) {
+    let application = Application::new(&platform, config());
+    let service = Service::start(&platform, &application);
+    let mut sources = Vec::new();
+    for name in ["?client=alice", "?client=alice", "?client=bob", ""] {
+        let mut source = service.source(&platform, name);
+        placed::<P>(&mut source).await;
+        sources.push(source);
+    }
+    let sessions = application.opened(4).await;
+    let send = |topic: Topic, data: String| {
+        application.hub.publish(topic, &Event::new(data)).unwrap();
+    };
+    let of = |name| Topic::Client(ClientId::new(name).unwrap());
+    for round in 0..20 {
+        send(of("alice"), format!("{round} to alice"));
+        send(of("bob"), format!("{round} to bob"));
+        send(Topic::Session(sessions[1]), format!("{round} to her second"));
+        send(Topic::Broadcast, format!("{round} to all"));
+    }
+    let expected: [&[&str]; 4] =
+        [&["alice", "all"], &["alice", "her second", "all"], &["bob", "all"], &["all"]];
+    for (source, expected) in sources.iter_mut().zip(expected) {
+        for round in 0..20 {
+            for whom in expected {
+                assert_eq!(message::<P>(source).await, format!("{round} to {whom}"));
+            }
+        }
+    }
+    assert!(application.hub.is_present(&ClientId::new("bob").unwrap()));
+}
