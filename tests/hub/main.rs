@@ -17,6 +17,7 @@ mod metadata;
 mod presence;
 mod sessions;
 mod sharding;
+mod slow_peers;
 mod stress;
 mod tasks;
 mod time;

@@ -95,7 +95,7 @@ impl Scenario {
         broker.stall_timeout = one_of(random, &[Some(millis(2_000)), Some(millis(60_000))]);
         let heartbeats = [None, Some(millis(700)), Some(millis(15_000)), Some(millis(15_000))];
         broker.heartbeat = one_of(random, &heartbeats);
-        broker.lag = lag(random);
+        broker.lag = lag(random).into();
         broker.unresumable = one_of(random, &[StartAt::Oldest, StartAt::Oldest, StartAt::Newest]);
         broker.retry =
             one_of(random, &[None, Some(millis(0)), Some(millis(200)), Some(millis(1_000))]);
@@ -129,7 +129,7 @@ impl Scenario {
     /// Something that goes on for long, with the little kept that a bound needs to show.
     pub(crate) fn draw_long(random: &mut Random, events: usize) -> Self {
         let mut scenario = Self::draw(random);
-        let little = Retention { events: 10, bytes: 4_096, age: None };
+        let little = Retention { events: 10, bytes: 4_096, age: None, compact: false };
         scenario.broker.retention = little;
         scenario.broker.private_retention = little;
         scenario.script.retain(|(_, act)| !matches!(act, Act::Restart(_)));
@@ -150,7 +150,7 @@ impl Scenario {
 }
 
 fn retention(random: &mut Random) -> Retention {
-    let mut retention = Retention { events: 8_192, bytes: 4 << 20, age: None };
+    let mut retention = Retention { events: 8_192, bytes: 4 << 20, age: None, compact: false };
     match random.below(6) {
         0 => retention.events = 1 + random.below(6),
         1 => retention.bytes = 80 + random.below(500),

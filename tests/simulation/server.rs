@@ -399,11 +399,24 @@ impl World {
         assert!(end.is_none());
         let audience = self.audience(at);
         let lag = self.readers[self.connections[at].reader].reading.lag;
-        let to_newest = lag.unwrap_or(self.server.config.lag) == LagPolicy::SkipToNewest;
+        let to_newest = lag.unwrap_or(self.server.config.lag.policy) == LagPolicy::SkipToNewest;
         let state = &self.connections[at];
-        let mut skipped = self.truth.skipped(self.now, &audience, state.transmitted, to_newest);
         let is_for_it = |event| state.through.is_none_or(|through| event < through);
-        skipped.retain(|event| is_for_it(*event) && !state.excused.contains(event));
+        let skipped = |to_newest| {
+            let mut skipped = self.truth.skipped(self.now, &audience, state.transmitted, to_newest);
+            skipped.retain(|event| is_for_it(*event) && !state.excused.contains(event));
+            skipped
+        };
+        let mut lost_now = skipped(false);
+        if to_newest {
+            // In each topic of which it has lost something.
+            let is_lost = |event: &usize| {
+                lost_now.iter().any(|lost| self.truth.to(*lost) == self.truth.to(*event))
+            };
+            let all = skipped(true);
+            lost_now = all.iter().copied().filter(is_lost).collect();
+        }
+        let skipped = lost_now;
         self.note(|| format!("connection {at} skips {skipped:?}"));
         assert_eq!(lost, skipped.len() as u64, "skipped {skipped:?}");
         self.log.count(if to_newest { "skip to the newest" } else { "skip to the oldest" });

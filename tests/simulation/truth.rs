@@ -158,6 +158,11 @@ impl Truth {
         self.kept.retain(|address, _| !matches!(address, Address::Client(name) if *name == client));
     }
 
+    /// To whom the event was published.
+    pub(crate) fn to(&self, event: usize) -> Address {
+        self.events[event].to
+    }
+
     /// Whether the event is for the application that hears this.
     pub(crate) fn is_owed(&self, audience: &Audience, event: usize) -> bool {
         let record = &self.events[event];
