@@ -137,8 +137,8 @@ fn what_both_sides_hold_does_not_grow_with_time() {
         let draw = |random: &mut Random| Scenario::draw_long(random, events);
         let mut world = World::new(seed, start, Log::default(), draw);
         world.live_on();
-        let broker = world.server.take_broker();
-        let broker = measure(|| drop(broker)).bytes_current;
+        let shards = world.server.take_shards();
+        let broker = measure(|| drop(shards)).bytes_current;
         let clients: Vec<Client> = world.readers.drain(..).map(|reader| reader.client).collect();
         let count = i64::try_from(clients.len()).unwrap();
         let clients = measure(|| drop(clients)).bytes_current;

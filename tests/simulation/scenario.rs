@@ -69,6 +69,9 @@ pub(crate) struct Reading {
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) broker: BrokerConfig,
+    pub(crate) shards: usize,
+    /// How long after the first shard another may get an event.
+    pub(crate) apply_delay: Duration,
     pub(crate) readers: Vec<Reading>,
     pub(crate) script: Vec<(Duration, Act)>,
     /// When everything is well again.
@@ -111,6 +114,8 @@ impl Scenario {
         let (script, healed) = script(random);
         Self {
             broker,
+            shards: one_of(random, &[1, 1, 2, 4]),
+            apply_delay: one_of(random, &[millis(0), millis(0), millis(50), millis(1_000)]),
             readers,
             script,
             healed,
@@ -177,6 +182,11 @@ fn reading(random: &mut Random) -> Reading {
         lag: chance(random, 30).then(|| lag(random)),
         pauses: one_of(random, &[0, 0, 10, 60]),
     }
+}
+
+/// All sessions of a client come to one shard.
+pub(crate) fn shard_of(client: &str, shards: usize) -> usize {
+    CLIENTS.iter().position(|one| *one == client).unwrap() % shards
 }
 
 /// The name itself, for as long as the program runs.
