@@ -20,6 +20,8 @@ pub(crate) struct Reader {
     pub(crate) connection: Option<usize>,
     /// The last connection that was made.
     latest: Option<usize>,
+    /// Where its last session was.
+    pub(crate) latest_shard: Option<usize>,
     pub(crate) sleeps_until: Option<Instant>,
     /// What came over the wire, whole, and was not told yet; each with the last event id then.
     pub(crate) expected: VecDeque<(Block, String)>,
@@ -51,6 +53,7 @@ impl Reader {
             has_started: false,
             connection: None,
             latest: None,
+            latest_shard: None,
             sleeps_until: None,
             expected: VecDeque::new(),
             place: String::new(),

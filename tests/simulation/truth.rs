@@ -235,10 +235,9 @@ impl Truth {
         };
         let first = match self.ids.get(id) {
             _ if id.is_empty() => return Plan::nothing("live", next),
-            // Another shard gave it, of what is yet to come to this one.
-            None => return all("unknown"),
             Some(Place::Own(event)) if kept.contains(event) => event + 1,
-            Some(Place::Own(_)) => return all("unknown"),
+            // Without a place, another shard gave it, of what is yet to come to this one.
+            None | Some(Place::Own(_)) => return all("unknown"),
             Some(Place::Before { life, .. }) if *life != self.life => return all("other-epoch"),
             Some(Place::Before { event, .. }) => *event,
         };

@@ -181,10 +181,10 @@ impl World {
     pub(crate) fn check_nothing_is_missing(&mut self) {
         self.run_until(self.now + Duration::from_millis(100));
         self.publish_to(None);
-        self.run_until(self.now + Duration::from_secs(1));
         let end = self.history.len();
+        self.run_until(self.now + Duration::from_secs(1));
         for (number, listener) in self.listeners.iter().enumerate() {
-            assert_eq!(listener.next, Some(end), "listener {number} has not got the last event");
+            assert!(listener.next >= Some(end), "listener {number} has not got the last event");
         }
     }
 
