@@ -80,6 +80,25 @@ fn clients_that_spread_their_waits_keep_the_promise_as_well() {
     }
 }
 
+/// Some are with the old server by then, some with the new one, and some between the two.
+#[test]
+fn an_answer_that_ends_during_a_drain_is_read_to_its_end_and_asked_for_no_more() {
+    let mut world = world(true);
+    let half = world.listeners.len().div_ceil(2);
+    world.begin_answer();
+    world.begin_server(3, config());
+    world.let_all_in(secs(10));
+    world.begin_server(2, config());
+    world.drain(0, &Drain::new(secs(20)).with_retry(secs(1), secs(20)));
+    world.run_until(world.now + secs(12));
+    assert_eq!(world.finished(), 0);
+    world.end_answer();
+    world.until_all_are_in(1, secs(45));
+    assert_eq!(world.finished(), half);
+    world.check_all_ended(0, EndReason::Drained);
+    world.check_nothing_is_missing();
+}
+
 /// The server that takes over has room for half of them, and another one comes later.
 #[test]
 fn those_who_are_refused_come_back_no_faster_than_the_server_says() {

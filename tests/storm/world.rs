@@ -5,10 +5,12 @@ use bytes::Bytes;
 use http::{Request, Response};
 use sansse::broker::{
     Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch,
-    EventIds, FrameForm, Published, Sequencer, SessionId, SessionRequest, Topic, TopicName,
-    TopicPattern,
+    EventIds, FrameForm, OpenError, Published, Sequencer, SessionId, SessionRequest, Topic,
+    TopicName, TopicPattern,
 };
-use sansse::client::{Attempt, Client, ClientConfig, ClientEvent, FailureKind, ReadyState};
+use sansse::client::{
+    Attempt, Client, ClientConfig, ClientEvent, CloseReason, FailureKind, ReadyState,
+};
 use sansse::http::{ResponseHead, accept};
 use sansse::{Event, LastEventId};
 use std::cmp::Ordering;
@@ -22,11 +24,15 @@ pub(crate) const LATENCY: (Duration, Duration) =
 /// How often something is published.
 const PUBLISHED_EVERY: Duration = Duration::from_secs(8);
 const TOPICS: usize = 16;
+/// The topic that ends.
+const ANSWER: usize = TOPICS;
 
 pub(crate) struct Listener {
     pub(crate) client: Client,
     name: Option<ClientId>,
     topic: usize,
+    /// It listens to the answer alone, which ends.
+    is_finite: bool,
     latency: Duration,
     connection: Option<Connection>,
     /// When something is queued to tell it the time.
@@ -81,6 +87,8 @@ pub(crate) struct World {
     /// For each of them, the topic; `None` for all.
     topics: Vec<Option<usize>>,
     next_publish: Instant,
+    /// Something is published to the answer.
+    is_answering: bool,
     queue: BinaryHeap<Due>,
     queued: u64,
     random: Random,
@@ -101,6 +109,7 @@ impl World {
             sequencer: Sequencer::new(Epoch(0x57), 0, EventIds::Assigned),
             history: Vec::new(),
             topics: Vec::new(),
+            is_answering: false,
             next_publish: start + PUBLISHED_EVERY,
             queue: BinaryHeap::new(),
             queued: 0,
@@ -162,6 +171,9 @@ impl World {
     pub(crate) fn until_all_are_in(&mut self, server: usize, within: Duration) {
         let last = self.now + within;
         let is_in = |listener: &Listener| {
+            if listener.client.close_reason().is_some() {
+                return true;
+            }
             let session = listener.connection.and_then(|connection| connection.session);
             listener.client.state() == ReadyState::Open
                 && session.is_some_and(|(at, _)| at > 0 || server == 0)
@@ -184,8 +196,33 @@ impl World {
         let end = self.history.len();
         self.run_until(self.now + Duration::from_secs(1));
         for (number, listener) in self.listeners.iter().enumerate() {
-            assert!(listener.next >= Some(end), "listener {number} has not got the last event");
+            let is_over = listener.is_finite && listener.client.close_reason().is_some();
+            assert!(
+                is_over || listener.next >= Some(end),
+                "listener {number} has not got the last event"
+            );
         }
+    }
+
+    /// Lets every other listener have the answer alone.
+    pub(crate) fn begin_answer(&mut self) {
+        self.is_answering = true;
+        for listener in self.listeners.iter_mut().step_by(2) {
+            (listener.topic, listener.is_finite) = (ANSWER, true);
+        }
+    }
+
+    pub(crate) fn end_answer(&mut self) {
+        self.is_answering = false;
+        let published = self.sequencer.end_topic(topic_name(ANSWER));
+        // Nobody gets it as an event.
+        self.give(published, Some(usize::MAX));
+    }
+
+    /// How many listeners have read to the end of what they listen to.
+    pub(crate) fn finished(&self) -> usize {
+        let reasons = self.listeners.iter().filter_map(|listener| listener.client.close_reason());
+        reasons.filter(|reason| matches!(reason, CloseReason::NoContent)).count()
     }
 
     /// Each of its sessions has ended, for this reason; that it was told so once is looked at when
@@ -194,8 +231,9 @@ impl World {
         let server = &self.servers[server];
         assert!(server.shards.iter().all(Broker::is_drained));
         assert_eq!(server.sessions.len(), self.listeners.len());
-        for (session, (_, end)) in &server.sessions {
-            assert_eq!(*end, Some(reason), "session {session}");
+        for (session, (number, end)) in &server.sessions {
+            let is_over = self.listeners[*number].is_finite && *end == Some(EndReason::TopicsEnded);
+            assert!(is_over || *end == Some(reason), "session {session}: {end:?}");
         }
     }
 
@@ -203,12 +241,19 @@ impl World {
     pub(crate) fn publish(&mut self) {
         let topic = (self.random.below(2) > 0).then(|| self.random.below(TOPICS));
         self.publish_to(topic);
+        if self.is_answering {
+            self.publish_to(Some(ANSWER));
+        }
     }
 
     fn publish_to(&mut self, topic: Option<usize>) {
         let event = Event::new(self.history.len().to_string());
         let to = topic.map_or(Topic::Broadcast, |topic| topic_name(topic).into());
         let published = self.sequencer.publish(to, &event);
+        self.give(published, topic);
+    }
+
+    fn give(&mut self, published: Published, topic: Option<usize>) {
         for server in 0..self.servers.len() {
             for shard in &mut self.servers[server].shards {
                 shard.apply(self.now, &published).unwrap();
@@ -291,20 +336,29 @@ impl World {
     /// Does what a listener's driver and its application do.
     fn drive(&mut self, number: usize) {
         let listener = &mut self.listeners[number];
+        let (is_finite, its_topic) = (listener.is_finite, listener.topic);
+        let hears = |event: usize| match self.topics[event] {
+            None => !is_finite,
+            Some(topic) => topic == its_topic,
+        };
         while let Some(event) = listener.client.poll_event() {
             match event {
                 ClientEvent::Message(message) => {
                     let event: usize = message.data().parse().unwrap();
                     let next = listener.next.expect("it has begun");
                     assert!(event >= next, "listener {number} gets {event} again, or too late");
-                    let hears = |event: usize| {
-                        self.topics[event].is_none_or(|topic| topic == listener.topic)
-                    };
                     for missed in next..event {
                         assert!(!hears(missed), "listener {number} has not got {missed}");
                     }
                     assert!(hears(event), "listener {number} gets {event}, which is for others");
                     listener.next = Some(event + 1);
+                }
+                ClientEvent::Closed(CloseReason::NoContent) => {
+                    assert!(is_finite && !self.is_answering, "listener {number} is told to go");
+                    let next = listener.next.expect("it has begun");
+                    let mut missed = (next..self.topics.len()).filter(|event| hears(*event));
+                    assert_eq!(missed.next(), None, "listener {number} is told to go too soon");
+                    listener.connection = None;
                 }
                 ClientEvent::Closed(why) => panic!("listener {number} gives up: {why}"),
                 ClientEvent::Retrying { .. } => listener.connection = None,
@@ -346,7 +400,10 @@ impl World {
             server.turn % server.shards.len()
         };
         request = match number % 4 {
-            0 => request.with_pattern(pattern(listener.topic)),
+            _ if listener.is_finite => {
+                request.without_broadcast().with_topic(topic_name(listener.topic))
+            }
+            1 => request.with_pattern(pattern(listener.topic)),
             _ => request.with_topic(topic_name(listener.topic)),
         };
         match server.shards[shard].open(self.now, request) {
@@ -361,6 +418,11 @@ impl World {
                 self.send(number, Happening::Head(attempt, head));
                 self.serve(at, opened.session);
                 self.take_events(at);
+            }
+            Err(OpenError::TopicsEnded) => {
+                let head = Response::builder().status(204).body(()).unwrap();
+                self.send(number, Happening::Head(attempt, head));
+                self.send(number, Happening::Eof(attempt));
             }
             Err(error) => {
                 server.turn_of_refused += 1;
@@ -440,6 +502,7 @@ impl Listener {
             client: Client::new(request, config),
             name: (random.below(2) == 0).then(|| ClientId::new(name).unwrap()),
             topic: random.below(TOPICS),
+            is_finite: false,
             latency: LATENCY.0 + latency,
             connection: None,
             armed: None,
