@@ -15,6 +15,8 @@ mod trace;
 pub use drive::Drive;
 pub use session::{Pending, Session};
 
+#[cfg(feature = "signed")]
+use crate::broker::CursorKeys;
 use crate::broker::{
     Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
     EventNumber, LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published,
@@ -23,6 +25,7 @@ use crate::broker::{
 };
 use crate::event::Event;
 use crate::http::{ResponseHead, accept, plain_text};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::time::Timer;
 use alloc::boxed::Box;
 use alloc::format;
@@ -31,12 +34,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use core::num::NonZeroU16;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::Waker;
 use core::time::Duration;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Instant;
 
 /// A shared broker; clones are handles to the same one.
@@ -147,7 +149,7 @@ impl HubBuilder {
     /// [`ConfigError`] for a setting that cannot hold.
     pub fn build(self, timer: impl Timer) -> Result<Hub, ConfigError> {
         let now = timer.now();
-        let sequencer = Sequencer::new(self.config.epoch, 0, self.config.event_ids);
+        let sequencer = Sequencer::of(&self.config);
         let shards = (0..self.shards.get()).map(|number| {
             let mut config = self.config.clone();
             config.shard = number;
@@ -438,6 +440,23 @@ impl Hub {
         });
         result
     }
+
+    /// Signs the ids of all that is published from now on with other keys, on all shards at once,
+    /// as [`Broker::set_cursor_keys`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NothingToSign`] where the broker makes no ids; then nothing was done.
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub fn set_cursor_keys(&self, keys: CursorKeys) -> Result<(), ConfigError> {
+        let mut sequencer = lock(&self.inner.sequencer);
+        for shard in &self.inner.shards {
+            lock(shard).broker.set_cursor_keys(keys.clone())?;
+        }
+        sequencer.set_cursor_keys(keys);
+        Ok(())
+    }
 }
 
 fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Response<Bytes> {
@@ -631,7 +650,8 @@ impl Inner {
         // Whoever finds the flag set leaves its events to the one who set it, who therefore looks
         // once more after clearing it.
         while self.shards.iter().any(|shard| lock(shard).broker.has_events()) {
-            if self.delivering.swap(true, Ordering::SeqCst) {
+            let order = Ordering::SeqCst;
+            if self.delivering.compare_exchange(false, true, order, order).is_err() {
                 return;
             }
             let _delivering = Delivering(&self.delivering);

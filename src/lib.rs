@@ -91,6 +91,8 @@ mod last_event_id;
 #[cfg(feature = "serve")]
 #[cfg_attr(docsrs, doc(cfg(feature = "serve")))]
 pub mod serve;
+#[cfg(feature = "hub")]
+mod sync;
 #[cfg(any(feature = "hub", feature = "feed"))]
 mod time;
 #[cfg(feature = "feed")]

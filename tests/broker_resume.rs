@@ -120,12 +120,10 @@ fn events_that_have_grown_too_old_are_a_gap() {
 }
 
 #[test]
-fn forged_and_malformed_ids_are_unknown_and_no_error() {
+fn malformed_ids_are_unknown_and_no_error() {
     let mut shard = with_events(config(), &["a", "b"]);
     let text = |last: &str| LastEventId::Id(id(last));
     let ids = [
-        text("e-3"),
-        text("e-18446744073709551615"),
         text("e-18446744073709551616"),
         text("e-01"),
         text("E-1"),
@@ -148,6 +146,19 @@ fn forged_and_malformed_ids_are_unknown_and_no_error() {
 }
 
 #[test]
+fn a_position_that_was_not_given_out_yet_says_so() {
+    let mut shard = with_events(config(), &["a", "b"]);
+    for last in ["e-3", "e-18446744073709551615"] {
+        let (outcome, frames) = resume(&mut shard, after(last));
+        assert_eq!(outcome, Resume::Ahead { replayed: 2 }, "{last}");
+        assert_eq!(frames, [event_at(1, "a"), event_at(2, "b")]);
+    }
+    shard.broadcast("c");
+    let (outcome, _) = resume(&mut shard, after("e-3"));
+    assert_eq!(outcome, Resume::Complete { replayed: 0 }, "now it is");
+}
+
+#[test]
 fn any_text_opens_a_session() {
     let seed = seed(3);
     let mut rng = Rng::new(seed);
@@ -162,6 +173,12 @@ fn any_text_opens_a_session() {
             "e-0" => Resume::Gap { replayed: 3 },
             "e-1" => Resume::Complete { replayed: 3 },
             "e-4" => Resume::Complete { replayed: 0 },
+            _ if text.strip_prefix("e-").is_some_and(|position| {
+                position.parse::<u64>().is_ok_and(|it| it > 4 && it.to_string() == position)
+            }) =>
+            {
+                Resume::Ahead { replayed: 3 }
+            }
             _ if text.split_once('-').is_some_and(|(epoch, position)| {
                 epoch != "e"
                     && u64::from_str_radix(epoch, 16).is_ok_and(|it| format!("{it:x}") == epoch)
@@ -201,7 +218,8 @@ fn whoever_cannot_be_continued_may_start_with_the_newest_instead() {
     let mut shard = with_events(config, &["a", "b", "c", "d"]);
     let cases = [
         (LastEventId::Id(id("e-0")), Resume::Gap { replayed: 0 }),
-        (LastEventId::Id(id("e-9")), Resume::UnknownId { replayed: 0 }),
+        (LastEventId::Id(id("e-9")), Resume::Ahead { replayed: 0 }),
+        (LastEventId::Id(id("nonsense")), Resume::UnknownId { replayed: 0 }),
         (LastEventId::Malformed, Resume::UnknownId { replayed: 0 }),
         (LastEventId::Id(id("f-1")), Resume::OtherEpoch { replayed: 0 }),
     ];
@@ -314,6 +332,7 @@ fn a_peer_that_wants_to_know_is_told_how_it_went() {
         (after("e-0"), "", "gap", 3),
         (after("junk"), "", "unknown", 3),
         (after("d-1"), "", "other-epoch", 3),
+        (after("e-5"), "", "ahead", 3),
     ];
     for (request, id, outcome, replayed) in cases {
         let (resume, frames) = resume(&mut shard, announced(request));

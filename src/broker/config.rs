@@ -4,6 +4,8 @@ use super::limits::{self, AddressKey, LimitPolicy};
 use super::names::{ClientId, Epoch, TopicName};
 use super::pattern::{TopicFilter, TopicPattern};
 use super::presence::Metadata;
+#[cfg(feature = "signed")]
+use super::signature::CursorKeys;
 use crate::event::EventType;
 use crate::last_event_id::LastEventId;
 use alloc::borrow::Cow;
@@ -26,6 +28,11 @@ pub struct BrokerConfig {
     pub shards: NonZeroU16,
     /// What ids events get that bring none. Default [`EventIds::Assigned`].
     pub event_ids: EventIds,
+    /// Signs the ids that the broker makes, so that no peer can make one. Default `None`: ids are
+    /// plain, and a peer that makes one by hand gets what is kept after that place.
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub cursor_keys: Option<CursorKeys>,
     /// How much of the broadcast and of each named topic is kept. It bounds both how far a
     /// session may fall behind and how long it may be away.
     pub retention: Retention,
@@ -126,6 +133,8 @@ impl BrokerConfig {
             shard: 0,
             shards: NonZeroU16::MIN,
             event_ids: EventIds::Assigned,
+            #[cfg(feature = "signed")]
+            cursor_keys: None,
             retention: Retention {
                 events: 8_192,
                 bytes: 4 << 20,
@@ -170,6 +179,10 @@ impl BrokerConfig {
         }
         if self.stall_timeout == Some(Duration::ZERO) {
             return Err(ConfigError::ZeroStallTimeout);
+        }
+        #[cfg(feature = "signed")]
+        if self.cursor_keys.is_some() && self.event_ids == EventIds::Own {
+            return Err(ConfigError::NothingToSign);
         }
         limits::check(self)?;
         match self.max_session_age {
@@ -352,7 +365,8 @@ impl SessionRequest {
 
     /// Tells the peer how its resumption went: the stream begins with an event of this type whose
     /// data is `{"outcome":"…","replayed":n}`, where the outcome is one of `live`, `oldest`,
-    /// `complete`, `gap`, `unknown` and `other-epoch`. Default: the peer is told nothing.
+    /// `complete`, `gap`, `unknown`, `other-epoch`, `ahead` and `forged`. Default: the peer is told
+    /// nothing.
     ///
     /// It is also how every receiver learns its place at once. A stream begins with an id and no
     /// event otherwise. By the standard a receiver remembers that, but some, among them clients for
@@ -417,6 +431,8 @@ pub enum ConfigError {
     ZeroHeartbeat,
     /// A stall timeout of zero would end every session.
     ZeroStallTimeout,
+    /// Keys sign the ids that the broker makes, and with [`EventIds::Own`] it makes none.
+    NothingToSign,
     /// With [`BrokerConfig::max_sessions`] of zero no session could be opened.
     ZeroSessions,
     /// With [`BrokerConfig::max_sessions_per_client`] of zero no client could have a session.
@@ -440,6 +456,7 @@ impl fmt::Display for ConfigError {
             Self::ZeroRetention => "a retention of nothing delivers nothing",
             Self::ZeroHeartbeat => "a heartbeat interval of zero",
             Self::ZeroStallTimeout => "a stall timeout of zero",
+            Self::NothingToSign => "keys for ids of the broker's making, which makes none",
             Self::ZeroSessions => "a limit of no sessions",
             Self::ZeroSessionsPerClient => "a limit of no sessions for each client",
             Self::ZeroSessionsPerAddress => "a limit of no sessions for each address",

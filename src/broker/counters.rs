@@ -89,6 +89,10 @@ pub struct Resumed {
     pub unknown_id: u64,
     /// [`Resume::OtherEpoch`].
     pub other_epoch: u64,
+    /// [`Resume::Ahead`].
+    pub ahead: u64,
+    /// [`Resume::Forged`].
+    pub forged: u64,
 }
 
 /// Why sessions were not opened; see [`OpenError`].
@@ -217,6 +221,8 @@ impl AddAssign<&Self> for Counters {
             (&mut self.resumed.gap, resumed.gap),
             (&mut self.resumed.unknown_id, resumed.unknown_id),
             (&mut self.resumed.other_epoch, resumed.other_epoch),
+            (&mut self.resumed.ahead, resumed.ahead),
+            (&mut self.resumed.forged, resumed.forged),
             (&mut self.refused.closing, refused.closing),
             (&mut self.refused.topics_ended, refused.topics_ended),
             (&mut self.refused.sessions, refused.sessions),
@@ -299,6 +305,8 @@ impl Counters {
             Resume::Gap { .. } => &mut self.resumed.gap,
             Resume::UnknownId { .. } => &mut self.resumed.unknown_id,
             Resume::OtherEpoch { .. } => &mut self.resumed.other_epoch,
+            Resume::Ahead { .. } => &mut self.resumed.ahead,
+            Resume::Forged => &mut self.resumed.forged,
         } += 1;
     }
 
@@ -344,7 +352,14 @@ const MICROSECOND: Tick = 1_000;
 impl Resumed {
     /// How many sessions were opened.
     pub const fn total(&self) -> u64 {
-        self.live + self.oldest + self.complete + self.gap + self.unknown_id + self.other_epoch
+        self.live
+            + self.oldest
+            + self.complete
+            + self.gap
+            + self.unknown_id
+            + self.other_epoch
+            + self.ahead
+            + self.forged
     }
 }
 

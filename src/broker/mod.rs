@@ -54,6 +54,8 @@ mod resume;
 mod retained;
 mod roster;
 mod sequence;
+#[cfg(feature = "signed")]
+mod signature;
 mod state;
 mod subscribe;
 mod terms;
@@ -75,6 +77,9 @@ pub use outcome::{
 pub use pattern::{TopicFilter, TopicPattern};
 pub use roster::{EventNumber, PresenceCursor, PresencePage, PresentClient, Roster, RosterError};
 pub use sequence::{Published, Sequencer, Topic};
+#[cfg(feature = "signed")]
+#[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+pub use signature::{CursorKeys, KeyError, MIN_SECRET};
 pub use subscribe::{Place, SubscribeError};
 pub use transmit::{BatchEnd, Transmit};
 
@@ -166,7 +171,7 @@ impl Broker {
         let mut topics = Arena::new();
         let broadcast = topics.insert(TopicState::new(None, 0)).slot;
         Ok(Self {
-            sequencer: Sequencer::new(config.epoch, 0, config.event_ids),
+            sequencer: Sequencer::of(&config),
             random: Random::new(&config),
             config,
             clock: Clock::new(now),

@@ -197,8 +197,10 @@ impl fmt::Display for SessionId {
 /// Which life of the stream a position belongs to.
 ///
 /// Positions start anew when a process does, so every process must have another epoch: a random
-/// number, or one that is counted up on disk. All shards of one stream share one. Adapters bring a
-/// function that draws one, since the core draws no random numbers.
+/// number, or one that is counted up on disk. All shards of one stream share one, and two streams
+/// whose readers could be mixed up have different ones: where that cannot be promised, let
+/// `CursorKeys` (feature `signed`) bind ids to their stream. Adapters bring a function that draws
+/// one, since the core draws no random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 

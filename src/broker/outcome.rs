@@ -39,8 +39,8 @@ pub enum Resume {
         /// How many events.
         replayed: u64,
     },
-    /// Its last event id is none that this broker knows: forged, malformed, over-long, or an
-    /// application's own id that is kept no more. What is replayed is as for a gap.
+    /// Its last event id is no place in any stream: malformed, over-long, or an application's own
+    /// id that is kept no more. What is replayed is as for a gap; where ids are signed, nothing.
     UnknownId {
         /// How many events.
         replayed: u64,
@@ -51,18 +51,31 @@ pub enum Resume {
         /// How many events.
         replayed: u64,
     },
+    /// Its last event id names a position of this epoch that was not given out here yet: it was
+    /// made by hand, or an epoch was used twice, or it comes from a shard that is ahead of this
+    /// one. What is replayed is as for a gap; in the last case the session gets again what it
+    /// has.
+    Ahead {
+        /// How many events.
+        replayed: u64,
+    },
+    /// Its last event id names a place without the code that this broker's keys make for it:
+    /// forged, or of another stream. Nothing is replayed: the session starts now. Only where
+    /// [`BrokerConfig::cursor_keys`](super::BrokerConfig) are set, by the feature `signed`.
+    Forged,
 }
 
 impl Resume {
     /// How many events are replayed.
     pub const fn replayed(self) -> u64 {
         match self {
-            Self::Live => 0,
+            Self::Live | Self::Forged => 0,
             Self::Oldest { replayed }
             | Self::Complete { replayed }
             | Self::Gap { replayed }
             | Self::UnknownId { replayed }
-            | Self::OtherEpoch { replayed } => replayed,
+            | Self::OtherEpoch { replayed }
+            | Self::Ahead { replayed } => replayed,
         }
     }
 
@@ -79,6 +92,8 @@ impl Resume {
             Self::Gap { .. } => Self::Gap { replayed },
             Self::UnknownId { .. } => Self::UnknownId { replayed },
             Self::OtherEpoch { .. } => Self::OtherEpoch { replayed },
+            Self::Ahead { .. } => Self::Ahead { replayed },
+            Self::Forged => Self::Forged,
         }
     }
 
@@ -91,6 +106,8 @@ impl Resume {
             Self::Gap { .. } => "gap",
             Self::UnknownId { .. } => "unknown",
             Self::OtherEpoch { .. } => "other-epoch",
+            Self::Ahead { .. } => "ahead",
+            Self::Forged => "forged",
         }
     }
 }

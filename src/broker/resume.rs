@@ -3,8 +3,8 @@
 use super::arena::Key;
 use super::config::{EventIds, StartAt, check_heartbeat};
 use super::matched::View;
-use super::names::Cursor;
 use super::outcome::{OpenError, Resume};
+use super::sequence::Place;
 use super::{Broker, SessionRequest};
 use crate::encode::Frame;
 use crate::event::{Event, EventId};
@@ -26,8 +26,11 @@ pub(super) struct Cursors {
 enum Wanted {
     Nothing,
     After(u64),
+    Ahead,
     Unknown,
     OtherEpoch,
+    #[cfg(feature = "signed")]
+    Forged,
 }
 
 impl Broker {
@@ -137,11 +140,17 @@ impl Broker {
                     (gap, cursors(&|log| log.cursor_after(position)))
                 }
             }
-            Wanted::Unknown | Wanted::OtherEpoch => (true, unresumable()),
+            #[cfg(feature = "signed")]
+            Wanted::Forged => return (Resume::Forged, cursors(&|view| view.end())),
+            // A forged place would gain nothing by its code if a nonsensical one were replayed to.
+            #[cfg(feature = "signed")]
+            Wanted::Unknown if self.sequencer.is_signed() => (true, cursors(&|view| view.end())),
+            Wanted::Unknown | Wanted::Ahead | Wanted::OtherEpoch => (true, unresumable()),
         };
         let replayed = replayed(&topics, client, &cursors);
         let resume = match wanted {
             Wanted::Unknown => Resume::UnknownId { replayed },
+            Wanted::Ahead => Resume::Ahead { replayed },
             Wanted::OtherEpoch => Resume::OtherEpoch { replayed },
             _ if gap => Resume::Gap { replayed },
             _ => Resume::Complete { replayed },
@@ -150,13 +159,13 @@ impl Broker {
     }
 
     fn wanted_position(&self, id: &EventId) -> Wanted {
-        match Cursor::parse(id) {
-            _ if self.sequencer.ids() == EventIds::Own => Wanted::Unknown,
-            Some(cursor) if cursor.epoch != self.sequencer.epoch() => Wanted::OtherEpoch,
-            Some(cursor) if cursor.position <= self.sequencer.last() => {
-                Wanted::After(cursor.position)
-            }
-            _ => Wanted::Unknown,
+        match self.sequencer.place_of(id) {
+            Place::At(cursor) if cursor.epoch != self.sequencer.epoch() => Wanted::OtherEpoch,
+            Place::At(cursor) if cursor.position > self.sequencer.last() => Wanted::Ahead,
+            Place::At(cursor) => Wanted::After(cursor.position),
+            Place::Unknown => Wanted::Unknown,
+            #[cfg(feature = "signed")]
+            Place::Forged => Wanted::Forged,
         }
     }
 

@@ -1,7 +1,9 @@
 //! The numbering of events: one position for each publish, whatever its topic.
 
-use super::config::EventIds;
+use super::config::{BrokerConfig, EventIds};
 use super::names::{ClientId, Cursor, Epoch, SessionId, TopicName};
+#[cfg(feature = "signed")]
+use super::signature::{CursorKeys, Unsigned};
 use crate::encode::Frame;
 use crate::event::{Event, EventId};
 
@@ -85,12 +87,47 @@ pub struct Sequencer {
     epoch: Epoch,
     last: u64,
     ids: EventIds,
+    #[cfg(feature = "signed")]
+    keys: Option<CursorKeys>,
+}
+
+/// What an id says about a place in the stream.
+pub(super) enum Place {
+    At(Cursor),
+    /// It is no cursor.
+    Unknown,
+    /// It is one that this stream never gave out.
+    #[cfg(feature = "signed")]
+    Forged,
 }
 
 impl Sequencer {
     /// A sequencer whose first event has the position after `last`; 0 where there was none.
     pub const fn new(epoch: Epoch, last: u64, ids: EventIds) -> Self {
-        Self { epoch, last, ids }
+        Self {
+            epoch,
+            last,
+            ids,
+            #[cfg(feature = "signed")]
+            keys: None,
+        }
+    }
+
+    /// The sequencer of a stream that begins with this configuration.
+    pub(crate) fn of(config: &BrokerConfig) -> Self {
+        Self {
+            #[cfg(feature = "signed")]
+            keys: config.cursor_keys.clone(),
+            ..Self::new(config.epoch, 0, config.event_ids)
+        }
+    }
+
+    /// Signs the ids that it makes from now on, as [`BrokerConfig::cursor_keys`] does. All shards
+    /// must accept them.
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub fn set_cursor_keys(&mut self, keys: CursorKeys) {
+        self.keys = Some(keys);
     }
 
     /// Numbers `event` and encodes it. Comments take a position too, but never an id.
@@ -130,7 +167,34 @@ impl Sequencer {
 
     /// The id that an event at `position` has, or would have.
     pub(super) fn id_of(&self, position: u64) -> EventId {
-        Cursor { epoch: self.epoch, position }.event_id()
+        let cursor = Cursor { epoch: self.epoch, position };
+        #[cfg(feature = "signed")]
+        if let Some(keys) = &self.keys {
+            return keys.sign(cursor);
+        }
+        cursor.event_id()
+    }
+
+    /// The place that `id` names; the reverse of [`id_of`](Self::id_of).
+    pub(super) fn place_of(&self, id: &EventId) -> Place {
+        if self.ids == EventIds::Own {
+            return Place::Unknown;
+        }
+        #[cfg(feature = "signed")]
+        if let Some(keys) = &self.keys {
+            return match keys.verify(id) {
+                Ok(cursor) => Place::At(cursor),
+                Err(Unsigned::Forged) => Place::Forged,
+                Err(Unsigned::Unknown) => Place::Unknown,
+            };
+        }
+        Cursor::parse(id).map_or(Place::Unknown, Place::At)
+    }
+
+    /// Whether a place can be had only with an id that was given out.
+    #[cfg(feature = "signed")]
+    pub(super) const fn is_signed(&self) -> bool {
+        self.keys.is_some()
     }
 
     pub(super) const fn ids(&self) -> EventIds {

@@ -28,7 +28,8 @@ impl Hub {
         counter!("sansse_events_delivered").absolute(counters.delivered);
         counter!("sansse_bytes_delivered").absolute(counters.delivered_bytes);
         counter!("sansse_heartbeats").absolute(counters.heartbeats);
-        let Resumed { live, oldest, complete, gap, unknown_id, other_epoch } = counters.resumed;
+        let Resumed { live, oldest, complete, gap, unknown_id, other_epoch, ahead, forged } =
+            counters.resumed;
         for (resume, count) in [
             ("live", live),
             ("oldest", oldest),
@@ -36,6 +37,8 @@ impl Hub {
             ("gap", gap),
             ("unknown", unknown_id),
             ("other-epoch", other_epoch),
+            ("ahead", ahead),
+            ("forged", forged),
         ] {
             counter!("sansse_sessions_opened", "resume" => resume).absolute(count);
         }

@@ -45,6 +45,7 @@ impl Tally {
             Resume::Gap { .. } => resumed.gap += 1,
             Resume::UnknownId { .. } => resumed.unknown_id += 1,
             Resume::OtherEpoch { .. } => resumed.other_epoch += 1,
+            Resume::Ahead { .. } => resumed.ahead += 1,
             _ => unreachable!(),
         }
         self.counters.replayed += resume.replayed();

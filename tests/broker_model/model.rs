@@ -388,7 +388,8 @@ impl Model {
             (None, Some((epoch, _))) if epoch != self.config.epoch.0 => {
                 Resume::OtherEpoch { replayed }
             }
-            (None, _) => Resume::UnknownId { replayed },
+            (None, Some(_)) => Resume::Ahead { replayed },
+            (None, None) => Resume::UnknownId { replayed },
         };
         (resume, pending)
     }
@@ -406,6 +407,7 @@ impl Model {
             Resume::Gap { replayed } => ("gap", replayed, replayed > 0),
             Resume::UnknownId { replayed } => ("unknown", replayed, replayed > 0),
             Resume::OtherEpoch { replayed } => ("other-epoch", replayed, replayed > 0),
+            Resume::Ahead { replayed } => ("ahead", replayed, replayed > 0),
             _ => unreachable!(),
         };
         let mut text = String::new();

@@ -139,6 +139,7 @@ impl Model {
             Resume::Gap { .. } => Resume::Gap { replayed },
             Resume::UnknownId { .. } => Resume::UnknownId { replayed },
             Resume::OtherEpoch { .. } => Resume::OtherEpoch { replayed },
+            Resume::Ahead { .. } => Resume::Ahead { replayed },
             _ => unreachable!(),
         })
     }

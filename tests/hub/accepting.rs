@@ -170,7 +170,7 @@ fn the_last_event_id_is_taken_from_the_request_and_no_bad_one_is_an_error() {
         (&b"beef-2"[..], Resume::Complete { replayed: 1 }),
         (b"beef-3", Resume::Complete { replayed: 0 }),
         (b"beef-0", Resume::Gap { replayed: 2 }),
-        (b"beef-4", Resume::UnknownId { replayed: 2 }),
+        (b"beef-4", Resume::Ahead { replayed: 2 }),
         (b"nonsense", Resume::UnknownId { replayed: 2 }),
         (b"feed-2", Resume::OtherEpoch { replayed: 2 }),
         (b"\xff\xfe", Resume::UnknownId { replayed: 2 }),

@@ -17,6 +17,7 @@ mod metadata;
 mod presence;
 mod sessions;
 mod sharding;
+mod stress;
 mod tasks;
 mod time;
 mod topics;

@@ -344,6 +344,37 @@ fn an_event_on_its_way_to_all_shards_is_no_unknown_id() {
     }
 }
 
+#[cfg(feature = "signed")]
+#[test]
+fn keys_hold_on_every_shard_and_change_on_all_at_once() {
+    use sansse::broker::{ConfigError, CursorKeys, EventIds};
+
+    let key = |byte: u8| CursorKeys::new(&[byte; 32]).unwrap();
+    let mut config = config();
+    config.cursor_keys = Some(key(1));
+    let hub = hub_of(config.clone(), 3);
+    let place = |hub: &Hub| {
+        let published = hub.publish(Topic::Broadcast, &Event::new("x")).unwrap();
+        let text = String::from_utf8(published.frame().as_ref().to_vec()).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned()
+    };
+    let outcomes = |id: &str| [(); 3].map(|()| hub.open(resuming(id)).unwrap().resume());
+    let first = place(&hub);
+    assert_eq!(outcomes(&first), [Resume::Complete { replayed: 0 }; 3]);
+    assert_eq!(outcomes("beef-1"), [Resume::Forged; 3]);
+    hub.set_cursor_keys(key(2).accepting(&[1; 32]).unwrap()).unwrap();
+    let second = place(&hub);
+    assert_eq!(outcomes(&first), [Resume::Complete { replayed: 1 }; 3]);
+    assert_eq!(outcomes(&second), [Resume::Complete { replayed: 0 }; 3]);
+    hub.set_cursor_keys(key(2)).unwrap();
+    assert_eq!(outcomes(&first), [Resume::Forged; 3]);
+    assert_eq!(outcomes(&second), [Resume::Complete { replayed: 0 }; 3]);
+
+    (config.cursor_keys, config.event_ids) = (None, EventIds::Own);
+    let own = hub_of(config, 2);
+    assert_eq!(own.set_cursor_keys(key(1)), Err(ConfigError::NothingToSign));
+}
+
 #[test]
 fn presence_and_metadata_are_those_of_all_shards() {
     let hub = hub(4);

@@ -1,6 +1,8 @@
 //! What the tests of the decoder share: seeded random numbers, splits, and all that a decoder says.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
+pub mod naive;
+
 use sansse::{DecodeError, Decoder, Message, Step};
 
 /// splitmix64.

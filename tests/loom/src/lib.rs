@@ -1,0 +1,277 @@
+//! What must hold of a hub whatever the order in which its threads run. A wake that is lost shows
+//! as a deadlock, which loom reports.
+#![cfg(all(loom, test))]
+
+use futures_core::Stream;
+use loom::sync::{Condvar, Mutex};
+use loom::thread;
+use sansse::broker::{
+    BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch, OpenError, Resume,
+    SessionRequest, Topic,
+};
+use sansse::hub::{HubBuilder, Session};
+use sansse::{Event, Frame, Hub, LastEventId, Timer};
+use std::future::Future;
+use std::num::NonZeroU16;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+/// A clock that stands still: nothing here is about time.
+struct Still;
+
+impl Timer for Still {
+    fn now(&self) -> Instant {
+        static NOW: OnceLock<Instant> = OnceLock::new();
+        *NOW.get_or_init(Instant::now)
+    }
+
+    fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Wakes a thread of the model that is blocked on a future.
+struct Parker {
+    woken: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        *self.woken.lock().unwrap() = true;
+        self.changed.notify_one();
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let parker = Arc::new(Parker { woken: Mutex::new(false), changed: Condvar::new() });
+    let waker = Waker::from(parker.clone());
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return value;
+        }
+        let mut woken = parker.woken.lock().unwrap();
+        while !*woken {
+            woken = parker.changed.wait(woken).unwrap();
+        }
+        *woken = false;
+    }
+}
+
+fn next(session: &mut Session) -> Option<Frame> {
+    block_on(std::future::poll_fn(|context| Pin::new(&mut *session).poll_next(context)))
+}
+
+/// The next data, or `None` at the end; ids without data are passed over.
+fn next_data(session: &mut Session) -> Option<String> {
+    loop {
+        let frame = next(session)?;
+        let text = std::str::from_utf8(frame.as_ref()).unwrap();
+        if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
+            return Some(data.to_owned());
+        }
+    }
+}
+
+fn config() -> BrokerConfig {
+    // No deadlines, which would only wake the driver.
+    let mut config = BrokerConfig::new(Epoch(0xe));
+    config.heartbeat = None;
+    config.stall_timeout = None;
+    config.retention.age = None;
+    config
+}
+
+fn hub(shards: u16) -> Hub {
+    HubBuilder::new(config()).with_shards(NonZeroU16::new(shards).unwrap()).build(Still).unwrap()
+}
+
+fn say(hub: &Hub, data: &'static str) {
+    hub.publish(Topic::Broadcast, &Event::new(data)).unwrap();
+}
+
+/// A request whose session lives on this shard of two.
+fn on(shard: u16) -> SessionRequest {
+    // Which client goes where does not change from one run to the next.
+    let name = ["a", "e"][usize::from(shard)];
+    SessionRequest::new().with_client(ClientId::new(name).unwrap())
+}
+
+#[test]
+fn no_wake_is_lost_between_a_poll_and_a_publish() {
+    loom::model(|| {
+        let hub = hub(1);
+        let mut session = hub.open(SessionRequest::new()).unwrap();
+        assert!(next(&mut session).is_some(), "the place comes first");
+        let publisher = {
+            let hub = hub.clone();
+            thread::spawn(move || {
+                say(&hub, "1");
+                say(&hub, "2");
+            })
+        };
+        assert_eq!(next_data(&mut session).as_deref(), Some("1"));
+        assert_eq!(next_data(&mut session).as_deref(), Some("2"));
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn two_publishers_are_heard_in_one_order_on_both_shards() {
+    loom::model(|| {
+        let hub = hub(2);
+        let mut sessions = [hub.open(on(0)).unwrap(), hub.open(on(1)).unwrap()];
+        assert_ne!(sessions[0].id().shard(), sessions[1].id().shard());
+        let publisher = {
+            let hub = hub.clone();
+            thread::spawn(move || say(&hub, "theirs"))
+        };
+        say(&hub, "ours");
+        let heard =
+            sessions.each_mut().map(|session| [(); 2].map(|()| next_data(session).unwrap()));
+        assert_eq!(heard[0], heard[1]);
+        assert_ne!(heard[0][0], heard[0][1]);
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn a_session_that_is_dropped_while_something_is_published_is_gone_and_nobody_else_is() {
+    loom::model(|| {
+        let hub = hub(1);
+        let mut leaving = hub.open(SessionRequest::new()).unwrap();
+        let mut staying = hub.open(SessionRequest::new()).unwrap();
+        assert!(next(&mut leaving).is_some() && next(&mut staying).is_some());
+        let publisher = {
+            let hub = hub.clone();
+            thread::spawn(move || say(&hub, "1"))
+        };
+        let leaver = thread::spawn(move || drop(leaving));
+        assert_eq!(next_data(&mut staying).as_deref(), Some("1"));
+        publisher.join().unwrap();
+        leaver.join().unwrap();
+        assert_eq!(hub.session_count(), 1);
+        // A waker that is left behind would wake the next session in its place.
+        say(&hub, "2");
+        assert_eq!(next_data(&mut staying).as_deref(), Some("2"));
+    });
+}
+
+#[test]
+fn a_hub_that_closes_ends_each_session_that_was_let_in() {
+    loom::model(|| {
+        let hub = hub(2);
+        let mut first = hub.open(on(0)).unwrap();
+        assert!(next(&mut first).is_some());
+        let closer = {
+            let hub = hub.clone();
+            thread::spawn(move || hub.close())
+        };
+        match hub.open(on(1)) {
+            Ok(mut late) => {
+                assert_eq!(next_data(&mut late), None);
+                assert_eq!(late.end_reason(), Some(EndReason::Shutdown));
+            }
+            Err(error) => assert_eq!(error, OpenError::Closed),
+        }
+        assert_eq!(next_data(&mut first), None);
+        assert_eq!(first.end_reason(), Some(EndReason::Shutdown));
+        closer.join().unwrap();
+        assert_eq!(hub.session_count(), 0);
+    });
+}
+
+#[test]
+fn what_was_published_before_a_hub_closes_is_heard_and_the_driver_ends() {
+    loom::model(|| {
+        let hub = hub(1);
+        let mut session = hub.open(SessionRequest::new()).unwrap();
+        assert!(next(&mut session).is_some());
+        let driver = {
+            let drive = hub.drive();
+            thread::spawn(move || block_on(drive))
+        };
+        say(&hub, "last");
+        hub.close();
+        assert_eq!(next_data(&mut session).as_deref(), Some("last"));
+        assert_eq!(next_data(&mut session), None);
+        drop(session);
+        driver.join().unwrap();
+    });
+}
+
+#[test]
+fn a_drain_ends_all_sessions_and_the_driver() {
+    loom::model(|| {
+        let hub = hub(1);
+        let mut session = hub.open(SessionRequest::new()).unwrap();
+        assert!(next(&mut session).is_some());
+        let driver = {
+            let drive = hub.drive();
+            thread::spawn(move || block_on(drive))
+        };
+        hub.drain(Drain::new(Duration::ZERO)).unwrap();
+        assert_eq!(hub.open(SessionRequest::new()).err(), Some(OpenError::Draining));
+        assert_eq!(next_data(&mut session), None);
+        driver.join().unwrap();
+        assert_eq!(hub.session_count(), 0);
+    });
+}
+
+#[test]
+fn whoever_comes_back_to_another_shard_has_everything_once() {
+    loom::model(|| {
+        let hub = hub(2);
+        let mut first = hub.open(on(0)).unwrap();
+        let publisher = {
+            let hub = hub.clone();
+            thread::spawn(move || {
+                say(&hub, "1");
+                say(&hub, "2");
+            })
+        };
+        // It leaves with the place of the first event, perhaps in the middle of the publish.
+        let frame = loop {
+            let frame = next(&mut first).unwrap();
+            if frame.as_ref().windows(5).any(|window| window == b"data:") {
+                break frame;
+            }
+        };
+        let text = std::str::from_utf8(frame.as_ref()).unwrap();
+        let id = text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+        let id = LastEventId::from_header(id.as_bytes());
+        drop(first);
+        let mut second = hub.open(on(1).with_last_event_id(id)).unwrap();
+        assert!(matches!(second.resume(), Resume::Complete { .. }), "{:?}", second.resume());
+        assert_eq!(next_data(&mut second).as_deref(), Some("2"));
+        publisher.join().unwrap();
+        hub.close();
+        assert_eq!(next_data(&mut second), None, "nothing comes twice");
+    });
+}
+
+#[test]
+fn every_event_reaches_the_listener_once() {
+    loom::model(|| {
+        let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let listener = {
+            let heard = heard.clone();
+            move |event| heard.lock().unwrap().push(event)
+        };
+        let hub = HubBuilder::new(config()).on_event(listener).build(Still).unwrap();
+        let other = {
+            let hub = hub.clone();
+            thread::spawn(move || drop(hub.open(SessionRequest::new()).unwrap()))
+        };
+        drop(hub.open(SessionRequest::new()).unwrap());
+        other.join().unwrap();
+        let heard = heard.lock().unwrap();
+        let count = |is: fn(&BrokerEvent) -> bool| heard.iter().filter(|event| is(event)).count();
+        assert_eq!(count(|event| matches!(event, BrokerEvent::SessionOpened { .. })), 2);
+        assert_eq!(count(|event| matches!(event, BrokerEvent::SessionEnded { .. })), 2);
+        assert_eq!(heard.len(), 4);
+    });
+}
