@@ -80,7 +80,7 @@ const MUST_HAPPEN: [&str; 47] = [
     "asked while the server goes",
     "event that comes to a shard later",
     "reader that comes to another shard",
-    "resume: unknown, of a shard that is behind",
+    "resume: ahead",
     "skip to the oldest",
     "skip to the newest",
     "cut by the reader's side",

@@ -119,7 +119,7 @@ impl World {
             Told::Open(attempt) => {
                 assert_eq!(attempt, self.connections[at].attempt);
                 // Whose place is unknown begins anew, and gets again what is kept.
-                if self.connections[at].outcome == "unknown" {
+                if matches!(self.connections[at].outcome, "unknown" | "ahead") {
                     self.readers[reader].got.clear();
                 }
             }
@@ -373,7 +373,10 @@ impl World {
                     || state.got.contains_key(&event)
                     || connections.any(|connection| {
                         connection.excused.contains(&event)
-                            || matches!(connection.outcome, "unknown" | "other-epoch" | "gap")
+                            || matches!(
+                                connection.outcome,
+                                "unknown" | "ahead" | "other-epoch" | "gap"
+                            )
                     }),
                 "reader {reader} never got #{event}"
             );

@@ -325,9 +325,7 @@ impl World {
             ("complete", _) => "resume: complete, with a replay",
             ("gap", 0) => "resume: gap",
             ("gap", _) => "resume: gap, and more kept after it",
-            ("unknown", _) if self.server.is_behind() => {
-                "resume: unknown, of a shard that is behind"
-            }
+            ("ahead", _) => "resume: ahead",
             ("unknown", _) => "resume: unknown",
             _ => "resume: other-epoch",
         });
@@ -343,7 +341,8 @@ impl World {
         state.outcome = outcome;
         state.announcement =
             announces.then(|| format!(r#"{{"outcome":"{outcome}","replayed":{}}}"#, plan.replayed));
-        state.begins_anew = matches!(outcome, "unknown" | "other-epoch") && plan.replayed > 0;
+        state.begins_anew =
+            matches!(outcome, "unknown" | "ahead" | "other-epoch") && plan.replayed > 0;
         state.next = plan.first;
         state.transmitted = plan.first;
         state.excused = plan.excused;

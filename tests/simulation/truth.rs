@@ -236,8 +236,10 @@ impl Truth {
         let first = match self.ids.get(id) {
             _ if id.is_empty() => return Plan::nothing("live", next),
             Some(Place::Own(event)) if kept.contains(event) => event + 1,
-            // Without a place, another shard gave it, of what is yet to come to this one.
-            None | Some(Place::Own(_)) => return all("unknown"),
+            Some(Place::Own(_)) => return all("unknown"),
+            // Another shard gave it, of what is yet to come to this one.
+            None if id.starts_with("own-") => return all("unknown"),
+            None => return all("ahead"),
             Some(Place::Before { life, .. }) if *life != self.life => return all("other-epoch"),
             Some(Place::Before { event, .. }) => *event,
         };

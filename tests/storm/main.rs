@@ -3,7 +3,7 @@
 //!
 //! Each listener is a client machine with a connection of its own to broker machines, in virtual
 //! time and one thread; the network takes its time, and differs by listener. `SANSSE_LISTENERS`
-//! sets how many there are (100,000 otherwise, and 4,000 without optimisation), `SANSSE_SEED` what
+//! sets how many there are (100,000 otherwise, and 2,500 without optimisation), `SANSSE_SEED` what
 //! is drawn. Seconds are sliding ones, wherever they begin.
 #![cfg(all(feature = "broker", feature = "client"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
@@ -182,7 +182,7 @@ fn world(keeps_to_what_it_is_told: bool) -> World {
     #[expect(clippy::disallowed_methods, reason = "the only way to make an Instant; read once")]
     let start = Instant::now();
     let listeners = number("SANSSE_LISTENERS");
-    let listeners = listeners.unwrap_or(if cfg!(debug_assertions) { 4_000 } else { 100_000 });
+    let listeners = listeners.unwrap_or(if cfg!(debug_assertions) { 2_500 } else { 100_000 });
     let seed = number("SANSSE_SEED").unwrap_or(1);
     // Shown where a test fails.
     println!("SANSSE_SEED={seed} SANSSE_LISTENERS={listeners}");
