@@ -27,10 +27,10 @@ use crate::broker::CursorKeys;
 use crate::broker::record::RecordedBroker as ShardBroker;
 use crate::broker::{
     BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError, EventNumber,
-    LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published, Retention,
-    RetentionError, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName, Value,
+    Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication, PublishError, Published,
+    Retention, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
+    TopicSettingError, Value,
 };
-use crate::event::Event;
 use crate::http::{ResponseHead, accept, plain_text};
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::time::Timer;
@@ -259,17 +259,18 @@ impl Hub {
         self.inner.with(shard, |shard, now| shard.broker.retry_after(now, error))
     }
 
-    /// Publishes `event` to a topic, on all shards.
+    /// Publishes an event to a topic, on all shards. With a [key](crate::broker::EventKey), it is a
+    /// [`Publication`].
     ///
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was published.
-    pub fn publish(
+    pub fn publish<'a>(
         &self,
         topic: impl Into<Topic>,
-        event: &Event,
+        event: impl Into<Publication<'a>>,
     ) -> Result<Published, PublishError> {
-        self.inner.publish(topic.into(), event)
+        self.inner.publish(topic.into(), event.into())
     }
 
     /// Closes a session: it gets what was published before, then its end. Says whether there was
@@ -446,12 +447,12 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`RetentionError`].
+    /// [`TopicSettingError`].
     pub fn set_retention(
         &self,
         topic: &TopicName,
         retention: Option<Retention>,
-    ) -> Result<(), RetentionError> {
+    ) -> Result<(), TopicSettingError> {
         let mut result = Ok(());
         self.inner.for_all_at_once(|shard, now| {
             result = result.and(shard.broker.set_retention(now, topic, retention));
@@ -475,6 +476,20 @@ impl Hub {
         sequencer.set_cursor_keys(keys);
         Ok(())
     }
+
+    /// Says how far behind sessions may be in one named topic from now on, and what they meet
+    /// beyond that, unless they chose for themselves; `None` for the configuration's.
+    ///
+    /// # Errors
+    ///
+    /// [`TopicSettingError`].
+    pub fn set_lag(&self, topic: &TopicName, lag: Option<Lag>) -> Result<(), TopicSettingError> {
+        let mut result = Ok(());
+        self.inner.for_all_at_once(|shard, now| {
+            result = result.and(shard.broker.set_lag(now, topic, lag));
+        });
+        result
+    }
 }
 
 fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Response<Bytes> {
@@ -484,9 +499,9 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
         return response;
     }
     let status = match error {
-        OpenError::TooManyTopicsOfSession { .. } | OpenError::ZeroHeartbeat => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        OpenError::TooManyTopicsOfSession { .. }
+        | OpenError::ZeroHeartbeat
+        | OpenError::ZeroLag => StatusCode::INTERNAL_SERVER_ERROR,
         OpenError::LeaseInThePast => StatusCode::FORBIDDEN,
         OpenError::TooManySessionsOfClient { .. }
         | OpenError::TooManySessionsFromAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -517,7 +532,7 @@ impl Inner {
         session
     }
 
-    fn publish(&self, topic: Topic, event: &Event) -> Result<Published, PublishError> {
+    fn publish(&self, topic: Topic, event: Publication<'_>) -> Result<Published, PublishError> {
         self.publish_with(&topic.clone(), |sequencer| sequencer.publish(topic, event))
     }
 

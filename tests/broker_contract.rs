@@ -42,7 +42,8 @@ fn a_retention_set_again_and_again_leaves_one_timer() {
     shard.publish(topic("news"), "a");
     let mut rounds = |count: u64| {
         for _ in 0..count {
-            let retention = Retention { events: 10, bytes: 1000, age: Some(secs(60)) };
+            let retention =
+                Retention { events: 10, bytes: 1000, age: Some(secs(60)), compact: false };
             shard.broker.set_retention(shard.now, &topic("news"), Some(retention)).unwrap();
         }
         shard.size()
@@ -342,7 +343,7 @@ fn timers_are_no_more_than_owners() {
 fn unread_events_of_a_session_do_not_pile_up() {
     let mut config = config();
     config.retention.events = 1;
-    config.lag = LagPolicy::SkipToOldest;
+    config.lag = LagPolicy::SkipToOldest.into();
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     grows(shard, |shard, _| {

@@ -106,6 +106,40 @@ fn what_is_lost_is_counted_by_what_was_met() {
 }
 
 #[test]
+fn what_is_coalesced_is_counted_once_it_cannot_come_back() {
+    let mut shard = Shard::new(config());
+    let session = shard.parked(anyone().with_lag(LagPolicy::KeepNewestPerKey));
+    let publish = |shard: &mut Shard, key: &'static str| {
+        let event = Event::new("x");
+        let publication = Publication::new(&event).with_key(EventKey::new(key).unwrap());
+        shard.broker.publish(shard.now, Topic::Broadcast, publication).unwrap();
+    };
+    for key in ["a", "b", "a", "a"] {
+        publish(&mut shard, key);
+    }
+    let (batch, _) = shard.batch(session, 10_000, FrameForm::Payload);
+    let counters = shard.broker.counters();
+    // The first `a` was passed before anything was handed over, so that it cannot come back.
+    assert_eq!((batch.frames(), counters.delivered, counters.coalesced), (2, 2, 1));
+    // The newest of `a` goes back, with the one that it superseded, and is superseded in turn.
+    shard.broker.handle_partial_write(shard.now, session, &batch, 1);
+    publish(&mut shard, "a");
+    assert_eq!(shard.data(session), ["x"]);
+    let counters = shard.broker.counters();
+    assert_eq!((counters.delivered, counters.returned, counters.coalesced), (2, 1, 3));
+    assert_eq!(counters.delivered + counters.coalesced, counters.published);
+    assert_eq!(counters.lost, Lost::default());
+
+    let session = shard.parked(anyone().with_lag(LagPolicy::KeepNewestPerKey));
+    for key in ["a", "a"] {
+        publish(&mut shard, key);
+    }
+    shard.batch(session, 10_000, FrameForm::Payload);
+    shard.broker.handle_disconnect(shard.now, session);
+    assert_eq!(shard.broker.counters().coalesced, 4, "with its end at the latest");
+}
+
+#[test]
 fn comments_of_the_brokers_own_are_no_events() {
     let mut shard = Shard::new(config());
     let session = shard.parked(anyone().with_opening_comment("hello"));

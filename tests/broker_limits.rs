@@ -290,7 +290,7 @@ fn whoever_keeps_less_than_an_equal_share_loses_nothing_to_a_flood() {
 #[test]
 fn what_is_trimmed_for_others_is_a_gap_and_a_lag_like_any_other() {
     let mut config = config();
-    config.lag = LagPolicy::SkipToOldest;
+    config.lag = LagPolicy::SkipToOldest.into();
     let (mut shard, _) = shard_of(config, 4);
     let news = topic("news");
     let slow = shard.parked(anyone().with_topic(news.clone()));

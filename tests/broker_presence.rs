@@ -198,7 +198,7 @@ fn more_topics_than_may_be_are_refused_and_none_of_them_is_made() {
     let refused = shard.broker.publish(shard.now, topic("c"), &event);
     assert_eq!(refused, Err(PublishError::TooManyTopics));
     let refused = shard.broker.set_retention(shard.now, &topic("c"), None);
-    assert_eq!(refused, Err(RetentionError::TooManyTopics));
+    assert_eq!(refused, Err(TopicSettingError::TooManyTopics));
     // Once nobody listens to the others, and they keep nothing, there is room.
     shard.broker.handle_disconnect(shard.now, first);
     shard.broker.handle_disconnect(shard.now, second);
@@ -225,7 +225,7 @@ fn where_the_application_reads_no_events_no_session_is_opened() {
 fn where_nobody_is_told_of_the_ended_sessions_none_is_opened() {
     let mut config = config();
     config.max_unread_events = 3;
-    config.lag = LagPolicy::SkipToNewest;
+    config.lag = LagPolicy::SkipToNewest.into();
     let mut shard = Shard::new(config);
     let mut sessions = Vec::new();
     for _ in 0..3 {
@@ -277,7 +277,7 @@ fn a_setting_that_cannot_hold_is_refused() {
     );
     assert_eq!(refused(|_| {}), None);
     let mut shard = Shard::new(config());
-    let nothing = Retention { events: 0, bytes: 1, age: None };
+    let nothing = Retention { events: 0, bytes: 1, age: None, compact: false };
     let refused = shard.broker.set_retention(shard.now, &topic("news"), Some(nothing));
-    assert_eq!(refused, Err(RetentionError::Config(ConfigError::ZeroRetention)));
+    assert_eq!(refused, Err(TopicSettingError::Config(ConfigError::ZeroRetention)));
 }

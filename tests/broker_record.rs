@@ -179,6 +179,10 @@ impl World {
             request = request.with_lag(random_lag(&mut self.rng));
         }
         if self.rng.chance(20) {
+            let told = self.rng.chance(50).then(|| EventType::new("lost").unwrap());
+            request = request.with_loss_announcement(told);
+        }
+        if self.rng.chance(20) {
             request = request.with_announcement(EventType::new("resumed").unwrap());
         }
         if self.rng.chance(20) {
@@ -265,7 +269,12 @@ impl World {
             }
             34..54 => {
                 let (topic, event) = (self.topic(), self.event());
-                Output::Published(self.broker.publish(now, topic, &event))
+                let mut publication = Publication::new(&event);
+                if self.rng.chance(40) {
+                    let key = self.rng.pick(&["a", "b"]);
+                    publication = publication.with_key(EventKey::new(key).unwrap());
+                }
+                Output::Published(self.broker.publish(now, topic, publication))
             }
             54..58 => {
                 let last = (self.broker.last_position() + self.rng.below(3)).saturating_sub(1);
@@ -281,7 +290,12 @@ impl World {
             58 => {
                 let name = self.name();
                 let retention = self.rng.chance(70).then(|| random_retention(&mut self.rng));
-                Output::RetentionSet(self.broker.set_retention(now, &name, retention))
+                if self.rng.chance(50) {
+                    let lag = self.rng.chance(70).then(|| random_lag(&mut self.rng));
+                    Output::TopicSet(self.broker.set_lag(now, &name, lag))
+                } else {
+                    Output::TopicSet(self.broker.set_retention(now, &name, retention))
+                }
             }
             59..61 => {
                 let error = self.rng.pick(&[
@@ -391,6 +405,7 @@ fn random_retention(rng: &mut Rng) -> Retention {
         events: rng.pick(&[1, 8, 1000]),
         bytes: rng.pick(&[300, 40_000, 1 << 20]),
         age: rng.pick(&[None, Some(millis(700)), Some(secs(40))]),
+        compact: rng.chance(30),
     }
 }
 
@@ -398,8 +413,16 @@ fn random_limit(rng: &mut Rng) -> LimitPolicy {
     rng.pick(&[LimitPolicy::Refuse, LimitPolicy::EvictOldest])
 }
 
-fn random_lag(rng: &mut Rng) -> LagPolicy {
-    rng.pick(&[LagPolicy::Close, LagPolicy::SkipToOldest, LagPolicy::SkipToNewest])
+fn random_lag(rng: &mut Rng) -> Lag {
+    let mut lag = Lag::new(rng.pick(&[
+        LagPolicy::Close,
+        LagPolicy::SkipToOldest,
+        LagPolicy::SkipToNewest,
+        LagPolicy::KeepNewestPerKey,
+    ]));
+    lag.events = rng.pick(&[None, None, Some(1), Some(4)]);
+    lag.bytes = rng.pick(&[None, None, Some(100)]);
+    lag
 }
 
 /// All that can be asked of a broker without changing it.

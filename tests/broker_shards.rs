@@ -13,7 +13,7 @@ fn on(shard: u16) -> BrokerConfig {
     let mut config = config();
     config.shard = shard;
     config.retention.events = 20;
-    config.lag = LagPolicy::SkipToOldest;
+    config.lag = LagPolicy::SkipToOldest.into();
     config
 }
 
@@ -206,7 +206,7 @@ fn what_was_refused_may_be_applied_once_there_is_room() {
     let mut shard = Shard::new(on(0));
     let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
     let published = sequencer.publish(topic("b").into(), &Event::new("x".repeat(100)));
-    let retention = Retention { events: 10, bytes: 50, age: None };
+    let retention = Retention { events: 10, bytes: 50, age: None, compact: false };
     shard.broker.set_retention(shard.now, &topic("b"), Some(retention)).unwrap();
     let refused = shard.broker.apply(shard.now, &published);
     assert!(matches!(refused, Err(PublishError::TooLarge { .. })), "{refused:?}");

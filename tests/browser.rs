@@ -239,6 +239,127 @@ fn what_one_tab_says_the_other_shows() {
     });
 }
 
+#[test]
+#[ignore = "needs chromium and chromium-driver"]
+fn a_reload_is_not_a_leave() {
+    run(async {
+        let live = Live::start();
+        let browser = Browser::start().await;
+        open(&browser, &live.url()).await;
+        let client = browser.value("live.client").await;
+        let other = Browser::start().await;
+        open(&other, &live.url()).await;
+        other.wait_for(&present(2, 1), SOON).await;
+        let watch = "const who = arguments[0]; window.removals = 0;\
+                     new MutationObserver(all => all.forEach(one => one.removedNodes.forEach(node => {\
+                         if (node.dataset && node.dataset.client === who) window.removals += 1;\
+                     }))).observe(document.getElementById('people'), { childList: true });";
+        other.client().execute(watch, vec![client.clone()]).await.expect("it watches");
+
+        browser.client().refresh().await.expect("it loads again");
+        began(&browser).await;
+        let sessions =
+            format!("live.changes.filter(c => c.client === {client}).map(c => c.sessions)");
+        other.wait_for(&format!("{sessions}.join() === '0,1'"), SOON).await;
+        // Whoever goes only now leaves later than the one who came back would have.
+        let url = "/events?client=barrier&name=Barrier";
+        let barrier = Stream::open(live.address(), url, SOON);
+        other.wait_for(&present(3, 1), SOON).await;
+        drop(barrier);
+        let left = "live.changes.filter(c => !c.here).map(c => c.client)";
+        other.wait_for(&format!("{left}.length"), SOON).await;
+        assert_eq!(strings(&other.value(left).await), ["barrier"]);
+        other.wait_for(&present(2, 1), SOON).await;
+        assert_eq!(other.value("removals").await, 0, "the list did not flicker");
+
+        // Without a new load it is a leave, and those who stay are not told of anything else.
+        drop(browser);
+        other.wait_for(&present(1, 1), SOON).await;
+        let lists = "live.received.filter(e => e.type === 'people').length";
+        assert!(other.value(lists).await.as_u64() <= Some(2), "changes are told, not the list");
+    });
+}
+
+#[test]
+#[ignore = "needs chromium and chromium-driver"]
+fn an_answer_survives_reloads_and_cuts_and_after_its_end_nobody_asks() {
+    run(async {
+        let live = Live::start();
+        let proxy = Proxy::start(live.address());
+        let browser = Browser::start().await;
+        open(&browser, &proxy.url()).await;
+        browser.click("ask").await;
+        browser.wait_for("live.answer.words >= 5", SOON).await;
+        let url = browser.value("live.answer.url").await;
+
+        browser.client().refresh().await.expect("it loads again");
+        began(&browser).await;
+        browser.wait_for("live.answer.words > live.answer.again", SOON).await;
+        assert_eq!(browser.value("live.answer.url").await, url);
+        let again = browser.value("live.answer.again").await;
+        assert!(again.as_u64() >= Some(5), "what was said is said again, not {again}");
+
+        proxy.cut();
+        browser.wait_for("live.state === 'lost'", SOON).await;
+        proxy.restore();
+        browser.wait_for("live.answer.connections === 2", AGAIN).await;
+        assert_eq!(browser.value("live.answer.whole").await, false, "it is in the middle");
+
+        browser.wait_for("live.answer.state === 'complete'", AGAIN).await;
+        assert_eq!(browser.value("live.answer.whole").await, true);
+        assert_eq!(browser.value("answerSource.readyState === EventSource.CLOSED").await, true);
+        let heads = proxy.heads("/answers/");
+        assert_eq!(heads.len(), 4, "asked, loaded again, cut, and after the end: {heads:#?}");
+        assert!(
+            heads[1..]
+                .iter()
+                .map(|head| field(head, "last-event-id").is_some())
+                .eq([false, true, true])
+        );
+        browser.wait_for(&counters_more_than(&browser, 3).await, SOON).await;
+        assert_eq!(proxy.heads("/answers/").len(), 4, "it asks no more");
+
+        // The same words as for one who comes only now, once each and in order.
+        let shown = browser.value("document.getElementById('answer-text').textContent").await;
+        let shown = shown.as_str().expect("a text");
+        assert_eq!(shown, words(&browser, &url).await);
+        assert!(shown.split(' ').count() > 50 && shown.ends_with("leaves it at that."), "{shown}");
+        let state = browser.value("document.getElementById('answer-state').textContent").await;
+        assert!(state.as_str().is_some_and(|state| state.contains("204")), "{state}");
+
+        // What is over is said again too, and is over again.
+        browser.client().refresh().await.expect("it loads again");
+        began(&browser).await;
+        browser.wait_for("live.answer.state === 'complete'", SOON).await;
+        let text = browser.value("document.getElementById('answer-text').textContent").await;
+        assert_eq!(text, shown);
+    });
+}
+
+#[test]
+#[ignore = "needs chromium and chromium-driver"]
+fn a_server_that_stops_says_so_and_finishes_its_answers() {
+    run(async {
+        let live = Live::start();
+        let address = live.address();
+        let browser = Browser::start().await;
+        open(&browser, &live.url()).await;
+        browser.click("ask").await;
+        browser.wait_for("live.answer.words >= 3", SOON).await;
+
+        live.interrupt();
+        browser.wait_for("live.state === 'lost' && live.answer.whole", SOON).await;
+        let mark = browser.value("document.querySelector('#log .mark').innerText").await;
+        assert!(mark.as_str().is_some_and(|mark| mark.contains("has stopped")), "{mark}");
+
+        // Another life knows nothing of that answer, and the browser stops asking.
+        let _live = Live::start_at(address);
+        browser.wait_for("live.resumes.length === 2", AGAIN).await;
+        browser.wait_for("answerSource.readyState === EventSource.CLOSED", AGAIN).await;
+        assert_eq!(browser.value("live.answer.state").await, "complete");
+    });
+}
+
 /// A browser costs more than a core while it starts: one at a time keeps deadlines honest.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -257,6 +378,10 @@ fn run(test: impl Future<Output = ()>) {
 /// Opens the page and waits until its stream has begun.
 async fn open(browser: &Browser, url: &str) {
     browser.client().goto(url).await.expect("the page opens");
+    began(browser).await;
+}
+
+async fn began(browser: &Browser) {
     browser
         .wait_for("window.live && live.state === 'live' && live.resumes.length === 1", SOON)
         .await;
@@ -300,6 +425,22 @@ fn present(people: usize, sessions: usize) -> String {
         "document.querySelectorAll('#people li[data-client]').length === {people} && \
          document.querySelector('#people li.you')?.dataset.sessions === '{sessions}'"
     )
+}
+
+/// That so many counters more have come, hence as many seconds have gone.
+async fn counters_more_than(browser: &Browser, more: u64) -> String {
+    let counters = "live.received.filter(e => e.type === 'counters').length";
+    let before = browser.value(counters).await.as_u64().expect("a count");
+    format!("{counters} > {}", before + more)
+}
+
+/// The words of an answer, as the server says them to one who asks for all.
+async fn words(browser: &Browser, url: &Value) -> String {
+    let script = "const [url, done] = arguments; fetch(url).then(r => r.text()).then(done);";
+    let stream = browser.client().execute_async(script, vec![url.clone()]).await.expect("a stream");
+    let stream = stream.as_str().expect("a text");
+    let words = stream.split("\n\n").filter(|event| event.contains("event: word\n"));
+    words.map(|event| event.split_once("data: ").expect("data").1).collect()
 }
 
 fn strings(value: &Value) -> Vec<String> {

@@ -1,20 +1,26 @@
 //! A page that shows this machine as it is now: its load, memory and network once a second, every
-//! line that arrives on standard input, a chat, and who is present.
+//! line that arrives on standard input, a chat, who is present, and answers that come word by word.
 //!
 //!     cargo run --release --example live
 //!     some-program | cargo run --release --example live -- --addr 127.0.0.1:8080
 //!
 //! `GET /` is the page, `GET /events` the event stream, and `POST /say` the chat, whose body is the
-//! text. A page that loses the connection gets what it missed when it comes back.
+//! text. `POST /ask` begins an answer, whose stream is where `Location` says. A page that loses the
+//! connection gets what it missed when it comes back.
 
 #![expect(clippy::disallowed_methods, reason = "a program reads clocks and starts threads")]
 
+mod answer;
 mod machine;
+mod page;
+mod presence;
 
+use answer::Answers;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use sansse::broker::{BrokerConfig, ClientId, PublishError, SessionRequest, Topic};
+use presence::{Name, Presence};
+use sansse::broker::{BrokerConfig, ClientId, Drain, PublishError, SessionRequest, Topic};
 use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
@@ -24,17 +30,20 @@ use serde::Serialize;
 use std::error::Error;
 use std::io::{self, BufRead, Read};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 
 const COUNTERS: EventType = event_type!("counters");
 const LINE: EventType = event_type!("line");
 const CHAT: EventType = event_type!("chat");
-const PRESENCE: EventType = event_type!("presence");
 const RESUME: EventType = event_type!("resume");
+const FAREWELL: EventType = event_type!("farewell");
+
+/// How long a person without a session is still here: longer than a reload takes.
+const GRACE: Duration = Duration::from_secs(5);
+/// Room for the list of all whom the server lets in.
+const MAX_LIST: usize = 4 << 20;
 
 /// What a person may say at once, in bytes.
 const MAX_SAID: usize = 2_000;
@@ -50,26 +59,47 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let address = listener.local_addr()?;
 
-    let mut config = BrokerConfig::new(sansse_tokio::random_epoch());
+    let life = sansse_tokio::random_epoch();
+    let mut config = BrokerConfig::new(life);
     config.retry = Some(Duration::from_secs(1));
-    let people_changed = Arc::new(Notify::new());
-    let changed = people_changed.clone();
-    let builder = HubBuilder::new(config).on_event(move |_| changed.notify_one());
-    let hub = sansse_tokio::spawn_hub(builder)?;
-    tokio::spawn(publish_presence(hub.clone(), people_changed));
+    config.client_grace = GRACE;
+    config.private_retention.bytes = MAX_LIST;
+    let (presence, follower) = presence::channel();
+    let followed = presence.clone();
+    let hub = HubBuilder::new(config)
+        .on_numbered_event(move |number, event| followed.event(number, event))
+        .build(TokioRuntime)?;
+    let driver = tokio::spawn(hub.drive());
+    tokio::spawn(follower.publish(hub.clone()));
+    let answers = Answers::new(hub.clone(), life);
     let publisher = hub.clone();
-    thread::spawn(move || machine::watch(|counters| publish_json(&publisher, COUNTERS, counters)));
+    thread::spawn(move || {
+        machine::watch(|counters| publish_json(&publisher, Topic::Broadcast, COUNTERS, counters));
+    });
     let publisher = hub.clone();
     thread::spawn(move || publish_lines(&publisher));
 
     println!("The page:    http://{address}/");
     println!("The stream:  curl -N http://{address}/events");
     println!("The chat:    curl http://{address}/say -d 'Hello'");
+    println!("An answer:   curl -i -X POST http://{address}/ask, and then its Location");
     println!("Lines that you type here appear on the page. Ctrl-C ends.");
-    let streams = hub.clone();
+    let site = Site { hub: hub.clone(), presence, answers: answers.clone() };
+    let shutdown = {
+        let hub = hub.clone();
+        async move {
+            interrupted().await;
+            answers.hurry();
+            match hub.drain(farewell()) {
+                // The driver ends with the last session.
+                Ok(()) => drop(driver.await),
+                Err(error) => eprintln!("no farewell: {error}"),
+            }
+        }
+    };
     Server::new(TokioRuntime, hub)
-        .serve(TcpAcceptor::new(listener), interrupted(), move |request| {
-            let answer = answer(&streams, &request);
+        .serve(TcpAcceptor::new(listener), shutdown, move |request| {
+            let answer = site.answer(&request);
             async { answer }
         })
         .await;
@@ -83,35 +113,48 @@ async fn interrupted() {
     }
 }
 
-fn answer(hub: &Hub, request: &Request<Bytes>) -> Answer {
-    match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/") => page().into(),
-        (_, "/events") => stream(hub, request),
-        (&Method::POST, "/say") => say(hub, request).into(),
-        (_, "/say") => {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Say it by POST.\n");
-            response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("POST"));
-            response.into()
+/// Pages are told that this is no accident, and come back one after the other.
+fn farewell() -> Drain {
+    Drain::new(Duration::from_millis(500))
+        .with_retry(Duration::from_secs(1), Duration::from_secs(1))
+        .with_farewell(Event::new("{}").with_type(FAREWELL))
+        .letting_topics_end()
+        .with_patience(Duration::from_secs(2))
+}
+
+/// What answers requests.
+#[derive(Clone)]
+struct Site {
+    hub: Hub,
+    presence: Presence,
+    answers: Answers,
+}
+
+impl Site {
+    fn answer(&self, request: &Request<Bytes>) -> Answer {
+        match (request.method(), request.uri().path()) {
+            (_, "/events") => self.stream(request),
+            (_, path) if path.starts_with("/answers/") => self.answers.listen(request),
+            (&Method::POST, "/say") => say(&self.hub, request).into(),
+            (&Method::POST, "/ask") => self.answers.ask().into(),
+            (_, "/say" | "/ask") => not_allowed("POST").into(),
+            (&Method::GET | &Method::HEAD, path) => page::file(path).into(),
+            _ => not_allowed("GET, HEAD").into(),
         }
-        _ => text(StatusCode::NOT_FOUND, "There is /, /events and /say.\n").into(),
     }
-}
 
-fn page() -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from_static(include_bytes!("index.html")));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
-}
-
-fn stream(hub: &Hub, request: &Request<Bytes>) -> Answer {
-    let person = Person::of(request);
-    let mut session = SessionRequest::new().with_announcement(RESUME);
-    if let Some(client) = person.client {
-        session = session.with_client(client).with_metadata(Name(person.name));
+    fn stream(&self, request: &Request<Bytes>) -> Answer {
+        let person = Person::of(request);
+        let mut session = SessionRequest::new().with_announcement(RESUME);
+        if let Some(client) = person.client {
+            session = session.with_client(client).with_metadata(Name(person.name));
+        }
+        let answer = self.hub.accept(request, session, &ResponseHead::new());
+        if let Answer::Stream(_, session) = &answer {
+            self.presence.welcome(session.id());
+        }
+        answer
     }
-    hub.accept(request, session, &ResponseHead::new())
 }
 
 fn say(hub: &Hub, request: &Request<Bytes>) -> Response<Bytes> {
@@ -128,8 +171,14 @@ fn say(hub: &Hub, request: &Request<Bytes>) -> Response<Bytes> {
     let person = Person::of(request);
     let client = person.client.as_ref().map_or("", ClientId::as_str);
     let chat = Chat { time: milliseconds(), client, name: &person.name, text: said };
-    publish_json(hub, CHAT, &chat);
+    publish_json(hub, Topic::Broadcast, CHAT, &chat);
     text(StatusCode::ACCEPTED, "")
+}
+
+fn not_allowed(allow: &'static str) -> Response<Bytes> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Not by this method.\n");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    response
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<Bytes> {
@@ -145,10 +194,6 @@ struct Person {
     client: Option<ClientId>,
     name: String,
 }
-
-/// What is kept with a client while it is present.
-#[derive(Clone)]
-struct Name(String);
 
 impl Person {
     fn of(request: &Request<Bytes>) -> Self {
@@ -176,31 +221,6 @@ struct Chat<'a> {
     text: &'a str,
 }
 
-#[derive(Serialize)]
-struct Presence {
-    people: Vec<PresentPerson>,
-}
-
-#[derive(Serialize)]
-struct PresentPerson {
-    client: String,
-    name: String,
-    sessions: usize,
-}
-
-/// Publishes the whole list when it has changed; changes that come together make one event.
-async fn publish_presence(hub: Hub, changed: Arc<Notify>) {
-    loop {
-        changed.notified().await;
-        let people = hub.present().into_iter().map(|(client, sessions)| {
-            let name = hub.metadata(&client, |metadata| metadata.get::<Name>().cloned()).flatten();
-            let name = name.map_or_else(|| "somebody".to_owned(), |Name(name)| name);
-            PresentPerson { client: client.to_string(), name, sessions }
-        });
-        publish_json(&hub, PRESENCE, &Presence { people: people.collect() });
-    }
-}
-
 fn publish_lines(hub: &Hub) {
     let mut input = io::stdin().lock();
     let mut line = Vec::new();
@@ -213,21 +233,21 @@ fn publish_lines(hub: &Hub) {
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
-        publish(hub, &Event::new(text).with_type(LINE));
+        publish(hub, Topic::Broadcast, &Event::new(text).with_type(LINE));
     }
 }
 
-fn publish_json(hub: &Hub, event_type: EventType, value: &impl Serialize) {
+fn publish_json(hub: &Hub, topic: Topic, event_type: EventType, value: &impl Serialize) {
     match serde_json::to_string(value) {
-        Ok(json) => publish(hub, &Event::new(json).with_type(event_type)),
+        Ok(json) => publish(hub, topic, &Event::new(json).with_type(event_type)),
         Err(error) => eprintln!("cannot say {event_type}: {error}"),
     }
 }
 
-fn publish(hub: &Hub, event: &Event) {
-    match hub.publish(Topic::Broadcast, event) {
-        // The program is ending.
-        Ok(_) | Err(PublishError::Closed) => {}
+fn publish(hub: &Hub, topic: impl Into<Topic>, event: &Event) {
+    match hub.publish(topic, event) {
+        // The program is ending, or whom it was for has gone.
+        Ok(_) | Err(PublishError::Closed | PublishError::UnknownSession) => {}
         Err(error) => eprintln!("not published: {error}"),
     }
 }

@@ -34,10 +34,11 @@ pub struct Batch {
     origin: Option<(SessionId, u32)>,
 }
 
-/// One frame of a batch: which of the session's cursors it moved, and where it ends.
+/// One frame of a batch: which of the session's cursors it moved, from where, and where it ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     pub(super) source: u32,
+    pub(super) cursor: u64,
     end: usize,
 }
 
@@ -109,7 +110,7 @@ impl Batch {
             || (self.single.is_none() && length < SINGLE && self.joined.len() + length <= limit)
     }
 
-    pub(super) fn push(&mut self, source: u32, frame: &Frame) {
+    pub(super) fn push(&mut self, source: u32, cursor: u64, frame: &Frame) {
         let bytes = match self.form {
             FrameForm::Chunk => &frame.chunk()[..],
             FrameForm::Payload => frame.as_ref(),
@@ -120,15 +121,15 @@ impl Batch {
         } else {
             self.joined.extend_from_slice(bytes);
         }
-        self.parts.push(Part { source, end });
+        self.parts.push(Part { source, cursor, end });
     }
 
     /// Takes note that the newest frame moved another cursor as well.
-    pub(super) fn push_shared(&mut self, source: u32) {
+    pub(super) fn push_shared(&mut self, source: u32, cursor: u64) {
         if let Some(newest) = self.parts.pop() {
             // Before the frame, so that it goes back if and only if that does.
             let end = self.parts.last().map_or(0, |part| part.end);
-            self.parts.push(Part { source, end });
+            self.parts.push(Part { source, cursor, end });
             self.parts.push(newest);
             self.shared += 1;
         }
@@ -210,7 +211,7 @@ impl Batch {
         if !ends.is_sorted() || ends.last().copied().unwrap_or(0) != joined.len() {
             return None;
         }
-        let parts = ends.iter().map(|&end| Part { source: 0, end }).collect();
+        let parts = ends.iter().map(|&end| Part { source: 0, cursor: 0, end }).collect();
         Some(Self { joined, parts, ..Self::new(FrameForm::Payload) })
     }
 }

@@ -1,5 +1,6 @@
 //! What can be set about a broker and about a session, with defaults and their reasons.
 
+use super::lag::{Lag, LagPolicy};
 use super::limits::{self, AddressKey, LimitPolicy};
 use super::names::{ClientId, Epoch, TopicName};
 use super::pattern::{TopicFilter, TopicPattern};
@@ -92,9 +93,17 @@ pub struct BrokerConfig {
     /// How long nothing is sent to a session before it gets a heartbeat, unless the session says
     /// otherwise. Default 15 s, as the standard suggests (WHATWG HTML, 9.2.7). `None`: never.
     pub heartbeat: Option<Duration>,
-    /// What a session meets whose next event is no longer kept, unless the session says otherwise.
-    /// Default [`LagPolicy::Close`].
-    pub lag: LagPolicy,
+    /// How far a session may be behind, and what it meets beyond that, unless the session or
+    /// [the topic](super::Broker::set_lag) says otherwise. Default: as far as events are kept, and
+    /// [`LagPolicy::Close`].
+    pub lag: Lag,
+    /// Tells the peers of what they lost, unless a session says otherwise: before the first event
+    /// after a hole comes one of this type, whose data is `{"lost":n}`. Default `None`: they are
+    /// told nothing.
+    ///
+    /// It has an id, from which a resumption is right. Where several topics have holes, one event
+    /// tells of all, at the place of the first. It takes no position and is not kept.
+    pub loss_announcement: Option<EventType>,
     /// Where a session starts whose last event id leads nowhere. Default [`StartAt::Oldest`].
     pub unresumable: StartAt,
     /// The reconnection time that each session is told at its start. Default `None`: the
@@ -142,11 +151,13 @@ impl BrokerConfig {
                 events: 8_192,
                 bytes: 4 << 20,
                 age: Some(Duration::from_secs(300)),
+                compact: false,
             },
             private_retention: Retention {
                 events: 256,
                 bytes: 256 << 10,
                 age: Some(Duration::from_secs(300)),
+                compact: false,
             },
             max_topics: 100_000,
             max_ended_topics: 10_000,
@@ -163,7 +174,8 @@ impl BrokerConfig {
             client_grace: Duration::from_secs(30),
             stall_timeout: Some(Duration::from_secs(60)),
             heartbeat: Some(Duration::from_secs(15)),
-            lag: LagPolicy::Close,
+            lag: Lag::new(LagPolicy::Close),
+            loss_announcement: None,
             unresumable: StartAt::Oldest,
             retry: None,
             spread_retry: false,
@@ -187,6 +199,7 @@ impl BrokerConfig {
         if self.cursor_keys.is_some() && self.event_ids == EventIds::Own {
             return Err(ConfigError::NothingToSign);
         }
+        self.lag.check()?;
         limits::check(self)?;
         match self.max_session_age {
             Some(Duration::ZERO) => return Err(ConfigError::ZeroSessionAge),
@@ -218,6 +231,16 @@ pub struct Retention {
     pub bytes: usize,
     /// Their age; `None` for any. Default 5 minutes, in which most lost networks are back.
     pub age: Option<Duration>,
+    /// Whether events that a newer one of the same [key](super::EventKey) has superseded go first
+    /// where there are too many events or bytes. Default `false`: the oldest go first.
+    ///
+    /// So the newest event of each key is kept as long as there is room for those, and whoever
+    /// comes back, or is far behind, gets it. What goes as superseded is not missing: no session
+    /// is too far behind by it, it is no gap to a resumption, and sessions that did not get it
+    /// count it in [`SessionCoalesced`](super::BrokerEvent::SessionCoalesced). Where an event that
+    /// nothing superseded had to go after all, those before it count as lost like it. The age
+    /// spares no event: where the newest of each key is to be kept for good, there must be none.
+    pub compact: bool,
 }
 
 impl Retention {
@@ -242,21 +265,6 @@ pub enum EventIds {
     /// brought an id: what comes without may arrive twice, and what is published before the
     /// first of them is missed by whoever loses the connection then.
     Own,
-}
-
-/// What a session meets that is so far behind that its next event is kept no more.
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LagPolicy {
-    /// It ends, with [`EndReason::Lagged`](super::EndReason::Lagged). A browser reconnects and is
-    /// told of the gap.
-    #[default]
-    Close,
-    /// It goes on with the oldest event that is kept.
-    SkipToOldest,
-    /// It goes on with the next event to be published.
-    SkipToNewest,
 }
 
 /// Where a session starts that does not continue another, or cannot.
@@ -291,7 +299,9 @@ pub struct SessionRequest {
     pub(super) start: StartAt,
     #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
     pub(super) heartbeat: Option<Option<Duration>>,
-    pub(super) lag: Option<LagPolicy>,
+    pub(super) lag: Option<Lag>,
+    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
+    pub(super) loss_announcement: Option<Option<EventType>>,
     pub(super) announce: Option<EventType>,
     pub(super) opening_comment: Option<Cow<'static, str>>,
     pub(super) metadata: Metadata,
@@ -364,9 +374,17 @@ impl SessionRequest {
         self
     }
 
-    /// The lag policy of this session. Default: the broker's.
-    pub fn with_lag(mut self, policy: LagPolicy) -> Self {
-        self.lag = Some(policy);
+    /// How far this session may be behind in each of its topics, and what it meets beyond that.
+    /// Default: what was [said for the topic](super::Broker::set_lag), or else the broker's.
+    pub fn with_lag(mut self, lag: impl Into<Lag>) -> Self {
+        self.lag = Some(lag.into());
+        self
+    }
+
+    /// Tells the peer of what it lost, by an event of this type, as
+    /// [`BrokerConfig::loss_announcement`] says; `None`: it is told nothing. Default: the broker's.
+    pub fn with_loss_announcement(mut self, event_type: Option<EventType>) -> Self {
+        self.loss_announcement = Some(event_type);
         self
     }
 
@@ -440,6 +458,8 @@ pub enum ConfigError {
     ZeroStallTimeout,
     /// Keys sign the ids that the broker makes, and with [`EventIds::Own`] it makes none.
     NothingToSign,
+    /// Who may be behind by nothing could get nothing.
+    ZeroLag,
     /// With [`BrokerConfig::max_sessions`] of zero no session could be opened.
     ZeroSessions,
     /// With [`BrokerConfig::max_sessions_per_client`] of zero no client could have a session.
@@ -464,6 +484,7 @@ impl fmt::Display for ConfigError {
             Self::ZeroHeartbeat => "a heartbeat interval of zero",
             Self::ZeroStallTimeout => "a stall timeout of zero",
             Self::NothingToSign => "keys for ids of the broker's making, which makes none",
+            Self::ZeroLag => "sessions that may be behind by nothing",
             Self::ZeroSessions => "a limit of no sessions",
             Self::ZeroSessionsPerClient => "a limit of no sessions for each client",
             Self::ZeroSessionsPerAddress => "a limit of no sessions for each address",

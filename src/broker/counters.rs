@@ -65,6 +65,10 @@ pub struct Counters {
     pub heartbeats: u64,
     /// How many events sessions did not get that were too far behind, by what they met.
     pub lost: Lost,
+    /// How many events sessions were spared that [keep the newest per
+    /// key](super::LagPolicy::KeepNewestPerKey), which is no loss. What was passed between the frames
+    /// of a batch may come back with them, and is counted when its session is polled again, or ends.
+    pub coalesced: u64,
     /// For each hand-over of a published event (one that came back and goes out again is counted
     /// twice): how long before it was published, in microseconds.
     pub queue_age: Histogram,
@@ -149,7 +153,7 @@ pub struct Ended {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lost {
-    /// Of sessions that were closed for being behind.
+    /// Of sessions that were closed for being behind, as far as they are kept no more.
     pub closed: u64,
     /// Of sessions that skipped.
     pub skipped: u64,
@@ -215,6 +219,7 @@ impl AddAssign<&Self> for Counters {
             (&mut self.delivered_bytes, other.delivered_bytes),
             (&mut self.returned, other.returned),
             (&mut self.heartbeats, other.heartbeats),
+            (&mut self.coalesced, other.coalesced),
             (&mut self.resumed.live, resumed.live),
             (&mut self.resumed.oldest, resumed.oldest),
             (&mut self.resumed.complete, resumed.complete),
@@ -279,7 +284,7 @@ impl Counters {
     /// Takes note that an event is handed over, after which `behind` others came to its log.
     pub(super) fn deliver(&mut self, now: Tick, entry: &Entry, behind: u64) {
         self.delivered += 1;
-        self.delivered_bytes += entry.frame.len() as u64;
+        self.delivered_bytes += entry.frame().map_or(0, |frame| frame.len() as u64);
         self.queue_age.record(now.saturating_sub(entry.at) / MICROSECOND);
         self.lag.record(behind);
     }
@@ -321,6 +326,7 @@ impl Counters {
             OpenError::UnreadEvents => &mut self.refused.unread_events,
             OpenError::TooManyTopicsOfSession { .. }
             | OpenError::ZeroHeartbeat
+            | OpenError::ZeroLag
             | OpenError::LeaseInThePast => &mut self.refused.invalid,
         } += 1;
     }

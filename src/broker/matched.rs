@@ -23,8 +23,13 @@ pub(super) struct Matched {
     entries: VecDeque<Reference>,
     /// The number of the next event to come.
     end: u64,
-    /// No event after this position is gone.
+    /// No event after this position is lost, which is to say none from this number on. What is gone
+    /// from there on, a newer event has superseded in a compact log; of what is gone before,
+    /// nobody remembers whether it was.
     lost_through: u64,
+    lost_end: u64,
+    /// The size of all events.
+    bytes: u64,
     own_ids: BTreeSet<(EventId, u64)>,
     /// How many entries may come before those that are gone are looked for.
     room: usize,
@@ -37,6 +42,8 @@ struct Reference {
     topic: Key,
     /// The cursor in the topic's log.
     cursor: u64,
+    /// How many bytes came before it.
+    before: u64,
 }
 
 impl Reference {
@@ -60,18 +67,25 @@ impl Matched {
         for &topic in matching {
             let Some(log) = topics.get(topic).map(|topic| &topic.log) else { continue };
             lost_through = lost_through.max(log.lost_through());
-            for (entry, cursor) in log.from(log.start()).zip(log.start()..) {
-                entries.push(Reference { position: entry.position, number: 0, topic, cursor });
-                own_ids.extend(entry.own_id.clone().map(|id| (id, entry.position)));
+            for entry in log.from(log.start()) {
+                let (position, cursor, before) =
+                    (entry.position, entry.number, entry.size() as u64);
+                entries.push(Reference { position, number: 0, topic, cursor, before });
+                own_ids.extend(entry.own_id().cloned().map(|id| (id, entry.position)));
             }
         }
         entries.sort_unstable_by_key(|entry| entry.position);
+        let mut bytes = 0;
         for (entry, number) in entries.iter_mut().zip(0..) {
             entry.number = number;
+            let size = core::mem::replace(&mut entry.before, bytes);
+            bytes += size;
         }
         let end = entries.len() as u64;
+        let lost_end = entries.partition_point(|entry| entry.position <= lost_through) as u64;
+        let entries = entries.into();
         let mut new =
-            Self { pattern, entries: entries.into(), end, lost_through, own_ids, room: 0 };
+            Self { pattern, entries, end, lost_through, lost_end, bytes, own_ids, room: 0 };
         new.make_room();
         new
     }
@@ -91,19 +105,33 @@ impl Matched {
             self.drop_gone(topics);
         }
         self.room = self.room.saturating_sub(1);
-        self.entries.push_back(Reference { position, number, topic: key, cursor });
-        self.own_ids.extend(entry.own_id.clone().map(|id| (id, position)));
+        self.entries.push_back(Reference {
+            position,
+            number,
+            topic: key,
+            cursor,
+            before: self.bytes,
+        });
+        self.bytes += entry.size() as u64;
+        self.own_ids.extend(entry.own_id().cloned().map(|id| (id, position)));
     }
 
     /// Takes note of an event that no topic keeps.
     pub(super) fn miss(&mut self, position: u64) {
         self.end += 1;
         self.lost_through = self.lost_through.max(position);
+        self.lost_end = self.end;
     }
 
     /// Takes note that a topic keeps nothing through `position`.
     pub(super) fn trim(&mut self, topics: &Topics, position: u64) {
-        self.lost_through = self.lost_through.max(position);
+        // A topic that is new here keeps nothing either through what others lost before it.
+        if position > self.lost_through
+            && let Ok(index) = self.entries.binary_search_by_key(&position, |one| one.position)
+        {
+            self.lost_through = position;
+            self.lost_end = self.entries[index].number + 1;
+        }
         while self.entries.front().is_some_and(|entry| entry.entry(topics).is_none()) {
             self.entries.pop_front();
         }
@@ -167,30 +195,29 @@ impl Matched {
             .filter_map(|entry| Some((entry.number, topics.get(entry.topic)?.name.as_ref()?)))
     }
 
-    /// How many events from `cursor` to `end` are gone, and the cursor of the first that is not.
-    fn gone(&self, topics: &Topics, cursor: u64, end: u64) -> (u64, u64) {
+    /// How many events from `cursor` to `end` are lost.
+    fn lost(&self, topics: &Topics, cursor: u64, end: u64) -> u64 {
+        let end = end.min(self.lost_end);
         if cursor >= end {
-            return (0, cursor);
+            return 0;
         }
-        let (mut kept, mut first) = (0, None);
-        for (number, entry) in self.kept_from(topics, cursor) {
-            if number >= end {
-                break;
-            }
-            let first = *first.get_or_insert(number);
-            if entry.position > self.lost_through {
-                return (number - cursor - kept, first);
-            }
-            kept += 1;
-        }
-        (end - cursor - kept, first.unwrap_or(end))
+        let kept = self.kept_from(topics, cursor).take_while(|(number, _)| *number < end);
+        end - cursor - kept.count() as u64
     }
 
     // Out of the way of those who have no patterns.
     #[inline(never)]
-    fn get<'a>(&self, topics: &'a Topics, cursor: u64) -> Option<&'a Entry> {
-        let found = self.entries.get(self.index_of(cursor));
-        found.filter(|entry| entry.number == cursor)?.entry(topics)
+    fn next<'a>(&'a self, topics: &'a Topics, cursor: u64) -> Option<(u64, &'a Entry)> {
+        self.kept_from(topics, cursor).next()
+    }
+
+    #[inline(never)]
+    fn is_plain(&self, topics: &Topics, cursor: u64) -> bool {
+        match self.end.saturating_sub(cursor) {
+            0 => true,
+            1 => cursor >= self.lost_end && self.next(topics, cursor).is_some(),
+            _ => false,
+        }
     }
 
     fn find(&self, topics: &Topics, id: &EventId) -> Option<u64> {
@@ -203,6 +230,34 @@ impl Matched {
     }
 }
 
+/// What becomes of an event in a [run](View::run).
+pub(super) enum Take {
+    Taken,
+    /// It need not be delivered.
+    Spared,
+    /// It has no room any more.
+    Full,
+}
+
+/// What came of a [run](View::run).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) is_full: bool,
+    pub(super) taken: usize,
+    /// How many events were spared, or passed that were superseded and are gone.
+    pub(super) coalesced: u64,
+}
+
+/// Events of a source: the numbers of the first and the last that are there, and how many bytes came
+/// before the first and through the last, also of what is gone in between.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) before: u64,
+    pub(super) through: u64,
+}
+
 /// What a session's cursor goes through: a log, or what matches a pattern.
 #[derive(Clone, Copy)]
 pub(super) enum View<'a> {
@@ -211,74 +266,158 @@ pub(super) enum View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// What is at `cursor`; `None` at the end, and for what is gone.
+    /// What is at `cursor`, or the first that is there after what has been superseded, with its
+    /// number; `None` at the end, and for what is lost.
     #[inline]
-    pub(super) fn get(self, cursor: u64) -> Option<&'a Entry> {
+    pub(super) fn get(self, cursor: u64) -> Option<(u64, &'a Entry)> {
+        let (number, entry) = match self {
+            Self::Log(log) => log.next(cursor).map(|entry| (entry.number, entry))?,
+            Self::Matched(matched, topics) => matched.next(topics, cursor)?,
+        };
+        (number == cursor || !self.may_be_lost(cursor)).then_some((number, entry))
+    }
+
+    /// The first that is there from `cursor` on, with its number.
+    pub(super) fn from(self, cursor: u64) -> Option<(u64, &'a Entry)> {
+        self.find_from(cursor, |_, _| true)
+    }
+
+    /// The first that is there from `cursor` on and `is_wanted`, with its number.
+    pub(super) fn find_from(
+        self,
+        cursor: u64,
+        mut is_wanted: impl FnMut(u64, &Entry) -> bool,
+    ) -> Option<(u64, &'a Entry)> {
         match self {
-            Self::Log(log) => log.get(cursor),
-            Self::Matched(matched, topics) => matched.get(topics, cursor),
+            Self::Log(log) => {
+                let mut from = log.from(cursor).map(|entry| (entry.number, entry));
+                from.find(|(number, entry)| is_wanted(*number, entry))
+            }
+            Self::Matched(matched, topics) => {
+                let mut from = matched.kept_from(topics, cursor);
+                from.find(|(number, entry)| is_wanted(*number, entry))
+            }
         }
     }
 
-    /// Lets `take` have the entries from `cursor` on while their positions are below, each with how
-    /// many came after it, and moves the cursor; says whether `take` did not want one. Nothing that is gone is passed.
+    /// Lets `take` have the events from `cursor` on while their positions are below, and moves the
+    /// cursor. Nothing that is lost is passed.
+    #[inline]
     pub(super) fn run(
         self,
         cursor: &mut u64,
         below: u64,
-        mut take: impl FnMut(&Entry, u64) -> bool,
-    ) -> bool {
-        let (start, end) = (*cursor, self.end());
-        let mut step = |entry: &Entry| {
-            if entry.position >= below {
-                return Some(false);
+        mut take: impl FnMut(u64, &Entry) -> Take,
+    ) -> Run {
+        let start = *cursor;
+        let mut run = Run { is_full: false, taken: 0, coalesced: 0 };
+        let mut step = |number: u64, entry: &Entry| {
+            if entry.position >= below || (number > *cursor && self.may_be_lost(*cursor)) {
+                return true;
             }
-            if !take(entry, end - *cursor - 1) {
-                return Some(true);
+            match take(number, entry) {
+                Take::Full => {
+                    run.is_full = true;
+                    return true;
+                }
+                Take::Taken => {
+                    run.taken += 1;
+                    run.coalesced += number - *cursor;
+                }
+                Take::Spared => run.coalesced += number + 1 - *cursor,
             }
-            *cursor += 1;
-            None
+            *cursor = number + 1;
+            false
         };
         match self {
             Self::Log(log) => {
-                let from = log.from(start);
-                from.map(&mut step).find_map(|stop| stop).unwrap_or(false)
+                let mut from = log.from(start);
+                from.find(|entry| step(entry.number, entry));
             }
             Self::Matched(matched, topics) => {
-                let from = matched.kept_from(topics, start).zip(start..);
-                let unbroken = from.take_while(|((number, _), expected)| number == expected);
-                unbroken.map(|((_, entry), _)| step(entry)).find_map(|stop| stop).unwrap_or(false)
+                let mut from = matched.kept_from(topics, start);
+                from.find(|(number, entry)| step(*number, entry));
             }
+        }
+        run
+    }
+
+    /// How many events from `cursor` to `end` are lost.
+    pub(super) fn lost(self, cursor: u64, end: u64) -> u64 {
+        match self {
+            Self::Log(log) => log.start().min(end).saturating_sub(cursor),
+            Self::Matched(matched, topics) => matched.lost(topics, cursor, end),
         }
     }
 
-    /// Whether something from `cursor` on may be gone.
+    /// Whether nothing from `cursor` on needs a look, but to be delivered: no more than one event
+    /// is there, and nothing is missing.
     #[inline]
-    pub(super) fn may_be_gone(self, cursor: u64) -> bool {
+    pub(super) fn is_plain(self, cursor: u64) -> bool {
         match self {
-            Self::Log(log) => log.start() > cursor,
-            Self::Matched(matched, _) => matched.end > cursor,
+            // The newest event is there, and nothing supersedes it.
+            Self::Log(log) => cursor >= log.start() && log.end() <= cursor.saturating_add(1),
+            Self::Matched(matched, topics) => matched.is_plain(topics, cursor),
         }
     }
 
-    /// How many events from `cursor` to `end` are gone, and the cursor of the first that is not.
-    pub(super) fn gone(self, cursor: u64, end: u64) -> (u64, u64) {
+    /// Whether some events may be superseded by others.
+    #[inline]
+    pub(super) const fn may_be_superseded(self) -> bool {
         match self {
+            Self::Log(log) => log.is_labelled(),
+            Self::Matched(..) => true,
+        }
+    }
+
+    /// Whether what had this number is lost.
+    pub(super) fn is_lost(self, number: u64) -> bool {
+        self.may_be_lost(number) && self.from(number).is_none_or(|(first, _)| first != number)
+    }
+
+    fn may_be_lost(self, cursor: u64) -> bool {
+        match self {
+            Self::Log(log) => cursor < log.start(),
+            Self::Matched(matched, _) => cursor < matched.lost_end,
+        }
+    }
+
+    /// What is there from `cursor` on and before `limit`; `None` if nothing is.
+    pub(super) fn span(self, cursor: u64, limit: u64) -> Option<Span> {
+        let (first, _) = self.from(cursor)?;
+        let (last, before, through) = match self {
             Self::Log(log) => {
-                let first = log.start().min(end).max(cursor);
-                (first - cursor, first)
+                let (last, through) = log.last_before(limit)?;
+                (last, log.bytes_before(first), through)
             }
-            Self::Matched(matched, topics) => matched.gone(topics, cursor, end.min(matched.end)),
+            Self::Matched(matched, topics) => {
+                let mut entries = matched.entries.range(..matched.index_of(limit)).rev();
+                let last = entries.find_map(|one| Some((one, one.entry(topics)?)));
+                let before = matched.entries.get(matched.index_of(first))?.before;
+                last.map(|(one, entry)| (one.number, before, one.before + entry.size() as u64))?
+            }
+        };
+        (first <= last).then_some(Span { first, last, before, through })
+    }
+
+    /// The first cursor before which so many bytes came, or more.
+    pub(super) fn cursor_at(self, bytes: u64) -> u64 {
+        match self {
+            Self::Log(log) => log.cursor_at(bytes),
+            Self::Matched(matched, _) => {
+                let index = matched.entries.partition_point(|entry| entry.before < bytes);
+                matched.entries.get(index).map_or(matched.end, |entry| entry.number)
+            }
         }
     }
 
-    /// The cursor of the first event from `cursor` on that is kept, or of the next to come.
-    pub(super) fn first_from(self, cursor: u64) -> u64 {
+    /// The position of the newest event; 0 if there never was one.
+    pub(super) fn last_position(self) -> u64 {
         match self {
-            Self::Log(log) => log.start().max(cursor),
-            Self::Matched(matched, topics) => {
-                let next = matched.kept_from(topics, cursor).next();
-                next.map_or(matched.end.max(cursor), |(number, _)| number)
+            Self::Log(log) => log.last_position(),
+            Self::Matched(matched, _) => {
+                let newest = matched.entries.back().map_or(0, |entry| entry.position);
+                newest.max(matched.lost_through)
             }
         }
     }
@@ -286,8 +425,10 @@ impl<'a> View<'a> {
     /// The cursor of the oldest event.
     pub(super) fn start(self) -> u64 {
         match self {
-            Self::Log(log) => log.start(),
-            Self::Matched(..) => self.first_from(0),
+            Self::Log(log) => log.first(),
+            Self::Matched(matched, topics) => {
+                matched.kept_from(topics, 0).next().map_or(matched.end, |(number, _)| number)
+            }
         }
     }
 
@@ -310,6 +451,14 @@ impl<'a> View<'a> {
                 kept.find(|entry| entry.entry(topics).is_some())
                     .map_or(matched.end, |entry| entry.number)
             }
+        }
+    }
+
+    /// How many events are kept from `cursor` on.
+    pub(super) fn count_from(self, cursor: u64) -> u64 {
+        match self {
+            Self::Log(log) => log.count_from(cursor),
+            Self::Matched(matched, topics) => matched.kept_from(topics, cursor).count() as u64,
         }
     }
 

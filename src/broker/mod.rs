@@ -39,6 +39,7 @@ mod counters;
 mod deadlines;
 mod drain;
 mod finite;
+mod lag;
 mod lease;
 mod limits;
 mod log;
@@ -47,6 +48,7 @@ mod names;
 mod outcome;
 mod pattern;
 mod presence;
+mod publication;
 mod publish;
 mod ready;
 mod reconnect;
@@ -66,18 +68,18 @@ mod timers;
 mod transmit;
 
 pub use batch::{Batch, FrameForm};
-pub use config::{
-    BrokerConfig, ConfigError, EventIds, LagPolicy, Retention, SessionRequest, StartAt,
-};
+pub use config::{BrokerConfig, ConfigError, EventIds, Retention, SessionRequest, StartAt};
 pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
 pub use drain::{Drain, DrainError};
+pub use lag::{Lag, LagPolicy};
 pub use lease::{LeaseError, RevokeError};
 pub use limits::{AddressKey, LimitPolicy};
 pub use names::{ClientId, Epoch, MAX_LEVELS, MAX_NAME, NameError, SessionId, TopicName};
 pub use outcome::{
-    BrokerEvent, EndReason, OpenError, Opened, PublishError, Resume, RetentionError,
+    BrokerEvent, EndReason, OpenError, Opened, PublishError, Resume, TopicSettingError,
 };
 pub use pattern::{TopicFilter, TopicPattern};
+pub use publication::{EventKey, Publication};
 pub use roster::{EventNumber, PresenceCursor, PresencePage, PresentClient, Roster, RosterError};
 pub use sequence::{Published, Sequencer, Topic};
 #[cfg(feature = "signed")]
@@ -102,7 +104,9 @@ use pattern::PatternTree;
 use ready::{Parked, Ready, ReadyQueue};
 use reconnect::Random;
 use retained::Retained;
-use state::{Client, Ending, NEVER, Phase, Seldom, Session, Subscription, TopicState, UNLISTED};
+use state::{
+    Client, Ending, NEVER, Phase, Seldom, Session, Slow, Subscription, TopicState, UNLISTED,
+};
 use std::time::Instant;
 use subscribe::is_over;
 use timers::{Owner, Timers};
@@ -244,14 +248,14 @@ impl Broker {
             .zip(&cursors.topics)
             .map(|(&topic, &cursor)| Subscription { cursor, topic, index: UNLISTED })
             .collect();
-        let seldom =
-            opening.map(|opening| Box::new(Seldom { opening: Some(opening), ..Seldom::default() }));
+        let slow = Slow::of(request.lag, request.loss_announcement);
+        let seldom = Seldom { opening, slow, ..Seldom::default() };
         let key = self.sessions.insert(Session {
             client,
             subscriptions,
             client_cursor: cursors.client,
-            seldom,
-            lag: request.lag.unwrap_or(self.config.lag),
+            seldom: seldom.boxed(),
+            lag_policy: request.lag.map(|lag| lag.policy),
             phase: Phase::Ready,
             queued: false,
             heartbeat_due: false,
@@ -365,10 +369,18 @@ impl Broker {
     /// opened any more.
     pub fn poll_event(&mut self) -> Option<BrokerEvent> {
         let event = self.events.pop_front()?;
-        if let BrokerEvent::SessionSkipped { session, .. } = &event
-            && let Some(session) = self.sessions.get_mut(session.key())
-        {
-            session.forget_skip_event();
+        match &event {
+            BrokerEvent::SessionSkipped { session, .. } => {
+                if let Some(session) = self.sessions.get_mut(session.key()) {
+                    session.forget_skip_event();
+                }
+            }
+            BrokerEvent::SessionCoalesced { session, .. } => {
+                if let Some(session) = self.sessions.get_mut(session.key()) {
+                    session.forget_coalesced_event();
+                }
+            }
+            _ => {}
         }
         self.events_polled += 1;
         Some(event)
@@ -483,6 +495,8 @@ impl Broker {
 
     /// Ends a session, at once and for good.
     fn end(&mut self, key: Key, reason: EndReason, told: Told) {
+        let uncounted = self.sessions.get_mut(key).map_or(0, Session::take_uncounted);
+        self.note_coalesced(key, uncounted);
         let Some(session) = self.sessions.remove(key) else { return };
         let mut void = usize::from(session.queued);
         for (subscription, number) in session.subscriptions.iter().zip(0..) {

@@ -26,9 +26,11 @@ pub enum Resume {
         /// How many events.
         replayed: u64,
     },
-    /// Everything since its last event id is replayed; nothing is missing.
+    /// Everything since its last event id is replayed; nothing is missing, but what newer events
+    /// of the same key have superseded in a [compact](super::Retention::compact) log.
     Complete {
-        /// How many events.
+        /// How many events; a session that
+        /// [keeps the newest per key](super::LagPolicy::KeepNewestPerKey) is spared some of them.
         replayed: u64,
     },
     /// Its last event id is known to be older than something that is kept no more.
@@ -146,6 +148,18 @@ pub enum BrokerEvent {
         /// How many events it did not get.
         lost: u64,
     },
+    /// A session was spared events that newer ones of the same [key](super::EventKey) have
+    /// superseded.
+    ///
+    /// Those that follow each other before this event is polled are added up.
+    SessionCoalesced {
+        /// Which.
+        session: SessionId,
+        /// Whose.
+        client: Option<ClientId>,
+        /// How many events it did not get and need not have.
+        coalesced: u64,
+    },
     /// A session's lease is about to lapse: it ends then, unless the lease is
     /// [renewed](super::Broker::renew_lease).
     LeaseExpiring {
@@ -187,7 +201,8 @@ pub enum EndReason {
     Shutdown,
     /// It was too far behind, and its policy is to close.
     Lagged {
-        /// How many events it did not get.
+        /// How many of the events that it did not get are kept no more; with 0, it was only
+        /// further behind than its [`Lag`](super::Lag) allows, and can resume without a loss.
         lost: u64,
     },
     /// It had output and took none for the stall timeout.
@@ -260,6 +275,8 @@ pub enum OpenError {
     UnreadEvents,
     /// The session asks for a heartbeat interval of zero, by the caller's fault.
     ZeroHeartbeat,
+    /// The session asks for a [`Lag`](super::Lag) with a bound of zero, by the caller's fault.
+    ZeroLag,
     /// The session's lease is over already. An HTTP answer is 403.
     LeaseInThePast,
 }
@@ -283,6 +300,7 @@ impl fmt::Display for OpenError {
             }
             Self::UnreadEvents => f.write_str("too many events wait to be polled"),
             Self::ZeroHeartbeat => f.write_str("a heartbeat interval of zero"),
+            Self::ZeroLag => f.write_str("a session that may be behind by nothing"),
             Self::LeaseInThePast => f.write_str("the lease is over already"),
         }
     }
@@ -340,17 +358,17 @@ impl fmt::Display for PublishError {
 
 impl core::error::Error for PublishError {}
 
-/// Why a topic's retention was not set. Nothing was done.
+/// Why a topic's retention or lag was not set. Nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum RetentionError {
-    /// The retention cannot hold.
+pub enum TopicSettingError {
+    /// The setting cannot hold.
     Config(ConfigError),
     /// There are as many topics as may be, and this would be a new one.
     TooManyTopics,
 }
 
-impl fmt::Display for RetentionError {
+impl fmt::Display for TopicSettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
@@ -359,4 +377,4 @@ impl fmt::Display for RetentionError {
     }
 }
 
-impl core::error::Error for RetentionError {}
+impl core::error::Error for TopicSettingError {}

@@ -4,23 +4,25 @@ use super::Broker;
 use super::arena::{Arena, Key};
 use super::clock::Tick;
 use super::config::Retention;
+use super::log::Labels;
 use super::matched::Matched;
 use super::names::TopicName;
-use super::outcome::{PublishError, RetentionError};
+use super::outcome::{PublishError, TopicSettingError};
 use super::pattern::TopicPattern;
+use super::publication::Publication;
 use super::retained::LogOwner;
 use super::sequence::{Published, Topic};
 use super::state::TopicState;
 use super::timers::Owner;
 use crate::encode::Frame;
-use crate::event::{Event, EventId};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Bound;
 use std::time::Instant;
 
 impl Broker {
-    /// Publishes `event` to a topic; all that get it share one encoded frame.
+    /// Publishes an event to a topic; all that get it share one encoded frame. With a
+    /// [key](super::EventKey), it is a [`Publication`].
     ///
     /// Work is constant: one append, and the topic's parked list becomes ready as a whole; and the
     /// same for each pattern in use that matches. Publishing to a client costs as much as it has
@@ -29,11 +31,11 @@ impl Broker {
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was done.
-    pub fn publish(
+    pub fn publish<'a>(
         &mut self,
         now: Instant,
         topic: impl Into<Topic>,
-        event: &Event,
+        event: impl Into<Publication<'a>>,
     ) -> Result<Published, PublishError> {
         let now = self.clock.advance(now);
         let topic = topic.into();
@@ -139,18 +141,18 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// [`RetentionError`]; then nothing was done.
+    /// [`TopicSettingError`]; then nothing was done.
     pub fn set_retention(
         &mut self,
         now: Instant,
         topic: &TopicName,
         retention: Option<Retention>,
-    ) -> Result<(), RetentionError> {
+    ) -> Result<(), TopicSettingError> {
         let now = self.clock.advance(now);
         if let Some(retention) = &retention {
-            retention.check().map_err(RetentionError::Config)?;
+            retention.check().map_err(TopicSettingError::Config)?;
         }
-        let slot = self.topic_slot(topic).ok_or(RetentionError::TooManyTopics)?;
+        let slot = self.topic_slot(topic).ok_or(TopicSettingError::TooManyTopics)?;
         if let Some(state) = self.topics.at_mut(slot) {
             state.retention = retention;
             let retention = retention.unwrap_or(self.config.retention);
@@ -166,11 +168,13 @@ impl Broker {
     }
 
     pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
-        let Published { position, topic, frame, own_id, is_end, .. } = published;
+        let Published { position, topic, frame, own_id, key, is_end, .. } = published;
         if let (true, Topic::Named(name)) = (is_end, topic) {
             return self.append_end(now, name, *position);
         }
-        let entry = (*position, frame.clone(), own_id.clone());
+        let labels = (own_id.is_some() || key.is_some())
+            .then(|| Box::new(Labels { own_id: own_id.clone(), key: key.clone() }));
+        let entry = (*position, frame.clone(), labels);
         match topic {
             Topic::Broadcast => self.append_to_topic(now, self.broadcast, entry),
             Topic::Named(name) => {
@@ -205,11 +209,11 @@ impl Broker {
         }
         let retention = topic.retention.unwrap_or(self.config.retention);
         let emptied = self.prepare((Owner::Topic, slot), &entry, &retention)?;
-        let (position, frame, own_id) = entry;
+        let (position, frame, labels) = entry;
         let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
         let lost = topic.log.lost_through();
         let before = topic.log.footprint();
-        topic.log.push(now, position, frame, own_id, &retention);
+        topic.log.push(now, position, frame, labels, &retention);
         self.retained.update((Owner::Topic, slot), before, topic.log.footprint());
         let is_matched = !topic.patterns.is_empty();
         if !topic.parked.is_empty() {
@@ -232,9 +236,9 @@ impl Broker {
         let retention = self.config.private_retention;
         let emptied = self.prepare((Owner::Client, key.slot), &entry, &retention)?;
         let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
-        let (position, frame, own_id) = entry;
+        let (position, frame, labels) = entry;
         let before = client.log.footprint();
-        client.log.push(now, position, frame, own_id, &retention);
+        client.log.push(now, position, frame, labels, &retention);
         self.retained.update((Owner::Client, key.slot), before, client.log.footprint());
         for index in 0..client.sessions.len() {
             let Some(client) = self.clients.get(key) else { break };
@@ -255,10 +259,10 @@ impl Broker {
         let retention = self.config.private_retention;
         let emptied = self.prepare((Owner::Session, key.slot), &entry, &retention)?;
         let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
-        let (position, frame, own_id) = entry;
+        let (position, frame, labels) = entry;
         let private = session.seldom_mut().private.get_or_insert_default();
         let before = private.log.footprint();
-        private.log.push(now, position, frame, own_id, &retention);
+        private.log.push(now, position, frame, labels, &retention);
         self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
         self.wake(key);
         self.release_topics(emptied);
@@ -343,13 +347,13 @@ impl Broker {
         let patterns = core::mem::take(&mut topic.patterns);
         for &pattern in &patterns {
             self.tell_pattern(pattern, |matched, topics| {
-                if change == Change::Appended {
-                    matched.push(topics, key);
-                }
                 // What a topic had lost when it came to be was of an earlier life, which the
                 // pattern has seen if it was in use then.
                 if lost_through > lost {
                     matched.trim(topics, lost_through);
+                }
+                if change == Change::Appended {
+                    matched.push(topics, key);
                 }
             });
         }
@@ -420,5 +424,5 @@ pub(super) enum Change {
     Trimmed,
 }
 
-/// Position, frame and the id that the event brought.
-type NewEntry = (u64, Frame, Option<EventId>);
+/// Position, frame, and what few events bring.
+type NewEntry = (u64, Frame, Option<Box<Labels>>);

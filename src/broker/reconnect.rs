@@ -50,7 +50,9 @@ impl Broker {
     /// It is no less than [`BrokerConfig::retry_after`]. Where the broker as a whole has no room,
     /// each that asks is told a later time than the one before, so that no more than
     /// [`BrokerConfig::reconnects_per_second`] come back in any second; beyond five minutes it
-    /// begins anew. It depends on how many were refused, and so on the load.
+    /// begins anew. It depends on how many were refused, and so on the load. A `Retry-After` has
+    /// whole seconds (RFC 9110, section 10.2.3): whoever rounds up to them may get twice as many in
+    /// a second.
     pub fn retry_after(&mut self, now: Instant, error: &OpenError) -> Option<Duration> {
         let now = self.clock.advance(now);
         let earliest = ticks(self.config.retry_after);
@@ -58,6 +60,7 @@ impl Broker {
             OpenError::TopicsEnded
             | OpenError::TooManyTopicsOfSession { .. }
             | OpenError::ZeroHeartbeat
+            | OpenError::ZeroLag
             | OpenError::LeaseInThePast => None,
             // It is for the client to close one, and others are not to wait for it.
             OpenError::TooManySessionsOfClient { .. }

@@ -55,6 +55,9 @@ impl Broker {
         if request.heartbeat.is_some_and(|heartbeat| check_heartbeat(heartbeat).is_err()) {
             return Err(OpenError::ZeroHeartbeat);
         }
+        if request.lag.is_some_and(|lag| lag.check().is_err()) {
+            return Err(OpenError::ZeroLag);
+        }
         self.check_terms(&request)?;
         let limit = self.config.max_topics_per_session;
         if request.topics.len() + request.patterns.len() > limit as usize {
@@ -117,7 +120,7 @@ impl Broker {
         };
         let cursors = |place: &dyn Fn(View<'_>) -> u64| {
             let cursors: Vec<u64> = topics.iter().map(|topic| place(*topic)).collect();
-            let gone = topics.iter().zip(&cursors).map(|(topic, &at)| topic.gone(at, u64::MAX).0);
+            let gone = topics.iter().zip(&cursors).map(|(topic, &at)| topic.lost(at, u64::MAX));
             let gone = (0..).zip(gone).filter(|(_, gone)| *gone > 0).collect();
             Cursors { topics: cursors, client: client.map_or(0, place), gone }
         };
@@ -212,5 +215,5 @@ fn replayed(topics: &[View<'_>], client: Option<View<'_>>, cursors: &Cursors) ->
         positions.dedup();
         return positions.len() as u64;
     }
-    all().chain(client).map(|(view, cursor)| view.end() - cursor).sum()
+    all().chain(client).map(|(view, cursor)| view.count_from(cursor)).sum()
 }

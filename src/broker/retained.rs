@@ -3,7 +3,7 @@
 //! The log that would keep the most bytes, with the event for which there must be room, gives up
 //! its oldest one, again and again until there is: so nobody who keeps less than an equal share
 //! loses anything to those who keep more. Of two that keep equally much, the one with the older
-//! event gives it up.
+//! event gives it up. A compact log gives up its oldest superseded one, if it has any.
 
 use super::Broker;
 use super::log::Log;

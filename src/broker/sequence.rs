@@ -2,6 +2,7 @@
 
 use super::config::{BrokerConfig, EventIds};
 use super::names::{ClientId, Cursor, Epoch, SessionId, TopicName};
+use super::publication::{EventKey, Publication};
 #[cfg(feature = "signed")]
 use super::signature::{CursorKeys, Unsigned};
 use crate::encode::Frame;
@@ -49,6 +50,7 @@ pub struct Published {
     pub(super) topic: Topic,
     pub(super) frame: Frame,
     pub(super) own_id: Option<EventId>,
+    pub(super) key: Option<EventKey>,
     pub(super) is_end: bool,
 }
 
@@ -66,6 +68,11 @@ impl Published {
     /// To whom it was published.
     pub const fn topic(&self) -> &Topic {
         &self.topic
+    }
+
+    /// What the event is about, if it was published with a key.
+    pub const fn key(&self) -> Option<&EventKey> {
+        self.key.as_ref()
     }
 
     /// Whether it is the end of its topic, and no event.
@@ -131,8 +138,9 @@ impl Sequencer {
         self.keys = Some(keys);
     }
 
-    /// Numbers `event` and encodes it. Comments take a position too, but never an id.
-    pub fn publish(&mut self, topic: Topic, event: &Event) -> Published {
+    /// Numbers an event and encodes it. Comments take a position too, but never an id.
+    pub fn publish<'a>(&mut self, topic: Topic, event: impl Into<Publication<'a>>) -> Published {
+        let Publication { event, key } = event.into();
         // After 2^64 events the numbers stand still, and shards refuse them.
         self.last = self.last.saturating_add(1);
         let frame = match (event.id(), self.ids) {
@@ -142,7 +150,8 @@ impl Sequencer {
             _ => Frame::new(event),
         };
         let own_id = event.id().cloned();
-        Published { epoch: self.epoch, position: self.last, topic, frame, own_id, is_end: false }
+        let (epoch, position) = (self.epoch, self.last);
+        Published { epoch, position, topic, frame, own_id, key, is_end: false }
     }
 
     /// Numbers the end of a topic, as [`Broker::end_topic`](super::Broker::end_topic) does.

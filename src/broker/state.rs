@@ -2,7 +2,8 @@
 
 use super::arena::{Arena, Key};
 use super::clock::Tick;
-use super::config::{LagPolicy, Retention};
+use super::config::Retention;
+use super::lag::{Lag, LagPolicy};
 use super::log::Log;
 use super::matched::{Matched, View};
 use super::names::{ClientId, TopicName};
@@ -12,6 +13,7 @@ use super::ready::Parked;
 use super::subscribe::Backlog;
 use super::terms::Terms;
 use crate::encode::Frame;
+use crate::event::EventType;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -25,7 +27,8 @@ pub(super) struct Session {
     pub(super) subscriptions: Box<[Subscription]>,
     pub(super) client_cursor: u64,
     pub(super) seldom: Option<Box<Seldom>>,
-    pub(super) lag: LagPolicy,
+    /// Its own; of its bounds, if it has any, [`Slow`] knows.
+    pub(super) lag_policy: Option<LagPolicy>,
     pub(super) phase: Phase,
     /// The ready queue holds an entry that names this session itself: never more than one, also
     /// where a poll was faster and the entry tells nothing any more.
@@ -58,6 +61,57 @@ pub(super) struct Seldom {
     /// Of subscriptions to patterns, by number: how many events after their cursors were gone
     /// before they began, or are counted as lost already. None of these is 0.
     pub(super) gone: Vec<(u32, u64)>,
+    pub(super) slow: Option<Box<Slow>>,
+}
+
+/// What concerns sessions that are behind, or chose how to be.
+#[derive(Debug, Default)]
+pub(super) struct Slow {
+    /// Its own lag, where that has bounds.
+    pub(super) lag: Option<Lag>,
+    /// How it is told of losses, where it chose that.
+    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
+    pub(super) announcement: Option<Option<EventType>>,
+    /// What it is to be told.
+    pub(super) loss: Option<Loss>,
+    /// The number of the queued event that tells of what this session was spared.
+    pub(super) coalesced_event: Option<u64>,
+    /// What it was spared in its newest batch, of which a part may be taken back.
+    pub(super) uncounted: u64,
+}
+
+/// Events that a session did not get.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss {
+    /// The position after which the first event comes that it gets after the first hole.
+    pub(super) before: u64,
+    pub(super) lost: u64,
+}
+
+impl Seldom {
+    /// `None` if there is nothing in it.
+    pub(super) fn boxed(self) -> Option<Box<Self>> {
+        let is_empty = self.opening.is_none()
+            && self.private.is_none()
+            && self.ending.is_none()
+            && self.skip_event.is_none()
+            && self.gone.is_empty()
+            && self.slow.is_none();
+        (!is_empty).then(|| Box::new(self))
+    }
+}
+
+impl Slow {
+    /// What a session chose for itself.
+    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
+    pub(super) fn of(
+        lag: Option<Lag>,
+        announcement: Option<Option<EventType>>,
+    ) -> Option<Box<Self>> {
+        let lag = lag.filter(Lag::is_bounded);
+        (lag.is_some() || announcement.is_some())
+            .then(|| Box::new(Self { lag, announcement, ..Self::default() }))
+    }
 }
 
 impl Session {
@@ -116,6 +170,46 @@ impl Session {
         }
     }
 
+    pub(super) fn forget_coalesced_event(&mut self) {
+        if let Some(slow) = self.seldom.as_mut().and_then(|seldom| seldom.slow.as_mut()) {
+            slow.coalesced_event = None;
+            self.tidy();
+        }
+    }
+
+    pub(super) fn slow(&self) -> Option<&Slow> {
+        self.seldom.as_ref()?.slow.as_deref()
+    }
+
+    pub(super) fn slow_mut(&mut self) -> &mut Slow {
+        self.seldom_mut().slow.get_or_insert_default()
+    }
+
+    /// The lag that it chose for itself.
+    pub(super) fn lag(&self) -> Option<Lag> {
+        let policy = self.lag_policy?;
+        Some(self.slow().and_then(|slow| slow.lag).unwrap_or(Lag::new(policy)))
+    }
+
+    pub(super) fn take_uncounted(&mut self) -> u64 {
+        let slow = self.seldom.as_mut().and_then(|seldom| seldom.slow.as_mut());
+        let count = slow.map_or(0, |slow| core::mem::take(&mut slow.uncounted));
+        if count > 0 {
+            self.tidy();
+        }
+        count
+    }
+
+    pub(super) fn loss(&self) -> Option<Loss> {
+        self.slow()?.loss
+    }
+
+    pub(super) fn take_loss(&mut self) -> Option<Loss> {
+        let loss = self.seldom.as_mut()?.slow.as_mut()?.loss.take();
+        self.tidy();
+        loss
+    }
+
     pub(super) fn private(&self) -> Option<&Private> {
         self.seldom.as_ref()?.private.as_ref()
     }
@@ -134,12 +228,23 @@ impl Session {
 
     /// Gives the room back when there is nothing in it any more.
     pub(super) fn tidy(&mut self) {
+        if let Some(seldom) = &mut self.seldom
+            && let Some(slow) = &seldom.slow
+            && slow.lag.is_none()
+            && slow.announcement.is_none()
+            && slow.loss.is_none()
+            && slow.coalesced_event.is_none()
+            && slow.uncounted == 0
+        {
+            seldom.slow = None;
+        }
         if let Some(seldom) = &self.seldom
             && seldom.opening.is_none()
             && seldom.private.is_none()
             && seldom.ending.is_none()
             && seldom.skip_event.is_none()
             && seldom.gone.is_empty()
+            && seldom.slow.is_none()
             && seldom.backlogs.is_empty()
             && !seldom.is_place_due
         {
@@ -225,6 +330,7 @@ pub(super) struct TopicState {
     pub(super) parked: Vec<Parked>,
     pub(super) subscribers: u32,
     pub(super) retention: Option<Retention>,
+    pub(super) lag: Option<Box<Lag>>,
     pub(super) ended: Option<Box<Ended>>,
     pub(super) armed: Tick,
 }
@@ -248,6 +354,7 @@ impl TopicState {
             parked: Vec::new(),
             subscribers: 0,
             retention: None,
+            lag: None,
             ended: None,
             armed: NEVER,
         }
@@ -279,7 +386,7 @@ impl TopicState {
         }
         let is_kept = match &self.ended {
             Some(ended) => ended.until.is_some(),
-            None => self.retention.is_some(),
+            None => self.retention.is_some() || self.lag.is_some(),
         };
         self.name.is_some() && self.subscribers == 0 && self.log.is_empty() && !is_kept
     }

@@ -3,7 +3,6 @@
 use super::Broker;
 use super::arena::{Arena, Key};
 use super::config::{EventIds, StartAt};
-use super::matched::View;
 use super::names::{SessionId, TopicName};
 use super::outcome::Resume;
 use super::pattern::TopicFilter;
@@ -67,10 +66,16 @@ pub(super) struct Backlog {
     pub(super) left_out: VecDeque<u64>,
 }
 
-/// How many more events after a cursor are known to be gone, and how many of them it has passed.
-struct Known {
-    more: u64,
-    passed: u64,
+impl Backlog {
+    pub(super) fn leaves_out(&self, number: u64) -> bool {
+        self.left_out.binary_search(&number).is_ok()
+    }
+
+    /// The numbers from `start` to `end` that it leaves out.
+    pub(super) fn between(&self, start: u64, end: u64) -> impl Iterator<Item = u64> {
+        let first = self.left_out.partition_point(|number| *number < start);
+        self.left_out.range(first..).copied().take_while(move |number| *number < end)
+    }
 }
 
 impl Broker {
@@ -215,69 +220,15 @@ impl Broker {
         let Some(topic) = self.topics.at(slot) else { return VecDeque::new() };
         let is_left_out = |name: &TopicName| except.iter().any(|filter| filter.matches(name));
         match (&topic.name, &topic.matched) {
-            (Some(name), None) if is_left_out(name) => (cursor..topic.end()).collect(),
+            (Some(name), None) if is_left_out(name) => {
+                topic.log.from(cursor).map(|entry| entry.number).collect()
+            }
             (_, Some(matched)) => {
                 let names = matched.names_from(&self.topics, cursor);
                 names.filter(|(_, name)| is_left_out(name)).map(|(number, _)| number).collect()
             }
             _ => VecDeque::new(),
         }
-    }
-
-    /// What a session's backlogs leave out is no loss to it when it is gone.
-    pub(super) fn note_left_out(&mut self, key: Key) {
-        self.for_backlogs(key, |view, _, backlog| {
-            let before = backlog.left_out.len();
-            backlog.left_out.retain(|number| view.get(*number).is_some());
-            Known { more: (before - backlog.left_out.len()) as u64, passed: 0 }
-        });
-    }
-
-    /// Leads a session's cursors past what its backlogs leave out.
-    pub(super) fn pass_left_out(&mut self, key: Key) {
-        self.for_backlogs(key, |view, cursor, backlog| {
-            let mut passed = 0;
-            loop {
-                // What is gone in between was met before.
-                passed += view.first_from(*cursor) - *cursor;
-                *cursor = view.first_from(*cursor);
-                if backlog.left_out.front() != Some(cursor) {
-                    break;
-                }
-                backlog.left_out.pop_front();
-                *cursor += 1;
-            }
-            Known { more: 0, passed }
-        });
-    }
-
-    /// Calls `visit` with each backlog of a session, and the view and the cursor it is about; what
-    /// that gives is how many more events are known to be gone. Backlogs that leave out nothing any
-    /// more are forgotten.
-    fn for_backlogs(
-        &mut self,
-        key: Key,
-        mut visit: impl FnMut(View<'_>, &mut u64, &mut Backlog) -> Known,
-    ) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let Some(seldom) = session.seldom.as_mut().filter(|seldom| !seldom.backlogs.is_empty())
-        else {
-            return;
-        };
-        let mut backlogs = core::mem::take(&mut seldom.backlogs);
-        for backlog in &mut backlogs {
-            let Some(one) = session.subscriptions.get_mut(backlog.subscription as usize) else {
-                continue;
-            };
-            let Some(topic) = self.topics.at(one.topic) else { continue };
-            let known = visit(topic.view(&self.topics), &mut one.cursor, backlog);
-            let gone = session.gone(backlog.subscription) + known.more;
-            let gone = gone.saturating_sub(known.passed);
-            session.set_gone(backlog.subscription, gone);
-        }
-        backlogs.retain(|backlog| !backlog.left_out.is_empty());
-        session.seldom_mut().backlogs = backlogs;
-        session.tidy();
     }
 
     pub(super) fn is_over(&self, key: Key) -> bool {
@@ -298,6 +249,19 @@ pub(super) fn is_over(topics: &Arena<TopicState>, session: &Session, broadcast: 
 }
 
 impl Session {
+    /// Forgets what a backlog leaves out before `cursor`.
+    pub(super) fn pass_backlog(&mut self, subscription: u32, cursor: u64) {
+        let Some(seldom) = self.seldom.as_mut().filter(|seldom| !seldom.backlogs.is_empty()) else {
+            return;
+        };
+        for one in seldom.backlogs.iter_mut().filter(|one| one.subscription == subscription) {
+            let passed = one.left_out.partition_point(|number| *number < cursor);
+            one.left_out.drain(..passed);
+        }
+        seldom.backlogs.retain(|one| !one.left_out.is_empty());
+        self.tidy();
+    }
+
     /// Puts a subscription where there was one before, or at the end. Gives its number.
     fn add(&mut self, subscription: Subscription) -> u32 {
         let vacant = self.subscriptions.iter().position(Subscription::is_vacant);

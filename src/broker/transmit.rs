@@ -2,10 +2,9 @@
 
 use super::arena::{Arena, Key};
 use super::batch::Batch;
-use super::config::LagPolicy;
-use super::matched::View;
+use super::matched::{Take, View};
 use super::names::SessionId;
-use super::outcome::{BrokerEvent, EndReason};
+use super::outcome::EndReason;
 use super::ready::Parked;
 use super::state::{Client, Phase, Session, TopicState};
 use super::subscribe::is_over;
@@ -13,7 +12,6 @@ use super::timers::Owner;
 use super::{Broker, Told};
 use crate::encode::Frame;
 use crate::event::Event;
-use alloc::vec::Vec;
 use bytes::Bytes;
 use core::cmp::Ordering::{Equal, Greater, Less};
 use std::time::Instant;
@@ -42,16 +40,17 @@ pub enum BatchEnd {
 }
 
 /// Sources of a session's frames beside its subscriptions, which are counted from 0.
-const CLIENT: u32 = u32::MAX;
-const PRIVATE: u32 = u32::MAX - 1;
+pub(super) const CLIENT: u32 = u32::MAX;
+pub(super) const PRIVATE: u32 = u32::MAX - 1;
 const HEARTBEAT: u32 = u32::MAX - 2;
 const OPENING: u32 = u32::MAX - 3;
 const PLACE: u32 = u32::MAX - 4;
 const LAST_WORDS: u32 = u32::MAX - 5;
+const LOSS: u32 = u32::MAX - 6;
 
 /// Whether what comes from this source was published.
 const fn is_event(source: u32) -> bool {
-    source >= PRIVATE || source < LAST_WORDS
+    source >= PRIVATE || source < LOSS
 }
 
 /// What goes out next.
@@ -66,7 +65,9 @@ enum Next {
         source: u32,
         position: u64,
     },
-    /// Something that is gone, or left out, comes next somewhere.
+    /// What tells the peer of a loss.
+    Loss,
+    /// Something that is lost, or left out, comes next somewhere.
     Gone,
     Nothing,
 }
@@ -82,7 +83,7 @@ impl Broker {
     /// the session's interval.
     pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
         let key = match self.begin(now, session) {
-            Ok(key) => key,
+            Ok((key, _)) => key,
             Err(reason) => return Some(Transmit::End(reason)),
         };
         if let Some(frame) = self.sessions.get_mut(key).and_then(Session::take_opening) {
@@ -90,17 +91,23 @@ impl Broker {
             return Some(Transmit::Frame(self.lent.insert(frame)));
         }
         let next = self.next(key);
+        if let Next::Loss = next {
+            self.sent(key);
+            let frame = self.loss_frame(key)?;
+            return Some(Transmit::Frame(self.lent.insert(frame)));
+        }
         if let Next::Run { source, .. } | Next::Shared { source, .. } = next {
             self.sent(key);
             if let Next::Shared { source, position } = next {
-                self.pass_others(key, source, position, |_| {});
+                let coalesced = self.pass_others(key, source, position, |_, _| {});
+                self.note_coalesced(key, coalesced);
             }
             let (cursor, view) =
                 source_of(&mut self.sessions, &self.clients, &self.topics, key, source)?;
-            *cursor += 1;
-            let entry = view.get(*cursor - 1)?;
+            let (number, entry) = view.get(*cursor)?;
+            *cursor = number + 1;
             self.counters.deliver(self.clock.now(), entry, view.end() - *cursor);
-            return Some(Transmit::Frame(&entry.frame));
+            return entry.frame().map(Transmit::Frame);
         }
         match self.exhausted(key) {
             Exhausted::Place(position) => {
@@ -129,51 +136,73 @@ impl Broker {
         batch: &mut Batch,
     ) -> BatchEnd {
         batch.clear();
-        let key = match self.begin(now, session) {
-            Ok(key) => key,
+        let (key, is_behind) = match self.begin(now, session) {
+            Ok(begun) => begun,
             Err(reason) => return BatchEnd::End(reason),
         };
         if let Some(state) = self.sessions.get_mut(key) {
             batch.stamp(session, state.poll);
             if let Some(frame) = state.take_opening() {
-                batch.push(OPENING, &frame);
+                batch.push(OPENING, 0, &frame);
             }
         }
-        let mut is_full = false;
+        let (mut is_full, mut coalesced) = (false, 0);
         while !is_full {
             let (source, below, shared) = match self.next(key) {
                 Next::Run { source, below } => (source, below, None),
                 Next::Shared { source, position } => (source, position + 1, Some(position)),
+                Next::Loss => {
+                    // It comes first in its batch, so that it is never taken back.
+                    is_full = !batch.is_empty();
+                    if !is_full && let Some(frame) = self.loss_frame(key) {
+                        batch.push(LOSS, 0, &frame);
+                    }
+                    continue;
+                }
                 Next::Gone => {
-                    // The next poll goes on behind it. Taking a batch back is one step for each
-                    // frame, and must not lead over what is gone.
+                    // The next poll goes on behind it, and counts it.
                     is_full = true;
                     break;
                 }
                 Next::Nothing => break,
             };
+            // The newest event of a source is never superseded.
+            let coalescing = if is_behind { self.coalescing(key, source) } else { None };
             let (counters, now) = (&mut self.counters, self.clock.now());
             let (sessions, clients, topics) = (&mut self.sessions, &self.clients, &self.topics);
             let Some((cursor, view)) = source_of(sessions, clients, topics, key, source) else {
                 break;
             };
-            is_full = view.run(cursor, below, |entry, behind| {
-                let has_room = batch.has_room(&entry.frame, limit);
-                if has_room {
-                    batch.push(source, &entry.frame);
-                    counters.deliver(now, entry, behind);
+            let run = view.run(cursor, below, |number, entry| {
+                let Some(frame) = entry.frame() else { return Take::Spared };
+                if coalescing.is_some_and(|coalescing| coalescing.spares(view, number, entry)) {
+                    Take::Spared
+                } else if batch.has_room(frame, limit) {
+                    batch.push(source, number, frame);
+                    counters.deliver(now, entry, view.end() - number - 1);
+                    Take::Taken
+                } else {
+                    Take::Full
                 }
-                has_room
             });
+            is_full = run.is_full;
+            coalesced += run.coalesced;
             // Nothing waits elsewhere, and nothing is left here.
             if below == u64::MAX && *cursor == view.end() {
                 break;
             }
             if let Some(position) = shared
-                && !is_full
+                && run.taken > 0
             {
-                self.pass_others(key, source, position, |other| batch.push_shared(other));
+                coalesced += self.pass_others(key, source, position, |other, number| {
+                    batch.push_shared(other, number);
+                });
             }
+        }
+        if coalesced > 0
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            session.slow_mut().uncounted = coalesced;
         }
         if !batch.is_empty() {
             self.sent(key);
@@ -189,7 +218,7 @@ impl Broker {
                 self.owe_place(key);
                 return BatchEnd::Full;
             }
-            batch.push(PLACE, &frame);
+            batch.push(PLACE, 0, &frame);
             if self.is_about_to_end(key) {
                 return BatchEnd::Full;
             }
@@ -198,12 +227,12 @@ impl Broker {
         match next {
             Exhausted::Place(_) => BatchEnd::Full,
             Exhausted::Heartbeat => {
-                batch.push(HEARTBEAT, &self.heartbeat);
+                batch.push(HEARTBEAT, 0, &self.heartbeat);
                 self.exhausted(key);
                 BatchEnd::Parked
             }
             Exhausted::LastWords(frame) => {
-                batch.push(LAST_WORDS, &frame);
+                batch.push(LAST_WORDS, 0, &frame);
                 BatchEnd::Full
             }
             Exhausted::Parked => BatchEnd::Parked,
@@ -241,26 +270,33 @@ impl Broker {
         session.poll = session.poll.wrapping_add(1);
         let (events, bytes) = batch.untouched_size(written, is_event);
         self.counters.take_back(events, bytes);
-        for part in batch.untouched(written) {
-            match part.source {
+        let mut uncounted = session.take_uncounted();
+        // From the last of each source to the first, so that its cursor goes back to that; with it
+        // goes what was passed in between.
+        for part in batch.untouched(written).iter().rev() {
+            let cursor = match part.source {
                 // They are the first of their batch, and so never untouched.
-                HEARTBEAT | OPENING | LAST_WORDS => {}
-                PLACE => session.seldom_mut().is_place_due = true,
-                CLIENT => session.client_cursor -= 1,
-                PRIVATE => {
-                    if let Some(private) = session.private_mut() {
-                        private.cursor -= 1;
-                    }
+                HEARTBEAT | OPENING | LAST_WORDS | LOSS => None,
+                PLACE => {
+                    session.seldom_mut().is_place_due = true;
+                    None
                 }
+                CLIENT => Some(&mut session.client_cursor),
+                PRIVATE => session.private_mut().map(|private| &mut private.cursor),
                 index => {
                     // A place may be vacant since what stood there was revoked.
-                    if let Some(one) = session.subscriptions.get_mut(index as usize)
-                        && !one.is_vacant()
-                    {
-                        one.cursor -= 1;
-                    }
+                    let subscription = session.subscriptions.get_mut(index as usize);
+                    let subscription = subscription.filter(|one| !one.is_vacant());
+                    subscription.map(|subscription| &mut subscription.cursor)
                 }
+            };
+            if let Some(cursor) = cursor {
+                uncounted = uncounted.saturating_sub((*cursor - part.cursor).saturating_sub(1));
+                *cursor = part.cursor;
             }
+        }
+        if uncounted > 0 {
+            session.slow_mut().uncounted = uncounted;
         }
         // It has output, so that it can stall.
         session.phase = Phase::Ready;
@@ -281,8 +317,13 @@ impl Broker {
         }
     }
 
-    /// What every poll begins with; the error is the end of the session.
-    fn begin(&mut self, now: Instant, session: SessionId) -> Result<Key, Option<EndReason>> {
+    /// What every poll begins with. Says whether more than the newest event of a source may be
+    /// pending; the error is the end of the session.
+    fn begin(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+    ) -> Result<(Key, bool), Option<EndReason>> {
         let now = self.clock.advance(now);
         let key = self.key_of(session).ok_or(None)?;
         let Some(session) = self.sessions.get_mut(key) else {
@@ -295,6 +336,7 @@ impl Broker {
         }
         session.polled_at = now;
         session.poll = session.poll.wrapping_add(1);
+        let uncounted = session.take_uncounted();
         if let Some(private) = session.private_mut() {
             // Nobody else will ever read it, and what was handed over before this is delivered.
             let before = private.log.footprint();
@@ -302,100 +344,8 @@ impl Broker {
             private.log.trim_aged(now, &self.config.private_retention);
             self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
         }
-        if session.has_backlogs() {
-            self.note_left_out(key);
-            self.meet_lag(key)?;
-            self.pass_left_out(key);
-        } else {
-            self.meet_lag(key)?;
-        }
-        Ok(key)
-    }
-
-    /// Lets a session that is too far behind meet its policy; the error is its end.
-    #[inline]
-    fn meet_lag(&mut self, key: Key) -> Result<(), EndReason> {
-        let Some(session) = self.sessions.get(key) else { return Ok(()) };
-        let mut may_be_behind = session.has_gone();
-        self.visit(session, |_, cursor, view| may_be_behind |= view.may_be_gone(cursor));
-        if !may_be_behind {
-            return Ok(());
-        }
-        self.skip_gone(key)
-    }
-
-    fn skip_gone(&mut self, key: Key) -> Result<(), EndReason> {
-        let Some(session) = self.sessions.get(key) else { return Ok(()) };
-        let lost: u64 = sources(session).map(|source| self.behind(session, source)).sum();
-        if lost == 0 && !session.has_gone() {
-            return Ok(());
-        }
-        let policy = session.lag;
-        if lost > 0 && policy == LagPolicy::Close {
-            let reason = EndReason::Lagged { lost };
-            self.end(key, reason, Told::Already);
-            return Err(reason);
-        }
-        let to_newest = lost > 0 && policy == LagPolicy::SkipToNewest;
-        let all: Vec<(u32, u64, u64)> = sources(session)
-            .map(|source| (source, limit(session, source), session.gone(source)))
-            .collect();
-        let left_out =
-            |source| session.backlog(source).map_or(0, |backlog| backlog.left_out.len() as u64);
-        let left_out: Vec<u64> = sources(session).map(left_out).collect();
-        let mut lost = 0;
-        for ((source, limit, known), left_out) in all.into_iter().zip(left_out) {
-            let Some((cursor, view)) = self.source_mut(key, source) else { continue };
-            let (gone, first) = view.gone(*cursor, limit);
-            let end = view.end().min(limit).max(*cursor);
-            let (target, more, left) = if to_newest {
-                (end, end - *cursor - known - left_out, 0)
-            } else {
-                (first, gone - known, gone - (first - *cursor))
-            };
-            *cursor = target;
-            lost += more;
-            if let Some(session) = self.sessions.get_mut(key) {
-                session.set_gone(source, left);
-            }
-        }
-        if to_newest
-            && let Some(session) = self.sessions.get_mut(key)
-            && let Some(seldom) = &mut session.seldom
-        {
-            seldom.backlogs.clear();
-            session.tidy();
-        }
-        if lost > 0 {
-            self.counters.lost.skipped += lost;
-            self.note_skip(key, lost);
-        }
-        Ok(())
-    }
-
-    /// How many events of this source the session can no longer get, beside those that it knows of.
-    fn behind(&self, session: &Session, source: u32) -> u64 {
-        self.source(session, source).map_or(0, |(cursor, view)| {
-            view.gone(cursor, limit(session, source)).0 - session.gone(source)
-        })
-    }
-
-    /// Queues the event that tells of a skip, or adds to one that waits.
-    fn note_skip(&mut self, key: Key, more: u64) {
-        let number = self.events_polled + self.events.len() as u64;
-        let id = self.session_id(key);
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        if let Some(waiting) = session.seldom.as_ref().and_then(|seldom| seldom.skip_event)
-            && let Ok(index) = usize::try_from(waiting - self.events_polled)
-            && let Some(BrokerEvent::SessionSkipped { lost, .. }) = self.events.get_mut(index)
-        {
-            *lost += more;
-            return;
-        }
-        session.seldom_mut().skip_event = Some(number);
-        let client = session.client.and_then(|client| self.clients.get(client));
-        let client = client.map(|client| client.id.clone());
-        self.emit(BrokerEvent::SessionSkipped { session: id, client, lost: more });
+        self.note_coalesced(key, uncounted);
+        self.meet_lag(key).map(|is_behind| (key, is_behind)).map_err(Some)
     }
 
     /// The source with the oldest pending event, and up to where it may go on before another.
@@ -409,12 +359,12 @@ impl Broker {
             if cursor >= view.end() {
                 return;
             }
-            let Some(entry) = view.get(cursor) else {
+            let Some((number, entry)) = view.get(cursor) else {
                 is_gone |= cursor < limit(session, source);
                 return;
             };
             if has_backlogs && let Some(backlog) = session.backlog(source) {
-                is_gone |= backlog.left_out.front() == Some(&cursor);
+                is_gone |= backlog.leaves_out(number);
                 below = below.min(entry.position.saturating_add(1));
             }
             match entry.position.cmp(&first.0) {
@@ -429,8 +379,15 @@ impl Broker {
         });
         let (position, source) = first;
         if is_gone {
-            Next::Gone
-        } else if position >= below {
+            return Next::Gone;
+        }
+        if let Some(loss) = session.loss() {
+            if position > loss.before || position >= below {
+                return Next::Loss;
+            }
+            below = below.min(loss.before + 1);
+        }
+        if position >= below {
             Next::Nothing
         } else if is_shared {
             Next::Shared { source, position }
@@ -439,17 +396,28 @@ impl Broker {
         }
     }
 
-    /// Lets the sources after `first` pass an event that goes out from that one.
-    fn pass_others(&mut self, key: Key, first: u32, position: u64, mut passed: impl FnMut(u32)) {
+    /// Lets the sources after `first` pass an event that goes out from that one, each from the
+    /// number that `passed` is told. Gives how many superseded events they passed as well.
+    fn pass_others(
+        &mut self,
+        key: Key,
+        first: u32,
+        position: u64,
+        mut passed: impl FnMut(u32, u64),
+    ) -> u64 {
+        let mut coalesced = 0;
         let all = self.sessions.get(key).map(sources).into_iter().flatten();
         for source in all.skip_while(|source| *source != first).skip(1) {
             if let Some((cursor, view)) = self.source_mut(key, source)
-                && view.get(*cursor).is_some_and(|entry| entry.position == position)
+                && let Some((number, entry)) = view.get(*cursor)
+                && entry.position == position
             {
-                *cursor += 1;
-                passed(source);
+                coalesced += number - *cursor;
+                *cursor = number + 1;
+                passed(source, number);
             }
         }
+        coalesced
     }
 
     fn sent(&mut self, key: Key) {
@@ -518,7 +486,7 @@ impl Broker {
 
     /// Calls `f` with each source of a session's frames, its cursor and what that goes through.
     #[inline]
-    fn visit<'a>(&'a self, session: &'a Session, mut f: impl FnMut(u32, u64, View<'a>)) {
+    pub(super) fn visit<'a>(&'a self, session: &'a Session, mut f: impl FnMut(u32, u64, View<'a>)) {
         for (subscription, source) in session.subscriptions.iter().zip(0..) {
             if let Some(topic) = self.topics.at(subscription.topic) {
                 f(source, subscription.cursor, topic.view(&self.topics));
@@ -532,7 +500,11 @@ impl Broker {
         }
     }
 
-    fn source<'a>(&'a self, session: &'a Session, source: u32) -> Option<(u64, View<'a>)> {
+    pub(super) fn source<'a>(
+        &'a self,
+        session: &'a Session,
+        source: u32,
+    ) -> Option<(u64, View<'a>)> {
         match source {
             CLIENT => {
                 let client = self.clients.get(session.client?)?;
@@ -547,7 +519,7 @@ impl Broker {
         }
     }
 
-    fn source_mut(&mut self, key: Key, source: u32) -> Option<(&mut u64, View<'_>)> {
+    pub(super) fn source_mut(&mut self, key: Key, source: u32) -> Option<(&mut u64, View<'_>)> {
         source_of(&mut self.sessions, &self.clients, &self.topics, key, source)
     }
 }
@@ -588,7 +560,7 @@ enum Exhausted {
 }
 
 /// Up to which of a source's events the session is to get.
-fn limit(session: &Session, source: u32) -> u64 {
+pub(super) fn limit(session: &Session, source: u32) -> u64 {
     let Some(ending) = session.ending() else { return u64::MAX };
     match source {
         CLIENT => ending.client,
@@ -598,7 +570,7 @@ fn limit(session: &Session, source: u32) -> u64 {
 }
 
 /// All sources of events that a session has.
-fn sources(session: &Session) -> impl Iterator<Item = u32> + use<> {
+pub(super) fn sources(session: &Session) -> impl Iterator<Item = u32> + use<> {
     let subscriptions = 0..session.subscriptions.len();
     let client = session.client.map(|_| CLIENT);
     let private = session.private().map(|_| PRIVATE);

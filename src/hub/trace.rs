@@ -23,6 +23,10 @@ pub(super) fn trace(event: &BrokerEvent) {
             let client = name(client.as_ref());
             warn!(target: TARGET, %session, client, lost, "session skipped events");
         }
+        BrokerEvent::SessionCoalesced { session, client, coalesced } => {
+            let client = name(client.as_ref());
+            debug!(target: TARGET, %session, client, coalesced, "session was spared events");
+        }
         BrokerEvent::LeaseExpiring { session, client, .. } => {
             let client = name(client.as_ref());
             debug!(target: TARGET, %session, client, "lease is about to lapse");

@@ -2,6 +2,7 @@
 
 use super::model::Content;
 use crate::common::*;
+use sansse::EventType;
 use sansse::broker::*;
 use std::time::Duration;
 
@@ -30,8 +31,9 @@ pub(super) enum Op {
         from_oldest: bool,
         from: From,
         heartbeat: u64,
-        lag: u64,
+        lag: Option<Lag>,
         announce: bool,
+        tells_losses: Option<bool>,
         address: Option<u64>,
         /// In milliseconds from now; zero is over already.
         lease: Option<u64>,
@@ -40,11 +42,13 @@ pub(super) enum Op {
         to: To,
         content: Content,
         own_id: Option<u64>,
+        key: Option<u64>,
     },
     Apply {
         to: To,
         content: Content,
         own_id: Option<u64>,
+        key: Option<u64>,
         ahead: u64,
     },
     Poll {
@@ -111,6 +115,10 @@ pub(super) enum Op {
     SetRetention {
         topic: u64,
         retention: Option<Retention>,
+    },
+    SetLag {
+        topic: u64,
+        lag: Option<Lag>,
     },
     Pass {
         time: Duration,
@@ -182,6 +190,7 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.stall_timeout = rng.pick(&[None, None, Some(secs(2)), Some(secs(60))]);
     config.heartbeat = rng.pick(&[None, Some(secs(1)), Some(secs(15))]);
     config.lag = random_lag(rng);
+    config.loss_announcement = rng.chance(30).then(|| EventType::new("lost").unwrap());
     config.unresumable = rng.pick(&[StartAt::Oldest, StartAt::Newest]);
     config.retry = rng.pick(&[None, None, Some(millis(2_500))]);
     config.spread_retry = rng.chance(20);
@@ -198,6 +207,7 @@ fn random_retention(rng: &mut Rng) -> Retention {
         events: rng.pick(&[1, 3, 8, 1000]),
         bytes: rng.pick(&[60, 300, 40_000]),
         age: rng.pick(&[None, Some(millis(700)), Some(secs(40))]),
+        compact: rng.chance(40),
     }
 }
 
@@ -209,8 +219,26 @@ fn random_limit(rng: &mut Rng) -> LimitPolicy {
     rng.pick(&[LimitPolicy::Refuse, LimitPolicy::EvictOldest])
 }
 
-fn random_lag(rng: &mut Rng) -> LagPolicy {
-    rng.pick(&[LagPolicy::Close, LagPolicy::SkipToOldest, LagPolicy::SkipToNewest])
+fn random_lag(rng: &mut Rng) -> Lag {
+    let mut lag = Lag::new(rng.pick(&[
+        LagPolicy::Close,
+        LagPolicy::SkipToOldest,
+        LagPolicy::SkipToNewest,
+        LagPolicy::KeepNewestPerKey,
+    ]));
+    lag.events = rng.pick(&[None, None, Some(1), Some(3)]);
+    lag.bytes = rng.pick(&[None, None, Some(50), Some(400)]);
+    lag
+}
+
+/// Sometimes one that cannot hold.
+fn random_wished_lag(rng: &mut Rng) -> Lag {
+    let lag = random_lag(rng);
+    match rng.below(40) {
+        0 => lag.with_events(0),
+        1 => lag.with_bytes(0),
+        _ => lag,
+    }
 }
 
 fn random_filter(rng: &mut Rng) -> Filter {
@@ -254,6 +282,10 @@ fn random_content(rng: &mut Rng) -> (Content, Option<u64>) {
     }
 }
 
+fn random_key(rng: &mut Rng) -> Option<u64> {
+    rng.chance(60).then(|| rng.below(3))
+}
+
 fn random_from(rng: &mut Rng) -> From {
     match rng.below(10) {
         0..3 => From::Nothing,
@@ -284,8 +316,9 @@ fn random_step(rng: &mut Rng) -> Step {
             from_oldest: rng.chance(25),
             from: random_from(rng),
             heartbeat: rng.below(20),
-            lag: rng.below(6),
+            lag: rng.chance(50).then(|| random_wished_lag(rng)),
             announce: rng.chance(20),
+            tells_losses: rng.chance(20).then(|| rng.chance(50)),
             address: rng.chance(50).then(|| rng.below(3)),
             lease: rng.chance(25).then(|| random_lease(rng)),
         },
@@ -300,11 +333,12 @@ fn random_step(rng: &mut Rng) -> Step {
         14 if rng.chance(30) => Op::ApplyEnd { topic: rng.below(5), ahead: rng.below(3) },
         14..33 => {
             let (content, own_id) = random_content(rng);
-            Op::Publish { to: random_to(rng), content, own_id }
+            Op::Publish { to: random_to(rng), content, own_id, key: random_key(rng) }
         }
         33..36 => {
             let (content, own_id) = random_content(rng);
-            Op::Apply { to: random_to(rng), content, own_id, ahead: rng.below(3) }
+            let (to, key) = (random_to(rng), random_key(rng));
+            Op::Apply { to, content, own_id, key, ahead: rng.below(3) }
         }
         36..52 => Op::Poll { session: random_session(rng), times: 1 + rng.below(6) },
         52..62 => Op::Batch {
@@ -327,6 +361,9 @@ fn random_step(rng: &mut Rng) -> Step {
         84..86 => Op::Disconnect { session: random_session(rng) },
         86 => Op::CloseSession { session: random_session(rng) },
         87 if rng.chance(10) => Op::Close,
+        87 if rng.chance(40) => {
+            Op::SetLag { topic: rng.below(5), lag: rng.chance(70).then(|| random_wished_lag(rng)) }
+        }
         87 if rng.chance(6) => Op::Drain {
             over: rng.pick(&[0, 700, 20_000].map(millis)),
             retry: rng.pick(&[None, Some((secs(1), secs(0))), Some((secs(2), millis(3_333)))]),

@@ -69,7 +69,7 @@ impl Model {
                 member.logs.retain(|other| *other != log);
                 let is_less = member.logs.len() < had;
                 member.pending.retain(|pending| pending.log != log);
-                member.lost -= member.lost_by.remove(&log).unwrap_or(0);
+                self.inexact.insert(session);
                 self.release_topics();
                 if is_less && self.is_over(&self.members[&session]) {
                     self.wake(session);

@@ -77,7 +77,7 @@ impl Model {
                 return;
             }
             let name = (*name).clone();
-            self.drop_oldest(&name);
+            self.drop_one(&name);
         }
     }
 

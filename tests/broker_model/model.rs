@@ -3,10 +3,11 @@
 
 use super::counters::Tally;
 use super::drain::Draining;
+use super::lag::{Passed, State};
 use crate::common::Rng;
 use sansse::broker::{
-    AddressKey, Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, LagPolicy,
-    OpenError, Resume, Retention, SessionId, StartAt, TopicName, TopicPattern,
+    AddressKey, Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, Lag, OpenError,
+    Resume, Retention, SessionId, StartAt, TopicName, TopicPattern,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -61,6 +62,8 @@ pub(super) struct Kept {
     pub(super) size: usize,
     pub(super) payload: String,
     pub(super) own_id: Option<String>,
+    pub(super) key: Option<u64>,
+    pub(super) superseded_at: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +71,7 @@ pub(super) struct Log {
     pub(super) kept: Vec<Kept>,
     pub(super) lost_through: u64,
     pub(super) retention: Option<Retention>,
+    pub(super) lag: Option<Lag>,
     pub(super) ended: Option<Ended>,
 }
 
@@ -82,8 +86,8 @@ pub(super) struct Ended {
 pub(super) struct Pending {
     pub(super) position: u64,
     pub(super) log: LogName,
-    /// Through which of the session's subscriptions.
-    pub(super) by: Vec<LogName>,
+    /// Through which of the session's subscriptions, in their order, and what they know of it.
+    pub(super) by: Vec<(LogName, State)>,
     pub(super) payload: String,
 }
 
@@ -97,21 +101,19 @@ pub(super) enum Phase {
     Polled,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) client: Option<ClientId>,
     pub(super) logs: Vec<LogName>,
     pub(super) pending: Vec<Pending>,
-    pub(super) lost: u64,
-    /// Of which, by subscription.
-    pub(super) lost_by: BTreeMap<LogName, u64>,
-    pub(super) lost_private: u64,
-    /// Something that matches one of its patterns was gone from between others, at which batches
-    /// stop.
-    pub(super) has_holes: bool,
+    /// What its newest batch passed.
+    pub(super) passed: Passed,
+    pub(super) is_told_of_losses: bool,
+    /// What it is to be told: before which position, and how many.
+    pub(super) loss: Option<(u64, u64)>,
     pub(super) opening: Option<String>,
     pub(super) place_due: bool,
-    pub(super) lag: LagPolicy,
+    pub(super) lag: Option<Lag>,
     pub(super) heartbeat: Option<Duration>,
     pub(super) heartbeat_due: bool,
     pub(super) phase: Phase,
@@ -119,7 +121,7 @@ pub(super) struct Member {
     pub(super) polled_at: Duration,
     pub(super) ending: Option<EndReason>,
     /// The newest position when it was to end.
-    pub(super) through: u64,
+    pub(super) through: Option<u64>,
     pub(super) address: Option<u64>,
     pub(super) expires_at: Option<Duration>,
     pub(super) last_words: Option<String>,
@@ -138,6 +140,8 @@ pub(super) struct LastBatch {
     pub(super) session: SessionId,
     pub(super) is_current: bool,
     pub(super) parts: Vec<(String, Option<Pending>)>,
+    /// What it passed.
+    pub(super) passed: Passed,
 }
 
 /// What a session is opened with.
@@ -151,7 +155,9 @@ pub(crate) struct Wish {
     pub(crate) from_oldest: bool,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) heartbeat: Option<Option<Duration>>,
-    pub(crate) lag: Option<LagPolicy>,
+    pub(crate) lag: Option<Lag>,
+    /// Whether it is told of losses.
+    pub(crate) tells_losses: Option<bool>,
     pub(crate) announce: bool,
     pub(crate) address: Option<u64>,
     pub(crate) lease: Option<Duration>,
@@ -192,6 +198,14 @@ pub(crate) struct Model {
     pub(super) has_begun: bool,
     /// Positions that were never given here.
     pub(super) left_out: BTreeSet<u64>,
+    /// What each position took, and in which log.
+    pub(super) sizes: BTreeMap<u64, usize>,
+    pub(super) published: BTreeMap<u64, LogName>,
+    /// The positions that each pattern in use has known.
+    pub(super) matched: BTreeMap<TopicPattern, BTreeSet<u64>>,
+    /// Sessions whose batches may have stopped elsewhere than in the model, so that what they are
+    /// spared may be counted at another poll.
+    pub(super) inexact: BTreeSet<SessionId>,
     /// Sessions that ended and whose driver has not been told so by a poll,
     pub(super) ended_untold: Vec<SessionId>,
     /// and those of them whose id is yet to come out.
@@ -221,6 +235,10 @@ impl Model {
             forgotten_clients: 0,
             has_begun: false,
             left_out: BTreeSet::new(),
+            sizes: BTreeMap::new(),
+            published: BTreeMap::new(),
+            matched: BTreeMap::new(),
+            inexact: BTreeSet::new(),
             ended_untold: Vec::new(),
             ended_ready: Vec::new(),
             events: Vec::new(),
@@ -256,6 +274,8 @@ impl Model {
             Err(OpenError::UnreadEvents)
         } else if wish.heartbeat == Some(Some(Duration::ZERO)) {
             Err(OpenError::ZeroHeartbeat)
+        } else if wish.lag.is_some_and(|lag| lag.events == Some(0) || lag.bytes == Some(0)) {
+            Err(OpenError::ZeroLag)
         } else if wish.lease.is_some_and(|until| until <= self.now) {
             Err(OpenError::LeaseInThePast)
         } else if topics.len() + patterns.len() > limit as usize {
@@ -306,19 +326,18 @@ impl Model {
             client: wish.client.clone(),
             logs,
             pending,
-            lost: 0,
-            lost_by: BTreeMap::new(),
-            lost_private: 0,
-            has_holes: !matches!(resume, Resume::Live | Resume::Complete { .. }),
+            passed: Passed::new(),
+            is_told_of_losses: wish.tells_losses.unwrap_or(self.config.loss_announcement.is_some()),
+            loss: None,
             opening: self.opening(session, wish.announce, resume),
-            lag: wish.lag.unwrap_or(self.config.lag),
+            lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
             heartbeat_due: false,
             phase: Phase::Polled,
             sent_at: self.now,
             polled_at: self.now,
             ending: None,
-            through: 0,
+            through: None,
             place_due: false,
             address: wish.address,
             expires_at,
@@ -372,7 +391,7 @@ impl Model {
             .map(|(name, k)| Pending {
                 position: k.position,
                 log: name.clone(),
-                by: logs.iter().filter(|log| log.covers(name)).cloned().collect(),
+                by: waiting(logs.iter().filter(|log| log.covers(name))),
                 payload: k.payload.clone(),
             })
             .collect();
@@ -381,6 +400,7 @@ impl Model {
         }
         pending.sort_by_key(|pending| pending.position);
         let replayed = pending.len() as u64;
+        self.add_gone(logs, &mut pending);
         let resume = match (position, place) {
             _ if is_absent => Resume::Oldest { replayed },
             (Some(_), _) if is_gap => Resume::Gap { replayed },
@@ -392,6 +412,38 @@ impl Model {
             (None, None) => Resume::UnknownId { replayed },
         };
         (resume, pending)
+    }
+
+    /// What is gone from between what is pending is known to be.
+    fn add_gone(&self, logs: &[LogName], pending: &mut Vec<Pending>) {
+        for source in logs {
+            let of = |pending: &&Pending| pending.by.iter().any(|(one, _)| one == source);
+            let Some(first) = pending.iter().find(of).map(|pending| pending.position) else {
+                continue;
+            };
+            let known: Vec<u64> = if let LogName::Pattern(pattern) = source {
+                self.matched[pattern].iter().copied().collect()
+            } else {
+                let of = self.published.iter().filter(|(_, log)| *log == source);
+                of.map(|(position, _)| *position).collect()
+            };
+            for position in known.into_iter().filter(|position| *position > first) {
+                let log = self.published[&position].clone();
+                if self.is_here(&log, position) {
+                    continue;
+                }
+                let is_lost = position <= self.lost_through(source);
+                let state = if is_lost { State::Told } else { State::Waiting };
+                let by = vec![(source.clone(), state)];
+                match pending.iter_mut().find(|pending| pending.position == position) {
+                    Some(pending) => pending.by.extend(by),
+                    None => {
+                        pending.push(Pending { position, log, by, payload: String::new() });
+                    }
+                }
+            }
+        }
+        pending.sort_by_key(|pending| pending.position);
     }
 
     pub(super) fn opening(
@@ -454,7 +506,7 @@ impl Model {
         let Some(member) = self.members.get_mut(&session) else { return false };
         if member.ending.is_none() {
             member.ending = Some(reason);
-            member.through = self.last;
+            member.through = Some(self.last);
             self.wake(session);
         }
         true
@@ -463,6 +515,7 @@ impl Model {
     /// The session is gone; `broker` only says which of several clients it has forgotten.
     pub(super) fn end(&mut self, session: SessionId, reason: EndReason, broker: &Broker) {
         let Some(member) = self.members.remove(&session) else { return };
+        self.note_coalesced(session, &member, member.passed.len() as u64);
         self.order.retain(|other| *other != session);
         let private = LogName::Private(session);
         let waiting = member.pending.iter().filter(|pending| pending.log == private).count();
@@ -475,7 +528,7 @@ impl Model {
             }
         }
         self.release_topics();
-        let undelivered = member.lost_private + waiting as u64;
+        let undelivered = waiting as u64;
         self.tally.ended(reason, undelivered);
         let client = member.client;
         self.events.push(BrokerEvent::SessionEnded { session, client, reason, undelivered });
@@ -636,14 +689,6 @@ impl Model {
 }
 
 impl Member {
-    pub(super) fn lose(&mut self, by: &[LogName]) {
-        self.has_holes = true;
-        self.lost += by.len() as u64;
-        for log in by {
-            *self.lost_by.entry(log.clone()).or_default() += 1;
-        }
-    }
-
     pub(super) fn sent(&mut self, now: Duration) {
         self.sent_at = now;
         self.heartbeat_due = false;
@@ -652,7 +697,7 @@ impl Member {
 
     pub(super) fn is_to_come_out(&self, is_over: bool) -> bool {
         match self.phase {
-            Phase::Parked => !self.pending.is_empty() || self.lost > 0 || is_over,
+            Phase::Parked => !self.pending.is_empty() || is_over,
             Phase::Woken => true,
             Phase::Polled => false,
         }
@@ -676,4 +721,8 @@ fn place(id: &str) -> Option<(u64, u64)> {
     let (epoch, position) = id.split_once('-')?;
     let place = (u64::from_str_radix(epoch, 16).ok()?, position.parse().ok()?);
     (format!("{:x}-{}", place.0, place.1) == id).then_some(place)
+}
+
+pub(super) fn waiting<'a>(sources: impl Iterator<Item = &'a LogName>) -> Vec<(LogName, State)> {
+    sources.map(|source| (source.clone(), State::Waiting)).collect()
 }

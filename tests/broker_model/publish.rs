@@ -1,7 +1,8 @@
 //! What the model does when something is published: a log is a list, and who is to get an event has
 //! it in a queue.
 
-use super::model::{Content, Kept, Log, LogName, Model, Pending, chunk};
+use super::lag::State;
+use super::model::{Content, Kept, Log, LogName, Model, Pending, chunk, waiting};
 use sansse::broker::*;
 use std::collections::BTreeSet;
 
@@ -30,11 +31,12 @@ impl Model {
         topic: &Topic,
         content: &Content,
         own_id: Option<&String>,
+        key: Option<u64>,
     ) -> Result<(u64, String), PublishError> {
         self.check_addressee(topic)?;
         let position = self.last + 1;
         let payload = self.encode(position, content, own_id);
-        self.append(position, topic, &payload, own_id)?;
+        self.append(position, topic, &payload, own_id, key)?;
         self.tally.published(self.now, position, &payload);
         self.last = position;
         Ok((position, payload))
@@ -46,6 +48,7 @@ impl Model {
         topic: &Topic,
         content: &Content,
         own_id: Option<&String>,
+        key: Option<u64>,
     ) -> Result<(), PublishError> {
         if self.closed {
             return Err(PublishError::Closed);
@@ -55,7 +58,7 @@ impl Model {
         }
         let payload = self.encode(position, content, own_id);
         match self.check_addressee(topic) {
-            Ok(()) => self.append(position, topic, &payload, own_id)?,
+            Ok(()) => self.append(position, topic, &payload, own_id, key)?,
             // Nothing of it is kept, and whoever asks for it later is to be told.
             Err(PublishError::TooManyTopics) => {
                 self.forgotten_topics = self.forgotten_topics.max(position);
@@ -101,6 +104,7 @@ impl Model {
         topic: &Topic,
         payload: &str,
         own_id: Option<&String>,
+        key: Option<u64>,
     ) -> Result<(), PublishError> {
         let name = match topic {
             Topic::Broadcast => LogName::Broadcast,
@@ -122,11 +126,24 @@ impl Model {
             size,
             payload: payload.to_owned(),
             own_id: own_id.cloned(),
+            key,
+            superseded_at: None,
         };
-        self.logs.get_mut(&name).unwrap().kept.push(kept);
+        self.sizes.insert(position, size);
+        self.published.insert(position, name.clone());
+        for (pattern, positions) in &mut self.matched {
+            if LogName::Pattern(pattern.clone()).covers(&name) {
+                positions.insert(position);
+            }
+        }
+        let log = self.logs.get_mut(&name).unwrap();
+        for older in log.kept.iter_mut().filter(|older| key.is_some() && older.key == key) {
+            older.superseded_at = older.superseded_at.or(Some(position));
+        }
+        log.kept.push(kept);
         let mut woken = Vec::new();
         for (session, member) in &mut self.members {
-            let by: Vec<_> = member.logs.iter().filter(|log| log.covers(&name)).cloned().collect();
+            let by = waiting(member.logs.iter().filter(|log| log.covers(&name)));
             if !by.is_empty() && member.ending.is_none() {
                 let (log, payload) = (name.clone(), payload.to_owned());
                 member.pending.push(Pending { position, log, by, payload });
@@ -147,9 +164,9 @@ impl Model {
         &mut self,
         topic: &TopicName,
         retention: Option<Retention>,
-    ) -> Result<(), RetentionError> {
+    ) -> Result<(), TopicSettingError> {
         if !self.knows(topic) && self.topics() >= self.config.max_topics as usize {
-            return Err(RetentionError::TooManyTopics);
+            return Err(TopicSettingError::TooManyTopics);
         }
         let name = LogName::Named(topic.clone());
         self.ensure(&name, self.forgotten_topics);
@@ -200,16 +217,34 @@ impl Model {
         let matching = self.logs.iter().filter(|(log, _)| name.covers(log));
         let lost = matching.map(|(_, log)| log.lost_through).max();
         let lost = lost.unwrap_or(0).max(self.forgotten_topics);
-        self.patterns.entry(pattern.clone()).or_insert(lost);
+        if self.patterns.contains_key(pattern) {
+            return;
+        }
+        self.patterns.insert(pattern.clone(), lost);
+        let kept = self.logs.iter().filter(|(log, _)| name.covers(log));
+        let kept = kept.flat_map(|(_, log)| log.kept.iter().map(|kept| kept.position));
+        self.matched.insert(pattern.clone(), kept.collect());
     }
 
     /// An event that is kept nowhere.
     fn miss(&mut self, position: u64, name: &LogName) {
-        self.note_lost(position, name);
-        for member in self.members.values_mut().filter(|member| member.ending.is_none()) {
-            let by: Vec<_> = member.logs.iter().filter(|log| log.covers(name)).cloned().collect();
-            member.lose(&by);
+        self.sizes.insert(position, 0);
+        self.published.insert(position, name.clone());
+        for (pattern, positions) in &mut self.matched {
+            if LogName::Pattern(pattern.clone()).covers(name) {
+                positions.insert(position);
+            }
         }
+        for member in self.members.values_mut().filter(|member| member.ending.is_none()) {
+            let by = member.logs.iter().filter(|log| log.covers(name));
+            let by: Vec<_> = by.map(|log| (log.clone(), State::Waiting)).collect();
+            if !by.is_empty() {
+                let (log, payload) = (name.clone(), String::new());
+                member.pending.push(Pending { position, log, by, payload });
+            }
+        }
+        self.note_lost(position, name);
+        self.lose(name, position);
     }
 
     fn note_lost(&mut self, position: u64, name: &LogName) {
@@ -233,7 +268,7 @@ impl Model {
             if kept.len() <= retention.events && bytes <= retention.bytes {
                 break;
             }
-            self.drop_oldest(name);
+            self.drop_one(name);
         }
         self.trim_aged(name);
     }
@@ -247,32 +282,64 @@ impl Model {
 
     /// Who still waits for it has lost it.
     pub(super) fn drop_oldest(&mut self, name: &LogName) {
+        let is_compact = self.retention(name).compact;
         let log = self.logs.get_mut(name).unwrap();
         let dropped = log.kept.remove(0);
+        if is_compact && dropped.superseded_at.is_some() {
+            self.spare(dropped.position);
+            return;
+        }
         log.lost_through = dropped.position;
         self.note_lost(dropped.position, name);
-        for member in self.members.values_mut() {
-            let is_lost =
-                |pending: &Pending| (&pending.log, pending.position) == (name, dropped.position);
-            while let Some(index) = member.pending.iter().position(is_lost) {
-                let lost = member.pending.remove(index);
-                member.lose(&lost.by);
-                member.lost_private += u64::from(matches!(name, LogName::Private(_)));
+        self.lose(name, dropped.position);
+    }
+
+    /// What goes first where there is too much.
+    pub(super) fn drop_one(&mut self, name: &LogName) {
+        let superseded = |kept: &Kept| kept.superseded_at.is_some();
+        let is_compact = self.retention(name).compact;
+        let log = self.logs.get_mut(name).unwrap();
+        match log.kept.iter().position(superseded) {
+            Some(index) if is_compact => {
+                let position = log.kept.remove(index).position;
+                self.spare(position);
             }
+            _ => self.drop_oldest(name),
         }
+    }
+
+    pub(crate) fn set_lag(
+        &mut self,
+        topic: &TopicName,
+        lag: Option<Lag>,
+    ) -> Result<(), TopicSettingError> {
+        if lag.is_some_and(|lag| lag.events == Some(0) || lag.bytes == Some(0)) {
+            return Err(TopicSettingError::Config(ConfigError::ZeroLag));
+        }
+        if !self.knows(topic) && self.topics() >= self.config.max_topics as usize {
+            return Err(TopicSettingError::TooManyTopics);
+        }
+        let name = LogName::Named(topic.clone());
+        self.ensure(&name, self.forgotten_topics);
+        self.logs.get_mut(&name).unwrap().lag = lag;
+        self.release_topics();
+        Ok(())
     }
 
     pub(super) fn release_topics(&mut self) {
         let used: BTreeSet<LogName> =
             self.members.values().flat_map(|member| member.logs.iter().cloned()).collect();
         self.patterns.retain(|pattern, _| used.contains(&LogName::Pattern(pattern.clone())));
+        self.matched.retain(|pattern, _| used.contains(&LogName::Pattern(pattern.clone())));
         let idle: Vec<LogName> = self
             .logs
             .iter()
             .filter(|(name, log)| {
                 matches!(name, LogName::Named(_))
                     && log.kept.is_empty()
-                    && log.ended.map_or(log.retention.is_none(), |ended| !ended.is_remembered)
+                    && log.ended.map_or(log.retention.is_none() && log.lag.is_none(), |ended| {
+                        !ended.is_remembered
+                    })
                     && !used.contains(name)
             })
             .map(|(name, _)| name.clone())

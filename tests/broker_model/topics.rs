@@ -1,6 +1,7 @@
 //! What the model does about topics that end, and what open sessions subscribe to.
 
-use super::model::{Ended, LogName, Member, Model, Wish};
+use super::lag::State;
+use super::model::{Ended, LogName, Member, Model, Pending, Wish};
 use sansse::broker::*;
 
 impl Model {
@@ -119,13 +120,26 @@ impl Model {
         }
         let (resume, mut replay) =
             self.resume(core::slice::from_ref(filter), last_event_id, from_oldest);
-        replay.retain(|pending| !before.iter().any(|log| log.covers(&pending.log)));
-        let replayed = replay.len() as u64;
+        let is_here = |pending: &Pending| self.is_here(&pending.log, pending.position);
+        let is_left_out = |pending: &Pending| before.iter().any(|log| log.covers(&pending.log));
+        for pending in replay.iter_mut().filter(|pending| is_here(pending) && is_left_out(pending))
+        {
+            pending.by[0].1 = State::LeftOut;
+        }
+        let is_replayed = |pending: &&Pending| is_here(pending) && !is_left_out(pending);
+        let replayed = replay.iter().filter(is_replayed).count() as u64;
+        if replayed == 0 {
+            replay.clear();
+        }
         let member = self.members.get_mut(&session).unwrap();
         member.logs.push(filter.clone());
-        member.pending.extend(replay);
-        member.pending.sort_by_key(|pending| pending.position);
-        member.has_holes = true;
+        for pending in replay {
+            let state = pending.by[0].1;
+            member.restore(&pending, filter, state);
+        }
+        // In which order its subscriptions are asked is not in which they were made.
+        self.inexact.insert(session);
+        let member = self.members.get_mut(&session).unwrap();
         member.place_due |= replayed > 0 && self.config.event_ids == EventIds::Assigned;
         let is_over = self.is_over(&self.members[&session]);
         if replayed > 0 || is_over {
@@ -152,10 +166,10 @@ impl Model {
             return false;
         }
         for pending in &mut member.pending {
-            pending.by.retain(|log| log != filter);
+            pending.by.retain(|(log, _)| log != filter);
         }
         member.pending.retain(|pending| !pending.by.is_empty());
-        member.lost -= member.lost_by.remove(filter).unwrap_or(0);
+        self.inexact.insert(session);
         self.release_topics();
         if self.is_over(&self.members[&session]) {
             self.wake(session);

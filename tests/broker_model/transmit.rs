@@ -1,6 +1,7 @@
 //! What the model gives to a session, and when its id comes out.
 
-use super::model::{LastBatch, LogName, Model, Out, Pending, Phase, chunk};
+use super::lag::{Next, Passed, State};
+use super::model::{LastBatch, LogName, Member, Model, Out, Pending, Phase, chunk};
 use sansse::broker::*;
 
 /// Frames from this size on are handed over alone.
@@ -14,16 +15,22 @@ impl Model {
             return Out::End;
         }
         let now = self.now;
+        let mut member = self.members.remove(&session).unwrap();
+        let mut passed = Passed::new();
+        let next = match member.opening.take() {
+            Some(opening) => Some(opening),
+            None => match self.deliver_next(&mut member, &mut passed) {
+                Next::Loss(payload) => Some(payload),
+                Next::Event(pending) => Some(pending.payload),
+                Next::Nothing => None,
+            },
+        };
+        self.note_coalesced(session, &member, passed.len() as u64);
+        self.members.insert(session, member);
         let member = self.members.get_mut(&session).unwrap();
-        if let Some(opening) = member.opening.take() {
+        if let Some(frame) = next {
             member.sent(now);
-            return Out::Frame(opening);
-        }
-        if !member.pending.is_empty() {
-            let pending = member.pending.remove(0);
-            member.sent(now);
-            self.tally.delivered(now, pending.position, &pending.payload);
-            return Out::Frame(pending.payload);
+            return Out::Frame(frame);
         }
         if let Some(frame) = self.place(session) {
             return Out::Frame(frame);
@@ -65,32 +72,48 @@ impl Model {
         let mut parts: Vec<(String, Option<Pending>)> = Vec::new();
         let mut expected = BatchEnd::End(None);
         let (mut next, mut has_holes) = (None, false);
+        let mut passed = Passed::new();
         if self.begin(session, broker) {
             let now = self.now;
-            let member = self.members.get_mut(&session).unwrap();
+            let mut member = self.members.remove(&session).unwrap();
             if let Some(opening) = member.opening.take() {
                 parts.push((written(&opening), None));
             }
-            while parts.len() < batch.frames() && !member.pending.is_empty() {
-                let pending = member.pending.remove(0);
-                self.tally.delivered(now, pending.position, &pending.payload);
-                parts.push((written(&pending.payload), Some(pending)));
+            has_holes = member.has_lost();
+            while parts.len() < batch.frames() {
+                let part = match self.deliver_next(&mut member, &mut passed) {
+                    Next::Loss(payload) => (written(&payload), None),
+                    Next::Event(pending) => (written(&pending.payload), Some(pending)),
+                    Next::Nothing => break,
+                };
+                parts.push(part);
             }
             if !parts.is_empty() {
                 member.sent(now);
             }
-            has_holes = member.has_holes;
-            next = member.pending.first().map(|pending| written(&pending.payload).len());
+            let is_stopped = self.has_lost_next(&member);
+            if !is_stopped {
+                next = self.peek(&mut member, &mut passed).map(|next| written(&next).len());
+            }
+            has_holes |= member.loss.is_some();
+            if has_holes {
+                self.inexact.insert(session);
+            }
+            member.passed.clone_from(&passed);
+            self.members.insert(session, member);
             let is_ending = self.end_reason(session).is_some();
             let member = self.members.get_mut(&session).unwrap();
             if next.is_some() || (is_ending && !parts.is_empty()) {
+                expected = BatchEnd::Full;
+            } else if is_stopped && !parts.is_empty() {
+                // What is left is gone, and met by the next poll.
                 expected = BatchEnd::Full;
             } else if member.place_due && parts.len() == batch.frames() {
                 // The place had no room any more.
                 expected = BatchEnd::Full;
                 next = Some(written(&self.place(session).unwrap()).len());
                 self.members.get_mut(&session).unwrap().place_due = true;
-            } else if member.has_holes && !parts.is_empty() && end == BatchEnd::Full {
+            } else if is_stopped {
                 // What is left is gone, and met by the next poll.
                 expected = BatchEnd::Full;
             } else if let Some(place) = self.place(session) {
@@ -136,8 +159,12 @@ impl Model {
         {
             return Err(format!("{next} bytes more had room in a batch of {}", bytes.len()));
         }
-        self.batch =
-            Some(LastBatch { session, is_current: self.members.contains_key(&session), parts });
+        self.batch = Some(LastBatch {
+            session,
+            is_current: self.members.contains_key(&session),
+            parts,
+            passed,
+        });
         Ok(())
     }
 
@@ -151,34 +178,52 @@ impl Model {
         }
         let whole = ends.iter().filter(|end| **end <= written).count();
         let Some(end) = ends.get(whole) else { return String::new() };
-        let Some(member) = self.members.get_mut(&session) else {
+        if !self.members.contains_key(&session) {
             return all[written..*end].to_owned();
-        };
+        }
         if batch.session != session || !batch.is_current {
             return all[written..].to_owned();
         }
         batch.is_current = false;
-        for (_, pending) in batch.parts[whole + 1..].iter().rev() {
-            // Neither an opening nor a heartbeat is ever after another.
-            let Some(pending) = pending.clone() else {
-                member.place_due = true;
+        let untouched = batch.parts[whole + 1..].iter().map(|(_, pending)| pending.clone());
+        // Neither an opening nor a heartbeat is ever after another.
+        let is_place_due = untouched.clone().any(|pending| pending.is_none());
+        let untouched: Vec<_> = untouched.flatten().collect();
+        for pending in &untouched {
+            self.tally.returned(&pending.payload);
+        }
+        let passed = batch.passed.clone();
+        let mut member = self.members.remove(&session).unwrap();
+        member.place_due |= is_place_due;
+        let sources: Vec<_> = member.logs.clone();
+        for source in sources {
+            let of = |pending: &&Pending| pending.by.iter().any(|(one, _)| *one == source);
+            let Some(first) = untouched.iter().find(of).map(|pending| pending.position) else {
                 continue;
             };
-            self.tally.returned(&pending.payload);
-            // It was revoked meanwhile.
-            if !member.logs.iter().any(|log| log.covers(&pending.log)) {
-                continue;
+            let again = passed.iter().filter(|(one, by)| *by == source && one.position > first);
+            let again = again.map(|(one, _)| one.clone());
+            let delivered = untouched.iter().filter(of).cloned();
+            for pending in again.chain(delivered) {
+                let is_gone = !self.is_here(&pending.log, pending.position);
+                let is_lost = is_gone && pending.position <= self.lost_through(&source);
+                let state = if is_lost { State::Lost } else { State::Waiting };
+                member.restore(&pending, &source, state);
             }
-            let log = self.logs.get(&pending.log);
-            if log.is_some_and(|log| log.kept.iter().any(|k| k.position == pending.position)) {
-                member.pending.insert(0, pending);
-            } else {
-                member.lose(&pending.by);
-                member.lost_private += u64::from(matches!(pending.log, LogName::Private(_)));
-            }
+            member.passed.retain(|(one, by)| *by != source || one.position < first);
         }
+        self.members.insert(session, member);
+        let member = self.members.get_mut(&session).unwrap();
         member.phase = Phase::Polled;
         all[written..*end].to_owned()
+    }
+
+    fn deliver_next(&mut self, member: &mut Member, passed: &mut Passed) -> Next {
+        let next = self.next_item(member, passed);
+        if let Next::Event(pending) = &next {
+            self.tally.delivered(self.now, pending.position, &pending.payload);
+        }
+        next
     }
 
     fn take_last_words(&mut self, session: SessionId) -> Option<String> {
@@ -203,39 +248,21 @@ impl Model {
             return false;
         }
         member.polled_at = self.now;
+        let passed = core::mem::take(&mut member.passed).len() as u64;
+        let member = member.clone();
+        self.note_coalesced(session, &member, passed);
         let private = LogName::Private(session);
         let waiting: Vec<u64> = member.pending.iter().map(|pending| pending.position).collect();
         let log = self.logs.get_mut(&private).unwrap();
         log.kept.retain(|kept| waiting.contains(&kept.position));
         self.trim_aged(&private);
-        let member = self.members.get_mut(&session).unwrap();
-        if member.lost == 0 {
-            return true;
-        }
-        let mut lost = member.lost;
-        if member.lag == LagPolicy::Close {
-            self.end(session, EndReason::Lagged { lost }, broker);
-            return false;
-        }
-        if member.lag == LagPolicy::SkipToNewest {
-            lost += member.pending.iter().map(|pending| pending.by.len() as u64).sum::<u64>();
-            member.pending.clear();
-        }
-        (member.lost, member.lost_private) = (0, 0);
-        member.lost_by.clear();
-        self.tally.counters.lost.skipped += lost;
-        let client = member.client.clone();
-        let earlier = self.events.iter_mut().find_map(|event| match event {
-            BrokerEvent::SessionSkipped { session: other, lost, .. } if *other == session => {
-                Some(lost)
+        match self.meet_lag(session) {
+            Ok(()) => true,
+            Err(lost) => {
+                self.end(session, EndReason::Lagged { lost }, broker);
+                false
             }
-            _ => None,
-        });
-        match earlier {
-            Some(earlier) => *earlier += lost,
-            None => self.events.push(BrokerEvent::SessionSkipped { session, client, lost }),
         }
-        true
     }
 
     /// Why the session ends once it has everything.
@@ -252,7 +279,7 @@ impl Model {
             return None;
         }
         member.sent(now);
-        let position = if member.ending.is_some() { member.through } else { last };
+        let position = member.through.unwrap_or(last);
         Some(format!("id: {epoch}-{position}\n\n"))
     }
 

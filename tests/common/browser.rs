@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fantoccini::error::NewSessionError;
-use fantoccini::{Client, ClientBuilder};
+use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
@@ -81,6 +81,12 @@ impl Browser {
             .execute(&format!("return ({expression});"), Vec::new())
             .await
             .unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    /// Clicks what has this id.
+    pub(crate) async fn click(&self, id: &str) {
+        let button = self.client.find(Locator::Id(id)).await.expect("it is on the page");
+        button.click().await.expect("it can be clicked");
     }
 
     /// Waits until the expression is truthy, and returns it then. At the deadline it fails, and

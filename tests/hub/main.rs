@@ -19,6 +19,7 @@ mod presence;
 mod recording;
 mod sessions;
 mod sharding;
+mod slow_peers;
 mod stress;
 mod tasks;
 mod time;

@@ -45,6 +45,8 @@ pub(crate) struct Connection {
     /// How long after it the server learns of it; `None` for never.
     pub(crate) notice: Option<Duration>,
 
+    /// Of the server, where the request came to.
+    pub(crate) shard: usize,
     /// The session, while the server has one for it.
     pub(crate) session: Option<SessionId>,
     /// What the session began with.
@@ -98,6 +100,7 @@ impl Connection {
             cut,
             end: one_of(random, &ends),
             notice: one_of(random, &notices).map(|notice| up_to(random, notice)),
+            shard: 0,
             session: None,
             outcome: "",
             announcement: None,

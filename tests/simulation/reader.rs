@@ -20,6 +20,8 @@ pub(crate) struct Reader {
     pub(crate) connection: Option<usize>,
     /// The last connection that was made.
     latest: Option<usize>,
+    /// Where its last session was.
+    pub(crate) latest_shard: Option<usize>,
     pub(crate) sleeps_until: Option<Instant>,
     /// What came over the wire, whole, and was not told yet; each with the last event id then.
     pub(crate) expected: VecDeque<(Block, String)>,
@@ -51,6 +53,7 @@ impl Reader {
             has_started: false,
             connection: None,
             latest: None,
+            latest_shard: None,
             sleeps_until: None,
             expected: VecDeque::new(),
             place: String::new(),
@@ -116,7 +119,7 @@ impl World {
             Told::Open(attempt) => {
                 assert_eq!(attempt, self.connections[at].attempt);
                 // Whose place is unknown begins anew, and gets again what is kept.
-                if self.connections[at].outcome == "unknown" {
+                if matches!(self.connections[at].outcome, "unknown" | "ahead") {
                     self.readers[reader].got.clear();
                 }
             }
@@ -283,13 +286,13 @@ impl World {
                     );
                     connection.next = event + 1;
                     let id = id.as_deref().expect("every event has an id");
-                    assert_eq!(self.truth.after(id), Some(event + 1), "{id} is not #{event}");
+                    assert_eq!(self.truth(at).after(id), Some(event + 1), "{id} is not #{event}");
                 }
                 (None, Some(id)) => {
                     if !is_message {
                         self.log.count("id-only block read");
                     }
-                    let next = self.truth.after(id).expect("an id that was given");
+                    let next = self.truth(at).after(id).expect("an id that was given");
                     self.advance(at, next);
                 }
                 // A comment has no id, and is nothing to the application.
@@ -306,7 +309,8 @@ impl World {
             if self.scenario.broker.event_ids == EventIds::Assigned
                 && !self.connections[at].begins_anew
             {
-                assert_eq!(self.truth.after(&state.place), Some(next), "its place is not told");
+                let truth = &self.truths[self.connections[at].shard];
+                assert_eq!(truth.after(&state.place), Some(next), "its place is not told");
             }
             if is_message {
                 state.expected.push_back((block, state.place.clone()));
@@ -317,16 +321,16 @@ impl World {
     /// All before `next` must have come, or be accounted for.
     fn advance(&mut self, at: usize, next: usize) {
         let audience = self.audience(at);
-        let connection = &mut self.connections[at];
+        let connection = &self.connections[at];
         assert!(next >= connection.next, "#{next} comes again, or too late");
         for event in connection.next..next {
             assert!(
-                !self.truth.is_owed(&audience, event) || connection.excused.contains(&event),
+                !self.truth(at).is_owed(&audience, event) || connection.excused.contains(&event),
                 "reader {} is at #{next} and has not got #{event}, of which nobody told it",
                 connection.reader,
             );
         }
-        connection.next = next;
+        self.connections[at].next = next;
     }
 
     /// What still comes on a connection of an old attempt goes to the client, which is to ignore
@@ -351,8 +355,8 @@ impl World {
     }
 
     pub(crate) fn check_all_is_delivered(&mut self, reader: usize) {
-        let end = self.truth.events.len();
         let at = self.readers[reader].connection.expect("it is at rest");
+        let end = self.truth(at).events.len();
         let next = self.connections[at].next;
         self.advance(at, end);
         self.connections[at].next = next;
@@ -360,8 +364,8 @@ impl World {
         let state = &self.readers[reader];
         let audience = self.audience(at);
         for event in state.since.unwrap_or(end)..end {
-            let is_owed = audience.shares(self.truth.events[event].to)
-                && self.truth.is_owed(&audience, event);
+            let is_owed = audience.shares(self.truth(at).events[event].to)
+                && self.truth(at).is_owed(&audience, event);
             let of_reader = |connection: &&Connection| connection.reader == reader;
             let mut connections = self.connections.iter().filter(of_reader);
             assert!(
@@ -369,7 +373,10 @@ impl World {
                     || state.got.contains_key(&event)
                     || connections.any(|connection| {
                         connection.excused.contains(&event)
-                            || matches!(connection.outcome, "unknown" | "other-epoch" | "gap")
+                            || matches!(
+                                connection.outcome,
+                                "unknown" | "ahead" | "other-epoch" | "gap"
+                            )
                     }),
                 "reader {reader} never got #{event}"
             );

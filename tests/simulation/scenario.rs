@@ -1,10 +1,11 @@
 //! What is drawn for one simulation.
 
 use crate::streams::Random;
-use sansse::broker::{BrokerConfig, Epoch, EventIds, LagPolicy, Retention, StartAt};
+use sansse::broker::{BrokerConfig, Epoch, EventIds, LagPolicy, LimitPolicy, Retention, StartAt};
 use std::time::Duration;
 
 pub(crate) const TOPICS: [&str; 2] = ["news", "weather"];
+const PATTERNS: [&str; 2] = ["*", "news/**"];
 const CLIENTS: [&str; 2] = ["ann", "ben"];
 
 pub(crate) const fn millis(milliseconds: u64) -> Duration {
@@ -35,6 +36,8 @@ pub(crate) enum Restart {
     Network,
     /// The old process ends its sessions properly, and the new one knows nothing.
     InGoodOrder,
+    /// The same, but over some time.
+    Drained,
 }
 
 /// What happens by itself, at some time.
@@ -56,6 +59,9 @@ pub(crate) enum Act {
 pub(crate) struct Reading {
     pub(crate) client: Option<&'static str>,
     pub(crate) topics: Vec<&'static str>,
+    pub(crate) patterns: Vec<&'static str>,
+    /// For how long the reader may listen, if nobody says more.
+    pub(crate) lease: Option<Duration>,
     /// Whether the outcome of resumptions is announced.
     pub(crate) announces: bool,
     pub(crate) starts_after: Duration,
@@ -69,6 +75,9 @@ pub(crate) struct Reading {
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) broker: BrokerConfig,
+    pub(crate) shards: usize,
+    /// How long after the first shard another may get an event.
+    pub(crate) apply_delay: Duration,
     pub(crate) readers: Vec<Reading>,
     pub(crate) script: Vec<(Duration, Act)>,
     /// When everything is well again.
@@ -95,7 +104,7 @@ impl Scenario {
         broker.stall_timeout = one_of(random, &[Some(millis(2_000)), Some(millis(60_000))]);
         let heartbeats = [None, Some(millis(700)), Some(millis(15_000)), Some(millis(15_000))];
         broker.heartbeat = one_of(random, &heartbeats);
-        broker.lag = lag(random);
+        broker.lag = lag(random).into();
         broker.unresumable = one_of(random, &[StartAt::Oldest, StartAt::Oldest, StartAt::Newest]);
         broker.retry =
             one_of(random, &[None, Some(millis(0)), Some(millis(200)), Some(millis(1_000))]);
@@ -108,14 +117,36 @@ impl Scenario {
         if chance(random, 15) {
             broker.max_sessions = u32::try_from(readers.len()).unwrap();
         }
+        if chance(random, 10) {
+            broker.max_sessions = u32::try_from(1 + random.below(readers.len())).unwrap();
+            broker.at_max_sessions = LimitPolicy::EvictOldest;
+        }
+        if chance(random, 10) {
+            broker.max_sessions_per_client = 1;
+            broker.at_max_sessions_per_client = LimitPolicy::EvictOldest;
+        }
+        if chance(random, 15) {
+            broker.max_session_age = Some(millis(1_000) + up_to(random, millis(20_000)));
+            broker.max_session_age_jitter = up_to(random, millis(900));
+        }
+        // Sessions that others end again and again, or time, are to be long enough for an event.
+        let is_cut_short = broker.at_max_sessions == LimitPolicy::EvictOldest
+            || broker.at_max_sessions_per_client == LimitPolicy::EvictOldest
+            || broker.max_session_age.is_some();
+        let fast = usize::from(is_cut_short);
+        let latencies = [millis(400), millis(0), millis(5), millis(80)];
+        let windows = [40, 40, 200, 1_000, 4_000];
+        broker.retry_after = millis(1_000);
         let (script, healed) = script(random);
         Self {
             broker,
+            shards: one_of(random, &[1, 1, 2, 4]),
+            apply_delay: one_of(random, &[millis(0), millis(50), millis(1_000), millis(3_000)]),
             readers,
             script,
             healed,
-            latency: one_of(random, &[millis(0), millis(5), millis(80), millis(400)]),
-            window: one_of(random, &[40, 40, 200, 1_000, 4_000]),
+            latency: one_of(random, &latencies[fast..]),
+            window: one_of(random, &windows[fast * 3..]),
             batch: one_of(random, &[None, Some(1), Some(150), Some(2_000)]),
             cuts: one_of(random, &[0, 40, 80, 95]),
             own_ids,
@@ -129,7 +160,7 @@ impl Scenario {
     /// Something that goes on for long, with the little kept that a bound needs to show.
     pub(crate) fn draw_long(random: &mut Random, events: usize) -> Self {
         let mut scenario = Self::draw(random);
-        let little = Retention { events: 10, bytes: 4_096, age: None };
+        let little = Retention { events: 10, bytes: 4_096, age: None, compact: false };
         scenario.broker.retention = little;
         scenario.broker.private_retention = little;
         scenario.script.retain(|(_, act)| !matches!(act, Act::Restart(_)));
@@ -150,7 +181,7 @@ impl Scenario {
 }
 
 fn retention(random: &mut Random) -> Retention {
-    let mut retention = Retention { events: 8_192, bytes: 4 << 20, age: None };
+    let mut retention = Retention { events: 8_192, bytes: 4 << 20, age: None, compact: false };
     match random.below(6) {
         0 => retention.events = 1 + random.below(6),
         1 => retention.bytes = 80 + random.below(500),
@@ -170,12 +201,27 @@ fn reading(random: &mut Random) -> Reading {
     Reading {
         client: chance(random, 70).then(|| random.pick(&CLIENTS)).map(known),
         topics,
+        patterns: PATTERNS.into_iter().filter(|_| chance(random, 15)).collect(),
+        lease: chance(random, 15).then(|| millis(400) + up_to(random, millis(5_000))),
         announces: chance(random, 60),
         starts_after: up_to(random, latest),
         idle: one_of(random, &[millis(3_000), millis(20_000), millis(90_000)]),
         response: one_of(random, &[millis(1_000), millis(30_000)]),
         lag: chance(random, 30).then(|| lag(random)),
         pauses: one_of(random, &[0, 0, 10, 60]),
+    }
+}
+
+/// All sessions of a client come to one shard.
+pub(crate) fn shard_of(client: &str, shards: usize) -> usize {
+    CLIENTS.iter().position(|one| *one == client).unwrap() % shards
+}
+
+impl Reading {
+    /// By how many of its subscriptions it hears a topic.
+    pub(crate) fn times_heard(&self, topic: &str) -> usize {
+        let matches = |pattern: &&&str| **pattern == "*" || topic == "news";
+        usize::from(self.topics.contains(&topic)) + self.patterns.iter().filter(matches).count()
     }
 }
 
@@ -197,8 +243,8 @@ fn script(random: &mut Random) -> (Vec<(Duration, Act)>, Duration) {
     }
     let end = now + millis(1);
     for _ in 0..one_of(random, &[0, 0, 1, 2]) {
-        use Restart::{Anew, InGoodOrder, Network, Restored};
-        let restart = one_of(random, &[Anew, Restored, Network, InGoodOrder]);
+        use Restart::{Anew, Drained, InGoodOrder, Network, Restored};
+        let restart = one_of(random, &[Anew, Restored, Network, InGoodOrder, Drained]);
         script.push((up_to(random, end), Act::Restart(restart)));
     }
     for _ in 0..random.below(5) {

@@ -1,6 +1,6 @@
-//! The naive record of what was published, to whom, and what of it is still kept.
+//! The naive record of what was published, to whom, and what of it one shard still keeps.
 
-use sansse::broker::{BrokerConfig, Retention, StartAt};
+use sansse::broker::{BrokerConfig, Epoch, Retention, StartAt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -90,7 +90,7 @@ pub(crate) struct Truth {
 
 impl Truth {
     pub(crate) fn new(config: &BrokerConfig) -> Self {
-        Self {
+        let mut truth = Self {
             events: Vec::new(),
             kept: BTreeMap::new(),
             ids: BTreeMap::new(),
@@ -101,7 +101,14 @@ impl Truth {
             retention: config.retention,
             private_retention: config.private_retention,
             unresumable: config.unresumable,
-        }
+        };
+        truth.begin(config.epoch);
+        truth
+    }
+
+    /// Whoever comes before anything is published has a place too.
+    fn begin(&mut self, epoch: Epoch) {
+        self.place(format!("{:x}-0", epoch.0));
     }
 
     pub(crate) fn publish(&mut self, now: Instant, to: Address, size: usize, is_comment: bool) {
@@ -130,11 +137,12 @@ impl Truth {
     }
 
     /// A new server that knows nothing.
-    pub(crate) fn begin_life(&mut self) {
+    pub(crate) fn begin_life(&mut self, epoch: Epoch) {
         self.life += 1;
         self.life_began = self.events.len();
         self.kept.clear();
         (self.unseen, self.forgotten) = (0, 0);
+        self.begin(epoch);
     }
 
     /// A new server of the same life that is given what was published from `first` on.
@@ -153,9 +161,19 @@ impl Truth {
         }
     }
 
+    /// What was published to clients is kept for none that comes later.
+    pub(crate) fn forget_all_clients(&mut self) {
+        self.forgotten = self.events.len();
+    }
+
     pub(crate) fn forget_client(&mut self, client: &str) {
         self.forgotten = self.events.len();
         self.kept.retain(|address, _| !matches!(address, Address::Client(name) if *name == client));
+    }
+
+    /// To whom the event was published.
+    pub(crate) fn to(&self, event: usize) -> Address {
+        self.events[event].to
     }
 
     /// Whether the event is for the application that hears this.
@@ -222,9 +240,11 @@ impl Truth {
         };
         let first = match self.ids.get(id) {
             _ if id.is_empty() => return Plan::nothing("live", next),
-            None => panic!("{id} was never given"),
             Some(Place::Own(event)) if kept.contains(event) => event + 1,
             Some(Place::Own(_)) => return all("unknown"),
+            // Another shard gave it, of what is yet to come to this one.
+            None if id.starts_with("own-") => return all("unknown"),
+            None => return all("ahead"),
             Some(Place::Before { life, .. }) if *life != self.life => return all("other-epoch"),
             Some(Place::Before { event, .. }) => *event,
         };

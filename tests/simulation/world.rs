@@ -21,6 +21,8 @@ pub(crate) enum Happening {
     RequestArrives(usize, Box<Request<Bytes>>),
     /// Something of this connection may be read.
     Arrives(usize),
+    /// Something comes to this shard that another one has already.
+    Applies(usize),
     /// The server learns that so many bytes were taken.
     Acknowledged(usize, usize),
     /// The server learns that the connection is gone.
@@ -44,7 +46,8 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) connections: Vec<Connection>,
     pub(crate) readers: Vec<Reader>,
-    pub(crate) truth: Truth,
+    /// One for each shard, which may be behind the others for a while.
+    pub(crate) truths: Vec<Truth>,
     pub(crate) is_healed: bool,
     pub(crate) log: Log,
 }
@@ -71,10 +74,10 @@ impl World {
             queue: BTreeMap::new(),
             queued: 0,
             steps_at_once: 0,
-            server: Server::new(start, &scenario.broker),
+            server: Server::new(start, &scenario),
             connections: Vec::new(),
             readers,
-            truth: Truth::new(&scenario.broker),
+            truths: (0..scenario.shards).map(|_| Truth::new(&scenario.broker)).collect(),
             is_healed: false,
             log,
             random,
@@ -134,6 +137,11 @@ impl World {
         self.queue.insert((self.now + wait, self.queued), happening);
     }
 
+    /// What the shard is to do to which this connection came.
+    pub(crate) fn truth(&self, at: usize) -> &Truth {
+        &self.truths[self.connections[at].shard]
+    }
+
     pub(crate) fn latency(&mut self) -> Duration {
         up_to(&mut self.random, self.scenario.latency)
     }
@@ -147,7 +155,7 @@ impl World {
     fn step(&mut self) {
         let timeouts = self.readers.iter().filter(|reader| reader.has_started);
         let timeouts = timeouts.filter_map(|reader| reader.client.poll_timeout());
-        let timeouts = timeouts.chain(self.server.broker.as_ref().and_then(Broker::poll_timeout));
+        let timeouts = timeouts.chain(self.server.shards.iter().filter_map(Broker::poll_timeout));
         let queued = self.queue.keys().next().map(|(at, _)| *at);
         let next = timeouts.chain(queued).min();
         let next = next.unwrap_or_else(|| panic!("nothing is due: {}", self.state()));
@@ -174,9 +182,8 @@ impl World {
     /// Lets both sides do what is due. Neither may have anything due after that.
     fn tell_the_time(&mut self) {
         let now = self.now;
-        if let Some(broker) = &mut self.server.broker
-            && broker.poll_timeout().is_some_and(|at| at <= now)
-        {
+        let is_due = |broker: &&mut Broker| broker.poll_timeout().is_some_and(|at| at <= now);
+        for broker in self.server.shards.iter_mut().filter(is_due) {
             broker.handle_timeout(now);
             let next = broker.poll_timeout();
             assert!(next.is_none_or(|at| at > now), "the broker spins");
@@ -196,7 +203,7 @@ impl World {
     fn tell_old_times(&mut self) {
         let old = self.now - up_to(&mut self.random, millis(5_000)).min(self.now - self.start);
         for told in [old, self.now] {
-            if let Some(broker) = &mut self.server.broker {
+            for broker in &mut self.server.shards {
                 broker.handle_timeout(told);
             }
             for reader in self.readers.iter_mut().filter(|reader| reader.has_started) {
@@ -222,6 +229,7 @@ impl World {
             Happening::RequestArrives(connection, request) => self.answer(connection, &request),
             // Reading, which follows, looks at what has come.
             Happening::Arrives(connection) => self.hear_old(connection),
+            Happening::Applies(shard) => self.apply_due(shard),
             Happening::Acknowledged(connection, bytes) => {
                 self.connections[connection].acknowledged += bytes;
                 if !self.connections[connection].is_parked {
@@ -278,7 +286,7 @@ impl World {
             && connection.remainder.is_empty()
             && connection.session.is_some();
         let has_all = state.expected.is_empty() && state.sleeps_until.is_none();
-        is_open && is_quiet && has_all && !connection.is_broken
+        is_open && is_quiet && has_all && !connection.is_broken && !self.server.is_behind()
     }
 
     /// For whoever wonders what everybody waits for.

@@ -235,7 +235,7 @@ async fn a_last_event_id_is_never_an_error_and_never_a_silent_hole() {
         (&b"beef-2"[..], told("complete", 1)),
         (b"", told("live", 0)),
         (b"beef-0", told("gap", 2)),
-        (b"beef-7", told("unknown", 2)),
+        (b"beef-7", told("ahead", 2)),
         (b"hello", told("unknown", 2)),
         (b"feed-2", told("other-epoch", 2)),
         (b"\xff\xfe", told("unknown", 2)),

@@ -63,7 +63,7 @@ async fn a_peer_that_takes_nothing_is_closed_as_stalled_and_others_notice_nothin
 async fn left_behind(policy: LagPolicy) -> (Running, Client) {
     let mut config = config();
     config.retention.events = 10;
-    config.lag = policy;
+    config.lag = policy.into();
     let server = start_narrow(config, |server| server);
     let mut well = server.subscribe().await;
     let mut client = stalled(&server).await;

@@ -3,12 +3,14 @@
 use super::super::Broker;
 use super::super::batch::{Batch, FrameForm};
 use super::super::clock::Tick;
-use super::super::config::{LagPolicy, Retention, SessionRequest, StartAt};
+use super::super::config::{Retention, SessionRequest, StartAt};
 use super::super::drain::Drain;
+use super::super::lag::Lag;
 use super::super::limits::AddressKey;
 use super::super::names::{ClientId, SessionId, TopicName};
 use super::super::outcome::OpenError;
 use super::super::pattern::{TopicFilter, TopicPattern};
+use super::super::publication::{EventKey, Publication};
 use super::super::sequence::{Published, Topic};
 use super::super::subscribe::Place;
 use super::super::transmit::{BatchEnd, Transmit};
@@ -29,29 +31,76 @@ use std::time::Instant;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Call {
     Open(Box<Request>),
-    HandleDisconnect { session: SessionId },
-    CloseSession { session: SessionId },
+    HandleDisconnect {
+        session: SessionId,
+    },
+    CloseSession {
+        session: SessionId,
+    },
     Close,
     Abort,
     PollReady,
     PollEvent,
     HandleTimeout,
     Drain(Box<Drain>),
-    EndTopic { topic: TopicName },
-    RenewLease { session: SessionId, until: Tick },
-    Revoke { client: ClientId },
-    RevokeTopic { client: ClientId, topic: TopicName },
-    Publish { topic: Topic, event: Box<Event> },
+    EndTopic {
+        topic: TopicName,
+    },
+    RenewLease {
+        session: SessionId,
+        until: Tick,
+    },
+    Revoke {
+        client: ClientId,
+    },
+    RevokeTopic {
+        client: ClientId,
+        topic: TopicName,
+    },
+    Publish {
+        topic: Topic,
+        event: Box<Event>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<EventKey>,
+    },
     Apply(Box<Published>),
     ApplyBeside(Box<Published>),
-    SetRetention { topic: TopicName, retention: Option<Retention> },
-    RetryAfter { error: OpenError },
-    Subscribe { session: SessionId, filter: TopicFilter, place: Place },
-    Unsubscribe { session: SessionId, filter: TopicFilter },
-    PollTransmit { session: SessionId },
-    PollTransmitBatch { session: SessionId, limit: usize, form: FrameForm },
-    HandlePartialWrite { session: SessionId, written: usize, batch: Written },
-    HandleProgress { session: SessionId },
+    SetRetention {
+        topic: TopicName,
+        retention: Option<Retention>,
+    },
+    SetLag {
+        topic: TopicName,
+        lag: Option<Lag>,
+    },
+    RetryAfter {
+        error: OpenError,
+    },
+    Subscribe {
+        session: SessionId,
+        filter: TopicFilter,
+        place: Place,
+    },
+    Unsubscribe {
+        session: SessionId,
+        filter: TopicFilter,
+    },
+    PollTransmit {
+        session: SessionId,
+    },
+    PollTransmitBatch {
+        session: SessionId,
+        limit: usize,
+        form: FrameForm,
+    },
+    HandlePartialWrite {
+        session: SessionId,
+        written: usize,
+        batch: Written,
+    },
+    HandleProgress {
+        session: SessionId,
+    },
     SetCursorKeys,
 }
 
@@ -74,7 +123,10 @@ pub(super) struct Request {
     #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
     heartbeat: Option<Option<Duration>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    lag: Option<LagPolicy>,
+    lag: Option<Lag>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "setting")]
+    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
+    loss_announcement: Option<Option<EventType>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     announce: Option<EventType>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,6 +166,7 @@ impl Request {
             start,
             heartbeat,
             lag,
+            loss_announcement,
             announce,
             opening_comment,
             metadata: _,
@@ -129,6 +182,7 @@ impl Request {
             start: *start,
             heartbeat: *heartbeat,
             lag: *lag,
+            loss_announcement: loss_announcement.clone(),
             announce: announce.clone(),
             opening_comment: opening_comment.as_ref().map(|text| String::from(&**text)),
             address: address.clone(),
@@ -146,6 +200,7 @@ impl Request {
             start: self.start,
             heartbeat: self.heartbeat,
             lag: self.lag,
+            loss_announcement: self.loss_announcement,
             announce: self.announce,
             opening_comment: self.opening_comment.map(Into::into),
             metadata: super::super::presence::Metadata::default(),
@@ -232,14 +287,16 @@ impl Call {
             Self::RevokeTopic { client, topic } => {
                 Output::Revoked(broker.revoke_topic(now, &client, &topic))
             }
-            Self::Publish { topic, event } => {
-                Output::Published(broker.publish(now, topic, event.as_ref()))
+            Self::Publish { topic, event, key } => {
+                let publication = Publication { event: &event, key };
+                Output::Published(broker.publish(now, topic, publication))
             }
             Self::Apply(published) => Output::Applied(broker.apply(now, &published)),
             Self::ApplyBeside(published) => Output::Applied(broker.apply_beside(now, &published)),
             Self::SetRetention { topic, retention } => {
-                Output::RetentionSet(broker.set_retention(now, &topic, retention))
+                Output::TopicSet(broker.set_retention(now, &topic, retention))
             }
+            Self::SetLag { topic, lag } => Output::TopicSet(broker.set_lag(now, &topic, lag)),
             Self::RetryAfter { error } => Output::RetryAfter(broker.retry_after(now, &error)),
             Self::Subscribe { session, filter, place } => {
                 Output::Subscribed(broker.subscribe(now, session, filter, place))

@@ -4,8 +4,8 @@ use super::call::Held;
 use super::{Input, Start, VERSION};
 use crate::broker::{
     BatchEnd, Broker, BrokerConfig, BrokerEvent, ConfigError, DrainError, EndReason, EventNumber,
-    LeaseError, OpenError, Opened, PublishError, Published, Resume, RetentionError, RevokeError,
-    SessionId, SubscribeError,
+    LeaseError, OpenError, Opened, PublishError, Published, Resume, RevokeError, SessionId,
+    SubscribeError, TopicSettingError,
 };
 use crate::encode::Frame;
 use alloc::collections::BTreeMap;
@@ -103,8 +103,8 @@ pub enum Output {
     Renewed(Result<(), LeaseError>),
     /// Of [`Broker::revoke`] and [`Broker::revoke_topic`].
     Revoked(Result<usize, RevokeError>),
-    /// Of [`Broker::set_retention`].
-    RetentionSet(Result<(), RetentionError>),
+    /// Of [`Broker::set_retention`] and [`Broker::set_lag`].
+    TopicSet(Result<(), TopicSettingError>),
     /// Of `Broker::set_cursor_keys`.
     KeysSet(Result<(), ConfigError>),
     /// Of [`Broker::drain`].

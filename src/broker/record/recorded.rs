@@ -4,11 +4,10 @@ use super::call::{Call, Request, Written};
 use super::{Entry, Input, Line, Start, VERSION};
 use crate::broker::{
     Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError,
-    EventNumber, LeaseError, OpenError, Opened, Place, PublishError, Published, Resume, Retention,
-    RetentionError, RevokeError, SessionId, SessionRequest, SubscribeError, Topic, TopicFilter,
-    TopicName, Transmit,
+    EventNumber, Lag, LeaseError, OpenError, Opened, Place, Publication, PublishError, Published,
+    Resume, Retention, RevokeError, SessionId, SessionRequest, SubscribeError, Topic, TopicFilter,
+    TopicName, TopicSettingError, Transmit,
 };
-use crate::event::Event;
 use alloc::boxed::Box;
 use bytes::Bytes;
 use core::fmt;
@@ -234,15 +233,19 @@ impl RecordedBroker {
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was done.
-    pub fn publish(
+    pub fn publish<'a>(
         &mut self,
         now: Instant,
         topic: impl Into<Topic>,
-        event: &Event,
+        event: impl Into<Publication<'a>>,
     ) -> Result<Published, PublishError> {
-        let topic = topic.into();
-        self.note(now, |_| Call::Publish { topic: topic.clone(), event: Box::new(event.clone()) });
-        self.broker.publish(now, topic, event)
+        let (topic, publication) = (topic.into(), event.into());
+        self.note(now, |_| Call::Publish {
+            topic: topic.clone(),
+            event: Box::new(publication.event.clone()),
+            key: publication.key.clone(),
+        });
+        self.broker.publish(now, topic, publication)
     }
 
     /// As [`Broker::apply`].
@@ -259,15 +262,30 @@ impl RecordedBroker {
     ///
     /// # Errors
     ///
-    /// [`RetentionError`]; then nothing was done.
+    /// [`TopicSettingError`]; then nothing was done.
     pub fn set_retention(
         &mut self,
         now: Instant,
         topic: &TopicName,
         retention: Option<Retention>,
-    ) -> Result<(), RetentionError> {
+    ) -> Result<(), TopicSettingError> {
         self.note(now, |_| Call::SetRetention { topic: topic.clone(), retention });
         self.broker.set_retention(now, topic, retention)
+    }
+
+    /// As [`Broker::set_lag`].
+    ///
+    /// # Errors
+    ///
+    /// [`TopicSettingError`]; then nothing was done.
+    pub fn set_lag(
+        &mut self,
+        now: Instant,
+        topic: &TopicName,
+        lag: Option<Lag>,
+    ) -> Result<(), TopicSettingError> {
+        self.note(now, |_| Call::SetLag { topic: topic.clone(), lag });
+        self.broker.set_lag(now, topic, lag)
     }
 
     /// As [`Broker::retry_after`].

@@ -5,6 +5,7 @@ use super::super::Key;
 use super::super::limits::AddressKey;
 use super::super::names::{ClientId, Epoch, SessionId, TopicName};
 use super::super::pattern::{TopicFilter, TopicPattern};
+use super::super::publication::EventKey;
 use super::super::sequence::{Published, Topic};
 use crate::encode::Frame;
 use crate::event::{Event, EventId, EventType};
@@ -32,7 +33,7 @@ macro_rules! as_text {
 }
 
 // Of a filter, the text says whether it is a pattern.
-as_text!(ClientId, TopicName, TopicPattern, TopicFilter, EventId, EventType);
+as_text!(ClientId, EventKey, TopicName, TopicPattern, TopicFilter, EventId, EventType);
 
 impl Serialize for SessionId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -140,13 +141,15 @@ struct PublishedForm<'a> {
     payload: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     own_id: Option<Cow<'a, EventId>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Cow<'a, EventKey>>,
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     is_end: bool,
 }
 
 impl Serialize for Published {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { epoch, position, topic, frame, own_id, is_end } = self;
+        let Self { epoch, position, topic, frame, own_id, key, is_end } = self;
         let form = PublishedForm {
             epoch: *epoch,
             position: *position,
@@ -154,6 +157,7 @@ impl Serialize for Published {
             // Frames are made of text alone, so that nothing of it is lost.
             payload: String::from_utf8_lossy(frame.as_ref()),
             own_id: own_id.as_ref().map(Cow::Borrowed),
+            key: key.as_ref().map(Cow::Borrowed),
             is_end: *is_end,
         };
         form.serialize(serializer)
@@ -162,14 +166,15 @@ impl Serialize for Published {
 
 impl<'de> Deserialize<'de> for Published {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let PublishedForm { epoch, position, topic, payload, own_id, is_end } =
+        let PublishedForm { epoch, position, topic, payload, own_id, key, is_end } =
             PublishedForm::deserialize(deserializer)?;
         let (topic, own_id) = (topic.into_owned(), own_id.map(Cow::into_owned));
+        let key = key.map(Cow::into_owned);
         if is_end && !matches!(topic, Topic::Named(_)) {
             return Err(D::Error::custom("the end of what is no named topic"));
         }
         let frame = Frame::from_payload(&payload);
         let frame = frame.ok_or_else(|| D::Error::custom("a payload without a blank line"))?;
-        Ok(Self { epoch, position, topic, frame, own_id, is_end })
+        Ok(Self { epoch, position, topic, frame, own_id, key, is_end })
     }
 }

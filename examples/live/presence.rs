@@ -1,0 +1,143 @@
+//! Who is here: the whole list for each page that comes, and from then on one event for each change.
+//!
+//! A [`Roster`] follows the hub's numbered events. Lists and changes come from the one task that
+//! has it, so that a page which has got the list misses no change and gets none from before it.
+
+use crate::publish_json;
+use sansse::broker::{
+    BrokerEvent, ClientId, EventNumber, PresenceCursor, Roster, RosterError, SessionId, Topic,
+};
+use sansse::{EventType, Hub, event_type};
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::mpsc;
+
+const PEOPLE: EventType = event_type!("people");
+const PERSON: EventType = event_type!("person");
+
+/// How much may wait for the task. What is too much is not lost: the list is then taken anew.
+const MAX_WAITING: usize = 4_096;
+const PAGE: usize = 500;
+
+/// What is kept with a client while it is present.
+#[derive(Clone)]
+pub(crate) struct Name(pub(crate) String);
+
+/// Tells the task that publishes who is here.
+#[derive(Clone)]
+pub(crate) struct Presence {
+    news: mpsc::Sender<News>,
+    has_missed: Arc<AtomicBool>,
+}
+
+enum News {
+    /// A page is to get the list.
+    Page(SessionId),
+    Event(EventNumber, BrokerEvent),
+}
+
+pub(crate) struct Follower {
+    news: mpsc::Receiver<News>,
+    has_missed: Arc<AtomicBool>,
+}
+
+#[derive(Serialize)]
+struct People {
+    people: Vec<Person>,
+}
+
+/// How it is now with somebody. Without a session a person is in the grace time, or has left.
+#[derive(Serialize)]
+struct Person {
+    client: String,
+    name: String,
+    sessions: usize,
+    here: bool,
+}
+
+pub(crate) fn channel() -> (Presence, Follower) {
+    let (sender, news) = mpsc::channel(MAX_WAITING);
+    // Nothing is known yet, which is the same as having missed something.
+    let has_missed = Arc::new(AtomicBool::new(true));
+    (Presence { news: sender, has_missed: has_missed.clone() }, Follower { news, has_missed })
+}
+
+impl Presence {
+    /// Takes note of what happened; it is called by the hub.
+    pub(crate) fn event(&self, number: EventNumber, event: BrokerEvent) {
+        self.send(News::Event(number, event));
+    }
+
+    /// Gives a session the list of those who are here.
+    pub(crate) fn welcome(&self, session: SessionId) {
+        self.send(News::Page(session));
+    }
+
+    fn send(&self, news: News) {
+        if self.news.try_send(news).is_err() {
+            self.has_missed.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Follower {
+    /// Publishes who is here, for ever.
+    pub(crate) async fn publish(mut self, hub: Hub) {
+        let mut roster = Roster::new();
+        // Where news were missed, the queue was full, so that there are more to come.
+        while let Some(news) = self.news.recv().await {
+            if self.has_missed.swap(false, Ordering::AcqRel) {
+                match snapshot(&hub) {
+                    Ok(snapshot) => roster = snapshot,
+                    Err(error) => return eprintln!("nobody knows who is here: {error}"),
+                }
+                publish_list(&hub, Topic::Broadcast, &roster);
+            }
+            match news {
+                News::Page(session) => publish_list(&hub, Topic::Session(session), &roster),
+                News::Event(number, event) => match roster.apply(number, &event) {
+                    Ok(()) => publish_change(&hub, &roster, &event),
+                    Err(error) => return eprintln!("nobody knows who is here: {error}"),
+                },
+            }
+        }
+    }
+}
+
+fn snapshot(hub: &Hub) -> Result<Roster, RosterError> {
+    let mut roster = Roster::new();
+    let mut next = Some(PresenceCursor::default());
+    while let Some(cursor) = next {
+        let (page, following) = hub.presence_page(&cursor, PAGE, |_, _| ());
+        roster.apply_page(page)?;
+        next = following;
+    }
+    Ok(roster)
+}
+
+fn publish_list(hub: &Hub, to: Topic, roster: &Roster) {
+    let people = roster.clients().map(|(client, sessions)| person(hub, client, Some(sessions)));
+    publish_json(hub, to, PEOPLE, &People { people: people.collect() });
+}
+
+fn publish_change(hub: &Hub, roster: &Roster, event: &BrokerEvent) {
+    let (BrokerEvent::SessionOpened { client: Some(client), .. }
+    | BrokerEvent::SessionEnded { client: Some(client), .. }
+    | BrokerEvent::ClientLeft { client }) = event
+    else {
+        return;
+    };
+    let person = person(hub, client, roster.sessions(client));
+    publish_json(hub, Topic::Broadcast, PERSON, &person);
+}
+
+fn person(hub: &Hub, client: &ClientId, sessions: Option<usize>) -> Person {
+    let name = hub.metadata(client, |metadata| metadata.get::<Name>().cloned()).flatten();
+    Person {
+        client: client.to_string(),
+        name: name.map_or_else(|| "somebody".to_owned(), |Name(name)| name),
+        sessions: sessions.unwrap_or_default(),
+        here: sessions.is_some(),
+    }
+}

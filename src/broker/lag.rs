@@ -1,0 +1,435 @@
+//! Slow peers: how far a session may be behind, what it meets beyond that, and how it is told.
+
+use super::arena::Key;
+use super::config::{ConfigError, EventIds};
+use super::log::Entry;
+use super::matched::{Span, View};
+use super::names::TopicName;
+use super::outcome::{BrokerEvent, EndReason, TopicSettingError};
+use super::state::{Loss, Session};
+use super::subscribe::Backlog;
+use super::transmit::{CLIENT, PRIVATE, limit, sources};
+use super::{Broker, Told};
+use crate::encode::Frame;
+use crate::event::{Event, EventType};
+use alloc::boxed::Box;
+use alloc::format;
+use std::time::Instant;
+
+/// What a session meets that is too far behind in a topic: further than is kept, or than its
+/// [`Lag`] allows.
+///
+/// Each topic is looked at by itself. What is lost is told to the application with
+/// [`SessionSkipped`](super::BrokerEvent::SessionSkipped), and to the peer where that is
+/// [asked for](super::BrokerConfig::loss_announcement).
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LagPolicy {
+    /// It ends, with [`EndReason::Lagged`]. A browser reconnects and resumes, or is told of the
+    /// gap.
+    #[default]
+    Close,
+    /// It goes on with the oldest event that is kept and within its bounds.
+    SkipToOldest,
+    /// It goes on with the next event to be published to the topic.
+    SkipToNewest,
+    /// It is spared the events that a newer one of the same [key](super::EventKey) has superseded,
+    /// from its bounds on; without bounds, always. So who keeps up gets everything, and who does
+    /// not gets the newest of each key, in the order of publishing. Events without a key are never
+    /// spared. Where the next event is kept no more, it goes on with the oldest that is, as with
+    /// [`SkipToOldest`](Self::SkipToOldest); a [compact](super::Retention::compact) log makes that
+    /// seldom.
+    ///
+    /// What it is spared is no loss and counted apart, in
+    /// [`SessionCoalesced`](super::BrokerEvent::SessionCoalesced).
+    KeepNewestPerKey,
+}
+
+/// How far a session may be behind in one topic, and what it meets beyond that.
+///
+/// The bounds come beside the topic's [`Retention`](super::Retention), beyond which nobody can be.
+/// They count what was published to the topic since the session's place in it; a single event is
+/// never too far, however large. They are looked at when the session is polled.
+///
+/// It is chosen by the session, or else by the topic, or else for the broker: whoever
+/// [opens a session](super::SessionRequest::with_lag) with one has it in all topics; a session
+/// without gets that of [each topic](super::Broker::set_lag), and where there is none
+/// [`BrokerConfig::lag`](super::BrokerConfig::lag).
+///
+/// ```
+/// use sansse::broker::{Lag, LagPolicy, SessionRequest};
+///
+/// let request = SessionRequest::new()
+///     .with_lag(Lag::new(LagPolicy::SkipToOldest).with_events(100).with_bytes(64 << 10));
+/// // Where the retention alone is the bound, the policy is enough.
+/// let request = SessionRequest::new().with_lag(LagPolicy::SkipToNewest);
+/// ```
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lag {
+    /// What it meets. Default [`LagPolicy::Close`].
+    pub policy: LagPolicy,
+    /// By how many events it may be behind, at least 1. Default `None`: by what is kept.
+    pub events: Option<usize>,
+    /// By how many bytes of encoded events it may be behind, at least 1. Default `None`: by what
+    /// is kept.
+    pub bytes: Option<usize>,
+}
+
+impl Lag {
+    /// A policy that acts where the retention ends, or always if that is what it does.
+    pub const fn new(policy: LagPolicy) -> Self {
+        Self { policy, events: None, bytes: None }
+    }
+
+    /// Bounds the events.
+    pub const fn with_events(mut self, events: usize) -> Self {
+        self.events = Some(events);
+        self
+    }
+
+    /// Bounds the bytes.
+    pub const fn with_bytes(mut self, bytes: usize) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.events == Some(0) || self.bytes == Some(0) {
+            return Err(ConfigError::ZeroLag);
+        }
+        Ok(())
+    }
+
+    pub(super) const fn is_bounded(&self) -> bool {
+        self.events.is_some() || self.bytes.is_some()
+    }
+}
+
+impl From<LagPolicy> for Lag {
+    fn from(policy: LagPolicy) -> Self {
+        Self::new(policy)
+    }
+}
+
+impl Broker {
+    /// Says how far behind sessions may be in one named topic from now on, and what they meet
+    /// beyond that, unless they chose for themselves. `None` goes back to
+    /// [`BrokerConfig::lag`](super::BrokerConfig::lag).
+    ///
+    /// # Errors
+    ///
+    /// [`TopicSettingError`]; then nothing was done.
+    pub fn set_lag(
+        &mut self,
+        now: Instant,
+        topic: &TopicName,
+        lag: Option<Lag>,
+    ) -> Result<(), TopicSettingError> {
+        self.clock.advance(now);
+        if let Some(lag) = &lag {
+            lag.check().map_err(TopicSettingError::Config)?;
+        }
+        let slot = self.topic_slot(topic).ok_or(TopicSettingError::TooManyTopics)?;
+        if let Some(state) = self.topics.at_mut(slot) {
+            state.lag = lag.map(Box::new);
+        }
+        self.release_topic(slot);
+        Ok(())
+    }
+
+    /// Lets a session meet its policies where it is too far behind, and moves it past what it need
+    /// not get. Says whether more than the newest event of a source may be pending; the error is the
+    /// session's end.
+    #[inline]
+    pub(super) fn meet_lag(&mut self, key: Key) -> Result<bool, EndReason> {
+        let Some(session) = self.sessions.get(key) else { return Ok(false) };
+        let mut is_plain = !session.has_gone() && !session.has_backlogs();
+        self.visit(session, |_, cursor, view| is_plain &= view.is_plain(cursor));
+        if is_plain {
+            return Ok(false);
+        }
+        self.meet_policies(key).map(|()| true)
+    }
+
+    fn meet_policies(&mut self, key: Key) -> Result<(), EndReason> {
+        let Some(session) = self.sessions.get(key) else { return Ok(()) };
+        let standings = || sources(session).filter_map(|source| self.standing(session, source));
+        if standings()
+            .any(|standing| standing.lag.policy == LagPolicy::Close && standing.is_too_far())
+        {
+            let reason =
+                EndReason::Lagged { lost: standings().map(|standing| standing.missing()).sum() };
+            self.end(key, reason, Told::Already);
+            return Err(reason);
+        }
+        let (mut lost, mut coalesced, mut before) = (0, 0, u64::MAX);
+        for source in sources(session) {
+            let Some(session) = self.sessions.get(key) else { break };
+            let Some(standing) = self.standing(session, source) else { continue };
+            let step = standing.step();
+            lost += step.lost;
+            coalesced += step.coalesced;
+            if step.lost > 0 {
+                before = before.min(standing.position_before(step.cursor));
+            }
+            if let Some((cursor, _)) = self.source_mut(key, source) {
+                *cursor = step.cursor;
+            }
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.set_gone(source, step.gone);
+                session.pass_backlog(source, step.cursor);
+            }
+        }
+        self.note_loss(key, lost, before);
+        self.note_coalesced(key, coalesced);
+        Ok(())
+    }
+
+    /// What of a source a session need not get, if that may be anything.
+    pub(super) fn coalescing(&self, key: Key, source: u32) -> Option<Coalescing> {
+        let session = self.sessions.get(key)?;
+        if !self.source(session, source)?.1.may_be_superseded() {
+            return None;
+        }
+        let lag = session.lag().unwrap_or_else(|| self.lag_of(session, source));
+        (lag.policy == LagPolicy::KeepNewestPerKey).then(|| Coalescing::new(lag, session, source))
+    }
+
+    /// Takes note of events that a session need not get.
+    pub(super) fn note_coalesced(&mut self, key: Key, more: u64) {
+        if more == 0 {
+            return;
+        }
+        self.counters.coalesced += more;
+        let number = self.events_polled + self.events.len() as u64;
+        let id = self.session_id(key);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let unread = &mut session.slow_mut().coalesced_event;
+        if let Some(waiting) = unread
+            && let Ok(index) = usize::try_from(*waiting - self.events_polled)
+            && let Some(BrokerEvent::SessionCoalesced { coalesced, .. }) =
+                self.events.get_mut(index)
+        {
+            *coalesced += more;
+            return;
+        }
+        *unread = Some(number);
+        let client = session.client.and_then(|client| self.clients.get(client));
+        let client = client.map(|client| client.id.clone());
+        self.emit(BrokerEvent::SessionCoalesced { session: id, client, coalesced: more });
+    }
+
+    /// Takes note of lost events, the last of which came before what is at the position after
+    /// `before`.
+    fn note_loss(&mut self, key: Key, more: u64, before: u64) {
+        if more == 0 {
+            return;
+        }
+        self.counters.lost.skipped += more;
+        self.note_skip(key, more);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if announced(session, self.config.loss_announcement.as_ref()).is_some() {
+            let before = session.ending().map_or(before, |ending| before.min(ending.through));
+            let loss = session.slow_mut().loss.get_or_insert(Loss { before, lost: 0 });
+            loss.lost += more;
+            loss.before = loss.before.min(before);
+        }
+    }
+
+    /// Queues the event that tells of a skip, or adds to one that waits.
+    fn note_skip(&mut self, key: Key, more: u64) {
+        let number = self.events_polled + self.events.len() as u64;
+        let id = self.session_id(key);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if let Some(waiting) = session.seldom.as_ref().and_then(|seldom| seldom.skip_event)
+            && let Ok(index) = usize::try_from(waiting - self.events_polled)
+            && let Some(BrokerEvent::SessionSkipped { lost, .. }) = self.events.get_mut(index)
+        {
+            *lost += more;
+            return;
+        }
+        session.seldom_mut().skip_event = Some(number);
+        let client = session.client.and_then(|client| self.clients.get(client));
+        let client = client.map(|client| client.id.clone());
+        self.emit(BrokerEvent::SessionSkipped { session: id, client, lost: more });
+    }
+
+    /// What tells the peer of its loss, which it is told once.
+    ///
+    /// Its id is the place before the first event after the first hole: nothing older is still to
+    /// come, so that whoever resumes from there gets all that is kept and was not sent.
+    pub(super) fn loss_frame(&mut self, key: Key) -> Option<Frame> {
+        let session = self.sessions.get_mut(key)?;
+        let event_type = announced(session, self.config.loss_announcement.as_ref())?.clone();
+        let Loss { before, lost } = session.take_loss()?;
+        let event = Event::new(format!(r#"{{"lost":{lost}}}"#)).with_type(event_type);
+        let assigned = self.sequencer.ids() == EventIds::Assigned;
+        let id = assigned.then(|| self.sequencer.id_of(before));
+        Some(Frame::with_id(&event, id.as_ref()))
+    }
+
+    fn standing<'a>(&'a self, session: &'a Session, source: u32) -> Option<Standing<'a>> {
+        let (cursor, view) = self.source(session, source)?;
+        let lag = session.lag().unwrap_or_else(|| self.lag_of(session, source));
+        let coalescing = Coalescing::new(lag, session, source);
+        Some(Standing {
+            cursor,
+            view,
+            lag,
+            coalescing,
+            known: session.gone(source),
+            backlog: session.backlog(source),
+        })
+    }
+
+    /// What holds for a source of which the session says nothing.
+    fn lag_of(&self, session: &Session, source: u32) -> Lag {
+        let own = match source {
+            CLIENT | PRIVATE => None,
+            index => {
+                let subscription = session.subscriptions.get(index as usize);
+                let topic = subscription.and_then(|one| self.topics.at(one.topic));
+                topic.and_then(|topic| topic.lag.as_deref())
+            }
+        };
+        *own.unwrap_or(&self.config.lag)
+    }
+}
+
+/// What a session need not get of one source.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Coalescing {
+    lag: Lag,
+    /// Before which number, and through which position, it gets anything.
+    limit: u64,
+    through: u64,
+}
+
+impl Coalescing {
+    fn new(lag: Lag, session: &Session, source: u32) -> Self {
+        let through = session.ending().map_or(u64::MAX, |ending| ending.through);
+        Self { lag, limit: limit(session, source), through }
+    }
+
+    pub(super) fn spares(&self, view: View<'_>, number: u64, entry: &Entry) -> bool {
+        entry.is_superseded_by(self.through)
+            && (!self.lag.is_bounded() || self.is_beyond(view, number))
+    }
+
+    /// Whether more than one event, and more than the bounds allow, was published from the first
+    /// at `cursor` to the last that is there.
+    fn is_beyond(&self, view: View<'_>, cursor: u64) -> bool {
+        view.span(cursor, self.limit).is_some_and(|Span { first, last, before, through }| {
+            last > first
+                && (self.lag.events.is_some_and(|events| last - first >= events as u64)
+                    || self.lag.bytes.is_some_and(|bytes| through - before > bytes as u64))
+        })
+    }
+}
+
+/// Where a session is in one of its sources.
+struct Standing<'a> {
+    cursor: u64,
+    view: View<'a>,
+    lag: Lag,
+    coalescing: Coalescing,
+    /// How many of the lost events after the cursor are counted already.
+    known: u64,
+    /// What it leaves out, which is neither delivered nor lost.
+    backlog: Option<&'a Backlog>,
+}
+
+/// How far a session's cursor is moved, and past what.
+struct Step {
+    cursor: u64,
+    lost: u64,
+    coalesced: u64,
+    /// How many events after the cursor are lost, and counted now.
+    gone: u64,
+}
+
+impl Standing<'_> {
+    fn end(&self) -> u64 {
+        self.view.end().min(self.coalescing.limit)
+    }
+
+    /// How many events it can no longer get and has not been counted as missing.
+    fn missing(&self) -> u64 {
+        self.lost_from(self.cursor).saturating_sub(self.known)
+    }
+
+    fn lost_from(&self, cursor: u64) -> u64 {
+        let lost = self.view.lost(cursor, self.coalescing.limit);
+        let left_out = self.left_out(cursor, self.coalescing.limit);
+        lost - left_out.filter(|number| self.view.is_lost(*number)).count() as u64
+    }
+
+    fn left_out(&self, start: u64, end: u64) -> impl Iterator<Item = u64> {
+        self.backlog.into_iter().flat_map(move |backlog| backlog.between(start, end))
+    }
+
+    fn is_too_far(&self) -> bool {
+        self.missing() > 0
+            || (self.lag.is_bounded() && self.coalescing.is_beyond(self.view, self.cursor))
+    }
+
+    fn step(&self) -> Step {
+        let mut target = self.cursor;
+        if self.is_too_far() {
+            target = match self.lag.policy {
+                LagPolicy::SkipToNewest => self.end(),
+                LagPolicy::SkipToOldest => self.oldest_within(),
+                LagPolicy::Close | LagPolicy::KeepNewestPerKey => target,
+            };
+        }
+        let target = target.min(self.end()).max(self.cursor);
+        let lost_after = self.lost_from(target);
+        let skipped = target - self.cursor - self.left_out(self.cursor, target).count() as u64;
+        let lost = (skipped + lost_after).saturating_sub(self.known);
+        let keeps_newest = self.lag.policy == LagPolicy::KeepNewestPerKey;
+        let first = self.view.find_from(target, |number, entry| {
+            let is_spared = keeps_newest && self.coalescing.spares(self.view, number, entry);
+            let is_left_out = self.backlog.is_some_and(|backlog| backlog.leaves_out(number));
+            !is_spared && !is_left_out
+        });
+        let first = first.map_or(self.end(), |(number, _)| number.min(self.end()));
+        let cursor = first.max(target);
+        let gone = self.lost_from(cursor);
+        let passed = cursor - target - self.left_out(target, cursor).count() as u64;
+        let coalesced = passed.saturating_sub(lost_after.saturating_sub(gone));
+        Step { cursor, lost, coalesced, gone }
+    }
+
+    /// The oldest that is there and not beyond the bounds.
+    fn oldest_within(&self) -> u64 {
+        let span = self.view.span(self.cursor, self.coalescing.limit);
+        let Some(Span { first, last, through, .. }) = span else { return self.cursor };
+        let events = self.lag.events.map_or(0, |events| (last + 1).saturating_sub(events as u64));
+        let bytes = self.lag.bytes.map(|bytes| through.saturating_sub(bytes as u64));
+        let bytes = bytes.map_or(0, |before| self.view.cursor_at(before));
+        // One event is within any bounds.
+        let target = events.max(bytes).min(last);
+        if target <= first {
+            return self.cursor;
+        }
+        self.view.from(target).map_or(target, |(number, _)| number)
+    }
+
+    /// The position before that of the first event from `cursor` on; the newest one's if there is
+    /// none.
+    fn position_before(&self, cursor: u64) -> u64 {
+        let first = self.view.from(cursor);
+        first.map_or_else(|| self.view.last_position(), |(_, entry)| entry.position - 1)
+    }
+}
+
+/// How the session is told of losses, if it is.
+fn announced<'a>(session: &'a Session, usual: Option<&'a EventType>) -> Option<&'a EventType> {
+    match session.slow().and_then(|slow| slow.announcement.as_ref()) {
+        Some(own) => own.as_ref(),
+        None => usual,
+    }
+}

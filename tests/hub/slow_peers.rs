@@ -1,0 +1,59 @@
+//! Keys, policies and bounds through the hub, on several shards.
+
+use super::{Probe, VirtualTimer, config, next, sharded, topic};
+use sansse::broker::{
+    ConfigError, EventKey, Lag, LagPolicy, OpenError, Publication, SessionRequest,
+    TopicSettingError,
+};
+use sansse::hub::Session;
+use sansse::{Event, Hub};
+use std::task::Poll;
+
+const SHARDS: u16 = 3;
+
+fn publish(hub: &Hub, key: &str, data: &'static str) {
+    let event = Event::new(data);
+    let publication = Publication::new(&event).with_key(EventKey::new(key).unwrap());
+    hub.publish(topic("prices"), publication).unwrap();
+}
+
+#[test]
+fn a_topic_spares_whoever_is_behind_on_every_shard() {
+    let hub = sharded(config(), SHARDS).build(VirtualTimer::new()).unwrap();
+    let lag = Lag::new(LagPolicy::KeepNewestPerKey);
+    hub.set_lag(&topic("prices"), Some(lag)).unwrap();
+    let probe = Probe::new();
+    let request = || SessionRequest::new().with_topic(topic("prices"));
+    let mut sessions: Vec<_> = (0..2 * SHARDS).map(|_| hub.open(request()).unwrap()).collect();
+    let frames = |session: &mut Session| {
+        let mut frames = Vec::new();
+        while let Poll::Ready(Some(frame)) = next(session, &probe) {
+            frames.push(String::from_utf8(frame.as_ref().to_vec()).unwrap());
+        }
+        frames
+    };
+    for session in &mut sessions {
+        assert_eq!(frames(session), ["id: beef-0\n\n"]);
+    }
+    for (key, data) in [("gold", "gold 1"), ("tin", "tin 1"), ("gold", "gold 2")] {
+        publish(&hub, key, data);
+    }
+    let expected = ["id: beef-2\ndata: tin 1\n\n", "id: beef-3\ndata: gold 2\n\n"];
+    for session in &mut sessions {
+        assert_eq!(frames(session), expected);
+    }
+}
+
+#[test]
+fn bounds_that_cannot_hold_are_refused_by_all_shards() {
+    let hub = sharded(config(), SHARDS).build(VirtualTimer::new()).unwrap();
+    let zero = Lag::new(LagPolicy::Close).with_events(0);
+    let refused = Err(TopicSettingError::Config(ConfigError::ZeroLag));
+    assert_eq!(hub.set_lag(&topic("prices"), Some(zero)), refused);
+    let opened = hub.open(SessionRequest::new().with_lag(zero));
+    assert_eq!(opened.unwrap_err(), OpenError::ZeroLag);
+    let mut config = config();
+    config.lag = zero;
+    let built = sharded(config, SHARDS).build(VirtualTimer::new());
+    assert_eq!(built.unwrap_err(), ConfigError::ZeroLag);
+}
