@@ -10,12 +10,15 @@ mod metrics;
 #[cfg(feature = "record")]
 mod record;
 mod session;
+mod shards;
 mod topics;
 #[cfg(feature = "tracing")]
 mod trace;
 
 pub use drive::Drive;
 pub use session::{Pending, Session};
+
+use shards::{FollowUp, Inner, Shard, lock};
 
 #[cfg(doc)]
 use crate::broker::Broker;
@@ -29,10 +32,10 @@ use crate::broker::{
     BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError, EventNumber,
     Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication, PublishError, Published,
     Retention, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
-    TopicSettingError, Value,
+    TopicSettingError,
 };
 use crate::http::{ResponseHead, accept, plain_text};
-use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex};
 use crate::time::Timer;
 use alloc::boxed::Box;
 use alloc::format;
@@ -41,11 +44,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use core::num::NonZeroU16;
-use core::task::Waker;
 use core::time::Duration;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
-use std::sync::PoisonError;
 use std::time::Instant;
 
 /// A shared broker; clones are handles to the same one.
@@ -78,31 +79,6 @@ pub struct HubBuilder {
 }
 
 type Listener = Box<dyn Fn(EventNumber, BrokerEvent) + Send + Sync>;
-
-struct Inner {
-    timer: Box<dyn Timer>,
-    /// Locked for the whole of whatever concerns all shards at once, such as a publish, so that
-    /// all see the same order; always before a shard.
-    sequencer: Mutex<Sequencer>,
-    shards: Box<[Mutex<Shard>]>,
-    /// Where the next session of nobody goes.
-    turn: AtomicUsize,
-    driver: Mutex<Option<Waker>>,
-    on_event: Option<Listener>,
-    /// Somebody is calling the listener.
-    delivering: AtomicBool,
-}
-
-struct Shard {
-    broker: ShardBroker,
-    /// Who waits for each session's output, by the session's slot.
-    wakers: Vec<Option<(SessionId, Waker)>>,
-    /// Wakers that others have taken the place of, until the lock is gone: the last handle to a
-    /// task drops all that the task owns.
-    replaced: Vec<Waker>,
-    /// Until when the driver sleeps as far as this shard goes.
-    driven_until: Option<Instant>,
-}
 
 /// An HTTP request's answer: an event stream, or a plain response.
 #[derive(Debug)]
@@ -515,274 +491,6 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
-}
-
-impl Inner {
-    fn open(self: &Arc<Self>, request: SessionRequest) -> Result<Session, OpenError> {
-        let shard = self.shard_of(request.client());
-        // Not in the middle of a publish: an event that has left one shard already would be
-        // unknown to the shard to which its receiver comes back.
-        let sequencer = (self.shards.len() > 1).then(|| lock(&self.sequencer));
-        let mut follow_up = FollowUp::default();
-        let opened = self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request));
-        drop(sequencer);
-        // Before anybody's code runs: if that panics, the session is closed.
-        let session = opened.map(|opened| Session::new(self.clone(), opened));
-        self.run(follow_up);
-        session
-    }
-
-    fn publish(&self, topic: Topic, event: Publication<'_>) -> Result<Published, PublishError> {
-        self.publish_with(&topic.clone(), |sequencer| sequencer.publish(topic, event))
-    }
-
-    fn publish_with(
-        &self,
-        topic: &Topic,
-        number: impl FnOnce(&mut Sequencer) -> Published,
-    ) -> Result<Published, PublishError> {
-        let mut sequencer = lock(&self.sequencer);
-        self.check_addressee(topic)?;
-        let mut next = sequencer.clone();
-        let published = number(&mut next);
-        let mut follow_up = FollowUp::default();
-        // The first shard is the one that may refuse it, before any other knows the position. All
-        // have the same configuration, so that where no addressee has a shard, any is.
-        let (first, count) = (self.shard_of_topic(published.topic()), self.shards.len());
-        let result = (first..first + count).try_for_each(|shard| {
-            let shard = shard % count;
-            self.call(shard, &mut follow_up, |shard, now| {
-                shard.broker.apply_beside(now, &published)
-            })
-        });
-        if result.is_ok() {
-            // A position that was refused is given again, so that no shard sees it left out.
-            *sequencer = next;
-        }
-        drop(sequencer);
-        self.run(follow_up);
-        result.map(|()| published)
-    }
-
-    /// Calls all shards between two publishes.
-    fn for_all_at_once(&self, mut call: impl FnMut(&mut Shard, Instant)) {
-        let sequencer = lock(&self.sequencer);
-        let mut follow_up = FollowUp::default();
-        for shard in 0..self.shards.len() {
-            self.call(shard, &mut follow_up, &mut call);
-        }
-        drop(sequencer);
-        self.run(follow_up);
-    }
-
-    fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
-        let check = |shard: usize| lock(&self.shards[shard]).broker.check_addressee(topic);
-        match topic {
-            Topic::Client(client) => check(self.shard_of(Some(client))),
-            Topic::Session(session) if usize::from(session.shard()) < self.shards.len() => {
-                check(session.shard().into())
-            }
-            Topic::Session(_) => Err(PublishError::UnknownSession),
-            // One shard that has room is enough, and one that knows of the end too.
-            Topic::Broadcast | Topic::Named(_) => {
-                (1..self.shards.len()).fold(check(0), |result, shard| match result {
-                    Err(PublishError::TopicEnded) => result,
-                    Ok(()) => check(shard).or_else(|error| match error {
-                        PublishError::TopicEnded => Err(error),
-                        _ => Ok(()),
-                    }),
-                    Err(_) => check(shard),
-                })
-            }
-        }
-    }
-
-    fn shard_of_topic(&self, topic: &Topic) -> usize {
-        match topic {
-            Topic::Client(client) => self.shard_of(Some(client)),
-            Topic::Session(session) => session.shard().into(),
-            Topic::Broadcast | Topic::Named(_) => 0,
-        }
-    }
-
-    fn shard_of(&self, client: Option<&ClientId>) -> usize {
-        let number = match client {
-            Some(client) => spread(client.as_str().as_bytes()),
-            None => self.turn.fetch_add(1, Ordering::Relaxed),
-        };
-        number % self.shards.len()
-    }
-
-    fn for_all(&self, mut call: impl FnMut(&mut Shard, Instant)) {
-        for shard in 0..self.shards.len() {
-            self.with(shard, &mut call);
-        }
-    }
-
-    /// Calls a shard, and does what follows from it once the lock is gone.
-    fn with<R>(&self, shard: usize, call: impl FnOnce(&mut Shard, Instant) -> R) -> R {
-        let mut follow_up = FollowUp::default();
-        let result = self.call(shard, &mut follow_up, call);
-        self.run(follow_up);
-        result
-    }
-
-    /// Calls a shard, and notes what is to follow once no lock is held.
-    fn call<R>(
-        &self,
-        shard: usize,
-        follow_up: &mut FollowUp,
-        call: impl FnOnce(&mut Shard, Instant) -> R,
-    ) -> R {
-        let now = self.timer.now();
-        let shard = &mut *lock(&self.shards[shard]);
-        let result = call(shard, now);
-        while let Some(session) = shard.broker.poll_ready() {
-            follow_up.wakers.extend(shard.take_waker(session));
-        }
-        follow_up.replaced.append(&mut shard.replaced);
-        follow_up.let_go.append(&mut shard.broker.take_let_go());
-        if !self.is_listened_to() {
-            while shard.broker.poll_event().is_some() {}
-        }
-        follow_up.has_events |= shard.broker.has_events();
-        follow_up.wakes_driver |= match (shard.broker.poll_timeout(), shard.driven_until) {
-            (Some(next), Some(until)) => next < until,
-            (next, None) => next.is_some(),
-            (None, _) => false,
-        };
-        // No deadline tells the driver that it is no longer needed.
-        follow_up.wakes_driver |= shard.is_over();
-        result
-    }
-
-    fn run(&self, follow_up: FollowUp) {
-        follow_up.wakers.into_iter().for_each(Waker::wake);
-        drop((follow_up.replaced, follow_up.let_go));
-        if follow_up.wakes_driver {
-            self.wake_driver();
-        }
-        // A listener that panicked is not called by what its panic drops: a second panic would end
-        // the process. The driver goes on.
-        if follow_up.has_events && std::thread::panicking() {
-            self.wake_driver();
-        } else if follow_up.has_events {
-            self.deliver();
-        }
-    }
-
-    fn is_listened_to(&self) -> bool {
-        self.on_event.is_some() || cfg!(feature = "tracing")
-    }
-
-    /// Calls the listener with what happened, unless somebody is doing so already.
-    fn deliver(&self) {
-        if !self.is_listened_to() {
-            return;
-        }
-        // Whoever finds the flag set leaves its events to the one who set it, who therefore looks
-        // once more after clearing it.
-        while self.shards.iter().any(|shard| lock(shard).broker.has_events()) {
-            let order = Ordering::SeqCst;
-            if self.delivering.compare_exchange(false, true, order, order).is_err() {
-                return;
-            }
-            let _delivering = Delivering(&self.delivering);
-            for shard in &self.shards {
-                while let Some((number, event)) = next_event(shard) {
-                    #[cfg(feature = "tracing")]
-                    trace::trace(&event);
-                    if let Some(listener) = &self.on_event {
-                        listener(number, event);
-                    }
-                }
-            }
-        }
-    }
-
-    fn wake_driver(&self) {
-        let waker = lock(&self.driver).take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.wake_driver();
-    }
-}
-
-impl Shard {
-    /// Whether it opens no session any more and its last one is gone.
-    fn is_over(&self) -> bool {
-        (self.broker.is_closed() || self.broker.is_draining()) && self.broker.session_count() == 0
-    }
-
-    fn take_waker(&mut self, session: SessionId) -> Option<Waker> {
-        let place = self.wakers.get_mut(session.key().slot as usize)?;
-        match place {
-            Some((owner, _)) if *owner == session => place.take().map(|(_, waker)| waker),
-            _ => None,
-        }
-    }
-
-    fn set_waker(&mut self, session: SessionId, waker: &Waker) {
-        let slot = session.key().slot as usize;
-        if self.wakers.len() <= slot {
-            self.wakers.resize(slot + 1, None);
-        }
-        match &mut self.wakers[slot] {
-            Some((owner, old)) if *owner == session && old.will_wake(waker) => {}
-            place => {
-                let old = place.replace((session, waker.clone()));
-                self.replaced.extend(old.map(|(_, waker)| waker));
-            }
-        }
-    }
-}
-
-/// What follows from a call of a shard. It may run anybody's code, which may call the hub.
-#[derive(Default)]
-struct FollowUp {
-    wakers: Vec<Waker>,
-    replaced: Vec<Waker>,
-    let_go: Vec<Value>,
-    wakes_driver: bool,
-    has_events: bool,
-}
-
-/// Clears the flag even when the listener panics.
-struct Delivering<'a>(&'a AtomicBool);
-
-impl Drop for Delivering<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
-    }
-}
-
-/// A function of its own, so that the lock is gone before the listener is called.
-fn next_event(shard: &Mutex<Shard>) -> Option<(EventNumber, BrokerEvent)> {
-    lock(shard).broker.poll_numbered_event()
-}
-
-/// A panic under a lock can only come from the caller's own closure, which leaves the machine whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The same client goes to the same shard, on every platform.
-///
-/// FNV-1a, whose last bytes reach few of its bits, and then the finalizer of `MurmurHash3`, so
-/// that names which differ at their end alone are spread too.
-fn spread(bytes: &[u8]) -> usize {
-    let mut hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    usize::try_from(hash >> 33).unwrap_or_default()
 }
 
 impl fmt::Debug for Hub {

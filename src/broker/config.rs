@@ -43,7 +43,8 @@ pub struct BrokerConfig {
     /// How much is kept of what is published to one client or to one session. Smaller by default
     /// (256 events, 256 KiB), since there are many of them.
     pub private_retention: Retention,
-    /// How many named topics may exist and patterns be in use at a time, together. Default 100,000, some 20 MB when empty.
+    /// How many named topics may exist and patterns be in use at a time, together. Default 100,000,
+    /// some 20 MB when empty.
     pub max_topics: u32,
     /// Of how many topics it is remembered that they ended, when nobody subscribes to them and
     /// nothing of them is kept. Default 10,000; beyond it the one that ended first is forgotten.
