@@ -85,12 +85,13 @@ pub(crate) async fn cancel_readers_of_a_feed_by_drop<P: Platform>(platform: P) {
     let over = Shared::new(false);
     let cancel = Shared::new(false);
     let (told, cancelled) = (over.clone(), cancel.clone());
+    // Before the driver runs, or it might have told the first one before there is a second.
+    let mut first = feed.subscribe();
+    let mut second = feed.subscribe();
     platform.runtime().spawn(async move {
         unless(&cancelled, driver).await;
         told.set();
     });
-    let mut first = feed.subscribe();
-    let mut second = feed.subscribe();
     for reader in [&mut first, &mut second] {
         assert_eq!(reader.next().await.unwrap().unwrap().event_type.as_str(), "hello");
     }
@@ -111,11 +112,11 @@ pub(crate) async fn cancel_readers_of_a_feed_by_drop<P: Platform>(platform: P) {
     let (feed, driver) = Feed::new(service.source(&platform, "?told=hello"));
     let (over, cancel) = (Shared::new(false), Shared::new(false));
     let (told, cancelled) = (over.clone(), cancel.clone());
+    let mut readers = [feed.subscribe(), feed.subscribe()];
     platform.runtime().spawn(async move {
         unless(&cancelled, driver).await;
         told.set();
     });
-    let mut readers = [feed.subscribe(), feed.subscribe()];
     for reader in &mut readers {
         assert_eq!(reader.next().await.unwrap().unwrap().event_type.as_str(), "hello");
     }
