@@ -1,7 +1,8 @@
-//! Random histories: a configuration and what is done to a broker of it.
+//! Histories: a configuration and what is done to a broker of it.
 
+use super::choices::Choices;
+use super::common::*;
 use super::model::Content;
-use crate::common::*;
 use sansse::EventType;
 use sansse::broker::*;
 use std::time::Duration;
@@ -9,20 +10,20 @@ use std::time::Duration;
 /// A configuration and what is done to it; the session that an operation is about is counted from
 /// the newest.
 #[derive(Clone, Debug)]
-pub(super) struct History {
-    pub(super) config: BrokerConfig,
-    pub(super) steps: Vec<Step>,
+pub(crate) struct History {
+    pub(crate) config: BrokerConfig,
+    pub(crate) steps: Vec<Step>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// How far the `now` that is passed lies behind the time, in milliseconds.
     pub(super) late: u64,
     pub(super) op: Op,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Op {
+pub(crate) enum Op {
     Open {
         client: Option<u64>,
         topics: Vec<u64>,
@@ -130,7 +131,7 @@ pub(super) enum Op {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum From {
+pub(crate) enum From {
     Nothing,
     Malformed,
     Text(&'static str),
@@ -141,13 +142,13 @@ pub(super) enum From {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Filter {
+pub(crate) enum Filter {
     Topic(u64),
     Pattern(u64),
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum To {
+pub(crate) enum To {
     All,
     Client(u64),
     Session(usize),
@@ -155,145 +156,160 @@ pub(super) enum To {
 }
 
 impl History {
-    pub(super) fn random(seed: u64, steps: u64) -> Self {
-        let mut rng = Rng::new(seed);
-        let config = random_config(&mut rng);
-        let steps = (0..steps).map(|_| random_step(&mut rng)).collect();
+    pub(crate) fn random(seed: u64, steps: u64) -> Self {
+        let mut choices = Choices::random(seed);
+        let config = drawn_config(&mut choices);
+        let steps = (0..steps).map(|_| drawn_step(&mut choices)).collect();
         Self { config, steps }
     }
 
-    pub(super) fn lines(&self) -> String {
+    /// As many steps as the bytes are enough for.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let mut choices = Choices::of(bytes);
+        let config = drawn_config(&mut choices);
+        let mut steps = Vec::new();
+        while !choices.is_over() {
+            steps.push(drawn_step(&mut choices));
+        }
+        Self { config, steps }
+    }
+
+    pub(crate) fn lines(&self) -> String {
         let line = |step: &Step| format!("{} ms late: {:?}\n", step.late, step.op);
         self.steps.iter().map(line).collect()
     }
 }
 
-fn random_config(rng: &mut Rng) -> BrokerConfig {
-    let mut config = BrokerConfig::new(Epoch(rng.pick(&[0, 0xe, u64::MAX])));
-    config.shard = rng.pick(&[0, 7]);
-    config.event_ids = rng.pick(&[EventIds::Assigned, EventIds::Assigned, EventIds::Own]);
-    config.retention = random_retention(rng);
-    config.private_retention = random_retention(rng);
-    config.max_topics = rng.pick(&[2, 4, 100]);
-    config.max_ended_topics = rng.pick(&[0, 1, 100]);
-    config.max_sessions = rng.pick(&[3, 8, 16]);
-    config.at_max_sessions = random_limit(rng);
-    config.max_sessions_per_client = rng.pick(&[1, 2, 3, 256]);
-    config.at_max_sessions_per_client = random_limit(rng);
-    config.max_sessions_per_address = rng.pick(&[1, 2, 4, 1000]);
-    config.at_max_sessions_per_address = random_limit(rng);
-    config.max_retained_bytes = rng.pick(&[80, 400, 3_000, 60_000, 1 << 28, 1 << 28]);
-    config.max_topics_per_session = rng.pick(&[1, 3, 64]);
-    config.max_absent_clients = rng.pick(&[0, 1, 3, 100]);
-    config.max_unread_events = rng.pick(&[1, 30, 1000, 1000]);
-    config.client_grace = rng.pick(&[0, 1_500, 30_000].map(millis));
-    config.stall_timeout = rng.pick(&[None, None, Some(secs(2)), Some(secs(60))]);
-    config.heartbeat = rng.pick(&[None, Some(secs(1)), Some(secs(15))]);
-    config.lag = random_lag(rng);
-    config.loss_announcement = rng.chance(30).then(|| EventType::new("lost").unwrap());
-    config.unresumable = rng.pick(&[StartAt::Oldest, StartAt::Newest]);
-    config.retry = rng.pick(&[None, None, Some(millis(2_500))]);
-    config.spread_retry = rng.chance(20);
-    config.reconnects_per_second = rng.pick(&[1, 7, 1_000]).try_into().unwrap();
-    config.max_session_age = rng.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
-    config.max_session_age_jitter = rng.pick(&[0, 2_999].map(millis));
-    config.lease_lead = rng.pick(&[0, 500, 30_000].map(millis));
-    config.seed = rng.next();
+fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
+    let mut config = BrokerConfig::new(Epoch(choices.pick(&[0, 0xe, u64::MAX])));
+    config.shard = choices.pick(&[0, 7]);
+    config.event_ids = choices.pick(&[EventIds::Assigned, EventIds::Assigned, EventIds::Own]);
+    config.retention = drawn_retention(choices);
+    config.private_retention = drawn_retention(choices);
+    config.max_topics = choices.pick(&[2, 4, 100]);
+    config.max_ended_topics = choices.pick(&[0, 1, 100]);
+    config.max_sessions = choices.pick(&[3, 8, 16]);
+    config.at_max_sessions = drawn_limit(choices);
+    config.max_sessions_per_client = choices.pick(&[1, 2, 3, 256]);
+    config.at_max_sessions_per_client = drawn_limit(choices);
+    config.max_sessions_per_address = choices.pick(&[1, 2, 4, 1000]);
+    config.at_max_sessions_per_address = drawn_limit(choices);
+    config.max_retained_bytes = choices.pick(&[80, 400, 3_000, 60_000, 1 << 28, 1 << 28]);
+    config.max_topics_per_session = choices.pick(&[1, 3, 64]);
+    config.max_absent_clients = choices.pick(&[0, 1, 3, 100]);
+    config.max_unread_events = choices.pick(&[1, 30, 1000, 1000]);
+    config.client_grace = choices.pick(&[0, 1_500, 30_000].map(millis));
+    config.stall_timeout = choices.pick(&[None, None, Some(secs(2)), Some(secs(60))]);
+    config.heartbeat = choices.pick(&[None, Some(secs(1)), Some(secs(15))]);
+    config.lag = drawn_lag(choices);
+    config.loss_announcement = choices.chance(30).then(|| EventType::new("lost").unwrap());
+    config.unresumable = choices.pick(&[StartAt::Oldest, StartAt::Newest]);
+    config.retry = choices.pick(&[None, None, Some(millis(2_500))]);
+    config.spread_retry = choices.chance(20);
+    config.reconnects_per_second = choices.pick(&[1, 7, 1_000]).try_into().unwrap();
+    config.max_session_age = choices.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
+    config.max_session_age_jitter = choices.pick(&[0, 2_999].map(millis));
+    config.lease_lead = choices.pick(&[0, 500, 30_000].map(millis));
+    config.seed = choices.below(1 << 16);
     config
 }
 
-fn random_retention(rng: &mut Rng) -> Retention {
+fn drawn_retention(choices: &mut Choices<'_>) -> Retention {
     Retention {
-        events: rng.pick(&[1, 3, 8, 1000]),
-        bytes: rng.pick(&[60, 300, 40_000]),
-        age: rng.pick(&[None, Some(millis(700)), Some(secs(40))]),
-        compact: rng.chance(40),
+        events: choices.pick(&[1, 3, 8, 1000]),
+        bytes: choices.pick(&[60, 300, 40_000]),
+        age: choices.pick(&[None, Some(millis(700)), Some(secs(40))]),
+        compact: choices.chance(40),
     }
 }
 
-fn random_lease(rng: &mut Rng) -> u64 {
-    rng.pick(&[0, 100, 2_000, 10_000, 60_000]) + rng.below(2) * rng.below(1_000)
+fn drawn_lease(choices: &mut Choices<'_>) -> u64 {
+    choices.pick(&[0, 100, 2_000, 10_000, 60_000]) + choices.below(2) * choices.below(1_000)
 }
 
-fn random_limit(rng: &mut Rng) -> LimitPolicy {
-    rng.pick(&[LimitPolicy::Refuse, LimitPolicy::EvictOldest])
+fn drawn_limit(choices: &mut Choices<'_>) -> LimitPolicy {
+    choices.pick(&[LimitPolicy::Refuse, LimitPolicy::EvictOldest])
 }
 
-fn random_lag(rng: &mut Rng) -> Lag {
-    let mut lag = Lag::new(rng.pick(&[
+fn drawn_lag(choices: &mut Choices<'_>) -> Lag {
+    let mut lag = Lag::new(choices.pick(&[
         LagPolicy::Close,
         LagPolicy::SkipToOldest,
         LagPolicy::SkipToNewest,
         LagPolicy::KeepNewestPerKey,
     ]));
-    lag.events = rng.pick(&[None, None, Some(1), Some(3)]);
-    lag.bytes = rng.pick(&[None, None, Some(50), Some(400)]);
+    lag.events = choices.pick(&[None, None, Some(1), Some(3)]);
+    lag.bytes = choices.pick(&[None, None, Some(50), Some(400)]);
     lag
 }
 
 /// Sometimes one that cannot hold.
-fn random_wished_lag(rng: &mut Rng) -> Lag {
-    let lag = random_lag(rng);
-    match rng.below(40) {
+fn drawn_wished_lag(choices: &mut Choices<'_>) -> Lag {
+    let lag = drawn_lag(choices);
+    match choices.below(40) {
         0 => lag.with_events(0),
         1 => lag.with_bytes(0),
         _ => lag,
     }
 }
 
-fn random_filter(rng: &mut Rng) -> Filter {
-    if rng.chance(50) { Filter::Topic(rng.below(5)) } else { Filter::Pattern(rng.below(6)) }
-}
-
-fn random_time(rng: &mut Rng) -> Duration {
-    match rng.below(100) {
-        0..60 => millis(rng.below(100)),
-        60..97 => millis(rng.below(3_000)),
-        _ => secs(rng.below(100)),
+fn drawn_filter(choices: &mut Choices<'_>) -> Filter {
+    if choices.chance(50) {
+        Filter::Topic(choices.below(5))
+    } else {
+        Filter::Pattern(choices.below(6))
     }
 }
 
-fn random_session(rng: &mut Rng) -> usize {
+fn drawn_time(choices: &mut Choices<'_>) -> Duration {
+    match choices.below(100) {
+        0..60 => millis(choices.below(100)),
+        60..97 => millis(choices.below(3_000)),
+        _ => secs(choices.below(100)),
+    }
+}
+
+fn drawn_session(choices: &mut Choices<'_>) -> usize {
     // Mostly one that may still be open.
-    let range = rng.pick(&[4, 4, 12, 40]);
-    usize::try_from(rng.below(range)).unwrap()
+    let range = choices.pick(&[4, 4, 12, 40]);
+    usize::try_from(choices.below(range)).unwrap()
 }
 
-fn random_to(rng: &mut Rng) -> To {
-    match rng.below(8) {
+fn drawn_to(choices: &mut Choices<'_>) -> To {
+    match choices.below(8) {
         0..2 => To::All,
-        2..4 => To::Client(rng.below(4)),
-        4..6 => To::Session(random_session(rng)),
-        _ => To::Topic(rng.below(5)),
+        2..4 => To::Client(choices.below(4)),
+        4..6 => To::Session(drawn_session(choices)),
+        _ => To::Topic(choices.below(5)),
     }
 }
 
-fn random_content(rng: &mut Rng) -> (Content, Option<u64>) {
-    let own_id = rng.chance(25).then(|| rng.below(6));
-    let length = match rng.below(100) {
-        0..90 => rng.below(20),
-        90..99 => rng.below(300),
-        _ => 16_300 + rng.below(200),
+fn drawn_content(choices: &mut Choices<'_>) -> (Content, Option<u64>) {
+    let own_id = choices.chance(25).then(|| choices.below(6));
+    let length = match choices.below(100) {
+        0..90 => choices.below(20),
+        90..99 => choices.below(300),
+        _ => 16_300 + choices.below(200),
     };
-    match rng.below(10) {
+    match choices.below(10) {
         0 => (Content::Comment, own_id),
         1 => (Content::IdOnly, own_id.or(Some(0))),
         _ => (Content::Data("x".repeat(usize::try_from(length).unwrap())), own_id),
     }
 }
 
-fn random_key(rng: &mut Rng) -> Option<u64> {
-    rng.chance(60).then(|| rng.below(3))
+fn drawn_key(choices: &mut Choices<'_>) -> Option<u64> {
+    choices.chance(60).then(|| choices.below(3))
 }
 
-fn random_from(rng: &mut Rng) -> From {
-    match rng.below(10) {
+fn drawn_from(choices: &mut Choices<'_>) -> From {
+    match choices.below(10) {
         0..3 => From::Nothing,
-        3..7 => From::Behind(rng.below(12)),
-        7 => From::Own(rng.below(6)),
-        8 => From::Ahead(1 + rng.below(3)),
-        _ if rng.chance(50) => From::Malformed,
-        _ => From::Text(rng.pick(&[
+        3..7 => From::Behind(choices.below(12)),
+        7 => From::Own(choices.below(6)),
+        8 => From::Ahead(1 + choices.below(3)),
+        _ if choices.chance(50) => From::Malformed,
+        _ => From::Text(choices.pick(&[
             "",
             "-",
             "e-",
@@ -306,78 +322,84 @@ fn random_from(rng: &mut Rng) -> From {
     }
 }
 
-fn random_step(rng: &mut Rng) -> Step {
-    let op = match rng.below(100) {
+fn drawn_step(choices: &mut Choices<'_>) -> Step {
+    let op = match choices.below(100) {
         0..8 => Op::Open {
-            client: rng.chance(60).then(|| rng.below(4)),
-            topics: (0..rng.below(4)).map(|_| rng.below(5)).collect(),
-            patterns: (0..rng.below(9) / 4).map(|_| rng.below(6)).collect(),
-            without_broadcast: rng.chance(40),
-            from_oldest: rng.chance(25),
-            from: random_from(rng),
-            heartbeat: rng.below(20),
-            lag: rng.chance(50).then(|| random_wished_lag(rng)),
-            announce: rng.chance(20),
-            tells_losses: rng.chance(20).then(|| rng.chance(50)),
-            address: rng.chance(50).then(|| rng.below(3)),
-            lease: rng.chance(25).then(|| random_lease(rng)),
+            client: choices.chance(60).then(|| choices.below(4)),
+            topics: (0..choices.below(4)).map(|_| choices.below(5)).collect(),
+            patterns: (0..choices.below(9) / 4).map(|_| choices.below(6)).collect(),
+            without_broadcast: choices.chance(40),
+            from_oldest: choices.chance(25),
+            from: drawn_from(choices),
+            heartbeat: choices.below(20),
+            lag: choices.chance(50).then(|| drawn_wished_lag(choices)),
+            announce: choices.chance(20),
+            tells_losses: choices.chance(20).then(|| choices.chance(50)),
+            address: choices.chance(50).then(|| choices.below(3)),
+            lease: choices.chance(25).then(|| drawn_lease(choices)),
         },
         8..12 => Op::Subscribe {
-            session: random_session(rng),
-            filter: random_filter(rng),
-            from: random_from(rng),
-            from_oldest: rng.chance(40),
+            session: drawn_session(choices),
+            filter: drawn_filter(choices),
+            from: drawn_from(choices),
+            from_oldest: choices.chance(40),
         },
-        12..14 => Op::Unsubscribe { session: random_session(rng), filter: random_filter(rng) },
-        14 if rng.chance(70) => Op::EndTopic { topic: rng.below(5) },
-        14 if rng.chance(30) => Op::ApplyEnd { topic: rng.below(5), ahead: rng.below(3) },
+        12..14 => {
+            Op::Unsubscribe { session: drawn_session(choices), filter: drawn_filter(choices) }
+        }
+        14 if choices.chance(70) => Op::EndTopic { topic: choices.below(5) },
+        14 if choices.chance(30) => {
+            Op::ApplyEnd { topic: choices.below(5), ahead: choices.below(3) }
+        }
         14..33 => {
-            let (content, own_id) = random_content(rng);
-            Op::Publish { to: random_to(rng), content, own_id, key: random_key(rng) }
+            let (content, own_id) = drawn_content(choices);
+            Op::Publish { to: drawn_to(choices), content, own_id, key: drawn_key(choices) }
         }
         33..36 => {
-            let (content, own_id) = random_content(rng);
-            let (to, key) = (random_to(rng), random_key(rng));
-            Op::Apply { to, content, own_id, key, ahead: rng.below(3) }
+            let (content, own_id) = drawn_content(choices);
+            let (to, key) = (drawn_to(choices), drawn_key(choices));
+            Op::Apply { to, content, own_id, key, ahead: choices.below(3) }
         }
-        36..52 => Op::Poll { session: random_session(rng), times: 1 + rng.below(6) },
+        36..52 => Op::Poll { session: drawn_session(choices), times: 1 + choices.below(6) },
         52..62 => Op::Batch {
-            session: random_session(rng),
-            limit: rng.pick(&[0, 30, 100, 65_536]),
-            form: rng.pick(&[FrameForm::Chunk, FrameForm::Payload]),
+            session: drawn_session(choices),
+            limit: choices.pick(&[0, 30, 100, 65_536]),
+            form: choices.pick(&[FrameForm::Chunk, FrameForm::Payload]),
         },
         62..68 => Op::PartialWrite {
-            written: usize::try_from(rng.pick(&[0, 1, 40, 100, 17_000]) + rng.below(40)).unwrap(),
-            claimed: rng.chance(5).then(|| random_session(rng)),
+            written: usize::try_from(choices.pick(&[0, 1, 40, 100, 17_000]) + choices.below(40))
+                .unwrap(),
+            claimed: choices.chance(5).then(|| drawn_session(choices)),
         },
-        68 => match rng.below(6) {
-            0 => Op::Revoke { client: rng.below(4) },
-            1 | 2 => Op::RevokeTopic { client: rng.below(4), topic: rng.below(5) },
-            _ => Op::Renew { session: random_session(rng), lease: random_lease(rng) },
+        68 => match choices.below(6) {
+            0 => Op::Revoke { client: choices.below(4) },
+            1 | 2 => Op::RevokeTopic { client: choices.below(4), topic: choices.below(5) },
+            _ => Op::Renew { session: drawn_session(choices), lease: drawn_lease(choices) },
         },
-        69..73 => Op::Ready { times: 1 + rng.below(4) },
+        69..73 => Op::Ready { times: 1 + choices.below(4) },
         73..80 => Op::Serve,
         80..84 => Op::Events,
-        84..86 => Op::Disconnect { session: random_session(rng) },
-        86 => Op::CloseSession { session: random_session(rng) },
-        87 if rng.chance(10) => Op::Close,
-        87 if rng.chance(40) => {
-            Op::SetLag { topic: rng.below(5), lag: rng.chance(70).then(|| random_wished_lag(rng)) }
-        }
-        87 if rng.chance(6) => Op::Drain {
-            over: rng.pick(&[0, 700, 20_000].map(millis)),
-            retry: rng.pick(&[None, Some((secs(1), secs(0))), Some((secs(2), millis(3_333)))]),
-            farewell: rng.chance(50),
-            patience: rng.pick(&[0, 10_000].map(millis)),
-            lets_topics_end: rng.chance(50),
+        84..86 => Op::Disconnect { session: drawn_session(choices) },
+        86 => Op::CloseSession { session: drawn_session(choices) },
+        87 if choices.chance(10) => Op::Close,
+        87 if choices.chance(40) => Op::SetLag {
+            topic: choices.below(5),
+            lag: choices.chance(70).then(|| drawn_wished_lag(choices)),
+        },
+        87 if choices.chance(6) => Op::Drain {
+            over: choices.pick(&[0, 700, 20_000].map(millis)),
+            retry: choices.pick(&[None, Some((secs(1), secs(0))), Some((secs(2), millis(3_333)))]),
+            farewell: choices.chance(50),
+            patience: choices.pick(&[0, 10_000].map(millis)),
+            lets_topics_end: choices.chance(50),
         },
         87..89 => Op::SetRetention {
-            topic: rng.below(5),
-            retention: rng.chance(50).then(|| random_retention(rng)),
+            topic: choices.below(5),
+            retention: choices.chance(50).then(|| drawn_retention(choices)),
         },
-        89..94 => Op::Pass { time: random_time(rng) },
+        89..94 => Op::Pass { time: drawn_time(choices) },
         94..97 => Op::Timeout,
-        _ => Op::Sleep { time: random_time(rng) },
+        _ => Op::Sleep { time: drawn_time(choices) },
     };
-    Step { late: if rng.chance(10) { rng.below(2_000) } else { 0 }, op }
+    Step { late: if choices.chance(10) { choices.below(2_000) } else { 0 }, op }
 }

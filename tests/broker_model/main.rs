@@ -8,22 +8,12 @@
 
 #[path = "../common/broker.rs"]
 mod common;
-mod counters;
-mod drain;
-mod history;
-mod lag;
-mod lease;
-mod limits;
+#[path = "mod.rs"]
 mod model;
-mod publish;
-mod topics;
-mod transmit;
-mod world;
 
 use common::{number, seed};
-use history::History;
+use model::{History, run};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use world::World;
 
 const STEPS: u64 = 300_000;
 const STEPS_PER_HISTORY: u64 = 500;
@@ -147,25 +137,4 @@ fn run_guarded(history: &History) -> Result<String, String> {
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(format!("panicked: {}", text.unwrap_or_default()))
     })
-}
-
-/// Does what the history says to a broker and to the model. Gives what came out.
-fn run(history: &History) -> Result<String, String> {
-    let mut world = World::new(history.config.clone());
-    for (number, step) in history.steps.iter().enumerate() {
-        world
-            .step(step)
-            .and_then(|()| world.check_deadline())
-            .map_err(|failure| format!("step {number}, {:?}: {failure}", step.op))?;
-        if number % 8 == 0 {
-            world.model.check_presence(&world.broker)?;
-            world.model.check_counters(&world.broker)?;
-        }
-    }
-    // At the end, everybody is served.
-    world.serve()?;
-    world.check_events()?;
-    world.model.check_presence(&world.broker)?;
-    world.model.check_counters(&world.broker)?;
-    Ok(world.transcript)
 }

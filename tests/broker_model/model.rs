@@ -1,10 +1,10 @@
 //! What a broker does, worked out plainly: each session has a queue of what it is still to get,
 //! and a log is a list from which things are dropped.
 
+use super::common::Rng;
 use super::counters::Tally;
 use super::drain::Draining;
 use super::lag::{Passed, State};
-use crate::common::Rng;
 use sansse::broker::{
     AddressKey, Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, Lag, OpenError,
     Resume, Retention, SessionId, StartAt, TopicName, TopicPattern,

@@ -1,8 +1,8 @@
 //! A broker and the model of it, side by side.
 
+use super::common::*;
 use super::history::{Filter, From, Op, Step, To};
 use super::model::{Content, LogName, Model, Out, Wish};
-use crate::common::*;
 use sansse::broker::*;
 use sansse::{Event, EventType, LastEventId};
 use std::fmt::Write as _;
@@ -159,13 +159,13 @@ impl World {
                 same(&self.broker.lease_of(session), &expected)
             }
             Op::Revoke { client } => {
-                let client = crate::common::client(&format!("client {client}"));
+                let client = super::common::client(&format!("client {client}"));
                 let got = self.broker.revoke(now, &client);
                 let got = self.note(got);
                 same(&got, &self.model.revoke(&client, &self.broker))
             }
             Op::RevokeTopic { client, topic } => {
-                let client = crate::common::client(&format!("client {client}"));
+                let client = super::common::client(&format!("client {client}"));
                 let topic = topic_name(*topic);
                 let got = self.broker.revoke_topic(now, &client, &topic);
                 let got = self.note(got);
@@ -191,7 +191,7 @@ impl World {
                 // There is no place for what no event can have had as its id.
                 let id = self.last_event_id(from).and_then(Result::ok).filter(|_| !from_oldest);
                 let place = match &id {
-                    Some(text) => Place::After(crate::common::id(text)),
+                    Some(text) => Place::After(super::common::id(text)),
                     None if *from_oldest => Place::Oldest,
                     None => Place::Now,
                 };
@@ -266,7 +266,7 @@ impl World {
         };
         let last_event_id = self.last_event_id(from);
         let wish = Wish {
-            client: client.map(|number| crate::common::client(&format!("client {number}"))),
+            client: client.map(|number| super::common::client(&format!("client {number}"))),
             topics: topics.iter().map(|topic| topic_name(*topic)).collect(),
             patterns: patterns.iter().map(|pattern| topic_pattern(*pattern)).collect(),
             without_broadcast: *without_broadcast,

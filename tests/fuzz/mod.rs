@@ -5,6 +5,8 @@
 
 #[path = "../common/broker.rs"]
 mod common;
+#[path = "../broker_model/mod.rs"]
+mod model;
 #[path = "../streams/mod.rs"]
 mod streams;
 
