@@ -9,10 +9,10 @@
 #[path = "../common/broker.rs"]
 mod common;
 #[path = "mod.rs"]
-mod model;
+mod histories;
 
 use common::{number, seed};
-use model::{History, run};
+use histories::{History, run};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const STEPS: u64 = 300_000;

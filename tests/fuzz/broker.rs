@@ -1,11 +1,11 @@
 //! A broker driven by bytes as operations: all that comes out is what a naive model says.
 
-use super::model::{self, History};
+use super::histories::{self, History};
 
 /// The bytes are a configuration and what is done to a broker of it, one step after the other.
 pub fn run(bytes: &[u8]) {
     let history = History::of(bytes);
-    if let Err(failure) = model::run(&history) {
+    if let Err(failure) = histories::run(&history) {
         panic!("{failure}\n{:?}\n{}", history.config, history.lines());
     }
 }

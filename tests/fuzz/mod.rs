@@ -6,7 +6,7 @@
 #[path = "../common/broker.rs"]
 mod common;
 #[path = "../broker_model/mod.rs"]
-mod model;
+mod histories;
 #[path = "../streams/mod.rs"]
 mod streams;
 
