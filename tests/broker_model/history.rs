@@ -1,9 +1,9 @@
 //! Histories: a configuration and what is done to a broker of it.
 
 use super::choices::Choices;
-use super::common::*;
+use super::drawn::{drawn_config, drawn_step};
 use super::model::Content;
-use sansse::EventType;
+use super::signed::SECRETS;
 use sansse::broker::*;
 use std::time::Duration;
 
@@ -12,11 +12,17 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     pub(crate) config: BrokerConfig,
+    /// Which secret signs the ids, if any does.
+    pub(super) secret: Option<u64>,
+    /// How many brokers of one stream there are.
+    pub(super) shards: usize,
     pub(crate) steps: Vec<Step>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
+    /// Whose it is, counted round.
+    pub(super) shard: usize,
     /// How far the `now` that is passed lies behind the time, in milliseconds.
     pub(super) late: u64,
     pub(super) op: Op,
@@ -35,6 +41,8 @@ pub(crate) enum Op {
         lag: Option<Lag>,
         announce: bool,
         tells_losses: Option<bool>,
+        comment: bool,
+        metadata: Option<u64>,
         address: Option<u64>,
         /// In milliseconds from now; zero is over already.
         lease: Option<u64>,
@@ -61,16 +69,25 @@ pub(crate) enum Op {
         limit: usize,
         form: FrameForm,
     },
-    /// Of the last batch; whose it is said to be, if not of the right session.
+    /// Of the last batch; whose it is said to be, if not of the right session. How much was written
+    /// is counted round, from nothing to a little more than there is.
     PartialWrite {
         written: usize,
         claimed: Option<usize>,
+    },
+    Progress {
+        session: usize,
     },
     Ready {
         times: u64,
     },
     Serve,
     Events,
+    /// The next page of who is here, or the first again.
+    Page {
+        limit: usize,
+        anew: bool,
+    },
     Disconnect {
         session: usize,
     },
@@ -89,6 +106,16 @@ pub(crate) enum Op {
         topic: u64,
     },
     Close,
+    Abort,
+    RetryAfter {
+        error: OpenError,
+    },
+    SetKeys {
+        secret: u64,
+        accepts: Option<u64>,
+    },
+    /// The shard gets what was published elsewhere.
+    CatchUp,
     Drain {
         over: Duration,
         retry: Option<(Duration, Duration)>,
@@ -139,6 +166,13 @@ pub(crate) enum From {
     /// An id of the broker's making, so far behind the newest position.
     Behind(u64),
     Ahead(u64),
+    /// Under a secret that may be another, so far behind; with one character changed, or cut.
+    Signed {
+        secret: u64,
+        behind: u64,
+        spoilt: Option<usize>,
+        cut: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -158,248 +192,33 @@ pub(crate) enum To {
 impl History {
     pub(crate) fn random(seed: u64, steps: u64) -> Self {
         let mut choices = Choices::random(seed);
-        let config = drawn_config(&mut choices);
-        let steps = (0..steps).map(|_| drawn_step(&mut choices)).collect();
-        Self { config, steps }
+        let mut history = Self::without_steps(&mut choices);
+        history.steps = (0..steps).map(|_| drawn_step(&mut choices)).collect();
+        history
     }
 
     /// As many steps as the bytes are enough for.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut choices = Choices::of(bytes);
-        let config = drawn_config(&mut choices);
-        let mut steps = Vec::new();
+        let mut history = Self::without_steps(&mut choices);
         while !choices.is_over() {
-            steps.push(drawn_step(&mut choices));
+            history.steps.push(drawn_step(&mut choices));
         }
-        Self { config, steps }
+        history
+    }
+
+    fn without_steps(choices: &mut Choices<'_>) -> Self {
+        let config = drawn_config(choices);
+        let secret = choices.chance(25).then(|| choices.below(SECRETS));
+        // Where events bring their ids, there is nothing to sign.
+        let can_sign = cfg!(feature = "signed") && config.event_ids == EventIds::Assigned;
+        let shards = choices.pick(&[1, 1, 2]);
+        Self { config, secret: secret.filter(|_| can_sign), shards, steps: Vec::new() }
     }
 
     pub(crate) fn lines(&self) -> String {
-        let line = |step: &Step| format!("{} ms late: {:?}\n", step.late, step.op);
+        let line =
+            |step: &Step| format!("shard {}, {} ms late: {:?}\n", step.shard, step.late, step.op);
         self.steps.iter().map(line).collect()
     }
-}
-
-fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
-    let mut config = BrokerConfig::new(Epoch(choices.pick(&[0, 0xe, u64::MAX])));
-    config.shard = choices.pick(&[0, 7]);
-    config.event_ids = choices.pick(&[EventIds::Assigned, EventIds::Assigned, EventIds::Own]);
-    config.retention = drawn_retention(choices);
-    config.private_retention = drawn_retention(choices);
-    config.max_topics = choices.pick(&[2, 4, 100]);
-    config.max_ended_topics = choices.pick(&[0, 1, 100]);
-    config.max_sessions = choices.pick(&[3, 8, 16]);
-    config.at_max_sessions = drawn_limit(choices);
-    config.max_sessions_per_client = choices.pick(&[1, 2, 3, 256]);
-    config.at_max_sessions_per_client = drawn_limit(choices);
-    config.max_sessions_per_address = choices.pick(&[1, 2, 4, 1000]);
-    config.at_max_sessions_per_address = drawn_limit(choices);
-    config.max_retained_bytes = choices.pick(&[80, 400, 3_000, 60_000, 1 << 28, 1 << 28]);
-    config.max_topics_per_session = choices.pick(&[1, 3, 64]);
-    config.max_absent_clients = choices.pick(&[0, 1, 3, 100]);
-    config.max_unread_events = choices.pick(&[1, 30, 1000, 1000]);
-    config.client_grace = choices.pick(&[0, 1_500, 30_000].map(millis));
-    config.stall_timeout = choices.pick(&[None, None, Some(secs(2)), Some(secs(60))]);
-    config.heartbeat = choices.pick(&[None, Some(secs(1)), Some(secs(15))]);
-    config.lag = drawn_lag(choices);
-    config.loss_announcement = choices.chance(30).then(|| EventType::new("lost").unwrap());
-    config.unresumable = choices.pick(&[StartAt::Oldest, StartAt::Newest]);
-    config.retry = choices.pick(&[None, None, Some(millis(2_500))]);
-    config.spread_retry = choices.chance(20);
-    config.reconnects_per_second = choices.pick(&[1, 7, 1_000]).try_into().unwrap();
-    config.max_session_age = choices.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
-    config.max_session_age_jitter = choices.pick(&[0, 2_999].map(millis));
-    config.lease_lead = choices.pick(&[0, 500, 30_000].map(millis));
-    config.seed = choices.below(1 << 16);
-    config
-}
-
-fn drawn_retention(choices: &mut Choices<'_>) -> Retention {
-    Retention {
-        events: choices.pick(&[1, 3, 8, 1000]),
-        bytes: choices.pick(&[60, 300, 40_000]),
-        age: choices.pick(&[None, Some(millis(700)), Some(secs(40))]),
-        compact: choices.chance(40),
-    }
-}
-
-fn drawn_lease(choices: &mut Choices<'_>) -> u64 {
-    choices.pick(&[0, 100, 2_000, 10_000, 60_000]) + choices.below(2) * choices.below(1_000)
-}
-
-fn drawn_limit(choices: &mut Choices<'_>) -> LimitPolicy {
-    choices.pick(&[LimitPolicy::Refuse, LimitPolicy::EvictOldest])
-}
-
-fn drawn_lag(choices: &mut Choices<'_>) -> Lag {
-    let mut lag = Lag::new(choices.pick(&[
-        LagPolicy::Close,
-        LagPolicy::SkipToOldest,
-        LagPolicy::SkipToNewest,
-        LagPolicy::KeepNewestPerKey,
-    ]));
-    lag.events = choices.pick(&[None, None, Some(1), Some(3)]);
-    lag.bytes = choices.pick(&[None, None, Some(50), Some(400)]);
-    lag
-}
-
-/// Sometimes one that cannot hold.
-fn drawn_wished_lag(choices: &mut Choices<'_>) -> Lag {
-    let lag = drawn_lag(choices);
-    match choices.below(40) {
-        0 => lag.with_events(0),
-        1 => lag.with_bytes(0),
-        _ => lag,
-    }
-}
-
-fn drawn_filter(choices: &mut Choices<'_>) -> Filter {
-    if choices.chance(50) {
-        Filter::Topic(choices.below(5))
-    } else {
-        Filter::Pattern(choices.below(6))
-    }
-}
-
-fn drawn_time(choices: &mut Choices<'_>) -> Duration {
-    match choices.below(100) {
-        0..60 => millis(choices.below(100)),
-        60..97 => millis(choices.below(3_000)),
-        _ => secs(choices.below(100)),
-    }
-}
-
-fn drawn_session(choices: &mut Choices<'_>) -> usize {
-    // Mostly one that may still be open.
-    let range = choices.pick(&[4, 4, 12, 40]);
-    usize::try_from(choices.below(range)).unwrap()
-}
-
-fn drawn_to(choices: &mut Choices<'_>) -> To {
-    match choices.below(8) {
-        0..2 => To::All,
-        2..4 => To::Client(choices.below(4)),
-        4..6 => To::Session(drawn_session(choices)),
-        _ => To::Topic(choices.below(5)),
-    }
-}
-
-fn drawn_content(choices: &mut Choices<'_>) -> (Content, Option<u64>) {
-    let own_id = choices.chance(25).then(|| choices.below(6));
-    let length = match choices.below(100) {
-        0..90 => choices.below(20),
-        90..99 => choices.below(300),
-        _ => 16_300 + choices.below(200),
-    };
-    match choices.below(10) {
-        0 => (Content::Comment, own_id),
-        1 => (Content::IdOnly, own_id.or(Some(0))),
-        _ => (Content::Data("x".repeat(usize::try_from(length).unwrap())), own_id),
-    }
-}
-
-fn drawn_key(choices: &mut Choices<'_>) -> Option<u64> {
-    choices.chance(60).then(|| choices.below(3))
-}
-
-fn drawn_from(choices: &mut Choices<'_>) -> From {
-    match choices.below(10) {
-        0..3 => From::Nothing,
-        3..7 => From::Behind(choices.below(12)),
-        7 => From::Own(choices.below(6)),
-        8 => From::Ahead(1 + choices.below(3)),
-        _ if choices.chance(50) => From::Malformed,
-        _ => From::Text(choices.pick(&[
-            "",
-            "-",
-            "e-",
-            "e-01",
-            "d-1",
-            "+e-1",
-            "x",
-            "e-18446744073709551616",
-        ])),
-    }
-}
-
-fn drawn_step(choices: &mut Choices<'_>) -> Step {
-    let op = match choices.below(100) {
-        0..8 => Op::Open {
-            client: choices.chance(60).then(|| choices.below(4)),
-            topics: (0..choices.below(4)).map(|_| choices.below(5)).collect(),
-            patterns: (0..choices.below(9) / 4).map(|_| choices.below(6)).collect(),
-            without_broadcast: choices.chance(40),
-            from_oldest: choices.chance(25),
-            from: drawn_from(choices),
-            heartbeat: choices.below(20),
-            lag: choices.chance(50).then(|| drawn_wished_lag(choices)),
-            announce: choices.chance(20),
-            tells_losses: choices.chance(20).then(|| choices.chance(50)),
-            address: choices.chance(50).then(|| choices.below(3)),
-            lease: choices.chance(25).then(|| drawn_lease(choices)),
-        },
-        8..12 => Op::Subscribe {
-            session: drawn_session(choices),
-            filter: drawn_filter(choices),
-            from: drawn_from(choices),
-            from_oldest: choices.chance(40),
-        },
-        12..14 => {
-            Op::Unsubscribe { session: drawn_session(choices), filter: drawn_filter(choices) }
-        }
-        14 if choices.chance(70) => Op::EndTopic { topic: choices.below(5) },
-        14 if choices.chance(30) => {
-            Op::ApplyEnd { topic: choices.below(5), ahead: choices.below(3) }
-        }
-        14..33 => {
-            let (content, own_id) = drawn_content(choices);
-            Op::Publish { to: drawn_to(choices), content, own_id, key: drawn_key(choices) }
-        }
-        33..36 => {
-            let (content, own_id) = drawn_content(choices);
-            let (to, key) = (drawn_to(choices), drawn_key(choices));
-            Op::Apply { to, content, own_id, key, ahead: choices.below(3) }
-        }
-        36..52 => Op::Poll { session: drawn_session(choices), times: 1 + choices.below(6) },
-        52..62 => Op::Batch {
-            session: drawn_session(choices),
-            limit: choices.pick(&[0, 30, 100, 65_536]),
-            form: choices.pick(&[FrameForm::Chunk, FrameForm::Payload]),
-        },
-        62..68 => Op::PartialWrite {
-            written: usize::try_from(choices.pick(&[0, 1, 40, 100, 17_000]) + choices.below(40))
-                .unwrap(),
-            claimed: choices.chance(5).then(|| drawn_session(choices)),
-        },
-        68 => match choices.below(6) {
-            0 => Op::Revoke { client: choices.below(4) },
-            1 | 2 => Op::RevokeTopic { client: choices.below(4), topic: choices.below(5) },
-            _ => Op::Renew { session: drawn_session(choices), lease: drawn_lease(choices) },
-        },
-        69..73 => Op::Ready { times: 1 + choices.below(4) },
-        73..80 => Op::Serve,
-        80..84 => Op::Events,
-        84..86 => Op::Disconnect { session: drawn_session(choices) },
-        86 => Op::CloseSession { session: drawn_session(choices) },
-        87 if choices.chance(10) => Op::Close,
-        87 if choices.chance(40) => Op::SetLag {
-            topic: choices.below(5),
-            lag: choices.chance(70).then(|| drawn_wished_lag(choices)),
-        },
-        87 if choices.chance(6) => Op::Drain {
-            over: choices.pick(&[0, 700, 20_000].map(millis)),
-            retry: choices.pick(&[None, Some((secs(1), secs(0))), Some((secs(2), millis(3_333)))]),
-            farewell: choices.chance(50),
-            patience: choices.pick(&[0, 10_000].map(millis)),
-            lets_topics_end: choices.chance(50),
-        },
-        87..89 => Op::SetRetention {
-            topic: choices.below(5),
-            retention: choices.chance(50).then(|| drawn_retention(choices)),
-        },
-        89..94 => Op::Pass { time: drawn_time(choices) },
-        94..97 => Op::Timeout,
-        _ => Op::Sleep { time: drawn_time(choices) },
-    };
-    Step { late: if choices.chance(10) { choices.below(2_000) } else { 0 }, op }
 }

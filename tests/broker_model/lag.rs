@@ -210,7 +210,7 @@ impl Model {
 
     fn loss_payload(&self, before: u64, lost: u64) -> String {
         let id = match self.config.event_ids {
-            EventIds::Assigned => format!("id: {:x}-{before}\n", self.config.epoch.0),
+            EventIds::Assigned => format!("id: {}\n", self.id_of(before)),
             _ => String::new(),
         };
         format!("{id}event: lost\ndata: {{\"lost\":{lost}}}\n\n")

@@ -35,6 +35,11 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "Gap { replayed: 1",
         "UnknownId",
         "OtherEpoch",
+        "Ahead",
+        "is_last: false",
+        "is_last: true",
+        "details: Some(",
+        ": hello",
         "Frame(\"id:",
         "Frame(\":\\n",
         "taken back",
@@ -72,6 +77,8 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "Err(UnknownClient)",
         "Err(UnknownSession)",
         "Err(OutOfOrder",
+        #[cfg(feature = "signed")]
+        "Forged",
     ]
     .map(|what| (what, 0));
     let mut done = 0;

@@ -4,40 +4,40 @@
 mod choices;
 mod counters;
 mod drain;
+mod drawn;
 mod history;
 mod lag;
 mod lease;
 mod limits;
 mod model;
+mod naming;
 mod presence;
 mod publish;
+mod request;
 mod resume;
+mod shards;
+mod signed;
 mod time;
 mod topics;
 mod transmit;
+mod watch;
 mod world;
 
 use super::common;
 pub(super) use history::History;
-use world::World;
+use shards::Shards;
 
-/// Does what the history says to a broker and to the model. Gives what came out.
+/// Does what the history says to a broker and to the model, or to several. Gives what came out.
 pub(super) fn run(history: &History) -> Result<String, String> {
-    let mut world = World::new(history.config.clone());
+    let mut shards = Shards::new(history);
     for (number, step) in history.steps.iter().enumerate() {
-        world
+        shards
             .step(step)
-            .and_then(|()| world.check_deadline())
+            .and_then(|()| shards.check_deadline(step))
             .map_err(|failure| format!("step {number}, {:?}: {failure}", step.op))?;
         if number % 8 == 0 {
-            world.model.check_presence(&world.broker)?;
-            world.model.check_counters(&world.broker)?;
+            shards.check()?;
         }
     }
-    // At the end, everybody is served.
-    world.serve()?;
-    world.check_events()?;
-    world.model.check_presence(&world.broker)?;
-    world.model.check_counters(&world.broker)?;
-    Ok(world.transcript)
+    shards.finish()
 }

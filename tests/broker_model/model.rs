@@ -5,6 +5,7 @@ use super::common::Rng;
 use super::counters::Tally;
 use super::drain::Draining;
 use super::lag::{Passed, State};
+use super::signed::Keys;
 use sansse::broker::{
     Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, Lag, OpenError, Resume, Retention,
     SessionId, TopicName, TopicPattern,
@@ -132,6 +133,8 @@ pub(super) struct Member {
 pub(super) struct Guest {
     pub(super) sessions: Vec<SessionId>,
     pub(super) absent_since: Option<Duration>,
+    /// The newest that it came with.
+    pub(super) metadata: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -145,6 +148,7 @@ pub(super) struct LastBatch {
 
 /// What a session is opened with.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "as in the request itself")]
 pub(crate) struct Wish {
     pub(crate) client: Option<ClientId>,
     pub(crate) topics: Vec<TopicName>,
@@ -158,6 +162,8 @@ pub(crate) struct Wish {
     /// Whether it is told of losses.
     pub(crate) tells_losses: Option<bool>,
     pub(crate) announce: bool,
+    pub(crate) comment: bool,
+    pub(crate) metadata: Option<u64>,
     pub(crate) address: Option<u64>,
     pub(crate) lease: Option<Duration>,
 }
@@ -212,12 +218,15 @@ pub(crate) struct Model {
     pub(super) events: Vec<BrokerEvent>,
     pub(super) batch: Option<LastBatch>,
     pub(super) random: Rng,
+    pub(super) keys: Option<Keys>,
+    /// When the next one that is refused may come back.
+    pub(super) next_return: Duration,
     pub(super) drain: Option<Draining>,
     pub(super) tally: Tally,
 }
 
 impl Model {
-    pub(crate) fn new(config: BrokerConfig, start: Instant) -> Self {
+    pub(crate) fn new(config: BrokerConfig, keys: Option<Keys>, start: Instant) -> Self {
         let random = Rng::new(config.seed.wrapping_add(u64::from(config.shard) << 48));
         Self {
             config,
@@ -243,6 +252,8 @@ impl Model {
             events: Vec::new(),
             batch: None,
             random,
+            keys,
+            next_return: Duration::ZERO,
             drain: None,
             tally: Tally::default(),
         }
@@ -311,9 +322,10 @@ impl Model {
             if !self.guests.contains_key(client) {
                 self.events.push(BrokerEvent::ClientJoined { client: client.clone() });
             }
-            let new = Guest { sessions: Vec::new(), absent_since: None };
+            let new = Guest { sessions: Vec::new(), absent_since: None, metadata: None };
             let guest = self.guests.entry(client.clone()).or_insert(new);
             guest.absent_since = None;
+            guest.metadata = wish.metadata.or(guest.metadata);
             guest.sessions.push(session);
         }
         let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
@@ -328,7 +340,7 @@ impl Model {
             passed: Passed::new(),
             is_told_of_losses: wish.tells_losses.unwrap_or(self.config.loss_announcement.is_some()),
             loss: None,
-            opening: self.opening(session, wish.announce, resume),
+            opening: self.opening(session, wish, resume),
             lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
             heartbeat_due: false,
@@ -381,6 +393,17 @@ impl Model {
         let all: Vec<_> = self.members.keys().copied().collect();
         for session in all {
             self.finish(session, EndReason::Shutdown);
+        }
+    }
+
+    pub(crate) fn abort(&mut self, broker: &Broker) {
+        if !self.closed {
+            self.close();
+        }
+        for session in self.order.clone() {
+            self.ended_untold.push(session);
+            self.ended_ready.push(session);
+            self.end(session, EndReason::Shutdown, broker);
         }
     }
 

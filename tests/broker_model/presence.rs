@@ -31,6 +31,25 @@ impl Model {
         }
     }
 
+    /// Who is here, also in its grace time.
+    pub(crate) fn roster(&self) -> Vec<(ClientId, usize)> {
+        self.guests.iter().map(|(id, guest)| (id.clone(), guest.sessions.len())).collect()
+    }
+
+    /// The first so many of them after this one, at least one, and whether they are the last.
+    pub(crate) fn page(
+        &self,
+        after: Option<&ClientId>,
+        limit: usize,
+    ) -> (Vec<(ClientId, usize, Option<u64>)>, bool) {
+        let rest = self.guests.iter().filter(|(id, _)| after.is_none_or(|after| *id > after));
+        let rest = rest.map(|(id, guest)| (id.clone(), guest.sessions.len(), guest.metadata));
+        let mut page: Vec<_> = rest.collect();
+        let is_last = page.len() <= limit.max(1);
+        page.truncate(limit.max(1));
+        (page, is_last)
+    }
+
     pub(crate) fn check_presence(&self, broker: &Broker) -> Result<(), String> {
         let here: Vec<_> = self
             .guests
@@ -48,7 +67,11 @@ impl Model {
         }
         for (id, guest) in &self.guests {
             let sessions: Vec<_> = broker.sessions_of(id).collect();
-            if sessions != guest.sessions || broker.metadata(id).is_none() {
+            let metadata = broker.metadata(id).map(|values| values.get::<u64>().copied());
+            if metadata != Some(guest.metadata) {
+                return Err(format!("{metadata:?} is kept of {id}, and not {:?}", guest.metadata));
+            }
+            if sessions != guest.sessions {
                 return Err(format!("{sessions:?} of {id}, which has {:?}", guest.sessions));
             }
         }

@@ -87,7 +87,7 @@ impl Model {
         let id = match (content, own_id) {
             (_, Some(own)) => format!("id: {own}\n"),
             (Content::Data(_), None) if self.config.event_ids == EventIds::Assigned => {
-                format!("id: {:x}-{position}\n", self.config.epoch.0)
+                format!("id: {}\n", self.id_of(position))
             }
             _ => String::new(),
         };

@@ -1,7 +1,8 @@
 //! Where the model lets a session begin: what is kept after its place, and whether all of it is.
 
 use super::lag::State;
-use super::model::{LogName, Model, Pending, waiting};
+use super::model::{LogName, Model, Pending, Wish, waiting};
+use super::signed::PlaceOf;
 use sansse::broker::*;
 use std::fmt::Write as _;
 
@@ -28,12 +29,18 @@ impl Model {
         let own = |id: &&String| {
             kept().filter(|(_, k)| k.own_id.as_ref() == Some(id)).map(|(_, k)| k.position).min()
         };
-        let assigned = self.config.event_ids == EventIds::Assigned;
-        let place = id.and_then(|id| place(id)).filter(|_| assigned);
-        let placed = place
-            .filter(|(epoch, position)| *epoch == self.config.epoch.0 && *position <= self.last)
-            .map(|(_, position)| position);
+        let place = id.map_or(PlaceOf::Unknown, |id| self.place_of(id));
+        let placed = match place {
+            PlaceOf::At(epoch, position) if epoch == self.config.epoch.0 => Some(position),
+            _ => None,
+        };
+        let placed = placed.filter(|position| *position <= self.last);
         let position = id.as_ref().and_then(own).or(placed);
+        if position.is_none() && place == PlaceOf::Forged {
+            return (Resume::Forged, Vec::new());
+        }
+        // Where ids are signed, nothing is replayed to who cannot have got one.
+        let is_nonsense = position.is_none() && place == PlaceOf::Unknown && self.keys.is_some();
         let is_gap = position.is_none_or(|position| {
             self.left_out.iter().any(|missing| *missing > position)
                 || logs.iter().any(|name| self.lost_through(name) > position)
@@ -47,7 +54,8 @@ impl Model {
                 payload: k.payload.clone(),
             })
             .collect();
-        if is_gap && !is_absent && self.config.unresumable == StartAt::Newest {
+        let goes_on = is_nonsense || self.config.unresumable == StartAt::Newest;
+        if is_gap && !is_absent && goes_on {
             pending.clear();
         }
         pending.sort_by_key(|pending| pending.position);
@@ -57,11 +65,11 @@ impl Model {
             _ if is_absent => Resume::Oldest { replayed },
             (Some(_), _) if is_gap => Resume::Gap { replayed },
             (Some(_), _) => Resume::Complete { replayed },
-            (None, Some((epoch, _))) if epoch != self.config.epoch.0 => {
+            (None, PlaceOf::At(epoch, _)) if epoch != self.config.epoch.0 => {
                 Resume::OtherEpoch { replayed }
             }
-            (None, Some(_)) => Resume::Ahead { replayed },
-            (None, None) => Resume::UnknownId { replayed },
+            (None, PlaceOf::At(..)) => Resume::Ahead { replayed },
+            (None, _) => Resume::UnknownId { replayed },
         };
         (resume, pending)
     }
@@ -101,7 +109,7 @@ impl Model {
     pub(super) fn opening(
         &self,
         session: SessionId,
-        announce: bool,
+        wish: &Wish,
         resume: Resume,
     ) -> Option<String> {
         let (word, replayed, placed) = match resume {
@@ -112,26 +120,23 @@ impl Model {
             Resume::UnknownId { replayed } => ("unknown", replayed, replayed > 0),
             Resume::OtherEpoch { replayed } => ("other-epoch", replayed, replayed > 0),
             Resume::Ahead { replayed } => ("ahead", replayed, replayed > 0),
+            Resume::Forged => ("forged", 0, false),
             _ => unreachable!(),
         };
         let mut text = String::new();
+        if wish.comment {
+            text += ": hello\n";
+        }
         if let Some(retry) = self.retry(session) {
             let _ = writeln!(text, "retry: {}", retry.as_millis());
         }
         if !placed && self.config.event_ids == EventIds::Assigned {
-            let _ = writeln!(text, "id: {:x}-{}", self.config.epoch.0, self.last);
+            let _ = writeln!(text, "id: {}", self.id_of(self.last));
         }
-        if announce {
+        if wish.announce {
             text += "event: resume\n";
             let _ = writeln!(text, r#"data: {{"outcome":"{word}","replayed":{replayed}}}"#);
         }
         (!text.is_empty()).then(|| text + "\n")
     }
-}
-
-/// The epoch and the position that an id of the broker's making says.
-fn place(id: &str) -> Option<(u64, u64)> {
-    let (epoch, position) = id.split_once('-')?;
-    let place = (u64::from_str_radix(epoch, 16).ok()?, position.parse().ok()?);
-    (format!("{:x}-{}", place.0, place.1) == id).then_some(place)
 }
