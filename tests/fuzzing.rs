@@ -113,7 +113,7 @@ fn fuzz(target: &str, run: fn(&[u8]), words: &[&[u8]]) {
     for seed in first..first + number("SANSSE_FUZZ", 3_000) {
         let mut random = Random(seed);
         let input = match random.below(8) {
-            0 => random.bytes(400),
+            0 => random.bytes(1_000),
             _ => mutated(&mut random, &corpus, words),
         };
         let _named = Named(format!("{target}: seed {seed}"), &input);
