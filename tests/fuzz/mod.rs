@@ -7,6 +7,8 @@
 mod common;
 #[path = "../broker_model/mod.rs"]
 mod histories;
+#[path = "../http1_client/received.rs"]
+mod received;
 #[path = "../streams/mod.rs"]
 mod streams;
 
