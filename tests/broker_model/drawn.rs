@@ -265,6 +265,8 @@ pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
         105 => Op::Progress { session: drawn_session(choices) },
         106 if choices.chance(4) => Op::Abort,
         106..110 => Op::CatchUp,
+        126 => Op::RevokeTopic { client: choices.below(4), topic: choices.below(5) },
+        127 if choices.chance(40) => Op::EndTopic { topic: choices.below(5) },
         _ => Op::Sleep { time: drawn_time(choices) },
     };
     let late = if choices.chance(10) { choices.below(2_000) } else { 0 };

@@ -91,10 +91,8 @@ impl Model {
             if !parts.is_empty() {
                 member.sent(now);
             }
-            let is_stopped = self.has_lost_next(&member);
-            if !is_stopped {
-                next = self.peek(&mut member, &mut passed).map(|next| written(&next).len());
-            }
+            let (peeked, is_stopped) = self.peek(&mut member, &mut passed);
+            next = peeked.map(|next| written(&next).len());
             has_holes |= member.loss.is_some();
             if has_holes {
                 self.inexact.insert(session);
