@@ -1,6 +1,7 @@
 //! What the model says about who is here.
 
 use super::model::{LogName, Model};
+use super::naming::topic_name;
 use sansse::broker::*;
 
 impl Model {
@@ -104,8 +105,36 @@ impl Model {
         if kept != self.retained_bytes() || kept > limit {
             return Err(format!("{kept} bytes are kept instead of {}", self.retained_bytes()));
         }
+        self.check_flags(broker)?;
         if broker.last_position() != self.last {
             return Err(format!("at {} instead of {}", broker.last_position(), self.last));
+        }
+        Ok(())
+    }
+
+    /// What is asked with a yes or a no.
+    fn check_flags(&self, broker: &Broker) -> Result<(), String> {
+        let is_draining = self.drain.is_some();
+        let (flags, expected) = (
+            (broker.is_closed(), broker.is_draining(), broker.is_drained()),
+            (self.closed, is_draining, is_draining && self.members.is_empty()),
+        );
+        if flags != expected {
+            return Err(format!("closed, draining, drained: {flags:?}, and not {expected:?}"));
+        }
+        for name in (0..5).map(topic_name) {
+            if broker.has_ended(&name) != self.has_ended(&name) {
+                return Err(format!("whether {name} has ended: {}", broker.has_ended(&name)));
+            }
+        }
+        for (id, guest) in &self.guests {
+            if broker.is_present(id) == guest.sessions.is_empty() {
+                return Err(format!("whether {id} is present: {}", broker.is_present(id)));
+            }
+        }
+        let is_open = |session: &SessionId| broker.is_open(*session);
+        if !self.members.keys().all(is_open) || self.ended_untold.iter().any(is_open) {
+            return Err("a session is open that is not, or is not that is".to_owned());
         }
         Ok(())
     }

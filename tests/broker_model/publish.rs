@@ -190,7 +190,7 @@ impl Model {
         }
     }
 
-    fn has_ended(&self, topic: &TopicName) -> bool {
+    pub(super) fn has_ended(&self, topic: &TopicName) -> bool {
         let log = self.logs.get(&LogName::Named(topic.clone()));
         log.is_some_and(|log| log.ended.is_some())
     }
