@@ -236,6 +236,11 @@ impl Broker {
             let loss = session.slow_mut().loss.get_or_insert(Loss { before, lost: 0 });
             loss.lost += more;
             loss.before = loss.before.min(before);
+        } else if self.sequencer.ids() == EventIds::Assigned
+            && session.subscriptions.iter().all(|one| one.topic != self.broadcast)
+        {
+            // If its topics have ended and nothing else comes, it would come back for the same.
+            session.seldom_mut().is_place_due = true;
         }
     }
 

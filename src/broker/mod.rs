@@ -249,7 +249,9 @@ impl Broker {
             .map(|(&topic, &cursor)| Subscription { cursor, topic, index: UNLISTED })
             .collect();
         let slow = Slow::of(request.lag, request.loss_announcement);
-        let seldom = Seldom { opening, slow, ..Seldom::default() };
+        let is_place_due =
+            request.without_broadcast && self.ends_without_id(&topics, client, &cursors);
+        let seldom = Seldom { opening, slow, is_place_due, ..Seldom::default() };
         let key = self.sessions.insert(Session {
             client,
             subscriptions,

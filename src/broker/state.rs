@@ -96,6 +96,7 @@ impl Seldom {
             && self.ending.is_none()
             && self.skip_event.is_none()
             && self.gone.is_empty()
+            && !self.is_place_due
             && self.slow.is_none();
         (!is_empty).then(|| Box::new(self))
     }

@@ -105,6 +105,8 @@ impl Model {
             let before = member.through.map_or(before, |through| before.min(through));
             let loss = member.loss.get_or_insert((before, 0));
             *loss = (loss.0.min(before), loss.1 + lost);
+        } else if lost > 0 && !member.logs.contains(&LogName::Broadcast) {
+            member.place_due |= self.config.event_ids == EventIds::Assigned;
         }
         self.note_skipped(session, &member, lost);
         self.note_coalesced(session, &member, coalesced);
@@ -302,6 +304,11 @@ fn untold(list: &[Pending], source: &LogName) -> usize {
 }
 
 impl Pending {
+    /// Whether its frame has such a field.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.payload.lines().any(|line| line.starts_with(&format!("{field}: ")))
+    }
+
     /// Through which it is delivered.
     fn first(&self) -> Option<&LogName> {
         let mut waiting = self.by.iter().filter(|(_, state)| *state == State::Waiting);

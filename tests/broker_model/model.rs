@@ -322,6 +322,7 @@ impl Model {
         let private = LogName::Private(session);
         self.ensure(&private, 0);
         logs.push(private);
+        let place_due = self.ends_without_id(wish, &pending);
         let member = Member {
             client: wish.client.clone(),
             logs,
@@ -338,7 +339,7 @@ impl Model {
             polled_at: self.now,
             ending: None,
             through: None,
-            place_due: false,
+            place_due,
             address: wish.address,
             expires_at,
             last_words: None,
