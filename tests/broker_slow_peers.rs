@@ -487,3 +487,50 @@ fn sessions_that_stand_still_grow_nothing_however_much_is_published() {
         assert_eq!(shard.data(session), newest);
     }
 }
+
+#[test]
+fn nobody_is_closed_for_being_behind_by_what_is_replayed_to_it() {
+    let lag = Lag::new(LagPolicy::Close).with_events(2);
+    for size in [1, 1_000] {
+        let mut shard = Shard::new(config());
+        for data in ["a", "b", "c", "d"] {
+            shard.broadcast(data);
+        }
+        let request = anyone().with_lag(lag).with_start(StartAt::Oldest);
+        let session = shard.open(request);
+        shard.broadcast("e");
+        let (batch, _) = shard.batch(session, size, FrameForm::Payload);
+        // What comes back of a write is a replay as before.
+        shard.broker.handle_partial_write(shard.now, session, &batch, 1);
+        shard.broadcast("f");
+        assert_eq!(shard.data(session), ["b", "c", "d", "e", "f"]);
+        // From there on it is behind as any other.
+        for data in ["g", "h", "i"] {
+            shard.broadcast(data);
+        }
+        assert_eq!(shard.data(session), [END]);
+    }
+}
+
+#[test]
+fn what_is_published_during_a_replay_counts() {
+    let mut shard = Shard::new(config());
+    shard.broadcast("a");
+    let lag = Lag::new(LagPolicy::Close).with_events(2);
+    let session = shard.open(anyone().with_lag(lag).with_start(StartAt::Oldest));
+    for data in ["b", "c", "d"] {
+        shard.broadcast(data);
+    }
+    assert_eq!(shard.data(session), [END]);
+}
+
+#[test]
+fn a_replay_of_a_topic_to_an_open_session_does_not_close_it() {
+    let mut shard = Shard::new(config());
+    for data in ["a", "b", "c", "d"] {
+        shard.publish(topic("room"), data);
+    }
+    let session = shard.parked(anyone().with_lag(Lag::new(LagPolicy::Close).with_events(2)));
+    shard.broker.subscribe(shard.now, session, topic("room"), Place::Oldest).unwrap();
+    assert_eq!(shard.data(session), ["a", "b", "c", "d"]);
+}

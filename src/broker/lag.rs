@@ -50,7 +50,9 @@ pub enum LagPolicy {
 ///
 /// The bounds come beside the topic's [`Retention`](super::Retention), beyond which nobody can be.
 /// They count what was published to the topic since the session's place in it; a single event is
-/// never too far, however large. They are looked at when the session is polled.
+/// never too far, however large. They are looked at when the session is polled. Nobody is closed
+/// for being behind by what is replayed to it, since it would come back for the same; only by what
+/// is published after that.
 ///
 /// It is chosen by the session, or else by the topic, or else for the broker: whoever
 /// [opens a session](super::SessionRequest::with_lag) with one has it in all topics; a session
@@ -149,6 +151,11 @@ impl Broker {
         let mut is_plain = !session.has_gone() && !session.has_backlogs();
         self.visit(session, |_, cursor, view| is_plain &= view.is_plain(cursor));
         if is_plain {
+            if session.replayed_through() > 0
+                && let Some(session) = self.sessions.get_mut(key)
+            {
+                session.forget_replay();
+            }
             return Ok(false);
         }
         self.meet_policies(key).map(|()| true)
@@ -286,8 +293,18 @@ impl Broker {
             lag,
             coalescing,
             known: session.gone(source),
+            replayed_through: session.replayed_through(),
             backlog: session.backlog(source),
         })
+    }
+
+    /// Whether somebody with this lag, and these topics, may be behind by so much and no more.
+    pub(super) fn is_bounded(&self, lag: Option<Lag>, topics: &[u32]) -> bool {
+        let of_topic = |slot: &u32| self.topics.at(*slot).and_then(|topic| topic.lag.as_deref());
+        let usual = || {
+            self.config.lag.is_bounded() || topics.iter().filter_map(of_topic).any(Lag::is_bounded)
+        };
+        lag.map_or_else(usual, |lag| lag.is_bounded())
     }
 
     /// What holds for a source of which the session says nothing.
@@ -343,6 +360,7 @@ struct Standing<'a> {
     coalescing: Coalescing,
     /// How many of the lost events after the cursor are counted already.
     known: u64,
+    replayed_through: u64,
     /// What it leaves out, which is neither delivered nor lost.
     backlog: Option<&'a Backlog>,
 }
@@ -377,8 +395,16 @@ impl Standing<'_> {
     }
 
     fn is_too_far(&self) -> bool {
+        // Who is closed comes back from the same place, and would be closed for what is replayed
+        // then as well.
+        let cursor = match (self.lag.policy, self.replayed_through) {
+            (LagPolicy::Close, 1..) => {
+                self.cursor.max(self.view.cursor_after(self.replayed_through))
+            }
+            _ => self.cursor,
+        };
         self.missing() > 0
-            || (self.lag.is_bounded() && self.coalescing.is_beyond(self.view, self.cursor))
+            || (self.lag.is_bounded() && self.coalescing.is_beyond(self.view, cursor))
     }
 
     fn step(&self) -> Step {

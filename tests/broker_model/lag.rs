@@ -58,7 +58,12 @@ impl Model {
         let closes = sources.iter().any(|(source, lag)| {
             let list = member.list(source);
             lag.policy == LagPolicy::Close
-                && (untold(&list, source) > 0 || self.is_beyond(lag, &list, 0))
+                && (untold(&list, source) > 0
+                    || self.is_beyond(
+                        lag,
+                        &list,
+                        list.partition_point(|one| one.position <= member.replayed_through),
+                    ))
         });
         if closes {
             let untold = |source| untold(&member.list(source), source) as u64;

@@ -113,6 +113,8 @@ pub(super) struct Member {
     pub(super) loss: Option<(u64, u64)>,
     pub(super) opening: Option<String>,
     pub(super) place_due: bool,
+    /// It is not closed for being behind by what was replayed to it, through this position.
+    pub(super) replayed_through: u64,
     pub(super) lag: Option<Lag>,
     pub(super) heartbeat: Option<Duration>,
     pub(super) heartbeat_due: bool,
@@ -340,6 +342,7 @@ impl Model {
             ending: None,
             through: None,
             place_due,
+            replayed_through: if resume.replayed() > 0 { self.last } else { 0 },
             address: wish.address,
             expires_at,
             last_words: None,

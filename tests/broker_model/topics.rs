@@ -153,6 +153,9 @@ impl Model {
         self.inexact.insert(session);
         let member = self.members.get_mut(&session).unwrap();
         member.place_due |= replayed > 0 && self.config.event_ids == EventIds::Assigned;
+        if replayed > 0 {
+            member.replayed_through = self.last;
+        }
         let is_over = self.is_over(&self.members[&session]);
         if replayed > 0 || is_over {
             self.wake(session);
