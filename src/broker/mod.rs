@@ -253,7 +253,7 @@ impl Broker {
             request.without_broadcast && self.ends_without_id(&topics, client, &cursors);
         let may_be_closed = resume.replayed() > 0 && self.is_bounded(request.lag, &topics);
         let replayed_through = if may_be_closed { self.sequencer.last() } else { 0 };
-        let seldom = Seldom { opening, slow, is_place_due, replayed_through, ..Seldom::default() };
+        let seldom = Seldom { opening, is_place_due, replayed_through, slow, ..Seldom::default() };
         let key = self.sessions.insert(Session {
             client,
             subscriptions,
