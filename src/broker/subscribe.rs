@@ -87,7 +87,9 @@ impl Broker {
     /// subscribed already are not replayed: they came, or were not wanted. Replayed events bring
     /// their ids, which lie before the session's place; after them it is told its place again.
     /// Whoever loses the connection in between resumes from the replayed event, and gets some of
-    /// the other topics' events again, but misses none.
+    /// the other topics' events again, but misses none. Before the first id of the replay has
+    /// reached the peer, it resumes from where it was, without the replay: who must have it asks
+    /// for it again when the session [resumes](super::BrokerEvent::SessionOpened).
     ///
     /// Subscribing to what the session has already does nothing, and is [`Resume::Live`].
     ///
