@@ -489,26 +489,30 @@ fn sessions_that_stand_still_grow_nothing_however_much_is_published() {
 }
 
 #[test]
-fn nobody_is_closed_for_being_behind_by_what_is_replayed_to_it() {
-    let lag = Lag::new(LagPolicy::Close).with_events(2);
-    for size in [1, 1_000] {
+fn what_is_replayed_to_a_session_is_within_any_bounds() {
+    let end: &[&str] = &[END];
+    for (policy, rest) in [
+        (LagPolicy::Close, end),
+        (LagPolicy::SkipToOldest, &["h", "i"]),
+        (LagPolicy::SkipToNewest, &[]),
+    ] {
         let mut shard = Shard::new(config());
         for data in ["a", "b", "c", "d"] {
             shard.broadcast(data);
         }
-        let request = anyone().with_lag(lag).with_start(StartAt::Oldest);
-        let session = shard.open(request);
+        let lag = Lag::new(policy).with_events(2);
+        let session = shard.open(anyone().with_lag(lag).with_start(StartAt::Oldest));
         shard.broadcast("e");
-        let (batch, _) = shard.batch(session, size, FrameForm::Payload);
+        let (batch, _) = shard.batch(session, 1_000, FrameForm::Payload);
         // What comes back of a write is a replay as before.
         shard.broker.handle_partial_write(shard.now, session, &batch, 1);
         shard.broadcast("f");
-        assert_eq!(shard.data(session), ["b", "c", "d", "e", "f"]);
+        assert_eq!(shard.data(session), ["b", "c", "d", "e", "f"], "{policy:?}");
         // From there on it is behind as any other.
         for data in ["g", "h", "i"] {
             shard.broadcast(data);
         }
-        assert_eq!(shard.data(session), [END]);
+        assert_eq!(shard.data(session), rest, "{policy:?}");
     }
 }
 

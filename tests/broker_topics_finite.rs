@@ -122,19 +122,6 @@ fn nobody_comes_back_for_ever_for_what_brings_no_id() {
 }
 
 #[test]
-fn nobody_comes_back_for_ever_for_what_it_skips() {
-    let mut shard = Shard::new(config());
-    shard.publish(topic("answer"), "a");
-    shard.publish(topic("answer"), "b");
-    shard.end("answer");
-    let hasty = only("answer").with_lag(Lag::new(LagPolicy::SkipToNewest).with_events(1));
-    let session = shard.open(hasty.clone().with_start(StartAt::Oldest));
-    assert_eq!(shard.take(session), ["id: e-3\n\n", END]);
-    let last = LastEventId::Id(id("e-3"));
-    assert_eq!(shard.refusal(hasty.with_last_event_id(last)), OpenError::TopicsEnded);
-}
-
-#[test]
 fn a_session_goes_on_while_something_may_come() {
     let mut shard = Shard::new(config());
     let broadcast = shard.parked(anyone().with_topic(topic("answer")));

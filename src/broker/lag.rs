@@ -50,9 +50,9 @@ pub enum LagPolicy {
 ///
 /// The bounds come beside the topic's [`Retention`](super::Retention), beyond which nobody can be.
 /// They count what was published to the topic since the session's place in it; a single event is
-/// never too far, however large. They are looked at when the session is polled. Nobody is closed
-/// for being behind by what is replayed to it, since it would come back for the same; only by what
-/// is published after that.
+/// never too far, however large. They are looked at when the session is polled. What is
+/// replayed to a session is within any bounds, since it would come back for the same; it is too far
+/// behind only by what is published after that.
 ///
 /// It is chosen by the session, or else by the topic, or else for the broker: whoever
 /// [opens a session](super::SessionRequest::with_lag) with one has it in all topics; a session
@@ -151,10 +151,12 @@ impl Broker {
         let mut is_plain = !session.has_gone() && !session.has_backlogs();
         self.visit(session, |_, cursor, view| is_plain &= view.is_plain(cursor));
         if is_plain {
-            if session.replayed_through() > 0
-                && let Some(session) = self.sessions.get_mut(key)
-            {
-                session.forget_replay();
+            if session.replayed_through() > 0 {
+                let mut is_done = true;
+                self.visit(session, |_, cursor, view| is_done &= cursor >= view.end());
+                if let Some(session) = self.sessions.get_mut(key).filter(|_| is_done) {
+                    session.forget_replay();
+                }
             }
             return Ok(false);
         }
@@ -243,11 +245,6 @@ impl Broker {
             let loss = session.slow_mut().loss.get_or_insert(Loss { before, lost: 0 });
             loss.lost += more;
             loss.before = loss.before.min(before);
-        } else if self.sequencer.ids() == EventIds::Assigned
-            && session.subscriptions.iter().all(|one| one.topic != self.broadcast)
-        {
-            // If its topics have ended and nothing else comes, it would come back for the same.
-            session.seldom_mut().is_place_due = true;
         }
     }
 
@@ -395,16 +392,17 @@ impl Standing<'_> {
     }
 
     fn is_too_far(&self) -> bool {
-        // Who is closed comes back from the same place, and would be closed for what is replayed
-        // then as well.
-        let cursor = match (self.lag.policy, self.replayed_through) {
-            (LagPolicy::Close, 1..) => {
-                self.cursor.max(self.view.cursor_after(self.replayed_through))
-            }
-            _ => self.cursor,
+        self.missing() > 0 || self.is_beyond_bounds()
+    }
+
+    fn is_beyond_bounds(&self) -> bool {
+        // Who meets its policy for what is replayed, and learns no place by that, comes back from
+        // the same one, and would meet it again.
+        let cursor = match self.replayed_through {
+            0 => self.cursor,
+            through => self.cursor.max(self.view.cursor_after(through)),
         };
-        self.missing() > 0
-            || (self.lag.is_bounded() && self.coalescing.is_beyond(self.view, cursor))
+        self.lag.is_bounded() && self.coalescing.is_beyond(self.view, cursor)
     }
 
     fn step(&self) -> Step {
@@ -412,8 +410,8 @@ impl Standing<'_> {
         if self.is_too_far() {
             target = match self.lag.policy {
                 LagPolicy::SkipToNewest => self.end(),
-                LagPolicy::SkipToOldest => self.oldest_within(),
-                LagPolicy::Close | LagPolicy::KeepNewestPerKey => target,
+                LagPolicy::SkipToOldest if self.is_beyond_bounds() => self.oldest_within(),
+                _ => target,
             };
         }
         let target = target.min(self.end()).max(self.cursor);

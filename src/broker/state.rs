@@ -58,8 +58,8 @@ pub(super) struct Seldom {
     /// What was replayed brought ids from before the session's place, of which it is to be told
     /// when there is nothing else.
     pub(super) is_place_due: bool,
-    /// Through which position it was replayed events, while it has not got them all: nobody is
-    /// closed for being behind by those. 0 if none were, or where no bound is set.
+    /// Through which position it was replayed events, while it has not got them all: those are
+    /// within any bounds. 0 if none were, or where no bound is set.
     pub(super) replayed_through: u64,
     /// Of subscriptions to patterns, by number: how many events after their cursors were gone
     /// before they began, or are counted as lost already. None of these is 0.

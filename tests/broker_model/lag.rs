@@ -59,11 +59,7 @@ impl Model {
             let list = member.list(source);
             lag.policy == LagPolicy::Close
                 && (untold(&list, source) > 0
-                    || self.is_beyond(
-                        lag,
-                        &list,
-                        list.partition_point(|one| one.position <= member.replayed_through),
-                    ))
+                    || self.is_beyond(lag, &list, member.replayed_in(&list)))
         });
         if closes {
             let untold = |source| untold(&member.list(source), source) as u64;
@@ -76,7 +72,7 @@ impl Model {
             let list = member.list(&source);
             let here = |index: usize| self.is_here(&list[index].log, list[index].position);
             let first_here = |from: usize| (from..list.len()).find(|index| here(*index));
-            let is_beyond = self.is_beyond(&lag, &list, 0);
+            let is_beyond = self.is_beyond(&lag, &list, member.replayed_in(&list));
             let target = match lag.policy {
                 LagPolicy::SkipToNewest if is_beyond || untold(&list, &source) > 0 => list.len(),
                 LagPolicy::SkipToOldest if is_beyond => self.oldest_within(&lag, &list),
@@ -110,8 +106,6 @@ impl Model {
             let before = member.through.map_or(before, |through| before.min(through));
             let loss = member.loss.get_or_insert((before, 0));
             *loss = (loss.0.min(before), loss.1 + lost);
-        } else if lost > 0 && !member.logs.contains(&LogName::Broadcast) {
-            member.place_due |= self.config.event_ids == EventIds::Assigned;
         }
         self.note_skipped(session, &member, lost);
         self.note_coalesced(session, &member, coalesced);
@@ -330,6 +324,11 @@ impl Member {
     pub(super) fn list(&self, source: &LogName) -> Vec<Pending> {
         let is_of = |pending: &&Pending| pending.by.iter().any(|(one, _)| one == source);
         self.pending.iter().filter(is_of).cloned().collect()
+    }
+
+    /// How many of these are what was replayed, or come before that.
+    fn replayed_in(&self, list: &[Pending]) -> usize {
+        list.partition_point(|one| one.position <= self.replayed_through)
     }
 
     fn has_stopped(&self, source: &LogName, is_here: impl Fn(&Pending) -> bool) -> bool {

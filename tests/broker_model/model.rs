@@ -113,7 +113,7 @@ pub(super) struct Member {
     pub(super) loss: Option<(u64, u64)>,
     pub(super) opening: Option<String>,
     pub(super) place_due: bool,
-    /// It is not closed for being behind by what was replayed to it, through this position.
+    /// What was replayed to it, through this position, is within any bounds.
     pub(super) replayed_through: u64,
     pub(super) lag: Option<Lag>,
     pub(super) heartbeat: Option<Duration>,
