@@ -43,16 +43,14 @@ impl World {
             let is_lost = |event: &&usize| self.truth(at).is_lost(**event);
             let gone = due.iter().filter(is_lost).count();
             missing += gone as u64;
-            // Nobody is closed for being behind by what is replayed to it.
-            let from = match lag.policy {
-                LagPolicy::Close => due.partition_point(|event| *event < connection.owed.live_from),
-                _ => 0,
-            };
-            let is_too_far = gone > 0 || self.is_beyond(at, lag, &due, from);
+            // What is replayed to it is within any bounds.
+            let from = due.partition_point(|event| *event < connection.owed.live_from);
+            let is_beyond = self.is_beyond(at, lag, &due, from);
+            let is_too_far = gone > 0 || is_beyond;
             closes |= is_too_far && lag.policy == LagPolicy::Close;
             let skipped = match lag.policy {
                 LagPolicy::SkipToNewest if is_too_far => due.len(),
-                LagPolicy::SkipToOldest if is_too_far => self.oldest_within(at, lag, &due),
+                LagPolicy::SkipToOldest if is_beyond => self.oldest_within(at, lag, &due),
                 _ => 0,
             };
             let lost = due[..skipped].iter().chain(due[skipped..].iter().filter(is_lost));

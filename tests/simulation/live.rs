@@ -1,6 +1,7 @@
 //! What the server's application does to sessions that are open: more topics, fewer, none.
 
 use crate::filter::{ANSWER, CLIENTS, Filter, TOPICS};
+use crate::network::Cut;
 use crate::scenario::{chance, one_of, shard_of};
 use crate::world::World;
 use sansse::EventId;
@@ -114,6 +115,10 @@ impl World {
         state.owed.subscribe(filter, &replay);
         if !replay.is_empty() {
             state.owed.live_from = now;
+            // A replay is to be cut now and then.
+            if matches!(state.cut, Cut::Never) && !self.is_healed && chance(&mut self.random, 50) {
+                state.cut = Cut::ReaderAt(state.received + 1 + self.random.below(250));
+            }
         }
         // What it cannot get by this, it may get by nothing else; but that is not asked for either.
         state.owed.excused.extend(plan.excused);
@@ -177,8 +182,17 @@ impl World {
     /// A client loses a topic.
     pub(crate) fn revoke_topic(&mut self) {
         let name = one_of(&mut self.random, &CLIENTS);
-        let topic = one_of(&mut self.random, &TOPICS);
         let Some(sessions) = self.sessions_of_client(name) else { return };
+        let mut topics = TOPICS.to_vec();
+        for (_, at) in &sessions {
+            // Rather one of those of which something is to come.
+            let due = self.connections[*at].owed.pending.values().flatten();
+            topics.extend(due.flat_map(|filter| match filter {
+                Filter::Topic(topic) => vec![*topic; 8],
+                _ => Vec::new(),
+            }));
+        }
+        let topic = one_of(&mut self.random, &topics);
         let client = ClientId::new(name).unwrap();
         let now = self.now;
         let broker = &mut self.server.shards[shard_of(name, self.server.count)];

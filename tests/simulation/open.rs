@@ -69,6 +69,8 @@ impl World {
             Err(OpenError::TopicsEnded) => {
                 assert!(is_over, "told that there is no more, while there may be");
                 let is_placed = self.server.config.event_ids == EventIds::Assigned;
+                let is_gap = plan.outcome == "gap" || (!is_placed && plan.or_gap);
+                let plan = if is_gap { self.truth(at).gap(plan) } else { plan };
                 // Where nobody can tell it a place, it would come back for comments for ever.
                 let is_left =
                     |event: &usize| is_placed || self.truth(at).events[*event].kind == Kind::Event;
@@ -77,7 +79,7 @@ impl World {
                 let is_of_topics =
                     |event: &usize| matches!(self.truth(at).events[*event].to, Address::Named(_));
                 let is_whole = match plan.outcome {
-                    "gap" => !plan.excused.iter().any(is_of_topics),
+                    "gap" => is_placed && !plan.excused.iter().any(is_of_topics),
                     outcome => matches!(outcome, "live" | "oldest" | "complete"),
                 };
                 assert!(is_whole || !is_placed, "nobody tells it of a loss: {plan:?}");
