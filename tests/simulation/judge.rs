@@ -76,6 +76,7 @@ impl World {
         taken: Taken,
     ) -> Polled {
         self.check_losses(at, behind, taken);
+        self.connections[at].owed.is_changed = false;
         self.note(|| {
             let pending: Vec<usize> = self.connections[at].owed.pending.keys().copied().collect();
             format!("connection {at} is polled: {taken:?}, {pending:?} are pending, {behind:?}")
@@ -112,6 +113,9 @@ impl World {
         if taken == Taken::Parked {
             let all = self.connections[at].owed.pass(usize::MAX);
             polled.passed.extend(all);
+        }
+        for due in &polled.passed {
+            self.check_passed(at, due);
         }
         polled
     }
@@ -171,7 +175,6 @@ impl World {
         let count = count.min(polled.events.len());
         let for_good = self.connections[at].owed.commit(polled, count);
         for due in for_good {
-            self.check_passed(at, &due);
             let owed = &mut self.connections[at].owed;
             owed.spared += due.1.len() as u64;
             owed.passed += 1;

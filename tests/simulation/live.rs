@@ -121,7 +121,9 @@ impl World {
             }
         }
         // What it cannot get by this, it may get by nothing else; but that is not asked for either.
-        state.owed.excused.extend(plan.excused);
+        let missing = plan.excused.into_iter();
+        let missing = missing.filter(|event| !state.owed.unheard.contains(event));
+        state.owed.excused.extend(missing);
         true
     }
 
@@ -148,6 +150,7 @@ impl World {
 
     fn give_up(&mut self, at: usize, filter: Filter) {
         self.note(|| format!("connection {at} hears {filter:?} no more"));
+        self.connections[at].owed.is_changed |= self.connections[at].owed.filters.contains(&filter);
         if self.connections[at].owed.unsubscribe(filter) > 0 {
             self.log.count("subscription ended with something not sent");
         } else {

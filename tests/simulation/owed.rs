@@ -6,6 +6,7 @@ use sansse::broker::Lag;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Owed {
     /// What the session hears.
     pub(crate) filters: Vec<Filter>,
@@ -27,6 +28,8 @@ pub(crate) struct Owed {
     pub(crate) has_replayed: bool,
     /// From which event on it is not what was replayed.
     pub(crate) live_from: usize,
+    /// What it hears is not what it was at the last poll; what that gave is sent all the same.
+    pub(crate) is_changed: bool,
     /// Events that it was told, or the server's application was, to be missing.
     pub(crate) excused: BTreeSet<usize>,
     /// What it has lost, once for each subscription that it was for.
@@ -67,6 +70,7 @@ impl Owed {
     /// It subscribes, and these come again.
     pub(crate) fn subscribe(&mut self, filter: Filter, replay: &[usize]) {
         self.filters.push(filter);
+        self.is_changed = true;
         self.overlaps |= filter.is_pattern();
         for event in replay {
             self.owe(*event, filter);

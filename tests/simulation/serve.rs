@@ -133,6 +133,12 @@ impl World {
         let blocks = take_blocks(&mut whole);
         assert!(whole.is_empty(), "a frame is not whole");
         let count = blocks.iter().filter(|block| block.event.is_some()).count();
+        assert!(
+            !self.connections[at].owed.is_changed
+                || count == polled.events.len()
+                || !self.server.broker(session).is_open(session),
+            "a batch is taken back from before it heard something else"
+        );
         self.commit(at, polled, count);
         if !is_whole {
             return Taken::More;
