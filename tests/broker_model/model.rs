@@ -113,6 +113,8 @@ pub(super) struct Member {
     pub(super) loss: Option<(u64, u64)>,
     pub(super) opening: Option<String>,
     pub(super) place_due: bool,
+    /// What was replayed to it, through this position, is within any bounds.
+    pub(super) replayed_through: u64,
     pub(super) lag: Option<Lag>,
     pub(super) heartbeat: Option<Duration>,
     pub(super) heartbeat_due: bool,
@@ -333,6 +335,7 @@ impl Model {
         let private = LogName::Private(session);
         self.ensure(&private, 0);
         logs.push(private);
+        let place_due = self.ends_without_id(wish, &pending);
         let member = Member {
             client: wish.client.clone(),
             logs,
@@ -349,7 +352,8 @@ impl Model {
             polled_at: self.now,
             ending: None,
             through: None,
-            place_due: false,
+            place_due,
+            replayed_through: if resume.replayed() > 0 { self.last } else { 0 },
             address: wish.address,
             expires_at,
             last_words: None,
