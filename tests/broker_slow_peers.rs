@@ -538,3 +538,28 @@ fn a_replay_of_a_topic_to_an_open_session_does_not_close_it() {
     shard.broker.subscribe(shard.now, session, topic("room"), Place::Oldest).unwrap();
     assert_eq!(shard.data(session), ["a", "b", "c", "d"]);
 }
+
+#[test]
+fn what_is_replayed_is_within_bounds_that_its_topic_is_given_later() {
+    let bound = Some(Lag::new(LagPolicy::Close).with_events(2));
+    let room = || SessionRequest::new().without_broadcast().with_topic(topic("room"));
+    for is_live in [false, true] {
+        let mut shard = Shard::new(config());
+        for data in ["a", "b", "c", "d"] {
+            shard.publish(topic("room"), data);
+        }
+        let session = if is_live {
+            let session = shard.parked(anyone());
+            shard.broker.subscribe(shard.now, session, topic("room"), Place::Oldest).unwrap();
+            session
+        } else {
+            shard.open(room().with_start(StartAt::Oldest))
+        };
+        shard.broker.set_lag(shard.now, &topic("room"), bound).unwrap();
+        assert_eq!(shard.data(session), ["a", "b", "c", "d"]);
+        for data in ["e", "f", "g"] {
+            shard.publish(topic("room"), data);
+        }
+        assert_eq!(shard.data(session), [END]);
+    }
+}

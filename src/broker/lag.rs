@@ -276,12 +276,11 @@ impl Broker {
         })
     }
 
-    /// Whether somebody with this lag, and these topics, may be behind by so much and no more.
-    pub(super) fn is_bounded(&self, lag: Option<Lag>, topics: &[u32]) -> bool {
-        let of_topic = |slot: &u32| self.topics.at(*slot).and_then(|topic| topic.lag.as_deref());
-        let usual = || {
-            self.config.lag.is_bounded() || topics.iter().filter_map(of_topic).any(Lag::is_bounded)
-        };
+    /// Whether somebody with this lag, and these topics, may be behind by so much and no more, now
+    /// or once a topic has [another lag](Self::set_lag).
+    pub(super) fn may_be_bounded(&self, lag: Option<Lag>, topics: &[u32]) -> bool {
+        let is_named = |slot: &u32| self.topics.at(*slot).is_some_and(|topic| topic.name.is_some());
+        let usual = || self.config.lag.is_bounded() || topics.iter().any(is_named);
         lag.map_or_else(usual, |lag| lag.is_bounded())
     }
 

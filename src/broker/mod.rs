@@ -252,8 +252,8 @@ impl Broker {
         let slow = Slow::of(request.lag, request.loss_announcement);
         let is_place_due =
             request.without_broadcast && self.ends_without_id(&topics, client, &cursors);
-        let may_be_closed = resume.replayed() > 0 && self.is_bounded(request.lag, &topics);
-        let replayed_through = if may_be_closed { self.sequencer.last() } else { 0 };
+        let may_meet_bounds = resume.replayed() > 0 && self.may_be_bounded(request.lag, &topics);
+        let replayed_through = if may_meet_bounds { self.sequencer.last() } else { 0 };
         let seldom = Seldom { opening, is_place_due, replayed_through, slow, ..Seldom::default() };
         let key = self.sessions.insert(Session {
             client,

@@ -59,7 +59,7 @@ pub(super) struct Seldom {
     /// when there is nothing else.
     pub(super) is_place_due: bool,
     /// Through which position it was replayed events, while it has not got them all: those are
-    /// within any bounds. 0 if none were, or where no bound is set.
+    /// within any bounds. 0 if none were, or where no bound can be set.
     pub(super) replayed_through: u64,
     /// Of subscriptions to patterns, by number: how many events after their cursors were gone
     /// before they began, or are counted as lost already. None of these is 0.

@@ -160,7 +160,7 @@ impl Broker {
             topic.subscribers += 1;
         }
         let is_placed = self.sequencer.ids() == EventIds::Assigned;
-        let is_bounded = self.is_bounded(lag, &[slot]);
+        let may_be_bounded = self.may_be_bounded(lag, &[slot]);
         let last = self.sequencer.last();
         let Some(state) = self.sessions.get_mut(key) else { return Ok(resume) };
         let subscription = state.add(Subscription { cursor, topic: slot, index: UNLISTED });
@@ -170,7 +170,7 @@ impl Broker {
         if replayed > 0 {
             let seldom = state.seldom_mut();
             seldom.is_place_due |= is_placed;
-            if is_bounded {
+            if may_be_bounded {
                 seldom.replayed_through = last;
             }
             if !left_out.is_empty() {
