@@ -36,11 +36,15 @@ impl Model {
             let other = self.below(last as u64 + 1);
             order.swap(last, usize::try_from(other).unwrap());
         }
-        let count = order.len() as u128;
+        // Those of other shards lie between.
+        let shards = u128::from(self.config.shards.get());
+        let count = order.len() as u128 * shards;
+        let first = u128::from(self.config.shard) % shards;
         let share = |time: Duration, number: u128| {
             Duration::from_nanos(u64::try_from(time.as_nanos() * number / count).unwrap())
         };
         let turns = order.into_iter().zip(0..).map(|(session, number)| {
+            let number = number * shards + first;
             let mut words = String::new();
             if let Some((least, spread)) = retry {
                 let retry = (least + share(spread, number)).as_nanos().div_ceil(1_000_000);
@@ -110,9 +114,40 @@ impl Model {
         }
         let text = session.to_string();
         let slot: u128 = text.split('-').nth(1).unwrap().parse().unwrap();
+        let shards = u128::from(self.config.shards.get());
+        let number = u128::from(self.config.shard) % shards;
+        let after = self.apart(slot) + self.apart(1) / shards * number;
+        let after = Duration::from_nanos(u64::try_from(after).unwrap());
+        Some(self.config.retry.unwrap_or(Duration::from_secs(3)) + after)
+    }
+
+    /// When whoever was refused is told to come back: one after the other, and within minutes.
+    pub(super) fn retry_after(&mut self, error: OpenError) -> Option<Duration> {
+        let least = self.config.retry_after;
+        match error {
+            OpenError::TooManySessionsOfClient { .. }
+            | OpenError::TooManySessionsFromAddress { .. } => Some(least),
+            OpenError::Closed
+            | OpenError::Draining
+            | OpenError::TooManySessions
+            | OpenError::TooManyTopics
+            | OpenError::UnreadEvents => {
+                let after = self.next_return.saturating_sub(self.now).max(least);
+                let is_long = after > least.max(Duration::from_secs(300));
+                let after = if is_long { least } else { after };
+                let apart = Duration::from_nanos(u64::try_from(self.apart(1)).unwrap());
+                self.next_return = self.now + after + apart;
+                Some(after)
+            }
+            _ => None,
+        }
+    }
+
+    /// How far, in nanoseconds, so many who come back to one shard lie apart.
+    fn apart(&self, reconnects: u128) -> u128 {
+        let shards = u128::from(self.config.shards.get());
         let rate = u128::from(self.config.reconnects_per_second.get());
-        let after = u64::try_from(slot * 1_000_000_000 / rate).unwrap();
-        Some(self.config.retry.unwrap_or(Duration::from_secs(3)) + Duration::from_nanos(after))
+        1_000_000_000 * shards * reconnects / rate
     }
 
     fn below(&mut self, limit: u64) -> u64 {
