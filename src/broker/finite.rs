@@ -167,16 +167,10 @@ impl Broker {
         let views = views.map(|topic| topic.view(&self.topics)).zip(cursors.topics.iter().copied());
         let client = client.and_then(|key| self.clients.get(key));
         let client = client.map(|client| (View::Log(&client.log), cursors.client));
-        let newest = views.chain(client).filter_map(|(view, mut cursor)| {
-            let mut newest = None;
-            while let Some((number, entry)) = view.from(cursor) {
-                let frame = entry.frame().filter(|frame| is_such(frame));
-                newest = frame.map(|frame| (entry.position, frame)).or(newest);
-                cursor = number + 1;
-            }
-            newest
+        let newest = views.chain(client).filter_map(|(view, cursor)| {
+            view.find_last_from(cursor, |entry| entry.frame().is_some_and(&is_such))
         });
-        newest.max_by_key(|(position, _)| *position).map(|(_, frame)| frame)
+        newest.max_by_key(|entry| entry.position)?.frame()
     }
 }
 
