@@ -101,6 +101,7 @@ use arena::Arena;
 use clock::{Clock, Tick};
 use drain::Draining;
 use limits::{AddressState, Opened as OpenedOrder};
+use matched::View;
 use pattern::PatternTree;
 use ready::{Parked, Ready, ReadyQueue};
 use reconnect::Random;
@@ -240,7 +241,12 @@ impl Broker {
             self.let_go([metadata.into_value()]);
             None
         };
-        let (resume, cursors) = self.resume(&request.last_event_id, request.start, &topics, client);
+        let own_log = client.and_then(|client| self.clients.get(client));
+        let own_log = own_log.map(|client| View::Log(&client.log));
+        let (resume, cursors) =
+            self.resume(&request.last_event_id, request.start, &topics, own_log);
+        let is_place_due =
+            request.without_broadcast && self.ends_without_id(&topics, own_log, &cursors);
         self.counters.open(resume);
         let opening = self.opening_frame(&request, resume);
         let terms = self.terms(now, &mut request);
@@ -250,8 +256,6 @@ impl Broker {
             .map(|(&topic, &cursor)| Subscription { cursor, topic, index: UNLISTED })
             .collect();
         let slow = Slow::of(request.lag, request.loss_announcement);
-        let is_place_due =
-            request.without_broadcast && self.ends_without_id(&topics, client, &cursors);
         let may_be_closed = resume.replayed() > 0 && self.is_bounded(request.lag, &topics);
         let replayed_through = if may_be_closed { self.sequencer.last() } else { 0 };
         let seldom = Seldom { opening, is_place_due, replayed_through, slow, ..Seldom::default() };

@@ -1,6 +1,5 @@
 //! How a session begins: whether it may, with what topics, and at which place.
 
-use super::arena::Key;
 use super::config::{EventIds, StartAt, check_heartbeat};
 use super::matched::View;
 use super::outcome::{OpenError, Resume};
@@ -97,15 +96,13 @@ impl Broker {
         last_event_id: &LastEventId,
         start: StartAt,
         topics: &[u32],
-        client: Option<Key>,
+        client: Option<View<'_>>,
     ) -> (Resume, Cursors) {
         let topics: Vec<View<'_>> = topics
             .iter()
             .filter_map(|&slot| self.topics.at(slot))
             .map(|topic| topic.view(&self.topics))
             .collect();
-        let client = client.and_then(|key| self.clients.get(key));
-        let client = client.map(|client| View::Log(&client.log));
         let logs = || topics.iter().copied().chain(client);
 
         let wanted = match last_event_id {
