@@ -477,6 +477,7 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
     let status = match error {
         OpenError::TooManyTopicsOfSession { .. }
         | OpenError::ZeroHeartbeat
+        | OpenError::ZeroStallTimeout
         | OpenError::ZeroLag => StatusCode::INTERNAL_SERVER_ERROR,
         OpenError::LeaseInThePast => StatusCode::FORBIDDEN,
         OpenError::TooManySessionsOfClient { .. }

@@ -175,6 +175,10 @@ impl World {
             let interval = self.rng.pick(&[None, None, Some(millis(700)), Some(Duration::ZERO)]);
             request = request.with_heartbeat(interval);
         }
+        if self.rng.chance(20) {
+            let timeout = self.rng.pick(&[None, Some(millis(900)), Some(Duration::ZERO)]);
+            request = request.with_stall_timeout(timeout);
+        }
         if self.rng.chance(50) {
             request = request.with_lag(random_lag(&mut self.rng));
         }
@@ -491,6 +495,7 @@ fn what_is_recorded_and_done_again_gives_the_same_outputs_byte_for_byte() {
         "Err(TooLarge",
         "Err(OutOfOrder",
         "Err(TopicsEnded",
+        "Err(ZeroStallTimeout",
         "TopicsEnded",
     ];
     let mut seen: Vec<(&str, usize)> =

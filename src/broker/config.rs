@@ -88,8 +88,8 @@ pub struct BrokerConfig {
     /// How long a client without a session is remembered, with its metadata and what is kept for
     /// it. Default 30 s: a reload or a change of network is no leave.
     pub client_grace: Duration,
-    /// How long a session may have output without taking any before it is ended as stalled.
-    /// Default 60 s, long enough for a phone in a tunnel. `None`: for ever.
+    /// How long a session may have output without taking any before it is ended as stalled, unless
+    /// [the session](SessionRequest::with_stall_timeout) says otherwise. Default 60 s, long enough for a phone in a tunnel. `None`: for ever.
     pub stall_timeout: Option<Duration>,
     /// How long nothing is sent to a session before it gets a heartbeat, unless the session says
     /// otherwise. Default 15 s, as the standard suggests (WHATWG HTML, 9.2.7). `None`: never.
@@ -193,9 +193,7 @@ impl BrokerConfig {
         for retention in [&self.retention, &self.private_retention] {
             retention.check()?;
         }
-        if self.stall_timeout == Some(Duration::ZERO) {
-            return Err(ConfigError::ZeroStallTimeout);
-        }
+        check_stall_timeout(self.stall_timeout)?;
         #[cfg(feature = "signed")]
         if self.cursor_keys.is_some() && self.event_ids == EventIds::Own {
             return Err(ConfigError::NothingToSign);
@@ -216,6 +214,13 @@ impl BrokerConfig {
 pub(super) fn check_heartbeat(heartbeat: Option<Duration>) -> Result<(), ConfigError> {
     match heartbeat {
         Some(Duration::ZERO) => Err(ConfigError::ZeroHeartbeat),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn check_stall_timeout(timeout: Option<Duration>) -> Result<(), ConfigError> {
+    match timeout {
+        Some(Duration::ZERO) => Err(ConfigError::ZeroStallTimeout),
         _ => Ok(()),
     }
 }
@@ -300,6 +305,8 @@ pub struct SessionRequest {
     pub(super) start: StartAt,
     #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
     pub(super) heartbeat: Option<Option<Duration>>,
+    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
+    pub(super) stall_timeout: Option<Option<Duration>>,
     pub(super) lag: Option<Lag>,
     #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
     pub(super) loss_announcement: Option<Option<EventType>>,
@@ -372,6 +379,22 @@ impl SessionRequest {
     /// The heartbeat interval of this session; `None` for no heartbeats. Default: the broker's.
     pub fn with_heartbeat(mut self, interval: Option<Duration>) -> Self {
         self.heartbeat = Some(interval);
+        self
+    }
+
+    /// How long this session may have output without taking any before it is
+    /// [ended as stalled](super::EndReason::Stalled), more than zero; `None`: for ever. Default:
+    /// [the broker's](BrokerConfig::stall_timeout).
+    ///
+    /// ```
+    /// use sansse::broker::SessionRequest;
+    /// use std::time::Duration;
+    ///
+    /// // A service nearby that takes nothing for so long is not coming back.
+    /// let request = SessionRequest::new().with_stall_timeout(Some(Duration::from_secs(5)));
+    /// ```
+    pub fn with_stall_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.stall_timeout = Some(timeout);
         self
     }
 

@@ -326,6 +326,7 @@ impl Counters {
             OpenError::UnreadEvents => &mut self.refused.unread_events,
             OpenError::TooManyTopicsOfSession { .. }
             | OpenError::ZeroHeartbeat
+            | OpenError::ZeroStallTimeout
             | OpenError::ZeroLag
             | OpenError::LeaseInThePast => &mut self.refused.invalid,
         } += 1;

@@ -275,6 +275,8 @@ pub enum OpenError {
     UnreadEvents,
     /// The session asks for a heartbeat interval of zero, by the caller's fault.
     ZeroHeartbeat,
+    /// The session asks for a stall timeout of zero, by the caller's fault.
+    ZeroStallTimeout,
     /// The session asks for a [`Lag`](super::Lag) with a bound of zero, by the caller's fault.
     ZeroLag,
     /// The session's lease is over already. An HTTP answer is 403.
@@ -300,6 +302,7 @@ impl fmt::Display for OpenError {
             }
             Self::UnreadEvents => f.write_str("too many events wait to be polled"),
             Self::ZeroHeartbeat => f.write_str("a heartbeat interval of zero"),
+            Self::ZeroStallTimeout => f.write_str("a stall timeout of zero"),
             Self::ZeroLag => f.write_str("a session that may be behind by nothing"),
             Self::LeaseInThePast => f.write_str("the lease is over already"),
         }

@@ -60,6 +60,7 @@ impl Broker {
             OpenError::TopicsEnded
             | OpenError::TooManyTopicsOfSession { .. }
             | OpenError::ZeroHeartbeat
+            | OpenError::ZeroStallTimeout
             | OpenError::ZeroLag
             | OpenError::LeaseInThePast => None,
             // It is for the client to close one, and others are not to wait for it.

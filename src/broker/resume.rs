@@ -1,7 +1,7 @@
 //! How a session begins: whether it may, with what topics, and at which place.
 
 use super::arena::Key;
-use super::config::{EventIds, StartAt, check_heartbeat};
+use super::config::{EventIds, StartAt, check_heartbeat, check_stall_timeout};
 use super::matched::View;
 use super::outcome::{OpenError, Resume};
 use super::sequence::Place;
@@ -54,6 +54,9 @@ impl Broker {
         }
         if request.heartbeat.is_some_and(|heartbeat| check_heartbeat(heartbeat).is_err()) {
             return Err(OpenError::ZeroHeartbeat);
+        }
+        if request.stall_timeout.is_some_and(|timeout| check_stall_timeout(timeout).is_err()) {
+            return Err(OpenError::ZeroStallTimeout);
         }
         if request.lag.is_some_and(|lag| lag.check().is_err()) {
             return Err(OpenError::ZeroLag);

@@ -1,5 +1,5 @@
-//! On what terms a session is here, beyond what all have: from where, until when, and how often it
-//! is told that all is well.
+//! On what terms a session is here, beyond what all have: from where, until when, how often it is
+//! told that all is well, and how long it may take nothing.
 
 use super::arena::Key;
 use super::clock::{Tick, ticks};
@@ -20,11 +20,18 @@ pub(super) struct Terms {
     pub(super) lease: Lease,
     /// The heartbeat interval, or [`NEVER`], if it is not the broker's.
     heartbeat: Option<Tick>,
+    /// How long it may take nothing, or [`NEVER`], if it is not the broker's.
+    stall_timeout: Option<Tick>,
 }
 
 impl Terms {
-    pub(super) const NONE: Self =
-        Self { address: None, expires_at: NEVER, lease: Lease::NONE, heartbeat: None };
+    pub(super) const NONE: Self = Self {
+        address: None,
+        expires_at: NEVER,
+        lease: Lease::NONE,
+        heartbeat: None,
+        stall_timeout: None,
+    };
 }
 
 impl Broker {
@@ -40,7 +47,9 @@ impl Broker {
         let lease = request.lease.and_then(|until| self.lease(now, until)).unwrap_or(Lease::NONE);
         let heartbeat = request.heartbeat.filter(|own| *own != self.config.heartbeat);
         let heartbeat = heartbeat.map(|own| own.map_or(NEVER, ticks));
-        let terms = Terms { address, expires_at, lease, heartbeat };
+        let stall_timeout = request.stall_timeout.filter(|own| *own != self.config.stall_timeout);
+        let stall_timeout = stall_timeout.map(|own| own.map_or(NEVER, ticks));
+        let terms = Terms { address, expires_at, lease, heartbeat, stall_timeout };
         (terms != Terms::NONE).then(|| Box::new(terms))
     }
 
@@ -71,6 +80,12 @@ impl Session {
     /// The interval, or [`NEVER`].
     pub(super) fn heartbeat(&self, default: Option<Duration>) -> Tick {
         let own = self.terms.as_ref().and_then(|terms| terms.heartbeat);
+        own.unwrap_or_else(|| default.map_or(NEVER, ticks))
+    }
+
+    /// How long it may take nothing, or [`NEVER`].
+    pub(super) fn stall_timeout(&self, default: Option<Duration>) -> Tick {
+        let own = self.terms.as_ref().and_then(|terms| terms.stall_timeout);
         own.unwrap_or_else(|| default.map_or(NEVER, ticks))
     }
 

@@ -53,6 +53,7 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "SessionCoalesced",
         "event: lost",
         "Err(ZeroLag)",
+        "Err(ZeroStallTimeout)",
         "Disconnected",
         "Closed",
         "Shutdown",

@@ -115,6 +115,7 @@ pub(super) struct Member {
     pub(super) place_due: bool,
     pub(super) lag: Option<Lag>,
     pub(super) heartbeat: Option<Duration>,
+    pub(super) stall_timeout: Option<Duration>,
     pub(super) heartbeat_due: bool,
     pub(super) phase: Phase,
     pub(super) sent_at: Duration,
@@ -155,6 +156,8 @@ pub(crate) struct Wish {
     pub(crate) from_oldest: bool,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) heartbeat: Option<Option<Duration>>,
+    #[expect(clippy::option_option, reason = "as in the request itself")]
+    pub(crate) stall_timeout: Option<Option<Duration>>,
     pub(crate) lag: Option<Lag>,
     /// Whether it is told of losses.
     pub(crate) tells_losses: Option<bool>,
@@ -274,6 +277,8 @@ impl Model {
             Err(OpenError::UnreadEvents)
         } else if wish.heartbeat == Some(Some(Duration::ZERO)) {
             Err(OpenError::ZeroHeartbeat)
+        } else if wish.stall_timeout == Some(Some(Duration::ZERO)) {
+            Err(OpenError::ZeroStallTimeout)
         } else if wish.lag.is_some_and(|lag| lag.events == Some(0) || lag.bytes == Some(0)) {
             Err(OpenError::ZeroLag)
         } else if wish.lease.is_some_and(|until| until <= self.now) {
@@ -332,6 +337,7 @@ impl Model {
             opening: self.opening(session, wish.announce, resume),
             lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
+            stall_timeout: wish.stall_timeout.unwrap_or(self.config.stall_timeout),
             heartbeat_due: false,
             phase: Phase::Polled,
             sent_at: self.now,
@@ -572,7 +578,7 @@ impl Model {
                 continue;
             }
             let member = self.members.get_mut(&session).unwrap();
-            if member.deadline(self.config.stall_timeout).is_none_or(|at| at > self.now) {
+            if member.deadline().is_none_or(|at| at > self.now) {
                 continue;
             }
             if member.phase == Phase::Parked {
@@ -604,8 +610,7 @@ impl Model {
 
     /// When something is due.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        let sessions =
-            self.members.values().filter_map(|member| member.deadline(self.config.stall_timeout));
+        let sessions = self.members.values().filter_map(Member::deadline);
         let absent = self
             .guests
             .values()
@@ -703,10 +708,12 @@ impl Member {
         }
     }
 
-    pub(super) fn deadline(&self, stall_timeout: Option<Duration>) -> Option<Duration> {
+    pub(super) fn deadline(&self) -> Option<Duration> {
         match self.phase {
             Phase::Parked => Some(self.sent_at.saturating_add(self.heartbeat?)),
-            Phase::Woken | Phase::Polled => Some(self.polled_at + stall_timeout?),
+            Phase::Woken | Phase::Polled => {
+                Some(self.polled_at.saturating_add(self.stall_timeout?))
+            }
         }
     }
 }

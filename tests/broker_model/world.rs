@@ -255,6 +255,7 @@ impl World {
             from_oldest,
             from,
             heartbeat,
+            stall_timeout,
             lag,
             announce,
             tells_losses,
@@ -276,6 +277,13 @@ impl World {
                 0 => Some(Some(Duration::ZERO)),
                 1 => Some(None),
                 2..6 => Some(Some(millis(800))),
+                6 => Some(Some(Duration::MAX)),
+                _ => None,
+            },
+            stall_timeout: match stall_timeout {
+                0 => Some(Some(Duration::ZERO)),
+                1 | 2 => Some(None),
+                3..6 => Some(Some(millis(900))),
                 6 => Some(Some(Duration::MAX)),
                 _ => None,
             },
@@ -308,6 +316,9 @@ impl World {
         };
         if let Some(heartbeat) = wish.heartbeat {
             request = request.with_heartbeat(heartbeat);
+        }
+        if let Some(timeout) = wish.stall_timeout {
+            request = request.with_stall_timeout(timeout);
         }
         if let Some(lag) = wish.lag {
             request = request.with_lag(lag);

@@ -122,6 +122,9 @@ pub(super) struct Request {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "setting")]
     #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
     heartbeat: Option<Option<Duration>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "setting")]
+    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
+    stall_timeout: Option<Option<Duration>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lag: Option<Lag>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "setting")]
@@ -165,6 +168,7 @@ impl Request {
             last_event_id,
             start,
             heartbeat,
+            stall_timeout,
             lag,
             loss_announcement,
             announce,
@@ -181,6 +185,7 @@ impl Request {
             last_event_id: last_event_id.clone(),
             start: *start,
             heartbeat: *heartbeat,
+            stall_timeout: *stall_timeout,
             lag: *lag,
             loss_announcement: loss_announcement.clone(),
             announce: announce.clone(),
@@ -199,6 +204,7 @@ impl Request {
             last_event_id: self.last_event_id,
             start: self.start,
             heartbeat: self.heartbeat,
+            stall_timeout: self.stall_timeout,
             lag: self.lag,
             loss_announcement: self.loss_announcement,
             announce: self.announce,
