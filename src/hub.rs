@@ -185,7 +185,7 @@ impl Hub {
 
     /// Answers a request for an event stream: negotiates, takes the last event id from the
     /// request, opens the session and makes the head. What cannot be is a plain response: 405,
-    /// 403 where its lease is over already, 406, 503 with `Retry-After` where the broker has no
+    /// 403 where it asks for what is not permitted to it or its lease is over already, 406, 503 with `Retry-After` where the broker has no
     /// room, or 429 with it where the client or its address has as many sessions as may be; 204
     /// where all that is asked for has [ended](Self::end_topic) and nothing is left, so that an
     /// `EventSource` asks no more; and so is the answer to a CORS preflight.
@@ -476,10 +476,11 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
     }
     let status = match error {
         OpenError::TooManyTopicsOfSession { .. }
+        | OpenError::TooManyPermitted { .. }
         | OpenError::ZeroHeartbeat
         | OpenError::ZeroStallTimeout
         | OpenError::ZeroLag => StatusCode::INTERNAL_SERVER_ERROR,
-        OpenError::LeaseInThePast => StatusCode::FORBIDDEN,
+        OpenError::NotPermitted | OpenError::LeaseInThePast => StatusCode::FORBIDDEN,
         OpenError::TooManySessionsOfClient { .. }
         | OpenError::TooManySessionsFromAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,

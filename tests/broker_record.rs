@@ -160,6 +160,10 @@ impl World {
         for _ in 0..self.rng.below(4) {
             request = request.with_filter(self.filter());
         }
+        if self.rng.chance(20) {
+            let most = self.rng.below(4);
+            request = request.with_permitted((0..most).map(|_| self.filter()));
+        }
         if self.rng.chance(40) {
             request = request.without_broadcast();
         }
@@ -476,6 +480,7 @@ fn what_is_recorded_and_done_again_gives_the_same_outputs_byte_for_byte() {
         "lease",
         "ip",
         "without_broadcast",
+        "permitted",
     ];
     let outcomes = [
         "Frame(",
@@ -496,6 +501,8 @@ fn what_is_recorded_and_done_again_gives_the_same_outputs_byte_for_byte() {
         "Err(OutOfOrder",
         "Err(TopicsEnded",
         "Err(ZeroStallTimeout",
+        "Opened(Err(NotPermitted",
+        "Subscribed(Err(NotPermitted",
         "TopicsEnded",
     ];
     let mut seen: Vec<(&str, usize)> =

@@ -79,6 +79,11 @@ pub struct BrokerConfig {
     /// To how many named topics and patterns one session may subscribe, together. Default 64;
     /// delivery looks at each.
     pub max_topics_per_session: u32,
+    /// How many topics and patterns the [permission](SessionRequest::with_permitted) of one session
+    /// may name, together. Default 256; each subscription is looked for in all of them. As many
+    /// topics may be taken out of it [again](super::Broker::revoke_topic): a session from which one
+    /// more is revoked ends with [`EndReason::Revoked`](super::EndReason).
+    pub max_permitted_per_session: u32,
     /// How many clients without a session are remembered at a time. Default 100,000; beyond it the
     /// one that has been away longest is forgotten early.
     pub max_absent_clients: u32,
@@ -170,6 +175,7 @@ impl BrokerConfig {
             at_max_sessions_per_address: LimitPolicy::Refuse,
             max_retained_bytes: 256 << 20,
             max_topics_per_session: 64,
+            max_permitted_per_session: 256,
             max_absent_clients: 100_000,
             max_unread_events: 100_000,
             client_grace: Duration::from_secs(30),
@@ -300,6 +306,7 @@ pub struct SessionRequest {
     pub(super) client: Option<ClientId>,
     pub(super) topics: Vec<TopicName>,
     pub(super) patterns: Vec<TopicPattern>,
+    pub(super) permitted: Option<Vec<TopicFilter>>,
     pub(super) without_broadcast: bool,
     pub(super) last_event_id: LastEventId,
     pub(super) start: StartAt,
@@ -352,6 +359,40 @@ impl SessionRequest {
             TopicFilter::Topic(topic) => self.with_topic(topic),
             TopicFilter::Pattern(pattern) => self.with_pattern(pattern),
         }
+    }
+
+    /// To which named topics the session may subscribe, now and as long as it lasts: those that one
+    /// of these [covers](TopicFilter::covers), and patterns of which one covers all that they match.
+    /// Anything else is refused, [when the session is opened](super::OpenError::NotPermitted) and
+    /// [later](super::SubscribeError::NotPermitted); nothing permits nothing. In place of what was
+    /// said before. Default: everything, so that whoever calls decides.
+    ///
+    /// So what a peer asks for can be handed on as it is, and what it may have is said once, where
+    /// that is known. The broadcast, and what is published to the client or to the session, is not
+    /// part of it; [`without_broadcast`](Self::without_broadcast) is for that. A topic that is
+    /// [revoked](super::Broker::revoke_topic) is no longer permitted.
+    ///
+    /// At most [`BrokerConfig::max_permitted_per_session`]; naming one twice is the same as once.
+    ///
+    /// ```
+    /// use sansse::broker::{Broker, BrokerConfig, Epoch, OpenError, SessionRequest, TopicFilter};
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// // As a token says, say,
+    /// let rights = ["news", "team/7/**"].map(|text| TopicFilter::new(text).unwrap());
+    /// // and as the query asks.
+    /// let asked = |text| Ok::<_, sansse::broker::NameError>(
+    ///     SessionRequest::new().with_permitted(rights.clone()).with_filter(TopicFilter::new(text)?),
+    /// );
+    /// broker.open(now, asked("team/7/*")?)?;
+    /// let refused = broker.open(now, asked("team/*/news")?);
+    /// assert_eq!(refused, Err(OpenError::NotPermitted));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_permitted(mut self, filters: impl IntoIterator<Item = TopicFilter>) -> Self {
+        self.permitted = Some(filters.into_iter().collect());
+        self
     }
 
     /// Does without the broadcast. Such a session ends when all its topics have

@@ -47,6 +47,7 @@ mod matched;
 mod names;
 mod outcome;
 mod pattern;
+mod permission;
 mod presence;
 mod publication;
 mod publish;

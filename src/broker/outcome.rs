@@ -249,6 +249,9 @@ pub enum OpenError {
     /// All topics of a session without the broadcast have ended, and nothing of them is left for
     /// it. An HTTP answer is 204, after which an `EventSource` asks no more (WHATWG HTML, 9.2.2).
     TopicsEnded,
+    /// The session asks for a topic, or a pattern, that is not
+    /// [permitted](super::SessionRequest::with_permitted) to it. An HTTP answer is 403.
+    NotPermitted,
     /// The broker lets its sessions go. An HTTP answer is 503 with `Retry-After`.
     Draining,
     /// There are as many sessions as may be. An HTTP answer is 503 with `Retry-After`.
@@ -271,6 +274,11 @@ pub enum OpenError {
         /// How many it may have.
         limit: u32,
     },
+    /// The session's permission names more topics and patterns than one may, by the caller's fault.
+    TooManyPermitted {
+        /// How many it may name.
+        limit: u32,
+    },
     /// Too many events wait to be polled: the application does not read them.
     UnreadEvents,
     /// The session asks for a heartbeat interval of zero, by the caller's fault.
@@ -288,6 +296,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::Closed => f.write_str("the broker is closed"),
             Self::TopicsEnded => f.write_str("all topics have ended, and nothing is left"),
+            Self::NotPermitted => f.write_str("a topic that is not permitted"),
             Self::Draining => f.write_str("the broker lets its sessions go"),
             Self::TooManySessions => f.write_str("too many sessions"),
             Self::TooManySessionsOfClient { limit } => {
@@ -299,6 +308,9 @@ impl fmt::Display for OpenError {
             Self::TooManyTopics => f.write_str("too many topics"),
             Self::TooManyTopicsOfSession { limit } => {
                 write!(f, "more than {limit} topics in one session")
+            }
+            Self::TooManyPermitted { limit } => {
+                write!(f, "a permission of more than {limit} topics")
             }
             Self::UnreadEvents => f.write_str("too many events wait to be polled"),
             Self::ZeroHeartbeat => f.write_str("a heartbeat interval of zero"),

@@ -58,7 +58,9 @@ impl Broker {
         let earliest = ticks(self.config.retry_after);
         match error {
             OpenError::TopicsEnded
+            | OpenError::NotPermitted
             | OpenError::TooManyTopicsOfSession { .. }
+            | OpenError::TooManyPermitted { .. }
             | OpenError::ZeroHeartbeat
             | OpenError::ZeroStallTimeout
             | OpenError::ZeroLag

@@ -43,6 +43,12 @@ impl Broker {
         request.topics.dedup();
         request.patterns.sort_unstable();
         request.patterns.dedup();
+        if let Some(permitted) = &mut request.permitted {
+            permitted.sort_unstable();
+            permitted.dedup();
+        }
+        // Before anything that tells of topics.
+        self.check_permission(&request)?;
         self.check_ended(&request)?;
         if self.is_draining() {
             return Err(OpenError::Draining);

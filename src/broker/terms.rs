@@ -1,10 +1,12 @@
-//! On what terms a session is here, beyond what all have: from where, until when, how often it is
-//! told that all is well, and how long it may take nothing.
+//! On what terms a session is here, beyond what all have: from where, until when, to what, how
+//! often it is told that all is well, and how long it may take nothing.
 
 use super::arena::Key;
 use super::clock::{Tick, ticks};
 use super::lease::Lease;
 use super::outcome::{EndReason, OpenError};
+use super::pattern::TopicFilter;
+use super::permission::Permission;
 use super::state::{NEVER, Session};
 use super::{Broker, SessionRequest, Told};
 use alloc::boxed::Box;
@@ -22,6 +24,8 @@ pub(super) struct Terms {
     heartbeat: Option<Tick>,
     /// How long it may take nothing, or [`NEVER`], if it is not the broker's.
     stall_timeout: Option<Tick>,
+    /// To what it may subscribe, if not to everything.
+    pub(super) permission: Option<Box<Permission>>,
 }
 
 impl Terms {
@@ -31,6 +35,7 @@ impl Terms {
         lease: Lease::NONE,
         heartbeat: None,
         stall_timeout: None,
+        permission: None,
     };
 }
 
@@ -49,7 +54,8 @@ impl Broker {
         let heartbeat = heartbeat.map(|own| own.map_or(NEVER, ticks));
         let stall_timeout = request.stall_timeout.filter(|own| *own != self.config.stall_timeout);
         let stall_timeout = stall_timeout.map(|own| own.map_or(NEVER, ticks));
-        let terms = Terms { address, expires_at, lease, heartbeat, stall_timeout };
+        let permission = Permission::of(request);
+        let terms = Terms { address, expires_at, lease, heartbeat, stall_timeout, permission };
         (terms != Terms::NONE).then(|| Box::new(terms))
     }
 
@@ -75,6 +81,11 @@ impl Broker {
 impl Session {
     pub(super) fn address(&self) -> Option<Key> {
         self.terms.as_ref()?.address
+    }
+
+    pub(super) fn permits(&self, filter: &TopicFilter) -> bool {
+        let permission = self.terms.as_ref().and_then(|terms| terms.permission.as_ref());
+        permission.is_none_or(|permission| permission.permits(filter))
     }
 
     /// The interval, or [`NEVER`].

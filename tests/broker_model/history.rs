@@ -27,6 +27,7 @@ pub(super) enum Op {
         client: Option<u64>,
         topics: Vec<u64>,
         patterns: Vec<u64>,
+        permitted: Option<Vec<Filter>>,
         without_broadcast: bool,
         from_oldest: bool,
         from: From,
@@ -185,6 +186,7 @@ fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.at_max_sessions_per_address = random_limit(rng);
     config.max_retained_bytes = rng.pick(&[80, 400, 3_000, 60_000, 1 << 28, 1 << 28]);
     config.max_topics_per_session = rng.pick(&[1, 3, 64]);
+    config.max_permitted_per_session = rng.pick(&[2, 4, 256]);
     config.max_absent_clients = rng.pick(&[0, 1, 3, 100]);
     config.max_unread_events = rng.pick(&[1, 30, 1000, 1000]);
     config.client_grace = rng.pick(&[0, 1_500, 30_000].map(millis));
@@ -244,6 +246,16 @@ fn random_wished_lag(rng: &mut Rng) -> Lag {
 
 fn random_filter(rng: &mut Rng) -> Filter {
     if rng.chance(50) { Filter::Topic(rng.below(5)) } else { Filter::Pattern(rng.below(6)) }
+}
+
+/// Often one that permits much.
+fn random_permission(rng: &mut Rng) -> Option<Vec<Filter>> {
+    let all = Filter::Pattern(0);
+    match rng.below(10) {
+        0..5 => None,
+        5..8 => Some(vec![all]),
+        _ => Some((0..rng.below(5)).map(|_| random_filter(rng)).collect()),
+    }
 }
 
 fn random_time(rng: &mut Rng) -> Duration {
@@ -313,6 +325,7 @@ fn random_step(rng: &mut Rng) -> Step {
             client: rng.chance(60).then(|| rng.below(4)),
             topics: (0..rng.below(4)).map(|_| rng.below(5)).collect(),
             patterns: (0..rng.below(9) / 4).map(|_| rng.below(6)).collect(),
+            permitted: random_permission(rng),
             without_broadcast: rng.chance(40),
             from_oldest: rng.chance(25),
             from: random_from(rng),

@@ -15,6 +15,7 @@ mod lag;
 mod lease;
 mod limits;
 mod model;
+mod permission;
 mod publish;
 mod topics;
 mod transmit;
@@ -53,6 +54,8 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "SessionCoalesced",
         "event: lost",
         "Err(ZeroLag)",
+        "Err(NotPermitted)",
+        "Err(TooManyPermitted",
         "Err(ZeroStallTimeout)",
         "Disconnected",
         "Closed",

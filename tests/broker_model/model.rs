@@ -4,6 +4,7 @@
 use super::counters::Tally;
 use super::drain::Draining;
 use super::lag::{Passed, State};
+use super::permission::Permission;
 use crate::common::Rng;
 use sansse::broker::{
     AddressKey, Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, Lag, OpenError,
@@ -123,6 +124,7 @@ pub(super) struct Member {
     pub(super) ending: Option<EndReason>,
     /// The newest position when it was to end.
     pub(super) through: Option<u64>,
+    pub(super) permission: Option<Permission>,
     pub(super) address: Option<u64>,
     pub(super) expires_at: Option<Duration>,
     pub(super) last_words: Option<String>,
@@ -151,6 +153,7 @@ pub(crate) struct Wish {
     pub(crate) client: Option<ClientId>,
     pub(crate) topics: Vec<TopicName>,
     pub(crate) patterns: Vec<TopicPattern>,
+    pub(crate) permitted: Option<Vec<LogName>>,
     pub(crate) without_broadcast: bool,
     pub(crate) last_event_id: Option<Result<String, ()>>,
     pub(crate) from_oldest: bool,
@@ -267,6 +270,8 @@ impl Model {
         let limit = self.config.max_topics_per_session;
         if self.closed {
             Err(OpenError::Closed)
+        } else if let Some(error) = self.forbids(wish) {
+            Err(error)
         } else if self.is_over_for(wish) {
             Err(OpenError::TopicsEnded)
         } else if self.drain.is_some() {
@@ -345,6 +350,7 @@ impl Model {
             ending: None,
             through: None,
             place_due: false,
+            permission: wish.permitted.as_ref().map(|filters| Permission::new(filters)),
             address: wish.address,
             expires_at,
             last_words: None,

@@ -251,6 +251,7 @@ impl World {
             client,
             topics,
             patterns,
+            permitted,
             without_broadcast,
             from_oldest,
             from,
@@ -270,6 +271,9 @@ impl World {
             client: client.map(|number| crate::common::client(&format!("client {number}"))),
             topics: topics.iter().map(|topic| topic_name(*topic)).collect(),
             patterns: patterns.iter().map(|pattern| topic_pattern(*pattern)).collect(),
+            permitted: permitted
+                .as_ref()
+                .map(|filters| filters.iter().map(|filter| log_name(*filter)).collect()),
             without_broadcast: *without_broadcast,
             last_event_id,
             from_oldest: *from_oldest,
@@ -299,6 +303,9 @@ impl World {
         }
         for topic in &wish.topics {
             request = request.with_topic(topic.clone());
+        }
+        if let Some(filters) = permitted {
+            request = request.with_permitted(filters.iter().map(|filter| topic_filter(*filter)));
         }
         if wish.without_broadcast {
             request = request.without_broadcast();

@@ -114,6 +114,8 @@ pub(super) struct Request {
     topics: Vec<TopicName>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     patterns: Vec<TopicPattern>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    permitted: Option<Vec<TopicFilter>>,
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     without_broadcast: bool,
     last_event_id: LastEventId,
@@ -164,6 +166,7 @@ impl Request {
             client,
             topics,
             patterns,
+            permitted,
             without_broadcast,
             last_event_id,
             start,
@@ -181,6 +184,7 @@ impl Request {
             client: client.clone(),
             topics: topics.clone(),
             patterns: patterns.clone(),
+            permitted: permitted.clone(),
             without_broadcast: *without_broadcast,
             last_event_id: last_event_id.clone(),
             start: *start,
@@ -200,6 +204,7 @@ impl Request {
             client: self.client,
             topics: self.topics,
             patterns: self.patterns,
+            permitted: self.permitted,
             without_broadcast: self.without_broadcast,
             last_event_id: self.last_event_id,
             start: self.start,
