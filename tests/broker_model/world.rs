@@ -297,6 +297,26 @@ impl World {
             address: *address,
             lease: lease.map(|lease| self.model.now + millis(lease)),
         };
+        let request = self.request(&wish);
+        match (self.broker.open(now, request), self.model.admit(&wish)) {
+            (Ok(opened), Ok(())) => {
+                if self.opened.contains(&opened.session) {
+                    return Err(format!("{} was used before", opened.session));
+                }
+                self.opened.push(opened.session);
+                let _ = writeln!(self.transcript, "{opened:?}");
+                same(&opened.resume, &self.model.open(&wish, opened.session, &self.broker))
+            }
+            (got, expected) => {
+                if let Err(error) = expected {
+                    self.model.tally.refused(error);
+                }
+                same(&self.note(got).map(|_| ()), &expected)
+            }
+        }
+    }
+
+    fn request(&self, wish: &Wish) -> SessionRequest {
         let mut request = SessionRequest::new();
         if let Some(client) = &wish.client {
             request = request.with_client(client.clone());
@@ -304,8 +324,13 @@ impl World {
         for topic in &wish.topics {
             request = request.with_topic(topic.clone());
         }
-        if let Some(filters) = permitted {
-            request = request.with_permitted(filters.iter().map(|filter| topic_filter(*filter)));
+        if let Some(filters) = &wish.permitted {
+            let filter = |log: &LogName| match log {
+                LogName::Named(name) => name.clone().into(),
+                LogName::Pattern(pattern) => pattern.clone().into(),
+                _ => unreachable!(),
+            };
+            request = request.with_permitted(filters.iter().map(filter));
         }
         if wish.without_broadcast {
             request = request.without_broadcast();
@@ -343,22 +368,7 @@ impl World {
         if wish.announce {
             request = request.with_announcement(EventType::new("resume").unwrap());
         }
-        match (self.broker.open(now, request), self.model.admit(&wish)) {
-            (Ok(opened), Ok(())) => {
-                if self.opened.contains(&opened.session) {
-                    return Err(format!("{} was used before", opened.session));
-                }
-                self.opened.push(opened.session);
-                let _ = writeln!(self.transcript, "{opened:?}");
-                same(&opened.resume, &self.model.open(&wish, opened.session, &self.broker))
-            }
-            (got, expected) => {
-                if let Err(error) = expected {
-                    self.model.tally.refused(error);
-                }
-                same(&self.note(got).map(|_| ()), &expected)
-            }
-        }
+        request
     }
 
     /// Says whether there was a frame; `None` if the session has ended.
