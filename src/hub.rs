@@ -110,7 +110,21 @@ impl HubBuilder {
     /// Over how many shards the sessions are spread, each with a lock of its own. Default 1, which
     /// is enough until several cores deliver at once. All sessions of a client share a shard.
     ///
-    /// The limits of the configuration hold for each shard.
+    /// What the configuration says about sessions holds for the hub as a whole, whatever their
+    /// number: how many there may be in all, of one client and from one address. Who has to make
+    /// room is the one of all shards that was opened first; since sessions are opened one after the
+    /// other, one always was. For that, opening one asks each shard for its numbers; ending one asks
+    /// nobody.
+    ///
+    /// What bounds memory holds for each shard. All keep the broadcast and the named topics, in
+    /// logs of their own that share the events' bytes, and what is published to one client or session
+    /// is kept by its shard alone. So [`max_retained_bytes`](BrokerConfig::max_retained_bytes) is what
+    /// all shards keep together where most is for everybody, and no more than that for each shard;
+    /// [`max_topics`](BrokerConfig::max_topics) counts what a shard knows, as there are topics and
+    /// patterns to which only sessions there subscribe; and each shard remembers
+    /// [`max_absent_clients`](BrokerConfig::max_absent_clients),
+    /// [`max_ended_topics`](BrokerConfig::max_ended_topics) and
+    /// [`max_unread_events`](BrokerConfig::max_unread_events).
     pub fn with_shards(mut self, shards: NonZeroU16) -> Self {
         self.shards = shards;
         self

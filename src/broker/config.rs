@@ -17,6 +17,19 @@ use core::time::Duration;
 use std::time::Instant;
 
 /// How a [`Broker`](super::Broker) behaves.
+///
+/// # Several shards
+///
+/// Of a [hub](crate::hub)'s shards each has this configuration, and it says what holds for the hub:
+/// how many sessions there may be, in all, of a client and from an address, and what comes back in a
+/// second. What bounds the memory of what is kept holds for each shard, as
+/// [`HubBuilder::with_shards`](crate::hub::HubBuilder::with_shards) says.
+///
+/// Brokers that are used as shards without a hub, perhaps on several machines, know nothing of each
+/// other's sessions. Each limit holds for each of them, and
+/// [`max_sessions_per_client`](Self::max_sessions_per_client) for the client as a whole if its
+/// sessions share a shard; [`shards`](Self::shards) divides the rate at which peers come back, and
+/// nothing else. Whoever runs them gives each its part of the limits.
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -43,7 +56,8 @@ pub struct BrokerConfig {
     /// How much is kept of what is published to one client or to one session. Smaller by default
     /// (256 events, 256 KiB), since there are many of them.
     pub private_retention: Retention,
-    /// How many named topics may exist and patterns be in use at a time, together. Default 100,000,
+    /// How many named topics may exist and patterns be in use at a time, together, in one shard.
+    /// Default 100,000,
     /// some 20 MB when empty.
     pub max_topics: u32,
     /// Of how many topics it is remembered that they ended, when nobody subscribes to them and
@@ -70,7 +84,7 @@ pub struct BrokerConfig {
     /// What a session meets that would be one more from its address. Default
     /// [`LimitPolicy::Refuse`].
     pub at_max_sessions_per_address: LimitPolicy,
-    /// How many bytes of events, encoded, all logs may keep together, at least 1. Default 256 MiB,
+    /// How many bytes of events, encoded, all logs of one shard may keep together, at least 1. Default 256 MiB,
     /// a fraction of a small server's memory. Beyond it, the log that would keep the most with the
     /// new event gives up its oldest one (of two that keep equally much, the one whose oldest event
     /// is the older), so that whoever keeps less than an equal share loses nothing to those who
@@ -84,11 +98,11 @@ pub struct BrokerConfig {
     /// topics may be taken out of it [again](super::Broker::revoke_topic): a session from which one
     /// more is revoked ends with [`EndReason::Revoked`](super::EndReason).
     pub max_permitted_per_session: u32,
-    /// How many clients without a session are remembered at a time. Default 100,000; beyond it the
-    /// one that has been away longest is forgotten early.
+    /// How many clients without a session one shard remembers at a time. Default 100,000; beyond it
+    /// the one that has been away longest is forgotten early.
     pub max_absent_clients: u32,
-    /// How many outputs may wait unread in `poll_event` and, of ended sessions, in `poll_ready`
-    /// before no session is opened any more. Default 100,000.
+    /// How many outputs of one shard may wait unread in `poll_event` and, of ended sessions, in
+    /// `poll_ready` before no session is opened there any more. Default 100,000.
     pub max_unread_events: u32,
     /// How long a client without a session is remembered, with its metadata and what is kept for
     /// it. Default 30 s: a reload or a change of network is no leave.
@@ -502,6 +516,19 @@ impl SessionRequest {
     /// as long as the session lasts.
     pub fn with_lease(mut self, until: Instant) -> Self {
         self.lease = Some(until);
+        self
+    }
+
+    /// Without anything named twice.
+    pub(crate) fn normalized(mut self) -> Self {
+        self.topics.sort_unstable();
+        self.topics.dedup();
+        self.patterns.sort_unstable();
+        self.patterns.dedup();
+        if let Some(permitted) = &mut self.permitted {
+            permitted.sort_unstable();
+            permitted.dedup();
+        }
         self
     }
 

@@ -45,6 +45,8 @@ mod limits;
 mod log;
 mod matched;
 mod names;
+#[cfg(any(feature = "hub", test))]
+mod occupancy;
 mod outcome;
 mod pattern;
 mod permission;
@@ -90,6 +92,8 @@ pub use subscribe::{Place, SubscribeError};
 pub use transmit::{BatchEnd, Transmit};
 
 pub(crate) use arena::Key;
+#[cfg(feature = "hub")]
+pub(crate) use occupancy::{Census, Eviction};
 pub(crate) use presence::Value;
 
 use crate::encode::Frame;
@@ -100,7 +104,7 @@ use alloc::vec::Vec;
 use arena::Arena;
 use clock::{Clock, Tick};
 use drain::Draining;
-use limits::{AddressState, Opened as OpenedOrder};
+use limits::{AddressState, Elsewhere, Opened as OpenedOrder};
 use pattern::PatternTree;
 use ready::{Parked, Ready, ReadyQueue};
 use reconnect::Random;
@@ -222,17 +226,27 @@ impl Broker {
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&mut self, now: Instant, mut request: SessionRequest) -> Result<Opened, OpenError> {
+    pub fn open(&mut self, now: Instant, request: SessionRequest) -> Result<Opened, OpenError> {
+        self.open_beside(now, request, &Elsewhere::default())
+    }
+
+    /// As [`open`](Self::open), for one shard among several whose sessions count as well.
+    pub(crate) fn open_beside(
+        &mut self,
+        now: Instant,
+        request: SessionRequest,
+        elsewhere: &Elsewhere,
+    ) -> Result<Opened, OpenError> {
         let now = self.clock.advance(now);
+        let mut request = request.normalized();
         let metadata = core::mem::take(&mut request.metadata);
-        let mut request = match self.admit(request) {
-            Ok(request) => request,
-            Err(error) => {
-                self.counters.refuse(error);
-                self.let_go([metadata.into_value()]);
-                return Err(error);
-            }
-        };
+        if !elsewhere.has_made_room
+            && let Err(error) = self.check_open(now, &request, elsewhere)
+        {
+            self.counters.refuse(error);
+            self.let_go([metadata.into_value()]);
+            return Err(error);
+        }
         let topics = self.subscribe_all(&request);
         let client = if let Some(id) = &request.client {
             Some(self.join(id, metadata))
@@ -277,7 +291,7 @@ impl Broker {
         self.arm_session(key);
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionOpened { session, client: request.client, resume });
-        self.count_in(key);
+        self.count_in(key, elsewhere);
         Ok(Opened { session, resume })
     }
 

@@ -40,8 +40,8 @@ impl Terms {
 }
 
 impl Broker {
-    pub(super) fn check_terms(&self, request: &SessionRequest) -> Result<(), OpenError> {
-        let is_over = |until| self.lease(self.clock.now(), until).is_none();
+    pub(super) fn check_terms(&self, now: Tick, request: &SessionRequest) -> Result<(), OpenError> {
+        let is_over = |until| self.lease(now, until).is_none();
         if request.lease.is_some_and(is_over) { Err(OpenError::LeaseInThePast) } else { Ok(()) }
     }
 
@@ -49,7 +49,11 @@ impl Broker {
     pub(super) fn terms(&mut self, now: Tick, request: &mut SessionRequest) -> Option<Box<Terms>> {
         let address = request.address.take().map(|address| self.address_key(address));
         let expires_at = self.expiry(now).unwrap_or(NEVER);
-        let lease = request.lease.and_then(|until| self.lease(now, until)).unwrap_or(Lease::NONE);
+        let lease = request.lease.map_or(Lease::NONE, |until| {
+            // One that lapsed while room was made for the session ends it at once.
+            let lapsed = Lease { until: self.clock.tick(until), ask_at: NEVER };
+            self.lease(now, until).unwrap_or(lapsed)
+        });
         let heartbeat = request.heartbeat.filter(|own| *own != self.config.heartbeat);
         let heartbeat = heartbeat.map(|own| own.map_or(NEVER, ticks));
         let stall_timeout = request.stall_timeout.filter(|own| *own != self.config.stall_timeout);

@@ -6,7 +6,7 @@ use super::super::clock::Tick;
 use super::super::config::{Retention, SessionRequest, StartAt};
 use super::super::drain::Drain;
 use super::super::lag::Lag;
-use super::super::limits::AddressKey;
+use super::super::limits::{AddressKey, Elsewhere};
 use super::super::names::{ClientId, SessionId, TopicName};
 use super::super::outcome::OpenError;
 use super::super::pattern::{TopicFilter, TopicPattern};
@@ -31,6 +31,13 @@ use std::time::Instant;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Call {
     Open(Box<Request>),
+    OpenBeside {
+        request: Box<Request>,
+        elsewhere: Elsewhere,
+    },
+    EvictOldest {
+        address: Option<AddressKey>,
+    },
     HandleDisconnect {
         session: SessionId,
     },
@@ -257,6 +264,7 @@ impl Held {
 
 impl Call {
     /// Does the same to `broker`.
+    #[expect(clippy::too_many_lines, reason = "one arm for each call")]
     pub(super) fn perform(
         self,
         at: Tick,
@@ -268,6 +276,14 @@ impl Call {
             Self::Open(request) => {
                 let request = request.restore(broker)?;
                 Output::Opened(broker.open(now, request))
+            }
+            Self::OpenBeside { request, elsewhere } => {
+                let request = request.restore(broker)?;
+                Output::Opened(broker.open_beside(now, request, &elsewhere))
+            }
+            Self::EvictOldest { address } => {
+                broker.evict_oldest(now, address.as_ref());
+                Output::Done
             }
             Self::HandleDisconnect { session } => {
                 broker.handle_disconnect(now, session);
