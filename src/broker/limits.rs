@@ -280,6 +280,7 @@ impl Broker {
             && let Some((_, oldest)) = self.opened.oldest()
             && oldest != key
         {
+            self.opened.order.pop_front();
             self.evict(oldest);
         }
     }
