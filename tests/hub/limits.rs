@@ -9,8 +9,8 @@ use sansse::broker::{
 };
 use sansse::hub::Session;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::task::Poll;
 
 const SHARDS: u16 = 4;
@@ -248,6 +248,33 @@ fn threads_that_come_and_go_are_never_more_than_may_be() {
         let counters = hub.counters();
         assert_eq!((counters.sessions, counters.refused.sessions), (0, refusals));
         assert_eq!(counters.resumed.total(), counters.ended.disconnected);
+    });
+}
+
+#[test]
+fn of_threads_that_open_at_once_as_many_are_let_in_as_there_is_room_for() {
+    const THREADS: usize = 4;
+    const ROOM: u32 = 2;
+    without_deadlock(|| {
+        let hub = hub_with(|config| config.max_sessions = ROOM);
+        let (barrier, open) = (Barrier::new(THREADS), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for round in 0..1_500 {
+                        barrier.wait();
+                        let session = hub.open(SessionRequest::new());
+                        open.fetch_add(usize::from(session.is_ok()), Ordering::SeqCst);
+                        barrier.wait();
+                        assert_eq!(open.load(Ordering::SeqCst), ROOM as usize, "round {round}");
+                        assert_eq!(hub.session_count(), ROOM as usize);
+                        barrier.wait();
+                        open.store(0, Ordering::SeqCst);
+                        drop(session);
+                    }
+                });
+            }
+        });
     });
 }
 
