@@ -31,7 +31,7 @@ use crate::broker::record::RecordedBroker as ShardBroker;
 use crate::broker::{
     BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError, EventNumber,
     Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication, PublishError, Published,
-    Retention, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
+    Retention, ReturnsOfAll, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
     TopicSettingError,
 };
 use crate::http::{ResponseHead, accept, plain_text};
@@ -170,6 +170,7 @@ impl HubBuilder {
         let inner = Inner {
             timer: Box::new(timer),
             sequencer: Mutex::new(sequencer),
+            returns: Mutex::new(ReturnsOfAll::new(now, &self.config)),
             shards: shards.collect::<Result<_, ConfigError>>()?,
             turn: AtomicUsize::new(0),
             driver: Mutex::new(None),
@@ -241,12 +242,10 @@ impl Hub {
     }
 
     /// How long whoever was refused with this error is to wait, for a `Retry-After`; `None` where
-    /// waiting does not help. [`accept`](Self::accept) says it by itself. See
-    /// [`Broker::retry_after`](crate::broker::Broker::retry_after).
+    /// waiting does not help. [`accept`](Self::accept) says it by itself. As
+    /// [`Broker::retry_after`](crate::broker::Broker::retry_after), for all shards together.
     pub fn retry_after(&self, error: &OpenError) -> Option<Duration> {
-        // Each shard spreads its part of them.
-        let shard = self.inner.shard_of(None);
-        self.inner.with(shard, |shard, now| shard.broker.retry_after(now, error))
+        lock(&self.inner.returns).retry_after(self.inner.timer.now(), *error)
     }
 
     /// Publishes an event to a topic, on all shards. With a [key](crate::broker::EventKey), it is a
@@ -501,10 +500,7 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
     };
     let mut response = plain_text(status, format!("{error}\n"));
     if let Some(retry_after) = retry_after {
-        // In whole seconds (RFC 9110, 10.2.3), and no sooner.
-        let part = u64::from(retry_after.subsec_nanos() > 0);
-        let seconds = retry_after.as_secs().saturating_add(part);
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs()));
     }
     response
 }

@@ -138,7 +138,8 @@ pub struct BrokerConfig {
     /// How many peers may come back in a second where they are told when to. Default 1,000, which
     /// one process can take, with the handshakes and whatever else each costs.
     pub reconnects_per_second: NonZeroU32,
-    /// The least that [`Broker::retry_after`](super::Broker::retry_after) says. Default 5 s.
+    /// The least that [`Broker::retry_after`](super::Broker::retry_after) says, rounded up to whole
+    /// seconds. Default 5 s.
     pub retry_after: Duration,
     /// The age at which a session ends with [`EndReason::MaxAge`](super::EndReason), when it has
     /// got what was published before. A peer that resumes misses nothing, and may come to another

@@ -95,6 +95,8 @@ pub(crate) use arena::Key;
 #[cfg(feature = "hub")]
 pub(crate) use occupancy::{Census, Eviction};
 pub(crate) use presence::Value;
+#[cfg(feature = "hub")]
+pub(crate) use reconnect::ReturnsOfAll;
 
 use crate::encode::Frame;
 use crate::event::Event;
@@ -107,7 +109,7 @@ use drain::Draining;
 use limits::{AddressState, Elsewhere, Opened as OpenedOrder};
 use pattern::PatternTree;
 use ready::{Parked, Ready, ReadyQueue};
-use reconnect::Random;
+use reconnect::{Random, Returns};
 use retained::Retained;
 use state::{
     Client, Ending, NEVER, Phase, Seldom, Session, Slow, Subscription, TopicState, UNLISTED,
@@ -166,8 +168,7 @@ pub struct Broker {
     closed: bool,
     draining: Option<Box<Draining>>,
     random: Random,
-    /// When the next one that is refused may come back.
-    next_return: Tick,
+    returns: Returns,
     /// Values of the application's that somebody else is to drop, if anybody is.
     let_go: Option<Vec<Value>>,
 }
@@ -185,6 +186,7 @@ impl Broker {
         Ok(Self {
             sequencer: Sequencer::of(&config),
             random: Random::new(&config),
+            returns: Returns::new(&config),
             config,
             clock: Clock::new(now),
             sessions: Arena::new(),
@@ -213,7 +215,6 @@ impl Broker {
             lent: None,
             closed: false,
             draining: None,
-            next_return: 0,
             let_go: None,
         })
     }

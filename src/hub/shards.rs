@@ -3,7 +3,7 @@
 use super::{Listener, Session, ShardBroker};
 use crate::broker::{
     BrokerEvent, Census, ClientId, EventNumber, Eviction, OpenError, Opened, Publication,
-    PublishError, Published, Sequencer, SessionId, SessionRequest, Topic, Value,
+    PublishError, Published, ReturnsOfAll, Sequencer, SessionId, SessionRequest, Topic, Value,
 };
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::time::Timer;
@@ -20,6 +20,8 @@ pub(super) struct Inner {
     /// all see the same order; always before a shard.
     pub(super) sequencer: Mutex<Sequencer>,
     pub(super) shards: Box<[Mutex<Shard>]>,
+    /// When those come back who are refused by any shard. Locked with nothing else.
+    pub(super) returns: Mutex<ReturnsOfAll>,
     /// Where the next session of nobody goes.
     pub(super) turn: AtomicUsize,
     pub(super) driver: Mutex<Option<Waker>>,
