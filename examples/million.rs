@@ -1,46 +1,63 @@
-//! How the broker grows: memory of a session, and what publishing, delivering and ending cost, with
-//! ten thousand, a hundred thousand and a million sessions. No sockets, no threads, one shard.
+//! How the broker grows: memory of a session, and what publishing, delivering and draining cost,
+//! with ten thousand, a hundred thousand and a million sessions. No sockets, no threads, one shard.
 //!
 //! ```text
 //! cargo run --release --example million
 //! ```
 //!
 //! Every session gets the broadcast and three named topics, of which there is one for each ten
-//! sessions. Each size runs in a process of its own, so that nothing of one is left for the next;
-//! `-- 1000000` measures that size alone. Memory is what the operating system counts as resident,
-//! and beside it what was asked of the allocator.
+//! sessions. A last line has the sessions of the one before and the topics of the first: a publish
+//! to one topic looks its name up among all of them, and does not depend on how many sessions
+//! there are. Each line is a process of its own, so that nothing of one is left for the next;
+//! `-- 1000000 100000` measures that many sessions and topics alone. Memory is what the operating
+//! system counts as resident, and beside it what was asked of the allocator. Drained is the time
+//! that the broker itself takes for all that a drain over ten seconds asks of it.
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 use allocation_counter::measure;
 use sansse::Event;
 use sansse::broker::{
-    Batch, Broker, BrokerConfig, Epoch, FrameForm, SessionId, SessionRequest, Topic, TopicName,
+    Batch, Broker, BrokerConfig, Drain, Epoch, FrameForm, SessionId, SessionRequest, Topic,
+    TopicName,
 };
 use std::error::Error;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-const SIZES: [u32; 3] = [10_000, 100_000, 1_000_000];
-const SESSIONS_PER_TOPIC: u32 = 10;
+/// How many sessions, and over how many topics.
+const SIZES: [(u32, u32); 4] =
+    [(10_000, 1_000), (100_000, 10_000), (1_000_000, 100_000), (1_000_000, 1_000)];
 const TOPICS_PER_SESSION: u32 = 3;
-/// How often something is published to one topic, and to all.
-const ROUNDS: (u32, usize) = (2_000, 7);
+/// How often something is published to one topic, in bursts of so many, and to all.
+const ROUNDS: (usize, usize) = (2_000, 7);
+const BURST: usize = 100;
+/// Over which time the sessions go.
+const DRAIN: Duration = Duration::from_secs(10);
 /// What the parts may come to with a million sessions.
 const MAX_BYTES: u64 = 256;
 const MAX_PUBLISH: Duration = Duration::from_millis(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    if let Some(sessions) = std::env::args().nth(1) {
-        println!("{}", World::new(sessions.parse()?)?.run()?);
-        return Ok(());
+    let arguments: Vec<u32> =
+        std::env::args().skip(1).map(|number| number.parse()).collect::<Result<_, _>>()?;
+    match arguments[..] {
+        [] => {}
+        [sessions, topics] if topics > 0 => {
+            println!("{}", World::new(sessions, topics)?.run()?);
+            return Ok(());
+        }
+        _ => return Err("either nothing, or how many sessions and over how many topics".into()),
     }
-    println!("                     bytes a session    bytes a     publish to one       to all");
     println!(
-        "  sessions   topics  resident  asked      topic   median     99 %       median     delivered     ended"
+        "                    bytes a session   bytes a     publish to one      to all, and each session        drained"
     );
-    for sessions in SIZES {
-        let output = Command::new(std::env::current_exe()?).arg(sessions.to_string()).output()?;
+    println!(
+        "  sessions  topics  resident  asked     topic   median     99 %      median   delivered       each    in all    each"
+    );
+    for (sessions, topics) in SIZES {
+        let sizes = [sessions, topics].map(|size| size.to_string());
+        let output = Command::new(std::env::current_exe()?).args(sizes).output()?;
         print!("{}", String::from_utf8_lossy(&output.stdout));
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into());
@@ -61,13 +78,13 @@ struct World {
 }
 
 impl World {
-    fn new(sessions: u32) -> Result<Self, Box<dyn Error>> {
+    fn new(sessions: u32, topics: u32) -> Result<Self, Box<dyn Error>> {
         let now = Instant::now();
         let mut config = BrokerConfig::new(Epoch(1));
         config.max_sessions = sessions;
         config.max_unread_events = sessions + 1;
-        config.max_topics = sessions / SESSIONS_PER_TOPIC;
-        let names = (0..config.max_topics).map(|number| TopicName::new(format!("topic/{number}")));
+        config.max_topics = topics;
+        let names = (0..topics).map(|number| TopicName::new(format!("topic/{number}")));
         Ok(Self {
             broker: Broker::new(now, config)?,
             now,
@@ -92,13 +109,13 @@ impl World {
         let with_sessions = resident();
         let one = self.publish_to_one()?;
         let (all, delivered) = self.publish_to_all()?;
-        let ended = self.end_all();
+        let drained = self.drain()?;
 
         let topics = u32::try_from(self.topics.len())?;
         let each =
             |before: u64, after: u64, count: u32| after.saturating_sub(before) / u64::from(count);
         Ok(format!(
-            "{:>10} {topics:>8} {:>7} B {:>6} B {:>8} B {:>5} ns {:>6} ns {:>9.1} µs {:>7.0} ms {:>5} ns {:>5.0} ms {:>5} ns",
+            "{:>10} {topics:>7} {:>7} B {:>5} B {:>7} B {:>5} ns {:>6} ns {:>8.1} µs {:>8.0} ms {:>7} ns {:>6.0} ms {:>4} ns",
             self.sessions,
             each(with_topics, with_sessions, self.sessions),
             u64::try_from(asked)? / u64::from(self.sessions),
@@ -108,8 +125,8 @@ impl World {
             all.as_secs_f64() * 1e6,
             delivered.as_secs_f64() * 1e3,
             delivered.as_nanos() / u128::from(self.sessions),
-            ended.as_secs_f64() * 1e3,
-            ended.as_nanos() / u128::from(self.sessions),
+            drained.as_secs_f64() * 1e3,
+            drained.as_nanos() / u128::from(self.sessions),
         ))
     }
 
@@ -128,16 +145,18 @@ impl World {
         Ok(())
     }
 
-    /// Sorted: what each publish to one topic took, with all sessions parked.
+    /// Sorted: what each publish to one topic took, which has its sessions parked.
     fn publish_to_one(&mut self) -> Result<Vec<Duration>, Box<dyn Error>> {
         let mut numbers = Numbers(8);
         let mut times = Vec::new();
-        for _ in 0..ROUNDS.0 {
-            let topic = numbers.below(self.topics.len());
-            let topic = Topic::Named(self.topics[topic].clone());
-            let start = Instant::now();
-            self.broker.publish(self.now, topic, &self.event)?;
-            times.push(start.elapsed());
+        while times.len() < ROUNDS.0 {
+            for _ in 0..BURST {
+                let topic = numbers.below(self.topics.len());
+                let topic = Topic::Named(self.topics[topic].clone());
+                let start = Instant::now();
+                self.broker.publish(self.now, topic, &self.event)?;
+                times.push(start.elapsed());
+            }
             while let Some(session) = self.broker.poll_ready() {
                 self.serve(session);
             }
@@ -170,16 +189,24 @@ impl World {
         Ok((publishes[ROUNDS.1 / 2], deliveries[ROUNDS.1 / 2]))
     }
 
-    /// Closes the broker and lets each session have its end.
-    fn end_all(&mut self) -> Duration {
+    /// Lets all sessions go, one after the other, and each have its end. Time passes by itself.
+    fn drain(&mut self) -> Result<Duration, Box<dyn Error>> {
         let start = Instant::now();
-        self.broker.close(self.now);
-        while let Some(session) = self.broker.poll_ready() {
-            self.serve(session);
-            while self.broker.poll_event().is_some() {}
+        self.broker.drain(self.now, Drain::new(DRAIN))?;
+        let deadline = self.now + DRAIN;
+        loop {
+            while let Some(session) = self.broker.poll_ready() {
+                self.serve(session);
+                while self.broker.poll_event().is_some() {}
+            }
+            if self.broker.is_drained() {
+                break;
+            }
+            self.now = self.broker.poll_timeout().ok_or("there is no next turn")?;
+            assert!(self.now <= deadline, "the sessions go within the time");
+            self.broker.handle_timeout(self.now);
         }
-        assert_eq!(self.broker.session_count(), 0, "all sessions have ended");
-        start.elapsed()
+        Ok(start.elapsed())
     }
 
     fn serve(&mut self, session: SessionId) {

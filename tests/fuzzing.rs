@@ -31,7 +31,7 @@ fn cursor() {
 
 #[test]
 fn broker() {
-    fuzz("broker", fuzz::broker::run, &[b"\0", b"\x02", b"\x05", b"\x06", b"\x07", b"\x08"]);
+    fuzz("broker", fuzz::broker::run, &BROKER);
 }
 
 #[test]
@@ -95,6 +95,11 @@ const CURSOR: [&[u8]; 12] = [
     b"AAAAAAAAAAAAAAAAAAAAAA",
 ];
 
+/// The first byte of a step says what it is.
+const BROKER: [&[u8]; 12] = [
+    b"\0", b"\x08", b"\x0c", b"\x0e", b"\x14", b"\x24", b"\x34", b"\x3e", b"\x44", b"\x49",
+    b"\x57", b"\xff",
+];
 const PATTERN: [&[u8]; 10] =
     [b"/", b"*", b"**", b"/*", b"/**", b"\n", b"news", b"\nnews/uk", b"a", b"\xc3\xa9"];
 
@@ -108,7 +113,7 @@ fn fuzz(target: &str, run: fn(&[u8]), words: &[&[u8]]) {
     for seed in first..first + number("SANSSE_FUZZ", 3_000) {
         let mut random = Random(seed);
         let input = match random.below(8) {
-            0 => random.bytes(400),
+            0 => random.bytes(1_000),
             _ => mutated(&mut random, &corpus, words),
         };
         let _named = Named(format!("{target}: seed {seed}"), &input);

@@ -66,7 +66,7 @@ impl Batch {
     /// The bytes to write.
     pub fn as_slice(&self) -> &[u8] {
         match &self.single {
-            Some(frame) => self.bytes_of(frame),
+            Some(frame) => bytes_in(self.form, frame),
             None => &self.joined,
         }
     }
@@ -105,16 +105,39 @@ impl Batch {
 
     /// Whether `frame` may join what is there without passing `limit` bytes.
     pub(super) fn has_room(&self, frame: &Frame, limit: usize) -> bool {
-        let length = self.bytes_of(frame).len();
+        self.has_room_for(bytes_in(self.form, frame).len(), limit)
+    }
+
+    #[inline]
+    fn has_room_for(&self, length: usize, limit: usize) -> bool {
         self.parts.is_empty()
             || (self.single.is_none() && length < SINGLE && self.joined.len() + length <= limit)
     }
 
+    /// Lets `frame` join what is there if it has room; says whether it had.
+    #[inline]
+    pub(super) fn push_within(
+        &mut self,
+        limit: usize,
+        source: u32,
+        cursor: u64,
+        frame: &Frame,
+    ) -> bool {
+        let bytes = bytes_in(self.form, frame);
+        let has_room = self.has_room_for(bytes.len(), limit);
+        if has_room {
+            self.add(source, cursor, frame, bytes);
+        }
+        has_room
+    }
+
     pub(super) fn push(&mut self, source: u32, cursor: u64, frame: &Frame) {
-        let bytes = match self.form {
-            FrameForm::Chunk => &frame.chunk()[..],
-            FrameForm::Payload => frame.as_ref(),
-        };
+        let bytes = bytes_in(self.form, frame);
+        self.add(source, cursor, frame, bytes);
+    }
+
+    #[inline]
+    fn add(&mut self, source: u32, cursor: u64, frame: &Frame, bytes: &[u8]) {
         let end = self.joined.len() + bytes.len();
         if self.parts.is_empty() && bytes.len() >= SINGLE {
             self.single = Some(frame.clone());
@@ -185,12 +208,13 @@ impl Batch {
             (Some(frame), FrameForm::Payload) => frame.payload().slice(start..end),
         }
     }
+}
 
-    fn bytes_of<'a>(&self, frame: &'a Frame) -> &'a [u8] {
-        match self.form {
-            FrameForm::Chunk => frame.chunk(),
-            FrameForm::Payload => frame.as_ref(),
-        }
+#[inline]
+fn bytes_in(form: FrameForm, frame: &Frame) -> &[u8] {
+    match form {
+        FrameForm::Chunk => frame.chunk(),
+        FrameForm::Payload => frame.as_ref(),
     }
 }
 

@@ -39,6 +39,10 @@ impl Clock {
 }
 
 /// Saturates at 584 years.
+#[inline]
 pub(super) fn ticks(duration: Duration) -> Tick {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    // What every poll asks for: as an `u128` it would cost several times as much.
+    let whole = duration.as_secs().checked_mul(1_000_000_000);
+    let all = whole.and_then(|whole| whole.checked_add(duration.subsec_nanos().into()));
+    all.unwrap_or(Tick::MAX)
 }

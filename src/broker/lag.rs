@@ -6,9 +6,9 @@ use super::log::Entry;
 use super::matched::{Span, View};
 use super::names::TopicName;
 use super::outcome::{BrokerEvent, EndReason, TopicSettingError};
+use super::source::{CLIENT, PRIVATE, limit, sources};
 use super::state::{Loss, Session};
 use super::subscribe::Backlog;
-use super::transmit::{CLIENT, PRIVATE, limit, sources};
 use super::{Broker, Told};
 use crate::encode::Frame;
 use crate::event::{Event, EventType};
@@ -141,20 +141,8 @@ impl Broker {
     }
 
     /// Lets a session meet its policies where it is too far behind, and moves it past what it need
-    /// not get. Says whether more than the newest event of a source may be pending; the error is the
-    /// session's end.
-    #[inline]
-    pub(super) fn meet_lag(&mut self, key: Key) -> Result<bool, EndReason> {
-        let Some(session) = self.sessions.get(key) else { return Ok(false) };
-        let mut is_plain = !session.has_gone() && !session.has_backlogs();
-        self.visit(session, |_, cursor, view| is_plain &= view.is_plain(cursor));
-        if is_plain {
-            return Ok(false);
-        }
-        self.meet_policies(key).map(|()| true)
-    }
-
-    fn meet_policies(&mut self, key: Key) -> Result<(), EndReason> {
+    /// not get. The error is the session's end.
+    pub(super) fn meet_policies(&mut self, key: Key) -> Result<(), EndReason> {
         let Some(session) = self.sessions.get(key) else { return Ok(()) };
         let standings = || sources(session).filter_map(|source| self.standing(session, source));
         if standings()

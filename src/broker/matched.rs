@@ -288,16 +288,7 @@ impl<'a> View<'a> {
         cursor: u64,
         mut is_wanted: impl FnMut(u64, &Entry) -> bool,
     ) -> Option<(u64, &'a Entry)> {
-        match self {
-            Self::Log(log) => {
-                let mut from = log.from(cursor).map(|entry| (entry.number, entry));
-                from.find(|(number, entry)| is_wanted(*number, entry))
-            }
-            Self::Matched(matched, topics) => {
-                let mut from = matched.kept_from(topics, cursor);
-                from.find(|(number, entry)| is_wanted(*number, entry))
-            }
-        }
+        self.all_from(cursor).find(|(number, entry)| is_wanted(*number, entry))
     }
 
     /// Lets `take` have the events from `cursor` on while their positions are below, and moves the
@@ -309,37 +300,36 @@ impl<'a> View<'a> {
         below: u64,
         mut take: impl FnMut(u64, &Entry) -> Take,
     ) -> Run {
-        let start = *cursor;
         let mut run = Run { is_full: false, taken: 0, coalesced: 0 };
-        let mut step = |number: u64, entry: &Entry| {
-            if entry.position >= below || (number > *cursor && self.may_be_lost(*cursor)) {
-                return true;
+        let mut next = *cursor;
+        for (number, entry) in self.all_from(next) {
+            if entry.position >= below || (number > next && self.may_be_lost(next)) {
+                break;
             }
             match take(number, entry) {
                 Take::Full => {
                     run.is_full = true;
-                    return true;
+                    break;
                 }
                 Take::Taken => {
                     run.taken += 1;
-                    run.coalesced += number - *cursor;
+                    run.coalesced += number - next;
                 }
-                Take::Spared => run.coalesced += number + 1 - *cursor,
+                Take::Spared => run.coalesced += number + 1 - next,
             }
-            *cursor = number + 1;
-            false
-        };
-        match self {
-            Self::Log(log) => {
-                let mut from = log.from(start);
-                from.find(|entry| step(entry.number, entry));
-            }
-            Self::Matched(matched, topics) => {
-                let mut from = matched.kept_from(topics, start);
-                from.find(|(number, entry)| step(*number, entry));
-            }
+            next = number + 1;
         }
+        *cursor = next;
         run
+    }
+
+    /// All that is there from `cursor` on, each with its number.
+    #[inline]
+    fn all_from(self, cursor: u64) -> impl Iterator<Item = (u64, &'a Entry)> {
+        match self {
+            Self::Log(log) => Either::Log(log.from(cursor).map(|entry| (entry.number, entry))),
+            Self::Matched(matched, topics) => Either::Matched(matched.kept_from(topics, cursor)),
+        }
     }
 
     /// How many events from `cursor` to `end` are lost.
@@ -485,6 +475,24 @@ impl<'a> View<'a> {
         match self {
             Self::Log(log) => log.find(id),
             Self::Matched(matched, topics) => matched.find(topics, id),
+        }
+    }
+}
+
+/// One of two iterators, so that what is done with the items is there once.
+enum Either<L, M> {
+    Log(L),
+    Matched(M),
+}
+
+impl<T, L: Iterator<Item = T>, M: Iterator<Item = T>> Iterator for Either<L, M> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        match self {
+            Self::Log(entries) => entries.next(),
+            Self::Matched(entries) => entries.next(),
         }
     }
 }

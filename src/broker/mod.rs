@@ -64,6 +64,7 @@ mod roster;
 mod sequence;
 #[cfg(feature = "signed")]
 mod signature;
+mod source;
 mod state;
 mod subscribe;
 mod terms;
@@ -476,14 +477,7 @@ impl Broker {
         let Some(subscription) = session.subscriptions.get_mut(parked.subscription as usize) else {
             return;
         };
-        if subscription.index == UNLISTED
-            && let Some(topic) = self.topics.at_mut(subscription.topic)
-        {
-            #[expect(clippy::cast_possible_truncation, reason = "no more than max_sessions")]
-            let index = topic.parked.len() as u32;
-            subscription.index = index;
-            topic.parked.push(parked);
-        }
+        subscription.list(&mut self.topics, parked);
     }
 
     /// Lets a session have what there is, and then its end.

@@ -123,10 +123,13 @@ impl Broker {
         }
         match topic {
             Topic::Broadcast => Ok(()),
-            Topic::Named(name) if self.has_ended(name) => Err(PublishError::TopicEnded),
-            Topic::Named(name) if self.topic_slots.contains_key(name) => Ok(()),
-            Topic::Named(_) if self.has_room_for_topics(1) => Ok(()),
-            Topic::Named(_) => Err(PublishError::TooManyTopics),
+            Topic::Named(name) => match self.topic_slots.get(name) {
+                Some(slot) if self.topics.at(*slot).is_some_and(TopicState::has_ended) => {
+                    Err(PublishError::TopicEnded)
+                }
+                None if !self.has_room_for_topics(1) => Err(PublishError::TooManyTopics),
+                _ => Ok(()),
+            },
             Topic::Client(id) if self.client_keys.contains_key(id) => Ok(()),
             Topic::Client(_) => Err(PublishError::UnknownClient),
             Topic::Session(id) => match self.session(*id) {

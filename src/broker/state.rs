@@ -281,6 +281,19 @@ impl Subscription {
     pub(super) const fn is_vacant(&self) -> bool {
         self.topic == u32::MAX
     }
+
+    /// Puts it on its topic's list, if it stands on none.
+    #[inline]
+    pub(super) fn list(&mut self, topics: &mut Arena<TopicState>, parked: Parked) {
+        if self.index == UNLISTED
+            && let Some(topic) = topics.at_mut(self.topic)
+        {
+            #[expect(clippy::cast_possible_truncation, reason = "no more than max_sessions")]
+            let index = topic.parked.len() as u32;
+            self.index = index;
+            topic.parked.push(parked);
+        }
+    }
 }
 
 /// How a session ends that gets the rest first: nothing published later is for it, so that it

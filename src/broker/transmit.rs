@@ -1,12 +1,16 @@
 //! What goes to a session: the merge of its logs, what it meets when it is behind, and its end.
 
-use super::arena::{Arena, Key};
+use super::arena::Key;
 use super::batch::Batch;
-use super::matched::{Take, View};
+use super::matched::Take;
 use super::names::SessionId;
 use super::outcome::EndReason;
 use super::ready::Parked;
-use super::state::{Client, Phase, Session, TopicState};
+use super::source::{
+    CLIENT, HEARTBEAT, LAST_WORDS, LOSS, OPENING, PLACE, PRIVATE, is_event, limit, source_of,
+    sources,
+};
+use super::state::{Phase, Session};
 use super::subscribe::is_over;
 use super::timers::Owner;
 use super::{Broker, Told};
@@ -39,18 +43,17 @@ pub enum BatchEnd {
     End(Option<EndReason>),
 }
 
-/// Sources of a session's frames beside its subscriptions, which are counted from 0.
-pub(super) const CLIENT: u32 = u32::MAX;
-pub(super) const PRIVATE: u32 = u32::MAX - 1;
-const HEARTBEAT: u32 = u32::MAX - 2;
-const OPENING: u32 = u32::MAX - 3;
-const PLACE: u32 = u32::MAX - 4;
-const LAST_WORDS: u32 = u32::MAX - 5;
-const LOSS: u32 = u32::MAX - 6;
-
-/// Whether what comes from this source was published.
-const fn is_event(source: u32) -> bool {
-    source >= PRIVATE || source < LOSS
+/// What a poll finds pending.
+enum Pending {
+    /// No event, and nothing else that comes before one.
+    Nothing,
+    /// One event, which is there, and nothing else that comes before it.
+    One { source: u32 },
+    /// Anything else, of which [`Next`] says more.
+    More {
+        /// Whether that may be more than the newest event of a source.
+        is_behind: bool,
+    },
 }
 
 /// What goes out next.
@@ -83,7 +86,12 @@ impl Broker {
     /// the session's interval.
     pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
         let key = match self.begin(now, session) {
-            Ok((key, _)) => key,
+            Ok((key, Pending::More { .. })) => key,
+            Ok((key, Pending::One { source })) => {
+                self.sent(key);
+                return self.deliver_from(key, source).map(Transmit::Frame);
+            }
+            Ok((key, Pending::Nothing)) => return self.transmit_exhausted(key),
             Err(reason) => return Some(Transmit::End(reason)),
         };
         if let Some(frame) = self.sessions.get_mut(key).and_then(Session::take_opening) {
@@ -102,13 +110,12 @@ impl Broker {
                 let coalesced = self.pass_others(key, source, position, |_, _| {});
                 self.note_coalesced(key, coalesced);
             }
-            let (cursor, view) =
-                source_of(&mut self.sessions, &self.clients, &self.topics, key, source)?;
-            let (number, entry) = view.get(*cursor)?;
-            *cursor = number + 1;
-            self.counters.deliver(self.clock.now(), entry, view.end() - *cursor);
-            return entry.frame().map(Transmit::Frame);
+            return self.deliver_from(key, source).map(Transmit::Frame);
         }
+        self.transmit_exhausted(key)
+    }
+
+    fn transmit_exhausted(&mut self, key: Key) -> Option<Transmit<'_>> {
         match self.exhausted(key) {
             Exhausted::Place(position) => {
                 let frame = self.place_frame(position);
@@ -137,7 +144,9 @@ impl Broker {
     ) -> BatchEnd {
         batch.clear();
         let (key, is_behind) = match self.begin(now, session) {
-            Ok(begun) => begun,
+            Ok((key, Pending::More { is_behind })) => (key, is_behind),
+            Ok((key, Pending::One { source })) => return self.batch_one(key, source, batch),
+            Ok((key, Pending::Nothing)) => (key, false),
             Err(reason) => return BatchEnd::End(reason),
         };
         if let Some(state) = self.sessions.get_mut(key) {
@@ -177,8 +186,7 @@ impl Broker {
                 let Some(frame) = entry.frame() else { return Take::Spared };
                 if coalescing.is_some_and(|coalescing| coalescing.spares(view, number, entry)) {
                     Take::Spared
-                } else if batch.has_room(frame, limit) {
-                    batch.push(source, number, frame);
+                } else if batch.push_within(limit, source, number, frame) {
                     counters.deliver(now, entry, view.end() - number - 1);
                     Take::Taken
                 } else {
@@ -317,13 +325,13 @@ impl Broker {
         }
     }
 
-    /// What every poll begins with. Says whether more than the newest event of a source may be
-    /// pending; the error is the end of the session.
+    /// What every poll begins with; the error is the end of the session.
+    #[inline]
     fn begin(
         &mut self,
         now: Instant,
         session: SessionId,
-    ) -> Result<(Key, bool), Option<EndReason>> {
+    ) -> Result<(Key, Pending), Option<EndReason>> {
         let now = self.clock.advance(now);
         let key = self.key_of(session).ok_or(None)?;
         let Some(session) = self.sessions.get_mut(key) else {
@@ -336,6 +344,20 @@ impl Broker {
         }
         session.polled_at = now;
         session.poll = session.poll.wrapping_add(1);
+        if session.seldom.is_some() {
+            return self.begin_seldom(key);
+        }
+        let pending = self.survey(key);
+        if let Pending::More { is_behind: true } = pending {
+            self.meet_policies(key).map_err(Some)?;
+        }
+        Ok((key, pending))
+    }
+
+    /// The rest of the beginning for a session of which more is to be seen to than its cursors.
+    fn begin_seldom(&mut self, key: Key) -> Result<(Key, Pending), Option<EndReason>> {
+        let now = self.clock.now();
+        let Some(session) = self.sessions.get_mut(key) else { return Err(None) };
         let uncounted = session.take_uncounted();
         if let Some(private) = session.private_mut() {
             // Nobody else will ever read it, and what was handed over before this is delivered.
@@ -345,7 +367,73 @@ impl Broker {
             self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
         }
         self.note_coalesced(key, uncounted);
-        self.meet_lag(key).map(|is_behind| (key, is_behind)).map_err(Some)
+        let session = self.sessions.get(key);
+        let is_special =
+            session.is_some_and(|session| session.has_gone() || session.has_backlogs());
+        let is_behind = is_special || matches!(self.survey(key), Pending::More { is_behind: true });
+        if is_behind {
+            self.meet_policies(key).map_err(Some)?;
+        }
+        Ok((key, Pending::More { is_behind }))
+    }
+
+    /// One look at all sources, which is all that most polls take: whoever keeps up has at most one
+    /// event pending.
+    fn survey(&self, key: Key) -> Pending {
+        let Some(session) = self.sessions.get(key) else {
+            return Pending::More { is_behind: false };
+        };
+        let (mut only, mut count, mut is_plain) = (0, 0_u32, true);
+        self.visit(session, |source, cursor, view| {
+            is_plain &= view.is_plain(cursor);
+            if cursor < view.end() {
+                (only, count) = (source, count + 1);
+            }
+        });
+        match (is_plain, count) {
+            (true, 0) => Pending::Nothing,
+            (true, 1) => Pending::One { source: only },
+            _ => Pending::More { is_behind: !is_plain },
+        }
+    }
+
+    /// Moves a session past the next event of a source, and gives that.
+    fn deliver_from(&mut self, key: Key, source: u32) -> Option<&Frame> {
+        let (cursor, view) =
+            source_of(&mut self.sessions, &self.clients, &self.topics, key, source)?;
+        let (number, entry) = view.get(*cursor)?;
+        *cursor = number + 1;
+        self.counters.deliver(self.clock.now(), entry, view.end() - *cursor);
+        entry.frame()
+    }
+
+    /// The only event that is pending, after which the session is parked, or is to end.
+    fn batch_one(&mut self, key: Key, source: u32, batch: &mut Batch) -> BatchEnd {
+        let id = self.session_id(key);
+        let now = self.clock.now();
+        let Some(session) = self.sessions.get_mut(key) else { return BatchEnd::Full };
+        batch.stamp(id, session.poll);
+        session.sent_at = now;
+        session.heartbeat_due = false;
+        let (sessions, clients, topics) = (&mut self.sessions, &self.clients, &self.topics);
+        if let Some((cursor, view)) = source_of(sessions, clients, topics, key, source)
+            && let Some((number, entry)) = view.get(*cursor)
+            && let Some(frame) = entry.frame()
+        {
+            batch.push(source, number, frame);
+            *cursor = number + 1;
+            self.counters.deliver(now, entry, 0);
+        }
+        // The end of a session waits until nothing can come back from a write.
+        if self.is_over(key) {
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.phase = Phase::Ready;
+            }
+            self.arm_session(key);
+            return BatchEnd::Full;
+        }
+        self.park(key);
+        BatchEnd::Parked
     }
 
     /// The source with the oldest pending event, and up to where it may go on before another.
@@ -457,14 +545,19 @@ impl Broker {
             self.sent(key);
             return Exhausted::Heartbeat;
         }
+        self.park(key);
+        Exhausted::Parked
+    }
+
+    /// Puts a session on the lists of all its topics.
+    fn park(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
         session.phase = Phase::Parked;
-        #[expect(clippy::cast_possible_truncation, reason = "max_topics_per_session is a u32")]
-        let subscriptions = session.subscriptions.len() as u32;
-        for subscription in 0..subscriptions {
-            self.list(Parked { session: key.slot, subscription });
+        for (subscription, number) in session.subscriptions.iter_mut().zip(0..) {
+            let parked = Parked { session: key.slot, subscription: number };
+            subscription.list(&mut self.topics, parked);
         }
         self.arm_session(key);
-        Exhausted::Parked
     }
 
     /// Whether the session ends when it has nothing more.
@@ -483,70 +576,6 @@ impl Broker {
             session.seldom_mut().is_place_due = true;
         }
     }
-
-    /// Calls `f` with each source of a session's frames, its cursor and what that goes through.
-    #[inline]
-    pub(super) fn visit<'a>(&'a self, session: &'a Session, mut f: impl FnMut(u32, u64, View<'a>)) {
-        for (subscription, source) in session.subscriptions.iter().zip(0..) {
-            if let Some(topic) = self.topics.at(subscription.topic) {
-                f(source, subscription.cursor, topic.view(&self.topics));
-            }
-        }
-        if let Some(client) = session.client.and_then(|client| self.clients.get(client)) {
-            f(CLIENT, session.client_cursor, View::Log(&client.log));
-        }
-        if let Some(private) = session.private() {
-            f(PRIVATE, private.cursor, View::Log(&private.log));
-        }
-    }
-
-    pub(super) fn source<'a>(
-        &'a self,
-        session: &'a Session,
-        source: u32,
-    ) -> Option<(u64, View<'a>)> {
-        match source {
-            CLIENT => {
-                let client = self.clients.get(session.client?)?;
-                Some((session.client_cursor, View::Log(&client.log)))
-            }
-            PRIVATE => session.private().map(|private| (private.cursor, View::Log(&private.log))),
-            index => {
-                let subscription = session.subscriptions.get(index as usize)?;
-                let topic = self.topics.at(subscription.topic)?;
-                Some((subscription.cursor, topic.view(&self.topics)))
-            }
-        }
-    }
-
-    pub(super) fn source_mut(&mut self, key: Key, source: u32) -> Option<(&mut u64, View<'_>)> {
-        source_of(&mut self.sessions, &self.clients, &self.topics, key, source)
-    }
-}
-
-/// The cursor of a source, and what it goes through.
-fn source_of<'a>(
-    sessions: &'a mut Arena<Session>,
-    clients: &'a Arena<Client>,
-    topics: &'a Arena<TopicState>,
-    key: Key,
-    source: u32,
-) -> Option<(&'a mut u64, View<'a>)> {
-    let session = sessions.get_mut(key)?;
-    match source {
-        CLIENT => {
-            let client = clients.get(session.client?)?;
-            Some((&mut session.client_cursor, View::Log(&client.log)))
-        }
-        PRIVATE => {
-            session.private_mut().map(|private| (&mut private.cursor, View::Log(&private.log)))
-        }
-        index => {
-            let subscription = session.subscriptions.get_mut(index as usize)?;
-            let topic = topics.at(subscription.topic)?;
-            Some((&mut subscription.cursor, topic.view(topics)))
-        }
-    }
 }
 
 /// What a session without pending events has to transmit.
@@ -557,23 +586,4 @@ enum Exhausted {
     LastWords(Frame),
     Parked,
     Ended(Option<EndReason>),
-}
-
-/// Up to which of a source's events the session is to get.
-pub(super) fn limit(session: &Session, source: u32) -> u64 {
-    let Some(ending) = session.ending() else { return u64::MAX };
-    match source {
-        CLIENT => ending.client,
-        PRIVATE => u64::MAX,
-        index => ending.topics.get(index as usize).copied().unwrap_or(0),
-    }
-}
-
-/// All sources of events that a session has.
-pub(super) fn sources(session: &Session) -> impl Iterator<Item = u32> + use<> {
-    let subscriptions = 0..session.subscriptions.len();
-    let client = session.client.map(|_| CLIENT);
-    let private = session.private().map(|_| PRIVATE);
-    #[expect(clippy::cast_possible_truncation, reason = "max_topics_per_session is a u32")]
-    subscriptions.map(|index| index as u32).chain(client).chain(private)
 }

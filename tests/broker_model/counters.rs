@@ -46,6 +46,7 @@ impl Tally {
             Resume::UnknownId { .. } => resumed.unknown_id += 1,
             Resume::OtherEpoch { .. } => resumed.other_epoch += 1,
             Resume::Ahead { .. } => resumed.ahead += 1,
+            Resume::Forged => resumed.forged += 1,
             _ => unreachable!(),
         }
         self.counters.replayed += resume.replayed();

@@ -36,11 +36,15 @@ impl Model {
             let other = self.below(last as u64 + 1);
             order.swap(last, usize::try_from(other).unwrap());
         }
-        let count = order.len() as u128;
+        // Those of other shards lie between.
+        let shards = u128::from(self.config.shards.get());
+        let count = order.len() as u128 * shards;
+        let first = u128::from(self.config.shard) % shards;
         let share = |time: Duration, number: u128| {
             Duration::from_nanos(u64::try_from(time.as_nanos() * number / count).unwrap())
         };
         let turns = order.into_iter().zip(0..).map(|(session, number)| {
+            let number = number * shards + first;
             let mut words = String::new();
             if let Some((least, spread)) = retry {
                 let retry = (least + share(spread, number)).as_nanos().div_ceil(1_000_000);
@@ -110,9 +114,67 @@ impl Model {
         }
         let text = session.to_string();
         let slot: u128 = text.split('-').nth(1).unwrap().parse().unwrap();
+        let shards = u128::from(self.config.shards.get());
+        let number = u128::from(self.config.shard) % shards;
+        let after = self.apart(slot) + self.apart(1) / shards * number;
+        let after = Duration::from_nanos(u64::try_from(after).unwrap());
+        Some(self.config.retry.unwrap_or(Duration::from_secs(3)) + after)
+    }
+
+    /// When whoever was refused is told to come back: one after the other, and within minutes.
+    pub(super) fn retry_after(&mut self, error: OpenError) -> Option<Duration> {
+        let least = u64::try_from(self.config.retry_after.as_millis().div_ceil(1_000)).unwrap();
+        let seconds = match error {
+            OpenError::TooManySessionsOfClient { .. }
+            | OpenError::TooManySessionsFromAddress { .. } => least,
+            OpenError::Closed
+            | OpenError::Draining
+            | OpenError::TooManySessions
+            | OpenError::TooManyTopics
+            | OpenError::UnreadEvents => self.return_after(least),
+            _ => return None,
+        };
+        Some(Duration::from_secs(seconds))
+    }
+
+    /// The least number of seconds after which it is no earlier than for the one before, and there is
+    /// room in the time before; those that are told nearly the same count together.
+    fn return_after(&mut self, least: u64) -> u64 {
+        let (rate, shards) =
+            (self.config.reconnects_per_second.get(), u32::from(self.config.shards.get()));
+        let shard = u32::from(self.config.shard) % shards;
+        let (most, seconds) = if rate < shards {
+            (1, u64::from(shards.div_ceil(rate)))
+        } else {
+            (rate * (shard + 1) / shards - rate * shard / shards, 1)
+        };
+        let window = Duration::from_secs(seconds);
+        let slice = |at: Duration| at.as_nanos() / (window.as_nanos() / 64);
+        let mut after = least;
+        loop {
+            if after > least.max(300) {
+                self.returns.clear();
+                after = least;
+            }
+            let at = self.now + Duration::from_secs(after);
+            let is_near = |one: &&Duration| {
+                let together = self.returns.iter().filter(|other| slice(**other) == slice(**one));
+                *together.max().unwrap() + window > at
+            };
+            let near = self.returns.iter().filter(is_near).count();
+            if self.returns.last().is_none_or(|last| at >= *last) && near < most as usize {
+                self.returns.push(at);
+                return after;
+            }
+            after += 1;
+        }
+    }
+
+    /// How far, in nanoseconds, so many who come back to one shard lie apart.
+    fn apart(&self, reconnects: u128) -> u128 {
+        let shards = u128::from(self.config.shards.get());
         let rate = u128::from(self.config.reconnects_per_second.get());
-        let after = u64::try_from(slot * 1_000_000_000 / rate).unwrap();
-        Some(self.config.retry.unwrap_or(Duration::from_secs(3)) + Duration::from_nanos(after))
+        1_000_000_000 * shards * reconnects / rate
     }
 
     fn below(&mut self, limit: u64) -> u64 {

@@ -156,61 +156,71 @@ impl Model {
     /// passed on the way.
     pub(super) fn next_item(&self, member: &mut Member, passed: &mut Passed) -> Next {
         loop {
-            let mut coming = member.pending.iter();
-            let next =
-                coming.find(|one| one.first().is_some() && self.is_here(&one.log, one.position));
-            let next = next.cloned();
-            if let Some((before, lost)) = member.loss
-                && next.as_ref().is_none_or(|next| next.position > before)
-            {
-                member.loss = None;
-                return Next::Loss(self.loss_payload(before, lost));
+            if let Some(next) = self.next_or_spared(member, passed) {
+                return next;
             }
-            let Some(next) = next else { return Next::Nothing };
-            let first = next.first().unwrap();
-            let lag = self.lag_of(member, first);
-            let list = member.list(first);
-            let index = list.iter().position(|one| one.position == next.position).unwrap();
-            if lag.policy == LagPolicy::KeepNewestPerKey
-                && self.is_spared(member, &lag, &list, index)
-            {
-                member.pass(first, next.position + 1, passed);
-                continue;
-            }
-            for (source, _) in next.by.iter().filter(|(_, state)| *state == State::Waiting) {
-                member.pass(source, next.position, passed);
-                member.forget(source, |position| position == next.position);
-            }
-            return Next::Event(next);
         }
     }
 
-    /// What would go out next, after what need not.
-    pub(super) fn peek(&self, member: &mut Member, passed: &mut Passed) -> Option<String> {
+    /// `None` where the next is something that a source is spared, and passes.
+    fn next_or_spared(&self, member: &mut Member, passed: &mut Passed) -> Option<Next> {
+        let mut coming = member.pending.iter();
+        let next = coming.find(|one| one.first().is_some() && self.is_here(&one.log, one.position));
+        let next = next.cloned();
+        if let Some((before, lost)) = member.loss
+            && next.as_ref().is_none_or(|next| next.position > before)
+        {
+            member.loss = None;
+            return Some(Next::Loss(self.loss_payload(before, lost)));
+        }
+        let Some(next) = next else { return Some(Next::Nothing) };
+        let first = next.first().unwrap();
+        let lag = self.lag_of(member, first);
+        let list = member.list(first);
+        let index = list.iter().position(|one| one.position == next.position).unwrap();
+        if lag.policy == LagPolicy::KeepNewestPerKey && self.is_spared(member, &lag, &list, index) {
+            member.pass(first, next.position + 1, passed);
+            return None;
+        }
+        for (source, _) in next.by.iter().filter(|(_, state)| *state == State::Waiting) {
+            member.pass(source, next.position, passed);
+            member.forget(source, |position| position == next.position);
+        }
+        Some(Next::Event(next))
+    }
+
+    /// What would go out next, after what need not, and whether a loss comes before it.
+    pub(super) fn peek(&self, member: &mut Member, passed: &mut Passed) -> (Option<String>, bool) {
         let mut after = member.clone();
         let mut passed_then = Vec::new();
-        let next = match self.next_item(&mut after, &mut passed_then) {
-            Next::Loss(payload) => Some(payload),
-            Next::Event(pending) => Some(pending.payload),
-            Next::Nothing => None,
+        let mut next = None;
+        let mut is_stopped = self.has_lost_next(&after);
+        while !is_stopped && next.is_none() {
+            next = self.next_or_spared(&mut after, &mut passed_then);
+            is_stopped = next.is_none() && self.has_lost_next(&after);
+        }
+        let next = match next {
+            Some(Next::Loss(payload)) => Some(payload),
+            Some(Next::Event(pending)) => Some(pending.payload),
+            Some(Next::Nothing) | None => None,
         };
         // What is superseded and there goes one by one, and what is gone with what comes after it.
         passed_then.retain(|(one, _)| self.is_here(&one.log, one.position));
         for (one, source) in passed_then {
             member.pass(&source, one.position + 1, passed);
         }
-        next
+        (next, is_stopped)
     }
 
     /// Whether something that is lost, or left out, comes next from one of the sources.
-    pub(super) fn has_lost_next(&self, member: &Member) -> bool {
+    fn has_lost_next(&self, member: &Member) -> bool {
         let is_here = |one: &Pending| self.is_here(&one.log, one.position);
         member.logs.iter().any(|source| member.has_stopped(source, is_here))
     }
 
     fn loss_payload(&self, before: u64, lost: u64) -> String {
         let id = match self.config.event_ids {
-            EventIds::Assigned => format!("id: {:x}-{before}\n", self.config.epoch.0),
+            EventIds::Assigned => format!("id: {}\n", self.id_of(before)),
             _ => String::new(),
         };
         format!("{id}event: lost\ndata: {{\"lost\":{lost}}}\n\n")

@@ -8,23 +8,12 @@
 
 #[path = "../common/broker.rs"]
 mod common;
-mod counters;
-mod drain;
-mod history;
-mod lag;
-mod lease;
-mod limits;
-mod model;
-mod permission;
-mod publish;
-mod topics;
-mod transmit;
-mod world;
+#[path = "mod.rs"]
+mod histories;
 
 use common::{number, seed};
-use history::History;
+use histories::{History, run};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use world::World;
 
 const STEPS: u64 = 300_000;
 const STEPS_PER_HISTORY: u64 = 500;
@@ -46,6 +35,11 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "Gap { replayed: 1",
         "UnknownId",
         "OtherEpoch",
+        "Ahead",
+        "is_last: false",
+        "is_last: true",
+        "details: Some(",
+        ": hello",
         "Frame(\"id:",
         "Frame(\":\\n",
         "taken back",
@@ -54,9 +48,9 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "SessionCoalesced",
         "event: lost",
         "Err(ZeroLag)",
+        "Err(ZeroStallTimeout)",
         "Err(NotPermitted)",
         "Err(TooManyPermitted",
-        "Err(ZeroStallTimeout)",
         "Disconnected",
         "Closed",
         "Shutdown",
@@ -86,6 +80,8 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "Err(UnknownClient)",
         "Err(UnknownSession)",
         "Err(OutOfOrder",
+        #[cfg(feature = "signed")]
+        "Forged",
     ]
     .map(|what| (what, 0));
     let mut done = 0;
@@ -151,25 +147,4 @@ fn run_guarded(history: &History) -> Result<String, String> {
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(format!("panicked: {}", text.unwrap_or_default()))
     })
-}
-
-/// Does what the history says to a broker and to the model. Gives what came out.
-fn run(history: &History) -> Result<String, String> {
-    let mut world = World::new(history.config.clone());
-    for (number, step) in history.steps.iter().enumerate() {
-        world
-            .step(step)
-            .and_then(|()| world.check_deadline())
-            .map_err(|failure| format!("step {number}, {:?}: {failure}", step.op))?;
-        if number % 8 == 0 {
-            world.model.check_presence(&world.broker)?;
-            world.model.check_counters(&world.broker)?;
-        }
-    }
-    // At the end, everybody is served.
-    world.serve()?;
-    world.check_events()?;
-    world.model.check_presence(&world.broker)?;
-    world.model.check_counters(&world.broker)?;
-    Ok(world.transcript)
 }

@@ -1,17 +1,17 @@
 //! What a broker does, worked out plainly: each session has a queue of what it is still to get,
 //! and a log is a list from which things are dropped.
 
+use super::common::Rng;
 use super::counters::Tally;
 use super::drain::Draining;
 use super::lag::{Passed, State};
 use super::permission::Permission;
-use crate::common::Rng;
+use super::signed::Keys;
 use sansse::broker::{
-    AddressKey, Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, Lag, OpenError,
-    Resume, Retention, SessionId, StartAt, TopicName, TopicPattern,
+    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, Lag, OpenError, Resume, Retention,
+    SessionId, TopicName, TopicPattern,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,6 +136,8 @@ pub(super) struct Member {
 pub(super) struct Guest {
     pub(super) sessions: Vec<SessionId>,
     pub(super) absent_since: Option<Duration>,
+    /// The newest that it came with.
+    pub(super) metadata: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -149,6 +151,7 @@ pub(super) struct LastBatch {
 
 /// What a session is opened with.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "as in the request itself")]
 pub(crate) struct Wish {
     pub(crate) client: Option<ClientId>,
     pub(crate) topics: Vec<TopicName>,
@@ -165,6 +168,8 @@ pub(crate) struct Wish {
     /// Whether it is told of losses.
     pub(crate) tells_losses: Option<bool>,
     pub(crate) announce: bool,
+    pub(crate) comment: bool,
+    pub(crate) metadata: Option<u64>,
     pub(crate) address: Option<u64>,
     pub(crate) lease: Option<Duration>,
 }
@@ -219,12 +224,15 @@ pub(crate) struct Model {
     pub(super) events: Vec<BrokerEvent>,
     pub(super) batch: Option<LastBatch>,
     pub(super) random: Rng,
+    pub(super) keys: Option<Keys>,
+    /// When the next one that is refused may come back.
+    pub(super) returns: Vec<Duration>,
     pub(super) drain: Option<Draining>,
     pub(super) tally: Tally,
 }
 
 impl Model {
-    pub(crate) fn new(config: BrokerConfig, start: Instant) -> Self {
+    pub(crate) fn new(config: BrokerConfig, keys: Option<Keys>, start: Instant) -> Self {
         let random = Rng::new(config.seed.wrapping_add(u64::from(config.shard) << 48));
         Self {
             config,
@@ -250,6 +258,8 @@ impl Model {
             events: Vec::new(),
             batch: None,
             random,
+            keys,
+            returns: Vec::new(),
             drain: None,
             tally: Tally::default(),
         }
@@ -322,9 +332,10 @@ impl Model {
             if !self.guests.contains_key(client) {
                 self.events.push(BrokerEvent::ClientJoined { client: client.clone() });
             }
-            let new = Guest { sessions: Vec::new(), absent_since: None };
+            let new = Guest { sessions: Vec::new(), absent_since: None, metadata: None };
             let guest = self.guests.entry(client.clone()).or_insert(new);
             guest.absent_since = None;
+            guest.metadata = wish.metadata.or(guest.metadata);
             guest.sessions.push(session);
         }
         let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
@@ -339,7 +350,7 @@ impl Model {
             passed: Passed::new(),
             is_told_of_losses: wish.tells_losses.unwrap_or(self.config.loss_announcement.is_some()),
             loss: None,
-            opening: self.opening(session, wish.announce, resume),
+            opening: self.opening(session, wish, resume),
             lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
             stall_timeout: wish.stall_timeout.unwrap_or(self.config.stall_timeout),
@@ -366,126 +377,9 @@ impl Model {
         resume
     }
 
-    pub(super) fn resume(
-        &self,
-        logs: &[LogName],
-        last_event_id: Option<&Result<String, ()>>,
-        from_oldest: bool,
-    ) -> (Resume, Vec<Pending>) {
-        let (is_absent, id) = match last_event_id {
-            None => (true, None),
-            Some(Ok(id)) if id.is_empty() => (true, None),
-            Some(id) => (false, id.as_ref().ok()),
-        };
-        if is_absent && !from_oldest {
-            return (Resume::Live, Vec::new());
-        }
-        let covered = |name: &LogName| logs.iter().any(|log| log.covers(name));
-        let kept = || {
-            let logs = self.logs.iter().filter(|(name, _)| covered(name));
-            logs.flat_map(|(name, log)| log.kept.iter().map(move |k| (name, k)))
-        };
-        let own = |id: &&String| {
-            kept().filter(|(_, k)| k.own_id.as_ref() == Some(id)).map(|(_, k)| k.position).min()
-        };
-        let assigned = self.config.event_ids == EventIds::Assigned;
-        let place = id.and_then(|id| place(id)).filter(|_| assigned);
-        let placed = place
-            .filter(|(epoch, position)| *epoch == self.config.epoch.0 && *position <= self.last)
-            .map(|(_, position)| position);
-        let position = id.as_ref().and_then(own).or(placed);
-        let is_gap = position.is_none_or(|position| {
-            self.left_out.iter().any(|missing| *missing > position)
-                || logs.iter().any(|name| self.lost_through(name) > position)
-        });
-        let mut pending: Vec<Pending> = kept()
-            .filter(|(_, k)| k.position > position.unwrap_or(0))
-            .map(|(name, k)| Pending {
-                position: k.position,
-                log: name.clone(),
-                by: waiting(logs.iter().filter(|log| log.covers(name))),
-                payload: k.payload.clone(),
-            })
-            .collect();
-        if is_gap && !is_absent && self.config.unresumable == StartAt::Newest {
-            pending.clear();
-        }
-        pending.sort_by_key(|pending| pending.position);
-        let replayed = pending.len() as u64;
-        self.add_gone(logs, &mut pending);
-        let resume = match (position, place) {
-            _ if is_absent => Resume::Oldest { replayed },
-            (Some(_), _) if is_gap => Resume::Gap { replayed },
-            (Some(_), _) => Resume::Complete { replayed },
-            (None, Some((epoch, _))) if epoch != self.config.epoch.0 => {
-                Resume::OtherEpoch { replayed }
-            }
-            (None, Some(_)) => Resume::Ahead { replayed },
-            (None, None) => Resume::UnknownId { replayed },
-        };
-        (resume, pending)
-    }
-
-    /// What is gone from between what is pending is known to be.
-    fn add_gone(&self, logs: &[LogName], pending: &mut Vec<Pending>) {
-        for source in logs {
-            let of = |pending: &&Pending| pending.by.iter().any(|(one, _)| one == source);
-            let Some(first) = pending.iter().find(of).map(|pending| pending.position) else {
-                continue;
-            };
-            let known: Vec<u64> = if let LogName::Pattern(pattern) = source {
-                self.matched[pattern].iter().copied().collect()
-            } else {
-                let of = self.published.iter().filter(|(_, log)| *log == source);
-                of.map(|(position, _)| *position).collect()
-            };
-            for position in known.into_iter().filter(|position| *position > first) {
-                let log = self.published[&position].clone();
-                if self.is_here(&log, position) {
-                    continue;
-                }
-                let is_lost = position <= self.lost_through(source);
-                let state = if is_lost { State::Told } else { State::Waiting };
-                let by = vec![(source.clone(), state)];
-                match pending.iter_mut().find(|pending| pending.position == position) {
-                    Some(pending) => pending.by.extend(by),
-                    None => {
-                        pending.push(Pending { position, log, by, payload: String::new() });
-                    }
-                }
-            }
-        }
-        pending.sort_by_key(|pending| pending.position);
-    }
-
-    pub(super) fn opening(
-        &self,
-        session: SessionId,
-        announce: bool,
-        resume: Resume,
-    ) -> Option<String> {
-        let (word, replayed, placed) = match resume {
-            Resume::Live => ("live", 0, false),
-            Resume::Oldest { replayed } => ("oldest", replayed, replayed > 0),
-            Resume::Complete { replayed } => ("complete", replayed, true),
-            Resume::Gap { replayed } => ("gap", replayed, replayed > 0),
-            Resume::UnknownId { replayed } => ("unknown", replayed, replayed > 0),
-            Resume::OtherEpoch { replayed } => ("other-epoch", replayed, replayed > 0),
-            Resume::Ahead { replayed } => ("ahead", replayed, replayed > 0),
-            _ => unreachable!(),
-        };
-        let mut text = String::new();
-        if let Some(retry) = self.retry(session) {
-            let _ = writeln!(text, "retry: {}", retry.as_millis());
-        }
-        if !placed && self.config.event_ids == EventIds::Assigned {
-            let _ = writeln!(text, "id: {:x}-{}", self.config.epoch.0, self.last);
-        }
-        if announce {
-            text += "event: resume\n";
-            let _ = writeln!(text, r#"data: {{"outcome":"{word}","replayed":{replayed}}}"#);
-        }
-        (!text.is_empty()).then(|| text + "\n")
+    /// The events since this was last called.
+    pub(crate) fn events(&mut self) -> Vec<BrokerEvent> {
+        core::mem::take(&mut self.events)
     }
 
     pub(crate) fn disconnect(&mut self, session: SessionId, broker: &Broker) {
@@ -511,6 +405,17 @@ impl Model {
         let all: Vec<_> = self.members.keys().copied().collect();
         for session in all {
             self.finish(session, EndReason::Shutdown);
+        }
+    }
+
+    pub(crate) fn abort(&mut self, broker: &Broker) {
+        if !self.closed {
+            self.close();
+        }
+        for session in self.order.clone() {
+            self.ended_untold.push(session);
+            self.ended_ready.push(session);
+            self.end(session, EndReason::Shutdown, broker);
         }
     }
 
@@ -547,193 +452,11 @@ impl Model {
         self.forget_absent(broker);
         self.note_drained();
     }
-
-    pub(super) fn forget_absent(&mut self, broker: &Broker) {
-        loop {
-            let absent: Vec<_> = self
-                .guests
-                .iter()
-                .filter_map(|(id, guest)| guest.absent_since.map(|since| (since, id)))
-                .collect();
-            let Some(longest) = absent.iter().map(|(since, _)| *since).min() else { return };
-            let too_many = absent.len() > self.config.max_absent_clients as usize;
-            if longest + self.config.client_grace > self.now && !too_many {
-                return;
-            }
-            // Of those that are equally long away, any may be forgotten first.
-            let forgotten = absent
-                .iter()
-                .filter(|(since, _)| *since == longest)
-                .find(|(_, id)| broker.metadata(id).is_none())
-                .map(|(_, id)| (*id).clone())
-                .expect("a client that was to be forgotten is still known");
-            self.guests.remove(&forgotten);
-            let log = self.logs.remove(&LogName::Client(forgotten.clone())).unwrap();
-            let last = log.kept.last().map_or(log.lost_through, |kept| kept.position);
-            self.forgotten_clients = self.forgotten_clients.max(last);
-            self.events.push(BrokerEvent::ClientLeft { client: forgotten });
-        }
-    }
-
-    // Time.
-
-    pub(crate) fn timeout(&mut self, broker: &Broker) {
-        let all: Vec<SessionId> = self.members.keys().copied().collect();
-        for session in all {
-            if !self.lease_due(session, broker) {
-                continue;
-            }
-            let member = self.members.get_mut(&session).unwrap();
-            if member.deadline().is_none_or(|at| at > self.now) {
-                continue;
-            }
-            if member.phase == Phase::Parked {
-                member.heartbeat_due = true;
-                self.wake(session);
-            } else {
-                self.ended_untold.push(session);
-                self.ended_ready.push(session);
-                self.end(session, EndReason::Stalled, broker);
-            }
-        }
-        let names: Vec<LogName> = self.logs.keys().cloned().collect();
-        for name in names.iter().filter(|name| !matches!(name, LogName::Private(_))) {
-            if self.logs.contains_key(name) {
-                self.trim_aged(name);
-            }
-        }
-        for log in self.logs.values_mut() {
-            if let Some(ended) = &mut log.ended
-                && ended.until.is_some_and(|until| until <= self.now)
-            {
-                ended.is_remembered = false;
-            }
-        }
-        self.release_topics();
-        self.drain_due(broker);
-        self.forget_absent(broker);
-    }
-
-    /// When something is due.
-    pub(crate) fn deadline(&self) -> Option<Duration> {
-        let sessions = self.members.values().filter_map(Member::deadline);
-        let absent = self
-            .guests
-            .values()
-            .filter_map(|guest| Some(guest.absent_since? + self.config.client_grace));
-        let aged = self.logs.iter().filter_map(|(name, log)| match name {
-            LogName::Private(_) => None,
-            _ => Some(log.kept.first()?.at + self.retention(name).age?),
-        });
-        let ended =
-            self.logs.values().filter_map(|log| log.ended.filter(|end| end.is_remembered)?.until);
-        let terms = self
-            .members
-            .values()
-            .flat_map(|member| [member.expiry(), member.lease, member.asking()])
-            .flatten();
-        sessions.chain(absent).chain(aged).chain(ended).chain(terms).chain(self.next_turn()).min()
-    }
-
-    // What else can be asked.
-
-    /// The events since this was last called.
-    pub(crate) fn events(&mut self) -> Vec<BrokerEvent> {
-        core::mem::take(&mut self.events)
-    }
-
-    pub(crate) fn check_presence(&self, broker: &Broker) -> Result<(), String> {
-        let here: Vec<_> = self
-            .guests
-            .iter()
-            .filter(|(_, guest)| !guest.sessions.is_empty())
-            .map(|(id, guest)| (id.clone(), guest.sessions.len()))
-            .collect();
-        let present: Vec<_> = broker.present().map(|(id, count)| (id.clone(), count)).collect();
-        if here != present || self.members.len() != broker.session_count() {
-            return Err(format!(
-                "{present:?}, {} sessions, where there are {here:?}, {}",
-                broker.session_count(),
-                self.members.len()
-            ));
-        }
-        for (id, guest) in &self.guests {
-            let sessions: Vec<_> = broker.sessions_of(id).collect();
-            if sessions != guest.sessions || broker.metadata(id).is_none() {
-                return Err(format!("{sessions:?} of {id}, which has {:?}", guest.sessions));
-            }
-        }
-        for (session, member) in &self.members {
-            let mut has: Vec<_> =
-                broker.subscriptions(*session).map(|one| one.to_string()).collect();
-            has.sort();
-            let filters = member.logs.iter().filter_map(|log| match log {
-                LogName::Named(name) => Some(name.to_string()),
-                LogName::Pattern(pattern) => Some(pattern.to_string()),
-                _ => None,
-            });
-            let mut expected: Vec<_> = filters.collect();
-            expected.sort();
-            if has != expected {
-                return Err(format!("{session} has {has:?} instead of {expected:?}"));
-            }
-            if broker.client_of(*session) != member.client.as_ref() {
-                return Err(format!("{session} is of {:?}", broker.client_of(*session)));
-            }
-        }
-        for address in 0..3 {
-            let key = AddressKey::new(address.to_string()).unwrap();
-            let here = self.members.values().filter(|member| member.address == Some(address));
-            if broker.sessions_from(&key) != here.count() {
-                return Err(format!("{} sessions from {key}", broker.sessions_from(&key)));
-            }
-        }
-        let (kept, limit) = (broker.retained_bytes(), self.config.max_retained_bytes);
-        if kept != self.retained_bytes() || kept > limit {
-            return Err(format!("{kept} bytes are kept instead of {}", self.retained_bytes()));
-        }
-        if broker.last_position() != self.last {
-            return Err(format!("at {} instead of {}", broker.last_position(), self.last));
-        }
-        Ok(())
-    }
-}
-
-impl Member {
-    pub(super) fn sent(&mut self, now: Duration) {
-        self.sent_at = now;
-        self.heartbeat_due = false;
-        self.phase = Phase::Polled;
-    }
-
-    pub(super) fn is_to_come_out(&self, is_over: bool) -> bool {
-        match self.phase {
-            Phase::Parked => !self.pending.is_empty() || is_over,
-            Phase::Woken => true,
-            Phase::Polled => false,
-        }
-    }
-
-    pub(super) fn deadline(&self) -> Option<Duration> {
-        match self.phase {
-            Phase::Parked => Some(self.sent_at.saturating_add(self.heartbeat?)),
-            Phase::Woken | Phase::Polled => {
-                Some(self.polled_at.saturating_add(self.stall_timeout?))
-            }
-        }
-    }
 }
 
 /// The payload as a chunk of HTTP/1.1.
 pub(super) fn chunk(payload: &str) -> String {
     format!("{:x}\r\n{payload}\r\n", payload.len())
-}
-
-/// The epoch and the position that an id of the broker's making says.
-fn place(id: &str) -> Option<(u64, u64)> {
-    let (epoch, position) = id.split_once('-')?;
-    let place = (u64::from_str_radix(epoch, 16).ok()?, position.parse().ok()?);
-    (format!("{:x}-{}", place.0, place.1) == id).then_some(place)
 }
 
 pub(super) fn waiting<'a>(sources: impl Iterator<Item = &'a LogName>) -> Vec<(LogName, State)> {

@@ -87,7 +87,7 @@ impl Model {
         let id = match (content, own_id) {
             (_, Some(own)) => format!("id: {own}\n"),
             (Content::Data(_), None) if self.config.event_ids == EventIds::Assigned => {
-                format!("id: {:x}-{position}\n", self.config.epoch.0)
+                format!("id: {}\n", self.id_of(position))
             }
             _ => String::new(),
         };
@@ -190,7 +190,7 @@ impl Model {
         }
     }
 
-    fn has_ended(&self, topic: &TopicName) -> bool {
+    pub(super) fn has_ended(&self, topic: &TopicName) -> bool {
         let log = self.logs.get(&LogName::Named(topic.clone()));
         log.is_some_and(|log| log.ended.is_some())
     }

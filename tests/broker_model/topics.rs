@@ -157,6 +157,7 @@ impl Model {
             Resume::UnknownId { .. } => Resume::UnknownId { replayed },
             Resume::OtherEpoch { .. } => Resume::OtherEpoch { replayed },
             Resume::Ahead { .. } => Resume::Ahead { replayed },
+            Resume::Forged => Resume::Forged,
             _ => unreachable!(),
         })
     }

@@ -91,10 +91,8 @@ impl Model {
             if !parts.is_empty() {
                 member.sent(now);
             }
-            let is_stopped = self.has_lost_next(&member);
-            if !is_stopped {
-                next = self.peek(&mut member, &mut passed).map(|next| written(&next).len());
-            }
+            let (peeked, is_stopped) = self.peek(&mut member, &mut passed);
+            next = peeked.map(|next| written(&next).len());
             has_holes |= member.loss.is_some();
             if has_holes {
                 self.inexact.insert(session);
@@ -273,14 +271,20 @@ impl Model {
 
     /// What tells the session its place, if it is to be told.
     fn place(&mut self, session: SessionId) -> Option<String> {
-        let (epoch, last, now) = (self.config.epoch, self.last, self.now);
+        let (last, now) = (self.last, self.now);
         let member = self.members.get_mut(&session).unwrap();
         if !core::mem::take(&mut member.place_due) {
             return None;
         }
         member.sent(now);
         let position = member.through.unwrap_or(last);
-        Some(format!("id: {epoch}-{position}\n\n"))
+        Some(format!("id: {}\n\n", self.id_of(position)))
+    }
+
+    pub(crate) fn progress(&mut self, session: SessionId) {
+        if let Some(member) = self.members.get_mut(&session) {
+            member.polled_at = self.now;
+        }
     }
 
     pub(super) fn wake(&mut self, session: SessionId) {

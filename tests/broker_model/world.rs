@@ -1,45 +1,54 @@
 //! A broker and the model of it, side by side.
 
-use super::history::{Filter, From, Op, Step, To};
-use super::model::{Content, LogName, Model, Out, Wish};
-use crate::common::*;
+use super::common::*;
+use super::history::{Op, Step, To};
+use super::model::{Model, Out};
+use super::naming::{event, log_name, own_id_text, publication, topic_filter, topic_name};
+use super::shards::Said;
+use super::signed::Keys;
+use super::watch::Watch;
+use sansse::Event;
 use sansse::broker::*;
-use sansse::{Event, EventType, LastEventId};
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 pub(super) struct World {
-    config: BrokerConfig,
-    start: Instant,
+    pub(super) config: BrokerConfig,
+    pub(super) start: Instant,
     /// Since the start.
     time: Duration,
     pub(super) broker: Broker,
     pub(super) model: Model,
-    opened: Vec<SessionId>,
+    pub(super) opened: Vec<SessionId>,
     batch: Batch,
     batch_of: Option<SessionId>,
-    /// How many events sessions were spared, as the broker's events say.
-    coalesced: u64,
+    pub(super) watch: Watch,
     pub(super) transcript: String,
 }
 
 impl World {
     #[expect(clippy::disallowed_methods, reason = "no other way to have a first `Instant`")]
-    pub(super) fn new(config: BrokerConfig) -> Self {
+    #[cfg_attr(not(feature = "signed"), expect(unused_mut))]
+    pub(super) fn new(mut config: BrokerConfig, secret: Option<u64>) -> Self {
         // The same in each run, since events tell of times.
         static START: OnceLock<Instant> = OnceLock::new();
+        let keys = secret.map(|signs| Keys { signs, accepts: Vec::new() });
+        #[cfg(feature = "signed")]
+        {
+            config.cursor_keys = keys.as_ref().map(super::signed::cursor_keys);
+        }
         let start = *START.get_or_init(Instant::now);
         Self {
             config: config.clone(),
             start,
             time: Duration::ZERO,
             broker: Broker::new(start, config.clone()).unwrap(),
-            model: Model::new(config, start),
+            model: Model::new(config, keys, start),
             opened: Vec::new(),
             batch: Batch::new(FrameForm::Payload),
             batch_of: None,
-            coalesced: 0,
+            watch: Watch::default(),
             transcript: String::new(),
         }
     }
@@ -55,6 +64,7 @@ impl World {
             | Op::Poll { .. }
             | Op::Batch { .. }
             | Op::Disconnect { .. }
+            | Op::Progress { .. }
             | Op::CloseSession { .. }
             | Op::Subscribe { .. }
             | Op::Unsubscribe { .. }
@@ -67,7 +77,14 @@ impl World {
             _ => {}
         }
         match &step.op {
-            Op::Ready { .. } | Op::Serve | Op::Events | Op::Pass { .. } | Op::Sleep { .. } => {}
+            Op::Ready { .. }
+            | Op::Serve
+            | Op::Events
+            | Op::Page { .. }
+            | Op::SetKeys { .. }
+            | Op::CatchUp
+            | Op::Pass { .. }
+            | Op::Sleep { .. } => {}
             _ => self.model.advance(told),
         }
         match &step.op {
@@ -84,15 +101,9 @@ impl World {
             }
             Op::Apply { to, content, own_id, key, ahead } => {
                 let Some(topic) = self.topic(to) else { return Ok(()) };
-                let own_id = own_id.map(own_id_text);
-                let last = (self.model.last + ahead).saturating_sub(1);
-                let BrokerConfig { epoch, event_ids, .. } = self.config;
-                let event = event(content, own_id.as_ref());
-                let published = Sequencer::new(epoch, last, event_ids)
-                    .publish(topic.clone(), publication(&event, *key));
-                let got = self.broker.apply(now, &published);
-                let got = self.note(got);
-                same(&got, &self.model.apply(last + 1, &topic, content, own_id.as_ref(), *key))
+                let mut sequencer = self.sequencer((self.model.last + ahead).saturating_sub(1));
+                let said = Said::event(&mut sequencer, topic, content, *own_id, *key);
+                self.apply(now, &said)
             }
             Op::Poll { session, times } => {
                 let Some(session) = self.session(*session) else { return Ok(()) };
@@ -114,13 +125,20 @@ impl World {
             Op::PartialWrite { written, claimed } => {
                 let claimed = claimed.and_then(|session| self.session(session));
                 let Some(session) = claimed.or(self.batch_of) else { return Ok(()) };
-                let rest = self.broker.handle_partial_write(now, session, &self.batch, *written);
+                let written = *written % (self.batch.len() + 20);
+                let rest = self.broker.handle_partial_write(now, session, &self.batch, written);
                 let rest = text(&rest);
-                let expected = self.model.partial_write(session, *written);
+                let expected = self.model.partial_write(session, written);
                 if !rest.is_empty() {
                     let _ = writeln!(self.transcript, "taken back: {}", self.batch.frames());
                 }
                 same(&rest, &expected)
+            }
+            Op::Progress { session } => {
+                let Some(session) = self.session(*session) else { return Ok(()) };
+                self.broker.handle_progress(now, session);
+                self.model.progress(session);
+                Ok(())
             }
             Op::Ready { times } => {
                 for _ in 0..*times {
@@ -132,6 +150,9 @@ impl World {
             }
             Op::Serve => self.serve(),
             Op::Events => self.check_events(),
+            Op::Page { limit, anew } => self.page(*limit, *anew),
+            // Where there is one shard, there is nothing to catch up with.
+            Op::CatchUp => Ok(()),
             Op::Disconnect { session } => {
                 let Some(session) = self.session(*session) else { return Ok(()) };
                 self.broker.handle_disconnect(now, session);
@@ -148,6 +169,19 @@ impl World {
                 self.model.close();
                 Ok(())
             }
+            Op::Abort => {
+                self.broker.abort(now);
+                self.model.abort(&self.broker);
+                Ok(())
+            }
+            Op::RetryAfter { error } => {
+                let got = self.broker.retry_after(now, error);
+                let got = self.note(got);
+                same(&got, &self.model.retry_after(*error))
+            }
+            Op::SetKeys { secret, accepts } => {
+                self.set_keys(Keys { signs: *secret, accepts: accepts.iter().copied().collect() })
+            }
             Op::Renew { session, lease } => {
                 let Some(session) = self.session(*session) else { return Ok(()) };
                 let until = self.model.now + millis(*lease);
@@ -159,13 +193,13 @@ impl World {
                 same(&self.broker.lease_of(session), &expected)
             }
             Op::Revoke { client } => {
-                let client = crate::common::client(&format!("client {client}"));
+                let client = super::common::client(&format!("client {client}"));
                 let got = self.broker.revoke(now, &client);
                 let got = self.note(got);
                 same(&got, &self.model.revoke(&client, &self.broker))
             }
             Op::RevokeTopic { client, topic } => {
-                let client = crate::common::client(&format!("client {client}"));
+                let client = super::common::client(&format!("client {client}"));
                 let topic = topic_name(*topic);
                 let got = self.broker.revoke_topic(now, &client, &topic);
                 let got = self.note(got);
@@ -191,7 +225,7 @@ impl World {
                 // There is no place for what no event can have had as its id.
                 let id = self.last_event_id(from).and_then(Result::ok).filter(|_| !from_oldest);
                 let place = match &id {
-                    Some(text) => Place::After(crate::common::id(text)),
+                    Some(text) => Place::After(super::common::id(text)),
                     None if *from_oldest => Place::Oldest,
                     None => Place::Now,
                 };
@@ -212,12 +246,9 @@ impl World {
                 same(&got, &self.model.end_topic(&topic_name(*topic)))
             }
             Op::ApplyEnd { topic, ahead } => {
-                let last = (self.model.last + ahead).saturating_sub(1);
-                let BrokerConfig { epoch, event_ids, .. } = self.config;
-                let end = Sequencer::new(epoch, last, event_ids).end_topic(topic_name(*topic));
-                let got = self.broker.apply(now, &end);
-                let got = self.note(got);
-                same(&got, &self.model.apply_end(last + 1, &topic_name(*topic)))
+                let mut sequencer = self.sequencer((self.model.last + ahead).saturating_sub(1));
+                let said = Said::end(&mut sequencer, topic_name(*topic));
+                self.apply(now, &said)
             }
             Op::SetRetention { topic, retention } => {
                 let topic = topic_name(*topic);
@@ -241,134 +272,74 @@ impl World {
         }
     }
 
-    fn note<T: core::fmt::Debug>(&mut self, got: T) -> T {
+    pub(super) fn note<T: core::fmt::Debug>(&mut self, got: T) -> T {
         let _ = writeln!(self.transcript, "{got:?}");
         got
     }
 
-    fn open(&mut self, now: Instant, op: &Op) -> Result<(), String> {
-        let Op::Open {
-            client,
-            topics,
-            patterns,
-            permitted,
-            without_broadcast,
-            from_oldest,
-            from,
-            heartbeat,
-            stall_timeout,
-            lag,
-            announce,
-            tells_losses,
-            address,
-            lease,
-        } = op
-        else {
-            unreachable!()
-        };
-        let last_event_id = self.last_event_id(from);
-        let wish = Wish {
-            client: client.map(|number| crate::common::client(&format!("client {number}"))),
-            topics: topics.iter().map(|topic| topic_name(*topic)).collect(),
-            patterns: patterns.iter().map(|pattern| topic_pattern(*pattern)).collect(),
-            permitted: permitted
-                .as_ref()
-                .map(|filters| filters.iter().map(|filter| log_name(*filter)).collect()),
-            without_broadcast: *without_broadcast,
-            last_event_id,
-            from_oldest: *from_oldest,
-            heartbeat: match heartbeat {
-                0 => Some(Some(Duration::ZERO)),
-                1 => Some(None),
-                2..6 => Some(Some(millis(800))),
-                6 => Some(Some(Duration::MAX)),
-                _ => None,
-            },
-            stall_timeout: match stall_timeout {
-                0 => Some(Some(Duration::ZERO)),
-                1 | 2 => Some(None),
-                3..6 => Some(Some(millis(900))),
-                6 => Some(Some(Duration::MAX)),
-                _ => None,
-            },
-            lag: *lag,
-            tells_losses: *tells_losses,
-            announce: *announce,
-            address: *address,
-            lease: lease.map(|lease| self.model.now + millis(lease)),
-        };
-        let request = self.request(&wish);
-        match (self.broker.open(now, request), self.model.admit(&wish)) {
-            (Ok(opened), Ok(())) => {
-                if self.opened.contains(&opened.session) {
-                    return Err(format!("{} was used before", opened.session));
-                }
-                self.opened.push(opened.session);
-                let _ = writeln!(self.transcript, "{opened:?}");
-                same(&opened.resume, &self.model.open(&wish, opened.session, &self.broker))
+    /// What another shard published, or the application.
+    pub(super) fn apply(&mut self, now: Instant, said: &Said) -> Result<(), String> {
+        let got = self.broker.apply(now, said.published());
+        let got = self.note(got);
+        let position = said.published().position();
+        let expected = match said {
+            Said::Event { published, content, own_id, key } => {
+                self.model.apply(position, published.topic(), content, own_id.as_ref(), *key)
             }
-            (got, expected) => {
-                if let Err(error) = expected {
-                    self.model.tally.refused(error);
-                }
-                same(&self.note(got).map(|_| ()), &expected)
-            }
-        }
+            Said::End { topic, .. } => self.model.apply_end(position, topic),
+        };
+        same(&got, &expected)
     }
 
-    fn request(&self, wish: &Wish) -> SessionRequest {
-        let mut request = SessionRequest::new();
-        if let Some(client) = &wish.client {
-            request = request.with_client(client.clone());
+    /// As [`apply`](Self::apply), by a clock that may be late.
+    pub(super) fn catch_up(&mut self, late: u64, said: &Said) -> Result<(), String> {
+        let told = self.time.saturating_sub(millis(late));
+        self.model.advance(told);
+        self.apply(self.start + told, said)
+    }
+
+    /// One that goes on after this position.
+    pub(super) fn sequencer(&self, last: u64) -> Sequencer {
+        #[cfg_attr(not(feature = "signed"), expect(unused_mut))]
+        let mut sequencer = Sequencer::new(self.config.epoch, last, self.config.event_ids);
+        #[cfg(feature = "signed")]
+        if let Some(keys) = &self.model.keys {
+            sequencer.set_cursor_keys(super::signed::cursor_keys(keys));
         }
-        for topic in &wish.topics {
-            request = request.with_topic(topic.clone());
+        sequencer
+    }
+
+    #[cfg(feature = "signed")]
+    fn set_keys(&mut self, keys: Keys) -> Result<(), String> {
+        let got = self.broker.set_cursor_keys(super::signed::cursor_keys(&keys));
+        let got = self.note(got);
+        if self.config.event_ids == EventIds::Own {
+            return same(&got, &Err(ConfigError::NothingToSign));
         }
-        if let Some(filters) = &wish.permitted {
-            let filter = |log: &LogName| match log {
-                LogName::Named(name) => name.clone().into(),
-                LogName::Pattern(pattern) => pattern.clone().into(),
-                _ => unreachable!(),
-            };
-            request = request.with_permitted(filters.iter().map(filter));
+        self.model.keys = Some(keys);
+        same(&got, &Ok(()))
+    }
+
+    #[cfg(not(feature = "signed"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as it is with the feature")]
+    fn set_keys(&mut self, _: Keys) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Closes the broker and polls every session until its end.
+    pub(super) fn close(&mut self) -> Result<(), String> {
+        let now = self.start + self.time;
+        self.model.advance(self.time);
+        self.broker.close(now);
+        self.model.close();
+        for session in self.model.order.clone() {
+            while self.poll(now, session)?.is_some() {}
         }
-        if wish.without_broadcast {
-            request = request.without_broadcast();
-        }
-        if wish.from_oldest {
-            request = request.with_start(StartAt::Oldest);
-        }
-        for pattern in &wish.patterns {
-            request = request.with_pattern(pattern.clone());
-        }
-        request = match &wish.last_event_id {
-            None => request,
-            Some(Err(())) => request.with_last_event_id(LastEventId::Malformed),
-            Some(Ok(text)) => request.with_last_event_id(LastEventId::Id(id(text))),
-        };
-        if let Some(heartbeat) = wish.heartbeat {
-            request = request.with_heartbeat(heartbeat);
-        }
-        if let Some(timeout) = wish.stall_timeout {
-            request = request.with_stall_timeout(timeout);
-        }
-        if let Some(lag) = wish.lag {
-            request = request.with_lag(lag);
-        }
-        if let Some(tells) = wish.tells_losses {
-            let lost = EventType::new("lost").unwrap();
-            request = request.with_loss_announcement(tells.then_some(lost));
-        }
-        if let Some(address) = wish.address {
-            request = request.with_address(AddressKey::new(address.to_string()).unwrap());
-        }
-        if let Some(until) = wish.lease {
-            request = request.with_lease(self.start + until);
-        }
-        if wish.announce {
-            request = request.with_announcement(EventType::new("resume").unwrap());
-        }
-        request
+        Ok(())
+    }
+
+    pub(super) fn shard(&self) -> u16 {
+        self.config.shard
     }
 
     /// Says whether there was a frame; `None` if the session has ended.
@@ -407,7 +378,7 @@ impl World {
         self.model.timeout(&self.broker);
     }
 
-    fn sleep(&mut self, time: Duration) -> Result<(), String> {
+    pub(super) fn sleep(&mut self, time: Duration) -> Result<(), String> {
         let until = self.time + time;
         while let Some(at) = self.broker.poll_timeout().filter(|at| *at <= self.start + until) {
             self.time = self.time.max(at.duration_since(self.start));
@@ -434,57 +405,12 @@ impl World {
         }
     }
 
-    /// What happened in one call happens in no order, but to each session and client it does.
-    pub(super) fn check_events(&mut self) -> Result<(), String> {
-        let of = |event: &BrokerEvent| match event {
-            BrokerEvent::ClientJoined { client } | BrokerEvent::ClientLeft { client } => {
-                (Some(client.clone()), None)
-            }
-            BrokerEvent::SessionOpened { session, .. }
-            | BrokerEvent::SessionSkipped { session, .. }
-            | BrokerEvent::SessionCoalesced { session, .. }
-            | BrokerEvent::LeaseExpiring { session, .. }
-            | BrokerEvent::SessionEnded { session, .. } => (None, Some(*session)),
-            BrokerEvent::Drained { .. } => (None, None),
-            _ => unreachable!(),
-        };
-        let mut events: Vec<_> = core::iter::from_fn(|| self.broker.poll_event()).collect();
-        let _ = writeln!(self.transcript, "{events:?}");
-        self.coalesced += events.iter().map(coalesced).sum::<u64>();
-        same(&self.broker.counters().coalesced, &self.coalesced)?;
-        let mut expected = self.model.events();
-        for events in [&mut events, &mut expected] {
-            events.retain(|event| match event {
-                BrokerEvent::SessionCoalesced { session, .. } => {
-                    !self.model.inexact.contains(session)
-                }
-                _ => true,
-            });
-            events.sort_by_key(of);
-        }
-        same(&events, &expected)
-    }
-
-    fn last_event_id(&self, from: &From) -> Option<Result<String, ()>> {
-        let epoch = self.config.epoch;
-        match from {
-            From::Nothing => None,
-            From::Malformed => Some(Err(())),
-            From::Text(text) => Some(Ok((*text).to_owned())),
-            From::Own(number) => Some(Ok(own_id_text(*number))),
-            From::Behind(behind) => {
-                Some(Ok(format!("{epoch}-{}", self.model.last.saturating_sub(*behind))))
-            }
-            From::Ahead(ahead) => Some(Ok(format!("{epoch}-{}", self.model.last + ahead))),
-        }
-    }
-
-    fn session(&self, back: usize) -> Option<SessionId> {
+    pub(super) fn session(&self, back: usize) -> Option<SessionId> {
         let newest = self.opened.len().checked_sub(1)?;
         self.opened.get(newest - back % self.opened.len()).copied()
     }
 
-    fn topic(&self, to: &To) -> Option<Topic> {
+    pub(super) fn topic(&self, to: &To) -> Option<Topic> {
         Some(match to {
             To::All => Topic::Broadcast,
             To::Client(number) => client(&format!("client {number}")).into(),
@@ -494,67 +420,7 @@ impl World {
     }
 }
 
-fn coalesced(event: &BrokerEvent) -> u64 {
-    match event {
-        BrokerEvent::SessionCoalesced { coalesced, .. } => *coalesced,
-        _ => 0,
-    }
-}
-
-fn topic_name(number: u64) -> TopicName {
-    topic(["a", "a/b", "a/b/c", "b/c", "x"][usize::try_from(number).unwrap()])
-}
-
-fn topic_filter(filter: Filter) -> TopicFilter {
-    match filter {
-        Filter::Topic(number) => topic_name(number).into(),
-        Filter::Pattern(number) => topic_pattern(number).into(),
-    }
-}
-
-fn log_name(filter: Filter) -> LogName {
-    match filter {
-        Filter::Topic(number) => LogName::Named(topic_name(number)),
-        Filter::Pattern(number) => LogName::Pattern(topic_pattern(number)),
-    }
-}
-
-fn topic_pattern(number: u64) -> TopicPattern {
-    let text = ["**", "*", "a/**", "a/*", "*/c", "*/b/**"][usize::try_from(number).unwrap()];
-    TopicPattern::new(text).unwrap()
-}
-
-/// Some look like ids of the broker's making.
-fn own_id_text(number: u64) -> String {
-    match number {
-        0 => String::new(),
-        1 => "e-1".to_owned(),
-        2 => "0-2".to_owned(),
-        _ => format!("own {number}"),
-    }
-}
-
-fn publication(event: &Event, key: Option<u64>) -> Publication<'_> {
-    let publication = Publication::new(event);
-    match key {
-        Some(key) => publication.with_key(EventKey::new(format!("{key}")).unwrap()),
-        None => publication,
-    }
-}
-
-fn event(content: &Content, own_id: Option<&String>) -> Event {
-    let event = match content {
-        Content::Data(data) => Event::new(data.clone()),
-        Content::Comment => Event::comment("comment"),
-        Content::IdOnly => return Event::id_only(id(own_id.unwrap())),
-    };
-    match own_id {
-        Some(own) => event.with_id(id(own)),
-        None => event,
-    }
-}
-
-fn same<T: PartialEq + core::fmt::Debug>(got: &T, expected: &T) -> Result<(), String> {
+pub(super) fn same<T: PartialEq + core::fmt::Debug>(got: &T, expected: &T) -> Result<(), String> {
     if got == expected {
         return Ok(());
     }

@@ -5,6 +5,10 @@
 
 #[path = "../common/broker.rs"]
 mod common;
+#[path = "../broker_model/mod.rs"]
+mod histories;
+#[path = "../http1_client/received.rs"]
+mod received;
 #[path = "../streams/mod.rs"]
 mod streams;
 

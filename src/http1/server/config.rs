@@ -44,7 +44,7 @@ impl ServerConfig {
     }
 
     /// The largest number of header lines in a request. More are answered
-    /// with 431.
+    /// with 431. A `Host` that the target alone names is not counted.
     ///
     /// Default 100: browsers send about 20, proxies add a few.
     pub const fn with_max_headers(mut self, lines: usize) -> Self {

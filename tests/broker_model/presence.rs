@@ -1,0 +1,141 @@
+//! What the model says about who is here.
+
+use super::model::{LogName, Model};
+use super::naming::topic_name;
+use sansse::broker::*;
+
+impl Model {
+    pub(super) fn forget_absent(&mut self, broker: &Broker) {
+        loop {
+            let absent: Vec<_> = self
+                .guests
+                .iter()
+                .filter_map(|(id, guest)| guest.absent_since.map(|since| (since, id)))
+                .collect();
+            let Some(longest) = absent.iter().map(|(since, _)| *since).min() else { return };
+            let too_many = absent.len() > self.config.max_absent_clients as usize;
+            if longest + self.config.client_grace > self.now && !too_many {
+                return;
+            }
+            // Of those that are equally long away, any may be forgotten first.
+            let forgotten = absent
+                .iter()
+                .filter(|(since, _)| *since == longest)
+                .find(|(_, id)| broker.metadata(id).is_none())
+                .map(|(_, id)| (*id).clone())
+                .expect("a client that was to be forgotten is still known");
+            self.guests.remove(&forgotten);
+            let log = self.logs.remove(&LogName::Client(forgotten.clone())).unwrap();
+            let last = log.kept.last().map_or(log.lost_through, |kept| kept.position);
+            self.forgotten_clients = self.forgotten_clients.max(last);
+            self.events.push(BrokerEvent::ClientLeft { client: forgotten });
+        }
+    }
+
+    /// Who is here, also in its grace time.
+    pub(crate) fn roster(&self) -> Vec<(ClientId, usize)> {
+        self.guests.iter().map(|(id, guest)| (id.clone(), guest.sessions.len())).collect()
+    }
+
+    /// The first so many of them after this one, at least one, and whether they are the last.
+    pub(crate) fn page(
+        &self,
+        after: Option<&ClientId>,
+        limit: usize,
+    ) -> (Vec<(ClientId, usize, Option<u64>)>, bool) {
+        let rest = self.guests.iter().filter(|(id, _)| after.is_none_or(|after| *id > after));
+        let rest = rest.map(|(id, guest)| (id.clone(), guest.sessions.len(), guest.metadata));
+        let mut page: Vec<_> = rest.collect();
+        let is_last = page.len() <= limit.max(1);
+        page.truncate(limit.max(1));
+        (page, is_last)
+    }
+
+    pub(crate) fn check_presence(&self, broker: &Broker) -> Result<(), String> {
+        let here: Vec<_> = self
+            .guests
+            .iter()
+            .filter(|(_, guest)| !guest.sessions.is_empty())
+            .map(|(id, guest)| (id.clone(), guest.sessions.len()))
+            .collect();
+        let present: Vec<_> = broker.present().map(|(id, count)| (id.clone(), count)).collect();
+        if here != present || self.members.len() != broker.session_count() {
+            return Err(format!(
+                "{present:?}, {} sessions, where there are {here:?}, {}",
+                broker.session_count(),
+                self.members.len()
+            ));
+        }
+        for (id, guest) in &self.guests {
+            let sessions: Vec<_> = broker.sessions_of(id).collect();
+            let metadata = broker.metadata(id).map(|values| values.get::<u64>().copied());
+            if metadata != Some(guest.metadata) {
+                return Err(format!("{metadata:?} is kept of {id}, and not {:?}", guest.metadata));
+            }
+            if sessions != guest.sessions {
+                return Err(format!("{sessions:?} of {id}, which has {:?}", guest.sessions));
+            }
+        }
+        for (session, member) in &self.members {
+            let mut has: Vec<_> =
+                broker.subscriptions(*session).map(|one| one.to_string()).collect();
+            has.sort();
+            let filters = member.logs.iter().filter_map(|log| match log {
+                LogName::Named(name) => Some(name.to_string()),
+                LogName::Pattern(pattern) => Some(pattern.to_string()),
+                _ => None,
+            });
+            let mut expected: Vec<_> = filters.collect();
+            expected.sort();
+            if has != expected {
+                return Err(format!("{session} has {has:?} instead of {expected:?}"));
+            }
+            if broker.client_of(*session) != member.client.as_ref() {
+                return Err(format!("{session} is of {:?}", broker.client_of(*session)));
+            }
+        }
+        for address in 0..3 {
+            let key = AddressKey::new(address.to_string()).unwrap();
+            let here = self.members.values().filter(|member| member.address == Some(address));
+            if broker.sessions_from(&key) != here.count() {
+                return Err(format!("{} sessions from {key}", broker.sessions_from(&key)));
+            }
+        }
+        let (kept, limit) = (broker.retained_bytes(), self.config.max_retained_bytes);
+        if kept != self.retained_bytes() || kept > limit {
+            return Err(format!("{kept} bytes are kept instead of {}", self.retained_bytes()));
+        }
+        self.check_flags(broker)?;
+        if broker.last_position() != self.last {
+            return Err(format!("at {} instead of {}", broker.last_position(), self.last));
+        }
+        Ok(())
+    }
+
+    /// What is asked with a yes or a no.
+    fn check_flags(&self, broker: &Broker) -> Result<(), String> {
+        let is_draining = self.drain.is_some();
+        let (flags, expected) = (
+            (broker.is_closed(), broker.is_draining(), broker.is_drained()),
+            (self.closed, is_draining, is_draining && self.members.is_empty()),
+        );
+        if flags != expected {
+            return Err(format!("closed, draining, drained: {flags:?}, and not {expected:?}"));
+        }
+        for name in (0..5).map(topic_name) {
+            if broker.has_ended(&name) != self.has_ended(&name) {
+                return Err(format!("whether {name} has ended: {}", broker.has_ended(&name)));
+            }
+        }
+        for (id, guest) in &self.guests {
+            if broker.is_present(id) == guest.sessions.is_empty() {
+                return Err(format!("whether {id} is present: {}", broker.is_present(id)));
+            }
+        }
+        let is_open = |session: &SessionId| broker.is_open(*session);
+        if !self.members.keys().all(is_open) || self.ended_untold.iter().any(is_open) {
+            return Err("a session is open that is not, or is not that is".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! What the model does when time has passed, and what it waits for.
+
+use super::model::{LogName, Member, Model, Phase};
+use sansse::broker::*;
+use std::time::Duration;
+
+impl Model {
+    pub(crate) fn timeout(&mut self, broker: &Broker) {
+        let all: Vec<SessionId> = self.members.keys().copied().collect();
+        for session in all {
+            if !self.lease_due(session, broker) {
+                continue;
+            }
+            let member = self.members.get_mut(&session).unwrap();
+            if member.deadline().is_none_or(|at| at > self.now) {
+                continue;
+            }
+            if member.phase == Phase::Parked {
+                member.heartbeat_due = true;
+                self.wake(session);
+            } else {
+                self.ended_untold.push(session);
+                self.ended_ready.push(session);
+                self.end(session, EndReason::Stalled, broker);
+            }
+        }
+        let names: Vec<LogName> = self.logs.keys().cloned().collect();
+        for name in names.iter().filter(|name| !matches!(name, LogName::Private(_))) {
+            if self.logs.contains_key(name) {
+                self.trim_aged(name);
+            }
+        }
+        for log in self.logs.values_mut() {
+            if let Some(ended) = &mut log.ended
+                && ended.until.is_some_and(|until| until <= self.now)
+            {
+                ended.is_remembered = false;
+            }
+        }
+        self.release_topics();
+        self.drain_due(broker);
+        self.forget_absent(broker);
+    }
+
+    /// When something is due.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        let sessions = self.members.values().filter_map(Member::deadline);
+        let absent = self
+            .guests
+            .values()
+            .filter_map(|guest| Some(guest.absent_since? + self.config.client_grace));
+        let aged = self.logs.iter().filter_map(|(name, log)| match name {
+            LogName::Private(_) => None,
+            _ => Some(log.kept.first()?.at + self.retention(name).age?),
+        });
+        let ended =
+            self.logs.values().filter_map(|log| log.ended.filter(|end| end.is_remembered)?.until);
+        let terms = self
+            .members
+            .values()
+            .flat_map(|member| [member.expiry(), member.lease, member.asking()])
+            .flatten();
+        sessions.chain(absent).chain(aged).chain(ended).chain(terms).chain(self.next_turn()).min()
+    }
+}
+
+impl Member {
+    pub(super) fn sent(&mut self, now: Duration) {
+        self.sent_at = now;
+        self.heartbeat_due = false;
+        self.phase = Phase::Polled;
+    }
+
+    pub(super) fn is_to_come_out(&self, is_over: bool) -> bool {
+        match self.phase {
+            Phase::Parked => !self.pending.is_empty() || is_over,
+            Phase::Woken => true,
+            Phase::Polled => false,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Parked => Some(self.sent_at.saturating_add(self.heartbeat?)),
+            Phase::Woken | Phase::Polled => {
+                Some(self.polled_at.saturating_add(self.stall_timeout?))
+            }
+        }
+    }
+}
