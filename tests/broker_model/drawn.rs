@@ -178,10 +178,8 @@ fn drawn_from(choices: &mut Choices<'_>) -> From {
 }
 
 fn drawn_opening(choices: &mut Choices<'_>, has_terms: bool) -> Op {
-    let (permitted, stall_timeout) = match has_terms {
-        true => (drawn_permission(choices), choices.below(10)),
-        false => (None, u64::MAX),
-    };
+    let permitted = has_terms.then(|| drawn_permission(choices)).flatten();
+    let stall_timeout = if has_terms { choices.below(10) } else { u64::MAX };
     Op::Open {
         client: choices.chance(60).then(|| choices.below(4)),
         topics: (0..choices.below(4)).map(|_| choices.below(5)).collect(),
@@ -214,7 +212,7 @@ fn drawn_permission(choices: &mut Choices<'_>) -> Option<Vec<Filter>> {
 pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
     let op = match choices.below(128) {
         0..8 => drawn_opening(choices, false),
-        98 | 99 => drawn_opening(choices, true),
+        97 | 98 => drawn_opening(choices, true),
         8..12 => Op::Subscribe {
             session: drawn_session(choices),
             filter: drawn_filter(choices),
