@@ -125,6 +125,21 @@ impl HubBuilder {
     /// [`max_absent_clients`](BrokerConfig::max_absent_clients),
     /// [`max_ended_topics`](BrokerConfig::max_ended_topics) and
     /// [`max_unread_events`](BrokerConfig::max_unread_events).
+    ///
+    /// ```
+    /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use sansse::broker::{BrokerConfig, Epoch, LimitPolicy, SessionRequest};
+    /// use sansse::hub::HubBuilder;
+    /// use std::num::NonZeroU16;
+    ///
+    /// let mut config = BrokerConfig::new(Epoch(0xbeef));
+    /// config.max_sessions = 2;
+    /// config.at_max_sessions = LimitPolicy::EvictOldest;
+    /// let hub = HubBuilder::new(config).with_shards(NonZeroU16::new(8).unwrap()).build(timer)?;
+    /// let sessions = [(); 3].map(|()| hub.open(SessionRequest::new()).unwrap());
+    /// assert_eq!(hub.session_count(), 2, "the first made room for the third");
+    /// # Ok(()) }
+    /// ```
     pub fn with_shards(mut self, shards: NonZeroU16) -> Self {
         self.shards = shards;
         self
