@@ -487,3 +487,54 @@ fn sessions_that_stand_still_grow_nothing_however_much_is_published() {
         assert_eq!(shard.data(session), newest);
     }
 }
+
+#[test]
+fn what_is_replayed_to_a_session_is_within_any_bounds() {
+    let end: &[&str] = &[END];
+    for (policy, rest) in [
+        (LagPolicy::Close, end),
+        (LagPolicy::SkipToOldest, &["h", "i"]),
+        (LagPolicy::SkipToNewest, &[]),
+    ] {
+        let mut shard = Shard::new(config());
+        for data in ["a", "b", "c", "d"] {
+            shard.broadcast(data);
+        }
+        let lag = Lag::new(policy).with_events(2);
+        let session = shard.open(anyone().with_lag(lag).with_start(StartAt::Oldest));
+        shard.broadcast("e");
+        let (batch, _) = shard.batch(session, 1_000, FrameForm::Payload);
+        // What comes back of a write is a replay as before.
+        shard.broker.handle_partial_write(shard.now, session, &batch, 1);
+        shard.broadcast("f");
+        assert_eq!(shard.data(session), ["b", "c", "d", "e", "f"], "{policy:?}");
+        // From there on it is behind as any other.
+        for data in ["g", "h", "i"] {
+            shard.broadcast(data);
+        }
+        assert_eq!(shard.data(session), rest, "{policy:?}");
+    }
+}
+
+#[test]
+fn what_is_published_during_a_replay_counts() {
+    let mut shard = Shard::new(config());
+    shard.broadcast("a");
+    let lag = Lag::new(LagPolicy::Close).with_events(2);
+    let session = shard.open(anyone().with_lag(lag).with_start(StartAt::Oldest));
+    for data in ["b", "c", "d"] {
+        shard.broadcast(data);
+    }
+    assert_eq!(shard.data(session), [END]);
+}
+
+#[test]
+fn a_replay_of_a_topic_to_an_open_session_does_not_close_it() {
+    let mut shard = Shard::new(config());
+    for data in ["a", "b", "c", "d"] {
+        shard.publish(topic("room"), data);
+    }
+    let session = shard.parked(anyone().with_lag(Lag::new(LagPolicy::Close).with_events(2)));
+    shard.broker.subscribe(shard.now, session, topic("room"), Place::Oldest).unwrap();
+    assert_eq!(shard.data(session), ["a", "b", "c", "d"]);
+}

@@ -95,6 +95,33 @@ fn somebody_who_may_have_missed_something_is_told_so_before_the_end() {
 }
 
 #[test]
+fn nobody_comes_back_for_ever_for_what_brings_no_id() {
+    let after = |last: &str| only("answer").with_last_event_id(LastEventId::Id(id(last)));
+    let comment = Event::comment("that was all");
+    let mut shard = Shard::new(config());
+    shard.publish(topic("answer"), "a");
+    shard.broker.publish(shard.now, topic("answer"), &comment).unwrap();
+    shard.end("answer");
+    let session = shard.open(after("e-1"));
+    assert_eq!(shard.take(session), [": that was all\n\n", "id: e-3\n\n", END]);
+    assert_eq!(shard.refusal(after("e-3")), OpenError::TopicsEnded);
+
+    // Where nobody can tell it a place, the comment alone is not worth it; nor is word of a gap.
+    let mut own = config();
+    own.event_ids = EventIds::Own;
+    own.unresumable = StartAt::Newest;
+    let mut shard = Shard::new(own);
+    let event = Event::new("a").with_id(id("mine"));
+    shard.broker.publish(shard.now, topic("answer"), &event).unwrap();
+    shard.broker.publish(shard.now, topic("answer"), &comment).unwrap();
+    shard.end("answer");
+    assert_eq!(shard.refusal(after("mine")), OpenError::TopicsEnded);
+    assert_eq!(shard.refusal(after("other")), OpenError::TopicsEnded);
+    let reload = shard.open(only("answer").with_start(StartAt::Oldest));
+    assert_eq!(shard.data(reload), ["a", END]);
+}
+
+#[test]
 fn a_session_goes_on_while_something_may_come() {
     let mut shard = Shard::new(config());
     let broadcast = shard.parked(anyone().with_topic(topic("answer")));

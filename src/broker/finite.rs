@@ -1,14 +1,19 @@
 //! Topics that end: what their sessions get, and for how long the end is remembered.
 
 use super::Broker;
+use super::arena::Key;
 use super::clock::{Tick, ticks};
+use super::config::EventIds;
 #[cfg(doc)]
 use super::config::StartAt;
+use super::matched::View;
 use super::names::TopicName;
 use super::outcome::PublishError;
+use super::resume::Cursors;
 use super::sequence::{Published, Topic};
 use super::state::{Ended, NEVER, TopicState};
 use super::{OpenError, SessionRequest};
+use crate::encode::Frame;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use std::time::Instant;
@@ -22,7 +27,9 @@ impl Broker {
     /// its topics have ended. Whoever comes back gets the rest, and once there is none, is refused
     /// with [`OpenError::TopicsEnded`], for which an HTTP answer is 204: an `EventSource` then asks
     /// no more. So an answer that is streamed once survives a lost connection, and a reload of the
-    /// page with [`StartAt::Oldest`].
+    /// page with [`StartAt::Oldest`]. Where the broker [makes no ids](super::EventIds::Own), whoever
+    /// could only be told that it may have missed something is refused as well: there is no place
+    /// to tell it, and it would come back for ever.
     ///
     /// The end is remembered for the age of the topic's [`Retention`](super::Retention), but of no
     /// more than [`BrokerConfig::max_ended_topics`](super::BrokerConfig::max_ended_topics) topics,
@@ -122,8 +129,51 @@ impl Broker {
             return Ok(());
         }
         let client = request.client.as_ref().and_then(|id| self.client_keys.get(id).copied());
-        let (resume, _) = self.resume(&request.last_event_id, request.start, &slots, client);
-        let is_left = resume.replayed() > 0 || resume.may_miss();
+        let (resume, cursors) = self.resume(&request.last_event_id, request.start, &slots, client);
+        let is_left = match self.sequencer.ids() {
+            EventIds::Assigned => resume.replayed() > 0 || resume.may_miss(),
+            // Nobody can tell it a place, so that without an event it would come back for ever.
+            EventIds::Own => self
+                .last_of(&slots, client, &cursors, |frame| has_field(frame, b"data: "))
+                .is_some(),
+        };
         if is_left { Ok(()) } else { Err(OpenError::TopicsEnded) }
     }
+
+    /// Whether what is replayed ends with something that brings no id, as a comment does. Who gets
+    /// that last is to be told its place, or it would come back for the same when its topics have
+    /// ended.
+    pub(super) fn ends_without_id(
+        &self,
+        topics: &[u32],
+        client: Option<Key>,
+        cursors: &Cursors,
+    ) -> bool {
+        self.sequencer.ids() == EventIds::Assigned
+            && self
+                .last_of(topics, client, cursors, |_| true)
+                .is_some_and(|frame| !has_field(frame, b"id: "))
+    }
+
+    /// The newest of what is replayed and is such.
+    fn last_of(
+        &self,
+        topics: &[u32],
+        client: Option<Key>,
+        cursors: &Cursors,
+        is_such: impl Fn(&Frame) -> bool,
+    ) -> Option<&Frame> {
+        let views = topics.iter().filter_map(|&slot| self.topics.at(slot));
+        let views = views.map(|topic| topic.view(&self.topics)).zip(cursors.topics.iter().copied());
+        let client = client.and_then(|key| self.clients.get(key));
+        let client = client.map(|client| (View::Log(&client.log), cursors.client));
+        let newest = views.chain(client).filter_map(|(view, cursor)| {
+            view.find_last_from(cursor, |entry| entry.frame().is_some_and(&is_such))
+        });
+        newest.max_by_key(|entry| entry.position)?.frame()
+    }
+}
+
+fn has_field(frame: &Frame, field: &[u8]) -> bool {
+    frame.as_ref().split(|byte| *byte == b'\n').any(|line| line.starts_with(field))
 }

@@ -50,7 +50,9 @@ pub enum LagPolicy {
 ///
 /// The bounds come beside the topic's [`Retention`](super::Retention), beyond which nobody can be.
 /// They count what was published to the topic since the session's place in it; a single event is
-/// never too far, however large. They are looked at when the session is polled.
+/// never too far, however large. They are looked at when the session is polled. What is
+/// replayed to a session is within any bounds, since it would come back for the same; it is too far
+/// behind only by what is published after that.
 ///
 /// It is chosen by the session, or else by the topic, or else for the broker: whoever
 /// [opens a session](super::SessionRequest::with_lag) with one has it in all topics; a session
@@ -269,8 +271,18 @@ impl Broker {
             lag,
             coalescing,
             known: session.gone(source),
+            replayed_through: session.replayed_through(),
             backlog: session.backlog(source),
         })
+    }
+
+    /// Whether somebody with this lag, and these topics, may be behind by so much and no more.
+    pub(super) fn is_bounded(&self, lag: Option<Lag>, topics: &[u32]) -> bool {
+        let of_topic = |slot: &u32| self.topics.at(*slot).and_then(|topic| topic.lag.as_deref());
+        let usual = || {
+            self.config.lag.is_bounded() || topics.iter().filter_map(of_topic).any(Lag::is_bounded)
+        };
+        lag.map_or_else(usual, |lag| lag.is_bounded())
     }
 
     /// What holds for a source of which the session says nothing.
@@ -326,6 +338,7 @@ struct Standing<'a> {
     coalescing: Coalescing,
     /// How many of the lost events after the cursor are counted already.
     known: u64,
+    replayed_through: u64,
     /// What it leaves out, which is neither delivered nor lost.
     backlog: Option<&'a Backlog>,
 }
@@ -360,8 +373,17 @@ impl Standing<'_> {
     }
 
     fn is_too_far(&self) -> bool {
-        self.missing() > 0
-            || (self.lag.is_bounded() && self.coalescing.is_beyond(self.view, self.cursor))
+        self.missing() > 0 || self.is_beyond_bounds()
+    }
+
+    fn is_beyond_bounds(&self) -> bool {
+        // Who meets its policy for what is replayed, and learns no place by that, comes back from
+        // the same one, and would meet it again.
+        let cursor = match self.replayed_through {
+            0 => self.cursor,
+            through => self.cursor.max(self.view.cursor_after(through)),
+        };
+        self.lag.is_bounded() && self.coalescing.is_beyond(self.view, cursor)
     }
 
     fn step(&self) -> Step {
@@ -369,8 +391,8 @@ impl Standing<'_> {
         if self.is_too_far() {
             target = match self.lag.policy {
                 LagPolicy::SkipToNewest => self.end(),
-                LagPolicy::SkipToOldest => self.oldest_within(),
-                LagPolicy::Close | LagPolicy::KeepNewestPerKey => target,
+                LagPolicy::SkipToOldest if self.is_beyond_bounds() => self.oldest_within(),
+                _ => target,
             };
         }
         let target = target.min(self.end()).max(self.cursor);

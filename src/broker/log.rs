@@ -224,7 +224,7 @@ impl Log {
     }
 
     /// The entries from `cursor` on that are there.
-    pub(super) fn from(&self, cursor: u64) -> impl Iterator<Item = &Entry> {
+    pub(super) fn from(&self, cursor: u64) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.range(self.index(cursor)..).filter(|entry| entry.frame.is_some())
     }
 

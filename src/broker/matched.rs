@@ -178,7 +178,7 @@ impl Matched {
         &'a self,
         topics: &'a Topics,
         cursor: u64,
-    ) -> impl Iterator<Item = (u64, &'a Entry)> {
+    ) -> impl DoubleEndedIterator<Item = (u64, &'a Entry)> {
         self.entries
             .range(self.index_of(cursor)..)
             .filter_map(|entry| Some((entry.number, entry.entry(topics)?)))
@@ -291,6 +291,15 @@ impl<'a> View<'a> {
         self.all_from(cursor).find(|(number, entry)| is_wanted(*number, entry))
     }
 
+    /// The last that is there from `cursor` on and `is_wanted`.
+    pub(super) fn find_last_from(
+        self,
+        cursor: u64,
+        is_wanted: impl Fn(&Entry) -> bool,
+    ) -> Option<&'a Entry> {
+        self.all_from(cursor).map(|(_, entry)| entry).rfind(|entry| is_wanted(entry))
+    }
+
     /// Lets `take` have the events from `cursor` on while their positions are below, and moves the
     /// cursor. Nothing that is lost is passed.
     #[inline]
@@ -325,7 +334,7 @@ impl<'a> View<'a> {
 
     /// All that is there from `cursor` on, each with its number.
     #[inline]
-    fn all_from(self, cursor: u64) -> impl Iterator<Item = (u64, &'a Entry)> {
+    fn all_from(self, cursor: u64) -> impl DoubleEndedIterator<Item = (u64, &'a Entry)> {
         match self {
             Self::Log(log) => Either::Log(log.from(cursor).map(|entry| (entry.number, entry))),
             Self::Matched(matched, topics) => Either::Matched(matched.kept_from(topics, cursor)),
@@ -493,6 +502,19 @@ impl<T, L: Iterator<Item = T>, M: Iterator<Item = T>> Iterator for Either<L, M> 
         match self {
             Self::Log(entries) => entries.next(),
             Self::Matched(entries) => entries.next(),
+        }
+    }
+}
+
+impl<T, L, M> DoubleEndedIterator for Either<L, M>
+where
+    L: DoubleEndedIterator<Item = T>,
+    M: DoubleEndedIterator<Item = T>,
+{
+    fn next_back(&mut self) -> Option<T> {
+        match self {
+            Self::Log(entries) => entries.next_back(),
+            Self::Matched(entries) => entries.next_back(),
         }
     }
 }

@@ -266,7 +266,11 @@ impl Broker {
             .map(|(&topic, &cursor)| Subscription { cursor, topic, index: UNLISTED })
             .collect();
         let slow = Slow::of(request.lag, request.loss_announcement);
-        let seldom = Seldom { opening, slow, ..Seldom::default() };
+        let is_place_due =
+            request.without_broadcast && self.ends_without_id(&topics, client, &cursors);
+        let may_be_closed = resume.replayed() > 0 && self.is_bounded(request.lag, &topics);
+        let replayed_through = if may_be_closed { self.sequencer.last() } else { 0 };
+        let seldom = Seldom { opening, is_place_due, replayed_through, slow, ..Seldom::default() };
         let key = self.sessions.insert(Session {
             client,
             subscriptions,

@@ -58,6 +58,9 @@ pub(super) struct Seldom {
     /// What was replayed brought ids from before the session's place, of which it is to be told
     /// when there is nothing else.
     pub(super) is_place_due: bool,
+    /// Through which position it was replayed events, while it has not got them all: those are
+    /// within any bounds. 0 if none were, or where no bound is set.
+    pub(super) replayed_through: u64,
     /// Of subscriptions to patterns, by number: how many events after their cursors were gone
     /// before they began, or are counted as lost already. None of these is 0.
     pub(super) gone: Vec<(u32, u64)>,
@@ -96,6 +99,8 @@ impl Seldom {
             && self.ending.is_none()
             && self.skip_event.is_none()
             && self.gone.is_empty()
+            && !self.is_place_due
+            && self.replayed_through == 0
             && self.slow.is_none();
         (!is_empty).then(|| Box::new(self))
     }
@@ -130,6 +135,18 @@ impl Session {
         let is_due = core::mem::take(&mut seldom.is_place_due);
         self.tidy();
         is_due
+    }
+
+    pub(super) fn replayed_through(&self) -> u64 {
+        self.seldom.as_ref().map_or(0, |seldom| seldom.replayed_through)
+    }
+
+    /// It has got what was replayed.
+    pub(super) fn forget_replay(&mut self) {
+        if let Some(seldom) = &mut self.seldom {
+            seldom.replayed_through = 0;
+            self.tidy();
+        }
     }
 
     pub(super) fn has_gone(&self) -> bool {
@@ -247,6 +264,7 @@ impl Session {
             && seldom.slow.is_none()
             && seldom.backlogs.is_empty()
             && !seldom.is_place_due
+            && seldom.replayed_through == 0
         {
             self.seldom = None;
         }

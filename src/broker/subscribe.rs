@@ -92,7 +92,9 @@ impl Broker {
     /// subscribed already are not replayed: they came, or were not wanted. Replayed events bring
     /// their ids, which lie before the session's place; after them it is told its place again.
     /// Whoever loses the connection in between resumes from the replayed event, and gets some of
-    /// the other topics' events again, but misses none.
+    /// the other topics' events again, but misses none. Before the first id of the replay has
+    /// reached the peer, it resumes from where it was, without the replay: who must have it asks
+    /// for it again when the session [resumes](super::BrokerEvent::SessionOpened).
     ///
     /// Subscribing to what the session has already does nothing, and is [`Resume::Live`].
     ///
@@ -130,6 +132,7 @@ impl Broker {
         let key = self.key_of(session).ok_or(SubscribeError::UnknownSession)?;
         let state = self.sessions.get(key).filter(|session| session.ending().is_none());
         let state = state.ok_or(SubscribeError::UnknownSession)?;
+        let lag = state.lag();
         let except: Vec<TopicFilter> = self.filters(state).map(|(_, filter)| filter).collect();
         if except.contains(&filter) {
             return Ok(Resume::Live);
@@ -165,6 +168,8 @@ impl Broker {
             topic.subscribers += 1;
         }
         let is_placed = self.sequencer.ids() == EventIds::Assigned;
+        let is_bounded = self.is_bounded(lag, &[slot]);
+        let last = self.sequencer.last();
         let Some(state) = self.sessions.get_mut(key) else { return Ok(resume) };
         let subscription = state.add(Subscription { cursor, topic: slot, index: UNLISTED });
         // What the last batch moved is no longer known by number.
@@ -173,6 +178,9 @@ impl Broker {
         if replayed > 0 {
             let seldom = state.seldom_mut();
             seldom.is_place_due |= is_placed;
+            if is_bounded {
+                seldom.replayed_through = last;
+            }
             if !left_out.is_empty() {
                 seldom.backlogs.push(Backlog { subscription, left_out });
             }

@@ -367,12 +367,14 @@ impl Broker {
             self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
         }
         self.note_coalesced(key, uncounted);
-        let session = self.sessions.get(key);
-        let is_special =
-            session.is_some_and(|session| session.has_gone() || session.has_backlogs());
-        let is_behind = is_special || matches!(self.survey(key), Pending::More { is_behind: true });
+        let pending = self.survey(key);
+        let Some(session) = self.sessions.get_mut(key) else { return Err(None) };
+        let is_special = session.has_gone() || session.has_backlogs();
+        let is_behind = is_special || matches!(pending, Pending::More { is_behind: true });
         if is_behind {
             self.meet_policies(key).map_err(Some)?;
+        } else if let Pending::Nothing = pending {
+            session.forget_replay();
         }
         Ok((key, Pending::More { is_behind }))
     }

@@ -58,7 +58,8 @@ impl Model {
         let closes = sources.iter().any(|(source, lag)| {
             let list = member.list(source);
             lag.policy == LagPolicy::Close
-                && (untold(&list, source) > 0 || self.is_beyond(lag, &list, 0))
+                && (untold(&list, source) > 0
+                    || self.is_beyond(lag, &list, member.replayed_in(&list)))
         });
         if closes {
             let untold = |source| untold(&member.list(source), source) as u64;
@@ -71,7 +72,7 @@ impl Model {
             let list = member.list(&source);
             let here = |index: usize| self.is_here(&list[index].log, list[index].position);
             let first_here = |from: usize| (from..list.len()).find(|index| here(*index));
-            let is_beyond = self.is_beyond(&lag, &list, 0);
+            let is_beyond = self.is_beyond(&lag, &list, member.replayed_in(&list));
             let target = match lag.policy {
                 LagPolicy::SkipToNewest if is_beyond || untold(&list, &source) > 0 => list.len(),
                 LagPolicy::SkipToOldest if is_beyond => self.oldest_within(&lag, &list),
@@ -312,6 +313,11 @@ fn untold(list: &[Pending], source: &LogName) -> usize {
 }
 
 impl Pending {
+    /// Whether its frame has such a field.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.payload.lines().any(|line| line.starts_with(&format!("{field}: ")))
+    }
+
     /// Through which it is delivered.
     fn first(&self) -> Option<&LogName> {
         let mut waiting = self.by.iter().filter(|(_, state)| *state == State::Waiting);
@@ -328,6 +334,11 @@ impl Member {
     pub(super) fn list(&self, source: &LogName) -> Vec<Pending> {
         let is_of = |pending: &&Pending| pending.by.iter().any(|(one, _)| one == source);
         self.pending.iter().filter(is_of).cloned().collect()
+    }
+
+    /// How many of these are what was replayed, or come before that.
+    fn replayed_in(&self, list: &[Pending]) -> usize {
+        list.partition_point(|one| one.position <= self.replayed_through)
     }
 
     fn has_stopped(&self, source: &LogName, is_here: impl Fn(&Pending) -> bool) -> bool {

@@ -114,6 +114,8 @@ pub(super) struct Member {
     pub(super) loss: Option<(u64, u64)>,
     pub(super) opening: Option<String>,
     pub(super) place_due: bool,
+    /// What was replayed to it, through this position, is within any bounds.
+    pub(super) replayed_through: u64,
     pub(super) lag: Option<Lag>,
     pub(super) heartbeat: Option<Duration>,
     pub(super) stall_timeout: Option<Duration>,
@@ -343,6 +345,7 @@ impl Model {
         let private = LogName::Private(session);
         self.ensure(&private, 0);
         logs.push(private);
+        let place_due = self.ends_without_id(wish, &pending);
         let member = Member {
             client: wish.client.clone(),
             logs,
@@ -360,7 +363,8 @@ impl Model {
             polled_at: self.now,
             ending: None,
             through: None,
-            place_due: false,
+            place_due,
+            replayed_through: if resume.replayed() > 0 { self.last } else { 0 },
             permission: wish.permitted.as_ref().map(|filters| Permission::new(filters)),
             address: wish.address,
             expires_at,

@@ -20,7 +20,19 @@ impl Model {
         let client = wish.client.clone().map(LogName::Client);
         logs.extend(client.filter(|client| self.logs.contains_key(client)));
         let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
-        pending.is_empty() && !resume.may_miss()
+        match self.config.event_ids {
+            EventIds::Assigned => pending.is_empty() && !resume.may_miss(),
+            // Nobody can tell it a place.
+            _ => !pending.iter().any(|one| self.is_here(&one.log, one.position) && one.has("data")),
+        }
+    }
+
+    /// Whether a session is to be told its place after what is replayed to it.
+    pub(super) fn ends_without_id(&self, wish: &Wish, replayed: &[Pending]) -> bool {
+        let here = |one: &&Pending| self.is_here(&one.log, one.position);
+        wish.without_broadcast
+            && self.config.event_ids == EventIds::Assigned
+            && replayed.iter().rfind(here).is_some_and(|last| !last.has("id"))
     }
 
     /// Whether all that the session listens to has ended.
@@ -144,6 +156,9 @@ impl Model {
         self.inexact.insert(session);
         let member = self.members.get_mut(&session).unwrap();
         member.place_due |= replayed > 0 && self.config.event_ids == EventIds::Assigned;
+        if replayed > 0 {
+            member.replayed_through = self.last;
+        }
         let is_over = self.is_over(&self.members[&session]);
         if replayed > 0 || is_over {
             self.wake(session);

@@ -1,12 +1,14 @@
 //! One connection: what is on its way, what either side knows, and how it will break.
 
+use crate::owed::Owed;
 use crate::scenario::{chance, millis, one_of, up_to};
 use crate::streams::Random;
+use crate::world::{Happening, World};
 use bytes::Bytes;
 use http::Response;
 use sansse::broker::SessionId;
 use sansse::client::{Attempt, FailureKind};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// How the end of a connection looks to the reader.
@@ -52,15 +54,23 @@ pub(crate) struct Connection {
     /// What the session began with.
     pub(crate) outcome: &'static str,
     pub(crate) announcement: Option<String>,
-    /// It begins anew with events that are kept, the first of which is the reader's place.
+    /// The first event to be published after it began, if it is the first of its reader's.
+    pub(crate) first: usize,
+    /// It begins anew, and its first id is the reader's place.
     pub(crate) begins_anew: bool,
     /// What remains to be written of a frame that was begun.
     pub(crate) remainder: Bytes,
     pub(crate) written: usize,
     pub(crate) acknowledged: usize,
     pub(crate) is_parked: bool,
-    /// All events before this one were taken from the broker, for this session.
-    pub(crate) transmitted: usize,
+    /// What the session is still to get.
+    pub(crate) owed: Owed,
+    /// The session may be about to end without anybody having said so.
+    pub(crate) is_timed: bool,
+    /// It was answered that there is no more, when so much had been published.
+    pub(crate) no_more_after: usize,
+    /// The session was taken away, and with it what was not sent.
+    pub(crate) is_revoked: bool,
     /// The session is to end, and gets nothing that is published from this event on.
     pub(crate) through: Option<usize>,
 
@@ -78,10 +88,6 @@ pub(crate) struct Connection {
     pub(crate) block: Vec<u8>,
 
     pub(crate) is_announced: bool,
-    /// The next event that the application can get from it.
-    pub(crate) next: usize,
-    /// Events that it was told, or the server's application was, to be missing.
-    pub(crate) excused: BTreeSet<usize>,
 }
 
 impl Connection {
@@ -104,12 +110,16 @@ impl Connection {
             session: None,
             outcome: "",
             announcement: None,
+            first: 0,
             begins_anew: false,
             remainder: Bytes::new(),
             written: 0,
             acknowledged: 0,
             is_parked: false,
-            transmitted: 0,
+            owed: Owed::default(),
+            is_timed: false,
+            no_more_after: 0,
+            is_revoked: false,
             through: None,
             in_flight: VecDeque::new(),
             is_broken: false,
@@ -118,8 +128,6 @@ impl Connection {
             received: 0,
             block: Vec::new(),
             is_announced: false,
-            next: 0,
-            excused: BTreeSet::new(),
         }
     }
 
@@ -144,6 +152,84 @@ fn cut(random: &mut Random) -> Cut {
     }
 }
 
+/// The network between the two.
+impl World {
+    /// Sends something to the reader, in pieces, each of which takes its time.
+    pub(crate) fn send(&mut self, at: usize, item: Item) {
+        if self.connections[at].is_broken {
+            return;
+        }
+        let latency = self.latency();
+        let in_flight = &mut self.connections[at].in_flight;
+        let last = in_flight.back().map_or(self.now, |(at, _)| *at);
+        let arrives = last.max(self.now + latency);
+        in_flight.push_back((arrives, item));
+        self.after(arrives - self.now, Happening::Arrives(at));
+    }
+
+    pub(crate) fn write(&mut self, at: usize, bytes: &[u8]) {
+        let connection = &mut self.connections[at];
+        let before = connection.written;
+        connection.written += bytes.len();
+        let reaches = match connection.cut {
+            Cut::ServerAt(end) => bytes.len().min(end.saturating_sub(before)),
+            _ => bytes.len(),
+        };
+        let mut rest = Bytes::copy_from_slice(&bytes[..reaches]);
+        while !rest.is_empty() {
+            let length = if chance(&mut self.random, 70) {
+                rest.len()
+            } else {
+                1 + self.random.below(rest.len())
+            };
+            self.send(at, Item::Bytes(rest.split_to(length)));
+        }
+    }
+
+    /// The connection breaks where the reader is, and whatever is under way is lost.
+    pub(crate) fn break_at_reader(&mut self, at: usize) {
+        self.log.count("cut by the reader's side");
+        if !self.connections[at].block.is_empty() {
+            self.log.count("cut inside a block");
+        }
+        self.break_for_reader(at);
+        self.tell_server(at);
+    }
+
+    /// The connection breaks where the server is. What is under way may still arrive.
+    pub(crate) fn break_at_server(&mut self, at: usize) {
+        self.log.count("cut by the server's side");
+        self.server_notices(at);
+        let in_flight = self.connections[at].in_flight.len();
+        let arrives = self.random.below(in_flight + 1);
+        self.connections[at].in_flight.truncate(arrives);
+        self.end_for_reader(at);
+    }
+
+    pub(crate) fn break_for_reader(&mut self, at: usize) {
+        self.connections[at].in_flight.clear();
+        self.end_for_reader(at);
+    }
+
+    /// Nothing more comes but, perhaps, the end.
+    fn end_for_reader(&mut self, at: usize) {
+        match self.connections[at].end {
+            Some(end) => self.send(at, Item::End(end)),
+            None => self.log.count("silence after a cut"),
+        }
+        self.connections[at].is_broken = true;
+    }
+
+    /// The server learns that the reader is gone, some time, or never.
+    pub(crate) fn tell_server(&mut self, at: usize) {
+        let notice = self.connections[at].notice;
+        let notice = if self.is_healed { notice.or(Some(Duration::ZERO)) } else { notice };
+        if let Some(notice) = notice {
+            self.after(notice, Happening::ServerNotices(at));
+        }
+    }
+}
+
 /// A whole block of an event stream, read naively.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Block {
@@ -152,6 +238,8 @@ pub(crate) struct Block {
     pub(crate) data: Option<String>,
     /// Which event it is, by its data or its comment.
     pub(crate) event: Option<usize>,
+    /// How much it says was lost.
+    pub(crate) lost: Option<u64>,
 }
 
 /// Takes the whole blocks out of `bytes`.
@@ -180,6 +268,9 @@ impl Block {
                 let number = named.split(' ').next().unwrap();
                 block.event = Some(number.parse().unwrap());
             }
+            let lost = line.strip_prefix(r#"data: {"lost":"#);
+            block.lost =
+                block.lost.or(lost.map(|rest| rest.trim_end_matches('}').parse().unwrap()));
         }
         block
     }

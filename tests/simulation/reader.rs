@@ -1,14 +1,18 @@
 //! The readers: a client each, its driver, its application, and what it must have got.
 
+use crate::filter::Filter;
 use crate::network::{Block, Connection, Cut, End, Item, take_blocks};
 use crate::scenario::{Reading, chance, millis, one_of, up_to};
 use crate::streams::Random;
+use crate::truth::{Kind, Record};
 use crate::world::{Happening, World};
 use bytes::Bytes;
 use http::{HeaderValue, Request};
 use sansse::OwnedMessage;
 use sansse::broker::EventIds;
-use sansse::client::{Attempt, Client, ClientConfig, ClientError, ClientEvent, Timeout};
+use sansse::client::{
+    Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, Timeout,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -16,6 +20,11 @@ pub(crate) struct Reader {
     pub(crate) client: Client,
     pub(crate) reading: Reading,
     pub(crate) has_started: bool,
+    /// What it hears beside what is for everybody, as the server's application remembers it; and
+    /// from which event on without a pause.
+    pub(crate) wants: BTreeMap<Filter, usize>,
+    /// It was told that there is no more, and asks no more.
+    pub(crate) is_finished: bool,
     /// The connection of the present attempt.
     pub(crate) connection: Option<usize>,
     /// The last connection that was made.
@@ -29,8 +38,14 @@ pub(crate) struct Reader {
     place: String,
     /// The first event that came after it had a place.
     since: Option<usize>,
-    /// How often the application got each event, since its place was last unknown.
-    got: BTreeMap<usize, u32>,
+    /// The furthest that it was, since its place was last unknown; and whether it is back from
+    /// there, for events that were replayed to it.
+    furthest: usize,
+    pub(crate) went_back: bool,
+    /// How often the application got each event, since its place was last unknown, and how often
+    /// more it may get it.
+    pub(crate) got: BTreeMap<usize, u32>,
+    pub(crate) again: BTreeMap<usize, u32>,
 }
 
 impl Reader {
@@ -49,8 +64,10 @@ impl Reader {
         config.max_unread = 1;
         Self {
             client: Client::new(request, config),
+            wants: reading.wants.iter().map(|filter| (*filter, 0)).collect(),
             reading,
             has_started: false,
+            is_finished: false,
             connection: None,
             latest: None,
             latest_shard: None,
@@ -58,7 +75,10 @@ impl Reader {
             expected: VecDeque::new(),
             place: String::new(),
             since: None,
+            furthest: 0,
+            went_back: false,
             got: BTreeMap::new(),
+            again: BTreeMap::new(),
         }
     }
 }
@@ -69,6 +89,7 @@ enum Told {
     Message(OwnedMessage),
     Retrying(ClientError, Duration),
     Comment,
+    Closed,
 }
 
 impl World {
@@ -101,6 +122,7 @@ impl World {
                 ClientEvent::Message(message) => Told::Message(message.into_owned()),
                 ClientEvent::Comment(_) => Told::Comment,
                 ClientEvent::Retrying { error, wait, .. } => Told::Retrying(error.clone(), wait),
+                ClientEvent::Closed(CloseReason::NoContent) => Told::Closed,
                 other => panic!("{other:?}"),
             };
             self.be_told(reader, told);
@@ -141,6 +163,13 @@ impl World {
                 });
             }
             Told::Comment => {}
+            Told::Closed => {
+                self.note(|| format!("reader {reader} has all there is"));
+                self.log.count("reader that was told to ask no more");
+                let state = &mut self.readers[reader];
+                assert!(state.expected.is_empty(), "not told: {:?}", state.expected);
+                state.is_finished = true;
+            }
         }
     }
 
@@ -158,10 +187,17 @@ impl World {
             );
             let count = state.got.entry(event).or_default();
             *count += 1;
-            assert_eq!(*count, 1, "reader {reader} gets #{event} again");
+            let most = 1 + state.again.get(&event).copied().unwrap_or_default();
+            assert!(*count <= most, "reader {reader} gets #{event} again");
             if place.starts_with("own-") {
                 self.log.count("event read that brought its own id");
             }
+        } else if block.lost.is_some() {
+            assert!(
+                connection.announcement.is_none() || connection.is_announced,
+                "told of a loss before the announcement"
+            );
+            self.log.count("loss announced");
         } else {
             assert_eq!(connection.announcement.as_deref(), Some(&message.data[..]));
             assert!(!connection.is_announced, "announced twice");
@@ -194,6 +230,10 @@ impl World {
     fn ask(&mut self, reader: usize) -> bool {
         let state = &mut self.readers[reader];
         let Some((attempt, request)) = state.client.poll_request(self.now) else { return false };
+        assert!(
+            !state.is_finished,
+            "reader {reader} asks though it was told that there is no more"
+        );
         let id = request.headers().get("last-event-id").map(HeaderValue::to_str);
         assert_eq!(id.map_or("", Result::unwrap), state.place, "it asks from where it is");
         assert!(state.expected.is_empty(), "not told: {:?}", state.expected);
@@ -274,63 +314,56 @@ impl World {
         }
         connection.block.extend_from_slice(piece);
         for block in take_blocks(&mut connection.block) {
-            let reader = self.connections[at].reader;
-            let is_message = block.data.is_some();
-            match (block.event, &block.id) {
-                (Some(event), id) if is_message => {
-                    self.advance(at, event);
-                    let connection = &mut self.connections[at];
-                    assert!(
-                        !connection.excused.contains(&event),
-                        "#{event} was said to be missing"
-                    );
-                    connection.next = event + 1;
-                    let id = id.as_deref().expect("every event has an id");
-                    assert_eq!(self.truth(at).after(id), Some(event + 1), "{id} is not #{event}");
-                }
-                (None, Some(id)) => {
-                    if !is_message {
-                        self.log.count("id-only block read");
-                    }
-                    let next = self.truth(at).after(id).expect("an id that was given");
-                    self.advance(at, next);
-                }
-                // A comment has no id, and is nothing to the application.
-                _ => {}
-            }
-            let next = self.connections[at].next;
-            let state = &mut self.readers[reader];
-            if let Some(id) = &block.id {
-                state.place.clone_from(id);
-                state.since.get_or_insert(next);
-                self.connections[at].begins_anew = false;
-            }
-            // Whatever becomes of the connection now, the reader comes back from where it is.
-            if self.scenario.broker.event_ids == EventIds::Assigned
-                && !self.connections[at].begins_anew
-            {
-                let truth = &self.truths[self.connections[at].shard];
-                assert_eq!(truth.after(&state.place), Some(next), "its place is not told");
-            }
-            if is_message {
-                state.expected.push_back((block, state.place.clone()));
-            }
+            self.hear_block(at, block);
         }
     }
 
-    /// All before `next` must have come, or be accounted for.
-    fn advance(&mut self, at: usize, next: usize) {
-        let audience = self.audience(at);
-        let connection = &self.connections[at];
-        assert!(next >= connection.next, "#{next} comes again, or too late");
-        for event in connection.next..next {
+    fn hear_block(&mut self, at: usize, block: Block) {
+        let connection = &mut self.connections[at];
+        let is_message = block.data.is_some();
+        if let Some(event) = block.event {
+            connection.owed.hear(event, block.id.is_some());
+            assert!(!connection.owed.excused.contains(&event), "#{event} was said to be missing");
+        }
+        let reader = connection.reader;
+        let truth = &self.truths[connection.shard];
+        let state = &mut self.readers[reader];
+        if let Some(id) = &block.id {
+            state.place.clone_from(id);
+            let place = truth.after(id).expect("an id that was given");
+            if let (Some(event), true) = (block.event, is_message) {
+                assert_eq!(place, event + 1, "{id} is not #{event}");
+            } else if !is_message {
+                self.log.count("id-only block read");
+            }
+            if std::mem::take(&mut connection.begins_anew) {
+                state.furthest = place;
+            }
+            let may_be_back = state.went_back || connection.owed.has_replayed;
+            state.went_back = place < state.furthest;
             assert!(
-                !self.truth(at).is_owed(&audience, event) || connection.excused.contains(&event),
-                "reader {} is at #{next} and has not got #{event}, of which nobody told it",
-                connection.reader,
+                !state.went_back || may_be_back,
+                "its place goes back to #{place} from #{}",
+                state.furthest
+            );
+            state.furthest = state.furthest.max(place);
+            state.since.get_or_insert(place.max(connection.first));
+        } else {
+            let is_event = is_message && block.event.is_some();
+            assert!(!is_event, "every event has an id");
+        }
+        // Whatever becomes of the connection now, the reader comes back from where it is.
+        if let Some(place) = truth.after(&state.place).filter(|_| !connection.begins_anew) {
+            let missing = connection.owed.missing_before(place);
+            assert!(
+                missing.is_none(),
+                "reader {reader} is at #{place} and has not got #{}, of which nobody told it",
+                missing.unwrap(),
             );
         }
-        self.connections[at].next = next;
+        if is_message {
+            state.expected.push_back((block, state.place.clone()));
+        }
     }
 
     /// What still comes on a connection of an old attempt goes to the client, which is to ignore
@@ -355,109 +388,56 @@ impl World {
     }
 
     pub(crate) fn check_all_is_delivered(&mut self, reader: usize) {
-        let at = self.readers[reader].connection.expect("it is at rest");
-        let end = self.truth(at).events.len();
-        let next = self.connections[at].next;
-        self.advance(at, end);
-        self.connections[at].next = next;
-        // The same once more, for all its streams together and by what its application got.
         let state = &self.readers[reader];
-        let audience = self.audience(at);
+        let at = state.latest.expect("it is at rest");
+        let whole = self.truth(at).events.len();
+        // Who asks no more has what there was by then.
+        let end = if state.is_finished { self.connections[at].no_more_after } else { whole };
+        if !state.is_finished {
+            let missing = self.connections[at].owed.missing_before(end);
+            assert!(missing.is_none(), "reader {reader} has not got #{}", missing.unwrap());
+            // Who has skipped to the newest has nothing after which it could be told.
+            let is_told = self.scenario.broker.event_ids == EventIds::Own
+                || !state.went_back
+                || self.connections[at].owed.told_lost > 0;
+            assert!(is_told, "reader {reader} is not told its place again");
+        }
+        // The same once more, for all its streams together and by what its application got.
+        let begins_anew = |outcome| matches!(outcome, "unknown" | "ahead" | "other-epoch" | "gap");
+        let of_reader = || self.connections.iter().filter(|one| one.reader == reader);
+        if of_reader().any(|connection| begins_anew(connection.outcome)) {
+            return;
+        }
         for event in state.since.unwrap_or(end)..end {
-            let is_owed = audience.shares(self.truth(at).events[event].to)
-                && self.truth(at).is_owed(&audience, event);
-            let of_reader = |connection: &&Connection| connection.reader == reader;
-            let mut connections = self.connections.iter().filter(of_reader);
+            let Record { to, kind, .. } = self.truth(at).events[event];
+            let is_owed = kind == Kind::Event
+                && state.heard().any(|(filter, since)| {
+                    let is_meant = filter.is_named() || !state.is_finished;
+                    is_meant && filter.hears(to) && event >= since
+                })
+                && self.truth(at).superseded_by(event).is_none();
             assert!(
                 !is_owed
                     || state.got.contains_key(&event)
-                    || connections.any(|connection| {
-                        connection.excused.contains(&event)
-                            || matches!(
-                                connection.outcome,
-                                "unknown" | "ahead" | "other-epoch" | "gap"
-                            )
-                    }),
+                    || of_reader().any(|connection| connection.owed.excused.contains(&event)),
                 "reader {reader} never got #{event}"
             );
         }
     }
 }
 
-/// The network between the two.
-impl World {
-    /// Sends something to the reader, in pieces, each of which takes its time.
-    pub(crate) fn send(&mut self, at: usize, item: Item) {
-        if self.connections[at].is_broken {
-            return;
-        }
-        let latency = self.latency();
-        let in_flight = &mut self.connections[at].in_flight;
-        let last = in_flight.back().map_or(self.now, |(at, _)| *at);
-        let arrives = last.max(self.now + latency);
-        in_flight.push_back((arrives, item));
-        self.after(arrives - self.now, Happening::Arrives(at));
+impl Reader {
+    /// What each of its streams hears, and from which event on without a pause.
+    fn heard(&self) -> impl Iterator<Item = (Filter, usize)> {
+        let broadcast = (!self.reading.is_of_answer).then_some((Filter::All, 0));
+        let client = self.reading.client.map(|client| (Filter::Client(client), 0));
+        let named = self.wants.iter().map(|(filter, since)| (*filter, *since));
+        broadcast.into_iter().chain(client).chain(named)
     }
 
-    pub(crate) fn write(&mut self, at: usize, bytes: &[u8]) {
-        let connection = &mut self.connections[at];
-        let before = connection.written;
-        connection.written += bytes.len();
-        let reaches = match connection.cut {
-            Cut::ServerAt(end) => bytes.len().min(end.saturating_sub(before)),
-            _ => bytes.len(),
-        };
-        let mut rest = Bytes::copy_from_slice(&bytes[..reaches]);
-        while !rest.is_empty() {
-            let length = if chance(&mut self.random, 70) {
-                rest.len()
-            } else {
-                1 + self.random.below(rest.len())
-            };
-            self.send(at, Item::Bytes(rest.split_to(length)));
-        }
-    }
-
-    /// The connection breaks where the reader is, and whatever is under way is lost.
-    fn break_at_reader(&mut self, at: usize) {
-        self.log.count("cut by the reader's side");
-        if !self.connections[at].block.is_empty() {
-            self.log.count("cut inside a block");
-        }
-        self.break_for_reader(at);
-        self.tell_server(at);
-    }
-
-    /// The connection breaks where the server is. What is under way may still arrive.
-    pub(crate) fn break_at_server(&mut self, at: usize) {
-        self.log.count("cut by the server's side");
-        self.server_notices(at);
-        let in_flight = self.connections[at].in_flight.len();
-        let arrives = self.random.below(in_flight + 1);
-        self.connections[at].in_flight.truncate(arrives);
-        self.end_for_reader(at);
-    }
-
-    fn break_for_reader(&mut self, at: usize) {
-        self.connections[at].in_flight.clear();
-        self.end_for_reader(at);
-    }
-
-    /// Nothing more comes but, perhaps, the end.
-    fn end_for_reader(&mut self, at: usize) {
-        match self.connections[at].end {
-            Some(end) => self.send(at, Item::End(end)),
-            None => self.log.count("silence after a cut"),
-        }
-        self.connections[at].is_broken = true;
-    }
-
-    /// The server learns that the reader is gone, some time, or never.
-    fn tell_server(&mut self, at: usize) {
-        let notice = self.connections[at].notice;
-        let notice = if self.is_healed { notice.or(Some(Duration::ZERO)) } else { notice };
-        if let Some(notice) = notice {
-            self.after(notice, Happening::ServerNotices(at));
-        }
+    /// The same without the times, for one connection.
+    pub(crate) fn filters(&self, connection: usize) -> Vec<Filter> {
+        let heard = self.heard().map(|(filter, _)| filter);
+        heard.chain([Filter::Own(connection)]).collect()
     }
 }

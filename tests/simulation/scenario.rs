@@ -1,12 +1,15 @@
 //! What is drawn for one simulation.
 
+use crate::filter::{ANSWER, CLIENTS, Filter, PATTERNS, TOPICS};
 use crate::streams::Random;
-use sansse::broker::{BrokerConfig, Epoch, EventIds, LagPolicy, LimitPolicy, Retention, StartAt};
+use sansse::broker::{
+    BrokerConfig, Epoch, EventIds, Lag, LagPolicy, LimitPolicy, Retention, StartAt,
+};
+use sansse::event_type;
 use std::time::Duration;
 
-pub(crate) const TOPICS: [&str; 2] = ["news", "weather"];
-const PATTERNS: [&str; 2] = ["*", "news/**"];
-const CLIENTS: [&str; 2] = ["ann", "ben"];
+/// The keys of events.
+pub(crate) const KEYS: [&str; 2] = ["gold", "tin"];
 
 pub(crate) const fn millis(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -52,14 +55,25 @@ pub(crate) enum Act {
     /// The application wants another connection.
     Reconnect,
     CloseSession,
+    /// Somebody who is connected gets a topic more, or a pattern.
+    Subscribe,
+    Unsubscribe,
+    /// A client loses all its sessions, and may listen to less when it comes back.
+    Revoke,
+    /// A client loses a topic.
+    RevokeTopic,
+    /// Nothing more is published to the topic that ends.
+    EndAnswer,
 }
 
 /// How somebody reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Reading {
     pub(crate) client: Option<&'static str>,
-    pub(crate) topics: Vec<&'static str>,
-    pub(crate) patterns: Vec<&'static str>,
+    /// What it begins with, topics and patterns.
+    pub(crate) wants: Vec<Filter>,
+    /// It reads a topic that ends, all of it, without the broadcast.
+    pub(crate) is_of_answer: bool,
     /// For how long the reader may listen, if nobody says more.
     pub(crate) lease: Option<Duration>,
     /// Whether the outcome of resumptions is announced.
@@ -67,7 +81,9 @@ pub(crate) struct Reading {
     pub(crate) starts_after: Duration,
     pub(crate) idle: Duration,
     pub(crate) response: Duration,
-    pub(crate) lag: Option<LagPolicy>,
+    pub(crate) lag: Option<Lag>,
+    /// Whether it is told what it loses, if not as the others.
+    pub(crate) loss_announcement: Option<bool>,
     /// How often, in percent, the application pauses after a message.
     pub(crate) pauses: usize,
 }
@@ -91,6 +107,12 @@ pub(crate) struct Scenario {
     pub(crate) cuts: usize,
     /// How many of 100 events bring an id of their own.
     pub(crate) own_ids: usize,
+    /// How many of 100 events have a key.
+    pub(crate) keyed: usize,
+    /// What holds for one topic.
+    pub(crate) topic_lag: Option<(&'static str, Lag)>,
+    /// After how many of 100 polls something happens before the write.
+    pub(crate) busy: usize,
     pub(crate) padding: usize,
     pub(crate) opening_comment: bool,
 }
@@ -104,7 +126,8 @@ impl Scenario {
         broker.stall_timeout = one_of(random, &[Some(millis(2_000)), Some(millis(60_000))]);
         let heartbeats = [None, Some(millis(700)), Some(millis(15_000)), Some(millis(15_000))];
         broker.heartbeat = one_of(random, &heartbeats);
-        broker.lag = lag(random).into();
+        broker.lag = lag(random);
+        broker.loss_announcement = chance(random, 60).then_some(event_type!("lost"));
         broker.unresumable = one_of(random, &[StartAt::Oldest, StartAt::Oldest, StartAt::Newest]);
         broker.retry =
             one_of(random, &[None, Some(millis(0)), Some(millis(200)), Some(millis(1_000))]);
@@ -113,7 +136,14 @@ impl Scenario {
             broker.event_ids = EventIds::Own;
             own_ids = 100;
         }
-        let readers: Vec<Reading> = (0..=random.below(3)).map(|_| reading(random)).collect();
+        let mut readers: Vec<Reading> = (0..=random.below(3)).map(|_| reading(random)).collect();
+        if broker.event_ids == EventIds::Own && broker.unresumable == StartAt::Newest {
+            // Word of what a forgotten client has missed would bring it back for ever, since
+            // nobody can tell it a place.
+            for reading in readers.iter_mut().filter(|reading| reading.is_of_answer) {
+                reading.client = None;
+            }
+        }
         if chance(random, 15) {
             broker.max_sessions = u32::try_from(readers.len()).unwrap();
         }
@@ -150,6 +180,9 @@ impl Scenario {
             batch: one_of(random, &[None, Some(1), Some(150), Some(2_000)]),
             cuts: one_of(random, &[0, 40, 80, 95]),
             own_ids,
+            keyed: one_of(random, &[0, 0, 50, 100]),
+            busy: one_of(random, &[0, 0, 0, 30]),
+            topic_lag: chance(random, 20).then(|| (one_of(random, &TOPICS), lag(random))),
             padding: one_of(random, &[0, 10, 120]),
             opening_comment: chance(random, 20),
         }
@@ -181,7 +214,8 @@ impl Scenario {
 }
 
 fn retention(random: &mut Random) -> Retention {
-    let mut retention = Retention { events: 8_192, bytes: 4 << 20, age: None, compact: false };
+    let compact = chance(random, 30);
+    let mut retention = Retention { events: 8_192, bytes: 4 << 20, age: None, compact };
     match random.below(6) {
         0 => retention.events = 1 + random.below(6),
         1 => retention.bytes = 80 + random.below(500),
@@ -191,23 +225,38 @@ fn retention(random: &mut Random) -> Retention {
     retention
 }
 
-fn lag(random: &mut Random) -> LagPolicy {
-    one_of(random, &[LagPolicy::Close, LagPolicy::SkipToOldest, LagPolicy::SkipToNewest])
+fn lag(random: &mut Random) -> Lag {
+    use LagPolicy::{Close, KeepNewestPerKey, SkipToNewest, SkipToOldest};
+    let lag = Lag::new(one_of(random, &[Close, SkipToOldest, SkipToNewest, KeepNewestPerKey]));
+    match random.below(4) {
+        0 => lag.with_events(1 + random.below(5)),
+        1 => lag.with_bytes(60 + random.below(400)),
+        _ => lag,
+    }
 }
 
 fn reading(random: &mut Random) -> Reading {
     let latest = one_of(random, &[millis(0), millis(3_000)]);
-    let topics = TOPICS.into_iter().filter(|_| chance(random, 50)).collect();
+    let is_of_answer = chance(random, 25);
+    let topics =
+        TOPICS.into_iter().filter(|topic| chance(random, if *topic == ANSWER { 15 } else { 40 }));
+    let mut wants: Vec<Filter> = topics.map(Filter::Topic).collect();
+    let patterns = PATTERNS.into_iter().filter(|_| chance(random, 15));
+    wants.extend(patterns.map(Filter::Pattern));
+    if is_of_answer {
+        wants = vec![Filter::Topic(ANSWER)];
+    }
     Reading {
-        client: chance(random, 70).then(|| random.pick(&CLIENTS)).map(known),
-        topics,
-        patterns: PATTERNS.into_iter().filter(|_| chance(random, 15)).collect(),
+        client: chance(random, 70).then(|| one_of(random, &CLIENTS)),
+        wants,
+        is_of_answer,
         lease: chance(random, 15).then(|| millis(400) + up_to(random, millis(5_000))),
         announces: chance(random, 60),
         starts_after: up_to(random, latest),
         idle: one_of(random, &[millis(3_000), millis(20_000), millis(90_000)]),
         response: one_of(random, &[millis(1_000), millis(30_000)]),
         lag: chance(random, 30).then(|| lag(random)),
+        loss_announcement: chance(random, 20).then(|| chance(random, 50)),
         pauses: one_of(random, &[0, 0, 10, 60]),
     }
 }
@@ -215,19 +264,6 @@ fn reading(random: &mut Random) -> Reading {
 /// All sessions of a client come to one shard.
 pub(crate) fn shard_of(client: &str, shards: usize) -> usize {
     CLIENTS.iter().position(|one| *one == client).unwrap() % shards
-}
-
-impl Reading {
-    /// By how many of its subscriptions it hears a topic.
-    pub(crate) fn times_heard(&self, topic: &str) -> usize {
-        let matches = |pattern: &&&str| **pattern == "*" || topic == "news";
-        usize::from(self.topics.contains(&topic)) + self.patterns.iter().filter(matches).count()
-    }
-}
-
-/// The name itself, for as long as the program runs.
-fn known(name: &str) -> &'static str {
-    CLIENTS.into_iter().find(|client| *client == name).unwrap()
 }
 
 fn script(random: &mut Random) -> (Vec<(Duration, Act)>, Duration) {
@@ -254,6 +290,16 @@ fn script(random: &mut Random) -> (Vec<(Duration, Act)>, Duration) {
             5 => Act::Wake,
             6 => Act::Reconnect,
             _ => Act::CloseSession,
+        };
+        script.push((up_to(random, end), act));
+    }
+    for _ in 0..one_of(random, &[0, 2, 7]) {
+        let act = match random.below(12) {
+            0..5 => Act::Subscribe,
+            5..8 => Act::Unsubscribe,
+            8 => Act::Revoke,
+            9 => Act::RevokeTopic,
+            _ => Act::EndAnswer,
         };
         script.push((up_to(random, end), act));
     }

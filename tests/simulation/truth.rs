@@ -1,53 +1,43 @@
 //! The naive record of what was published, to whom, and what of it one shard still keeps.
 
+use crate::filter::{Address, Filter, TOPICS};
 use sansse::broker::{BrokerConfig, Epoch, Retention, StartAt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-/// To whom something was published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Address {
-    All,
-    Named(&'static str),
-    Client(&'static str),
-    /// The session of this connection.
-    Connection(usize),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Event,
+    /// It has a position and no id, and is not for applications.
+    Comment,
+    /// The end of a topic, which has a position too.
+    End,
 }
 
-/// Whose streams are meant, and the one at hand.
-#[derive(Clone, Debug)]
-pub(crate) struct Audience {
-    pub(crate) client: Option<&'static str>,
-    pub(crate) topics: Vec<&'static str>,
-    pub(crate) connection: usize,
-}
-
-impl Audience {
-    pub(crate) fn hears(&self, address: Address) -> bool {
-        match address {
-            Address::All => true,
-            Address::Named(topic) => self.topics.contains(&topic),
-            Address::Client(client) => self.client == Some(client),
-            Address::Connection(connection) => self.connection == connection,
-        }
-    }
-
-    /// Whether a later stream of the same reader hears it too.
-    pub(crate) fn shares(&self, address: Address) -> bool {
-        !matches!(address, Address::Connection(_)) && self.hears(address)
-    }
-}
-
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     pub(crate) to: Address,
-    /// Comments have a position and no id, and are not for applications.
-    pub(crate) is_comment: bool,
+    pub(crate) kind: Kind,
+    /// In bytes, encoded.
+    pub(crate) size: usize,
+    pub(crate) key: Option<&'static str>,
+}
+
+/// What is kept of that which was published to one address.
+#[derive(Default)]
+struct Log {
+    kept: Vec<Kept>,
+    /// What came before this event and is not kept is lost. What is gone from there on was
+    /// superseded.
+    lost: usize,
 }
 
 struct Kept {
     event: usize,
     at: Instant,
     size: usize,
+    key: Option<&'static str>,
+    is_superseded: bool,
 }
 
 /// What an id leads to.
@@ -58,22 +48,23 @@ enum Place {
     Before { life: u32, event: usize },
 }
 
-/// How a resumption must go.
+/// How a session, or a subscription of one, must begin.
+#[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) outcome: &'static str,
     /// The outcome may be a gap as well, since something was forgotten as a whole.
     pub(crate) or_gap: bool,
-    pub(crate) replayed: u64,
-    /// The first event that this stream is about.
-    pub(crate) first: usize,
-    /// Events from there on that the outcome accounts for.
+    /// Events that are kept and are to come.
+    pub(crate) replayed: BTreeSet<usize>,
+    /// Events that it cannot get any more, and that the outcome accounts for.
     pub(crate) excused: BTreeSet<usize>,
 }
 
 pub(crate) struct Truth {
     pub(crate) events: Vec<Record>,
-    /// What the present server was given, trimmed or not.
-    kept: BTreeMap<Address, Vec<Kept>>,
+    logs: BTreeMap<Address, Log>,
+    /// Topics that have ended in this process, and until when that is remembered in any case.
+    ended: BTreeMap<&'static str, Option<Instant>>,
     ids: BTreeMap<String, Place>,
     /// Counts epochs.
     life: u32,
@@ -92,7 +83,8 @@ impl Truth {
     pub(crate) fn new(config: &BrokerConfig) -> Self {
         let mut truth = Self {
             events: Vec::new(),
-            kept: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            ended: BTreeMap::new(),
             ids: BTreeMap::new(),
             life: 0,
             life_began: 0,
@@ -111,10 +103,54 @@ impl Truth {
         self.place(format!("{:x}-0", epoch.0));
     }
 
-    pub(crate) fn publish(&mut self, now: Instant, to: Address, size: usize, is_comment: bool) {
-        let event = self.events.len();
-        self.events.push(Record { to, is_comment });
-        self.kept.entry(to).or_default().push(Kept { event, at: now, size });
+    pub(crate) fn publish(&mut self, now: Instant, record: Record) {
+        self.events.push(record);
+        self.keep(now, self.events.len() - 1);
+    }
+
+    fn keep(&mut self, now: Instant, event: usize) {
+        let Record { to, kind, size, key } = self.events[event];
+        let retention = self.retention_of(to);
+        if let (Kind::End, Address::Named(topic)) = (kind, to) {
+            self.ended.insert(topic, retention.age.map(|age| now + age));
+            return;
+        }
+        let log = self.logs.entry(to).or_default();
+        let is_older = |kept: &&mut Kept| key.is_some() && kept.key == key && !kept.is_superseded;
+        if let Some(older) = log.kept.iter_mut().find(is_older) {
+            older.is_superseded = true;
+        }
+        log.kept.push(Kept { event, at: now, size, key, is_superseded: false });
+        log.trim(&retention);
+    }
+
+    /// What is too old by now goes.
+    pub(crate) fn handle_time(&mut self, now: Instant) {
+        for (address, log) in &mut self.logs {
+            let retention = match address {
+                Address::All | Address::Named(_) => &self.retention,
+                Address::Client(_) | Address::Connection(_) => &self.private_retention,
+            };
+            if let Some(age) = retention.age {
+                while log.kept.first().is_some_and(|kept| kept.at + age <= now) {
+                    log.trim_first(retention.compact);
+                }
+            }
+        }
+    }
+
+    const fn retention_of(&self, address: Address) -> Retention {
+        match address {
+            Address::All | Address::Named(_) => self.retention,
+            Address::Client(_) | Address::Connection(_) => self.private_retention,
+        }
+    }
+
+    /// What was published to one session goes as it is delivered.
+    pub(crate) fn trim_delivered(&mut self, connection: usize, pending: &BTreeSet<usize>) {
+        if let Some(log) = self.logs.get_mut(&Address::Connection(connection)) {
+            log.kept.retain(|kept| pending.contains(&kept.event));
+        }
     }
 
     /// Takes note of the id that the newest event brought.
@@ -126,6 +162,11 @@ impl Truth {
     pub(crate) fn place(&mut self, id: String) {
         let place = Place::Before { life: self.life, event: self.events.len() };
         self.ids.entry(id).or_insert(place);
+    }
+
+    /// Ids that lead somewhere, or did.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &String> {
+        self.ids.keys()
     }
 
     /// The first event that this id does not cover.
@@ -140,7 +181,8 @@ impl Truth {
     pub(crate) fn begin_life(&mut self, epoch: Epoch) {
         self.life += 1;
         self.life_began = self.events.len();
-        self.kept.clear();
+        self.logs.clear();
+        self.ended.clear();
         (self.unseen, self.forgotten) = (0, 0);
         self.begin(epoch);
     }
@@ -152,11 +194,11 @@ impl Truth {
         let to_clients = |record: &Record| matches!(record.to, Address::Client(_));
         let last = self.events[first..].iter().rposition(to_clients);
         self.forgotten = last.map_or(0, |last| first + last + 1);
-        for (address, kept) in &mut self.kept {
-            let is_shared = matches!(address, Address::All | Address::Named(_));
-            kept.retain(|kept| is_shared && kept.event >= first);
-            for kept in kept {
-                kept.at = now;
+        self.logs.clear();
+        self.ended.clear();
+        for event in first..self.events.len() {
+            if matches!(self.events[event].to, Address::All | Address::Named(_)) {
+                self.keep(now, event);
             }
         }
     }
@@ -168,78 +210,79 @@ impl Truth {
 
     pub(crate) fn forget_client(&mut self, client: &str) {
         self.forgotten = self.events.len();
-        self.kept.retain(|address, _| !matches!(address, Address::Client(name) if *name == client));
+        self.logs.retain(|address, _| !matches!(address, Address::Client(name) if *name == client));
     }
 
-    /// To whom the event was published.
-    pub(crate) fn to(&self, event: usize) -> Address {
-        self.events[event].to
+    pub(crate) fn has_ended(&self, topic: &str) -> bool {
+        self.ended.contains_key(topic)
     }
 
-    /// Whether the event is for the application that hears this.
-    pub(crate) fn is_owed(&self, audience: &Audience, event: usize) -> bool {
-        let record = &self.events[event];
-        audience.hears(record.to) && !record.is_comment
+    /// Whether it has ended, and nobody may have forgotten that yet.
+    pub(crate) fn must_know_end(&self, now: Instant, topic: &str) -> bool {
+        self.ended.get(topic).is_some_and(|until| until.is_none_or(|until| now < until))
     }
 
-    /// The events to `address` that are kept, of which the newest fill the retention.
-    fn kept(&self, now: Instant, address: Address) -> impl Iterator<Item = usize> {
-        let retention = match address {
-            Address::All | Address::Named(_) => self.retention,
-            Address::Client(_) | Address::Connection(_) => self.private_retention,
+    /// Whether the event can still be had.
+    pub(crate) fn is_kept(&self, event: usize) -> bool {
+        let log = self.logs.get(&self.events[event].to);
+        log.is_some_and(|log| log.kept.binary_search_by_key(&event, |kept| kept.event).is_ok())
+    }
+
+    /// Whether the event is gone for good, and not for being superseded.
+    pub(crate) fn is_lost(&self, event: usize) -> bool {
+        let to = self.events[event].to;
+        let forgotten = if matches!(to, Address::Client(_)) { self.forgotten } else { 0 };
+        let lost = self.logs.get(&to).map_or(0, |log| log.lost);
+        event < lost.max(self.unseen).max(forgotten) && !self.is_kept(event)
+    }
+
+    /// The next event of the same key to the same address.
+    pub(crate) fn superseded_by(&self, event: usize) -> Option<usize> {
+        let Record { to, key, .. } = self.events[event];
+        let key = Some(key?);
+        let is_newer =
+            |newer: &usize| self.events[*newer].to == to && self.events[*newer].key == key;
+        (event + 1..self.events.len()).find(is_newer)
+    }
+
+    /// What of this is kept, in order.
+    fn kept_for(&self, filter: Filter) -> impl Iterator<Item = usize> {
+        let logs = self.logs.iter().filter(move |(address, _)| filter.hears(**address));
+        logs.flat_map(|(_, log)| log.kept.iter().map(|kept| kept.event))
+    }
+
+    /// What a session has to go through that is to get what is `replayed`: that, and what lies
+    /// between and was superseded.
+    pub(crate) fn pending(&self, filter: Filter, replayed: &BTreeSet<usize>) -> Vec<usize> {
+        let is_heard = |event: &usize| {
+            filter.hears(self.events[*event].to) && self.events[*event].kind != Kind::End
         };
-        let (mut count, mut bytes) = (0, 0);
-        let newest_first = self.kept.get(&address).into_iter().flatten().rev();
-        newest_first
-            .take_while(move |kept| {
-                count += 1;
-                bytes += kept.size;
-                let is_young = retention.age.is_none_or(|age| kept.at + age > now);
-                count <= retention.events && bytes <= retention.bytes && is_young
-            })
-            .map(|kept| kept.event)
+        let heard: Vec<usize> = replayed.iter().copied().filter(is_heard).collect();
+        match (filter, heard.first()) {
+            // What was gone before is not in the numbers of a pattern.
+            (Filter::Pattern(_), _) | (_, None) => heard,
+            (_, Some(first)) => (*first..self.events.len()).filter(is_heard).collect(),
+        }
     }
 
-    fn kept_for(&self, now: Instant, audience: &Audience) -> BTreeSet<usize> {
-        let named = audience.topics.iter().map(|topic| Address::Named(topic));
-        let client = audience.client.map(Address::Client);
-        let own = Address::Connection(audience.connection);
-        let addresses = [Address::All, own].into_iter().chain(named).chain(client);
-        addresses.flat_map(|address| self.kept(now, address)).collect()
-    }
-
-    /// What a stream loses that has had everything before `next`, and skips to the oldest event
-    /// that is kept, or to what comes next.
-    pub(crate) fn skipped(
-        &self,
-        now: Instant,
-        audience: &Audience,
-        next: usize,
-        to_newest: bool,
-    ) -> Vec<usize> {
-        let kept = self.kept_for(now, audience);
-        (next..self.events.len())
-            .filter(|event| audience.hears(self.events[*event].to))
-            .filter(|event| to_newest || !kept.contains(event))
-            .collect()
-    }
-
-    /// How a stream must begin that is to go on after `id`.
-    pub(crate) fn plan(&self, now: Instant, audience: &Audience, id: &str) -> Plan {
-        let next = self.events.len();
-        let kept = self.kept_for(now, audience);
+    /// How a session with these filters must begin that is to go on after `id`, or one that
+    /// subscribes to them.
+    pub(crate) fn plan(&self, filters: &[Filter], id: &str, start: StartAt) -> Plan {
+        let kept: BTreeSet<usize> = filters.iter().flat_map(|one| self.kept_for(*one)).collect();
         let all = |outcome| match self.unresumable {
-            StartAt::Newest => Plan::nothing(outcome, next),
+            StartAt::Newest => Plan::nothing(outcome),
             _ => Plan {
                 outcome,
                 or_gap: false,
-                replayed: kept.len() as u64,
-                first: kept.first().copied().unwrap_or(next),
-                excused: self.missing(audience, self.life_began, &kept),
+                replayed: kept.clone(),
+                excused: self.missing(filters, self.life_began),
             },
         };
         let first = match self.ids.get(id) {
-            _ if id.is_empty() => return Plan::nothing("live", next),
+            _ if id.is_empty() && start == StartAt::Oldest => {
+                return Plan { replayed: kept, ..Plan::nothing("oldest") };
+            }
+            _ if id.is_empty() => return Plan::nothing("live"),
             Some(Place::Own(event)) if kept.contains(event) => event + 1,
             Some(Place::Own(_)) => return all("unknown"),
             // Another shard gave it, of what is yet to come to this one.
@@ -248,51 +291,64 @@ impl Truth {
             Some(Place::Before { life, .. }) if *life != self.life => return all("other-epoch"),
             Some(Place::Before { event, .. }) => *event,
         };
-        let excused = self.missing(audience, first, &kept);
-        let newest_lost = self.newest_lost(now);
+        let excused = self.missing(filters, first);
         let or_gap = first < self.unseen
-            || (audience.client.is_some() && first < self.forgotten)
-            || (!audience.topics.is_empty() && newest_lost.is_some_and(|lost| first <= lost));
+            || (filters.iter().any(|one| matches!(one, Filter::Client(_)))
+                && first < self.forgotten)
+            || (filters.iter().any(|one| one.is_named()) && first < self.topics_lost());
         let outcome = if excused.is_empty() { "complete" } else { "gap" };
-        let replayed = kept.range(first..).count() as u64;
-        Plan { outcome, or_gap, replayed, first, excused }
+        Plan { outcome, or_gap, replayed: kept.range(first..).copied().collect(), excused }
     }
 
     /// As [`plan`](Self::plan) has it where the outcome is a gap.
     pub(crate) fn gap(&self, plan: Plan) -> Plan {
         match self.unresumable {
-            StartAt::Newest => Plan::nothing("gap", self.events.len()),
+            StartAt::Newest => Plan::nothing("gap"),
             _ => Plan { outcome: "gap", ..plan },
         }
     }
 
-    fn missing(
-        &self,
-        audience: &Audience,
-        first: usize,
-        kept: &BTreeSet<usize>,
-    ) -> BTreeSet<usize> {
-        (first..self.events.len())
-            .filter(|event| {
-                let record = &self.events[*event];
-                audience.shares(record.to) && !kept.contains(event)
-            })
-            .collect()
+    /// What was published from `first` on to somebody who hears this, and is lost.
+    fn missing(&self, filters: &[Filter], first: usize) -> BTreeSet<usize> {
+        let is_missing = |event: &usize| {
+            let Record { to, kind, .. } = self.events[*event];
+            let is_heard = filters.iter().any(|one| one.is_shared() && one.hears(to));
+            is_heard && kind != Kind::End && self.is_lost(*event)
+        };
+        (first..self.events.len()).filter(is_missing).collect()
     }
 
-    /// The newest event of a named topic that is kept no more. The topic may be, either.
-    fn newest_lost(&self, now: Instant) -> Option<usize> {
-        let lost_of = |topic| {
-            let kept: BTreeSet<usize> = self.kept(now, Address::Named(topic)).collect();
-            let all = self.kept.get(&Address::Named(topic)).into_iter().flatten();
-            all.map(|kept| kept.event).filter(|event| !kept.contains(event)).max()
-        };
-        crate::scenario::TOPICS.into_iter().filter_map(lost_of).max()
+    /// Before which event something of any topic is lost. The topic may be, either.
+    fn topics_lost(&self) -> usize {
+        let logs = TOPICS.into_iter().filter_map(|topic| self.logs.get(&Address::Named(topic)));
+        logs.map(|log| log.lost).max().unwrap_or(0)
+    }
+}
+
+impl Log {
+    fn trim(&mut self, retention: &Retention) {
+        let bytes = |log: &Self| log.kept.iter().map(|kept| kept.size).sum::<usize>();
+        while self.kept.len() > retention.events || bytes(self) > retention.bytes {
+            let superseded = self.kept.iter().position(|kept| kept.is_superseded);
+            match superseded {
+                Some(superseded) if retention.compact => {
+                    self.kept.remove(superseded);
+                }
+                _ => self.trim_first(retention.compact),
+            }
+        }
+    }
+
+    fn trim_first(&mut self, is_compact: bool) {
+        let first = self.kept.remove(0);
+        if !(is_compact && first.is_superseded) {
+            self.lost = first.event + 1;
+        }
     }
 }
 
 impl Plan {
-    fn nothing(outcome: &'static str, next: usize) -> Self {
-        Self { outcome, or_gap: false, replayed: 0, first: next, excused: BTreeSet::new() }
+    const fn nothing(outcome: &'static str) -> Self {
+        Self { outcome, or_gap: false, replayed: BTreeSet::new(), excused: BTreeSet::new() }
     }
 }

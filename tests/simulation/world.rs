@@ -161,6 +161,9 @@ impl World {
         let next = next.unwrap_or_else(|| panic!("nothing is due: {}", self.state()));
         let before = self.now;
         self.now = self.now.max(next);
+        for truth in &mut self.truths {
+            truth.handle_time(self.now);
+        }
         self.tell_the_time();
         if chance(&mut self.random, 5) {
             self.tell_old_times();
@@ -259,6 +262,11 @@ impl World {
             Act::Wake => self.readers[reader].client.wake(self.now),
             Act::Reconnect => self.readers[reader].client.restart(self.now),
             Act::CloseSession => self.close_any_session(),
+            Act::Subscribe => self.subscribe_live(reader),
+            Act::Unsubscribe => self.unsubscribe_live(reader),
+            Act::Revoke => self.revoke(),
+            Act::RevokeTopic => self.revoke_topic(),
+            Act::EndAnswer => self.end_answer(),
         }
     }
 
@@ -274,10 +282,14 @@ impl World {
                 self.after(millis(100), Happening::ServerNotices(connection));
             }
         }
+        self.end_answer();
     }
 
     fn is_at_rest(&self, reader: usize) -> bool {
         let state = &self.readers[reader];
+        if state.is_finished {
+            return !self.server.is_behind();
+        }
         let Some(connection) = state.connection else { return false };
         let connection = &self.connections[connection];
         let is_open = state.client.state() == sansse::client::ReadyState::Open;
