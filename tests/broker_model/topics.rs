@@ -114,6 +114,9 @@ impl Model {
         if before.contains(filter) {
             return Ok(Resume::Live);
         }
+        if member.permission.as_ref().is_some_and(|permission| !permission.permits(filter)) {
+            return Err(SubscribeError::NotPermitted);
+        }
         let limit = self.config.max_topics_per_session;
         if before.len() >= limit as usize {
             return Err(SubscribeError::TooManyTopicsOfSession { limit });
