@@ -31,7 +31,7 @@ use crate::broker::record::RecordedBroker as ShardBroker;
 use crate::broker::{
     BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError, EventNumber,
     Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication, PublishError, Published,
-    Retention, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
+    Retention, ReturnsOfAll, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
     TopicSettingError,
 };
 use crate::http::{ResponseHead, accept, plain_text};
@@ -110,7 +110,36 @@ impl HubBuilder {
     /// Over how many shards the sessions are spread, each with a lock of its own. Default 1, which
     /// is enough until several cores deliver at once. All sessions of a client share a shard.
     ///
-    /// The limits of the configuration hold for each shard.
+    /// What the configuration says about sessions holds for the hub as a whole, whatever their
+    /// number: how many there may be in all, of one client and from one address. Who has to make
+    /// room is the one of all shards that was opened first; since sessions are opened one after the
+    /// other, one always was. For that, opening one asks each shard for its numbers; ending one asks
+    /// nobody.
+    ///
+    /// What bounds memory holds for each shard. All keep the broadcast and the named topics, in
+    /// logs of their own that share the events' bytes, and what is published to one client or session
+    /// is kept by its shard alone. So [`max_retained_bytes`](BrokerConfig::max_retained_bytes) is what
+    /// all shards keep together where most is for everybody, and no more than that for each shard;
+    /// [`max_topics`](BrokerConfig::max_topics) counts what a shard knows, as there are topics and
+    /// patterns to which only sessions there subscribe; and each shard remembers
+    /// [`max_absent_clients`](BrokerConfig::max_absent_clients),
+    /// [`max_ended_topics`](BrokerConfig::max_ended_topics) and
+    /// [`max_unread_events`](BrokerConfig::max_unread_events).
+    ///
+    /// ```
+    /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use sansse::broker::{BrokerConfig, Epoch, LimitPolicy, SessionRequest};
+    /// use sansse::hub::HubBuilder;
+    /// use std::num::NonZeroU16;
+    ///
+    /// let mut config = BrokerConfig::new(Epoch(0xbeef));
+    /// config.max_sessions = 2;
+    /// config.at_max_sessions = LimitPolicy::EvictOldest;
+    /// let hub = HubBuilder::new(config).with_shards(NonZeroU16::new(8).unwrap()).build(timer)?;
+    /// let sessions = [(); 3].map(|()| hub.open(SessionRequest::new()).unwrap());
+    /// assert_eq!(hub.session_count(), 2, "the first made room for the third");
+    /// # Ok(()) }
+    /// ```
     pub fn with_shards(mut self, shards: NonZeroU16) -> Self {
         self.shards = shards;
         self
@@ -156,6 +185,7 @@ impl HubBuilder {
         let inner = Inner {
             timer: Box::new(timer),
             sequencer: Mutex::new(sequencer),
+            returns: Mutex::new(ReturnsOfAll::new(now, &self.config)),
             shards: shards.collect::<Result<_, ConfigError>>()?,
             turn: AtomicUsize::new(0),
             driver: Mutex::new(None),
@@ -185,7 +215,7 @@ impl Hub {
 
     /// Answers a request for an event stream: negotiates, takes the last event id from the
     /// request, opens the session and makes the head. What cannot be is a plain response: 405,
-    /// 403 where its lease is over already, 406, 503 with `Retry-After` where the broker has no
+    /// 403 where it asks for what is not permitted to it or its lease is over already, 406, 503 with `Retry-After` where the broker has no
     /// room, or 429 with it where the client or its address has as many sessions as may be; 204
     /// where all that is asked for has [ended](Self::end_topic) and nothing is left, so that an
     /// `EventSource` asks no more; and so is the answer to a CORS preflight.
@@ -227,12 +257,10 @@ impl Hub {
     }
 
     /// How long whoever was refused with this error is to wait, for a `Retry-After`; `None` where
-    /// waiting does not help. [`accept`](Self::accept) says it by itself. See
-    /// [`Broker::retry_after`](crate::broker::Broker::retry_after).
+    /// waiting does not help. [`accept`](Self::accept) says it by itself. As
+    /// [`Broker::retry_after`](crate::broker::Broker::retry_after), for all shards together.
     pub fn retry_after(&self, error: &OpenError) -> Option<Duration> {
-        // Each shard spreads its part of them.
-        let shard = self.inner.shard_of(None);
-        self.inner.with(shard, |shard, now| shard.broker.retry_after(now, error))
+        lock(&self.inner.returns).retry_after(self.inner.timer.now(), *error)
     }
 
     /// Publishes an event to a topic, on all shards. With a [key](crate::broker::EventKey), it is a
@@ -476,19 +504,18 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
     }
     let status = match error {
         OpenError::TooManyTopicsOfSession { .. }
+        | OpenError::TooManyPermitted { .. }
         | OpenError::ZeroHeartbeat
+        | OpenError::ZeroStallTimeout
         | OpenError::ZeroLag => StatusCode::INTERNAL_SERVER_ERROR,
-        OpenError::LeaseInThePast => StatusCode::FORBIDDEN,
+        OpenError::NotPermitted | OpenError::LeaseInThePast => StatusCode::FORBIDDEN,
         OpenError::TooManySessionsOfClient { .. }
         | OpenError::TooManySessionsFromAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let mut response = plain_text(status, format!("{error}\n"));
     if let Some(retry_after) = retry_after {
-        // In whole seconds (RFC 9110, 10.2.3), and no sooner.
-        let part = u64::from(retry_after.subsec_nanos() > 0);
-        let seconds = retry_after.as_secs().saturating_add(part);
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs()));
     }
     response
 }

@@ -468,14 +468,106 @@ fn whoever_is_refused_is_told_a_later_time_than_the_one_before() {
         shard.broker.retry_after(shard.now, &error).unwrap()
     };
     let times: Vec<_> = (0..1_000).map(|_| told(&mut shard)).collect();
-    assert_eq!(times[..3], [secs(5), millis(5_100), millis(5_200)]);
-    assert!(peak(times) <= 11);
+    // As many in each second as may come in it.
+    let expected: Vec<_> = (0..1_000).map(|number| secs(5 + number / 10)).collect();
+    assert_eq!(times, expected);
     // When they have come back, it is as before.
     shard.pass(secs(200));
     assert_eq!(told(&mut shard), secs(5));
     // A flood sends nobody away for hours.
     let longest = (0..10_000).map(|_| told(&mut shard)).max().unwrap();
     assert_eq!(longest, secs(300));
+}
+
+/// What is told to many who are refused at any times, and when they come back then.
+fn returns(config: &BrokerConfig, shards: u16, rng: &mut Rng) -> Vec<Duration> {
+    let start = Shard::new(config.clone()).now;
+    let brokers = (0..shards).map(|shard| {
+        let mut config = config.clone();
+        (config.shard, config.shards) = (shard, NonZeroU16::new(shards).unwrap());
+        Broker::new(start, config).unwrap()
+    });
+    let mut brokers: Vec<Broker> = brokers.collect();
+    let (mut now, mut returns) = (Duration::ZERO, Vec::new());
+    let mut last = vec![Duration::ZERO; usize::from(shards)];
+    for _ in 0..2_000 {
+        now += match rng.below(20) {
+            0 => millis(rng.below(1_500)),
+            1..4 => Duration::from_nanos(rng.below(50_000_000)),
+            _ => Duration::ZERO,
+        };
+        let shard = usize::try_from(rng.below(shards.into())).unwrap();
+        let error = OpenError::TooManySessions;
+        let after = brokers[shard].retry_after(start + now, &error).unwrap();
+        assert_eq!(after.subsec_nanos(), 0, "{after:?}");
+        assert!(after >= secs(5) && after <= secs(300), "{after:?}");
+        assert!(now + after >= last[shard], "an earlier time than the one before");
+        last[shard] = now + after;
+        returns.push(now + after);
+    }
+    returns
+}
+
+#[test]
+fn after_what_an_answer_says_no_more_come_back_in_any_second_than_were_promised() {
+    let mut rng = Rng::new(seed(1));
+    for (rate, shards) in [(10, 1), (100, 1), (50, 1), (100, 4), (101, 4), (7, 7), (40, 16)] {
+        let mut config = config();
+        config.reconnects_per_second = NonZeroU32::new(rate).unwrap();
+        let returns = returns(&config, shards, &mut rng);
+        let took = *returns.iter().max().unwrap();
+        let peak = peak(returns);
+        println!("{peak} of {rate} a second, {shards} shards, the last after {took:?}");
+        assert!(peak <= usize::try_from(rate).unwrap(), "{peak} of {rate}, {shards} shards");
+    }
+}
+
+#[test]
+fn those_who_are_refused_wait_for_their_turn_and_no_longer_than_they_took_to_ask() {
+    let mut config = config();
+    config.reconnects_per_second = NonZeroU32::new(10).unwrap();
+    let mut shard = Shard::new(config);
+    let error = OpenError::TooManySessions;
+    // A few less than may come, at any times: all wait as long as they have to anyway.
+    for _ in 0..1_000 {
+        shard.pass(millis(103));
+        assert_eq!(shard.broker.retry_after(shard.now, &error), Some(secs(5)));
+    }
+    // All at once: each second is used.
+    let told = (0..100).map(|_| shard.broker.retry_after(shard.now, &error).unwrap());
+    assert_eq!(told.max(), Some(secs(5 + 10)));
+    shard.pass(secs(60));
+    // Twice as many as may come, for 50 seconds. Who asks later in a second than others before is
+    // told the next one, of which the beginning is lost.
+    let begin = shard.now;
+    let mut last = begin;
+    for _ in 0..1_000 {
+        shard.pass(millis(50));
+        last = shard.now + shard.broker.retry_after(shard.now, &error).unwrap();
+    }
+    let took = last - begin;
+    assert!(took >= secs(100) && took <= secs(5 + 100 + 50), "{took:?}");
+}
+
+#[test]
+fn shards_that_may_let_less_than_one_back_in_a_second_let_one_back_in_several() {
+    let mut config = config();
+    config.reconnects_per_second = NonZeroU32::MIN;
+    (config.shards, config.shard) = (NonZeroU16::new(4).unwrap(), 3);
+    let mut shard = Shard::new(config);
+    let error = OpenError::TooManySessions;
+    let told = (0..4).map(|_| shard.broker.retry_after(shard.now, &error).unwrap());
+    assert_eq!(told.collect::<Vec<_>>(), [5, 9, 13, 17].map(secs));
+}
+
+#[test]
+fn the_least_wait_is_rounded_up_to_what_an_answer_can_say() {
+    let mut config = config();
+    config.retry_after = millis(1_001);
+    let mut shard = Shard::new(config);
+    for error in [OpenError::Closed, OpenError::TooManySessionsOfClient { limit: 1 }] {
+        assert_eq!(shard.broker.retry_after(shard.now, &error), Some(secs(2)));
+    }
 }
 
 #[test]

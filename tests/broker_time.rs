@@ -223,6 +223,75 @@ fn without_a_stall_timeout_a_session_waits_for_ever() {
 }
 
 #[test]
+fn each_session_has_its_own_stall_timeout_or_none() {
+    let mut shard = Shard::new(config());
+    let quick = shard.parked(anyone().with_stall_timeout(Some(secs(1))));
+    let never = shard.parked(anyone().with_stall_timeout(None));
+    let usual = shard.parked(anyone());
+    shard.broadcast("a");
+    assert_eq!(shard.ready(), [quick, never, usual]);
+    shard.events();
+    shard.sleep(just_before(secs(1)));
+    assert_eq!(shard.events(), []);
+    shard.sleep(TICK);
+    assert_eq!(shard.events(), [stalled(quick)]);
+    shard.sleep(just_before(secs(59)));
+    assert_eq!(shard.events(), []);
+    shard.sleep(TICK);
+    assert_eq!(shard.events(), [stalled(usual)]);
+    shard.sleep(secs(200));
+    assert_eq!(shard.take(never), [event_at(1, "a")]);
+    // Also where the broker has none.
+    let mut config = config();
+    config.stall_timeout = None;
+    let mut shard = Shard::new(config);
+    let session = shard.open(anyone().with_stall_timeout(Some(secs(7))));
+    shard.events();
+    shard.sleep(just_before(secs(7)));
+    assert_eq!(shard.events(), []);
+    shard.sleep(TICK);
+    assert_eq!(shard.events(), [stalled(session)]);
+}
+
+#[test]
+fn a_sign_of_life_puts_off_a_stall_timeout_of_ones_own_too() {
+    let mut shard = Shard::new(config());
+    let session = shard.open(anyone().with_stall_timeout(Some(secs(100))));
+    shard.events();
+    for _ in 0..4 {
+        shard.sleep(secs(99));
+        shard.broker.handle_progress(shard.now, session);
+    }
+    assert_eq!(shard.events(), []);
+    shard.sleep(secs(100));
+    assert_eq!(shard.events(), [stalled(session)]);
+}
+
+#[test]
+fn a_stall_timeout_of_zero_is_refused_and_nothing_is_done() {
+    let mut shard = Shard::new(config());
+    let request = session_of("alice").with_stall_timeout(Some(Duration::ZERO));
+    let refused = shard.broker.open(shard.now, request);
+    assert_eq!(refused, Err(OpenError::ZeroStallTimeout));
+    assert_eq!((shard.events(), shard.broker.session_count()), (vec![], 0));
+    assert_eq!(shard.broker.retry_after(shard.now, &OpenError::ZeroStallTimeout), None);
+    assert_eq!(shard.broker.counters().refused.invalid, 1);
+}
+
+#[test]
+fn a_session_without_terms_of_its_own_takes_no_room_for_them() {
+    let size = |request: fn() -> SessionRequest| {
+        let mut shard = Shard::new(config());
+        shard.parked(request());
+        format!("{:?}", shard.broker).matches("Terms {").count()
+    };
+    assert_eq!(size(anyone), 0);
+    // What the broker does anyway is no term of one's own.
+    assert_eq!(size(|| anyone().with_stall_timeout(Some(secs(60)))), 0);
+    assert_eq!(size(|| anyone().with_stall_timeout(Some(secs(61)))), 1);
+}
+
+#[test]
 fn a_closed_session_that_does_not_take_its_rest_stalls() {
     let mut shard = Shard::new(config());
     let session = shard.parked(anyone());

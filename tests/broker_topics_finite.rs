@@ -94,6 +94,50 @@ fn somebody_who_may_have_missed_something_is_told_so_before_the_end() {
     assert_eq!(shard.data(opened.session), ["b", END]);
 }
 
+/// A topic that has ended, and a client that got all of it but these events, and was away for so
+/// long that it is forgotten, with what was published to it meanwhile.
+fn with_somebody_forgotten(mut config: BrokerConfig, rest: &[&'static str]) -> Shard {
+    config.client_grace = secs(1);
+    let mut shard = Shard::new(config);
+    let session = shard.parked(only("answer").with_client(client("alice")));
+    let first = Event::new("a").with_id(id("mine"));
+    shard.broker.publish(shard.now, topic("answer"), &first).unwrap();
+    assert_eq!(shard.data(session), ["a"]);
+    shard.broker.handle_disconnect(shard.now, session);
+    shard.publish(client("alice"), "for alice");
+    for data in rest {
+        shard.publish(topic("answer"), data);
+    }
+    shard.end("answer");
+    shard.sleep(secs(2));
+    shard
+}
+
+#[test]
+fn a_client_that_was_forgotten_is_told_of_what_it_may_have_missed_before_the_end() {
+    let mut shard = with_somebody_forgotten(config(), &[]);
+    let after = |last: &str| {
+        let request = only("answer").with_client(client("alice"));
+        request.with_last_event_id(LastEventId::Id(id(last)))
+    };
+    let opened = shard.broker.open(shard.now, after("mine")).unwrap();
+    assert_eq!(opened.resume, Resume::Gap { replayed: 0 });
+    assert_eq!(shard.take(opened.session), ["id: e-3\n\n", END]);
+    assert_eq!(shard.refusal(after("e-3")), OpenError::TopicsEnded);
+}
+
+#[test]
+fn a_client_that_was_forgotten_does_not_come_back_for_ever_for_what_it_does_not_get() {
+    let mut config = config();
+    config.event_ids = EventIds::Own;
+    config.unresumable = StartAt::Newest;
+    let mut shard = with_somebody_forgotten(config, &["b"]);
+    // It would start behind all that is left, and have no other place to come back from.
+    let request = only("answer").with_client(client("alice"));
+    let request = request.with_last_event_id(LastEventId::Id(id("mine")));
+    assert_eq!(shard.refusal(request), OpenError::TopicsEnded);
+}
+
 #[test]
 fn nobody_comes_back_for_ever_for_what_brings_no_id() {
     let after = |last: &str| only("answer").with_last_event_id(LastEventId::Id(id(last)));

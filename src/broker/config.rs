@@ -17,6 +17,19 @@ use core::time::Duration;
 use std::time::Instant;
 
 /// How a [`Broker`](super::Broker) behaves.
+///
+/// # Several shards
+///
+/// Of a [hub](crate::hub)'s shards each has this configuration, and it says what holds for the hub:
+/// how many sessions there may be, in all, of a client and from an address, and what comes back in a
+/// second. What bounds the memory of what is kept holds for each shard, as
+/// [`HubBuilder::with_shards`](crate::hub::HubBuilder::with_shards) says.
+///
+/// Brokers that are used as shards without a hub, perhaps on several machines, know nothing of each
+/// other's sessions. Each limit holds for each of them, and
+/// [`max_sessions_per_client`](Self::max_sessions_per_client) for the client as a whole if its
+/// sessions share a shard; [`shards`](Self::shards) divides the rate at which peers come back, and
+/// nothing else. Whoever runs them gives each its part of the limits.
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -43,7 +56,8 @@ pub struct BrokerConfig {
     /// How much is kept of what is published to one client or to one session. Smaller by default
     /// (256 events, 256 KiB), since there are many of them.
     pub private_retention: Retention,
-    /// How many named topics may exist and patterns be in use at a time, together. Default 100,000,
+    /// How many named topics may exist and patterns be in use at a time, together, in one shard.
+    /// Default 100,000,
     /// some 20 MB when empty.
     pub max_topics: u32,
     /// Of how many topics it is remembered that they ended, when nobody subscribes to them and
@@ -70,7 +84,7 @@ pub struct BrokerConfig {
     /// What a session meets that would be one more from its address. Default
     /// [`LimitPolicy::Refuse`].
     pub at_max_sessions_per_address: LimitPolicy,
-    /// How many bytes of events, encoded, all logs may keep together, at least 1. Default 256 MiB,
+    /// How many bytes of events, encoded, all logs of one shard may keep together, at least 1. Default 256 MiB,
     /// a fraction of a small server's memory. Beyond it, the log that would keep the most with the
     /// new event gives up its oldest one (of two that keep equally much, the one whose oldest event
     /// is the older), so that whoever keeps less than an equal share loses nothing to those who
@@ -79,17 +93,22 @@ pub struct BrokerConfig {
     /// To how many named topics and patterns one session may subscribe, together. Default 64;
     /// delivery looks at each.
     pub max_topics_per_session: u32,
-    /// How many clients without a session are remembered at a time. Default 100,000; beyond it the
-    /// one that has been away longest is forgotten early.
+    /// How many topics and patterns the [permission](SessionRequest::with_permitted) of one session
+    /// may name, together. Default 256; each subscription is looked for in all of them. As many
+    /// topics may be taken out of it [again](super::Broker::revoke_topic): a session from which one
+    /// more is revoked ends with [`EndReason::Revoked`](super::EndReason).
+    pub max_permitted_per_session: u32,
+    /// How many clients without a session one shard remembers at a time. Default 100,000; beyond it
+    /// the one that has been away longest is forgotten early.
     pub max_absent_clients: u32,
-    /// How many outputs may wait unread in `poll_event` and, of ended sessions, in `poll_ready`
-    /// before no session is opened any more. Default 100,000.
+    /// How many outputs of one shard may wait unread in `poll_event` and, of ended sessions, in
+    /// `poll_ready` before no session is opened there any more. Default 100,000.
     pub max_unread_events: u32,
     /// How long a client without a session is remembered, with its metadata and what is kept for
     /// it. Default 30 s: a reload or a change of network is no leave.
     pub client_grace: Duration,
-    /// How long a session may have output without taking any before it is ended as stalled.
-    /// Default 60 s, long enough for a phone in a tunnel. `None`: for ever.
+    /// How long a session may have output without taking any before it is ended as stalled, unless
+    /// [the session](SessionRequest::with_stall_timeout) says otherwise. Default 60 s, long enough for a phone in a tunnel. `None`: for ever.
     pub stall_timeout: Option<Duration>,
     /// How long nothing is sent to a session before it gets a heartbeat, unless the session says
     /// otherwise. Default 15 s, as the standard suggests (WHATWG HTML, 9.2.7). `None`: never.
@@ -119,7 +138,8 @@ pub struct BrokerConfig {
     /// How many peers may come back in a second where they are told when to. Default 1,000, which
     /// one process can take, with the handshakes and whatever else each costs.
     pub reconnects_per_second: NonZeroU32,
-    /// The least that [`Broker::retry_after`](super::Broker::retry_after) says. Default 5 s.
+    /// The least that [`Broker::retry_after`](super::Broker::retry_after) says, rounded up to whole
+    /// seconds. Default 5 s.
     pub retry_after: Duration,
     /// The age at which a session ends with [`EndReason::MaxAge`](super::EndReason), when it has
     /// got what was published before. A peer that resumes misses nothing, and may come to another
@@ -170,6 +190,7 @@ impl BrokerConfig {
             at_max_sessions_per_address: LimitPolicy::Refuse,
             max_retained_bytes: 256 << 20,
             max_topics_per_session: 64,
+            max_permitted_per_session: 256,
             max_absent_clients: 100_000,
             max_unread_events: 100_000,
             client_grace: Duration::from_secs(30),
@@ -193,9 +214,7 @@ impl BrokerConfig {
         for retention in [&self.retention, &self.private_retention] {
             retention.check()?;
         }
-        if self.stall_timeout == Some(Duration::ZERO) {
-            return Err(ConfigError::ZeroStallTimeout);
-        }
+        check_stall_timeout(self.stall_timeout)?;
         #[cfg(feature = "signed")]
         if self.cursor_keys.is_some() && self.event_ids == EventIds::Own {
             return Err(ConfigError::NothingToSign);
@@ -216,6 +235,13 @@ impl BrokerConfig {
 pub(super) fn check_heartbeat(heartbeat: Option<Duration>) -> Result<(), ConfigError> {
     match heartbeat {
         Some(Duration::ZERO) => Err(ConfigError::ZeroHeartbeat),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn check_stall_timeout(timeout: Option<Duration>) -> Result<(), ConfigError> {
+    match timeout {
+        Some(Duration::ZERO) => Err(ConfigError::ZeroStallTimeout),
         _ => Ok(()),
     }
 }
@@ -295,11 +321,14 @@ pub struct SessionRequest {
     pub(super) client: Option<ClientId>,
     pub(super) topics: Vec<TopicName>,
     pub(super) patterns: Vec<TopicPattern>,
+    pub(super) permitted: Option<Vec<TopicFilter>>,
     pub(super) without_broadcast: bool,
     pub(super) last_event_id: LastEventId,
     pub(super) start: StartAt,
     #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
     pub(super) heartbeat: Option<Option<Duration>>,
+    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
+    pub(super) stall_timeout: Option<Option<Duration>>,
     pub(super) lag: Option<Lag>,
     #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
     pub(super) loss_announcement: Option<Option<EventType>>,
@@ -347,6 +376,40 @@ impl SessionRequest {
         }
     }
 
+    /// To which named topics the session may subscribe, now and as long as it lasts: those that one
+    /// of these [covers](TopicFilter::covers), and patterns of which one covers all that they match.
+    /// Anything else is refused, [when the session is opened](super::OpenError::NotPermitted) and
+    /// [later](super::SubscribeError::NotPermitted); nothing permits nothing. In place of what was
+    /// said before. Default: everything, so that whoever calls decides.
+    ///
+    /// So what a peer asks for can be handed on as it is, and what it may have is said once, where
+    /// that is known. The broadcast, and what is published to the client or to the session, is not
+    /// part of it; [`without_broadcast`](Self::without_broadcast) is for that. A topic that is
+    /// [revoked](super::Broker::revoke_topic) is no longer permitted.
+    ///
+    /// At most [`BrokerConfig::max_permitted_per_session`]; naming one twice is the same as once.
+    ///
+    /// ```
+    /// use sansse::broker::{Broker, BrokerConfig, Epoch, OpenError, SessionRequest, TopicFilter};
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// // As a token says, say,
+    /// let rights = ["news", "team/7/**"].map(|text| TopicFilter::new(text).unwrap());
+    /// // and as the query asks.
+    /// let asked = |text| Ok::<_, sansse::broker::NameError>(
+    ///     SessionRequest::new().with_permitted(rights.clone()).with_filter(TopicFilter::new(text)?),
+    /// );
+    /// broker.open(now, asked("team/7/*")?)?;
+    /// let refused = broker.open(now, asked("team/*/news")?);
+    /// assert_eq!(refused, Err(OpenError::NotPermitted));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_permitted(mut self, filters: impl IntoIterator<Item = TopicFilter>) -> Self {
+        self.permitted = Some(filters.into_iter().collect());
+        self
+    }
+
     /// Does without the broadcast. Such a session ends when all its topics have
     /// [ended](super::Broker::end_topic); it has to have one for that, and no pattern, since what
     /// matches may yet come to be. What is published to it alone, or to its client, does not keep
@@ -372,6 +435,22 @@ impl SessionRequest {
     /// The heartbeat interval of this session; `None` for no heartbeats. Default: the broker's.
     pub fn with_heartbeat(mut self, interval: Option<Duration>) -> Self {
         self.heartbeat = Some(interval);
+        self
+    }
+
+    /// How long this session may have output without taking any before it is
+    /// [ended as stalled](super::EndReason::Stalled), more than zero; `None`: for ever. Default:
+    /// [the broker's](BrokerConfig::stall_timeout).
+    ///
+    /// ```
+    /// use sansse::broker::SessionRequest;
+    /// use std::time::Duration;
+    ///
+    /// // A service nearby that takes nothing for so long is not coming back.
+    /// let request = SessionRequest::new().with_stall_timeout(Some(Duration::from_secs(5)));
+    /// ```
+    pub fn with_stall_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.stall_timeout = Some(timeout);
         self
     }
 
@@ -438,6 +517,19 @@ impl SessionRequest {
     /// as long as the session lasts.
     pub fn with_lease(mut self, until: Instant) -> Self {
         self.lease = Some(until);
+        self
+    }
+
+    /// Without anything named twice.
+    pub(crate) fn normalized(mut self) -> Self {
+        self.topics.sort_unstable();
+        self.topics.dedup();
+        self.patterns.sort_unstable();
+        self.patterns.dedup();
+        if let Some(permitted) = &mut self.permitted {
+            permitted.sort_unstable();
+            permitted.dedup();
+        }
         self
     }
 

@@ -107,6 +107,8 @@ pub struct Refused {
     pub closing: u64,
     /// [`OpenError::TopicsEnded`].
     pub topics_ended: u64,
+    /// [`OpenError::NotPermitted`].
+    pub not_permitted: u64,
     /// [`OpenError::TooManySessions`].
     pub sessions: u64,
     /// [`OpenError::TooManySessionsOfClient`].
@@ -230,6 +232,7 @@ impl AddAssign<&Self> for Counters {
             (&mut self.resumed.forged, resumed.forged),
             (&mut self.refused.closing, refused.closing),
             (&mut self.refused.topics_ended, refused.topics_ended),
+            (&mut self.refused.not_permitted, refused.not_permitted),
             (&mut self.refused.sessions, refused.sessions),
             (&mut self.refused.of_client, refused.of_client),
             (&mut self.refused.from_address, refused.from_address),
@@ -319,13 +322,16 @@ impl Counters {
         *match error {
             OpenError::Closed | OpenError::Draining => &mut self.refused.closing,
             OpenError::TopicsEnded => &mut self.refused.topics_ended,
+            OpenError::NotPermitted => &mut self.refused.not_permitted,
             OpenError::TooManySessions => &mut self.refused.sessions,
             OpenError::TooManySessionsOfClient { .. } => &mut self.refused.of_client,
             OpenError::TooManySessionsFromAddress { .. } => &mut self.refused.from_address,
             OpenError::TooManyTopics => &mut self.refused.topics,
             OpenError::UnreadEvents => &mut self.refused.unread_events,
             OpenError::TooManyTopicsOfSession { .. }
+            | OpenError::TooManyPermitted { .. }
             | OpenError::ZeroHeartbeat
+            | OpenError::ZeroStallTimeout
             | OpenError::ZeroLag
             | OpenError::LeaseInThePast => &mut self.refused.invalid,
         } += 1;
@@ -373,7 +379,8 @@ impl Refused {
     /// How many sessions were not opened.
     pub const fn total(&self) -> u64 {
         let limited = self.sessions + self.of_client + self.from_address + self.topics;
-        self.closing + self.topics_ended + limited + self.unread_events + self.invalid
+        let not_at_all = self.closing + self.topics_ended + self.not_permitted + self.invalid;
+        not_at_all + limited + self.unread_events
     }
 }
 

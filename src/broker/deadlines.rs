@@ -148,7 +148,7 @@ fn deadline(session: &Session, config: &BrokerConfig) -> Tick {
     let (since, after) = match session.phase {
         Phase::Parked => (session.sent_at, session.heartbeat(config.heartbeat)),
         Phase::Ready | Phase::Woken => {
-            (session.polled_at, config.stall_timeout.map_or(NEVER, ticks))
+            (session.polled_at, session.stall_timeout(config.stall_timeout))
         }
     };
     since.saturating_add(after).min(session.terms_deadline())

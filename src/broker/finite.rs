@@ -1,11 +1,11 @@
 //! Topics that end: what their sessions get, and for how long the end is remembered.
 
 use super::Broker;
-use super::arena::Key;
 use super::clock::{Tick, ticks};
 use super::config::EventIds;
 #[cfg(doc)]
 use super::config::StartAt;
+use super::log::Log;
 use super::matched::View;
 use super::names::TopicName;
 use super::outcome::PublishError;
@@ -128,7 +128,12 @@ impl Broker {
         if !slots.iter().all(|slot| self.topics.at(*slot).is_some_and(TopicState::has_ended)) {
             return Ok(());
         }
-        let client = request.client.as_ref().and_then(|id| self.client_keys.get(id).copied());
+        // As it would be for a client that is new here, or was forgotten.
+        let unknown = Log::new(self.forgotten_clients);
+        let client = request
+            .client
+            .as_ref()
+            .map(|id| View::Log(self.client(id).map_or(&unknown, |client| &client.log)));
         let (resume, cursors) = self.resume(&request.last_event_id, request.start, &slots, client);
         let is_left = match self.sequencer.ids() {
             EventIds::Assigned => resume.replayed() > 0 || resume.may_miss(),
@@ -146,7 +151,7 @@ impl Broker {
     pub(super) fn ends_without_id(
         &self,
         topics: &[u32],
-        client: Option<Key>,
+        client: Option<View<'_>>,
         cursors: &Cursors,
     ) -> bool {
         self.sequencer.ids() == EventIds::Assigned
@@ -156,17 +161,16 @@ impl Broker {
     }
 
     /// The newest of what is replayed and is such.
-    fn last_of(
-        &self,
+    fn last_of<'a>(
+        &'a self,
         topics: &[u32],
-        client: Option<Key>,
+        client: Option<View<'a>>,
         cursors: &Cursors,
         is_such: impl Fn(&Frame) -> bool,
-    ) -> Option<&Frame> {
+    ) -> Option<&'a Frame> {
         let views = topics.iter().filter_map(|&slot| self.topics.at(slot));
         let views = views.map(|topic| topic.view(&self.topics)).zip(cursors.topics.iter().copied());
-        let client = client.and_then(|key| self.clients.get(key));
-        let client = client.map(|client| (View::Log(&client.log), cursors.client));
+        let client = client.map(|view| (view, cursors.client));
         let newest = views.chain(client).filter_map(|(view, cursor)| {
             view.find_last_from(cursor, |entry| entry.frame().is_some_and(&is_such))
         });

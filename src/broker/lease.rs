@@ -145,7 +145,30 @@ impl Broker {
     /// whole: when it comes back, it is to ask for what it may hear, and it has missed nothing of
     /// that. Says how many sessions heard the topic.
     ///
-    /// Whether they get it again when they reconnect is decided when they ask.
+    /// A session whose [permission](super::SessionRequest::with_permitted) covers the topic may not
+    /// subscribe to it any more, nor to a pattern that matches it, whether or not it had it. For one
+    /// without a permission, whoever calls [`subscribe`](Self::subscribe) decides; and whether they
+    /// get it again when they reconnect is decided when they ask.
+    ///
+    /// ```
+    /// use sansse::broker::{
+    ///     Broker, BrokerConfig, ClientId, Epoch, Place, SessionRequest, SubscribeError, TopicFilter,
+    ///     TopicName,
+    /// };
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// let (alice, room) = (ClientId::new("alice")?, TopicName::new("room/7")?);
+    /// let request = SessionRequest::new()
+    ///     .with_client(alice.clone())
+    ///     .with_permitted([TopicFilter::new("room/*")?])
+    ///     .with_topic(room.clone());
+    /// let session = broker.open(now, request)?.session;
+    /// assert_eq!(broker.revoke_topic(now, &alice, &room), Ok(1));
+    /// let again = broker.subscribe(now, session, room, Place::Now);
+    /// assert_eq!(again, Err(SubscribeError::NotPermitted));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -165,6 +188,7 @@ impl Broker {
                 heard += 1;
             } else {
                 heard += usize::from(self.take_topic(key, topic));
+                self.forbid(key, topic);
             }
         }
         Ok(heard)

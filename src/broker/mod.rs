@@ -45,8 +45,11 @@ mod limits;
 mod log;
 mod matched;
 mod names;
+#[cfg(any(feature = "hub", test))]
+mod occupancy;
 mod outcome;
 mod pattern;
+mod permission;
 mod presence;
 mod publication;
 mod publish;
@@ -90,7 +93,11 @@ pub use subscribe::{Place, SubscribeError};
 pub use transmit::{BatchEnd, Transmit};
 
 pub(crate) use arena::Key;
+#[cfg(feature = "hub")]
+pub(crate) use occupancy::{Census, Eviction};
 pub(crate) use presence::Value;
+#[cfg(feature = "hub")]
+pub(crate) use reconnect::ReturnsOfAll;
 
 use crate::encode::Frame;
 use crate::event::Event;
@@ -100,10 +107,11 @@ use alloc::vec::Vec;
 use arena::Arena;
 use clock::{Clock, Tick};
 use drain::Draining;
-use limits::{AddressState, Opened as OpenedOrder};
+use limits::{AddressState, Elsewhere, Opened as OpenedOrder};
+use matched::View;
 use pattern::PatternTree;
 use ready::{Parked, Ready, ReadyQueue};
-use reconnect::Random;
+use reconnect::{Random, Returns};
 use retained::Retained;
 use state::{
     Client, Ending, NEVER, Phase, Seldom, Session, Slow, Subscription, TopicState, UNLISTED,
@@ -162,8 +170,7 @@ pub struct Broker {
     closed: bool,
     draining: Option<Box<Draining>>,
     random: Random,
-    /// When the next one that is refused may come back.
-    next_return: Tick,
+    returns: Returns,
     /// Values of the application's that somebody else is to drop, if anybody is.
     let_go: Option<Vec<Value>>,
 }
@@ -181,6 +188,7 @@ impl Broker {
         Ok(Self {
             sequencer: Sequencer::of(&config),
             random: Random::new(&config),
+            returns: Returns::new(&config),
             config,
             clock: Clock::new(now),
             sessions: Arena::new(),
@@ -209,7 +217,6 @@ impl Broker {
             lent: None,
             closed: false,
             draining: None,
-            next_return: 0,
             let_go: None,
         })
     }
@@ -222,17 +229,27 @@ impl Broker {
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&mut self, now: Instant, mut request: SessionRequest) -> Result<Opened, OpenError> {
+    pub fn open(&mut self, now: Instant, request: SessionRequest) -> Result<Opened, OpenError> {
+        self.open_beside(now, request, &Elsewhere::default())
+    }
+
+    /// As [`open`](Self::open), for one shard among several whose sessions count as well.
+    pub(crate) fn open_beside(
+        &mut self,
+        now: Instant,
+        request: SessionRequest,
+        elsewhere: &Elsewhere,
+    ) -> Result<Opened, OpenError> {
         let now = self.clock.advance(now);
+        let mut request = request.normalized();
         let metadata = core::mem::take(&mut request.metadata);
-        let mut request = match self.admit(request) {
-            Ok(request) => request,
-            Err(error) => {
-                self.counters.refuse(error);
-                self.let_go([metadata.into_value()]);
-                return Err(error);
-            }
-        };
+        if !elsewhere.has_made_room
+            && let Err(error) = self.check_open(now, &request, elsewhere)
+        {
+            self.counters.refuse(error);
+            self.let_go([metadata.into_value()]);
+            return Err(error);
+        }
         let topics = self.subscribe_all(&request);
         let client = if let Some(id) = &request.client {
             Some(self.join(id, metadata))
@@ -240,7 +257,12 @@ impl Broker {
             self.let_go([metadata.into_value()]);
             None
         };
-        let (resume, cursors) = self.resume(&request.last_event_id, request.start, &topics, client);
+        let own_log = client.and_then(|client| self.clients.get(client));
+        let own_log = own_log.map(|client| View::Log(&client.log));
+        let (resume, cursors) =
+            self.resume(&request.last_event_id, request.start, &topics, own_log);
+        let is_place_due =
+            request.without_broadcast && self.ends_without_id(&topics, own_log, &cursors);
         self.counters.open(resume);
         let opening = self.opening_frame(&request, resume);
         let terms = self.terms(now, &mut request);
@@ -250,8 +272,6 @@ impl Broker {
             .map(|(&topic, &cursor)| Subscription { cursor, topic, index: UNLISTED })
             .collect();
         let slow = Slow::of(request.lag, request.loss_announcement);
-        let is_place_due =
-            request.without_broadcast && self.ends_without_id(&topics, client, &cursors);
         let may_meet_bounds = resume.replayed() > 0 && self.may_be_bounded(request.lag, &topics);
         let replayed_through = if may_meet_bounds { self.sequencer.last() } else { 0 };
         let seldom = Seldom { opening, is_place_due, replayed_through, slow, ..Seldom::default() };
@@ -281,7 +301,7 @@ impl Broker {
         self.arm_session(key);
         let session = self.session_id(key);
         self.emit(BrokerEvent::SessionOpened { session, client: request.client, resume });
-        self.count_in(key);
+        self.count_in(key, elsewhere);
         Ok(Opened { session, resume })
     }
 

@@ -249,6 +249,9 @@ pub enum OpenError {
     /// All topics of a session without the broadcast have ended, and nothing of them is left for
     /// it. An HTTP answer is 204, after which an `EventSource` asks no more (WHATWG HTML, 9.2.2).
     TopicsEnded,
+    /// The session asks for a topic, or a pattern, that is not
+    /// [permitted](super::SessionRequest::with_permitted) to it. An HTTP answer is 403.
+    NotPermitted,
     /// The broker lets its sessions go. An HTTP answer is 503 with `Retry-After`.
     Draining,
     /// There are as many sessions as may be. An HTTP answer is 503 with `Retry-After`.
@@ -271,10 +274,17 @@ pub enum OpenError {
         /// How many it may have.
         limit: u32,
     },
+    /// The session's permission names more topics and patterns than one may, by the caller's fault.
+    TooManyPermitted {
+        /// How many it may name.
+        limit: u32,
+    },
     /// Too many events wait to be polled: the application does not read them.
     UnreadEvents,
     /// The session asks for a heartbeat interval of zero, by the caller's fault.
     ZeroHeartbeat,
+    /// The session asks for a stall timeout of zero, by the caller's fault.
+    ZeroStallTimeout,
     /// The session asks for a [`Lag`](super::Lag) with a bound of zero, by the caller's fault.
     ZeroLag,
     /// The session's lease is over already. An HTTP answer is 403.
@@ -286,6 +296,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::Closed => f.write_str("the broker is closed"),
             Self::TopicsEnded => f.write_str("all topics have ended, and nothing is left"),
+            Self::NotPermitted => f.write_str("a topic that is not permitted"),
             Self::Draining => f.write_str("the broker lets its sessions go"),
             Self::TooManySessions => f.write_str("too many sessions"),
             Self::TooManySessionsOfClient { limit } => {
@@ -298,8 +309,12 @@ impl fmt::Display for OpenError {
             Self::TooManyTopicsOfSession { limit } => {
                 write!(f, "more than {limit} topics in one session")
             }
+            Self::TooManyPermitted { limit } => {
+                write!(f, "a permission of more than {limit} topics")
+            }
             Self::UnreadEvents => f.write_str("too many events wait to be polled"),
             Self::ZeroHeartbeat => f.write_str("a heartbeat interval of zero"),
+            Self::ZeroStallTimeout => f.write_str("a stall timeout of zero"),
             Self::ZeroLag => f.write_str("a session that may be behind by nothing"),
             Self::LeaseInThePast => f.write_str("the lease is over already"),
         }

@@ -148,6 +148,47 @@ impl TopicFilter {
         }
     }
 
+    /// Whether every name that `other` matches is matched by this: whoever may hear this may hear
+    /// `other`.
+    ///
+    /// It is decided level by level: a level covers itself, `*` covers any one level, and `**` all
+    /// that may follow.
+    ///
+    /// | This | covers | and not |
+    /// | --- | --- | --- |
+    /// | `a/b` | `a/b` | `a/*`, `a/**` |
+    /// | `*` | `a`, `*` | `**`, `a/b` |
+    /// | `a/*` | `a/b`, `a/*` | `a`, `a/**` |
+    /// | `a/**` | `a`, `a/*/b`, `a/**` | `**`, `*/b` |
+    /// | `**`, `*/**` | everything | |
+    ///
+    /// ```
+    /// use sansse::broker::{NameError, TopicFilter};
+    ///
+    /// let team = TopicFilter::new("team/7/**")?;
+    /// assert!(team.covers(&TopicFilter::new("team/7/*/news")?));
+    /// assert!(!team.covers(&TopicFilter::new("team/*/news")?));
+    /// # Ok::<(), NameError>(())
+    /// ```
+    pub fn covers(&self, other: &Self) -> bool {
+        let mut own = self.as_str().split('/');
+        // No name is empty, so that here `**` matches one level at least.
+        let other = match other.as_str() {
+            "**" => "*/**",
+            "/**" => "/*/**",
+            text => text,
+        };
+        for level in other.split('/') {
+            match own.next() {
+                Some(ANY) => return true,
+                Some(ONE) if level != ANY => {}
+                Some(same) if same == level => {}
+                _ => return false,
+            }
+        }
+        matches!(own.next(), None | Some(ANY))
+    }
+
     /// Whether it is `name`, or matches it.
     pub fn matches(&self, name: &TopicName) -> bool {
         match self {

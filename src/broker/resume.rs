@@ -1,7 +1,8 @@
 //! How a session begins: whether it may, with what topics, and at which place.
 
-use super::arena::Key;
-use super::config::{EventIds, StartAt, check_heartbeat};
+use super::clock::Tick;
+use super::config::{EventIds, StartAt, check_heartbeat, check_stall_timeout};
+use super::limits::Elsewhere;
 use super::matched::View;
 use super::outcome::{OpenError, Resume};
 use super::sequence::Place;
@@ -34,20 +35,23 @@ enum Wanted {
 }
 
 impl Broker {
-    /// The request as it will be opened: without anything named twice.
-    pub(super) fn admit(&self, mut request: SessionRequest) -> Result<SessionRequest, OpenError> {
+    /// Whether a [normalized](SessionRequest::normalized) request can be opened.
+    pub(super) fn check_open(
+        &self,
+        now: Tick,
+        request: &SessionRequest,
+        elsewhere: &Elsewhere,
+    ) -> Result<(), OpenError> {
         if self.closed {
             return Err(OpenError::Closed);
         }
-        request.topics.sort_unstable();
-        request.topics.dedup();
-        request.patterns.sort_unstable();
-        request.patterns.dedup();
-        self.check_ended(&request)?;
+        // Before anything that tells of topics.
+        self.check_permission(request)?;
+        self.check_ended(request)?;
         if self.is_draining() {
             return Err(OpenError::Draining);
         }
-        self.check_room(&request)?;
+        self.check_room(request, elsewhere)?;
         let unread = self.events.len().max(self.untold.len());
         if unread >= self.config.max_unread_events as usize {
             return Err(OpenError::UnreadEvents);
@@ -55,10 +59,13 @@ impl Broker {
         if request.heartbeat.is_some_and(|heartbeat| check_heartbeat(heartbeat).is_err()) {
             return Err(OpenError::ZeroHeartbeat);
         }
+        if request.stall_timeout.is_some_and(|timeout| check_stall_timeout(timeout).is_err()) {
+            return Err(OpenError::ZeroStallTimeout);
+        }
         if request.lag.is_some_and(|lag| lag.check().is_err()) {
             return Err(OpenError::ZeroLag);
         }
-        self.check_terms(&request)?;
+        self.check_terms(now, request)?;
         let limit = self.config.max_topics_per_session;
         if request.topics.len() + request.patterns.len() > limit as usize {
             return Err(OpenError::TooManyTopicsOfSession { limit });
@@ -69,7 +76,7 @@ impl Broker {
         if !self.has_room_for_topics(new) {
             return Err(OpenError::TooManyTopics);
         }
-        Ok(request)
+        Ok(())
     }
 
     /// The broadcast, the named topics and the patterns, each with one subscriber more.
@@ -97,15 +104,13 @@ impl Broker {
         last_event_id: &LastEventId,
         start: StartAt,
         topics: &[u32],
-        client: Option<Key>,
+        client: Option<View<'_>>,
     ) -> (Resume, Cursors) {
         let topics: Vec<View<'_>> = topics
             .iter()
             .filter_map(|&slot| self.topics.at(slot))
             .map(|topic| topic.view(&self.topics))
             .collect();
-        let client = client.and_then(|key| self.clients.get(key));
-        let client = client.map(|client| View::Log(&client.log));
         let logs = || topics.iter().copied().chain(client);
 
         let wanted = match last_event_id {

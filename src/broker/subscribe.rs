@@ -35,6 +35,10 @@ pub enum Place {
 pub enum SubscribeError {
     /// No such session is open, or it is about to end.
     UnknownSession,
+    /// The session may not subscribe to that: it is not
+    /// [permitted](super::SessionRequest::with_permitted), or was
+    /// [revoked](super::Broker::revoke_topic) since.
+    NotPermitted,
     /// There are as many topics and patterns as may be, and this would be a new one.
     TooManyTopics,
     /// The session has as many topics and patterns as one may have.
@@ -48,6 +52,7 @@ impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownSession => f.write_str("no such session is open"),
+            Self::NotPermitted => f.write_str("the topic is not permitted"),
             Self::TooManyTopics => f.write_str("too many topics"),
             Self::TooManyTopicsOfSession { limit } => {
                 write!(f, "more than {limit} topics in one session")
@@ -131,6 +136,9 @@ impl Broker {
         let except: Vec<TopicFilter> = self.filters(state).map(|(_, filter)| filter).collect();
         if except.contains(&filter) {
             return Ok(Resume::Live);
+        }
+        if !state.permits(&filter) {
+            return Err(SubscribeError::NotPermitted);
         }
         let limit = self.config.max_topics_per_session;
         if except.len() >= limit as usize {

@@ -1,10 +1,12 @@
-//! On what terms a session is here, beyond what all have: from where, until when, and how often it
-//! is told that all is well.
+//! On what terms a session is here, beyond what all have: from where, until when, to what, how
+//! often it is told that all is well, and how long it may take nothing.
 
 use super::arena::Key;
 use super::clock::{Tick, ticks};
 use super::lease::Lease;
 use super::outcome::{EndReason, OpenError};
+use super::pattern::TopicFilter;
+use super::permission::Permission;
 use super::state::{NEVER, Session};
 use super::{Broker, SessionRequest, Told};
 use alloc::boxed::Box;
@@ -20,16 +22,26 @@ pub(super) struct Terms {
     pub(super) lease: Lease,
     /// The heartbeat interval, or [`NEVER`], if it is not the broker's.
     heartbeat: Option<Tick>,
+    /// How long it may take nothing, or [`NEVER`], if it is not the broker's.
+    stall_timeout: Option<Tick>,
+    /// To what it may subscribe, if not to everything.
+    pub(super) permission: Option<Box<Permission>>,
 }
 
 impl Terms {
-    pub(super) const NONE: Self =
-        Self { address: None, expires_at: NEVER, lease: Lease::NONE, heartbeat: None };
+    pub(super) const NONE: Self = Self {
+        address: None,
+        expires_at: NEVER,
+        lease: Lease::NONE,
+        heartbeat: None,
+        stall_timeout: None,
+        permission: None,
+    };
 }
 
 impl Broker {
-    pub(super) fn check_terms(&self, request: &SessionRequest) -> Result<(), OpenError> {
-        let is_over = |until| self.lease(self.clock.now(), until).is_none();
+    pub(super) fn check_terms(&self, now: Tick, request: &SessionRequest) -> Result<(), OpenError> {
+        let is_over = |until| self.lease(now, until).is_none();
         if request.lease.is_some_and(is_over) { Err(OpenError::LeaseInThePast) } else { Ok(()) }
     }
 
@@ -37,10 +49,17 @@ impl Broker {
     pub(super) fn terms(&mut self, now: Tick, request: &mut SessionRequest) -> Option<Box<Terms>> {
         let address = request.address.take().map(|address| self.address_key(address));
         let expires_at = self.expiry(now).unwrap_or(NEVER);
-        let lease = request.lease.and_then(|until| self.lease(now, until)).unwrap_or(Lease::NONE);
+        let lease = request.lease.map_or(Lease::NONE, |until| {
+            // One that lapsed while room was made for the session ends it at once.
+            let lapsed = Lease { until: self.clock.tick(until), ask_at: NEVER };
+            self.lease(now, until).unwrap_or(lapsed)
+        });
         let heartbeat = request.heartbeat.filter(|own| *own != self.config.heartbeat);
         let heartbeat = heartbeat.map(|own| own.map_or(NEVER, ticks));
-        let terms = Terms { address, expires_at, lease, heartbeat };
+        let stall_timeout = request.stall_timeout.filter(|own| *own != self.config.stall_timeout);
+        let stall_timeout = stall_timeout.map(|own| own.map_or(NEVER, ticks));
+        let permission = Permission::of(request);
+        let terms = Terms { address, expires_at, lease, heartbeat, stall_timeout, permission };
         (terms != Terms::NONE).then(|| Box::new(terms))
     }
 
@@ -68,9 +87,20 @@ impl Session {
         self.terms.as_ref()?.address
     }
 
+    pub(super) fn permits(&self, filter: &TopicFilter) -> bool {
+        let permission = self.terms.as_ref().and_then(|terms| terms.permission.as_ref());
+        permission.is_none_or(|permission| permission.permits(filter))
+    }
+
     /// The interval, or [`NEVER`].
     pub(super) fn heartbeat(&self, default: Option<Duration>) -> Tick {
         let own = self.terms.as_ref().and_then(|terms| terms.heartbeat);
+        own.unwrap_or_else(|| default.map_or(NEVER, ticks))
+    }
+
+    /// How long it may take nothing, or [`NEVER`].
+    pub(super) fn stall_timeout(&self, default: Option<Duration>) -> Tick {
+        let own = self.terms.as_ref().and_then(|terms| terms.stall_timeout);
         own.unwrap_or_else(|| default.map_or(NEVER, ticks))
     }
 

@@ -44,9 +44,11 @@ impl Hub {
         }
         let Refused { closing, sessions, of_client, from_address, .. } = counters.refused;
         let Refused { topics_ended, topics, unread_events, invalid, .. } = counters.refused;
+        let Refused { not_permitted, .. } = counters.refused;
         for (reason, count) in [
             ("closing", closing),
             ("topics-ended", topics_ended),
+            ("not-permitted", not_permitted),
             ("sessions", sessions),
             ("client", of_client),
             ("address", from_address),

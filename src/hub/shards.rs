@@ -2,8 +2,8 @@
 
 use super::{Listener, Session, ShardBroker};
 use crate::broker::{
-    BrokerEvent, ClientId, EventNumber, OpenError, Publication, PublishError, Published, Sequencer,
-    SessionId, SessionRequest, Topic, Value,
+    BrokerEvent, Census, ClientId, EventNumber, Eviction, OpenError, Opened, Publication,
+    PublishError, Published, ReturnsOfAll, Sequencer, SessionId, SessionRequest, Topic, Value,
 };
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::time::Timer;
@@ -20,6 +20,8 @@ pub(super) struct Inner {
     /// all see the same order; always before a shard.
     pub(super) sequencer: Mutex<Sequencer>,
     pub(super) shards: Box<[Mutex<Shard>]>,
+    /// When those come back who are refused by any shard. Locked with nothing else.
+    pub(super) returns: Mutex<ReturnsOfAll>,
     /// Where the next session of nobody goes.
     pub(super) turn: AtomicUsize,
     pub(super) driver: Mutex<Option<Waker>>,
@@ -42,16 +44,54 @@ pub(super) struct Shard {
 impl Inner {
     pub(super) fn open(self: &Arc<Self>, request: SessionRequest) -> Result<Session, OpenError> {
         let shard = self.shard_of(request.client());
-        // Not in the middle of a publish: an event that has left one shard already would be
-        // unknown to the shard to which its receiver comes back.
-        let sequencer = (self.shards.len() > 1).then(|| lock(&self.sequencer));
         let mut follow_up = FollowUp::default();
-        let opened = self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request));
-        drop(sequencer);
+        let opened = if self.shards.len() == 1 {
+            self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request))
+        } else {
+            // Not in the middle of a publish: an event that has left one shard already would be
+            // unknown to the shard to which its receiver comes back. And one at a time.
+            let _sequencer = lock(&self.sequencer);
+            self.open_beside(shard, request, &mut follow_up)
+        };
         // Before anybody's code runs: if that panics, the session is closed.
         let session = opened.map(|opened| Session::new(self.clone(), opened));
         self.run(follow_up);
         session
+    }
+
+    /// Opens a session where the limits hold for all shards. No two shards are locked at a time, so
+    /// that what goes on in one waits for no other.
+    fn open_beside(
+        &self,
+        at: usize,
+        request: SessionRequest,
+        follow_up: &mut FollowUp,
+    ) -> Result<Opened, OpenError> {
+        let request = request.normalized();
+        let mut census = self.census(at, &request);
+        let now = self.timer.now();
+        let eviction = lock(&self.shards[at]).broker.eviction_for(now, &request, &census);
+        if let Some(Eviction { shard, address }) = eviction {
+            self.call(shard.into(), follow_up, |shard, now| {
+                shard.broker.evict_oldest(now, address.as_ref());
+            });
+            census = self.census(at, &request);
+            census.elsewhere.has_made_room = true;
+        }
+        self.call(at, follow_up, |shard, now| {
+            shard.broker.open_beside(now, request, &census.elsewhere)
+        })
+    }
+
+    /// What all shards have but one.
+    fn census(&self, except: usize, request: &SessionRequest) -> Census {
+        let mut census = Census::default();
+        for (number, shard) in (0..).zip(&self.shards) {
+            if usize::from(number) != except {
+                census.add(number, lock(shard).broker.occupancy(request));
+            }
+        }
+        census
     }
 
     pub(super) fn publish(

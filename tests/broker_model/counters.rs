@@ -57,6 +57,7 @@ impl Tally {
         match error {
             OpenError::Closed | OpenError::Draining => refused.closing += 1,
             OpenError::TopicsEnded => refused.topics_ended += 1,
+            OpenError::NotPermitted => refused.not_permitted += 1,
             OpenError::TooManySessions => refused.sessions += 1,
             OpenError::TooManySessionsOfClient { .. } => refused.of_client += 1,
             OpenError::TooManySessionsFromAddress { .. } => refused.from_address += 1,

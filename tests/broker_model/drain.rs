@@ -123,23 +123,50 @@ impl Model {
 
     /// When whoever was refused is told to come back: one after the other, and within minutes.
     pub(super) fn retry_after(&mut self, error: OpenError) -> Option<Duration> {
-        let least = self.config.retry_after;
-        match error {
+        let least = u64::try_from(self.config.retry_after.as_millis().div_ceil(1_000)).unwrap();
+        let seconds = match error {
             OpenError::TooManySessionsOfClient { .. }
-            | OpenError::TooManySessionsFromAddress { .. } => Some(least),
+            | OpenError::TooManySessionsFromAddress { .. } => least,
             OpenError::Closed
             | OpenError::Draining
             | OpenError::TooManySessions
             | OpenError::TooManyTopics
-            | OpenError::UnreadEvents => {
-                let after = self.next_return.saturating_sub(self.now).max(least);
-                let is_long = after > least.max(Duration::from_secs(300));
-                let after = if is_long { least } else { after };
-                let apart = Duration::from_nanos(u64::try_from(self.apart(1)).unwrap());
-                self.next_return = self.now + after + apart;
-                Some(after)
+            | OpenError::UnreadEvents => self.return_after(least),
+            _ => return None,
+        };
+        Some(Duration::from_secs(seconds))
+    }
+
+    /// The least number of seconds after which it is no earlier than for the one before, and there is
+    /// room in the time before; those that are told nearly the same count together.
+    fn return_after(&mut self, least: u64) -> u64 {
+        let (rate, shards) =
+            (self.config.reconnects_per_second.get(), u32::from(self.config.shards.get()));
+        let shard = u32::from(self.config.shard) % shards;
+        let (most, seconds) = if rate < shards {
+            (1, u64::from(shards.div_ceil(rate)))
+        } else {
+            (rate * (shard + 1) / shards - rate * shard / shards, 1)
+        };
+        let window = Duration::from_secs(seconds);
+        let slice = |at: Duration| at.as_nanos() / (window.as_nanos() / 64);
+        let mut after = least;
+        loop {
+            if after > least.max(300) {
+                self.returns.clear();
+                after = least;
             }
-            _ => None,
+            let at = self.now + Duration::from_secs(after);
+            let is_near = |one: &&Duration| {
+                let together = self.returns.iter().filter(|other| slice(**other) == slice(**one));
+                *together.max().unwrap() + window > at
+            };
+            let near = self.returns.iter().filter(is_near).count();
+            if self.returns.last().is_none_or(|last| at >= *last) && near < most as usize {
+                self.returns.push(at);
+                return after;
+            }
+            after += 1;
         }
     }
 

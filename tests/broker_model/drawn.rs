@@ -26,6 +26,7 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.at_max_sessions_per_address = drawn_limit(choices);
     config.max_retained_bytes = choices.pick(&[80, 400, 3_000, 60_000, 1 << 28, 1 << 28]);
     config.max_topics_per_session = choices.pick(&[1, 3, 64]);
+    config.max_permitted_per_session = config.max_topics;
     config.max_absent_clients = choices.pick(&[0, 1, 3, 100]);
     config.max_unread_events = choices.pick(&[1, 30, 1000, 1000]);
     config.client_grace = choices.pick(&[0, 1_500, 30_000].map(millis));
@@ -176,24 +177,42 @@ fn drawn_from(choices: &mut Choices<'_>) -> From {
     }
 }
 
+fn drawn_opening(choices: &mut Choices<'_>, has_terms: bool) -> Op {
+    let permitted = has_terms.then(|| drawn_permission(choices)).flatten();
+    let stall_timeout = if has_terms { choices.below(10) } else { u64::MAX };
+    Op::Open {
+        client: choices.chance(60).then(|| choices.below(4)),
+        topics: (0..choices.below(4)).map(|_| choices.below(5)).collect(),
+        patterns: (0..choices.below(9) / 4).map(|_| choices.below(6)).collect(),
+        permitted,
+        without_broadcast: choices.chance(40),
+        from_oldest: choices.chance(25),
+        from: drawn_from(choices),
+        heartbeat: choices.below(20),
+        stall_timeout,
+        lag: choices.chance(50).then(|| drawn_wished_lag(choices)),
+        announce: choices.chance(20),
+        tells_losses: choices.chance(20).then(|| choices.chance(50)),
+        comment: choices.chance(10),
+        metadata: choices.chance(30).then(|| choices.below(4)),
+        address: choices.chance(50).then(|| choices.below(3)),
+        lease: choices.chance(25).then(|| drawn_lease(choices)),
+    }
+}
+
+/// Often one that permits much.
+fn drawn_permission(choices: &mut Choices<'_>) -> Option<Vec<Filter>> {
+    match choices.below(10) {
+        0 | 1 => None,
+        2..6 => Some(vec![Filter::Pattern(0)]),
+        _ => Some((0..choices.below(5)).map(|_| drawn_filter(choices)).collect()),
+    }
+}
+
 pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
     let op = match choices.below(128) {
-        0..8 => Op::Open {
-            client: choices.chance(60).then(|| choices.below(4)),
-            topics: (0..choices.below(4)).map(|_| choices.below(5)).collect(),
-            patterns: (0..choices.below(9) / 4).map(|_| choices.below(6)).collect(),
-            without_broadcast: choices.chance(40),
-            from_oldest: choices.chance(25),
-            from: drawn_from(choices),
-            heartbeat: choices.below(20),
-            lag: choices.chance(50).then(|| drawn_wished_lag(choices)),
-            announce: choices.chance(20),
-            tells_losses: choices.chance(20).then(|| choices.chance(50)),
-            comment: choices.chance(10),
-            metadata: choices.chance(30).then(|| choices.below(4)),
-            address: choices.chance(50).then(|| choices.below(3)),
-            lease: choices.chance(25).then(|| drawn_lease(choices)),
-        },
+        0..8 => drawn_opening(choices, false),
+        97 | 98 => drawn_opening(choices, true),
         8..12 => Op::Subscribe {
             session: drawn_session(choices),
             filter: drawn_filter(choices),

@@ -74,6 +74,7 @@ impl Model {
                 if is_less && self.is_over(&self.members[&session]) {
                     self.wake(session);
                 }
+                self.forbid(session, topic, broker);
             }
         }
         Ok(heard)

@@ -11,6 +11,7 @@ mod lease;
 mod limits;
 mod model;
 mod naming;
+mod permission;
 mod presence;
 mod publish;
 mod request;

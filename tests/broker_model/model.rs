@@ -5,6 +5,7 @@ use super::common::Rng;
 use super::counters::Tally;
 use super::drain::Draining;
 use super::lag::{Passed, State};
+use super::permission::Permission;
 use super::signed::Keys;
 use sansse::broker::{
     Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, Lag, OpenError, Resume, Retention,
@@ -117,6 +118,7 @@ pub(super) struct Member {
     pub(super) replayed_through: u64,
     pub(super) lag: Option<Lag>,
     pub(super) heartbeat: Option<Duration>,
+    pub(super) stall_timeout: Option<Duration>,
     pub(super) heartbeat_due: bool,
     pub(super) phase: Phase,
     pub(super) sent_at: Duration,
@@ -124,6 +126,7 @@ pub(super) struct Member {
     pub(super) ending: Option<EndReason>,
     /// The newest position when it was to end.
     pub(super) through: Option<u64>,
+    pub(super) permission: Option<Permission>,
     pub(super) address: Option<u64>,
     pub(super) expires_at: Option<Duration>,
     pub(super) last_words: Option<String>,
@@ -155,11 +158,14 @@ pub(crate) struct Wish {
     pub(crate) client: Option<ClientId>,
     pub(crate) topics: Vec<TopicName>,
     pub(crate) patterns: Vec<TopicPattern>,
+    pub(crate) permitted: Option<Vec<LogName>>,
     pub(crate) without_broadcast: bool,
     pub(crate) last_event_id: Option<Result<String, ()>>,
     pub(crate) from_oldest: bool,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) heartbeat: Option<Option<Duration>>,
+    #[expect(clippy::option_option, reason = "as in the request itself")]
+    pub(crate) stall_timeout: Option<Option<Duration>>,
     pub(crate) lag: Option<Lag>,
     /// Whether it is told of losses.
     pub(crate) tells_losses: Option<bool>,
@@ -222,7 +228,7 @@ pub(crate) struct Model {
     pub(super) random: Rng,
     pub(super) keys: Option<Keys>,
     /// When the next one that is refused may come back.
-    pub(super) next_return: Duration,
+    pub(super) returns: Vec<Duration>,
     pub(super) drain: Option<Draining>,
     pub(super) tally: Tally,
 }
@@ -255,7 +261,7 @@ impl Model {
             batch: None,
             random,
             keys,
-            next_return: Duration::ZERO,
+            returns: Vec::new(),
             drain: None,
             tally: Tally::default(),
         }
@@ -276,6 +282,8 @@ impl Model {
         let limit = self.config.max_topics_per_session;
         if self.closed {
             Err(OpenError::Closed)
+        } else if let Some(error) = self.forbids(wish) {
+            Err(error)
         } else if self.is_over_for(wish) {
             Err(OpenError::TopicsEnded)
         } else if self.drain.is_some() {
@@ -286,6 +294,8 @@ impl Model {
             Err(OpenError::UnreadEvents)
         } else if wish.heartbeat == Some(Some(Duration::ZERO)) {
             Err(OpenError::ZeroHeartbeat)
+        } else if wish.stall_timeout == Some(Some(Duration::ZERO)) {
+            Err(OpenError::ZeroStallTimeout)
         } else if wish.lag.is_some_and(|lag| lag.events == Some(0) || lag.bytes == Some(0)) {
             Err(OpenError::ZeroLag)
         } else if wish.lease.is_some_and(|until| until <= self.now) {
@@ -346,6 +356,7 @@ impl Model {
             opening: self.opening(session, wish, resume),
             lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
+            stall_timeout: wish.stall_timeout.unwrap_or(self.config.stall_timeout),
             heartbeat_due: false,
             phase: Phase::Polled,
             sent_at: self.now,
@@ -354,6 +365,7 @@ impl Model {
             through: None,
             place_due,
             replayed_through: if resume.replayed() > 0 { self.last } else { 0 },
+            permission: wish.permitted.as_ref().map(|filters| Permission::new(filters)),
             address: wish.address,
             expires_at,
             last_words: None,

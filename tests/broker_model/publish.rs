@@ -207,6 +207,8 @@ impl Model {
     pub(super) fn lost_through(&self, name: &LogName) -> u64 {
         match name {
             LogName::Pattern(pattern) => self.patterns[pattern],
+            // A client that is not here may have been forgotten.
+            LogName::Client(_) if !self.logs.contains_key(name) => self.forgotten_clients,
             _ => self.logs[name].lost_through,
         }
     }

@@ -2,8 +2,8 @@
 
 use super::common::*;
 use super::history::{From, Op};
-use super::model::Wish;
-use super::naming::{own_id_text, topic_name, topic_pattern};
+use super::model::{LogName, Wish};
+use super::naming::{log_name, own_id_text, topic_name, topic_pattern};
 use super::signed::signed;
 use super::world::{World, same};
 use sansse::broker::*;
@@ -17,10 +17,12 @@ impl World {
             client,
             topics,
             patterns,
+            permitted,
             without_broadcast,
             from_oldest,
             from,
             heartbeat,
+            stall_timeout,
             lag,
             announce,
             tells_losses,
@@ -37,6 +39,9 @@ impl World {
             client: client.map(|number| super::common::client(&format!("client {number}"))),
             topics: topics.iter().map(|topic| topic_name(*topic)).collect(),
             patterns: patterns.iter().map(|pattern| topic_pattern(*pattern)).collect(),
+            permitted: permitted
+                .as_ref()
+                .map(|filters| filters.iter().map(|filter| log_name(*filter)).collect()),
             without_broadcast: *without_broadcast,
             last_event_id,
             from_oldest: *from_oldest,
@@ -44,6 +49,13 @@ impl World {
                 0 => Some(Some(Duration::ZERO)),
                 1 => Some(None),
                 2..6 => Some(Some(millis(800))),
+                6 => Some(Some(Duration::MAX)),
+                _ => None,
+            },
+            stall_timeout: match stall_timeout {
+                0 => Some(Some(Duration::ZERO)),
+                1 | 2 => Some(None),
+                3..6 => Some(Some(millis(900))),
                 6 => Some(Some(Duration::MAX)),
                 _ => None,
             },
@@ -82,6 +94,14 @@ impl World {
         for topic in &wish.topics {
             request = request.with_topic(topic.clone());
         }
+        if let Some(filters) = &wish.permitted {
+            let filter = |log: &LogName| match log {
+                LogName::Named(name) => name.clone().into(),
+                LogName::Pattern(pattern) => pattern.clone().into(),
+                _ => unreachable!(),
+            };
+            request = request.with_permitted(filters.iter().map(filter));
+        }
         if wish.without_broadcast {
             request = request.without_broadcast();
         }
@@ -98,6 +118,9 @@ impl World {
         };
         if let Some(heartbeat) = wish.heartbeat {
             request = request.with_heartbeat(heartbeat);
+        }
+        if let Some(timeout) = wish.stall_timeout {
+            request = request.with_stall_timeout(timeout);
         }
         if let Some(lag) = wish.lag {
             request = request.with_lag(lag);

@@ -12,7 +12,7 @@ impl Model {
                 continue;
             }
             let member = self.members.get_mut(&session).unwrap();
-            if member.deadline(self.config.stall_timeout).is_none_or(|at| at > self.now) {
+            if member.deadline().is_none_or(|at| at > self.now) {
                 continue;
             }
             if member.phase == Phase::Parked {
@@ -44,8 +44,7 @@ impl Model {
 
     /// When something is due.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        let sessions =
-            self.members.values().filter_map(|member| member.deadline(self.config.stall_timeout));
+        let sessions = self.members.values().filter_map(Member::deadline);
         let absent = self
             .guests
             .values()
@@ -80,10 +79,12 @@ impl Member {
         }
     }
 
-    pub(super) fn deadline(&self, stall_timeout: Option<Duration>) -> Option<Duration> {
+    pub(super) fn deadline(&self) -> Option<Duration> {
         match self.phase {
             Phase::Parked => Some(self.sent_at.saturating_add(self.heartbeat?)),
-            Phase::Woken | Phase::Polled => Some(self.polled_at + stall_timeout?),
+            Phase::Woken | Phase::Polled => {
+                Some(self.polled_at.saturating_add(self.stall_timeout?))
+            }
         }
     }
 }

@@ -17,8 +17,7 @@ impl Model {
             return false;
         }
         let mut logs: Vec<_> = wish.topics.iter().cloned().map(LogName::Named).collect();
-        let client = wish.client.clone().map(LogName::Client);
-        logs.extend(client.filter(|client| self.logs.contains_key(client)));
+        logs.extend(wish.client.clone().map(LogName::Client));
         let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
         match self.config.event_ids {
             EventIds::Assigned => pending.is_empty() && !resume.may_miss(),
@@ -114,6 +113,9 @@ impl Model {
         let before: Vec<_> = member.logs.iter().filter(|log| log.is_filter()).cloned().collect();
         if before.contains(filter) {
             return Ok(Resume::Live);
+        }
+        if member.permission.as_ref().is_some_and(|permission| !permission.permits(filter)) {
+            return Err(SubscribeError::NotPermitted);
         }
         let limit = self.config.max_topics_per_session;
         if before.len() >= limit as usize {

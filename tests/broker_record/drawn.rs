@@ -85,6 +85,10 @@ impl World {
         for _ in 0..self.rng.below(4) {
             request = request.with_filter(self.filter());
         }
+        if self.rng.chance(20) {
+            let most = self.rng.below(4);
+            request = request.with_permitted((0..most).map(|_| self.filter()));
+        }
         if self.rng.chance(40) {
             request = request.without_broadcast();
         }
@@ -99,6 +103,10 @@ impl World {
         if self.rng.chance(50) {
             let interval = self.rng.pick(&[None, None, Some(millis(700)), Some(Duration::ZERO)]);
             request = request.with_heartbeat(interval);
+        }
+        if self.rng.chance(20) {
+            let timeout = self.rng.pick(&[None, Some(millis(900)), Some(Duration::ZERO)]);
+            request = request.with_stall_timeout(timeout);
         }
         if self.rng.chance(50) {
             request = request.with_lag(random_lag(&mut self.rng));

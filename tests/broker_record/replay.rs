@@ -46,6 +46,7 @@ fn what_is_recorded_and_done_again_gives_the_same_outputs_byte_for_byte() {
         "lease",
         "ip",
         "without_broadcast",
+        "permitted",
     ];
     let outcomes = [
         "Frame(",
@@ -65,6 +66,9 @@ fn what_is_recorded_and_done_again_gives_the_same_outputs_byte_for_byte() {
         "Err(TooLarge",
         "Err(OutOfOrder",
         "Err(TopicsEnded",
+        "Err(ZeroStallTimeout",
+        "Opened(Err(NotPermitted",
+        "Subscribed(Err(NotPermitted",
         "TopicsEnded",
     ];
     let mut seen: Vec<(&str, usize)> =

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use sansse::Hub;
-use sansse::broker::{AddressKey, LagPolicy, Resume, SessionRequest, TopicName};
+use sansse::broker::{AddressKey, LagPolicy, Resume, SessionRequest, TopicFilter, TopicName};
 use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
 use sansse::hub::{Answer, Session};
 use std::time::Duration;
@@ -120,12 +120,29 @@ fn a_client_or_an_address_with_too_many_sessions_is_told_so() {
 }
 
 #[test]
+fn whoever_asks_for_what_is_not_permitted_is_forbidden_to_have_it() {
+    let hub = hub();
+    let [own, others] = ["team/7/**", "team/*"].map(|text| TopicFilter::new(text).unwrap());
+    let session = SessionRequest::new().with_permitted([own.clone()]);
+    let answer = hub.accept(&get("/"), session.clone().with_filter(others), &head());
+    let response = response_of(&hub, answer);
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    assert!(!response.headers().contains_key(RETRY_AFTER));
+    assert_eq!(hub.counters().refused.not_permitted, 1);
+    let (response, _session) = stream_of(hub.accept(&get("/"), session.with_filter(own), &head()));
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[test]
 fn what_the_application_asked_for_wrongly_is_its_own_fault() {
     let hub = hub();
     let names = (0..100).map(|number| TopicName::new(format!("topic {number}")).unwrap());
+    let filters = (0..300).map(|number| TopicFilter::new(format!("topic {number}")).unwrap());
     for session in [
         names.fold(SessionRequest::new(), SessionRequest::with_topic),
         SessionRequest::new().with_heartbeat(Some(Duration::ZERO)),
+        SessionRequest::new().with_stall_timeout(Some(Duration::ZERO)),
+        SessionRequest::new().with_permitted(filters),
     ] {
         let answer = hub.accept(&get("/"), session, &head());
         let response = response_of(&hub, answer);

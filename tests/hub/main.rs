@@ -12,6 +12,7 @@ mod draining;
 mod driving;
 mod interleavings;
 mod leases;
+mod limits;
 mod listening;
 mod metadata;
 mod presence;

@@ -46,6 +46,19 @@ fn a_pattern_reaches_sessions_on_all_shards() {
 }
 
 #[test]
+fn what_is_not_permitted_is_refused_to_the_handle_and_through_the_hub() {
+    let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap();
+    let probe = Probe::new();
+    let request = SessionRequest::new().with_permitted([pattern("room/*").into()]);
+    for session in three(&hub, &request, &probe) {
+        assert_eq!(session.subscribe(topic("hall"), Place::Now), Err(SubscribeError::NotPermitted));
+        let refused = hub.subscribe(session.id(), pattern("**"), Place::Now);
+        assert_eq!(refused, Err(SubscribeError::NotPermitted));
+        assert_eq!(session.subscribe(pattern("room/*"), Place::Now), Ok(Resume::Live));
+    }
+}
+
+#[test]
 fn a_session_handle_subscribes_and_its_task_is_woken_for_what_is_replayed() {
     let (hub, probe) = (hub(), Probe::new());
     tell(&hub, "room/1", "a");

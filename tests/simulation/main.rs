@@ -2,8 +2,9 @@
 //! virtual time and one thread.
 //!
 //! Each simulation is drawn from a seed: what is published to whom, how much is kept, how the
-//! network and the readers behave, when the server restarts. A naive record of what was published
-//! decides what each reader must have got. `SANSSE_SIMULATIONS` sets how many are run (10,000
+//! network and the readers behave, when the server restarts, and what its application does to those
+//! who are connected: more topics, fewer, none, or the end of one. A naive record of what was
+//! published decides what each session owes its reader, and what each reader must have got. `SANSSE_SIMULATIONS` sets how many are run (10,000
 //! otherwise), `SANSSE_SEED` the first seed. A failure prints its seed and how it came about.
 #![cfg(all(feature = "broker", feature = "client"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]

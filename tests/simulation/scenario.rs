@@ -136,14 +136,7 @@ impl Scenario {
             broker.event_ids = EventIds::Own;
             own_ids = 100;
         }
-        let mut readers: Vec<Reading> = (0..=random.below(3)).map(|_| reading(random)).collect();
-        if broker.event_ids == EventIds::Own && broker.unresumable == StartAt::Newest {
-            // Word of what a forgotten client has missed would bring it back for ever, since
-            // nobody can tell it a place.
-            for reading in readers.iter_mut().filter(|reading| reading.is_of_answer) {
-                reading.client = None;
-            }
-        }
+        let readers: Vec<Reading> = (0..=random.below(3)).map(|_| reading(random)).collect();
         if chance(random, 15) {
             broker.max_sessions = u32::try_from(readers.len()).unwrap();
         }

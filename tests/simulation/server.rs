@@ -143,7 +143,9 @@ impl World {
                 }
                 BrokerEvent::LeaseExpiring { session, until, .. } => {
                     assert!(until > self.now, "asked too late");
-                    if self.is_healed || chance(&mut self.random, 60) {
+                    // It may be gone by the time that the application reads of it.
+                    let is_open = self.server.broker(session).is_open(session);
+                    if is_open && (self.is_healed || chance(&mut self.random, 60)) {
                         self.log.count("lease renewed");
                         let until = until + millis(4_000);
                         self.server.broker(session).renew_lease(self.now, session, until).unwrap();

@@ -24,7 +24,6 @@ pub(crate) struct Record {
 }
 
 /// What is kept of that which was published to one address.
-#[derive(Default)]
 struct Log {
     kept: Vec<Kept>,
     /// What came before this event and is not kept is lost. What is gone from there on was
@@ -115,7 +114,8 @@ impl Truth {
             self.ended.insert(topic, retention.age.map(|age| now + age));
             return;
         }
-        let log = self.logs.entry(to).or_default();
+        let lost = self.lost_before(to);
+        let log = self.logs.entry(to).or_insert(Log { kept: Vec::new(), lost });
         let is_older = |kept: &&mut Kept| key.is_some() && kept.key == key && !kept.is_superseded;
         if let Some(older) = log.kept.iter_mut().find(is_older) {
             older.is_superseded = true;
@@ -231,9 +231,13 @@ impl Truth {
     /// Whether the event is gone for good, and not for being superseded.
     pub(crate) fn is_lost(&self, event: usize) -> bool {
         let to = self.events[event].to;
-        let forgotten = if matches!(to, Address::Client(_)) { self.forgotten } else { 0 };
-        let lost = self.logs.get(&to).map_or(0, |log| log.lost);
-        event < lost.max(self.unseen).max(forgotten) && !self.is_kept(event)
+        let lost = self.logs.get(&to).map_or_else(|| self.lost_before(to), |log| log.lost);
+        event < lost.max(self.unseen) && !self.is_kept(event)
+    }
+
+    /// Before which event nothing is kept of what nothing is known of.
+    const fn lost_before(&self, address: Address) -> usize {
+        if matches!(address, Address::Client(_)) { self.forgotten } else { 0 }
     }
 
     /// The next event of the same key to the same address.

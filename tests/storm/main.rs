@@ -129,11 +129,8 @@ fn those_who_are_refused_come_back_no_faster_than_the_server_says() {
             "{listeners} listeners, {shards} shards: {refused} refused; told to come at most \
              {told} in a second, came {came}, {rate} promised"
         );
-        let most = usize::try_from(rate).unwrap() + shards;
-        assert!(told <= most, "{told}, and {rate} are promised");
-        // `Retry-After` is in whole seconds, rounded up, so that two seconds' worth may fall
-        // into one.
-        assert!(came <= 2 * most, "{came}, and {rate} are promised");
+        assert!(told <= usize::try_from(rate).unwrap(), "{told}, and {rate} are promised");
+        assert!(came <= with_one_more(f64::from(rate), shards), "{came}, {rate} promised");
         assert_eq!(world.came_again.len(), world.told_to_come_at.len(), "all come, each once");
     }
 }

@@ -430,8 +430,7 @@ impl World {
                 let wait = server.shards[shard].retry_after(self.now, &error).unwrap();
                 listener.is_refused = true;
                 self.told_to_come_at.push(self.now + wait);
-                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                let head = Response::builder().status(503).header("retry-after", seconds);
+                let head = Response::builder().status(503).header("retry-after", wait.as_secs());
                 self.send(number, Happening::Head(attempt, head.body(()).unwrap()));
                 self.send(number, Happening::Eof(attempt));
             }

@@ -6,7 +6,7 @@ use super::super::clock::Tick;
 use super::super::config::{Retention, SessionRequest, StartAt};
 use super::super::drain::Drain;
 use super::super::lag::Lag;
-use super::super::limits::AddressKey;
+use super::super::limits::{AddressKey, Elsewhere};
 use super::super::names::{ClientId, SessionId, TopicName};
 use super::super::outcome::OpenError;
 use super::super::pattern::{TopicFilter, TopicPattern};
@@ -31,6 +31,13 @@ use std::time::Instant;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Call {
     Open(Box<Request>),
+    OpenBeside {
+        request: Box<Request>,
+        elsewhere: Elsewhere,
+    },
+    EvictOldest {
+        address: Option<AddressKey>,
+    },
     HandleDisconnect {
         session: SessionId,
     },
@@ -114,6 +121,8 @@ pub(super) struct Request {
     topics: Vec<TopicName>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     patterns: Vec<TopicPattern>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    permitted: Option<Vec<TopicFilter>>,
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     without_broadcast: bool,
     last_event_id: LastEventId,
@@ -122,6 +131,9 @@ pub(super) struct Request {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "setting")]
     #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
     heartbeat: Option<Option<Duration>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "setting")]
+    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
+    stall_timeout: Option<Option<Duration>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lag: Option<Lag>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "setting")]
@@ -161,10 +173,12 @@ impl Request {
             client,
             topics,
             patterns,
+            permitted,
             without_broadcast,
             last_event_id,
             start,
             heartbeat,
+            stall_timeout,
             lag,
             loss_announcement,
             announce,
@@ -177,10 +191,12 @@ impl Request {
             client: client.clone(),
             topics: topics.clone(),
             patterns: patterns.clone(),
+            permitted: permitted.clone(),
             without_broadcast: *without_broadcast,
             last_event_id: last_event_id.clone(),
             start: *start,
             heartbeat: *heartbeat,
+            stall_timeout: *stall_timeout,
             lag: *lag,
             loss_announcement: loss_announcement.clone(),
             announce: announce.clone(),
@@ -195,10 +211,12 @@ impl Request {
             client: self.client,
             topics: self.topics,
             patterns: self.patterns,
+            permitted: self.permitted,
             without_broadcast: self.without_broadcast,
             last_event_id: self.last_event_id,
             start: self.start,
             heartbeat: self.heartbeat,
+            stall_timeout: self.stall_timeout,
             lag: self.lag,
             loss_announcement: self.loss_announcement,
             announce: self.announce,
@@ -246,6 +264,7 @@ impl Held {
 
 impl Call {
     /// Does the same to `broker`.
+    #[expect(clippy::too_many_lines, reason = "one arm for each call")]
     pub(super) fn perform(
         self,
         at: Tick,
@@ -257,6 +276,14 @@ impl Call {
             Self::Open(request) => {
                 let request = request.restore(broker)?;
                 Output::Opened(broker.open(now, request))
+            }
+            Self::OpenBeside { request, elsewhere } => {
+                let request = request.restore(broker)?;
+                Output::Opened(broker.open_beside(now, request, &elsewhere))
+            }
+            Self::EvictOldest { address } => {
+                broker.evict_oldest(now, address.as_ref());
+                Output::Done
             }
             Self::HandleDisconnect { session } => {
                 broker.handle_disconnect(now, session);

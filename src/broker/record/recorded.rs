@@ -2,6 +2,8 @@
 
 use super::call::{Call, Request, Written};
 use super::{Entry, Input, Line, Start, VERSION};
+#[cfg(feature = "hub")]
+use crate::broker::{AddressKey, limits::Elsewhere};
 use crate::broker::{
     Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError,
     EventNumber, Lag, LeaseError, OpenError, Opened, Place, Publication, PublishError, Published,
@@ -377,6 +379,26 @@ impl RecordedBroker {
     /// recorded.
     pub fn metadata_mut(&mut self, client: &ClientId) -> Option<&mut http::Extensions> {
         self.broker.metadata_mut(client)
+    }
+
+    #[cfg(feature = "hub")]
+    pub(crate) fn open_beside(
+        &mut self,
+        now: Instant,
+        request: SessionRequest,
+        elsewhere: &Elsewhere,
+    ) -> Result<Opened, OpenError> {
+        self.note(now, |broker| Call::OpenBeside {
+            request: Box::new(Request::of(&request, broker)),
+            elsewhere: *elsewhere,
+        });
+        self.broker.open_beside(now, request, elsewhere)
+    }
+
+    #[cfg(feature = "hub")]
+    pub(crate) fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {
+        self.note(now, |_| Call::EvictOldest { address: address.cloned() });
+        self.broker.evict_oldest(now, address);
     }
 
     #[cfg(feature = "hub")]

@@ -6,7 +6,7 @@ use futures_core::Stream;
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use sansse::broker::{
-    BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch, OpenError, Resume,
+    BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch, LimitPolicy, OpenError, Resume,
     SessionRequest, Topic,
 };
 use sansse::hub::{HubBuilder, Session};
@@ -86,7 +86,11 @@ fn config() -> BrokerConfig {
 }
 
 fn hub(shards: u16) -> Hub {
-    HubBuilder::new(config()).with_shards(NonZeroU16::new(shards).unwrap()).build(Still).unwrap()
+    hub_of(config(), shards)
+}
+
+fn hub_of(config: BrokerConfig, shards: u16) -> Hub {
+    HubBuilder::new(config).with_shards(NonZeroU16::new(shards).unwrap()).build(Still).unwrap()
 }
 
 fn say(hub: &Hub, data: &'static str) {
@@ -250,6 +254,62 @@ fn whoever_comes_back_to_another_shard_has_everything_once() {
         publisher.join().unwrap();
         hub.close();
         assert_eq!(next_data(&mut second), None, "nothing comes twice");
+    });
+}
+
+#[test]
+fn of_two_that_come_at_once_to_two_shards_where_there_is_room_for_one_one_is_let_in() {
+    loom::model(|| {
+        let mut config = config();
+        config.max_sessions = 1;
+        let hub = hub_of(config, 2);
+        let other = {
+            let hub = hub.clone();
+            thread::spawn(move || hub.open(on(0)))
+        };
+        let opened = [hub.open(on(1)), other.join().unwrap()];
+        assert_eq!(hub.session_count(), 1);
+        let refused: Vec<_> = opened.iter().filter_map(|one| one.as_ref().err()).collect();
+        assert_eq!(refused, [&OpenError::TooManySessions]);
+    });
+}
+
+#[test]
+fn whoever_is_evicted_from_another_shard_learns_of_it_while_it_waits() {
+    loom::model(|| {
+        let mut config = config();
+        config.max_sessions = 1;
+        config.at_max_sessions = LimitPolicy::EvictOldest;
+        let hub = hub_of(config, 2);
+        let mut old = hub.open(on(0)).unwrap();
+        let other = {
+            let hub = hub.clone();
+            thread::spawn(move || hub.open(on(1)).unwrap())
+        };
+        assert_eq!(next_data(&mut old), None);
+        assert_eq!(old.end_reason(), Some(EndReason::Evicted));
+        let new = other.join().unwrap();
+        assert_eq!(hub.session_count(), 1);
+        drop((old, new));
+        assert_eq!(hub.session_count(), 0);
+    });
+}
+
+#[test]
+fn a_session_that_ends_by_itself_and_one_that_evicts_it_leave_one() {
+    loom::model(|| {
+        let mut config = config();
+        config.max_sessions = 1;
+        config.at_max_sessions = LimitPolicy::EvictOldest;
+        let hub = hub_of(config, 2);
+        let old = hub.open(on(0)).unwrap();
+        let leaver = thread::spawn(move || drop(old));
+        let new = hub.open(on(1)).unwrap();
+        leaver.join().unwrap();
+        assert_eq!(hub.session_count(), 1);
+        let ended = hub.counters().ended;
+        assert_eq!((ended.total(), ended.evicted + ended.disconnected), (1, 1));
+        drop(new);
     });
 }
 
