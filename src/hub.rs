@@ -214,11 +214,12 @@ impl Hub {
     }
 
     /// Answers a request for an event stream: negotiates, takes the last event id from the
-    /// request, opens the session and makes the head. What cannot be is a plain response: 405,
-    /// 403 where it asks for what is not permitted to it or its lease is over already, 406, 503 with `Retry-After` where the broker has no
-    /// room, or 429 with it where the client or its address has as many sessions as may be; 204
-    /// where all that is asked for has [ended](Self::end_topic) and nothing is left, so that an
-    /// `EventSource` asks no more; and so is the answer to a CORS preflight.
+    /// request, opens the session and makes the head. What cannot be is a plain response: 405; 403
+    /// where it asks for what is not permitted to it, or its lease is over already; 406; 503 with
+    /// `Retry-After` where the broker has no room, or 429 with it where the client or its address
+    /// has as many sessions as may be; 204 where all that is asked for has
+    /// [ended](Self::end_topic) and nothing is left, so that an `EventSource` asks no more; and so
+    /// is the answer to a CORS preflight.
     pub fn accept<B>(
         &self,
         request: &http::Request<B>,

@@ -57,8 +57,7 @@ pub struct BrokerConfig {
     /// (256 events, 256 KiB), since there are many of them.
     pub private_retention: Retention,
     /// How many named topics may exist and patterns be in use at a time, together, in one shard.
-    /// Default 100,000,
-    /// some 20 MB when empty.
+    /// Default 100,000, some 20 MB when empty.
     pub max_topics: u32,
     /// Of how many topics it is remembered that they ended, when nobody subscribes to them and
     /// nothing of them is kept. Default 10,000; beyond it the one that ended first is forgotten.
@@ -84,11 +83,11 @@ pub struct BrokerConfig {
     /// What a session meets that would be one more from its address. Default
     /// [`LimitPolicy::Refuse`].
     pub at_max_sessions_per_address: LimitPolicy,
-    /// How many bytes of events, encoded, all logs of one shard may keep together, at least 1. Default 256 MiB,
-    /// a fraction of a small server's memory. Beyond it, the log that would keep the most with the
-    /// new event gives up its oldest one (of two that keep equally much, the one whose oldest event
-    /// is the older), so that whoever keeps less than an equal share loses nothing to those who
-    /// keep more.
+    /// How many bytes of events, encoded, all logs of one shard may keep together, at least 1.
+    /// Default 256 MiB, a fraction of a small server's memory. Beyond it, the log that would keep
+    /// the most with the new event gives up its oldest one (of two that keep equally much, the one
+    /// whose oldest event is the older), so that whoever keeps less than an equal share loses
+    /// nothing to those who keep more.
     pub max_retained_bytes: usize,
     /// To how many named topics and patterns one session may subscribe, together. Default 64;
     /// delivery looks at each.
@@ -108,7 +107,8 @@ pub struct BrokerConfig {
     /// it. Default 30 s: a reload or a change of network is no leave.
     pub client_grace: Duration,
     /// How long a session may have output without taking any before it is ended as stalled, unless
-    /// [the session](SessionRequest::with_stall_timeout) says otherwise. Default 60 s, long enough for a phone in a tunnel. `None`: for ever.
+    /// [the session](SessionRequest::with_stall_timeout) says otherwise. Default 60 s, long enough
+    /// for a phone in a tunnel. `None`: for ever.
     pub stall_timeout: Option<Duration>,
     /// How long nothing is sent to a session before it gets a heartbeat, unless the session says
     /// otherwise. Default 15 s, as the standard suggests (WHATWG HTML, 9.2.7). `None`: never.

@@ -15,8 +15,8 @@ use core::num::NonZeroU16;
 use core::time::Duration;
 use std::time::Instant;
 
-/// The longest that [`Broker::retry_after`] says, in seconds: whoever is refused takes a place in the order of
-/// coming back, and a flood of such requests must not send everybody else away for hours.
+/// The longest that [`Broker::retry_after`] says, in seconds: whoever is refused takes a place in the
+/// order of coming back, and a flood of such requests must not send everybody else away for hours.
 const MAX_RETRY_AFTER: u64 = 300;
 
 const SECOND: Tick = 1_000_000_000;

@@ -39,10 +39,11 @@
 //! # What is in a record
 //!
 //! One JSON object a line: first the version and the configuration, then the calls, each with its
-//! number and its time in nanoseconds since the broker was made. Calls are told before they are done, so that one
-//! that panics is the last of its record. `poll_ready` and `poll_event` where there is nothing, and
-//! methods that take `&self`, change nothing and are not in it. Nor is the metadata of clients, of
-//! any type of the application's, which a broker keeps and never looks at: in a replay there is none.
+//! number and its time in nanoseconds since the broker was made. Calls are told before they are
+//! done, so that one that panics is the last of its record. `poll_ready` and `poll_event` where
+//! there is nothing, and methods that take `&self`, change nothing and are not in it. Nor is the
+//! metadata of clients, of any type of the application's, which a broker keeps and never looks at:
+//! in a replay there is none.
 //!
 //! **A record holds everything that was published**, and who was there: client ids, addresses, last
 //! event ids. It is to be kept as safe as those. The keys that sign ids (feature

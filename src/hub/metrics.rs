@@ -15,7 +15,8 @@ impl Hub {
     /// `sansse_events_published`, `sansse_bytes_published`, `sansse_events_delivered`,
     /// `sansse_bytes_delivered`, `sansse_heartbeats`, `sansse_events_lost` (by `reason`),
     /// `sansse_events_coalesced`, and the two distributions in the manner of Prometheus, each bucket
-    /// with all before it: `sansse_queue_age_microseconds_bucket` and `sansse_lag_events_bucket` (by `le`).
+    /// with all before it: `sansse_queue_age_microseconds_bucket` and `sansse_lag_events_bucket` (by
+    /// `le`).
     pub fn record_metrics(&self) {
         let counters = self.counters();
         set_gauge("sansse_sessions", counters.sessions);
