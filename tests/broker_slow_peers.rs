@@ -540,6 +540,25 @@ fn a_replay_of_a_topic_to_an_open_session_does_not_close_it() {
 }
 
 #[test]
+fn what_waits_behind_a_replay_is_within_bounds_whatever_is_replayed() {
+    for filter in ["shop/1", "shop/*"] {
+        let mut shard = Shard::new(config());
+        shard.publish(topic("shop/1"), "earlier");
+        let session = shard.parked(anyone().with_topic(topic("room")));
+        let bound = Lag::new(LagPolicy::Close).with_events(1);
+        shard.broker.set_lag(shard.now, &topic("room"), Some(bound)).unwrap();
+        shard.publish(topic("room"), "a");
+        shard.publish(topic("room"), "b");
+        let filter = TopicFilter::new(filter).unwrap();
+        shard.broker.subscribe(shard.now, session, filter, Place::Oldest).unwrap();
+        assert_eq!(shard.data(session), ["earlier", "a", "b"]);
+        shard.publish(topic("room"), "c");
+        shard.publish(topic("room"), "d");
+        assert_eq!(shard.data(session), [END], "what comes later counts");
+    }
+}
+
+#[test]
 fn what_is_replayed_is_within_bounds_that_its_topic_is_given_later() {
     let bound = Some(Lag::new(LagPolicy::Close).with_events(2));
     let room = || SessionRequest::new().without_broadcast().with_topic(topic("room"));

@@ -51,8 +51,8 @@ pub enum LagPolicy {
 /// The bounds come beside the topic's [`Retention`](super::Retention), beyond which nobody can be.
 /// They count what was published to the topic since the session's place in it; a single event is
 /// never too far, however large. They are looked at when the session is polled. What is
-/// replayed to a session is within any bounds, since it would come back for the same; it is too far
-/// behind only by what is published after that.
+/// replayed to a session is within any bounds, since it would come back for the same; until it has
+/// got that, it is too far behind in any of its topics only by what is published later.
 ///
 /// It is chosen by the session, or else by the topic, or else for the broker: whoever
 /// [opens a session](super::SessionRequest::with_lag) with one has it in all topics; a session
@@ -276,12 +276,18 @@ impl Broker {
         })
     }
 
-    /// Whether somebody with this lag, and these topics, may be behind by so much and no more, now
-    /// or once a topic has [another lag](Self::set_lag).
-    pub(super) fn may_be_bounded(&self, lag: Option<Lag>, topics: &[u32]) -> bool {
-        let is_named = |slot: &u32| self.topics.at(*slot).is_some_and(|topic| topic.name.is_some());
-        let usual = || self.config.lag.is_bounded() || topics.iter().any(is_named);
-        lag.map_or_else(usual, |lag| lag.is_bounded())
+    /// Whether somebody with this lag, and all these topics, may be behind by so much and no more,
+    /// now or once a topic has [another lag](Self::set_lag).
+    pub(super) fn may_be_bounded(
+        &self,
+        lag: Option<Lag>,
+        mut topics: impl Iterator<Item = u32>,
+    ) -> bool {
+        let is_named = |slot| self.topics.at(slot).is_some_and(|topic| topic.name.is_some());
+        match lag {
+            Some(lag) => lag.is_bounded(),
+            None => self.config.lag.is_bounded() || topics.any(is_named),
+        }
     }
 
     /// What holds for a source of which the session says nothing.

@@ -272,7 +272,8 @@ impl Broker {
             .map(|(&topic, &cursor)| Subscription { cursor, topic, index: UNLISTED })
             .collect();
         let slow = Slow::of(request.lag, request.loss_announcement);
-        let may_meet_bounds = resume.replayed() > 0 && self.may_be_bounded(request.lag, &topics);
+        let may_meet_bounds =
+            resume.replayed() > 0 && self.may_be_bounded(request.lag, topics.iter().copied());
         let replayed_through = if may_meet_bounds { self.sequencer.last() } else { 0 };
         let seldom = Seldom { opening, is_place_due, replayed_through, slow, ..Seldom::default() };
         let key = self.sessions.insert(Session {

@@ -168,7 +168,9 @@ impl Broker {
             topic.subscribers += 1;
         }
         let is_placed = self.sequencer.ids() == EventIds::Assigned;
-        let may_be_bounded = self.may_be_bounded(lag, &[slot]);
+        let own = self.sessions.get(key).map(|session| &session.subscriptions[..]);
+        let topics = own.unwrap_or_default().iter().map(|one| one.topic).chain([slot]);
+        let may_be_bounded = self.may_be_bounded(lag, topics);
         let last = self.sequencer.last();
         let Some(state) = self.sessions.get_mut(key) else { return Ok(resume) };
         let subscription = state.add(Subscription { cursor, topic: slot, index: UNLISTED });
