@@ -7,7 +7,7 @@ use super::matched::{Span, View};
 use super::names::TopicName;
 use super::outcome::{BrokerEvent, EndReason, TopicSettingError};
 use super::source::{CLIENT, PRIVATE, limit, sources};
-use super::state::{Loss, Session};
+use super::state::{Loss, Session, Subscription};
 use super::subscribe::Backlog;
 use super::{Broker, Told};
 use crate::encode::Frame;
@@ -140,6 +140,26 @@ impl Broker {
         }
         self.release_topic(slot);
         Ok(())
+    }
+
+    /// Whether a session with several events pending is to get all of them: none is lost, and no
+    /// bound nor key says otherwise. Most that are behind are so.
+    pub(super) fn is_unbounded(&self, session: &Session) -> bool {
+        let acts_on_losses_alone =
+            |lag: &Lag| !lag.is_bounded() && lag.policy != LagPolicy::KeepNewestPerKey;
+        let of_topic = |one: &Subscription| self.topics.at(one.topic)?.lag.as_deref();
+        let has_none = match session.lag() {
+            Some(own) => acts_on_losses_alone(&own),
+            None => {
+                acts_on_losses_alone(&self.config.lag)
+                    && session.subscriptions.iter().filter_map(of_topic).all(acts_on_losses_alone)
+            }
+        };
+        let mut is_whole = has_none;
+        if has_none {
+            self.visit(session, |_, cursor, view| is_whole &= view.begins_at(cursor));
+        }
+        is_whole
     }
 
     /// Lets a session meet its policies where it is too far behind, and moves it past what it need

@@ -360,6 +360,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether a log has what is at `cursor`, or nothing more is to come. Of a pattern, which may
+    /// miss anything in between, it is not known.
+    pub(super) fn begins_at(self, cursor: u64) -> bool {
+        match self {
+            Self::Log(log) => cursor >= log.end() || log.get(cursor).is_some(),
+            Self::Matched(..) => false,
+        }
+    }
+
     /// Whether some events may be superseded by others.
     #[inline]
     pub(super) const fn may_be_superseded(self) -> bool {

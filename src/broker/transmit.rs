@@ -51,7 +51,7 @@ enum Pending {
     One { source: u32 },
     /// Anything else, of which [`Next`] says more.
     More {
-        /// Whether that may be more than the newest event of a source.
+        /// Whether some of it may be lost, or need not be delivered.
         is_behind: bool,
     },
 }
@@ -175,7 +175,6 @@ impl Broker {
                 }
                 Next::Nothing => break,
             };
-            // The newest event of a source is never superseded.
             let coalescing = if is_behind { self.coalescing(key, source) } else { None };
             let (counters, now) = (&mut self.counters, self.clock.now());
             let (sessions, clients, topics) = (&mut self.sessions, &self.clients, &self.topics);
@@ -395,7 +394,7 @@ impl Broker {
         match (is_plain, count) {
             (true, 0) => Pending::Nothing,
             (true, 1) => Pending::One { source: only },
-            _ => Pending::More { is_behind: !is_plain },
+            _ => Pending::More { is_behind: !is_plain && !self.is_unbounded(session) },
         }
     }
 
