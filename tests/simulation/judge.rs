@@ -155,7 +155,7 @@ impl World {
         owed.lost.extend(&behind.lost);
         owed.spared += behind.spared.len() as u64;
         for (event, filter) in behind.lost.iter().chain(&behind.spared) {
-            owed.excused.insert(*event);
+            owed.excuse(*event);
             owed.passed += 1;
             let by = owed.pending.get_mut(event).unwrap();
             by.retain(|one| one != filter);

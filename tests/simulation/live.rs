@@ -121,9 +121,7 @@ impl World {
             }
         }
         // What it cannot get by this, it may get by nothing else; but that is not asked for either.
-        let missing = plan.excused.into_iter();
-        let missing = missing.filter(|event| !state.owed.unheard.contains(event));
-        state.owed.excused.extend(missing);
+        plan.excused.into_iter().for_each(|event| state.owed.excuse(event));
         true
     }
 

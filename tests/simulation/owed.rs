@@ -129,9 +129,16 @@ impl Owed {
             }
         }
         for (event, _) in &for_good {
-            self.excused.insert(*event);
+            self.excuse(*event);
         }
         for_good
+    }
+
+    /// It was told that it does not get this, unless that is on its way from an earlier subscription.
+    pub(crate) fn excuse(&mut self, event: usize) {
+        if !self.unheard.contains(&event) {
+            self.excused.insert(event);
+        }
     }
 
     /// The reader has heard this, which must have been sent next.
