@@ -112,7 +112,7 @@ impl World {
                 self.server.published.push(published.clone());
                 self.server.answer_is_over |= kind == Kind::End;
                 let announced = Announced { published, address, kind, key, own_id };
-                self.record(first, &announced);
+                self.record(first, &announced, true);
                 for shard in (0..self.server.count).filter(|shard| *shard != first) {
                     self.apply_later(shard, announced.clone());
                 }
@@ -150,22 +150,28 @@ impl World {
     fn apply_next(&mut self, shard: usize) {
         let (_, announced) = self.server.pending[shard].pop_front().unwrap();
         let broker = &mut self.server.shards[shard];
-        match broker.apply(self.now, &announced.published) {
-            Ok(()) | Err(PublishError::Closed) => {}
+        let is_taken = match broker.apply(self.now, &announced.published) {
+            Ok(()) => true,
+            Err(PublishError::Closed) => false,
             Err(error) => panic!("{error}"),
-        }
-        self.record(shard, &announced);
+        };
+        self.record(shard, &announced, is_taken);
         if matches!(announced.address, Address::Client(_)) && !self.server.is_used[shard] {
             self.truths[shard].forget_all_clients();
         }
     }
 
     /// Takes note of what a shard was given, and of who is to get it.
-    pub(crate) fn record(&mut self, shard: usize, announced: &Announced) {
+    pub(crate) fn record(&mut self, shard: usize, announced: &Announced, is_taken: bool) {
         let Announced { published, address, kind, key, own_id } = announced;
         let size = published.frame().chunk().len();
         let truth = &mut self.truths[shard];
-        truth.publish(self.now, Record { to: *address, kind: *kind, size, key: *key });
+        let record = Record { to: *address, kind: *kind, size, key: *key };
+        if is_taken {
+            truth.publish(self.now, record);
+        } else {
+            truth.refuse(record);
+        }
         let event = truth.events.len() - 1;
         if let Some(id) = own_id {
             truth.owns(id.clone());

@@ -257,7 +257,7 @@ impl World {
         self.server.stop();
         for shard in 0..self.server.count {
             for (_, announced) in std::mem::take(&mut self.server.pending[shard]) {
-                self.record(shard, &announced);
+                self.record(shard, &announced, true);
             }
         }
     }

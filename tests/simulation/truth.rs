@@ -107,6 +107,11 @@ impl Truth {
         self.keep(now, self.events.len() - 1);
     }
 
+    /// Something was published that the shard took no more, so that it makes nothing else go.
+    pub(crate) fn refuse(&mut self, record: Record) {
+        self.events.push(record);
+    }
+
     fn keep(&mut self, now: Instant, event: usize) {
         let Record { to, kind, size, key } = self.events[event];
         let retention = self.retention_of(to);
