@@ -4,9 +4,7 @@ use super::tasks::{Probe, block_on, next, without_deadlock};
 use super::time::VirtualTimer;
 use super::{Random, client, client_on, config, parked, seconds, sharded};
 use sansse::Hub;
-use sansse::broker::{
-    AddressKey, BrokerConfig, EndReason, LimitPolicy, OpenError, SessionId, SessionRequest,
-};
+use sansse::broker::{AddressKey, BrokerConfig, EndReason, LimitPolicy, OpenError, SessionRequest};
 use sansse::hub::Session;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -133,6 +131,7 @@ fn a_session_that_is_refused_evicts_nobody_on_any_shard() {
 #[test]
 fn the_records_of_shards_that_made_room_for_each_other_are_replayed() {
     use sansse::Timer;
+    use sansse::broker::SessionId;
     use sansse::broker::record::{Output, Record};
     use std::collections::BTreeMap;
     use std::fmt::Write as _;
