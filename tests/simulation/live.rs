@@ -153,6 +153,8 @@ impl World {
     fn give_up(&mut self, at: usize, filter: Filter) {
         self.note(|| format!("connection {at} hears {filter:?} no more"));
         self.connections[at].owed.is_changed |= self.connections[at].owed.filters.contains(&filter);
+        let passed = self.passed_unnoticed(at, filter);
+        self.connections[at].owed.passed_unnoticed += passed;
         if self.connections[at].owed.unsubscribe(filter) > 0 {
             self.log.count("subscription ended with something not sent");
         } else {
@@ -213,6 +215,8 @@ impl World {
                 self.log.count("revoked: a topic that a pattern matches");
             } else if owed.hears(hears) {
                 heard += 1;
+                let passed = self.passed_unnoticed(*at, Filter::Topic(topic));
+                self.connections[*at].owed.passed_unnoticed += passed;
                 if self.connections[*at].owed.unsubscribe(Filter::Topic(topic)) > 0 {
                     self.log.count("revoked: a topic with something not sent");
                 }

@@ -39,6 +39,8 @@ pub(crate) struct Owed {
     pub(crate) spared: u64,
     pub(crate) told_lost: u64,
     pub(crate) told_spared: u64,
+    /// How many more it may have been spared of subscriptions that ended.
+    pub(crate) passed_unnoticed: u64,
     /// What it passed and was not sent, whatever the reason.
     pub(crate) passed: u64,
     /// How many it was told that it has lost.
