@@ -201,11 +201,7 @@ impl<'a> Record<'a> {
     /// [`Fault::Config`] for a configuration that cannot hold, and [`Fault::NoKeys`] for one that
     /// lacks the keys that the recorded one had.
     pub fn replay(self, start: Instant) -> Result<Replay<'a>, RecordError> {
-        #[cfg(feature = "signed")]
-        let has_keys = self.config.cursor_keys.is_some();
-        #[cfg(not(feature = "signed"))]
-        let has_keys = false;
-        if self.is_signed && !has_keys {
+        if self.is_signed && self.config.cursor_keys.is_none() {
             return Err(Fault::NoKeys.at(1));
         }
         let broker = Broker::new(start, self.config).map_err(|error| Fault::Config(error).at(1))?;

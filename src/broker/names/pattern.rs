@@ -1,18 +1,14 @@
-//! Patterns of topics: how they are written, what they match, and which match a name.
+//! Patterns of topics: how they are written, what they match, and what they cover.
 
-#[cfg(doc)]
-use super::names::{MAX_LEVELS, MAX_NAME};
-use super::names::{NameError, TopicName, check_levels, check_text};
-use alloc::collections::BTreeMap;
-use alloc::string::String;
+use super::super::error::NameError;
+use super::{TopicName, check_levels, check_text};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 
-/// Matches exactly one level.
-const ONE: &str = "*";
-/// Matches any number of levels, also none.
-const ANY: &str = "**";
+/// The level of a pattern that matches exactly one level.
+pub(crate) const ONE: &str = "*";
+/// The last level of a pattern that matches any number of levels, also none.
+pub(crate) const ANY: &str = "**";
 
 /// All topics whose names are of a certain form, those to come included.
 ///
@@ -47,8 +43,9 @@ const ANY: &str = "**";
 pub struct TopicPattern(Arc<str>);
 
 impl TopicPattern {
-    /// Validates `text` as a pattern: 1 to [`MAX_NAME`] bytes and 1 to [`MAX_LEVELS`] levels,
-    /// without control characters, with at least one wildcard.
+    /// Validates `text` as a pattern: 1 to [`MAX_NAME`](super::MAX_NAME) bytes and 1 to
+    /// [`MAX_LEVELS`](super::MAX_LEVELS) levels, without control characters, with at least one
+    /// wildcard.
     ///
     /// # Errors
     ///
@@ -72,12 +69,12 @@ impl TopicPattern {
         if wildcards == 0 { Err(NameError::NoWildcard) } else { Ok(Self(text.into())) }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether `name` is of this form.
+    /// Returns whether `name` is of this form.
     pub fn matches(&self, name: &TopicName) -> bool {
         let mut levels = name.as_str().split('/');
         for pattern in self.0.split('/') {
@@ -91,8 +88,8 @@ impl TopicPattern {
         levels.next().is_none()
     }
 
-    /// What every name that matches begins with.
-    pub(super) fn prefix(&self) -> &str {
+    /// Returns what every name that matches begins with.
+    pub(crate) fn prefix(&self) -> &str {
         let literal = self.0.find('*').map_or("", |wildcard| &self.0[..wildcard]);
         // `news/**` matches `news` as well.
         match self.0.strip_suffix(ANY) {
@@ -113,7 +110,7 @@ impl fmt::Display for TopicPattern {
 /// ```
 /// use sansse::broker::{NameError, TopicFilter, TopicName, TopicPattern};
 ///
-/// // From a query, say, where whoever asks may write either.
+/// // From a query, say, in which the peer may write either.
 /// assert_eq!(TopicFilter::new("news/uk")?, TopicName::new("news/uk")?.into());
 /// assert_eq!(TopicFilter::new("news/*")?, TopicPattern::new("news/*")?.into());
 /// # Ok::<(), NameError>(())
@@ -127,7 +124,7 @@ pub enum TopicFilter {
 }
 
 impl TopicFilter {
-    /// A pattern if there is a `*` in `text`, and else a name.
+    /// Validates `text` as a pattern if there is a `*` in it, and else as a name.
     ///
     /// # Errors
     ///
@@ -140,7 +137,7 @@ impl TopicFilter {
         }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Topic(name) => name.as_str(),
@@ -148,8 +145,8 @@ impl TopicFilter {
         }
     }
 
-    /// Whether every name that `other` matches is matched by this: whoever may hear this may hear
-    /// `other`.
+    /// Returns whether every name that `other` matches is matched by this. A peer that may hear
+    /// this may then hear `other`.
     ///
     /// It is decided level by level: a level covers itself, `*` covers any one level, and `**` all
     /// that may follow.
@@ -189,7 +186,7 @@ impl TopicFilter {
         matches!(own.next(), None | Some(ANY))
     }
 
-    /// Whether it is `name`, or matches it.
+    /// Returns whether it is `name`, or matches it.
     pub fn matches(&self, name: &TopicName) -> bool {
         match self {
             Self::Topic(own) => own == name,
@@ -216,86 +213,6 @@ impl fmt::Display for TopicFilter {
     }
 }
 
-/// The patterns in use, by their levels, so that finding those that match a name takes no look at
-/// the others.
-#[derive(Debug, Default)]
-pub(super) struct PatternTree {
-    root: Node,
-    len: usize,
-}
-
-#[derive(Debug, Default)]
-struct Node {
-    /// The pattern that ends here.
-    slot: Option<u32>,
-    /// By the next level, wildcards among them.
-    next: BTreeMap<String, Node>,
-}
-
-impl PatternTree {
-    pub(super) const fn len(&self) -> usize {
-        self.len
-    }
-
-    pub(super) fn get(&self, pattern: &TopicPattern) -> Option<u32> {
-        let mut node = &self.root;
-        for level in pattern.0.split('/') {
-            node = node.next.get(level)?;
-        }
-        node.slot
-    }
-
-    pub(super) fn insert(&mut self, pattern: &TopicPattern, slot: u32) {
-        let mut node = &mut self.root;
-        for level in pattern.0.split('/') {
-            node = node.next.entry(level.into()).or_default();
-        }
-        self.len += usize::from(node.slot.replace(slot).is_none());
-    }
-
-    pub(super) fn remove(&mut self, pattern: &TopicPattern) {
-        self.len -= usize::from(self.root.remove(&mut pattern.0.split('/')));
-    }
-
-    /// The slots of all patterns that match.
-    pub(super) fn matching(&self, name: &TopicName) -> Vec<u32> {
-        let mut found = Vec::new();
-        if self.len > 0 {
-            let levels: Vec<&str> = name.as_str().split('/').collect();
-            self.root.collect(&levels, &mut found);
-        }
-        found
-    }
-}
-
-impl Node {
-    /// No deeper than [`MAX_LEVELS`].
-    fn collect(&self, levels: &[&str], found: &mut Vec<u32>) {
-        found.extend(self.next.get(ANY).and_then(|node| node.slot));
-        let Some((level, rest)) = levels.split_first() else {
-            found.extend(self.slot);
-            return;
-        };
-        // No level of a name is a wildcard.
-        for key in [ONE, level] {
-            if let Some(node) = self.next.get(key) {
-                node.collect(rest, found);
-            }
-        }
-    }
-
-    /// Says whether the pattern was there.
-    fn remove(&mut self, levels: &mut dyn Iterator<Item = &str>) -> bool {
-        let Some(level) = levels.next() else { return self.slot.take().is_some() };
-        let Some(node) = self.next.get_mut(level) else { return false };
-        let removed = node.remove(levels);
-        if node.slot.is_none() && node.next.is_empty() {
-            self.next.remove(level);
-        }
-        removed
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,35 +224,5 @@ mod tests {
         {
             assert_eq!(TopicPattern::new(pattern).unwrap().prefix(), prefix, "{pattern}");
         }
-    }
-
-    #[test]
-    fn the_tree_finds_what_matches_and_forgets_what_is_removed() {
-        let texts = ["**", "*", "a/**", "a/*", "a/*/c", "*/b/**", "a/b/**", "/**", "*/*"];
-        let names = ["a", "b", "a/b", "a/b/c", "/", "/a", "a/", "a//c", "x/b/c/d"];
-        let pattern = |text: &str| TopicPattern::new(text).unwrap();
-        let mut tree = PatternTree::default();
-        for (text, slot) in texts.iter().zip(0..) {
-            tree.insert(&pattern(text), slot);
-        }
-        for gone in 0..=texts.len() {
-            for name in names {
-                let name = TopicName::new(name).unwrap();
-                let mut found = tree.matching(&name);
-                found.sort_unstable();
-                let expected: Vec<u32> = texts[gone..]
-                    .iter()
-                    .zip(u32::try_from(gone).unwrap()..)
-                    .filter(|(text, _)| pattern(text).matches(&name))
-                    .map(|(_, slot)| slot)
-                    .collect();
-                assert_eq!(found, expected, "{name}, without {gone}");
-            }
-            if let Some(text) = texts.get(gone) {
-                tree.remove(&pattern(text));
-                assert_eq!(tree.get(&pattern(text)), None);
-            }
-        }
-        assert_eq!((tree.len(), tree.root.next.len()), (0, 0));
     }
 }
