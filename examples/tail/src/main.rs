@@ -1,6 +1,6 @@
 //! Follows an event stream: prints each message, and goes on through restarts of the server.
 //!
-//!     cargo run --example tail -- http://127.0.0.1:8080/events
+//!     cargo run -p tail -- http://127.0.0.1:8080/events
 //!
 //! It speaks `https` too, and trusts whom the system trusts.
 //!

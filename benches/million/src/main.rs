@@ -2,7 +2,7 @@
 //! with ten thousand, a hundred thousand and a million sessions. No sockets, no threads, one shard.
 //!
 //! ```text
-//! cargo run --release --example million
+//! cargo run --release -p million
 //! ```
 //!
 //! Every session gets the broadcast and three named topics, of which there is one for each ten
@@ -12,7 +12,6 @@
 //! `-- 1000000 100000` measures that many sessions and topics alone. Memory is what the operating
 //! system counts as resident, and beside it what was asked of the allocator. Drained is the time
 //! that the broker itself takes for all that a drain over ten seconds asks of it.
-#![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 use allocation_counter::measure;
 use sansse::Event;
