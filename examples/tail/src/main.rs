@@ -45,7 +45,7 @@ async fn tail() -> Result<(), Box<dyn Error>> {
             SourceEvent::Open { url } => eprintln!("open: {url}"),
             SourceEvent::Message(message) => {
                 match print(&message, options.json) {
-                    // Whoever read this has had enough.
+                    // The reader of the pipe has closed it.
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
                     result => result?,
                 }
