@@ -29,7 +29,7 @@ impl Live {
         let program = program();
         assert!(
             program.exists(),
-            "{} is missing: build it with `cargo build --example live` (and the profile of this test)",
+            "{} is missing: build it with `cargo build -p live` (and the profile of this test)",
             program.display()
         );
         let mut child = Command::new(&program)
@@ -147,11 +147,11 @@ impl Stream {
     }
 }
 
-/// `target/<profile>/examples/live`, seen from `target/<profile>/deps/<this test>`.
+/// `target/<profile>/live`, seen from `target/<profile>/deps/<this test>`.
 fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let profile = test.parent().and_then(std::path::Path::parent).expect("it is in deps");
-    profile.join("examples").join(format!("live{}", std::env::consts::EXE_SUFFIX))
+    profile.join(format!("live{}", std::env::consts::EXE_SUFFIX))
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {

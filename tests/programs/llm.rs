@@ -10,15 +10,14 @@ use std::time::{Duration, Instant};
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `target/<profile>/examples/llm`, seen from `target/<profile>/deps/<this test>`.
+/// `target/<profile>/llm`, seen from `target/<profile>/deps/<this test>`.
 fn program() -> Command {
     let test = std::env::current_exe().expect("a test knows where it is");
     let profile = test.parent().and_then(std::path::Path::parent).expect("it is in deps");
-    let program: PathBuf =
-        profile.join("examples").join(format!("llm{}", std::env::consts::EXE_SUFFIX));
+    let program: PathBuf = profile.join(format!("llm{}", std::env::consts::EXE_SUFFIX));
     assert!(
         program.exists(),
-        "{} is missing: build it with `cargo build --example llm` (and the profile of this test)",
+        "{} is missing: build it with `cargo build -p llm` (and the profile of this test)",
         program.display()
     );
     let mut command = Command::new(program);

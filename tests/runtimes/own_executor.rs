@@ -1,6 +1,6 @@
 //! The hand-written executor of the example, over async-io's sockets, which need none.
 
-#[path = "../../examples/own_executor/executor.rs"]
+#[path = "../../examples/own_executor/src/executor.rs"]
 mod executor;
 
 use crate::platform::{Platform, patiently};

@@ -1,7 +1,7 @@
 //! An answer, word by word, on a topic of its own that ends with it.
 //!
-//! Whoever asks for it, also again after a reload or a lost connection, gets all of it; and once
-//! there is nothing left, 204, so that a browser asks no more.
+//! A page that asks for it gets all of it, also after a reload or a lost connection. Once there is
+//! nothing left, it gets 204, so that a browser asks no more.
 
 use crate::{RESUME, machine, publish, text};
 use bytes::Bytes;

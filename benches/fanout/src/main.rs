@@ -7,8 +7,6 @@
 //!
 //! Options: `--port 8080`, `--runtime tokio` (or `smol`, `async-std`), `--threads 1`.
 
-#![expect(clippy::disallowed_methods, reason = "a program reads the clock")]
-
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use sansse::broker::{BrokerConfig, EventIds, SessionRequest, Topic};

@@ -1,15 +1,9 @@
 //! An event stream read with blocking sockets: no async, no runtime, no threads.
 //!
-//!     cargo run --example blocking -- http://127.0.0.1:8080/events
+//!     cargo run -p blocking -- http://127.0.0.1:8080/events
 //!
 //! The client machine says what to ask for and how long to wait, the HTTP/1.1 machine says what to
 //! write, and this program does it.
-
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "the clock and the socket that the machines do without"
-)]
 
 use bytes::{Buf, Bytes};
 use http::Request;
@@ -19,6 +13,7 @@ use sansse::client::{
 use sansse::http1::transport::Target;
 use sansse::http1::{Client as Http, ClientConfig as HttpConfig, ResponsePart};
 use std::error::Error;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -26,7 +21,7 @@ use std::time::{Duration, Instant};
 fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("which URL? blocking URL")?;
     let request = Request::get(url).body(Bytes::new())?;
-    let mut client = Client::new(request, ClientConfig::new(sansse_tokio::random_seed()));
+    let mut client = Client::new(request, ClientConfig::new(seed()));
     let mut connection: Option<Connection> = None;
     loop {
         while let Some(event) = client.poll_event() {
@@ -61,6 +56,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         client.handle_timeout(Instant::now());
     }
+}
+
+/// Returns 64 random bits, from what the standard library seeds its hash maps with.
+fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 struct Connection {

@@ -1,6 +1,6 @@
 //! Follows an event stream: prints each message, and goes on through restarts of the server.
 //!
-//!     cargo run --example tail -- http://127.0.0.1:8080/events
+//!     cargo run -p tail -- http://127.0.0.1:8080/events
 //!
 //! It speaks `https` too, and trusts whom the system trusts.
 //!
@@ -45,7 +45,7 @@ async fn tail() -> Result<(), Box<dyn Error>> {
             SourceEvent::Open { url } => eprintln!("open: {url}"),
             SourceEvent::Message(message) => {
                 match print(&message, options.json) {
-                    // Whoever read this has had enough.
+                    // The reader of the pipe has closed it.
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
                     result => result?,
                 }

@@ -90,7 +90,7 @@ async fn say(hub: Hub, session: SessionId, question: Question, manner: Manner) {
             return;
         }
         let chunk = question.chunk(&json!({ "content": piece }), None);
-        // Whoever asked may be gone; then there is no need for the rest.
+        // The client may be gone. Then the rest is not needed.
         if hub.publish(session, &Event::new(chunk)).is_err() {
             return;
         }

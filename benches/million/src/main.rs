@@ -2,23 +2,25 @@
 //! with ten thousand, a hundred thousand and a million sessions. No sockets, no threads, one shard.
 //!
 //! ```text
-//! cargo run --release --example million
+//! cargo run --release -p million
+//! cargo run --release -p million -- --clients
+//! cargo run --release -p million -- 1000000 100000
 //! ```
 //!
 //! Every session gets the broadcast and three named topics, of which there is one for each ten
 //! sessions. A last line has the sessions of the one before and the topics of the first: a publish
 //! to one topic looks its name up among all of them, and does not depend on how many sessions
 //! there are. Each line is a process of its own, so that nothing of one is left for the next;
-//! `-- 1000000 100000` measures that many sessions and topics alone. Memory is what the operating
-//! system counts as resident, and beside it what was asked of the allocator. Drained is the time
-//! that the broker itself takes for all that a drain over ten seconds asks of it.
-#![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+//! two numbers measure that many sessions and topics alone. With `--clients` each session belongs
+//! to a client of its own. Memory is what the operating system counts as resident, and beside it
+//! what was asked of the allocator. Drained is the time that the broker itself takes for all that a
+//! drain over ten seconds asks of it.
 
 use allocation_counter::measure;
 use sansse::Event;
 use sansse::broker::{
-    Batch, Broker, BrokerConfig, Drain, Epoch, FrameForm, SessionId, SessionRequest, Topic,
-    TopicName,
+    Batch, Broker, BrokerConfig, ClientId, Drain, Epoch, FrameForm, SessionId, SessionRequest,
+    Topic, TopicName,
 };
 use std::error::Error;
 use std::process::Command;
@@ -39,15 +41,13 @@ const MAX_BYTES: u64 = 256;
 const MAX_PUBLISH: Duration = Duration::from_millis(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<u32> =
-        std::env::args().skip(1).map(|number| number.parse()).collect::<Result<_, _>>()?;
-    match arguments[..] {
-        [] => {}
-        [sessions, topics] if topics > 0 => {
-            println!("{}", World::new(sessions, topics)?.run()?);
-            return Ok(());
-        }
-        _ => return Err("either nothing, or how many sessions and over how many topics".into()),
+    let options = Options::from_args()?;
+    if let Some((sessions, topics)) = options.size {
+        println!("{}", World::new(sessions, topics, options.clients)?.run()?);
+        return Ok(());
+    }
+    if options.clients {
+        println!("each session with a client of its own");
     }
     println!(
         "                    bytes a session   bytes a     publish to one      to all, and each session        drained"
@@ -57,7 +57,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     for (sessions, topics) in SIZES {
         let sizes = [sessions, topics].map(|size| size.to_string());
-        let output = Command::new(std::env::current_exe()?).args(sizes).output()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(sizes).args(options.clients.then_some("--clients"));
+        let output = command.output()?;
         print!("{}", String::from_utf8_lossy(&output.stdout));
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into());
@@ -68,17 +70,48 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+struct Options {
+    /// How many sessions, and over how many topics; all sizes of the table where it is not given.
+    size: Option<(u32, u32)>,
+    clients: bool,
+}
+
+impl Options {
+    fn from_args() -> Result<Self, lexopt::Error> {
+        use lexopt::prelude::*;
+        let mut numbers: Vec<u32> = Vec::new();
+        let mut clients = false;
+        let mut arguments = lexopt::Parser::from_env();
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("clients") => clients = true,
+                Value(number) => numbers.push(number.parse()?),
+                _ => return Err(argument.unexpected()),
+            }
+        }
+        let size = match numbers[..] {
+            [] => None,
+            [sessions, topics] if topics > 0 => Some((sessions, topics)),
+            _ => {
+                return Err("either no number, or how many sessions and over how many topics".into());
+            }
+        };
+        Ok(Self { size, clients })
+    }
+}
+
 struct World {
     broker: Broker,
     now: Instant,
     sessions: u32,
+    clients: bool,
     topics: Vec<TopicName>,
     event: Event,
     batch: Batch,
 }
 
 impl World {
-    fn new(sessions: u32, topics: u32) -> Result<Self, Box<dyn Error>> {
+    fn new(sessions: u32, topics: u32, clients: bool) -> Result<Self, Box<dyn Error>> {
         let now = Instant::now();
         let mut config = BrokerConfig::new(Epoch(1));
         config.max_sessions = sessions;
@@ -89,6 +122,7 @@ impl World {
             broker: Broker::new(now, config)?,
             now,
             sessions,
+            clients,
             topics: names.collect::<Result<_, _>>()?,
             event: Event::new("x".repeat(100)),
             batch: Batch::with_capacity(FrameForm::Chunk, 1 << 16),
@@ -132,8 +166,11 @@ impl World {
 
     fn open_all(&mut self) -> Result<(), Box<dyn Error>> {
         let mut numbers = Numbers(7);
-        for _ in 0..self.sessions {
+        for number in 0..self.sessions {
             let mut request = SessionRequest::new();
+            if self.clients {
+                request = request.with_client(ClientId::new(format!("client/{number}"))?);
+            }
             for _ in 0..TOPICS_PER_SESSION {
                 let topic = numbers.below(self.topics.len());
                 request = request.with_topic(self.topics[topic].clone());

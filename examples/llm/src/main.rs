@@ -1,9 +1,9 @@
 //! A chat completion: a small server that streams its answer as language models do, one piece at a
 //! time, and a client that prints the pieces as they come and knows a whole answer from a cut one.
 //!
-//!     cargo run --example llm                                     # both, once whole and once cut
-//!     cargo run --example llm -- serve --addr 127.0.0.1:8090 --cut-after 12
-//!     cargo run --example llm -- ask http://127.0.0.1:8090/v1/chat/completions 'What are you?'
+//!     cargo run -p llm                                             # both, once whole and once cut
+//!     cargo run -p llm -- serve --addr 127.0.0.1:8090 --cut-after 12
+//!     cargo run -p llm -- ask http://127.0.0.1:8090/v1/chat/completions 'What are you?'
 //!
 //! `serve` answers `POST /v1/chat/completions` with `data: {…}` for each piece and `data: [DONE]` at
 //! the end, in about the form that many services share. `--cut-after N` ends each answer after N
@@ -79,7 +79,7 @@ async fn serve(address: SocketAddr, manner: Manner) -> Result<ExitCode, Box<dyn 
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let url = serve::url(listener.local_addr()?);
     println!("The answers: {url}");
-    println!("Ask it:      cargo run --example llm -- ask {url} 'What are you?'");
+    println!("Ask it:      cargo run -p llm -- ask {url} 'What are you?'");
     let interrupted = async {
         if let Err(error) = tokio::signal::ctrl_c().await {
             eprintln!("Ctrl-C will not end this in good order: {error}");
