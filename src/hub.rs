@@ -26,8 +26,6 @@ use crate::broker::Broker;
 use crate::broker::Broker as ShardBroker;
 #[cfg(feature = "signed")]
 use crate::broker::CursorKeys;
-#[cfg(feature = "record")]
-use crate::broker::record::RecordedBroker as ShardBroker;
 use crate::broker::{
     Blame, BrokerConfig, BrokerEvent, ClientId, ComesBack, ConfigError, Counters, Drain,
     DrainError, EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication,
@@ -35,6 +33,8 @@ use crate::broker::{
     Topic, TopicName, TopicSettingError,
 };
 use crate::http::{ResponseHead, accept, plain_text};
+#[cfg(feature = "record")]
+use crate::record::RecordedBroker as ShardBroker;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex};
 use crate::time::Timer;
 use alloc::boxed::Box;

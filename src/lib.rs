@@ -88,6 +88,9 @@ pub mod http1;
 pub mod hub;
 #[cfg(any(feature = "broker", feature = "http"))]
 mod last_event_id;
+#[cfg(feature = "record")]
+#[cfg_attr(docsrs, doc(cfg(feature = "record")))]
+pub mod record;
 #[cfg(feature = "serve")]
 #[cfg_attr(docsrs, doc(cfg(feature = "serve")))]
 pub mod serve;

@@ -288,7 +288,6 @@ enum Sum {
     Coalesced,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the broker has its own bookkeeping for now"))]
 impl EventQueue {
     pub(crate) const fn new(shard: u16) -> Self {
         Self { shard, events: VecDeque::new(), polled: 0, adding: BTreeMap::new() }

@@ -1,7 +1,5 @@
 //! A list that mostly holds one value.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the rooms that use it are not wired in yet"))]
-
 use alloc::vec::Vec;
 
 /// A list that holds one value without an allocation of its own.
@@ -21,7 +19,7 @@ impl<T> OneOrMany<T> {
         match self {
             Self::None => *self = Self::One(value),
             Self::One(_) => {
-                if let Self::One(first) = self.take() {
+                if let Self::One(first) = core::mem::take(self) {
                     *self = Self::Many(alloc::vec![first, value]);
                 }
             }
@@ -31,33 +29,18 @@ impl<T> OneOrMany<T> {
 
     /// Removes the value at `index` and moves all after it forward.
     pub(crate) fn remove(&mut self, index: usize) -> Option<T> {
-        self.remove_with(index, Vec::remove)
-    }
-
-    /// Removes the value at `index` and puts the last one in its place.
-    pub(crate) fn swap_remove(&mut self, index: usize) -> Option<T> {
-        self.remove_with(index, Vec::swap_remove)
-    }
-
-    fn remove_with(&mut self, index: usize, remove: fn(&mut Vec<T>, usize) -> T) -> Option<T> {
-        if index >= self.len() {
-            return None;
-        }
         match self {
-            Self::Many(values) => {
-                let removed = remove(values, index);
+            Self::Many(values) if index < values.len() => {
+                let removed = values.remove(index);
                 if values.len() == 1 {
                     *self = values.pop().map_or(Self::None, Self::One);
                 }
                 Some(removed)
             }
-            _ => self.take().into_one(),
-        }
-    }
-
-    fn into_one(self) -> Option<T> {
-        match self {
-            Self::One(value) => Some(value),
+            Self::One(_) if index == 0 => match core::mem::take(self) {
+                Self::One(value) => Some(value),
+                Self::None | Self::Many(_) => None,
+            },
             _ => None,
         }
     }
@@ -67,18 +50,6 @@ impl<T> OneOrMany<T> {
             Self::None => &[],
             Self::One(value) => core::slice::from_ref(value),
             Self::Many(values) => values,
-        }
-    }
-
-    pub(crate) fn get(&self, index: usize) -> Option<&T> {
-        self.as_slice().get(index)
-    }
-
-    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        match self {
-            Self::None => None,
-            Self::One(value) => (index == 0).then_some(value),
-            Self::Many(values) => values.get_mut(index),
         }
     }
 
@@ -92,11 +63,6 @@ impl<T> OneOrMany<T> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Returns all values, and leaves none.
-    pub(crate) fn take(&mut self) -> Self {
-        core::mem::take(self)
     }
 }
 
@@ -125,14 +91,9 @@ mod tests {
             assert_eq!((full.len(), full.is_empty()), (model.len(), model.is_empty()));
             assert!(full.iter().eq(&model));
             for index in 0..5 {
-                assert_eq!(full.get(index), model.get(index));
                 let (mut one, mut expected) = (full.clone(), model.clone());
-                assert_eq!(one.get_mut(index), expected.get_mut(index));
                 let is_there = index < model.len();
                 assert_eq!(one.remove(index), is_there.then(|| expected.remove(index)));
-                assert_eq!(one.as_slice(), expected);
-                let (mut one, mut expected) = (full.clone(), model.clone());
-                assert_eq!(one.swap_remove(index), is_there.then(|| expected.swap_remove(index)));
                 assert_eq!(one.as_slice(), expected);
                 one.push(7);
                 expected.push(7);
@@ -146,15 +107,5 @@ mod tests {
         let mut two = list([1, 2]);
         two.remove(0);
         assert!(matches!(two, OneOrMany::One(2)), "{two:?}");
-        let mut two = list([1, 2]);
-        two.swap_remove(0);
-        assert!(matches!(two, OneOrMany::One(2)), "{two:?}");
-    }
-
-    #[test]
-    fn what_is_taken_is_gone() {
-        let mut three = list([1, 2, 3]);
-        assert_eq!(three.take().as_slice(), [1, 2, 3]);
-        assert!(three.is_empty());
     }
 }

@@ -1,10 +1,5 @@
 //! Deadlines in the order in which they come up.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the broker has one heap for all owners for now")
-)]
-
 use super::clock::Tick;
 use alloc::collections::BinaryHeap;
 use core::cmp::Reverse;

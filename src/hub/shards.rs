@@ -2,8 +2,8 @@
 
 use super::{Listener, Session, ShardBroker};
 use crate::broker::{
-    BrokerEvent, Census, ClientId, EventNumber, Eviction, OpenError, Opened, Publication,
-    PublishError, Published, ReturnsOfAll, Sequencer, SessionId, SessionRequest, Topic, Value,
+    BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, Publication, PublishError,
+    Published, ReturnsOfAll, Sequencer, SessionId, SessionRequest, Topic, Value,
 };
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::time::Timer;
@@ -71,15 +71,15 @@ impl Inner {
         let mut census = self.census(at, &request);
         let now = self.timer.now();
         let eviction = lock(&self.shards[at]).broker.eviction_for(now, &request, &census);
-        if let Some(Eviction { shard, address }) = eviction {
-            self.call(shard.into(), follow_up, |shard, now| {
-                shard.broker.evict_oldest(now, address.as_ref());
+        if let Some(eviction) = eviction {
+            self.call(eviction.shard().into(), follow_up, |shard, now| {
+                shard.broker.evict_oldest(now, eviction.address());
             });
             census = self.census(at, &request);
-            census.elsewhere.has_made_room = true;
+            census.note_eviction();
         }
         self.call(at, follow_up, |shard, now| {
-            shard.broker.open_beside(now, request, &census.elsewhere)
+            shard.broker.open_beside(now, request, census.elsewhere())
         })
     }
 

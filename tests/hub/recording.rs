@@ -2,8 +2,8 @@
 
 use super::*;
 use sansse::Timer;
-use sansse::broker::record::{Output, Record};
 use sansse::broker::{Batch, BrokerEvent, Counters, EventNumber, FrameForm, Place};
+use sansse::record::{Output, Record};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};

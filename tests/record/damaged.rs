@@ -6,8 +6,8 @@ use crate::kit::broker::*;
 use crate::kit::number;
 use crate::kit::seed;
 use sansse::Event;
-use sansse::broker::record::{Fault, Output, Record, VERSION};
 use sansse::broker::*;
+use sansse::record::{Fault, Output, Record, VERSION};
 use std::fmt::Write as _;
 
 #[test]

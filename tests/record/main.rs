@@ -13,8 +13,8 @@ mod world;
 
 use kit::broker::{Rng, config, secs, session_of};
 use sansse::Event;
-use sansse::broker::record::{Output, Record, RecordError};
 use sansse::broker::{Topic, Transmit};
+use sansse::record::{Output, Record, RecordError};
 use std::time::Instant;
 use world::World;
 

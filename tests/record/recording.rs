@@ -5,8 +5,8 @@ use super::start;
 use super::world::World;
 use crate::kit::broker::*;
 use sansse::Event;
-use sansse::broker::record::{Output, Record, RecordedBroker};
 use sansse::broker::*;
+use sansse::record::{Output, Record, RecordedBroker};
 use std::sync::{Arc, Mutex};
 
 #[test]
@@ -62,7 +62,7 @@ fn metadata_is_in_no_record_and_decides_nothing() {
 #[cfg(feature = "signed")]
 #[test]
 fn keys_are_in_no_record_and_have_to_be_given_for_a_replay() {
-    use sansse::broker::record::{Fault, RecordError};
+    use sansse::record::{Fault, RecordError};
 
     let keys = |byte: u8| CursorKeys::new(&[byte; 32]).unwrap();
     let mut config = config();

@@ -4,8 +4,8 @@ use super::world::World;
 use super::{small, start};
 use crate::kit::number;
 use crate::kit::seed;
-use sansse::broker::record::{Fault, Output, Record};
 use sansse::broker::*;
+use sansse::record::{Fault, Output, Record};
 
 const HISTORIES: u64 = 100;
 

@@ -3,8 +3,8 @@
 use super::drawn::{random_config, random_lag, random_retention};
 use super::start;
 use crate::kit::broker::*;
-use sansse::broker::record::{Output, RecordedBroker};
 use sansse::broker::*;
+use sansse::record::{Output, RecordedBroker};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -3,9 +3,6 @@
 //!
 //! It is told numbers and keys, and knows nothing of what a session is.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the broker has its own limits for now"))]
-#![expect(unused_imports, reason = "the broker has its own limits for now")]
-
 mod addresses;
 mod census;
 mod drain;

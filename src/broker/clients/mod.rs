@@ -1,8 +1,6 @@
 //! The clients: who they are, which sessions they have, and how long they are remembered without
 //! one.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the broker keeps its clients itself for now"))]
-
 mod roster;
 
 pub use roster::{PresenceCursor, PresencePage, PresentClient, Roster};
@@ -61,11 +59,6 @@ impl Client {
     /// Returns its sessions, in the order in which they were opened.
     pub(crate) fn sessions(&self) -> &[Key] {
         self.sessions.as_slice()
-    }
-
-    /// Returns whether it has a session.
-    pub(crate) fn is_present(&self) -> bool {
-        !self.sessions.is_empty()
     }
 
     /// Returns the slot of its channel among the topics.
@@ -269,7 +262,7 @@ mod tests {
         assert_eq!(clients.leave(0, key, session(1)), Some(&id("alice")));
         let alice = clients.get(&id("alice")).unwrap();
         assert_eq!(alice.sessions(), [session(0), session(2), session(3)]);
-        assert!(alice.is_present() && clients.next_timeout().is_none());
+        assert!(!alice.sessions().is_empty() && clients.next_timeout().is_none());
     }
 
     #[test]
@@ -277,7 +270,7 @@ mod tests {
         let mut clients = clients();
         let key = join(&mut clients, "alice", 7);
         clients.leave(SECOND, key, session(7));
-        assert!(!clients.at(key).unwrap().is_present());
+        assert!(clients.at(key).unwrap().sessions().is_empty());
         assert_eq!(clients.next_timeout(), Some(11 * SECOND));
         assert!(forgotten(&mut clients, 11 * SECOND - 1).is_empty());
         assert_eq!((clients.len(), clients.key_of(&id("alice"))), (1, Some(key)));

@@ -150,7 +150,8 @@ impl Model {
                 woken.push(*session);
             }
         }
-        if matches!(name, LogName::Client(_) | LogName::Private(_)) {
+        // All others wait on a list that comes out as a whole.
+        if matches!(name, LogName::Private(_)) {
             for session in woken {
                 self.wake(session);
             }

@@ -1,28 +1,11 @@
-//! For how long a session may listen, and how that right is taken away.
+//! For how long and to what a session may listen, and how that is taken away.
 
 use super::arena::Key;
 use super::clock::Tick;
-use super::error::{LeaseError, RevokeError};
-use super::event::{BrokerEvent, EndReason};
-use super::names::{ClientId, SessionId, TopicName};
-use super::ready::Parked;
-use super::state::NEVER;
-use super::terms::Terms;
-use super::{Broker, Told};
+use super::sessions::Told;
+use super::{Broker, ClientId, EndReason, LeaseError, RevokeError, SessionId, TopicName};
+use alloc::vec::Vec;
 use std::time::Instant;
-
-/// Until when a session may listen, and when the application is to be asked about it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Lease {
-    pub(super) until: Tick,
-    /// [`NEVER`] once it was.
-    pub(super) ask_at: Tick,
-}
-
-impl Lease {
-    /// A session without one may listen for as long as it lasts.
-    pub(super) const NONE: Self = Self { until: NEVER, ask_at: NEVER };
-}
 
 impl Broker {
     /// Says until when a session may listen from now on: later than before, or sooner. A session
@@ -59,7 +42,7 @@ impl Broker {
         until: Instant,
     ) -> Result<(), LeaseError> {
         let now = self.clock.advance(now);
-        let key = self.key_of(session).ok_or(LeaseError::UnknownSession)?;
+        let key = self.sessions.key_of(session).ok_or(LeaseError::UnknownSession)?;
         let session = self.sessions.get(key).ok_or(LeaseError::UnknownSession)?;
         if session.is_lapsed(now) {
             // It only has not been told so yet.
@@ -67,17 +50,16 @@ impl Broker {
         }
         let lease = self.lease(now, until).ok_or(LeaseError::InThePast)?;
         if let Some(session) = self.sessions.get_mut(key) {
-            session.terms.get_or_insert_with(|| Terms::NONE.into()).lease = lease;
+            session.renew_lease(lease);
         }
-        self.arm_session(key);
+        self.sessions.arm(key);
         Ok(())
     }
 
     /// Until when a session may listen; `None` for as long as it lasts, and for one that is not
     /// open.
     pub fn lease_of(&self, session: SessionId) -> Option<Instant> {
-        let until = self.session(session)?.terms.as_ref()?.lease.until;
-        (until != NEVER).then(|| self.clock.instant(until)).flatten()
+        self.clock.instant(self.sessions.by_id(session)?.lease_until()?)
     }
 
     /// Ends all sessions of a client at once, with [`EndReason::Revoked`], whatever they have not
@@ -92,7 +74,7 @@ impl Broker {
     /// [`RevokeError`].
     pub fn revoke(&mut self, now: Instant, client: &ClientId) -> Result<usize, RevokeError> {
         self.clock.advance(now);
-        let sessions = self.client(client).ok_or(RevokeError::UnknownClient)?.sessions.clone();
+        let sessions = self.session_keys_of(client).ok_or(RevokeError::UnknownClient)?;
         for &key in &sessions {
             self.end(key, EndReason::Revoked, Told::ByReady);
         }
@@ -140,70 +122,49 @@ impl Broker {
         client: &ClientId,
         topic: &TopicName,
     ) -> Result<usize, RevokeError> {
-        self.clock.advance(now);
-        let sessions = self.client(client).ok_or(RevokeError::UnknownClient)?.sessions.clone();
+        let now = self.clock.advance(now);
+        let sessions = self.session_keys_of(client).ok_or(RevokeError::UnknownClient)?;
         let mut heard = 0;
         for key in sessions {
             if self.hears_through_pattern(key, topic) {
                 self.end(key, EndReason::Revoked, Told::ByReady);
                 heard += 1;
             } else {
-                heard += usize::from(self.take_topic(key, topic));
+                heard += usize::from(self.take_topic(now, key, topic));
                 self.forbid(key, topic);
             }
         }
         Ok(heard)
     }
 
+    fn session_keys_of(&self, client: &ClientId) -> Option<Vec<Key>> {
+        self.clients.get(client).map(|client| client.sessions().to_vec())
+    }
+
     fn hears_through_pattern(&self, session: Key, name: &TopicName) -> bool {
-        let subscriptions = self.sessions.get(session).map(|session| &session.subscriptions);
-        subscriptions.into_iter().flatten().any(|subscription| {
-            let topic = self.topics.at(subscription.topic);
-            let matched = topic.and_then(|topic| topic.matched.as_ref());
-            matched.is_some_and(|matched| matched.pattern().matches(name))
+        let session = self.sessions.get(session);
+        session.is_some_and(|session| {
+            let mut patterns =
+                session.channels().filter_map(|(_, channel)| self.topics.pattern(channel));
+            patterns.any(|pattern| pattern.matches(name))
         })
     }
 
-    fn take_topic(&mut self, key: Key, name: &TopicName) -> bool {
-        let Some(&topic) = self.topic_slots.get(name) else { return false };
-        let Some(session) = self.sessions.get_mut(key) else { return false };
-        let mut subscriptions = (0..).zip(&session.subscriptions);
-        let Some((number, _)) = subscriptions.find(|(_, one)| one.topic == topic) else {
-            return false;
-        };
-        // A batch that is under way goes back without it: the poll remains the newest.
-        let Some(taken) = session.remove(number) else { return false };
-        let parked = Parked { session: key.slot(), subscription: number };
-        let is_void = self.leave_topic(parked, &taken);
-        self.void_ready(usize::from(is_void));
-        if self.is_over(key) {
-            self.wake(key);
-        }
-        true
+    /// Takes a topic from a session. Returns whether it had it.
+    fn take_topic(&mut self, now: Tick, key: Key, name: &TopicName) -> bool {
+        let number = self.topics.named(name).and_then(|topic| {
+            let mut channels = self.sessions.get(key)?.channels();
+            channels.find(|(_, channel)| *channel == topic).map(|(number, _)| number)
+        });
+        // A batch that is under way goes back without it: its poll remains the newest.
+        number.is_some_and(|number| self.take_subscription(now, key, number))
     }
 
-    /// The lease until then; `None` if that is over.
-    pub(super) fn lease(&self, now: Tick, until: Instant) -> Option<Lease> {
-        let until = self.clock.tick(until);
-        if until <= now {
-            return None;
-        }
-        // Of a lease that is shorter than the lead, half is over by then, so that whoever renews it
-        // for as long again is not asked without end.
-        let lead = super::clock::ticks(self.config.lease_lead).min((until - now) / 2);
-        Some(Lease { until, ask_at: until - lead })
-    }
-
-    /// Asks the application whether the session may go on.
-    pub(super) fn ask_for_lease(&mut self, key: Key) {
-        let id = self.session_id(key);
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let Some(terms) = &mut session.terms else { return };
-        terms.lease.ask_at = NEVER;
-        let client = session.client.and_then(|client| self.clients.get(client));
-        let client = client.map(|client| client.id.clone());
-        if let Some(until) = self.clock.instant(terms.lease.until) {
-            self.emit(BrokerEvent::LeaseExpiring { session: id, client, until });
+    /// Takes a topic out of what a session may subscribe to, if that was said.
+    fn forbid(&mut self, key: Key, topic: &TopicName) {
+        let limit = self.config.max_permitted_per_session as usize;
+        if self.sessions.get_mut(key).is_some_and(|session| !session.forbid(topic, limit)) {
+            self.end(key, EndReason::Revoked, Told::ByReady);
         }
     }
 }

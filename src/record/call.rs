@@ -1,17 +1,11 @@
 //! The calls that are in a record, and how each is done again.
 
-use super::super::Broker;
-use super::super::batch::{Batch, FrameForm};
-use super::super::clock::Tick;
-use super::super::config::{Drain, Lag, Retention, SessionRequest};
-use super::super::error::OpenError;
-use super::super::limits::Elsewhere;
-use super::super::names::{AddressKey, ClientId, EventKey, SessionId, TopicFilter, TopicName};
-use super::super::publication::Publication;
-use super::super::sequence::{Published, Topic};
-use super::super::subscribe::Place;
-use super::super::transmit::{BatchEnd, Transmit};
 use super::read::{Fault, Output};
+use crate::broker::{
+    AddressKey, Batch, BatchEnd, Broker, ClientId, Drain, Elsewhere, EventKey, FrameForm, Lag,
+    OpenError, Place, Publication, Published, Retention, SessionId, SessionRequest, Tick, Topic,
+    TopicFilter, TopicName, Transmit,
+};
 use crate::event::Event;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -127,7 +121,7 @@ pub(super) enum Written {
 
 impl Request {
     pub(super) fn of(request: &SessionRequest, broker: &Broker) -> Self {
-        let lease = request.lease().map(|until| broker.clock.tick(until));
+        let lease = request.lease().map(|until| broker.tick(until));
         Self { request: request.clone(), lease }
     }
 
@@ -141,7 +135,7 @@ impl Request {
 
 impl Written {
     pub(super) fn of(batch: &Batch, session: SessionId, broker: &Broker) -> Self {
-        if broker.session(session).is_some_and(|state| batch.is_of(session, state.poll)) {
+        if broker.is_newest(session, batch) {
             return Self::Newest;
         }
         // Frames are made of text alone.
@@ -152,7 +146,7 @@ impl Written {
 
 /// The time so long after the broker was made, if this platform has it.
 pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, Fault> {
-    broker.clock.instant(at).ok_or(Fault::Time)
+    broker.instant(at).ok_or(Fault::Time)
 }
 
 /// What whoever called had, and a replay must have too.
@@ -161,7 +155,7 @@ pub(super) struct Held {
     /// The batches that can still be taken back.
     pub(super) newest: BTreeMap<SessionId, Batch>,
     #[cfg(feature = "signed")]
-    pub(super) keys: alloc::collections::VecDeque<super::super::CursorKeys>,
+    pub(super) keys: alloc::collections::VecDeque<crate::broker::CursorKeys>,
 }
 
 impl Held {

@@ -1,11 +1,10 @@
 //! The forms in which names, events and addresses stand in a record. What is read is validated as
 //! when it is built.
 
-use super::super::Key;
-use super::super::names::{
-    AddressKey, ClientId, EventKey, SessionId, TopicFilter, TopicName, TopicPattern,
+use crate::broker::{
+    AddressKey, ClientId, Epoch, EventKey, Key, Published, SessionId, Topic, TopicFilter,
+    TopicName, TopicPattern,
 };
-use super::super::sequence::{Epoch, Published, Topic};
 use crate::encode::Frame;
 use crate::event::{Event, EventId, EventType};
 use alloc::borrow::Cow;

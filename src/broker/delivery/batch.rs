@@ -1,6 +1,6 @@
 //! What is pending for one session, joined for one write.
 
-use super::names::SessionId;
+use crate::broker::names::SessionId;
 use crate::encode::Frame;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -16,10 +16,10 @@ pub enum FrameForm {
 }
 
 /// A caller-owned buffer into which
-/// [`Broker::poll_transmit_batch`](super::Broker::poll_transmit_batch) puts what one write takes.
+/// [`Broker::poll_transmit_batch`](crate::broker::Broker::poll_transmit_batch) puts what one write takes.
 ///
 /// One batch serves any number of sessions, one after the other: what a write did not take goes
-/// back with [`Broker::handle_partial_write`](super::Broker::handle_partial_write), so that nothing
+/// back with [`Broker::handle_partial_write`](crate::broker::Broker::handle_partial_write), so that nothing
 /// of it has to be kept for a slow peer.
 #[derive(Debug)]
 pub struct Batch {
@@ -36,10 +36,33 @@ pub struct Batch {
 
 /// One frame of a batch: which of the session's cursors it moved, from where, and where it ends.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
-    pub(super) source: u32,
-    pub(super) cursor: u64,
+pub(crate) struct Part {
+    source: Source,
+    cursor: u64,
     end: usize,
+}
+
+/// Where a frame of a batch comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// An event, by the subscription with this number.
+    Subscription(u32),
+    /// The session's place, which is owed again if it comes back.
+    Place,
+    /// Anything else that is no event. It is the first or the last of its batch, and never comes
+    /// back.
+    Own,
+}
+
+impl Part {
+    pub(crate) const fn source(&self) -> Source {
+        self.source
+    }
+
+    /// Returns the number from which the cursor was moved.
+    pub(crate) const fn cursor(&self) -> u64 {
+        self.cursor
+    }
 }
 
 /// Larger frames are handed over as they are. Copying one costs more than the two reference
@@ -86,7 +109,7 @@ impl Batch {
         self.parts.len() - self.shared
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.joined.clear();
         self.single = None;
         self.parts.clear();
@@ -95,16 +118,16 @@ impl Batch {
     }
 
     /// Takes note of which session, and which poll of it, the batch comes from.
-    pub(super) fn stamp(&mut self, session: SessionId, poll: u32) {
+    pub(crate) fn stamp(&mut self, session: SessionId, poll: u32) {
         self.origin = Some((session, poll));
     }
 
-    pub(super) fn is_of(&self, session: SessionId, poll: u32) -> bool {
+    pub(crate) fn is_of(&self, session: SessionId, poll: u32) -> bool {
         self.origin == Some((session, poll))
     }
 
     /// Whether `frame` may join what is there without passing `limit` bytes.
-    pub(super) fn has_room(&self, frame: &Frame, limit: usize) -> bool {
+    pub(crate) fn has_room(&self, frame: &Frame, limit: usize) -> bool {
         self.has_room_for(bytes_in(self.form, frame).len(), limit)
     }
 
@@ -116,10 +139,10 @@ impl Batch {
 
     /// Lets `frame` join what is there if it has room; says whether it had.
     #[inline]
-    pub(super) fn push_within(
+    pub(crate) fn push_within(
         &mut self,
         limit: usize,
-        source: u32,
+        source: Source,
         cursor: u64,
         frame: &Frame,
     ) -> bool {
@@ -131,13 +154,13 @@ impl Batch {
         has_room
     }
 
-    pub(super) fn push(&mut self, source: u32, cursor: u64, frame: &Frame) {
+    pub(crate) fn push(&mut self, source: Source, cursor: u64, frame: &Frame) {
         let bytes = bytes_in(self.form, frame);
         self.add(source, cursor, frame, bytes);
     }
 
     #[inline]
-    fn add(&mut self, source: u32, cursor: u64, frame: &Frame, bytes: &[u8]) {
+    fn add(&mut self, source: Source, cursor: u64, frame: &Frame, bytes: &[u8]) {
         let end = self.joined.len() + bytes.len();
         if self.parts.is_empty() && bytes.len() >= SINGLE {
             self.single = Some(frame.clone());
@@ -148,7 +171,7 @@ impl Batch {
     }
 
     /// Takes note that the newest frame moved another cursor as well.
-    pub(super) fn push_shared(&mut self, source: u32, cursor: u64) {
+    pub(crate) fn push_shared(&mut self, source: Source, cursor: u64) {
         if let Some(newest) = self.parts.pop() {
             // Before the frame, so that it goes back if and only if that does.
             let end = self.parts.last().map_or(0, |part| part.end);
@@ -159,18 +182,13 @@ impl Batch {
     }
 
     /// The frames that `written` bytes did not even begin, beyond the first that is not whole.
-    pub(super) fn untouched(&self, written: usize) -> &[Part] {
+    pub(crate) fn untouched(&self, written: usize) -> &[Part] {
         let whole = self.parts.partition_point(|part| part.end <= written);
         self.parts.get(whole + 1..).unwrap_or_default()
     }
 
-    /// How many frames of these sources [`untouched`](Self::untouched) are, and their payloads'
-    /// bytes.
-    pub(super) fn untouched_size(
-        &self,
-        written: usize,
-        sources: impl Fn(u32) -> bool,
-    ) -> (usize, usize) {
+    /// Returns how many events are [`untouched`](Self::untouched), and their payloads' bytes.
+    pub(crate) fn untouched_events(&self, written: usize) -> (usize, usize) {
         let whole = self.parts.partition_point(|part| part.end <= written);
         let mut before = self.parts.get(whole).map_or(0, |part| part.end);
         let (mut frames, mut bytes) = (0, 0);
@@ -178,7 +196,7 @@ impl Batch {
             let length = part.end - before;
             before = part.end;
             // Parts that stand for another cursor of the same frame have no length.
-            if length > 0 && sources(part.source) {
+            if length > 0 && matches!(part.source, Source::Subscription(_)) {
                 frames += 1;
                 bytes += match self.form {
                     FrameForm::Chunk => payload_of(length),
@@ -190,13 +208,13 @@ impl Batch {
     }
 
     /// What must follow `written` bytes for the frames that are not untouched to be whole.
-    pub(super) fn remainder(&self, written: usize) -> Bytes {
+    pub(crate) fn remainder(&self, written: usize) -> Bytes {
         let whole = self.parts.partition_point(|part| part.end <= written);
         self.parts.get(whole).map_or_else(Bytes::new, |part| self.slice(written, part.end))
     }
 
     /// All that must follow `written` bytes.
-    pub(super) fn rest(&self, written: usize) -> Bytes {
+    pub(crate) fn rest(&self, written: usize) -> Bytes {
         let end = self.len();
         if written < end { self.slice(written, end) } else { Bytes::new() }
     }
@@ -220,22 +238,22 @@ fn bytes_in(form: FrameForm, frame: &Frame) -> &[u8] {
 
 #[cfg(feature = "record")]
 impl Batch {
-    pub(super) const fn form(&self) -> FrameForm {
+    pub(crate) const fn form(&self) -> FrameForm {
         self.form
     }
 
     /// Where each part ends.
-    pub(super) fn ends(&self) -> Vec<usize> {
+    pub(crate) fn ends(&self) -> Vec<usize> {
         self.parts.iter().map(|part| part.end).collect()
     }
 
     /// A batch that cannot be taken back; `None` for parts that do not end one after the other, the
     /// last of them where the bytes do.
-    pub(super) fn from_parts(joined: Vec<u8>, ends: &[usize]) -> Option<Self> {
+    pub(crate) fn from_parts(joined: Vec<u8>, ends: &[usize]) -> Option<Self> {
         if !ends.is_sorted() || ends.last().copied().unwrap_or(0) != joined.len() {
             return None;
         }
-        let parts = ends.iter().map(|&end| Part { source: 0, cursor: 0, end }).collect();
+        let parts = ends.iter().map(|&end| Part { source: Source::Own, cursor: 0, end }).collect();
         Some(Self { joined, parts, ..Self::new(FrameForm::Payload) })
     }
 }

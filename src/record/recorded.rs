@@ -2,13 +2,11 @@
 
 use super::call::{Call, Request, Written};
 use super::{Entry, Input, Line, Start, VERSION};
-#[cfg(feature = "hub")]
-use crate::broker::{AddressKey, limits::Elsewhere};
 use crate::broker::{
-    Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError,
-    EventNumber, Lag, LeaseError, OpenError, Opened, Place, Publication, PublishError, Published,
-    Resume, Retention, RevokeError, SessionId, SessionRequest, SubscribeError, Topic, TopicFilter,
-    TopicName, TopicSettingError, Transmit,
+    AddressKey, Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain,
+    DrainError, Elsewhere, EventNumber, Lag, LeaseError, OpenError, Opened, Place, Publication,
+    PublishError, Published, Resume, Retention, RevokeError, SessionId, SessionRequest,
+    SubscribeError, Topic, TopicFilter, TopicName, TopicSettingError, Transmit,
 };
 use alloc::boxed::Box;
 use bytes::Bytes;
@@ -47,8 +45,7 @@ impl RecordedBroker {
         sink: impl FnMut(Entry) + Send + 'static,
     ) -> Result<Self, ConfigError> {
         let mut sink: Sink = Box::new(sink);
-        let broker = Broker::new(now, config)?;
-        let config = broker.config.clone();
+        let broker = Broker::new(now, config.clone())?;
         let is_signed = config.cursor_keys.is_some();
         sink(Entry(Line::Start(Box::new(Start { sansse_record: VERSION, is_signed, config }))));
         Ok(Self { broker, sink: Some(sink), recorded: 0 })
@@ -68,7 +65,7 @@ impl RecordedBroker {
     fn note(&mut self, now: Instant, call: impl FnOnce(&Broker) -> Call) {
         if let Some(sink) = &mut self.sink {
             self.recorded += 1;
-            let (number, at) = (self.recorded, self.broker.clock.tick(now));
+            let (number, at) = (self.recorded, self.broker.tick(now));
             sink(Entry(Line::Input(Input { number, at, call: call(&self.broker) })));
         }
     }
@@ -78,7 +75,7 @@ impl RecordedBroker {
     fn note_timeless(&mut self, call: Call) {
         if let Some(sink) = &mut self.sink {
             self.recorded += 1;
-            let (number, at) = (self.recorded, self.broker.clock.now());
+            let (number, at) = (self.recorded, self.broker.now());
             sink(Entry(Line::Input(Input { number, at, call })));
         }
     }
@@ -137,7 +134,7 @@ impl RecordedBroker {
 
     /// As [`Broker::poll_ready`]. `None`, and what may change that, is as there.
     pub fn poll_ready(&mut self) -> Option<SessionId> {
-        if !self.broker.ready.is_empty() {
+        if self.broker.has_ready() {
             self.note_timeless(Call::PollReady);
         }
         self.broker.poll_ready()
@@ -197,7 +194,7 @@ impl RecordedBroker {
         session: SessionId,
         until: Instant,
     ) -> Result<(), LeaseError> {
-        self.note(now, |broker| Call::RenewLease { session, until: broker.clock.tick(until) });
+        self.note(now, |broker| Call::RenewLease { session, until: broker.tick(until) });
         self.broker.renew_lease(now, session, until)
     }
 

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use sansse::Event;
-//! use sansse::broker::record::{Output, Record, RecordedBroker};
+//! use sansse::record::{Output, Record, RecordedBroker};
 //! use sansse::broker::{BrokerConfig, Epoch, SessionRequest, Topic, Transmit};
 //! use std::fmt::Write;
 //! use std::sync::{Arc, Mutex};
@@ -63,7 +63,7 @@ mod text;
 pub use read::{Fault, Output, Record, RecordError, Replay, Step};
 pub use recorded::RecordedBroker;
 
-use super::config::BrokerConfig;
+use crate::broker::BrokerConfig;
 use alloc::boxed::Box;
 use call::Call;
 use core::fmt;

@@ -1,8 +1,8 @@
 //! The patterns in use, and which of them match a name.
 
 #[cfg(doc)]
-use super::names::MAX_LEVELS;
-use super::names::{ANY, ONE, TopicName, TopicPattern};
+use crate::broker::names::MAX_LEVELS;
+use crate::broker::names::{ANY, ONE, TopicName, TopicPattern};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,7 +1,7 @@
 //! Limits of several shards, as brokers keep them.
 
-use super::super::{BrokerConfig, ClientId, Epoch, LimitPolicy, OpenError, SessionId};
 use super::*;
+use crate::broker::{BrokerConfig, ClientId, Epoch, LimitPolicy, OpenError, SessionId};
 use alloc::format;
 use alloc::vec::Vec;
 use core::num::NonZeroU16;
@@ -56,15 +56,15 @@ impl Shards {
         let request = request.normalized();
         let mut before = census(&self.brokers, &request);
         if let Some(eviction) = self.brokers[at].eviction_for(self.now, &request, &before) {
-            assert_ne!(usize::from(eviction.shard), at);
-            let broker = &mut self.brokers[usize::from(eviction.shard)];
-            broker.evict_oldest(self.now, eviction.address.as_ref());
+            assert_ne!(usize::from(eviction.shard()), at);
+            let broker = &mut self.brokers[usize::from(eviction.shard())];
+            broker.evict_oldest(self.now, eviction.address());
             before = census(&self.brokers, &request);
             let more = self.brokers[at].eviction_for(self.now, &request, &before);
             assert_eq!(more, None, "one is enough");
-            before.elsewhere.has_made_room = true;
+            before.note_eviction();
         }
-        let opened = self.brokers[at].open_beside(self.now, request, &before.elsewhere);
+        let opened = self.brokers[at].open_beside(self.now, request, before.elsewhere());
         let sessions: usize = self.brokers.iter().map(Broker::session_count).sum();
         assert!(sessions <= self.config.max_sessions as usize, "{sessions} sessions");
         opened.map(|opened| opened.session)
@@ -210,18 +210,20 @@ fn a_session_for_which_room_was_made_is_opened_whatever_has_come_up_since() {
     let mut census = Census::default();
     census.add(0, shards.brokers[0].occupancy(&leased));
     let eviction = shards.brokers[1].eviction_for(shards.now, &leased, &census).unwrap();
-    assert_eq!(eviction, Eviction { shard: 0, address: None });
+    assert_eq!((eviction.shard(), eviction.address()), (0, None));
     shards.brokers[0].evict_oldest(shards.now, None);
     // The lease lapses before it is the session's turn.
     let mut census = Census::default();
     census.add(0, shards.brokers[0].occupancy(&leased));
-    census.elsewhere.has_made_room = true;
+    census.note_eviction();
+    let alone = shards.brokers[0].occupancy(&leased);
     let broker = &mut shards.brokers[1];
-    let opened = broker.open_beside(until, leased.clone(), &census.elsewhere).unwrap();
+    let opened = broker.open_beside(until, leased.clone(), census.elsewhere()).unwrap();
     broker.handle_timeout(until);
     assert!(!broker.is_open(opened.session));
     assert_eq!(broker.counters().ended.lease_expired, 1);
-    census.elsewhere.has_made_room = false;
-    let refused = broker.open_beside(until, leased, &census.elsewhere);
+    let mut census = Census::default();
+    census.add(0, alone);
+    let refused = broker.open_beside(until, leased, census.elsewhere());
     assert_eq!(refused, Err(OpenError::LeaseInThePast));
 }
