@@ -39,7 +39,7 @@ pub struct Counters {
     pub retained_bytes: u64,
     /// How many events wait to be polled now.
     pub unread_events: u64,
-    /// How the sessions that were opened resumed. Their sum is how many were opened.
+    /// How the sessions resumed that were opened. The sum is how many were opened.
     pub resumed: Resumed,
     /// How many events were to be replayed to sessions that resumed.
     pub replayed: u64,
@@ -47,8 +47,8 @@ pub struct Counters {
     pub refused: Refused,
     /// How many sessions ended, by the reason.
     pub ended: Ended,
-    /// How many events were published here or [applied](crate::broker::Broker::apply) here, whether or not
-    /// anybody heard them. Each shard counts all of them; a hub counts them once.
+    /// How many events were published here or [applied](crate::broker::Broker::apply) here, whether
+    /// or not anybody heard them. Each shard counts all of them; a hub counts them once.
     pub published: u64,
     /// The encoded size of these events, without what HTTP adds.
     pub published_bytes: u64,
@@ -57,22 +57,23 @@ pub struct Counters {
     pub delivered: u64,
     /// Their size, without what HTTP adds.
     pub delivered_bytes: u64,
-    /// How many published events [came back](crate::broker::Broker::handle_partial_write), since a write did
-    /// not take them. They are handed over again, or are lost.
+    /// How many published events [came back](crate::broker::Broker::handle_partial_write), since a
+    /// write did not take them. They are handed over again, or are lost.
     pub returned: u64,
     /// How many heartbeats were handed over.
     pub heartbeats: u64,
     /// How many events sessions did not get that were too far behind, by what they met.
     pub lost: Lost,
     /// How many events sessions were spared that [keep the newest per
-    /// key](crate::broker::LagPolicy::KeepNewestPerKey), which is no loss. What was passed between the frames
-    /// of a batch may come back with them, and is counted when its session is polled again, or ends.
+    /// key](crate::broker::LagPolicy::KeepNewestPerKey), which is no loss. What was passed between
+    /// the frames of a batch may come back with them, and is counted when its session is polled
+    /// again, or ends.
     pub coalesced: u64,
     /// For each hand-over of a published event (one that came back and goes out again is counted
     /// twice): how long before it was published, in microseconds.
     pub queue_age: Histogram,
-    /// For each hand-over of a published event: how many events had been published to the same topic
-    /// after it.
+    /// For each hand-over of a published event: how many events had been published to the same
+    /// topic after it.
     pub lag: Histogram,
 }
 
@@ -205,8 +206,8 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// How many buckets there are. Of microseconds, the last but one ends at 18 minutes, beyond which
-    /// hardly anything is kept.
+    /// How many buckets there are. Of microseconds, the last but one ends at 18 minutes, beyond
+    /// which hardly anything is kept.
     pub const BUCKETS: usize = 32;
 
     /// Returns how many values there were in each bucket.
@@ -275,8 +276,8 @@ fn add<'a>(pairs: impl Iterator<Item = (&'a mut u64, u64)>) {
 }
 
 impl Counters {
-    /// Takes note that an event of so many bytes is handed over, after which `behind` others came to
-    /// its log.
+    /// Takes note that an event of so many bytes is handed over, after which `behind` others came
+    /// to its log.
     pub(crate) fn deliver(&mut self, now: Tick, published_at: Tick, bytes: usize, behind: u64) {
         self.delivered += 1;
         self.delivered_bytes += bytes as u64;

@@ -61,9 +61,9 @@ pub enum Resume {
         /// How many events.
         replayed: u64,
     },
-    /// Its last event id names a place without the code that this broker's keys make for it:
-    /// forged, or of another stream. Nothing is replayed: the session starts now. Only where
-    /// [`BrokerConfig::cursor_keys`](crate::broker::BrokerConfig) are set, by the feature `signed`.
+    /// Its last event id names a place without the code that this broker's keys make for it. It was
+    /// forged, or is of another stream. Nothing is replayed: the session starts now. This comes
+    /// only where [`BrokerConfig::cursor_keys`](crate::broker::BrokerConfig) are set.
     Forged,
 }
 
@@ -121,19 +121,19 @@ impl Resume {
 pub enum BrokerEvent {
     /// A client that was unknown has its first session.
     ClientJoined {
-        /// Who.
+        /// The client.
         client: ClientId,
     },
     /// A client had no session for the grace time and is forgotten, with its metadata.
     ClientLeft {
-        /// Who.
+        /// The client.
         client: ClientId,
     },
     /// A session was opened.
     SessionOpened {
-        /// Which.
+        /// The session.
         session: SessionId,
-        /// Whose.
+        /// The client whose session it is; `None` for nobody's.
         client: Option<ClientId>,
         /// How its resumption went.
         resume: Resume,
@@ -142,9 +142,9 @@ pub enum BrokerEvent {
     ///
     /// Skips that follow each other before this event is polled are added up.
     SessionSkipped {
-        /// Which.
+        /// The session.
         session: SessionId,
-        /// Whose.
+        /// The client whose session it is; `None` for nobody's.
         client: Option<ClientId>,
         /// How many events it did not get.
         lost: u64,
@@ -154,38 +154,37 @@ pub enum BrokerEvent {
     ///
     /// Those that follow each other before this event is polled are added up.
     SessionCoalesced {
-        /// Which.
+        /// The session.
         session: SessionId,
-        /// Whose.
+        /// The client whose session it is; `None` for nobody's.
         client: Option<ClientId>,
         /// How many events it did not get and need not have.
         coalesced: u64,
     },
-    /// A session's lease is about to lapse: it ends then, unless the lease is
+    /// A session's lease is about to lapse. The session ends then, unless the lease is
     /// [renewed](crate::broker::Broker::renew_lease).
     LeaseExpiring {
-        /// Which.
+        /// The session.
         session: SessionId,
-        /// Whose.
+        /// The client whose session it is; `None` for nobody's.
         client: Option<ClientId>,
         /// Until when it may listen.
         until: Instant,
     },
     /// A session ended. There is exactly one of these for each that was opened, and none after it.
     SessionEnded {
-        /// Which.
+        /// The session.
         session: SessionId,
-        /// Whose.
+        /// The client whose session it is; `None` for nobody's.
         client: Option<ClientId>,
-        /// Why.
+        /// Why it ended.
         reason: EndReason,
-        /// How many events published to this session alone it did not take, and no other ever
-        /// will.
+        /// How many events that were published to this session alone are lost with it.
         undelivered: u64,
     },
     /// The last session of a [drain](crate::broker::Broker::drain) is gone.
     Drained {
-        /// The shard that has none any more.
+        /// The shard, which has no session any more.
         shard: u16,
     },
 }
@@ -202,7 +201,7 @@ pub enum EndReason {
     Shutdown,
     /// It was too far behind, and its policy is to close.
     Lagged {
-        /// How many of the events that it did not get are kept no more; with 0, it was only further
+        /// How many of the events that it did not get are kept no more. With 0, it was only further
         /// behind than its [`Lag`](crate::broker::Lag) allows, and can resume without a loss.
         lost: u64,
     },

@@ -168,7 +168,7 @@ fn where_older(own: Option<u64>, other: Option<(u64, u16)>) -> Option<u16> {
 mod tests {
     use super::super::tests::{Shard, address, config, key};
     use super::*;
-    use crate::broker::LimitPolicy;
+    use crate::broker::config::LimitPolicy;
 
     /// What the shards have, in this order.
     fn census(shards: &[(u16, &Shard)], from: Option<&AddressKey>) -> Census {

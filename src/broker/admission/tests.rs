@@ -1,6 +1,6 @@
 //! Limits and evictions, of one shard and of several.
 
-use super::super::Epoch;
+use super::super::sequence::Epoch;
 use super::*;
 use crate::event::{Event, EventId};
 use alloc::collections::{BTreeMap, BTreeSet};

@@ -321,7 +321,7 @@ mod signed {
     #[cfg(test)]
     mod tests {
         use super::*;
-        use crate::broker::Epoch;
+        use crate::broker::sequence::Epoch;
 
         #[test]
         fn codes_are_written_as_rfc_4648_says() {
@@ -359,7 +359,7 @@ mod signed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::Epoch;
+    use crate::broker::sequence::Epoch;
 
     #[test]
     fn without_keys_an_id_is_its_place() {
