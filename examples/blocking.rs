@@ -13,11 +13,9 @@
 
 use bytes::{Buf, Bytes};
 use http::Request;
-use sansse::client::{
-    Attempt, Client, ClientConfig, ClientEvent, CloseReason, Failure, FailureKind,
-};
-use sansse::http1::transport::Target;
+use sansse::client::{Attempt, Client, ClientConfig, ClientEvent, CloseReason};
 use sansse::http1::{Client as Http, ClientConfig as HttpConfig, ResponsePart};
+use sansse::net::{Failure, FailureKind, Target};
 use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

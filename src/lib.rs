@@ -27,9 +27,11 @@
 //! - [`client`] is the `EventSource`: connect, read, lose the connection, back off, resume.
 //! - [`EventSource`] and [`Feed`] put the client behind streams, over any [`Transport`].
 //! - [`hub`] puts the broker behind futures and streams. All that it needs of a runtime is a
-//!   [`Timer`]; adapters such as `sansse-tokio` bring it.
-//! - [`serve`] is a small HTTP/1.1 server, and [`http1::transport`] a client's transport, over any
-//!   runtime's sockets; adapters bring those too.
+//!   [`Timer`].
+//! - [`serve`] is a small HTTP/1.1 server, and [`feed::Http1`] a client's transport, over any
+//!   runtime's sockets.
+//! - [`net`] is what the last three need of a runtime, as traits; adapters such as `sansse-tokio`
+//!   implement them.
 //!
 //! # The contract
 //!
@@ -70,10 +72,8 @@ pub mod client;
 mod decode;
 mod encode;
 mod event;
-#[cfg(feature = "feed")]
-mod event_source;
-#[cfg(feature = "feed")]
-mod fallback;
+#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
+mod fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub mod feed;
@@ -83,41 +83,35 @@ pub mod http;
 #[cfg(feature = "http1")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http1")))]
 pub mod http1;
-#[cfg(feature = "hub")]
-#[cfg_attr(docsrs, doc(cfg(feature = "hub")))]
+#[cfg(feature = "broker")]
+#[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
 pub mod hub;
-#[cfg(any(feature = "broker", feature = "http"))]
+#[cfg(feature = "http")]
 mod last_event_id;
+#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
+pub mod net;
 #[cfg(feature = "serve")]
 #[cfg_attr(docsrs, doc(cfg(feature = "serve")))]
 pub mod serve;
-#[cfg(feature = "hub")]
+#[cfg(feature = "broker")]
 mod sync;
-#[cfg(any(feature = "hub", feature = "feed"))]
-mod time;
-#[cfg(feature = "feed")]
-mod transport;
 
 pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
 pub use encode::Frame;
 pub use event::{Event, EventId, EventType, FieldError};
-#[cfg(feature = "hub")]
-#[cfg_attr(docsrs, doc(cfg(feature = "hub")))]
-pub use hub::Hub;
-#[cfg(any(feature = "broker", feature = "http"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "http"))))]
-pub use last_event_id::LastEventId;
-#[cfg(any(feature = "hub", feature = "feed"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "hub", feature = "feed"))))]
-pub use time::Timer;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
-pub use {
-    event_source::{EventSource, SourceEvent},
-    fallback::connect_any,
-    feed::Feed,
-    transport::Transport,
-};
+pub use feed::{EventSource, Feed, SourceEvent, Transport};
+#[cfg(feature = "broker")]
+#[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
+pub use hub::Hub;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use last_event_id::LastEventId;
+#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
+pub use {fault::Fault, net::Timer};
 
 /// The README's examples, compiled and run with the tests.
 #[cfg(all(doctest, feature = "feed", feature = "serve"))]

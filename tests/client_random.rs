@@ -16,8 +16,9 @@ use driver::{Bench, Seen, head, millis, seconds, stream_head};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use sansse::EventId;
 use sansse::client::{
-    Attempt, ClientConfig, CloseReason, FailureKind, NextAttempt, Policy, ReadyState, Sentinel,
+    Attempt, ClientConfig, CloseReason, NextAttempt, Policy, ReadyState, Sentinel,
 };
+use sansse::net::FailureKind;
 use std::time::Duration;
 use streams::Random;
 

@@ -533,7 +533,6 @@ impl SessionRequest {
         self
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn client(&self) -> Option<&ClientId> {
         self.client.as_ref()
     }

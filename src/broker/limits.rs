@@ -4,7 +4,6 @@ use super::arena::Key;
 use super::config::{BrokerConfig, ConfigError};
 use super::names::{NameError, check_length};
 use super::outcome::{EndReason, OpenError};
-#[cfg(any(feature = "hub", test))]
 use super::state::Session;
 use super::{Broker, SessionRequest, Told};
 use alloc::collections::VecDeque;
@@ -12,7 +11,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-#[cfg(any(feature = "hub", feature = "record", test))]
 use std::time::Instant;
 
 /// What happens when a session is to be opened where there are as many as may be.
@@ -136,7 +134,6 @@ pub(super) struct Opened {
 
 impl Opened {
     /// The number of the newest session, though it may have ended.
-    #[cfg(any(feature = "hub", test))]
     pub(super) const fn last(&self) -> u64 {
         self.last
     }
@@ -189,19 +186,16 @@ impl Broker {
     }
 
     /// The number of the oldest session from this address, but for one.
-    #[cfg(any(feature = "hub", test))]
     pub(super) fn oldest_from(&self, address: &AddressKey, except: Option<Key>) -> Option<u64> {
         let mut numbered = self.numbered_from(address);
         numbered.find(|(_, key)| Some(*key) != except).map(|(number, _)| number)
     }
 
-    #[cfg(any(feature = "hub", test))]
     pub(super) fn is_from(&self, session: Key, address: &AddressKey) -> bool {
         let from = self.sessions.get(session).and_then(Session::address);
         from.is_some() && from == self.address_keys.get(address).copied()
     }
 
-    #[cfg(any(feature = "hub", feature = "record", test))]
     fn numbered_from(&self, address: &AddressKey) -> impl Iterator<Item = (u64, Key)> {
         let state = self.address_keys.get(address).and_then(|&key| self.addresses.get(key));
         state.into_iter().flat_map(|state| state.sessions.iter().copied())
@@ -286,7 +280,6 @@ impl Broker {
     }
 
     /// Ends the oldest session, or the oldest from this address, for one that another shard opens.
-    #[cfg(any(feature = "hub", feature = "record", test))]
     pub(crate) fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {
         self.clock.advance(now);
         let oldest = match address {

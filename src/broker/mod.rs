@@ -45,7 +45,6 @@ mod limits;
 mod log;
 mod matched;
 mod names;
-#[cfg(any(feature = "hub", test))]
 mod occupancy;
 mod outcome;
 mod pattern;
@@ -93,10 +92,8 @@ pub use subscribe::{Place, SubscribeError};
 pub use transmit::{BatchEnd, Transmit};
 
 pub(crate) use arena::Key;
-#[cfg(feature = "hub")]
 pub(crate) use occupancy::{Census, Eviction};
 pub(crate) use presence::Value;
-#[cfg(feature = "hub")]
 pub(crate) use reconnect::ReturnsOfAll;
 
 use crate::encode::Frame;

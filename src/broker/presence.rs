@@ -167,12 +167,10 @@ impl Broker {
 
     /// Keeps the application's values that are to be dropped, from now on, for
     /// [`take_let_go`](Self::take_let_go).
-    #[cfg(feature = "hub")]
     pub(crate) fn keep_let_go(&mut self) {
         self.let_go.get_or_insert_default();
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn take_let_go(&mut self) -> Vec<Value> {
         self.let_go.as_mut().map(core::mem::take).unwrap_or_default()
     }

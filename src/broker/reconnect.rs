@@ -4,13 +4,11 @@
 //! or by numbers that follow from a seed in the configuration.
 
 use super::Broker;
-#[cfg(feature = "hub")]
 use super::clock::Clock;
 use super::clock::{Tick, ticks};
 use super::config::BrokerConfig;
 use super::outcome::OpenError;
 use alloc::collections::VecDeque;
-#[cfg(feature = "hub")]
 use core::num::NonZeroU16;
 use core::time::Duration;
 use std::time::Instant;
@@ -163,14 +161,12 @@ impl Returns {
 }
 
 /// [`Returns`] for all shards of a hub, with a clock of their own: the promise is one for all.
-#[cfg(feature = "hub")]
 #[derive(Debug)]
 pub(crate) struct ReturnsOfAll {
     clock: Clock,
     returns: Returns,
 }
 
-#[cfg(feature = "hub")]
 impl ReturnsOfAll {
     pub(crate) fn new(now: Instant, config: &BrokerConfig) -> Self {
         let config = BrokerConfig { shard: 0, shards: NonZeroU16::MIN, ..config.clone() };

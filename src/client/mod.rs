@@ -100,6 +100,7 @@ use self::inbox::Inbox;
 use self::request::{Route, remove_what_is_not_the_callers};
 use self::state::{Action, Input, Phase, transition};
 use crate::decode::{DecodeError, Step};
+use crate::net::{Failure, FailureKind};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
@@ -111,10 +112,7 @@ use std::time::Instant;
 pub use self::config::{
     ClientConfig, NextAttempt, Policy, Reconnection, Redirects, Sentinel, Timeouts,
 };
-pub use self::error::{
-    Answer, ClientError, CloseReason, Failure, FailureKind, Fault, RedirectError, RequestError,
-    Timeout,
-};
+pub use self::error::{Answer, ClientError, CloseReason, RedirectError, RequestError, Timeout};
 pub use self::event::{Attempt, ClientEvent, Opened, ReadyState};
 
 /// The client of one event stream, through all its connections.

@@ -68,7 +68,7 @@ impl Accepted {
         self.padding.then(|| Event::comment(PADDING))
     }
 
-    #[cfg(feature = "hub")]
+    #[cfg(feature = "broker")]
     pub(crate) fn padding_text(&self) -> Option<&'static str> {
         self.padding.then_some(PADDING)
     }

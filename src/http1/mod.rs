@@ -75,25 +75,15 @@
 mod body;
 mod chunked;
 mod client;
-mod fault;
 mod head;
 mod outbox;
 #[cfg(test)]
 mod random;
 mod server;
-#[cfg(feature = "client")]
-mod socket;
-#[cfg(feature = "feed")]
-#[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
-pub mod transport;
 
 pub use chunked::ChunkedError;
 pub use client::{Client, ClientConfig, InvalidRequest, ResponseError, ResponsePart};
-pub use fault::Fault;
 pub use server::{CloseReason, RequestError, RespondError, Server, ServerConfig};
-#[cfg(feature = "client")]
-#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
-pub use socket::Socket;
 
 use crate::encode::Frame;
 use bytes::Bytes;

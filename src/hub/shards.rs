@@ -5,8 +5,8 @@ use crate::broker::{
     BrokerEvent, Census, ClientId, EventNumber, Eviction, OpenError, Opened, Publication,
     PublishError, Published, ReturnsOfAll, Sequencer, SessionId, SessionRequest, Topic, Value,
 };
+use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
-use crate::time::Timer;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

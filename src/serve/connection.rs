@@ -1,12 +1,11 @@
 //! One connection: requests and plain answers first, then perhaps an event stream.
 
-use super::Runtime;
 use super::counters::Counters;
 use super::phase::{Phase, Watcher};
 use super::stream::EventStream;
-use crate::http1::{Framing, RespondError, Server as Machine, Socket};
+use crate::http1::{Framing, RespondError, Server as Machine};
 use crate::hub::{Answer, Session};
-use crate::time::Timer;
+use crate::net::{Runtime, Socket, Timer};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use bytes::{Buf, Bytes};

@@ -13,10 +13,9 @@ mod stream;
 
 pub use counters::{Counters, CountersSnapshot};
 
-use crate::client::Failure;
-use crate::http1::{Server as Machine, ServerConfig, Socket};
+use crate::http1::{Server as Machine, ServerConfig};
 use crate::hub::{Answer, Hub};
-use crate::time::Timer;
+use crate::net::{Listener, Runtime, Socket};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use bytes::Bytes;
@@ -29,29 +28,6 @@ use counters::Open;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
 use phase::{Phase, Phases};
-
-/// What a server needs of an executor: a clock, sleep, and tasks.
-pub trait Runtime: Timer + Clone + Unpin {
-    /// Runs a task to its end, beside the others.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
-}
-
-/// What accepts connections.
-pub trait Listener: Send {
-    /// A connection.
-    type Socket: Socket;
-
-    /// What is known of whoever connects, such as a `SocketAddr`; the handler finds it among the
-    /// extensions of each request.
-    type Peer: Clone + Send + Sync + 'static;
-
-    /// The next connection. An error is not the end: accepting goes on after a moment.
-    #[expect(clippy::type_complexity, reason = "a pair, as the standard library's `accept` gives")]
-    fn poll_accept(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(Self::Socket, Self::Peer), Failure>>;
-}
 
 /// A small HTTP/1.1 server: event streams and plain answers on one port.
 ///

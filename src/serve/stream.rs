@@ -4,12 +4,11 @@
 //! pending is joined in a buffer of the thread's, goes out in one write, and what the write did
 //! not take goes back to the broker, but for the rest of one frame.
 
-use super::Runtime;
 use super::counters::Counters;
 use crate::broker::{Batch, FrameForm};
-use crate::client::{Failure, FailureKind};
-use crate::http1::{Framing, Socket};
+use crate::http1::Framing;
 use crate::hub::{Pending, Session};
+use crate::net::{Failure, FailureKind, Runtime, Socket};
 use alloc::boxed::Box;
 use bytes::{Buf, Bytes};
 use core::cell::RefCell;

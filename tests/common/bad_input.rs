@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use crate::peer::{CHUNKED, Exchange, STREAM};
-use sansse::http1::Socket;
+use sansse::net::Socket;
 
 /// A fault of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

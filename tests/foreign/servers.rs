@@ -21,8 +21,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind};
-use sansse::http1::transport::Http1;
+use sansse::client::{ClientConfig, ClientError, CloseReason};
+use sansse::feed::Http1;
+use sansse::net::FailureKind;
 use sansse::{EventSource, SourceEvent};
 use sansse_tokio::{DefaultConnector, connect_with};
 use serde_json::{Value, json};

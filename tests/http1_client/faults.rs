@@ -2,7 +2,8 @@
 
 use super::{Received, client_for, read};
 use http::Method;
-use sansse::http1::{ChunkedError, ClientConfig, Fault, ResponseError};
+use sansse::Fault;
+use sansse::http1::{ChunkedError, ClientConfig, ResponseError};
 
 /// These bytes and their end give this error, byte by byte too. Returns what
 /// came before it.

@@ -3,7 +3,8 @@
 use super::{ClientConfig, client_for};
 use bytes::Bytes;
 use http::{Method, Request};
-use sansse::http1::{Client, Fault, InvalidRequest};
+use sansse::Fault;
+use sansse::http1::{Client, InvalidRequest};
 
 fn try_written(request: &Request<Bytes>) -> Result<String, InvalidRequest> {
     let mut client = Client::new(request, ClientConfig::default())?;

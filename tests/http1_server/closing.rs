@@ -3,7 +3,8 @@
 use super::{Connection, GET};
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use sansse::http1::{CloseReason, Fault, RespondError, ServerConfig};
+use sansse::Fault;
+use sansse::http1::{CloseReason, RespondError, ServerConfig};
 use std::time::Duration;
 
 const fn seconds(seconds: u64) -> Duration {

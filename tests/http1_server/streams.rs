@@ -4,8 +4,8 @@ use super::{Connection, GET};
 use bytes::Bytes;
 use http::Response;
 use sansse::http::ResponseHead;
-use sansse::http1::{CloseReason, Fault, Framing, RespondError};
-use sansse::{Event, Frame};
+use sansse::http1::{CloseReason, Framing, RespondError};
+use sansse::{Event, Fault, Frame};
 use std::time::Duration;
 
 fn respond_stream(connection: &mut Connection) -> Result<Framing, RespondError> {

@@ -1,7 +1,8 @@
 //! What is refused, and with which status.
 
 use super::{Connection, GET};
-use sansse::http1::{ChunkedError, CloseReason, Fault, RequestError, ServerConfig};
+use sansse::Fault;
+use sansse::http1::{ChunkedError, CloseReason, RequestError, ServerConfig};
 
 /// The request is refused with the status of `error`, byte by byte too, and
 /// the connection closed.

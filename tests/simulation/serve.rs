@@ -5,7 +5,7 @@ use crate::scenario::chance;
 use crate::world::World;
 use bytes::Bytes;
 use sansse::broker::{Batch, BatchEnd, Broker, EndReason, FrameForm, SessionId, Transmit};
-use sansse::client::FailureKind;
+use sansse::net::FailureKind;
 
 /// What a poll came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,10 +8,9 @@ use sansse::broker::{
     EventIds, FrameForm, OpenError, Published, Sequencer, SessionId, SessionRequest, Topic,
     TopicName, TopicPattern,
 };
-use sansse::client::{
-    Attempt, Client, ClientConfig, ClientEvent, CloseReason, FailureKind, ReadyState,
-};
+use sansse::client::{Attempt, Client, ClientConfig, ClientEvent, CloseReason, ReadyState};
 use sansse::http::{ResponseHead, accept};
+use sansse::net::FailureKind;
 use sansse::{Event, LastEventId};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};

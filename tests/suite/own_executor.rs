@@ -6,7 +6,7 @@ mod executor;
 use crate::platform::{Platform, patiently};
 use executor::Executor;
 use sansse::Timer;
-use sansse::serve::Runtime;
+use sansse::net::Runtime;
 use sansse_smol::{SmolConnector, SmolTimer, TcpAcceptor};
 use std::future::Future;
 use std::net::SocketAddr;

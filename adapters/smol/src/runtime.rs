@@ -2,7 +2,7 @@
 
 use async_io::Timer as Sleep;
 use sansse::Timer;
-use sansse::serve::Runtime;
+use sansse::net::Runtime;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

@@ -1,9 +1,7 @@
 //! async-io's connections, and what accepts them.
 
 use async_io::Async;
-use sansse::client::{Failure, FailureKind};
-use sansse::http1::Socket;
-use sansse::serve::Listener;
+use sansse::net::{Failure, FailureKind, Listener, Socket};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::task::{Context, Poll, ready};

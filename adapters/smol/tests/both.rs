@@ -4,10 +4,11 @@
 use bytes::Bytes;
 use http::Request;
 use sansse::broker::{SessionRequest, Topic};
-use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind, Policy};
+use sansse::client::{ClientConfig, ClientError, CloseReason, Policy};
+use sansse::feed::Http1;
 use sansse::http::ResponseHead;
-use sansse::http1::transport::Http1;
-use sansse::serve::{Runtime, Server};
+use sansse::net::{FailureKind, Runtime};
+use sansse::serve::Server;
 use sansse::{Event, EventSource, Hub, SourceEvent};
 use sansse_smol::{SmolConnector, SmolRuntime, SmolTimer, TcpAcceptor, connect};
 use std::future::Future;

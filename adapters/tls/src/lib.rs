@@ -1,8 +1,8 @@
 //! TLS for [`sansse`], by [`rustls`], on any runtime: `https` for clients and for the server.
 //!
-//! [`Tls`] is a [`Connector`](sansse::http1::transport::Connector) around another, and
-//! [`TlsListener`] a [`Listener`](sansse::serve::Listener) around another; both work on the
-//! [`Socket`](sansse::http1::Socket)s of whatever runtime is underneath. An adapter with its feature
+//! [`Tls`] is a [`Connector`](sansse::net::Connector) around another, and
+//! [`TlsListener`] a [`Listener`](sansse::net::Listener) around another; both work on the
+//! [`Socket`](sansse::net::Socket)s of whatever runtime is underneath. An adapter with its feature
 //! `tls` on has this crate as its module `tls`, and its `connect` and `feed` speak `https` without
 //! more ado, trusting whom the system trusts. What follows is for other wishes.
 //!
@@ -11,7 +11,7 @@
 //! ```no_run
 //! use sansse::EventSource;
 //! use sansse::client::ClientConfig;
-//! use sansse::http1::transport::Http1;
+//! use sansse::feed::Http1;
 //! use sansse_tokio::{TokioConnector, TokioRuntime, random_seed};
 //! use sansse_tls::{Roots, Tls};
 //!
@@ -55,17 +55,17 @@
 //!
 //! # What fails, and how
 //!
-//! - A handshake that does not succeed is [`FailureKind::Tls`](sansse::client::FailureKind::Tls),
+//! - A handshake that does not succeed is [`FailureKind::Tls`](sansse::net::FailureKind::Tls),
 //!   with what [`rustls`] says as its detail: an unknown issuer, an expired certificate, another
 //!   name, a peer that speaks no TLS. The request was not sent. The time for it is within
 //!   [`Timeouts::response`](sansse::client::Timeouts::response) of a client, and within the time
 //!   for a request head of a server.
 //! - A connection that is closed without `close_notify` did not end properly (RFC 8446, 6.1):
 //!   where the end of a body is the end of the connection, somebody may have cut it off. That is
-//!   [`FailureKind::Truncated`](sansse::client::FailureKind::Truncated). A body that has said
+//!   [`FailureKind::Truncated`](sansse::net::FailureKind::Truncated). A body that has said
 //!   itself that it is complete does not need the `close_notify`.
 //! - Anything else that goes wrong after the handshake is
-//!   [`FailureKind::Closed`](sansse::client::FailureKind::Closed), also a client certificate that
+//!   [`FailureKind::Closed`](sansse::net::FailureKind::Closed), also a client certificate that
 //!   the server refuses, since in TLS 1.3 that comes after the request may have been sent.
 //!
 //! # What is spoken

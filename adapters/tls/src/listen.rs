@@ -2,8 +2,7 @@
 
 use crate::socket::TlsSocket;
 use rustls::{ServerConfig, ServerConnection};
-use sansse::client::{Failure, FailureKind};
-use sansse::serve::Listener;
+use sansse::net::{Failure, FailureKind, Listener};
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};

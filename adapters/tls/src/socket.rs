@@ -1,8 +1,7 @@
 //! A TLS session over a socket.
 
 use rustls::Connection;
-use sansse::client::{Failure, FailureKind};
-use sansse::http1::Socket;
+use sansse::net::{Failure, FailureKind, Socket};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::task::{Context, Poll, Waker, ready};

@@ -7,8 +7,9 @@ use common::{
     Authority, PATIENCE, Running, next_data, next_failure, next_loss, next_open, quick, source,
     source_with,
 };
-use sansse::client::{ClientError, FailureKind, Timeout};
+use sansse::client::{ClientError, Timeout};
 use sansse::http1::ServerConfig;
+use sansse::net::FailureKind;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -6,7 +6,7 @@ mod common;
 use bytes::Bytes;
 use common::{Authority, HERE, Running, next_data, next_failure, next_open, quick};
 use http::Request;
-use sansse::client::FailureKind;
+use sansse::net::FailureKind;
 use sansse_tls::{ConfigError, Roots, server_config};
 use sansse_tokio::connect_with;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! [`sansse`] on tokio: its [`Runtime`](sansse::serve::Runtime), a small HTTP/1.1 server for event streams,
+//! [`sansse`] on tokio: its [`Runtime`](sansse::net::Runtime), a small HTTP/1.1 server for event streams,
 //! and a client that reads them.
 //!
 //! ```no_run

@@ -1,8 +1,6 @@
 //! tokio's connections, and what accepts them.
 
-use sansse::client::{Failure, FailureKind};
-use sansse::http1::Socket;
-use sansse::serve::Listener;
+use sansse::net::{Failure, FailureKind, Listener, Socket};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;

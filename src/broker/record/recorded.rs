@@ -2,7 +2,6 @@
 
 use super::call::{Call, Request, Written};
 use super::{Entry, Input, Line, Start, VERSION};
-#[cfg(feature = "hub")]
 use crate::broker::{AddressKey, limits::Elsewhere};
 use crate::broker::{
     Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain, DrainError,
@@ -381,7 +380,6 @@ impl RecordedBroker {
         self.broker.metadata_mut(client)
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn open_beside(
         &mut self,
         now: Instant,
@@ -395,13 +393,11 @@ impl RecordedBroker {
         self.broker.open_beside(now, request, elsewhere)
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {
         self.note(now, |_| Call::EvictOldest { address: address.cloned() });
         self.broker.evict_oldest(now, address);
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn apply_beside(
         &mut self,
         now: Instant,
@@ -411,12 +407,10 @@ impl RecordedBroker {
         self.broker.apply_beside(now, published)
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn keep_let_go(&mut self) {
         self.broker.keep_let_go();
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn take_let_go(&mut self) -> alloc::vec::Vec<crate::broker::Value> {
         self.broker.take_let_go()
     }

@@ -1,6 +1,6 @@
 //! Why a request is not sent or a response not believed, and whose fault it is.
 
-use crate::http1::Fault;
+use crate::fault::Fault;
 use crate::http1::chunked::ChunkedError;
 use crate::http1::head::HeadError;
 use core::fmt;

@@ -1,6 +1,6 @@
 //! Why a request is refused, an answer not taken, or a connection closed, and whose fault it is.
 
-use crate::http1::Fault;
+use crate::fault::Fault;
 use crate::http1::chunked::ChunkedError;
 use crate::http1::head::HeadError;
 use core::fmt;

@@ -1,6 +1,6 @@
-//! What a runtime's connection is to this library.
+//! What a runtime's connection is to this library: [`Socket`].
 
-use crate::client::Failure;
+use super::Failure;
 use alloc::boxed::Box;
 use core::task::{Context, Poll};
 

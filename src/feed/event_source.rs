@@ -1,11 +1,11 @@
 //! The client behind a stream: one driver for every runtime and every transport.
 
+use super::Transport;
 use crate::client::{
-    Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, Failure, ReadyState,
+    Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, ReadyState,
 };
 use crate::decode::{DecodeError, OwnedMessage};
-use crate::time::Timer;
-use crate::transport::Transport;
+use crate::net::{Failure, Timer};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -26,7 +26,7 @@ use std::time::Instant;
 /// after [`SourceEvent::Closed`], or at once by [`close`](Self::close).
 ///
 /// For several readers of one stream, or for one type of event alone, put a
-/// [`Feed`](crate::Feed) around it.
+/// [`Feed`](super::Feed) around it.
 pub struct EventSource<T: Transport> {
     client: Client,
     transport: T,

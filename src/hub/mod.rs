@@ -35,8 +35,8 @@ use crate::broker::{
     TopicSettingError,
 };
 use crate::http::{ResponseHead, accept, plain_text};
+use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex};
-use crate::time::Timer;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;

@@ -1,6 +1,6 @@
 //! The seam between a client and whatever carries its requests.
 
-use crate::client::Failure;
+use crate::net::Failure;
 use bytes::Bytes;
 use core::future::Future;
 use futures_core::Stream;

@@ -1,9 +1,9 @@
 //! HTTP/1.1 as a transport for clients, over any socket.
 
-use super::{Client, ClientConfig, ResponseError, ResponsePart, Socket};
-use crate::client::{Failure, FailureKind};
-use crate::transport::Transport;
-use alloc::string::{String, ToString};
+use super::Transport;
+use crate::http1::{Client, ClientConfig, ResponseError, ResponsePart};
+use crate::net::{Connector, Failure, FailureKind, Socket, Target};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use bytes::{Buf, Bytes};
 use core::fmt;
@@ -11,58 +11,7 @@ use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use futures_core::Stream;
-use http::uri::Scheme;
-use http::{Request, Response, Uri};
-
-/// What opens connections for [`Http1`].
-pub trait Connector: Send + Sync + 'static {
-    /// A connection.
-    type Socket: Socket;
-
-    /// Opens a connection. Dropping the future gives it up. How long it may take is for the
-    /// client's deadlines to say; it does not wait for ever for one of several addresses.
-    fn connect(
-        &self,
-        target: Target,
-    ) -> impl Future<Output = Result<Self::Socket, Failure>> + Send + 'static;
-}
-
-/// Where a connection leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Target {
-    /// A name or an address; an IPv6 address stands without brackets.
-    pub host: String,
-    /// The port, that of the scheme unless the URL names one.
-    pub port: u16,
-    /// Whether it is to be secured by TLS, for `https`.
-    pub secure: bool,
-}
-
-impl Target {
-    /// Where the URL of a request leads.
-    ///
-    /// # Errors
-    ///
-    /// [`FailureKind::Unsupported`] for a URL without a host, or of another scheme than `http` and
-    /// `https`.
-    pub fn of(url: &Uri) -> Result<Self, Failure> {
-        // Not the URL itself, which may hold a secret.
-        let unsupported = || {
-            let reason = "the URL has no host, or a scheme other than http and https";
-            Failure::new(FailureKind::Unsupported).with_detail(reason)
-        };
-        let secure = match url.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => false,
-            Some(scheme) if *scheme == Scheme::HTTPS => true,
-            _ => return Err(unsupported()),
-        };
-        let host = url.host().filter(|host| !host.is_empty()).ok_or_else(unsupported)?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        Ok(Self { host: host.to_string(), port, secure })
-    }
-}
+use http::{Request, Response};
 
 /// A [`Transport`] that speaks HTTP/1.1 itself, over the connections of a [`Connector`]: one
 /// connection for each request.
@@ -86,7 +35,7 @@ impl<C: Connector> Http1<C> {
 }
 
 impl<C: Connector> Transport for Http1<C> {
-    type Body = Body<C::Socket>;
+    type Body = Http1Body<C::Socket>;
 
     fn send(
         &self,
@@ -101,19 +50,19 @@ impl<C: Connector> Transport for Http1<C> {
             let socket = connector.connect(target).await?;
             let mut exchange = Exchange { socket, machine, pending: Bytes::new() };
             let head = poll_fn(|context| exchange.poll_head(context)).await?;
-            Ok(head.map(|()| Body { exchange, is_over: false }))
+            Ok(head.map(|()| Http1Body { exchange, is_over: false }))
         }
     }
 }
 
 /// The body of a response. After its end, or a failure, it has ended for good.
 #[derive(Debug)]
-pub struct Body<S> {
+pub struct Http1Body<S> {
     exchange: Exchange<S>,
     is_over: bool,
 }
 
-impl<S: Socket> Stream for Body<S> {
+impl<S: Socket> Stream for Http1Body<S> {
     type Item = Result<Bytes, Failure>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
