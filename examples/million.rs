@@ -17,8 +17,7 @@
 use allocation_counter::measure;
 use sansse::Event;
 use sansse::broker::{
-    Batch, Broker, BrokerConfig, Drain, Epoch, FrameForm, SessionId, SessionRequest, Topic,
-    TopicName,
+    Batch, Broker, BrokerConfig, Drain, Epoch, Framing, SessionId, SessionRequest, Topic, TopicName,
 };
 use std::error::Error;
 use std::process::Command;
@@ -91,7 +90,7 @@ impl World {
             sessions,
             topics: names.collect::<Result<_, _>>()?,
             event: Event::new("x".repeat(100)),
-            batch: Batch::with_capacity(FrameForm::Chunk, 1 << 16),
+            batch: Batch::with_capacity(Framing::Chunked, 1 << 16),
         })
     }
 

@@ -74,6 +74,48 @@ impl AsRef<[u8]> for Frame {
     }
 }
 
+/// How the frames of an event stream stand on the wire, and how its end shows.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// Each frame is a chunk of HTTP/1.1's chunked coding (RFC 9112, 7.1). A last, empty chunk ends
+    /// the stream, and the connection is closed after it.
+    Chunked,
+    /// Frames follow each other with nothing between them. The end of the stream is the end of the
+    /// body as somebody else frames it: an HTTP stack, or for peers that speak HTTP/1.0 the end of
+    /// the connection (RFC 9112, 6.3).
+    Plain,
+}
+
+impl Framing {
+    /// Returns the bytes that carry a frame. Nothing is copied.
+    pub fn bytes(self, frame: &Frame) -> Bytes {
+        match self {
+            Self::Chunked => frame.chunk().clone(),
+            Self::Plain => frame.payload(),
+        }
+    }
+
+    /// Returns the bytes that carry a frame, borrowed from it.
+    #[inline]
+    #[cfg(feature = "broker")]
+    pub(crate) fn slice(self, frame: &Frame) -> &[u8] {
+        match self {
+            Self::Chunked => frame.chunk(),
+            Self::Plain => frame.as_ref(),
+        }
+    }
+
+    /// Returns the bytes that end the stream, after its last frame; none where something else ends
+    /// it. A chunked stream that lacks them looks cut off.
+    pub const fn end(self) -> &'static [u8] {
+        match self {
+            Self::Chunked => b"0\r\n\r\n",
+            Self::Plain => b"",
+        }
+    }
+}
+
 const CRLF: &[u8] = b"\r\n";
 
 /// Where an event is written: first to be measured, then for good.

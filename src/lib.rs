@@ -20,7 +20,7 @@
 //!   Event ──────────────▶ Frame: encoded once, shared by all who receive it
 //! ```
 //!
-//! - The codec ([`Event`], [`Frame`], [`Decoder`]) needs `alloc` alone.
+//! - The codec ([`Event`], [`Frame`], [`Framing`], [`Decoder`]) needs `alloc` alone.
 //! - [`broker`] is the bookkeeping of a server: who is connected, who gets what, what is replayed.
 //! - [`http`] judges requests and makes response heads; [`http1`] speaks HTTP/1.1 for those who
 //!   have no HTTP stack.
@@ -98,7 +98,7 @@ pub mod serve;
 mod sync;
 
 pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
-pub use encode::Frame;
+pub use encode::{Frame, Framing};
 pub use event::{Event, EventId, EventType, FieldError};
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]

@@ -70,7 +70,8 @@ mod terms;
 mod timers;
 mod transmit;
 
-pub use batch::{Batch, FrameForm};
+pub use crate::encode::Framing;
+pub use batch::Batch;
 pub use config::{BrokerConfig, ConfigError, EventIds, Retention, SessionRequest, StartAt};
 pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
 pub use drain::{Drain, DrainError};

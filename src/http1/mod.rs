@@ -9,7 +9,7 @@
 //! what two parties read differently is how requests are smuggled; it answers
 //! plain requests one after another; and it ends with the request that is
 //! answered by an event stream. From there on the caller writes frames to the
-//! socket as [`Framing`] says, and can drop the machine: a stream that lasts
+//! socket as [`Framing`](crate::Framing) says, and can drop the machine: a stream that lasts
 //! for hours keeps no buffer.
 //!
 //! ```
@@ -84,39 +84,3 @@ mod server;
 pub use chunked::ChunkedError;
 pub use client::{Client, ClientConfig, InvalidRequest, ResponseError, ResponsePart};
 pub use server::{CloseReason, RequestError, RespondError, Server, ServerConfig};
-
-use crate::encode::Frame;
-use bytes::Bytes;
-
-/// How the frames of an event stream stand on the wire, and how its end shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Framing {
-    /// Each frame is a chunk (RFC 9112, 7.1), and a last, empty one ends the
-    /// stream; the connection is closed after it. For peers that speak HTTP/1.1.
-    Chunked,
-    /// Frames follow each other, and the end of the connection is the end of
-    /// the stream (RFC 9112, 6.3). For peers that speak HTTP/1.0.
-    UntilClose,
-}
-
-impl Framing {
-    /// The bytes that carry a frame. Nothing is copied.
-    pub fn bytes(self, frame: &Frame) -> Bytes {
-        match self {
-            Self::Chunked => frame.chunk().clone(),
-            Self::UntilClose => frame.payload(),
-        }
-    }
-
-    /// The bytes that end the stream, before the connection is closed; none
-    /// where its closing is the end. A stream that lacks them looks cut off.
-    pub const fn end(self) -> &'static [u8] {
-        match self {
-            Self::Chunked => LAST_CHUNK,
-            Self::UntilClose => b"",
-        }
-    }
-}
-
-/// The last chunk, with an empty trailer section, which ends a chunked body.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

@@ -3,7 +3,8 @@
 use super::counters::Counters;
 use super::phase::{Phase, Watcher};
 use super::stream::EventStream;
-use crate::http1::{Framing, RespondError, Server as Machine};
+use crate::encode::Framing;
+use crate::http1::{RespondError, Server as Machine};
 use crate::hub::{Answer, Session};
 use crate::net::{Runtime, Socket, Timer};
 use alloc::boxed::Box;

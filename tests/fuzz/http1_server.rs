@@ -6,7 +6,8 @@ use super::common::config;
 use super::input::{Input, sizes};
 use bytes::Bytes;
 use http::{Method, Response};
-use sansse::http1::{CloseReason, Framing, RespondError, Server, ServerConfig};
+use sansse::Framing;
+use sansse::http1::{CloseReason, RespondError, Server, ServerConfig};
 use std::time::Instant;
 
 const HEAD: usize = 200;

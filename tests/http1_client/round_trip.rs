@@ -5,8 +5,8 @@ use super::{Received, common, read};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use sansse::http::ResponseHead;
-use sansse::http1::{Client, ClientConfig, Framing, ResponseError, Server, ServerConfig};
-use sansse::{Event, Frame};
+use sansse::http1::{Client, ClientConfig, ResponseError, Server, ServerConfig};
+use sansse::{Event, Frame, Framing};
 
 fn random_bytes(random: &mut Random, most: usize) -> Vec<u8> {
     (0..random.below(most)).map(|_| u8::try_from(random.below(256)).unwrap()).collect()
@@ -72,7 +72,7 @@ fn answer(random: &mut Random, mut server: Server, request: &Request<Bytes>) -> 
     } else {
         let head = ResponseHead::new().response(request.headers());
         let framing = server.respond_stream(now, head).unwrap();
-        answer.until_close = framing == Framing::UntilClose;
+        answer.until_close = framing == Framing::Plain;
         for number in 0..random.below(20) {
             let frame = Frame::new(&Event::new("x".repeat(random.below(300) * (number % 2))));
             frames.extend_from_slice(&framing.bytes(&frame));

@@ -4,8 +4,8 @@ use super::{Connection, GET};
 use bytes::Bytes;
 use http::Response;
 use sansse::http::ResponseHead;
-use sansse::http1::{CloseReason, Framing, RespondError};
-use sansse::{Event, Fault, Frame};
+use sansse::http1::{CloseReason, RespondError};
+use sansse::{Event, Fault, Frame, Framing};
 use std::time::Duration;
 
 fn respond_stream(connection: &mut Connection) -> Result<Framing, RespondError> {
@@ -37,7 +37,7 @@ fn http_1_0_gets_frames_until_the_connection_ends() {
     let mut connection = Connection::after("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     connection.request();
     let framing = respond_stream(&mut connection).unwrap();
-    assert_eq!(framing, Framing::UntilClose);
+    assert_eq!(framing, Framing::Plain);
     let head = connection.written();
     assert!(head.ends_with("x-accel-buffering: no\r\nconnection: close\r\n\r\n"), "{head}");
     assert_eq!(framing.bytes(&Frame::new(&Event::new("hello"))), "data: hello\n\n");

@@ -8,7 +8,7 @@ use super::time::VirtualTimer;
 use super::{Random, client, config, sharded, topic};
 use futures_core::Stream;
 use sansse::broker::{
-    Batch, BrokerEvent, EndReason, FrameForm, LagPolicy, Resume, SessionId, SessionRequest, Topic,
+    Batch, BrokerEvent, EndReason, Framing, LagPolicy, Resume, SessionId, SessionRequest, Topic,
 };
 use sansse::hub::{Pending, Session};
 use sansse::{Event, Hub, LastEventId};
@@ -130,7 +130,7 @@ impl Reader {
         patience: usize,
         is_slow: bool,
     ) -> Option<EndReason> {
-        let mut batch = Batch::new(FrameForm::Payload);
+        let mut batch = Batch::new(Framing::Plain);
         for _ in 0..=patience / 10 {
             self.dawdle(is_slow);
             let limit = self.random.below(900);

@@ -1,7 +1,7 @@
 //! The calls that are in a record, and how each is done again.
 
 use super::super::Broker;
-use super::super::batch::{Batch, FrameForm};
+use super::super::batch::Batch;
 use super::super::clock::Tick;
 use super::super::config::{Retention, SessionRequest, StartAt};
 use super::super::drain::Drain;
@@ -15,6 +15,7 @@ use super::super::sequence::{Published, Topic};
 use super::super::subscribe::Place;
 use super::super::transmit::{BatchEnd, Transmit};
 use super::read::{Fault, Output};
+use crate::encode::Framing;
 use crate::event::{Event, EventType};
 use crate::last_event_id::LastEventId;
 use alloc::boxed::Box;
@@ -98,7 +99,7 @@ pub(super) enum Call {
     PollTransmitBatch {
         session: SessionId,
         limit: usize,
-        form: FrameForm,
+        framing: Framing,
     },
     HandlePartialWrite {
         session: SessionId,
@@ -339,9 +340,9 @@ impl Call {
                     None => Output::Parked,
                 }
             }
-            Self::PollTransmitBatch { session, limit, form } => {
-                let mut batch = held.newest.remove(&session).unwrap_or_else(|| Batch::new(form));
-                batch.reset(form);
+            Self::PollTransmitBatch { session, limit, framing } => {
+                let mut batch = held.newest.remove(&session).unwrap_or_else(|| Batch::new(framing));
+                batch.reset(framing);
                 let end = broker.poll_transmit_batch(now, session, limit, &mut batch);
                 let (bytes, frames) = (Bytes::copy_from_slice(batch.as_slice()), batch.frames());
                 if !matches!(end, BatchEnd::End(_)) {

@@ -336,7 +336,7 @@ impl RecordedBroker {
         limit: usize,
         batch: &mut Batch,
     ) -> BatchEnd {
-        self.note(now, |_| Call::PollTransmitBatch { session, limit, form: batch.form() });
+        self.note(now, |_| Call::PollTransmitBatch { session, limit, framing: batch.framing() });
         self.broker.poll_transmit_batch(now, session, limit, batch)
     }
 

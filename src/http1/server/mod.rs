@@ -13,9 +13,9 @@ use self::answer::{Exchange, allows_body};
 use self::body::Body;
 use self::request_head::MAX_EMPTY_LINES;
 use self::state::{BodyProgress, HeadProgress, Intake, State};
-use super::Framing;
 use super::head::{Search, has_connection_option};
 use super::outbox::Outbox;
+use crate::encode::Framing;
 use crate::http::plain_text;
 use alloc::boxed::Box;
 use alloc::format;
@@ -229,7 +229,7 @@ impl Server {
             self.answer_and_close(now, exchange, refusal, reason);
             return Err(RespondError::Closed(reason));
         }
-        let framing = if exchange.http10 { Framing::UntilClose } else { Framing::Chunked };
+        let framing = if exchange.http10 { Framing::Plain } else { Framing::Chunked };
         self.outbox.push_stream_head(framing, &response);
         self.enter(now, State::Streaming);
         Ok(framing)
