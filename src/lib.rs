@@ -4,19 +4,19 @@
 //! Everything is a machine that takes what happened and the time, and gives what is to be done:
 //!
 //! ```text
-//!   bytes of a request ─▶ ┌────────────────┐ ─▶ http::Request
-//!   http::Response ─────▶ │ http1::Server  │ ─▶ bytes of the answer
-//!                         └────────────────┘
-//!   open, disconnect ───▶ ┌────────────────┐ ─▶ poll_ready: sessions that have output
-//!   publish, apply ─────▶ │     Broker     │ ─▶ poll_transmit: frames, or the end
-//!   handle_timeout ─────▶ │                │ ─▶ poll_event: joins, ends, skips, with reasons
-//!                         └────────────────┘ ─▶ poll_timeout: when to come back
-//!   heads, bytes, ends ─▶ ┌────────────────┐ ─▶ poll_request: what to ask for, when it is time
-//!   failures ───────────▶ │ client::Client │ ─▶ poll_event: messages, losses, the end
-//!   handle_timeout ─────▶ └────────────────┘ ─▶ poll_timeout: when to come back
-//!   bytes of a stream ──▶ ┌────────────────┐ ─▶ messages, comments, reconnection times
-//!                         │    Decoder     │ ─▶ errors, after which it goes on
-//!                         └────────────────┘
+//!   bytes of a request ─▶ ┌──────────────────┐ ─▶ http::Request
+//!   http::Response ─────▶ │ ServerConnection │ ─▶ bytes of the answer
+//!                         └──────────────────┘
+//!   open, disconnect ───▶ ┌──────────────────┐ ─▶ poll_ready: sessions that have output
+//!   publish, apply ─────▶ │      Broker      │ ─▶ poll_transmit: frames, or the end
+//!   handle_timeout ─────▶ │                  │ ─▶ poll_event: joins, ends, skips, with reasons
+//!                         └──────────────────┘ ─▶ poll_timeout: when to come back
+//!   heads, bytes, ends ─▶ ┌──────────────────┐ ─▶ poll_request: what to ask for, when it is time
+//!   failures ───────────▶ │      Client      │ ─▶ poll_event: messages, losses, the end
+//!   handle_timeout ─────▶ └──────────────────┘ ─▶ poll_timeout: when to come back
+//!   bytes of a stream ──▶ ┌──────────────────┐ ─▶ messages, comments, reconnection times
+//!                         │     Decoder      │ ─▶ errors, after which it goes on
+//!                         └──────────────────┘
 //!   Event ──────────────▶ Frame: encoded once, shared by all who receive it
 //! ```
 //!

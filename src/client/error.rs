@@ -24,14 +24,14 @@ pub enum ClientError {
     Timeout(Timeout),
     /// The status is none that opens a stream. Whether it is retried is for
     /// [`Policy::retried_statuses`](super::Policy::retried_statuses).
-    Status(Box<Answer>),
+    Status(Box<UnexpectedResponse>),
     /// The status is 200, and the content type is not `text/event-stream`. It is the end.
-    ContentType(Box<Answer>),
+    ContentType(Box<UnexpectedResponse>),
     /// The body has a content coding that the driver did not undo; a driver that undoes one takes
     /// `Content-Encoding` out of the head (RFC 9110, 8.4). It is the end.
-    ContentEncoding(Box<Answer>),
+    ContentEncoding(Box<UnexpectedResponse>),
     /// A redirect was not followed.
-    Redirect(RedirectError, Box<Answer>),
+    Redirect(RedirectError, Box<UnexpectedResponse>),
     /// The caller asked for another connection, by [`Client::restart`](super::Client::restart).
     Restarted,
     /// Bytes were handed in although [`Client::wants_data`](super::Client::wants_data) said no,
@@ -61,7 +61,7 @@ impl ClientError {
     }
 
     /// The answer that was refused, if there was one.
-    pub fn answer(&self) -> Option<&Answer> {
+    pub fn answer(&self) -> Option<&UnexpectedResponse> {
         match self {
             Self::Status(answer)
             | Self::ContentType(answer)
@@ -119,7 +119,7 @@ impl Error for ClientError {
 /// An answer that was no stream: its head, and the beginning of its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Answer {
+pub struct UnexpectedResponse {
     /// Who answered; after redirects it is not the client's own URL.
     pub url: Uri,
     /// The status.

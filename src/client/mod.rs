@@ -3,8 +3,8 @@
 //! what production asks for beyond it, as a machine without I/O.
 //!
 //! [`Client`] is told of response heads, bytes, ends and failures, and says what to ask for, how
-//! long to wait, and what has happened. Whoever has an HTTP stack and a timer makes a client of it
-//! with a loop such as this:
+//! long to wait, and what has happened. With an HTTP stack and a timer, a loop such as this makes a
+//! client of it:
 //!
 //! ```
 //! use bytes::Bytes;
@@ -112,8 +112,10 @@ use std::time::Instant;
 pub use self::config::{
     ClientConfig, NextAttempt, Policy, Reconnection, Redirects, Sentinel, Timeouts,
 };
-pub use self::error::{Answer, ClientError, CloseReason, RedirectError, RequestError, Timeout};
-pub use self::event::{Attempt, ClientEvent, Opened, ReadyState};
+pub use self::error::{
+    ClientError, CloseReason, RedirectError, RequestError, Timeout, UnexpectedResponse,
+};
+pub use self::event::{Attempt, ClientEvent, OpenedStream, ReadyState};
 
 /// The client of one event stream, through all its connections.
 ///
@@ -418,7 +420,7 @@ impl Client {
     /// while there are events waits for itself.
     pub fn poll_event(&mut self) -> Option<ClientEvent<'_>> {
         Some(match self.next_event()? {
-            Told::Open => ClientEvent::Open(Opened {
+            Told::Open => ClientEvent::Open(OpenedStream {
                 attempt: self.attempt,
                 url: self.route.url(),
                 head: self.inbox.head()?,

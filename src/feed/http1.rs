@@ -1,7 +1,7 @@
 //! HTTP/1.1 as a transport for clients, over any socket.
 
 use super::Transport;
-use crate::http1::{Client, ClientConfig, ResponseError, ResponsePart};
+use crate::http1::{ClientConnection, ClientConnectionConfig, ResponseError, ResponsePart};
 use crate::net::{Connector, Failure, FailureKind, Socket, Target};
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -18,17 +18,17 @@ use http::{Request, Response};
 #[derive(Debug)]
 pub struct Http1<C> {
     connector: Arc<C>,
-    config: ClientConfig,
+    config: ClientConnectionConfig,
 }
 
 impl<C: Connector> Http1<C> {
     /// HTTP/1.1 with the default limits.
     pub fn new(connector: C) -> Self {
-        Self { connector: Arc::new(connector), config: ClientConfig::default() }
+        Self { connector: Arc::new(connector), config: ClientConnectionConfig::default() }
     }
 
     /// The limits on what a peer sends.
-    pub fn with_config(mut self, config: ClientConfig) -> Self {
+    pub fn with_config(mut self, config: ClientConnectionConfig) -> Self {
         self.config = config;
         self
     }
@@ -44,7 +44,7 @@ impl<C: Connector> Transport for Http1<C> {
         let (connector, config) = (self.connector.clone(), self.config);
         async move {
             let target = Target::of(request.uri())?;
-            let machine = Client::new(&request, config).map_err(|error| {
+            let machine = ClientConnection::new(&request, config).map_err(|error| {
                 Failure::new(FailureKind::Unsupported).with_detail(error.to_string())
             })?;
             let socket = connector.connect(target).await?;
@@ -82,7 +82,7 @@ impl<S: Socket> Stream for Http1Body<S> {
 
 struct Exchange<S> {
     socket: S,
-    machine: Client,
+    machine: ClientConnection,
     /// What is being written.
     pending: Bytes,
 }

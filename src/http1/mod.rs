@@ -5,7 +5,7 @@
 //!
 //! Bytes go in, requests come out; answers go in, bytes come out.
 //!
-//! [`Server`] is one connection of a server. It reads requests strictly, since
+//! [`ServerConnection`] is one connection of a server. It reads requests strictly, since
 //! what two parties read differently is how requests are smuggled; it answers
 //! plain requests one after another; and it ends with the request that is
 //! answered by an event stream. From there on the caller writes frames to the
@@ -15,12 +15,12 @@
 //! ```
 //! use bytes::Bytes;
 //! use sansse::http::{ResponseHead, accept};
-//! use sansse::http1::{Server, ServerConfig};
+//! use sansse::http1::{ServerConnection, ServerConnectionConfig};
 //! use sansse::{Event, Frame};
 //! # #[expect(clippy::disallowed_methods)]
 //! # let now = std::time::Instant::now();
 //!
-//! let mut server = Server::new(now, ServerConfig::default());
+//! let mut server = ServerConnection::new(now, ServerConnectionConfig::default());
 //! server.handle_data(now, b"GET /events HTTP/1.1\r\nHost: example\r\n\r\n");
 //!
 //! let request = server.poll_request().expect("the request is complete");
@@ -44,16 +44,16 @@
 //! A request goes in, bytes come out; bytes go in, and a response comes out as
 //! it arrives.
 //!
-//! [`Client`] is one exchange on a connection of its own, which is how event
+//! [`ClientConnection`] is one exchange on a connection of its own, which is how event
 //! streams are read: from the answer on, the connection belongs to the stream.
 //! It tells a body that ended from one that was cut off.
 //!
 //! ```
 //! use bytes::Bytes;
-//! use sansse::http1::{Client, ClientConfig, ResponsePart};
+//! use sansse::http1::{ClientConnection, ClientConnectionConfig, ResponsePart};
 //!
 //! let request = http::Request::get("http://example.org/events").body(Bytes::new())?;
-//! let mut client = Client::new(&request, ClientConfig::default())?;
+//! let mut client = ClientConnection::new(&request, ClientConnectionConfig::default())?;
 //! assert_eq!(
 //!     client.poll_transmit().expect("the request"),
 //!     "GET /events HTTP/1.1\r\nhost: example.org\r\nconnection: close\r\n\r\n"
@@ -82,5 +82,9 @@ mod random;
 mod server;
 
 pub use chunked::ChunkedError;
-pub use client::{Client, ClientConfig, InvalidRequest, ResponseError, ResponsePart};
-pub use server::{CloseReason, RequestError, RespondError, Server, ServerConfig};
+pub use client::{
+    ClientConnection, ClientConnectionConfig, InvalidRequest, ResponseError, ResponsePart,
+};
+pub use server::{
+    RefusedRequest, RespondError, ServerCloseReason, ServerConnection, ServerConnectionConfig,
+};

@@ -11,9 +11,9 @@ mod counters;
 mod phase;
 mod stream;
 
-pub use counters::{Counters, CountersSnapshot};
+pub use counters::{ServerCounters, ServerCountersSnapshot};
 
-use crate::http1::{Server as Machine, ServerConfig};
+use crate::http1::{ServerConnection as Machine, ServerConnectionConfig};
 use crate::hub::{Answer, Hub};
 use crate::net::{Listener, Runtime, Socket};
 use alloc::boxed::Box;
@@ -41,10 +41,10 @@ use phase::{Phase, Phases};
 pub struct Server<R> {
     runtime: R,
     hub: Hub,
-    http: ServerConfig,
+    http: ServerConnectionConfig,
     max_connections: u64,
     shutdown_time: Duration,
-    counters: Counters,
+    counters: ServerCounters,
 }
 
 /// How many connections that are too many may be told so at a time; more are just closed.
@@ -63,15 +63,15 @@ impl<R: Runtime> Server<R> {
         Self {
             runtime,
             hub,
-            http: ServerConfig::default(),
+            http: ServerConnectionConfig::default(),
             max_connections: 10_000,
             shutdown_time: Duration::from_secs(10),
-            counters: Counters::default(),
+            counters: ServerCounters::default(),
         }
     }
 
     /// The limits on requests: sizes and times.
-    pub fn with_http(mut self, config: ServerConfig) -> Self {
+    pub fn with_http(mut self, config: ServerConnectionConfig) -> Self {
         self.http = config;
         self
     }
@@ -91,7 +91,7 @@ impl<R: Runtime> Server<R> {
     }
 
     /// A view of what the server counts.
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> ServerCounters {
         self.counters.clone()
     }
 

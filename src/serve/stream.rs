@@ -4,7 +4,7 @@
 //! pending is joined in a buffer of the thread's, goes out in one write, and what the write did
 //! not take goes back to the broker, but for the rest of one frame.
 
-use super::counters::Counters;
+use super::counters::ServerCounters;
 use crate::broker::Batch;
 use crate::encode::Framing;
 use crate::hub::{Pending, Session};
@@ -44,7 +44,7 @@ pub(super) struct EventStream<S, R> {
     framing: Framing,
     /// In a box, since most streams at most times have none.
     rest: Option<Box<Rest>>,
-    counters: Counters,
+    counters: ServerCounters,
 }
 
 /// What is to be written before there is anything else.
@@ -61,7 +61,7 @@ impl<S: Socket, R: Runtime> EventStream<S, R> {
         io: S,
         session: Session,
         framing: Framing,
-        counters: Counters,
+        counters: ServerCounters,
     ) -> Self {
         Self { runtime, io, session, framing, rest: None, counters }
     }

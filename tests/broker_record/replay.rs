@@ -3,7 +3,7 @@
 use super::common::*;
 use super::world::World;
 use super::{small, start};
-use sansse::broker::record::{Fault, Output, Record};
+use sansse::broker::record::{Output, Record, RecordFault};
 use sansse::broker::*;
 
 const HISTORIES: u64 = 100;
@@ -127,7 +127,7 @@ fn a_configuration_can_be_changed_before_the_replay_and_has_to_hold() {
     let mut record = Record::parse(text.as_bytes()).unwrap();
     record.config.max_sessions = 0;
     let error = record.replay(start()).unwrap_err();
-    assert_eq!(error.fault(), &Fault::Config(ConfigError::ZeroSessions));
+    assert_eq!(error.fault(), &RecordFault::Config(ConfigError::ZeroSessions));
 }
 
 /// All that can be asked of a broker without changing it.

@@ -5,7 +5,10 @@ use super::{Received, common, read};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use sansse::http::ResponseHead;
-use sansse::http1::{Client, ClientConfig, ResponseError, Server, ServerConfig};
+use sansse::http1::{
+    ClientConnection, ClientConnectionConfig, ResponseError, ServerConnection,
+    ServerConnectionConfig,
+};
 use sansse::{Event, Frame, Framing};
 
 fn random_bytes(random: &mut Random, most: usize) -> Vec<u8> {
@@ -13,7 +16,10 @@ fn random_bytes(random: &mut Random, most: usize) -> Vec<u8> {
 }
 
 /// Hands a client's request to a server, in pieces, as HTTP/1.0 on demand.
-fn asked(random: &mut Random, http10: bool) -> (Client, Server, Request<Bytes>) {
+fn asked(
+    random: &mut Random,
+    http10: bool,
+) -> (ClientConnection, ServerConnection, Request<Bytes>) {
     let now = common::base_instant();
     let method = Method::try_from(random.of(&["GET", "POST", "PUT", "HEAD"])).unwrap();
     let most = [10, 10, 10, 10_000][random.below(4)];
@@ -24,7 +30,7 @@ fn asked(random: &mut Random, http10: bool) -> (Client, Server, Request<Bytes>) 
         .header("last-event-id", "7")
         .body(sent.clone())
         .unwrap();
-    let mut client = Client::new(&request, ClientConfig::default()).unwrap();
+    let mut client = ClientConnection::new(&request, ClientConnectionConfig::default()).unwrap();
     let mut written = Vec::new();
     while let Some(bytes) = client.poll_transmit() {
         written.extend_from_slice(&bytes);
@@ -33,7 +39,7 @@ fn asked(random: &mut Random, http10: bool) -> (Client, Server, Request<Bytes>) 
         let version = written.windows(8).position(|word| word == b"HTTP/1.1").unwrap();
         written[version + 7] = b'0';
     }
-    let mut server = Server::new(now, ServerConfig::default());
+    let mut server = ServerConnection::new(now, ServerConnectionConfig::default());
     while !written.is_empty() {
         let rest = written.split_off(written.len().min(1 + random.below(100)));
         server.handle_data(now, &written);
@@ -56,7 +62,7 @@ struct Answer {
     until_close: bool,
 }
 
-fn answer(random: &mut Random, mut server: Server, request: &Request<Bytes>) -> Answer {
+fn answer(random: &mut Random, mut server: ServerConnection, request: &Request<Bytes>) -> Answer {
     let now = common::base_instant();
     let mut answer = Answer::default();
     let mut frames = Vec::new();
@@ -87,7 +93,7 @@ fn answer(random: &mut Random, mut server: Server, request: &Request<Bytes>) -> 
     answer
 }
 
-fn read_in_pieces(client: &mut Client, bytes: &[u8], random: &mut Random) -> Received {
+fn read_in_pieces(client: &mut ClientConnection, bytes: &[u8], random: &mut Random) -> Received {
     let largest = 1 + random.below(500);
     read(client, bytes, || 1 + random.below(largest))
 }

@@ -14,7 +14,7 @@ use sansse::feed::Http1;
 use sansse::http::ResponseHead;
 use sansse::hub::HubBuilder;
 use sansse::net::Runtime;
-use sansse::serve::{Counters, Server};
+use sansse::serve::{Server, ServerCounters};
 use sansse::{Event, EventSource, EventType, Hub, SourceEvent};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ pub(crate) struct Application {
 /// A server on an address of the platform's.
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
-    pub(crate) counters: Counters,
+    pub(crate) counters: ServerCounters,
     pub(crate) cuts: Cuts,
     shutdown: Shared<bool>,
     cancel: Shared<bool>,

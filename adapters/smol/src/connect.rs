@@ -2,7 +2,7 @@
 
 use crate::SmolTimer;
 use crate::runtime::Task;
-use crate::socket::{TcpSocket, failure};
+use crate::socket::{SmolSocket, failure};
 use async_io::Async;
 use bytes::Bytes;
 use http::Request;
@@ -85,13 +85,13 @@ impl Connector for DefaultConnector {
 pub struct SmolConnector;
 
 impl Connector for SmolConnector {
-    type Socket = TcpSocket;
+    type Socket = SmolSocket;
 
     #[expect(clippy::manual_async_fn, reason = "the future must not borrow the connector")]
     fn connect(
         &self,
         target: Target,
-    ) -> impl Future<Output = Result<TcpSocket, Failure>> + Send + 'static {
+    ) -> impl Future<Output = Result<SmolSocket, Failure>> + Send + 'static {
         async move {
             if target.secure {
                 let reason = "https needs TLS, which is not on here";
@@ -108,7 +108,7 @@ impl Connector for SmolConnector {
                     .map_err(|error| failure(FailureKind::Connect, &error))
             })
             .await?;
-            Ok(TcpSocket::new(stream))
+            Ok(SmolSocket::new(stream))
         }
     }
 }

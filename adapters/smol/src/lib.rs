@@ -62,7 +62,7 @@ pub use connect::{DefaultConnector, SmolConnector, connect, connect_with, feed, 
 pub use runtime::{SmolRuntime, SmolTimer, Task};
 #[cfg(feature = "tls")]
 pub use sansse_tls as tls;
-pub use socket::{TcpAcceptor, TcpSocket};
+pub use socket::{SmolAcceptor, SmolSocket};
 
 use bytes::Bytes;
 use http::Request;
@@ -93,7 +93,7 @@ where
     F: Future<Output = A> + Send + 'static,
     A: Into<Answer> + 'static,
 {
-    let acceptor = TcpAcceptor::new(listener)?;
+    let acceptor = SmolAcceptor::new(listener)?;
     Server::new(runtime, hub).serve(acceptor, pending(), handler).await;
     Ok(())
 }

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 /// A TCP connection.
 #[derive(Debug)]
-pub struct TcpSocket {
+pub struct SmolSocket {
     stream: Async<TcpStream>,
     /// Something may have come. While it is false, the reactor is asked, which costs no system
     /// call.
     may_read: bool,
 }
 
-impl TcpSocket {
+impl SmolSocket {
     /// A connection on which what is written goes out at once (`TCP_NODELAY`).
     pub fn new(stream: Async<TcpStream>) -> Self {
         // A peer that is gone already shows soon enough.
@@ -25,7 +25,7 @@ impl TcpSocket {
     }
 }
 
-impl Socket for TcpSocket {
+impl Socket for SmolSocket {
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
@@ -67,12 +67,12 @@ impl Socket for TcpSocket {
 
 /// Accepts TCP connections for a [`Server`](sansse::serve::Server).
 #[derive(Debug)]
-pub struct TcpAcceptor {
+pub struct SmolAcceptor {
     listener: Async<TcpListener>,
     unacknowledged_time: Option<Duration>,
 }
 
-impl TcpAcceptor {
+impl SmolAcceptor {
     /// Accepts what `listener` does.
     ///
     /// # Errors
@@ -96,14 +96,14 @@ impl TcpAcceptor {
     }
 }
 
-impl Listener for TcpAcceptor {
-    type Socket = TcpSocket;
+impl Listener for SmolAcceptor {
+    type Socket = SmolSocket;
     type Peer = SocketAddr;
 
     fn poll_accept(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Result<(TcpSocket, SocketAddr), Failure>> {
+    ) -> Poll<Result<(SmolSocket, SocketAddr), Failure>> {
         loop {
             match self.listener.get_ref().accept().and_then(|(io, at)| Ok((Async::new(io)?, at))) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -112,14 +112,14 @@ impl Listener for TcpAcceptor {
                 Err(error) => return Poll::Ready(Err(not_accepted(error))),
                 Ok((stream, peer)) => {
                     self.prepare(&stream);
-                    return Poll::Ready(Ok((TcpSocket::new(stream), peer)));
+                    return Poll::Ready(Ok((SmolSocket::new(stream), peer)));
                 }
             }
         }
     }
 }
 
-impl TcpAcceptor {
+impl SmolAcceptor {
     #[cfg_attr(
         not(any(target_os = "linux", target_os = "android", target_os = "fuchsia")),
         expect(clippy::unused_self, unused_variables, reason = "the option is of some systems")

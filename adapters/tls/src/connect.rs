@@ -2,7 +2,7 @@
 
 use crate::socket::{MaybeTls, TlsSocket};
 #[cfg(feature = "system-roots")]
-use crate::{ConfigError, Roots};
+use crate::{Roots, TlsConfigError};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use sansse::net::{Connector, Failure, FailureKind, Target};
@@ -46,7 +46,7 @@ impl<C> Tls<C> {
     ///
     /// As [`Roots::system`]; it is read again the next time.
     #[cfg(feature = "system-roots")]
-    pub fn with_system_roots(connector: C) -> Result<Self, ConfigError> {
+    pub fn with_system_roots(connector: C) -> Result<Self, TlsConfigError> {
         static SHARED: OnceLock<Arc<ClientConfig>> = OnceLock::new();
         if let Some(config) = SHARED.get() {
             return Ok(Self { connector, config: config.clone() });

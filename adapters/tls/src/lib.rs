@@ -34,14 +34,14 @@
 //! use sansse::broker::SessionRequest;
 //! use sansse::http::ResponseHead;
 //! use sansse::serve::Server;
-//! use sansse_tokio::{TcpAcceptor, TokioRuntime};
+//! use sansse_tokio::{TokioAcceptor, TokioRuntime};
 //! use sansse_tls::{TlsListener, server_config};
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = server_config(&std::fs::read("chain.pem")?, &std::fs::read("key.pem")?)?;
 //! let listener = tokio::net::TcpListener::bind("[::]:443").await?;
-//! let listener = TlsListener::new(TcpAcceptor::new(listener), config);
+//! let listener = TlsListener::new(TokioAcceptor::new(listener), config);
 //! let hub = sansse_tokio::hub();
 //! let streams = hub.clone();
 //! let server = Server::new(TokioRuntime, hub);
@@ -83,7 +83,7 @@ mod connect;
 mod listen;
 mod socket;
 
-pub use config::{ConfigError, Roots, server_config};
+pub use config::{Roots, TlsConfigError, server_config};
 pub use connect::Tls;
 pub use listen::TlsListener;
 pub use rustls;

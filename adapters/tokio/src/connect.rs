@@ -1,7 +1,7 @@
 //! Clients over tokio's sockets.
 
 use crate::TokioRuntime;
-use crate::socket::{TcpSocket, failure};
+use crate::socket::{TokioSocket, failure};
 use bytes::Bytes;
 use http::Request;
 use sansse::client::ClientConfig;
@@ -87,13 +87,13 @@ impl Connector for DefaultConnector {
 pub struct TokioConnector;
 
 impl Connector for TokioConnector {
-    type Socket = TcpSocket;
+    type Socket = TokioSocket;
 
     #[expect(clippy::manual_async_fn, reason = "the future must not borrow the connector")]
     fn connect(
         &self,
         target: Target,
-    ) -> impl Future<Output = Result<TcpSocket, Failure>> + Send + 'static {
+    ) -> impl Future<Output = Result<TokioSocket, Failure>> + Send + 'static {
         async move {
             if target.secure {
                 let reason = "https needs TLS, which is not on here";
@@ -108,7 +108,7 @@ impl Connector for TokioConnector {
                     .map_err(|error| failure(FailureKind::Connect, &error))
             })
             .await?;
-            Ok(TcpSocket::new(stream))
+            Ok(TokioSocket::new(stream))
         }
     }
 }

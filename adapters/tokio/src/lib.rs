@@ -58,7 +58,7 @@ pub use connect::{DefaultConnector, TokioConnector, connect, connect_with, feed,
 pub use runtime::TokioRuntime;
 #[cfg(feature = "tls")]
 pub use sansse_tls as tls;
-pub use socket::{TcpAcceptor, TcpSocket};
+pub use socket::{TokioAcceptor, TokioSocket};
 
 use bytes::Bytes;
 use http::Request;
@@ -81,7 +81,7 @@ where
     F: Future<Output = A> + Send + 'static,
     A: Into<Answer> + 'static,
 {
-    Server::new(TokioRuntime, hub).serve(TcpAcceptor::new(listener), pending(), handler).await;
+    Server::new(TokioRuntime, hub).serve(TokioAcceptor::new(listener), pending(), handler).await;
 }
 
 /// A hub with the defaults, in a [`random_epoch`], driven by a task on the current runtime.

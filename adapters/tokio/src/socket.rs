@@ -11,9 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A TCP connection.
 #[derive(Debug)]
-pub struct TcpSocket(TcpStream);
+pub struct TokioSocket(TcpStream);
 
-impl TcpSocket {
+impl TokioSocket {
     /// A connection on which what is written goes out at once (`TCP_NODELAY`).
     pub fn new(stream: TcpStream) -> Self {
         // A peer that is gone already shows soon enough.
@@ -22,7 +22,7 @@ impl TcpSocket {
     }
 }
 
-impl Socket for TcpSocket {
+impl Socket for TokioSocket {
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
@@ -48,12 +48,12 @@ impl Socket for TcpSocket {
 
 /// Accepts TCP connections for a [`Server`](sansse::serve::Server).
 #[derive(Debug)]
-pub struct TcpAcceptor {
+pub struct TokioAcceptor {
     listener: TcpListener,
     unacknowledged_time: Option<Duration>,
 }
 
-impl TcpAcceptor {
+impl TokioAcceptor {
     /// Accepts what `listener` does.
     pub const fn new(listener: TcpListener) -> Self {
         Self { listener, unacknowledged_time: Some(Duration::from_secs(60)) }
@@ -72,14 +72,14 @@ impl TcpAcceptor {
     }
 }
 
-impl Listener for TcpAcceptor {
-    type Socket = TcpSocket;
+impl Listener for TokioAcceptor {
+    type Socket = TokioSocket;
     type Peer = SocketAddr;
 
     fn poll_accept(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Result<(TcpSocket, SocketAddr), Failure>> {
+    ) -> Poll<Result<(TokioSocket, SocketAddr), Failure>> {
         let (stream, peer) = ready!(self.listener.poll_accept(context))
             .map_err(|error| failure(FailureKind::Connect, &error))?;
         #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
@@ -87,7 +87,7 @@ impl Listener for TcpAcceptor {
             // A peer that is gone already shows soon enough.
             let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(time));
         }
-        Poll::Ready(Ok((TcpSocket::new(stream), peer)))
+        Poll::Ready(Ok((TokioSocket::new(stream), peer)))
     }
 }
 

@@ -14,7 +14,7 @@ use super::super::publication::{EventKey, Publication};
 use super::super::sequence::{Published, Topic};
 use super::super::subscribe::Place;
 use super::super::transmit::{BatchEnd, Transmit};
-use super::read::{Fault, Output};
+use super::read::{Output, RecordFault};
 use crate::encode::Framing;
 use crate::event::{Event, EventType};
 use crate::last_event_id::LastEventId;
@@ -207,7 +207,7 @@ impl Request {
         }
     }
 
-    fn restore(self, broker: &Broker) -> Result<SessionRequest, Fault> {
+    fn restore(self, broker: &Broker) -> Result<SessionRequest, RecordFault> {
         Ok(SessionRequest {
             client: self.client,
             topics: self.topics,
@@ -241,8 +241,8 @@ impl Written {
 }
 
 /// The time so long after the broker was made, if this platform has it.
-pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, Fault> {
-    broker.clock.instant(at).ok_or(Fault::Time)
+pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, RecordFault> {
+    broker.clock.instant(at).ok_or(RecordFault::Time)
 }
 
 /// What whoever called had, and a replay must have too.
@@ -271,7 +271,7 @@ impl Call {
         at: Tick,
         broker: &mut Broker,
         held: &mut Held,
-    ) -> Result<Output, Fault> {
+    ) -> Result<Output, RecordFault> {
         let now = instant(broker, at)?;
         Ok(match self {
             Self::Open(request) => {
@@ -354,11 +354,11 @@ impl Call {
                 let rest = match batch {
                     Written::Newest => match held.newest.get(&session) {
                         Some(batch) => broker.handle_partial_write(now, session, batch, written),
-                        None => return Err(Fault::NoBatch { session }),
+                        None => return Err(RecordFault::NoBatch { session }),
                     },
                     Written::Other { text, ends } => {
                         let batch = Batch::from_parts(text.into_bytes(), &ends);
-                        let batch = batch.ok_or(Fault::BatchEnds)?;
+                        let batch = batch.ok_or(RecordFault::BatchEnds)?;
                         broker.handle_partial_write(now, session, &batch, written)
                     }
                 };
@@ -370,11 +370,11 @@ impl Call {
             }
             #[cfg(feature = "signed")]
             Self::SetCursorKeys => {
-                let keys = held.keys.pop_front().ok_or(Fault::NoKeys)?;
+                let keys = held.keys.pop_front().ok_or(RecordFault::NoKeys)?;
                 Output::KeysSet(broker.set_cursor_keys(keys))
             }
             #[cfg(not(feature = "signed"))]
-            Self::SetCursorKeys => return Err(Fault::NoKeys),
+            Self::SetCursorKeys => return Err(RecordFault::NoKeys),
         })
     }
 }

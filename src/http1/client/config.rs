@@ -1,4 +1,4 @@
-//! How much one exchange of a client may take: [`ClientConfig`].
+//! How much one exchange of a client may take: [`ClientConnectionConfig`].
 
 use crate::http1::head::HeadLimits;
 
@@ -6,16 +6,16 @@ use crate::http1::head::HeadLimits;
 ///
 /// What an exchange holds is at most a response head, what was not polled of
 /// the body, and what a single call of
-/// [`handle_data`](super::Client::handle_data) brought. Bodies are handed on as
+/// [`handle_data`](super::ClientConnection::handle_data) brought. Bodies are handed on as
 /// they come, and have no limit here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientConfig {
+pub struct ClientConnectionConfig {
     pub(super) head: HeadLimits,
     pub(super) max_interim_responses: usize,
     pub(super) max_unread: usize,
 }
 
-impl ClientConfig {
+impl ClientConnectionConfig {
     /// The defaults; the setters say what they are and why.
     pub const DEFAULT: Self =
         Self { head: HeadLimits::DEFAULT, max_interim_responses: 16, max_unread: 1024 * 1024 };
@@ -57,14 +57,14 @@ impl ClientConfig {
     /// brings is taken whatever its size, if nothing waits.
     ///
     /// Default 1,048,576, which a driver that heeds
-    /// [`wants_data`](super::Client::wants_data) never comes near.
+    /// [`wants_data`](super::ClientConnection::wants_data) never comes near.
     pub const fn with_max_unread(mut self, bytes: usize) -> Self {
         self.max_unread = bytes;
         self
     }
 }
 
-impl Default for ClientConfig {
+impl Default for ClientConnectionConfig {
     fn default() -> Self {
         Self::DEFAULT
     }

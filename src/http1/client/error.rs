@@ -100,7 +100,7 @@ pub enum ResponseError {
     /// perhaps its length was announced too short (RFC 9112, 6.3).
     ExcessBytes,
     /// More bytes were handed in without being polled than their limit,
-    /// although [`Client::wants_data`](super::Client::wants_data) said no.
+    /// although [`ClientConnection::wants_data`](super::ClientConnection::wants_data) said no.
     Overrun,
 }
 

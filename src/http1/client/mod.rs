@@ -1,4 +1,4 @@
-//! One exchange of an HTTP/1.1 client: [`Client`].
+//! One exchange of an HTTP/1.1 client: [`ClientConnection`].
 
 mod config;
 mod error;
@@ -19,7 +19,7 @@ use core::fmt;
 use core::mem;
 use http::{Method, Request, Response, StatusCode};
 
-pub use self::config::ClientConfig;
+pub use self::config::ClientConnectionConfig;
 pub use self::error::{InvalidRequest, ResponseError};
 
 /// One exchange of an HTTP/1.1 client, without the connection.
@@ -86,8 +86,8 @@ pub use self::error::{InvalidRequest, ResponseError};
 ///
 /// Whether the peer sends its response at once or byte by byte makes no
 /// difference to what comes out, but for how a body is cut into pieces.
-pub struct Client {
-    config: ClientConfig,
+pub struct ClientConnection {
+    config: ClientConnectionConfig,
     /// The request is HEAD: the response has no body, whatever it says.
     head_only: bool,
     state: State,
@@ -108,7 +108,7 @@ pub enum ResponsePart {
     Head(Response<()>),
     /// A piece of the body, never empty, and without transfer coding. It may
     /// hold on to as much memory as came with it in one call of
-    /// [`Client::handle_data`].
+    /// [`ClientConnection::handle_data`].
     Data(Bytes),
     /// The response is complete.
     ///
@@ -118,7 +118,7 @@ pub enum ResponsePart {
     End,
 }
 
-impl Client {
+impl ClientConnection {
     /// An exchange that begins with this request.
     ///
     /// The body is not copied, unless it is small.
@@ -126,7 +126,10 @@ impl Client {
     /// # Errors
     ///
     /// [`InvalidRequest`], by the caller's fault.
-    pub fn new(request: &Request<Bytes>, config: ClientConfig) -> Result<Self, InvalidRequest> {
+    pub fn new(
+        request: &Request<Bytes>,
+        config: ClientConnectionConfig,
+    ) -> Result<Self, InvalidRequest> {
         Ok(Self {
             config,
             head_only: *request.method() == Method::HEAD,
@@ -154,7 +157,7 @@ impl Client {
     /// Hand in what one read gave, of some KiB: what one call brings is held
     /// until it is polled. Call it while [`wants_data`](Self::wants_data); what
     /// comes at other times is taken as well, up to
-    /// [`ClientConfig::with_max_unread`].
+    /// [`ClientConnectionConfig::with_max_unread`].
     pub fn handle_data(&mut self, data: &[u8]) {
         if data.is_empty() {
             return;
@@ -304,10 +307,10 @@ impl Client {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for ClientConnection {
     /// Without the bytes, which may be private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
+        f.debug_struct("ClientConnection")
             .field("state", &self.state)
             .field("waiting", &(self.inbox.len() + self.content.len()))
             .field("error", &self.error)

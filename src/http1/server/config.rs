@@ -1,4 +1,4 @@
-//! What one connection of a server may take and for how long: [`ServerConfig`].
+//! What one connection of a server may take and for how long: [`ServerConnectionConfig`].
 
 use crate::http1::head::HeadLimits;
 use core::time::Duration;
@@ -9,9 +9,9 @@ use core::time::Duration;
 /// `Instant` cannot be moved by, such as [`Duration::MAX`], is no limit.
 ///
 /// What a connection holds is at most a head, or a body, and what a single
-/// call of [`handle_data`](super::Server::handle_data) brought beyond it.
+/// call of [`handle_data`](super::ServerConnection::handle_data) brought beyond it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerConfig {
+pub struct ServerConnectionConfig {
     pub(super) head: HeadLimits,
     pub(super) max_body_size: usize,
     pub(super) head_time: Duration,
@@ -21,7 +21,7 @@ pub struct ServerConfig {
     pub(super) linger_time: Duration,
 }
 
-impl ServerConfig {
+impl ServerConnectionConfig {
     /// The defaults; the setters say what they are and why.
     pub const DEFAULT: Self = Self {
         head: HeadLimits::DEFAULT,
@@ -97,7 +97,7 @@ impl ServerConfig {
     ///
     /// Default 30 s: a peer that has not read it by then does not read. It
     /// runs from the answer to the next call of
-    /// [`poll_transmit`](super::Server::poll_transmit) that says `None`, and so
+    /// [`poll_transmit`](super::ServerConnection::poll_transmit) that says `None`, and so
     /// works for those who watch the timeout while they write.
     pub const fn with_write_time(mut self, time: Duration) -> Self {
         self.write_time = time;
@@ -115,7 +115,7 @@ impl ServerConfig {
     }
 }
 
-impl Default for ServerConfig {
+impl Default for ServerConnectionConfig {
     fn default() -> Self {
         Self::DEFAULT
     }

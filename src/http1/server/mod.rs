@@ -1,4 +1,4 @@
-//! One connection of an HTTP/1.1 server: [`Server`].
+//! One connection of an HTTP/1.1 server: [`ServerConnection`].
 
 mod answer;
 mod body;
@@ -25,8 +25,8 @@ use core::mem;
 use http::{Method, Request, Response, StatusCode, Version};
 use std::time::Instant;
 
-pub use self::config::ServerConfig;
-pub use self::error::{CloseReason, RequestError, RespondError};
+pub use self::config::ServerConnectionConfig;
+pub use self::error::{RefusedRequest, RespondError, ServerCloseReason};
 
 /// One connection of an HTTP/1.1 server, without the connection.
 ///
@@ -55,7 +55,7 @@ pub use self::error::{CloseReason, RequestError, RespondError};
 /// said once and in one way; `Host` is there once; the target is a path, a
 /// whole URL (which then names the host, RFC 9112, 3.2.2) or, for OPTIONS, `*`.
 /// Up to two empty lines before a request are read over. What is not accepted
-/// is answered as [`RequestError::status`] says, and the connection is closed.
+/// is answered as [`RefusedRequest::status`] says, and the connection is closed.
 /// `Upgrade` is left to the application to see, and not acted upon.
 ///
 /// Whether the peer sends a request at once or byte by byte makes no
@@ -72,9 +72,9 @@ pub use self::error::{CloseReason, RequestError, RespondError};
 /// An event stream is the last answer of its connection. Bytes behind its
 /// request are junk: if they are there before the answer, it is a 400, and if
 /// they come after it, the connection is closed; in either case by
-/// [`CloseReason::BytesAfterStreamRequest`].
-pub struct Server {
-    config: ServerConfig,
+/// [`ServerCloseReason::BytesAfterStreamRequest`].
+pub struct ServerConnection {
+    config: ServerConnectionConfig,
     state: State,
     deadline: Option<Instant>,
     inbox: BytesMut,
@@ -83,9 +83,9 @@ pub struct Server {
     draining: bool,
 }
 
-impl Server {
+impl ServerConnection {
     /// A connection that was accepted at `now`.
-    pub fn new(now: Instant, config: ServerConfig) -> Self {
+    pub fn new(now: Instant, config: ServerConnectionConfig) -> Self {
         let mut server = Self {
             config,
             state: State::Idle { new: true },
@@ -104,15 +104,17 @@ impl Server {
     /// Hand in what one read gave, of some KiB: what one call brings is held
     /// until it has been used. Call it only while
     /// [`wants_data`](Self::wants_data); bytes that find no room close the
-    /// connection ([`CloseReason::Overrun`]).
+    /// connection ([`ServerCloseReason::Overrun`]).
     pub fn handle_data(&mut self, now: Instant, data: &[u8]) {
         if data.is_empty() {
             return;
         }
         match self.state.intake() {
             Intake::Discard => {}
-            Intake::Junk => self.close(CloseReason::BytesAfterStreamRequest),
-            Intake::Parse | Intake::Wait if !self.wants_data() => self.close(CloseReason::Overrun),
+            Intake::Junk => self.close(ServerCloseReason::BytesAfterStreamRequest),
+            Intake::Parse | Intake::Wait if !self.wants_data() => {
+                self.close(ServerCloseReason::Overrun);
+            }
             Intake::Parse | Intake::Wait => {
                 self.inbox.extend_from_slice(data);
                 self.advance(now);
@@ -131,7 +133,7 @@ impl Server {
             return;
         }
         match self.state {
-            State::Streaming => self.close(CloseReason::PeerClosed),
+            State::Streaming => self.close(ServerCloseReason::PeerClosed),
             State::Lingering(reason) => self.close(reason),
             _ => self.advance(now),
         }
@@ -183,12 +185,12 @@ impl Server {
         let exchange = self.answerable(response.status())?;
         let nothing_follows = self.eof && self.inbox.is_empty();
         if self.draining {
-            self.answer_and_close(now, exchange, response, CloseReason::Drained);
+            self.answer_and_close(now, exchange, response, ServerCloseReason::Drained);
         } else if !exchange.keep_alive
             || nothing_follows
             || has_connection_option(response.headers(), "close")
         {
-            self.answer_and_close(now, exchange, response, CloseReason::Finished);
+            self.answer_and_close(now, exchange, response, ServerCloseReason::Finished);
         } else {
             self.outbox.push_answer(exchange, response);
             self.enter(now, State::Writing);
@@ -220,11 +222,11 @@ impl Server {
             return Err(RespondError::NoBody);
         }
         if self.eof {
-            self.close(CloseReason::PeerClosed);
-            return Err(RespondError::Closed(CloseReason::PeerClosed));
+            self.close(ServerCloseReason::PeerClosed);
+            return Err(RespondError::Closed(ServerCloseReason::PeerClosed));
         }
         if !self.inbox.is_empty() {
-            let reason = CloseReason::BytesAfterStreamRequest;
+            let reason = ServerCloseReason::BytesAfterStreamRequest;
             let refusal = plain_text(StatusCode::BAD_REQUEST, format!("{reason}\n"));
             self.answer_and_close(now, exchange, refusal, reason);
             return Err(RespondError::Closed(reason));
@@ -255,7 +257,7 @@ impl Server {
                 return Err(RespondError::Closed(*reason));
             }
         };
-        self.answer_and_close(now, exchange, response, CloseReason::Refused);
+        self.answer_and_close(now, exchange, response, ServerCloseReason::Refused);
         Ok(())
     }
 
@@ -313,7 +315,7 @@ impl Server {
     ///
     /// `None`: it is not. It may change after every other call; what was said
     /// once stays.
-    pub fn close_reason(&self) -> Option<CloseReason> {
+    pub fn close_reason(&self) -> Option<ServerCloseReason> {
         match self.state {
             State::Closed(reason) => Some(reason),
             _ => None,
@@ -350,13 +352,13 @@ impl Server {
 
     fn begin_request(&mut self, now: Instant, new: bool) -> bool {
         if self.draining {
-            self.shut_down(now, CloseReason::Drained);
+            self.shut_down(now, ServerCloseReason::Drained);
             return false;
         }
         if self.inbox.is_empty() {
             self.state = State::Idle { new };
             if self.eof {
-                self.close(CloseReason::PeerClosed);
+                self.close(ServerCloseReason::PeerClosed);
             }
             return false;
         }
@@ -375,14 +377,14 @@ impl Server {
             self.inbox.advance(2);
             progress.empty_lines += 1;
             if progress.empty_lines > MAX_EMPTY_LINES {
-                return Err((Exchange::UNKNOWN, RequestError::EmptyLines));
+                return Err((Exchange::UNKNOWN, RefusedRequest::EmptyLines));
             }
         }
         let starts_with_return = self.inbox[..] == *b"\r";
         let unknown = |error| (exchange_of(&self.inbox), error);
         // A TLS hello, for one, has no end that would be worth the wait.
         if self.inbox.first().is_some_and(|first| !matches!(first, b'\r' | b'\n' | b' '..=b'~')) {
-            return Err(unknown(RequestError::Syntax));
+            return Err(unknown(RefusedRequest::Syntax));
         }
         let end = if starts_with_return {
             None
@@ -394,9 +396,9 @@ impl Server {
             self.state = State::Head(progress);
             if self.eof {
                 let reason = if self.inbox.is_empty() {
-                    CloseReason::PeerClosed
+                    ServerCloseReason::PeerClosed
                 } else {
-                    CloseReason::Truncated
+                    ServerCloseReason::Truncated
                 };
                 self.close(reason);
             }
@@ -435,14 +437,14 @@ impl Server {
         }
         self.state = State::Body(progress);
         if self.eof {
-            self.close(CloseReason::Truncated);
+            self.close(ServerCloseReason::Truncated);
         }
         Ok(false)
     }
 
-    fn fail(&mut self, now: Instant, exchange: Exchange, error: RequestError) {
+    fn fail(&mut self, now: Instant, exchange: Exchange, error: RefusedRequest) {
         let response = plain_text(error.status(), format!("{error}\n"));
-        self.answer_and_close(now, exchange, response, CloseReason::BadRequest(error));
+        self.answer_and_close(now, exchange, response, ServerCloseReason::BadRequest(error));
     }
 
     fn answer_and_close(
@@ -450,7 +452,7 @@ impl Server {
         now: Instant,
         exchange: Exchange,
         response: Response<Bytes>,
-        reason: CloseReason,
+        reason: ServerCloseReason,
     ) {
         self.inbox = BytesMut::new();
         self.outbox.push_answer(Exchange { keep_alive: false, ..exchange }, response);
@@ -459,7 +461,7 @@ impl Server {
 
     /// Everything is written. A connection that were dropped now could take
     /// the answer with it, if bytes of the peer are still on their way.
-    fn shut_down(&mut self, now: Instant, reason: CloseReason) {
+    fn shut_down(&mut self, now: Instant, reason: ServerCloseReason) {
         if self.eof {
             self.close(reason);
         } else {
@@ -467,7 +469,7 @@ impl Server {
         }
     }
 
-    fn close(&mut self, reason: CloseReason) {
+    fn close(&mut self, reason: ServerCloseReason) {
         self.state = State::Closed(reason);
         self.deadline = None;
         self.inbox = BytesMut::new();
@@ -491,10 +493,10 @@ impl Server {
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for ServerConnection {
     /// Without the bytes, which may be private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
+        f.debug_struct("ServerConnection")
             .field("state", &self.state)
             .field("deadline", &self.deadline)
             .field("waiting", &self.inbox.len())
@@ -503,7 +505,7 @@ impl fmt::Debug for Server {
 }
 
 /// Whether a step got further than the bytes at hand, or what is wrong with them.
-type Moved = Result<bool, (Exchange, RequestError)>;
+type Moved = Result<bool, (Exchange, RefusedRequest)>;
 
 /// As much as matters of a request whose head is no good.
 fn exchange_of(head: &[u8]) -> Exchange {
