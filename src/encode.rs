@@ -8,9 +8,9 @@ use core::time::Duration;
 /// An encoded event, in one shared allocation.
 ///
 /// The HTTP/1.1 chunk framing
-/// ([RFC 9112, 7.1](https://www.rfc-editor.org/rfc/rfc9112#section-7.1)) lies around the payload,
-/// so that a raw HTTP/1.1 connection writes [`chunk`](Self::chunk) as it is, and whoever frames by
-/// other means takes [`payload`](Self::payload). Cloning a frame copies no bytes.
+/// ([RFC 9112, 7.1](https://www.rfc-editor.org/rfc/rfc9112#section-7.1)) lies around the payload. A
+/// raw HTTP/1.1 connection writes [`chunk`](Self::chunk) as it is; an HTTP stack, which frames by
+/// itself, is given the [`payload`](Self::payload). Cloning a frame copies no bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     chunk: Bytes,

@@ -1,8 +1,9 @@
 //! The client behind streams, over any transport and any runtime.
 //!
-//! [`EventSource`] is one event stream through all its connections. [`Feed`] shares one among several
-//! readers, each with the types that it wants. What carries the requests is a [`Transport`]: an HTTP
-//! client of the application's, or [`Http1`], which speaks HTTP/1.1 over a runtime's sockets.
+//! [`EventSource`] is one event stream through all its connections. [`Feed`] shares one among
+//! several readers, each with the types that it wants. What carries the requests is a [`Transport`]:
+//! an HTTP client of the application's, or [`Http1`], which speaks HTTP/1.1 over a runtime's
+//! sockets.
 
 mod event_source;
 #[cfg(feature = "http1")]

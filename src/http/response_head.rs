@@ -14,11 +14,10 @@ use http::{Request, Response};
 /// | `Cache-Control: no-cache, no-transform` | a stream is new each time, and a proxy that compresses it holds events back |
 /// | `X-Accel-Buffering: no` | nginx passes events on as they come |
 ///
-/// Headers of the caller's own win over these. What belongs to one connection
-/// or to the framing of a message (`Connection`, `Transfer-Encoding`,
-/// `Content-Length` and their like) is never part of the head, since it is the
-/// business of whoever carries it, and HTTP/2 forbids it: setting such a header
-/// here does nothing.
+/// Headers of the caller's own win over these. The head never holds what belongs
+/// to one connection or to the framing of a message (`Connection`,
+/// `Transfer-Encoding`, `Content-Length` and their like). The HTTP stack sets
+/// those, and HTTP/2 forbids them: setting such a header here does nothing.
 ///
 /// ```
 /// use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, SERVER};

@@ -146,7 +146,7 @@ impl HubBuilder {
     }
 
     /// What is called for each [`BrokerEvent`], one at a time, in order within a shard, and with
-    /// no lock held, so that it may call the hub. It runs on the thread of whoever caused the
+    /// no lock held, so that it may call the hub. It runs on the thread that caused the
     /// event: it should be quick, or send the event on. Default: events are dropped.
     pub fn on_event(self, listener: impl Fn(BrokerEvent) + Send + Sync + 'static) -> Self {
         self.on_numbered_event(move |_, event| listener(event))
@@ -257,8 +257,8 @@ impl Hub {
         self.inner.open(request)
     }
 
-    /// How long whoever was refused with this error is to wait, for a `Retry-After`; `None` where
-    /// waiting does not help. [`accept`](Self::accept) says it by itself. As
+    /// Returns how long a peer that was refused with this error is to wait, for a `Retry-After`;
+    /// `None` where waiting does not help. [`accept`](Self::accept) says it by itself. As
     /// [`Broker::retry_after`](crate::broker::Broker::retry_after), for all shards together.
     pub fn retry_after(&self, error: &OpenError) -> Option<Duration> {
         lock(&self.inner.returns).retry_after(self.inner.timer.now(), *error)

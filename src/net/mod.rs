@@ -12,8 +12,8 @@
 //! | [`Connector`] | connections to a [`Target`] | [`feed::Http1`](crate::feed::Http1) |
 //!
 //! What goes wrong with a connection is a [`Failure`]: what failed, in one of a few kinds, and what
-//! the system said about it, as text. [`connect_any`] helps a connector with hosts that have several
-//! addresses.
+//! the system said about it, as text. [`connect_any`] helps a connector with hosts that have
+//! several addresses.
 //!
 //! The module needs nothing but the `http` crate's `Uri`. It therefore comes whole with each of the
 //! features `broker`, `client` and `http1`.
