@@ -3,7 +3,6 @@
 use super::Transport;
 use crate::http1::{ClientConnection, ClientConnectionConfig, ResponseError, ResponsePart};
 use crate::net::{Connector, Failure, FailureKind, Socket, Target};
-use alloc::string::ToString;
 use alloc::sync::Arc;
 use bytes::{Buf, Bytes};
 use core::fmt;
@@ -44,9 +43,8 @@ impl<C: Connector> Transport for Http1<C> {
         let (connector, config) = (self.connector.clone(), self.config);
         async move {
             let target = Target::of(request.uri())?;
-            let machine = ClientConnection::new(&request, config).map_err(|error| {
-                Failure::new(FailureKind::Unsupported).with_detail(error.to_string())
-            })?;
+            let machine = ClientConnection::new(&request, config)
+                .map_err(|error| Failure::caused_by(FailureKind::Unsupported, error))?;
             let socket = connector.connect(target).await?;
             let mut exchange = Exchange { socket, machine, pending: Bytes::new() };
             let head = poll_fn(|context| exchange.poll_head(context)).await?;
@@ -148,7 +146,7 @@ impl From<ResponseError> for Failure {
             ResponseError::TruncatedHead | ResponseError::TruncatedBody => FailureKind::Truncated,
             _ => FailureKind::Protocol,
         };
-        Self::new(kind).with_detail(error.to_string())
+        Self::caused_by(kind, error)
     }
 }
 

@@ -54,4 +54,17 @@ impl Target {
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
         Ok(Self { host: host.to_string(), port, secure })
     }
+
+    /// Returns the host and the port, for a connector that speaks no TLS.
+    ///
+    /// # Errors
+    ///
+    /// [`FailureKind::Unsupported`] where the connection is to be secured.
+    pub fn without_tls(self) -> Result<(String, u16), Failure> {
+        if self.secure {
+            let reason = "https needs TLS, which is not on here";
+            return Err(Failure::new(FailureKind::Unsupported).with_detail(reason));
+        }
+        Ok((self.host, self.port))
+    }
 }

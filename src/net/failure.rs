@@ -2,7 +2,7 @@
 
 use crate::fault::Fault;
 use alloc::borrow::Cow;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::error::Error;
 use core::fmt;
 
@@ -12,7 +12,7 @@ use core::fmt;
 /// use sansse::net::{Failure, FailureKind};
 ///
 /// # let error = "connection refused";
-/// let failure = Failure::new(FailureKind::Connect).with_detail(error.to_string());
+/// let failure = Failure::caused_by(FailureKind::Connect, error);
 /// assert_eq!(failure.to_string(), "no connection came about: connection refused");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +25,14 @@ impl Failure {
     /// The length to which a detail is cut, in bytes.
     pub const MAX_DETAIL: usize = 512;
 
-    /// A failure without detail.
+    /// Makes a failure without detail.
     pub const fn new(kind: FailureKind) -> Self {
         Self { kind, detail: Cow::Borrowed("") }
+    }
+
+    /// Makes a failure whose detail is what `cause`, such as an error of the system's, says.
+    pub fn caused_by(kind: FailureKind, cause: impl fmt::Display) -> Self {
+        Self::new(kind).with_detail(cause.to_string())
     }
 
     /// Adds what the system or a library said, for people to read; it is cut to
@@ -44,12 +49,12 @@ impl Failure {
         self
     }
 
-    /// What failed.
+    /// Returns what failed.
     pub const fn kind(&self) -> FailureKind {
         self.kind
     }
 
-    /// What the system or a library said; empty if nothing.
+    /// Returns what the system or a library said; empty if nothing.
     pub fn detail(&self) -> &str {
         &self.detail
     }
@@ -98,7 +103,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// Whose fault it is.
+    /// Returns whose fault it is.
     pub const fn fault(self) -> Fault {
         match self {
             Self::Resolve | Self::Connect | Self::Tls | Self::Closed | Self::Other => {
@@ -109,7 +114,7 @@ impl FailureKind {
         }
     }
 
-    /// Whether no part of the request can have reached the server.
+    /// Returns whether no part of the request can have reached the server.
     pub const fn is_before_request(self) -> bool {
         match self {
             Self::Resolve | Self::Connect | Self::Tls | Self::Unsupported | Self::Headers => true,

@@ -134,13 +134,9 @@ impl SmolAcceptor {
 }
 
 fn closed(error: io::Error) -> Failure {
-    failure(FailureKind::Closed, &error)
+    Failure::caused_by(FailureKind::Closed, error)
 }
 
 fn not_accepted(error: io::Error) -> Failure {
-    failure(FailureKind::Connect, &error)
-}
-
-pub(crate) fn failure(kind: FailureKind, error: &io::Error) -> Failure {
-    Failure::new(kind).with_detail(error.to_string())
+    Failure::caused_by(FailureKind::Connect, error)
 }

@@ -56,11 +56,10 @@ impl<C> Tls<C> {
     }
 
     fn session(&self, host: &str) -> Result<ClientConnection, Failure> {
-        let unsupported = |error: &dyn ToString| {
-            Failure::new(FailureKind::Unsupported).with_detail(error.to_string())
-        };
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| unsupported(&error))?;
-        ClientConnection::new(self.config.clone(), name).map_err(|error| unsupported(&error))
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| Failure::caused_by(FailureKind::Unsupported, error))?;
+        ClientConnection::new(self.config.clone(), name)
+            .map_err(|error| Failure::caused_by(FailureKind::Unsupported, error))
     }
 }
 

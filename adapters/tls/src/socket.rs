@@ -241,8 +241,8 @@ impl<S: Socket> Write for Io<'_, '_, S> {
     }
 }
 
-fn closed(error: &dyn ToString) -> Failure {
-    Failure::new(FailureKind::Closed).with_detail(error.to_string())
+fn closed(error: &dyn fmt::Display) -> Failure {
+    Failure::caused_by(FailureKind::Closed, error)
 }
 
 impl<S: Socket> fmt::Debug for TlsSocket<S> {

@@ -81,7 +81,7 @@ impl Listener for TokioAcceptor {
         context: &mut Context<'_>,
     ) -> Poll<Result<(TokioSocket, SocketAddr), Failure>> {
         let (stream, peer) = ready!(self.listener.poll_accept(context))
-            .map_err(|error| failure(FailureKind::Connect, &error))?;
+            .map_err(|error| Failure::caused_by(FailureKind::Connect, error))?;
         #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
         if let Some(time) = self.unacknowledged_time {
             // A peer that is gone already shows soon enough.
@@ -92,9 +92,5 @@ impl Listener for TokioAcceptor {
 }
 
 fn closed(error: io::Error) -> Failure {
-    failure(FailureKind::Closed, &error)
-}
-
-pub(crate) fn failure(kind: FailureKind, error: &io::Error) -> Failure {
-    Failure::new(kind).with_detail(error.to_string())
+    Failure::caused_by(FailureKind::Closed, error)
 }

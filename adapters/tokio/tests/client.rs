@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-type Source = EventSource<Http1<DefaultConnector>>;
+type Source = EventSource<Http1<DefaultConnector<TokioConnector>>>;
 
 fn source_of(url: String) -> Source {
     let mut config = ClientConfig::new(7);
