@@ -1,7 +1,7 @@
 //! HTTP/1.1 as a transport for clients, over any socket.
 
 use super::Transport;
-use crate::http1::{ClientConnection, ClientConnectionConfig, ResponseError, ResponsePart};
+use crate::http1::{ClientConnection, ClientConnectionConfig, ResponsePart};
 use crate::net::{Connector, Failure, FailureKind, Socket, Target};
 use alloc::sync::Arc;
 use bytes::{Buf, Bytes};
@@ -135,18 +135,6 @@ impl<S: Socket> Exchange<S> {
             }
             self.pending.advance(written);
         }
-    }
-}
-
-/// How a client is told of it.
-impl From<ResponseError> for Failure {
-    fn from(error: ResponseError) -> Self {
-        let kind = match error {
-            ResponseError::NoResponse => FailureKind::Closed,
-            ResponseError::TruncatedHead | ResponseError::TruncatedBody => FailureKind::Truncated,
-            _ => FailureKind::Protocol,
-        };
-        Self::caused_by(kind, error)
     }
 }
 

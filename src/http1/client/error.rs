@@ -3,6 +3,7 @@
 use crate::fault::Fault;
 use crate::http1::chunked::ChunkedError;
 use crate::http1::head::HeadError;
+use crate::net::{Failure, FailureKind};
 use core::fmt;
 
 /// A request that cannot be sent, by the caller's fault.
@@ -127,6 +128,18 @@ impl From<HeadError> for ResponseError {
             HeadError::HeaderName => Self::HeaderName,
             HeadError::HeaderValue => Self::HeaderValue,
         }
+    }
+}
+
+/// How an event stream's client is told of it.
+impl From<ResponseError> for Failure {
+    fn from(error: ResponseError) -> Self {
+        let kind = match error {
+            ResponseError::NoResponse => FailureKind::Closed,
+            ResponseError::TruncatedHead | ResponseError::TruncatedBody => FailureKind::Truncated,
+            _ => FailureKind::Protocol,
+        };
+        Self::caused_by(kind, error)
     }
 }
 
