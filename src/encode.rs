@@ -50,17 +50,17 @@ impl Frame {
         Self { chunk: chunk.into(), head: head as u8 }
     }
 
-    /// The payload as one chunk of HTTP/1.1's chunked coding.
+    /// Returns the payload as one chunk of HTTP/1.1's chunked coding.
     pub fn chunk(&self) -> &Bytes {
         &self.chunk
     }
 
-    /// The bytes of the event stream itself, without a copy.
+    /// Returns the bytes of the event stream itself, without a copy.
     pub fn payload(&self) -> Bytes {
         self.chunk.slice(self.head as usize..self.chunk.len() - CRLF.len())
     }
 
-    /// The length of the payload in bytes.
+    /// Returns the length of the payload in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a frame always ends in a blank line")]
     pub fn len(&self) -> usize {
         self.chunk.len() - CRLF.len() - self.head as usize

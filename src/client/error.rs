@@ -40,7 +40,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whose fault it is.
+    /// Returns whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
             Self::Request(_)
@@ -60,7 +60,7 @@ impl ClientError {
         }
     }
 
-    /// The answer that was refused, if there was one.
+    /// Returns the response that was refused, if there was one.
     pub fn answer(&self) -> Option<&UnexpectedResponse> {
         match self {
             Self::Status(answer)
@@ -116,11 +116,11 @@ impl Error for ClientError {
     }
 }
 
-/// An answer that was no stream: its head, and the beginning of its body.
+/// A response that opened no stream: its head, and the beginning of its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnexpectedResponse {
-    /// Who answered; after redirects it is not the client's own URL.
+    /// The URL that answered; after redirects it is not the client's own.
     pub url: Uri,
     /// The status.
     pub status: StatusCode,
@@ -264,7 +264,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// The error that is the reason, unless it is none.
+    /// Returns the error that is the reason, unless it is none.
     pub const fn error(&self) -> Option<&ClientError> {
         match self {
             Self::Failed(error)

@@ -68,7 +68,7 @@ pub enum ClientEvent<'a> {
     Closed(&'a CloseReason),
 }
 
-/// An opened stream.
+/// A stream that is open: where it comes from, and its head.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct OpenedStream<'a> {

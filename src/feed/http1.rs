@@ -21,12 +21,12 @@ pub struct Http1<C> {
 }
 
 impl<C: Connector> Http1<C> {
-    /// HTTP/1.1 with the default limits.
+    /// Makes a transport with the default limits.
     pub fn new(connector: C) -> Self {
         Self { connector: Arc::new(connector), config: ClientConnectionConfig::default() }
     }
 
-    /// The limits on what a peer sends.
+    /// Sets the limits on what a peer sends.
     pub fn with_config(mut self, config: ClientConnectionConfig) -> Self {
         self.config = config;
         self

@@ -118,7 +118,7 @@ impl fmt::Display for FeedError {
 impl core::error::Error for FeedError {}
 
 impl Feed {
-    /// A feed, and the future that drives it, which is spawned once.
+    /// Makes a feed, and the future that drives it. The future is to be spawned once.
     pub fn new<T: Transport>(source: EventSource<T>) -> (Self, FeedDriver<T>) {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let driver = FeedDriver { shared: shared.clone(), source, held: None };
@@ -195,7 +195,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The next message or error; `None` once it has ended. Dropping the future loses nothing.
+    /// Returns the next message or error; `None` once the subscription has ended. Dropping the
+    /// future loses nothing.
     pub async fn next(&mut self) -> Option<<Self as Stream>::Item> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }

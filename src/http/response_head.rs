@@ -39,7 +39,7 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// The defaults, without CORS.
+    /// Makes the default head, without CORS.
     pub fn new() -> Self {
         const DEFAULTS: [(HeaderName, HeaderValue); 3] = [
             (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
@@ -78,13 +78,13 @@ impl ResponseHead {
         self
     }
 
-    /// What is configured for pages of other origins, to be applied to answers
-    /// that are no streams.
+    /// Returns what is configured for pages of other origins, to be applied to answers that are no
+    /// streams.
     pub fn cors(&self) -> Option<&Cors> {
         self.cors.as_ref()
     }
 
-    /// The head of the stream that answers a request with these headers.
+    /// Returns the head of the stream that answers a request with these headers.
     pub fn response(&self, request: &HeaderMap) -> Response<()> {
         let mut response = Response::new(());
         *response.headers_mut() = self.headers.clone();
@@ -92,7 +92,7 @@ impl ResponseHead {
         response
     }
 
-    /// The answer to a request with these headers that was refused: as
+    /// Returns the answer to a request with these headers that was refused: as
     /// [`Refusal::response`], readable for the pages that may read the stream.
     pub fn refusal(&self, request: &HeaderMap, refusal: Refusal) -> Response<Bytes> {
         let mut response = refusal.response();
@@ -100,8 +100,8 @@ impl ResponseHead {
         response
     }
 
-    /// The answer to a preflight; `None` if the request is none, or CORS is
-    /// off. Ask this before [`accept`](super::accept), which refuses OPTIONS.
+    /// Returns the answer to a preflight; `None` if the request is none, or CORS is off. Ask this
+    /// before [`accept`](super::accept), which refuses OPTIONS.
     pub fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
         self.cors.as_ref()?.preflight(request)
     }

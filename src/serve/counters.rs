@@ -53,7 +53,7 @@ pub struct ServerCountersSnapshot {
 }
 
 impl ServerCounters {
-    /// What has been counted so far.
+    /// Returns what has been counted so far.
     pub fn snapshot(&self) -> ServerCountersSnapshot {
         let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
         ServerCountersSnapshot {

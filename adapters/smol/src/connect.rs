@@ -22,7 +22,7 @@ pub fn connect(request: Request<Bytes>) -> EventSource<Http1<DefaultConnector<Sm
     connect_with(request, ClientConfig::new(random_seed()))
 }
 
-/// As [`connect`], configured.
+/// Reads an event stream as [`connect`] does, with a configuration.
 pub fn connect_with(
     request: Request<Bytes>,
     config: ClientConfig,
@@ -30,8 +30,8 @@ pub fn connect_with(
     EventSource::new(Http1::new(DefaultConnector::new(SmolConnector)), SmolTimer, request, config)
 }
 
-/// A [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven by a
-/// task that `spawn` starts.
+/// Makes a [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven
+/// by a task that `spawn` starts.
 pub fn feed(request: Request<Bytes>, spawn: impl FnOnce(Task)) -> Feed {
     let (feed, driver) = Feed::new(connect(request));
     spawn(Box::pin(driver));

@@ -42,8 +42,8 @@ pub struct SmolRuntime<F> {
 }
 
 impl<F: Fn(Task)> SmolRuntime<F> {
-    /// A runtime that spawns by `spawn`, which lets a task run to its end though nobody waits for
-    /// it.
+    /// Makes a runtime that spawns by `spawn`. A task that `spawn` is given has to run to its end
+    /// though nobody waits for it.
     pub const fn new(spawn: F) -> Self {
         Self { spawn }
     }

@@ -17,7 +17,7 @@ pub struct SmolSocket {
 }
 
 impl SmolSocket {
-    /// A connection on which what is written goes out at once (`TCP_NODELAY`).
+    /// Makes a connection on which what is written goes out at once (`TCP_NODELAY`).
     pub fn new(stream: Async<TcpStream>) -> Self {
         // A peer that is gone already shows soon enough.
         let _ = stream.get_ref().set_nodelay(true);
@@ -73,7 +73,7 @@ pub struct SmolAcceptor {
 }
 
 impl SmolAcceptor {
-    /// Accepts what `listener` does.
+    /// Makes what accepts the connections of `listener`.
     ///
     /// # Errors
     ///
@@ -83,10 +83,10 @@ impl SmolAcceptor {
         Ok(Self { listener, unacknowledged_time: Some(Duration::from_secs(60)) })
     }
 
-    /// After how long a connection is given up whose peer acknowledges nothing that was sent
-    /// (`TCP_USER_TIMEOUT`, RFC 5482; on Linux, Android and Fuchsia; elsewhere the system's own
-    /// time holds, often 15 minutes). Default 60 s. With heartbeats this finds a peer that vanished
-    /// without a word, since a heartbeat is something sent. `None`: the system's own.
+    /// Sets after how long a connection is given up whose peer acknowledges nothing that was sent.
+    /// Default 60 s; `None` leaves the system's own time, often 15 minutes. With heartbeats this
+    /// finds a peer that vanished without a word, since a heartbeat is something sent. It is
+    /// `TCP_USER_TIMEOUT` (RFC 5482) and has an effect on Linux, Android and Fuchsia.
     ///
     /// Linux counts a peer that answers, but takes nothing for this time, as such too: a longer
     /// stall timeout of the broker needs a longer time here.

@@ -25,14 +25,14 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// None, so that only those count which are added.
+    /// Makes an empty set, for those to which others are added.
     pub fn none() -> Self {
         Self { store: RootCertStore::empty() }
     }
 
-    /// Those that the system trusts. They are read anew each time, from its store, which blocks for
-    /// some milliseconds, or from where the environment variables `SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR` say, as with OpenSSL.
+    /// Reads those that the system trusts. They are read anew each time, which blocks for some
+    /// milliseconds. They come from the system's store, or from where the environment variables
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` say, as with OpenSSL.
     ///
     /// What cannot be read among them is passed over: systems carry along some that are broken.
     ///
@@ -52,8 +52,8 @@ impl Roots {
         Err(TlsConfigError::System(errors.join("; ")))
     }
 
-    /// Those that Mozilla trusts, as of the version of the crate `webpki-roots` that is inside the
-    /// program: for systems that bring none. They age with the program.
+    /// Returns those that Mozilla trusts, as of the version of the crate `webpki-roots` that is
+    /// inside the program. They are for systems that bring none, and they age with the program.
     #[cfg(feature = "bundled-roots")]
     pub fn bundled() -> Self {
         Self { store: webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect() }
@@ -82,7 +82,7 @@ impl Roots {
         Ok(self)
     }
 
-    /// How a client connects that trusts these, and has no certificate of its own.
+    /// Returns the configuration of a client that trusts these and has no certificate of its own.
     ///
     /// Clones of it resume each other's sessions.
     pub fn client_config(self) -> ClientConfig {
@@ -101,8 +101,9 @@ impl Roots {
     }
 }
 
-/// How a server shows who it is: by a chain of certificates in PEM, its own first, and the private
-/// key for that, in PEM too (PKCS #8, PKCS #1 or SEC 1). It asks clients for no certificate.
+/// Returns the configuration of a server that shows who it is by a chain of certificates in PEM,
+/// its own first, and the private key for that, in PEM too (PKCS #8, PKCS #1 or SEC 1). It asks
+/// clients for no certificate.
 ///
 /// Certificates that change while the server runs, several names and the like are for a
 /// [`ServerConfig`] of one's own.

@@ -73,7 +73,7 @@
 //! TLS 1.3 and 1.2, with the cryptography of `ring` unless a configuration of one's own brings
 //! another. By ALPN (RFC 7301) a client offers `http/1.1` alone, and a server accepts that,
 //! `http/1.0`, and peers that offer nothing. Certificates are not looked up in lists of revoked
-//! ones. Sessions are resumed where the peer allows it, and no data is sent early, since it could be
+//! ones. Sessions are resumed where the peer allows it. No data is sent early, since it could be
 //! replayed.
 
 #![warn(clippy::unwrap_used)]

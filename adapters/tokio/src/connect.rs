@@ -20,7 +20,7 @@ pub fn connect(request: Request<Bytes>) -> EventSource<Http1<DefaultConnector<To
     connect_with(request, ClientConfig::new(random_seed()))
 }
 
-/// As [`connect`], configured.
+/// Reads an event stream as [`connect`] does, with a configuration.
 pub fn connect_with(
     request: Request<Bytes>,
     config: ClientConfig,
@@ -33,8 +33,8 @@ pub fn connect_with(
     )
 }
 
-/// A [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven by a
-/// task on the current runtime.
+/// Makes a [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven
+/// by a task on the current runtime.
 ///
 /// # Panics
 ///

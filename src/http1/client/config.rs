@@ -20,8 +20,8 @@ impl ClientConnectionConfig {
     pub const DEFAULT: Self =
         Self { head: HeadLimits::DEFAULT, max_interim_responses: 16, max_unread: 1024 * 1024 };
 
-    /// The largest response head in bytes, from the first of the status line
-    /// to the end of the blank line. A larger one is
+    /// Sets the largest response head in bytes, from the first of the status line to the end of the
+    /// blank line. A larger one is
     /// [`ResponseError::HeadTooLarge`](super::ResponseError::HeadTooLarge).
     ///
     /// Default 16,384: most heads take less than 1,000 bytes, and cookies or
@@ -31,7 +31,7 @@ impl ClientConnectionConfig {
         self
     }
 
-    /// The largest number of header lines in a response. More are
+    /// Sets the largest number of header lines in a response. More are
     /// [`ResponseError::TooManyHeaders`](super::ResponseError::TooManyHeaders).
     ///
     /// Default 100: servers send about 20, proxies add a few.
@@ -40,9 +40,8 @@ impl ClientConnectionConfig {
         self
     }
 
-    /// How many interim responses, those with a status of 1xx, are read over
-    /// before the final one. More are
-    /// [`ResponseError::TooManyInterim`](super::ResponseError::TooManyInterim).
+    /// Sets how many interim responses, those with a status of 1xx, are read over before the final
+    /// one. More are [`ResponseError::TooManyInterim`](super::ResponseError::TooManyInterim).
     ///
     /// Default 16: there is one 100, if any, some 103, and a 102 each time a
     /// slow server wants to be waited for.
@@ -51,9 +50,8 @@ impl ClientConnectionConfig {
         self
     }
 
-    /// How many bytes of a body may wait to be polled. If more come while some
-    /// wait, the exchange ends with
-    /// [`ResponseError::Overrun`](super::ResponseError::Overrun). What one call
+    /// Sets how many bytes of a body may wait to be polled. If more come while some wait, the
+    /// exchange ends with [`ResponseError::Overrun`](super::ResponseError::Overrun). What one call
     /// brings is taken whatever its size, if nothing waits.
     ///
     /// Default 1,048,576, which a driver that heeds

@@ -26,7 +26,7 @@ pub enum InvalidRequest {
 }
 
 impl InvalidRequest {
-    /// Whose fault it is: always the caller's.
+    /// Returns whose fault it is: always the caller's.
     pub const fn fault(self) -> Fault {
         Fault::Caller
     }
@@ -106,7 +106,7 @@ pub enum ResponseError {
 }
 
 impl ResponseError {
-    /// Whose fault it is.
+    /// Returns whose fault it is.
     ///
     /// A connection that ends too early does so by the peer's, since this is
     /// told of its proper end alone: a reset, for one, is the transport's, and

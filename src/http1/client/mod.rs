@@ -119,7 +119,7 @@ pub enum ResponsePart {
 }
 
 impl ClientConnection {
-    /// An exchange that begins with this request.
+    /// Makes an exchange that begins with this request.
     ///
     /// The body is not copied, unless it is small.
     ///
@@ -143,7 +143,7 @@ impl ClientConnection {
         })
     }
 
-    /// What is to be written next.
+    /// Returns what is to be written next.
     ///
     /// `None`: nothing, since all was taken, or since the response is complete
     /// and the rest of the request not wanted any more. It does not change
@@ -174,7 +174,7 @@ impl ClientConnection {
         }
     }
 
-    /// The peer has ended its side of the connection, properly.
+    /// Tells that the peer has ended its side of the connection, properly.
     ///
     /// A connection that was reset did not, and over TLS one that was closed
     /// without `close_notify` did not either (RFC 9112, 9.8): those are errors
@@ -189,8 +189,7 @@ impl ClientConnection {
         }
     }
 
-    /// The next part of the response, as far as it came, or why there will be
-    /// no other.
+    /// Returns the next part of the response, as far as it came, or why there will be no other.
     ///
     /// `None`: nothing new came. It may change after `handle_data` and
     /// `handle_eof`, but not after an error.
@@ -207,8 +206,8 @@ impl ClientConnection {
         self.error.take().map(Err)
     }
 
-    /// Whether bytes of the peer are wanted. If not, leave them in the socket,
-    /// where the peer feels it; it may change after `poll_response`.
+    /// Returns whether bytes of the peer are wanted. If not, leave them in the socket, where the
+    /// peer feels it. It may change after `poll_response`.
     ///
     /// It stays true after the end of the response, for those who want to know
     /// whether something follows. Others need not wait for it.

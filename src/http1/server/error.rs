@@ -44,7 +44,7 @@ pub enum ServerCloseReason {
 }
 
 impl ServerCloseReason {
-    /// Whose fault it is.
+    /// Returns whose fault it is.
     pub const fn fault(self) -> Fault {
         match self {
             Self::Finished
@@ -136,7 +136,7 @@ pub enum RefusedRequest {
 }
 
 impl RefusedRequest {
-    /// The status of the answer that the peer gets.
+    /// Returns the status of the answer that the peer gets.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::Syntax

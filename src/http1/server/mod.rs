@@ -84,7 +84,7 @@ pub struct ServerConnection {
 }
 
 impl ServerConnection {
-    /// A connection that was accepted at `now`.
+    /// Makes the machine for a connection that was accepted at `now`.
     pub fn new(now: Instant, config: ServerConnectionConfig) -> Self {
         let mut server = Self {
             config,
@@ -124,7 +124,7 @@ impl ServerConnection {
         self.handle_timeout(now);
     }
 
-    /// The peer has ended its side of the connection.
+    /// Tells that the peer has ended its side of the connection.
     ///
     /// Requests that are complete are still answered, since a peer may close
     /// one side only. An event stream is over, though: its peers do not.
@@ -155,8 +155,7 @@ impl ServerConnection {
         }
     }
 
-    /// The next complete request, with its body; the content-coding, if any,
-    /// is left on it.
+    /// Returns the next complete request, with its body. The content-coding, if any, is left on it.
     ///
     /// `None`: there is none. It may change after `handle_data`, and after
     /// `poll_transmit` when requests are pipelined.
@@ -237,8 +236,8 @@ impl ServerConnection {
         Ok(framing)
     }
 
-    /// Answers whatever the peer has sent or will send, and closes: for
-    /// connections that are too many.
+    /// Answers whatever the peer has sent or will send, and closes. It is for connections that are
+    /// too many.
     ///
     /// # Errors
     ///
@@ -261,14 +260,14 @@ impl ServerConnection {
         Ok(())
     }
 
-    /// Takes no further request: a connection that is idle is closed now, and
-    /// one with a request on it after the answer, which tells the peer.
+    /// Takes no further request. A connection that is idle is closed now, and one with a request on
+    /// it after the answer, which tells the peer.
     pub fn drain(&mut self, now: Instant) {
         self.draining = true;
         self.advance(now);
     }
 
-    /// What is to be written next.
+    /// Returns what is to be written next.
     ///
     /// `None`: nothing; and what was taken before is held to be written, so
     /// write it before you ask again. It may change after any `handle_*`,
@@ -288,15 +287,15 @@ impl ServerConnection {
         self.outbox.pop()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is due.
     ///
     /// `None`: never, as it stands. It may change after every other call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Whether bytes of the peer are wanted. If not, leave them in the socket;
-    /// it may change after `poll_request` and `poll_transmit`.
+    /// Returns whether bytes of the peer are wanted. If not, leave them in the socket. It may
+    /// change after `poll_request` and `poll_transmit`.
     pub fn wants_data(&self) -> bool {
         match self.state {
             State::Closed(_) => false,
@@ -305,13 +304,13 @@ impl ServerConnection {
         }
     }
 
-    /// Whether everything is written and the writing side of the connection
-    /// is to be shut down, while the peer has a last chance to read.
+    /// Returns whether everything is written and the writing side of the connection is to be shut
+    /// down, while the peer has a last chance to read.
     pub fn wants_shutdown(&self) -> bool {
         matches!(self.state, State::Lingering(_))
     }
 
-    /// Why the connection is to be dropped now.
+    /// Returns why the connection is to be dropped now.
     ///
     /// `None`: it is not. It may change after every other call; what was said
     /// once stays.
