@@ -3,10 +3,10 @@
 use super::arena::Key;
 use super::clock::{Tick, ticks};
 use super::config::BrokerConfig;
-use super::outcome::EndReason;
+use super::event::EndReason;
+use super::owned_timers::{Owner, Timer};
 use super::publish::Change;
 use super::state::{NEVER, Phase, Session};
-use super::timers::{Owner, Timer};
 use super::{Broker, Told};
 use std::time::Instant;
 
@@ -99,7 +99,7 @@ impl Broker {
         let at = deadline(session, &self.config);
         if at < session.armed {
             session.armed = at;
-            self.arm(Timer { at, owner: Owner::Session, slot: key.slot });
+            self.arm(Timer { at, owner: Owner::Session, slot: key.slot() });
         }
     }
 
@@ -123,7 +123,7 @@ impl Broker {
             && let Some(at) = client.log.next_expiry(&self.config.private_retention)
         {
             client.armed = at;
-            self.arm(Timer { at, owner: Owner::Client, slot: key.slot });
+            self.arm(Timer { at, owner: Owner::Client, slot: key.slot() });
         }
     }
 

@@ -2,15 +2,14 @@
 
 use super::Broker;
 use super::clock::{Tick, ticks};
-use super::config::EventIds;
 #[cfg(doc)]
 use super::config::StartAt;
+use super::error::PublishError;
 use super::log::Log;
 use super::matched::View;
 use super::names::TopicName;
-use super::outcome::PublishError;
 use super::resume::Cursors;
-use super::sequence::{Published, Topic};
+use super::sequence::{EventIds, Published, Topic};
 use super::state::{Ended, NEVER, TopicState};
 use super::{OpenError, SessionRequest};
 use crate::encode::Frame;
@@ -119,11 +118,14 @@ impl Broker {
 
     /// Whether there is nothing to come for such a session, nor anything left.
     pub(super) fn check_ended(&self, request: &SessionRequest) -> Result<(), OpenError> {
-        if !request.without_broadcast || request.topics.is_empty() || !request.patterns.is_empty() {
+        if !request.is_without_broadcast()
+            || request.topics().is_empty()
+            || !request.patterns().is_empty()
+        {
             return Ok(());
         }
         let slot = |name| self.topic_slots.get(name).copied();
-        let slots: Option<Vec<u32>> = request.topics.iter().map(slot).collect();
+        let slots: Option<Vec<u32>> = request.topics().iter().map(slot).collect();
         let Some(slots) = slots else { return Ok(()) };
         if !slots.iter().all(|slot| self.topics.at(*slot).is_some_and(TopicState::has_ended)) {
             return Ok(());
@@ -131,10 +133,10 @@ impl Broker {
         // As it would be for a client that is new here, or was forgotten.
         let unknown = Log::new(self.forgotten_clients);
         let client = request
-            .client
-            .as_ref()
+            .client()
             .map(|id| View::Log(self.client(id).map_or(&unknown, |client| &client.log)));
-        let (resume, cursors) = self.resume(&request.last_event_id, request.start, &slots, client);
+        let (resume, cursors) =
+            self.resume(request.last_event_id(), request.start(), &slots, client);
         let is_left = match self.sequencer.ids() {
             EventIds::Assigned => resume.replayed() > 0 || resume.may_miss(),
             // Nobody can tell it a place, so that without an event it would come back for ever.

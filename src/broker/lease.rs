@@ -2,13 +2,13 @@
 
 use super::arena::Key;
 use super::clock::Tick;
+use super::error::{LeaseError, RevokeError};
+use super::event::{BrokerEvent, EndReason};
 use super::names::{ClientId, SessionId, TopicName};
-use super::outcome::{BrokerEvent, EndReason};
 use super::ready::Parked;
 use super::state::NEVER;
 use super::terms::Terms;
 use super::{Broker, Told};
-use core::fmt;
 use std::time::Instant;
 
 /// Until when a session may listen, and when the application is to be asked about it.
@@ -23,45 +23,6 @@ impl Lease {
     /// A session without one may listen for as long as it lasts.
     pub(super) const NONE: Self = Self { until: NEVER, ask_at: NEVER };
 }
-
-/// Why a lease was not renewed. Nothing was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LeaseError {
-    /// No such session is open.
-    UnknownSession,
-    /// The lease would be over already, by the caller's fault.
-    InThePast,
-}
-
-impl fmt::Display for LeaseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UnknownSession => "no such session is open",
-            Self::InThePast => "the lease would be over already",
-        })
-    }
-}
-
-impl core::error::Error for LeaseError {}
-
-/// Why nothing was revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RevokeError {
-    /// No such client is connected, or was within the grace time.
-    UnknownClient,
-}
-
-impl fmt::Display for RevokeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownClient => f.write_str("no such client is connected"),
-        }
-    }
-}
-
-impl core::error::Error for RevokeError {}
 
 impl Broker {
     /// Says until when a session may listen from now on: later than before, or sooner. A session
@@ -212,7 +173,7 @@ impl Broker {
         };
         // A batch that is under way goes back without it: the poll remains the newest.
         let Some(taken) = session.remove(number) else { return false };
-        let parked = Parked { session: key.slot, subscription: number };
+        let parked = Parked { session: key.slot(), subscription: number };
         let is_void = self.leave_topic(parked, &taken);
         self.void_ready(usize::from(is_void));
         if self.is_over(key) {

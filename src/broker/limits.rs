@@ -1,103 +1,15 @@
 //! How many sessions there may be: in all, of one client, and from one address.
 
 use super::arena::Key;
-use super::config::{BrokerConfig, ConfigError};
-use super::names::{NameError, check_length};
-use super::outcome::{EndReason, OpenError};
+use super::config::LimitPolicy;
+use super::error::OpenError;
+use super::event::EndReason;
+use super::names::AddressKey;
 use super::state::Session;
 use super::{Broker, SessionRequest, Told};
 use alloc::collections::VecDeque;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
-
-/// What happens when a session is to be opened where there are as many as may be.
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LimitPolicy {
-    /// It is refused, with an [`OpenError`]; those that are here stay.
-    #[default]
-    Refuse,
-    /// It is opened, and the session that was opened the longest ago ends at once, with
-    /// [`EndReason::Evicted`]. A browser then reconnects, so that more pages than may be take the
-    /// place of one another again and again: it is for clients that open no more than one each.
-    EvictOldest,
-}
-
-/// Where a session comes from, by a key of the application's own, for
-/// [`BrokerConfig::max_sessions_per_address`].
-///
-/// An IP address as a key is what one subscriber has: an IPv4 address, or the first 64 bits of an
-/// IPv6 address, since whoever has one of these has all of the 2⁶⁴ addresses in it (RFC 6177). An
-/// IPv4 address written as IPv6 is that IPv4 address. Behind a proxy, the peer's address is the
-/// proxy's: take what the proxy vouches for.
-///
-/// ```
-/// use sansse::broker::AddressKey;
-/// use std::net::IpAddr;
-///
-/// let key = |text: &str| AddressKey::from(text.parse::<IpAddr>().unwrap());
-/// assert_eq!(key("2001:db8::1"), key("2001:db8::2"));
-/// assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
-/// assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
-/// assert_eq!(key("2001:db8::1").to_string(), "2001:db8::/64");
-/// // Or anything else that many sessions may share:
-/// let tenant = AddressKey::new("tenant 7")?;
-/// # Ok::<(), sansse::broker::NameError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AddressKey(Address);
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Address {
-    V4(Ipv4Addr),
-    /// The first 64 bits; the others are zero.
-    V6(Ipv6Addr),
-    Other(Arc<str>),
-}
-
-impl AddressKey {
-    /// A key of any text, of 1 to [`MAX_NAME`](super::MAX_NAME) bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`NameError::Empty`] and [`NameError::TooLong`], by the caller's fault.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
-        check_length(text.as_ref()).map(|text| Self(Address::Other(text.into())))
-    }
-
-    /// The address, or the text that it is instead.
-    #[cfg(feature = "record")]
-    pub(super) fn ip(&self) -> Result<IpAddr, &str> {
-        match &self.0 {
-            Address::V4(address) => Ok(IpAddr::V4(*address)),
-            Address::V6(network) => Ok(IpAddr::V6(*network)),
-            Address::Other(text) => Err(text),
-        }
-    }
-}
-
-impl From<IpAddr> for AddressKey {
-    fn from(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V4(address) => Address::V4(address),
-            IpAddr::V6(address) => Address::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        })
-    }
-}
-
-impl fmt::Display for AddressKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Address::V4(address) => address.fmt(f),
-            Address::V6(network) => write!(f, "{network}/64"),
-            Address::Other(text) => f.write_str(text),
-        }
-    }
-}
 
 /// What the broker keeps of an address from which there are sessions.
 #[derive(Debug)]
@@ -159,25 +71,6 @@ impl Opened {
     }
 }
 
-pub(super) fn check(config: &BrokerConfig) -> Result<(), ConfigError> {
-    if config.max_sessions == 0 {
-        return Err(ConfigError::ZeroSessions);
-    }
-    if config.max_sessions_per_client == 0 {
-        return Err(ConfigError::ZeroSessionsPerClient);
-    }
-    if config.max_sessions_per_address == 0 {
-        return Err(ConfigError::ZeroSessionsPerAddress);
-    }
-    if config.max_unread_events == 0 {
-        return Err(ConfigError::ZeroUnreadEvents);
-    }
-    if config.max_retained_bytes == 0 {
-        return Err(ConfigError::ZeroRetainedBytes);
-    }
-    Ok(())
-}
-
 impl Broker {
     /// How many sessions there are from this address.
     pub fn sessions_from(&self, address: &AddressKey) -> usize {
@@ -215,13 +108,13 @@ impl Broker {
         if refuses(config.at_max_sessions, open, config.max_sessions) {
             return Err(OpenError::TooManySessions);
         }
-        let client = request.client.as_ref().and_then(|client| self.client(client));
+        let client = request.client().and_then(|client| self.client(client));
         let open = client.map_or(0, |client| client.sessions.len());
         let limit = config.max_sessions_per_client;
         if refuses(config.at_max_sessions_per_client, open, limit) {
             return Err(OpenError::TooManySessionsOfClient { limit });
         }
-        let open = request.address.as_ref().map_or(0, |address| self.sessions_from(address));
+        let open = request.address().map_or(0, |address| self.sessions_from(address));
         let open = open + elsewhere.from_address;
         let limit = config.max_sessions_per_address;
         if refuses(config.at_max_sessions_per_address, open, limit) {
@@ -318,9 +211,9 @@ mod tests {
     #[test]
     fn what_stays_in_the_order_of_opening_is_bounded() {
         let mut opened = Opened::default();
-        let key = |slot| Key { slot, generation: NonZeroU32::MIN };
+        let key = |slot| Key::new(slot, NonZeroU32::MIN);
         for slot in 0..10_000 {
-            opened.push((slot.into(), key(slot)), 1, |key| key.slot == 0);
+            opened.push((slot.into(), key(slot)), 1, |key| key.slot() == 0);
             assert!(opened.order.len() <= 66, "{}", opened.order.len());
         }
         assert_eq!(opened.oldest(), Some((0, key(0))));

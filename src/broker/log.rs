@@ -2,7 +2,7 @@
 
 use super::clock::{Tick, ticks};
 use super::config::Retention;
-use super::publication::EventKey;
+use super::names::EventKey;
 use super::retained::Footprint;
 use crate::encode::Frame;
 use crate::event::EventId;

@@ -3,8 +3,7 @@
 
 use super::arena::{Arena, Key};
 use super::log::{Entry, Log};
-use super::names::TopicName;
-use super::pattern::TopicPattern;
+use super::names::{TopicName, TopicPattern};
 use super::state::TopicState;
 use crate::event::EventId;
 use alloc::collections::{BTreeSet, VecDeque};

@@ -38,16 +38,18 @@ mod config;
 mod counters;
 mod deadlines;
 mod drain;
+mod error;
+mod event;
 mod finite;
-mod lag;
+mod lag_machine;
 mod lease;
 mod limits;
 mod log;
 mod matched;
 mod names;
 mod occupancy;
-mod outcome;
-mod pattern;
+mod owned_timers;
+mod pattern_tree;
 mod permission;
 mod presence;
 mod publication;
@@ -72,29 +74,31 @@ mod transmit;
 
 pub use crate::encode::Framing;
 pub use batch::Batch;
-pub use config::{BrokerConfig, ConfigError, EventIds, Retention, SessionRequest, StartAt};
-pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
-pub use drain::{Drain, DrainError};
-pub use lag::{Lag, LagPolicy};
-pub use lease::{LeaseError, RevokeError};
-pub use limits::{AddressKey, LimitPolicy};
-pub use names::{ClientId, Epoch, MAX_LEVELS, MAX_NAME, NameError, SessionId, TopicName};
-pub use outcome::{
-    BrokerEvent, EndReason, OpenError, Opened, PublishError, Resume, TopicSettingError,
+pub use config::{
+    BrokerConfig, Drain, Lag, LagPolicy, LimitPolicy, Retention, SessionRequest, StartAt,
 };
-pub use pattern::{TopicFilter, TopicPattern};
-pub use publication::{EventKey, Publication};
-pub use roster::{EventNumber, PresenceCursor, PresencePage, PresentClient, Roster, RosterError};
-pub use sequence::{Published, Sequencer, Topic};
+pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
+pub use error::{
+    Blame, ComesBack, ConfigError, DrainError, LeaseError, NameError, OpenError, PublishError,
+    RevokeError, RosterError, SubscribeError, TopicSettingError,
+};
+pub use event::{BrokerEvent, EndReason, EventNumber, Opened, Resume};
+pub use names::{
+    AddressKey, ClientId, EventKey, MAX_LEVELS, MAX_NAME, SessionId, TopicFilter, TopicName,
+    TopicPattern,
+};
+pub use publication::Publication;
+pub use roster::{PresenceCursor, PresencePage, PresentClient, Roster};
 #[cfg(feature = "signed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
-pub use signature::{CursorKeys, KeyError, MIN_SECRET};
-pub use subscribe::{Place, SubscribeError};
+pub use sequence::{CursorKeys, KeyError, MIN_SECRET};
+pub use sequence::{Epoch, EventIds, Published, Sequencer, Topic};
+pub use subscribe::Place;
 pub use transmit::{BatchEnd, Transmit};
 
 pub(crate) use arena::Key;
+pub(crate) use config::Value;
 pub(crate) use occupancy::{Census, Eviction};
-pub(crate) use presence::Value;
 pub(crate) use reconnect::ReturnsOfAll;
 
 use crate::encode::Frame;
@@ -107,7 +111,8 @@ use clock::{Clock, Tick};
 use drain::Draining;
 use limits::{AddressState, Elsewhere, Opened as OpenedOrder};
 use matched::View;
-use pattern::PatternTree;
+use owned_timers::{Owner, Timers};
+use pattern_tree::PatternTree;
 use ready::{Parked, Ready, ReadyQueue};
 use reconnect::{Random, Returns};
 use retained::Retained;
@@ -116,7 +121,6 @@ use state::{
 };
 use std::time::Instant;
 use subscribe::is_over;
-use timers::{Owner, Timers};
 
 /// One shard of a broker.
 ///
@@ -182,9 +186,9 @@ impl Broker {
     pub fn new(now: Instant, config: BrokerConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let mut topics = Arena::new();
-        let broadcast = topics.insert(TopicState::new(None, 0)).slot;
+        let broadcast = topics.insert(TopicState::new(None, 0)).slot();
         Ok(Self {
-            sequencer: Sequencer::of(&config),
+            sequencer: config.sequencer(),
             random: Random::new(&config),
             returns: Returns::new(&config),
             config,
@@ -240,7 +244,7 @@ impl Broker {
     ) -> Result<Opened, OpenError> {
         let now = self.clock.advance(now);
         let mut request = request.normalized();
-        let metadata = core::mem::take(&mut request.metadata);
+        let metadata = request.take_metadata();
         if !elsewhere.has_made_room
             && let Err(error) = self.check_open(now, &request, elsewhere)
         {
@@ -249,7 +253,7 @@ impl Broker {
             return Err(error);
         }
         let topics = self.subscribe_all(&request);
-        let client = if let Some(id) = &request.client {
+        let client = if let Some(id) = request.client() {
             Some(self.join(id, metadata))
         } else {
             self.let_go([metadata.into_value()]);
@@ -258,9 +262,9 @@ impl Broker {
         let own_log = client.and_then(|client| self.clients.get(client));
         let own_log = own_log.map(|client| View::Log(&client.log));
         let (resume, cursors) =
-            self.resume(&request.last_event_id, request.start, &topics, own_log);
+            self.resume(request.last_event_id(), request.start(), &topics, own_log);
         let is_place_due =
-            request.without_broadcast && self.ends_without_id(&topics, own_log, &cursors);
+            request.is_without_broadcast() && self.ends_without_id(&topics, own_log, &cursors);
         self.counters.open(resume);
         let opening = self.opening_frame(&request, resume);
         let terms = self.terms(now, &mut request);
@@ -269,9 +273,9 @@ impl Broker {
             .zip(&cursors.topics)
             .map(|(&topic, &cursor)| Subscription { cursor, topic, index: UNLISTED })
             .collect();
-        let slow = Slow::of(request.lag, request.loss_announcement);
+        let slow = Slow::of(request.lag(), request.loss_announcement().clone());
         let may_meet_bounds =
-            resume.replayed() > 0 && self.may_be_bounded(request.lag, topics.iter().copied());
+            resume.replayed() > 0 && self.may_be_bounded(request.lag(), topics.iter().copied());
         let replayed_through = if may_meet_bounds { self.sequencer.last() } else { 0 };
         let seldom = Seldom { opening, is_place_due, replayed_through, slow, ..Seldom::default() };
         let key = self.sessions.insert(Session {
@@ -279,7 +283,7 @@ impl Broker {
             subscriptions,
             client_cursor: cursors.client,
             seldom: seldom.boxed(),
-            lag_policy: request.lag.map(|lag| lag.policy),
+            lag_policy: request.lag().map(|lag| lag.policy),
             phase: Phase::Ready,
             queued: false,
             heartbeat_due: false,
@@ -299,7 +303,8 @@ impl Broker {
         }
         self.arm_session(key);
         let session = self.session_id(key);
-        self.emit(BrokerEvent::SessionOpened { session, client: request.client, resume });
+        let client = request.client().cloned();
+        self.emit(BrokerEvent::SessionOpened { session, client, resume });
         self.count_in(key, elsewhere);
         Ok(Opened { session, resume })
     }
@@ -415,19 +420,32 @@ impl Broker {
     /// that are polled without it are numbered too.
     pub fn poll_numbered_event(&mut self) -> Option<(EventNumber, BrokerEvent)> {
         let event = self.poll_event()?;
-        let number = EventNumber { shard: self.config.shard, number: self.events_polled };
-        Some((number, event))
+        Some((EventNumber::new(self.config.shard, self.events_polled), event))
     }
 
     /// The number of the newest event, polled or not.
     pub fn last_event(&self) -> EventNumber {
         let number = self.events_polled + self.events.len() as u64;
-        EventNumber { shard: self.config.shard, number }
+        EventNumber::new(self.config.shard, number)
     }
 
     /// Whether [`poll_event`](Self::poll_event) has something.
     pub fn has_events(&self) -> bool {
         !self.events.is_empty()
+    }
+
+    /// What the broker has done, and how much there is in it now. It costs a copy of some hundred
+    /// numbers.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            sessions: self.sessions.len() as u64,
+            clients: self.clients.len() as u64,
+            // But for the broadcast.
+            topics: self.topics.len() as u64 - 1,
+            retained_bytes: self.retained.bytes() as u64,
+            unread_events: self.events.len() as u64,
+            ..self.counters.clone()
+        }
     }
 
     /// The position of the newest event; 0 if there is none.
@@ -517,14 +535,14 @@ impl Broker {
         let Some(session) = self.sessions.remove(key) else { return };
         let mut void = usize::from(session.queued);
         for (subscription, number) in session.subscriptions.iter().zip(0..) {
-            let parked = Parked { session: key.slot, subscription: number };
+            let parked = Parked { session: key.slot(), subscription: number };
             void += usize::from(self.leave_topic(parked, subscription));
         }
         self.void_ready(void);
         self.count_out(key, session.address());
         let private = session.private();
         if let Some(private) = private {
-            self.retained.update((Owner::Session, key.slot), private.log.footprint(), None);
+            self.retained.update((Owner::Session, key.slot()), private.log.footprint(), None);
         }
         let undelivered = private.map_or(0, |private| private.log.end() - private.cursor);
         let client = session.client.and_then(|client| self.leave(client, key));

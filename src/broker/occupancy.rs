@@ -7,7 +7,8 @@
 use super::Broker;
 use super::arena::Key;
 use super::config::SessionRequest;
-use super::limits::{AddressKey, Elsewhere};
+use super::limits::Elsewhere;
+use super::names::AddressKey;
 use std::time::Instant;
 
 /// What one shard has, where a session is about to be opened in another.
@@ -54,7 +55,7 @@ impl Census {
 impl Broker {
     /// What this shard has, for a request that another one got.
     pub(crate) fn occupancy(&self, request: &SessionRequest) -> Occupancy {
-        let address = request.address.as_ref();
+        let address = request.address();
         Occupancy {
             sessions: self.sessions.len(),
             from_address: address.map_or(0, |address| self.sessions_from(address)),
@@ -80,7 +81,7 @@ impl Broker {
         }
         // All of a client's sessions are here.
         let leaving = self.leaving_of_client(request);
-        if let Some(address) = &request.address {
+        if let Some(address) = request.address() {
             let left = leaving.filter(|key| self.is_from(*key, address));
             let all = self.sessions_from(address) + elsewhere.from_address;
             if all - usize::from(left.is_some()) >= self.config.max_sessions_per_address as usize {
@@ -99,7 +100,7 @@ impl Broker {
 
     /// The client's session that makes room for another one of it.
     fn leaving_of_client(&self, request: &SessionRequest) -> Option<Key> {
-        let sessions = &self.client(request.client.as_ref()?)?.sessions;
+        let sessions = &self.client(request.client()?)?.sessions;
         let is_full = sessions.len() >= self.config.max_sessions_per_client as usize;
         sessions.first().filter(|_| is_full).copied()
     }

@@ -2,9 +2,9 @@
 
 use super::arena::Key;
 use super::config::SessionRequest;
-use super::names::TopicName;
-use super::outcome::{EndReason, OpenError};
-use super::pattern::TopicFilter;
+use super::error::OpenError;
+use super::event::EndReason;
+use super::names::{TopicFilter, TopicName};
 use super::{Broker, Told};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -18,7 +18,7 @@ pub(super) struct Permission {
 
 impl Permission {
     pub(super) fn of(request: &mut SessionRequest) -> Option<Box<Self>> {
-        let filters = request.permitted.take()?.into();
+        let filters = request.take_permitted()?.into();
         Some(Box::new(Self { filters, revoked: Vec::new() }))
     }
 
@@ -35,13 +35,13 @@ fn is_covered(permitted: &[TopicFilter], filter: &TopicFilter) -> bool {
 impl Broker {
     /// Whether the session may have all that it asks for.
     pub(super) fn check_permission(&self, request: &SessionRequest) -> Result<(), OpenError> {
-        let Some(permitted) = &request.permitted else { return Ok(()) };
+        let Some(permitted) = request.permitted() else { return Ok(()) };
         let limit = self.config.max_permitted_per_session;
         if permitted.len() > limit as usize {
             return Err(OpenError::TooManyPermitted { limit });
         }
-        let topics = request.topics.iter().cloned().map(TopicFilter::Topic);
-        let patterns = request.patterns.iter().cloned().map(TopicFilter::Pattern);
+        let topics = request.topics().iter().cloned().map(TopicFilter::Topic);
+        let patterns = request.patterns().iter().cloned().map(TopicFilter::Pattern);
         if topics.chain(patterns).all(|filter| is_covered(permitted, &filter)) {
             Ok(())
         } else {

@@ -3,49 +3,15 @@
 use super::Broker;
 use super::arena::Key;
 use super::clock::ticks;
+use super::config::{Metadata, Value};
+use super::event::BrokerEvent;
 use super::log::Log;
 use super::names::{ClientId, SessionId};
-use super::outcome::BrokerEvent;
+use super::owned_timers::Owner;
 use super::roster::{self, PresencePage, PresentClient};
 use super::state::{Client, NEVER};
-use super::timers::Owner;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::any::Any;
-
-/// Something of the application's.
-pub(crate) type Value = Box<dyn Any + Send + Sync>;
-
-/// What is to be kept with a client.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Metadata {
-    values: http::Extensions,
-    /// For each value, how it takes the place of another of its type.
-    replace: Vec<Replace>,
-}
-
-/// Moves the value of one type, and gives the one whose place it takes.
-type Replace = fn(&mut http::Extensions, &mut http::Extensions) -> Option<Value>;
-
-impl Metadata {
-    pub(super) fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
-        self.values.insert(value);
-        self.replace.push(|from, to| {
-            let replaced = to.insert(from.remove::<T>()?);
-            replaced.map(|replaced| Box::new(replaced) as Value)
-        });
-    }
-
-    /// Moves all values, and gives those whose place they take.
-    fn join(mut self, to: &mut http::Extensions) -> Vec<Value> {
-        self.replace.iter().filter_map(|replace| replace(&mut self.values, to)).collect()
-    }
-
-    /// All values, where nobody keeps them.
-    pub(super) fn into_value(self) -> Value {
-        Box::new(self.values)
-    }
-}
 
 impl Broker {
     /// How many sessions are open.
@@ -148,7 +114,7 @@ impl Broker {
             id: id.clone(),
             sessions: Vec::new(),
             log: Log::new(self.forgotten_clients),
-            metadata: metadata.values,
+            metadata: metadata.into_extensions(),
             absent_since: None,
             armed: NEVER,
         });
@@ -198,7 +164,7 @@ impl Broker {
             self.absent.pop_first();
             if let Some(client) = self.clients.remove(key) {
                 self.client_keys.remove(&client.id);
-                self.retained.update((Owner::Client, key.slot), client.log.footprint(), None);
+                self.retained.update((Owner::Client, key.slot()), client.log.footprint(), None);
                 let last = client.log.last_position();
                 self.forgotten_clients = self.forgotten_clients.max(last);
                 self.emit(BrokerEvent::ClientLeft { client: client.id });

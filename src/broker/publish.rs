@@ -4,16 +4,15 @@ use super::Broker;
 use super::arena::{Arena, Key};
 use super::clock::Tick;
 use super::config::Retention;
+use super::error::{PublishError, TopicSettingError};
 use super::log::Labels;
 use super::matched::Matched;
-use super::names::TopicName;
-use super::outcome::{PublishError, TopicSettingError};
-use super::pattern::TopicPattern;
+use super::names::{TopicName, TopicPattern};
+use super::owned_timers::Owner;
 use super::publication::Publication;
 use super::retained::LogOwner;
 use super::sequence::{Published, Topic};
 use super::state::TopicState;
-use super::timers::Owner;
 use crate::encode::Frame;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -43,7 +42,7 @@ impl Broker {
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.publish(topic, event);
         self.append(now, &published)?;
-        self.counters.publish(&published.frame);
+        self.counters.publish(published.frame());
         self.sequencer = sequencer;
         Ok(published)
     }
@@ -70,7 +69,7 @@ impl Broker {
         if let Topic::Client(_) = published.topic()
             && knows_nobody
         {
-            self.forgotten_clients = published.position;
+            self.forgotten_clients = published.position();
         }
         Ok(())
     }
@@ -86,29 +85,29 @@ impl Broker {
         if self.closed {
             return Err(PublishError::Closed);
         }
-        if published.epoch != self.sequencer.epoch() {
+        if published.epoch() != self.sequencer.epoch() {
             return Err(PublishError::OtherEpoch);
         }
         let last = self.sequencer.last();
-        if published.position <= last {
+        if published.position() <= last {
             return Err(PublishError::OutOfOrder { last });
         }
         match self.append(now, published) {
             // Nobody here listens to it; whoever comes later is told of the gap.
             Err(PublishError::TooManyTopics) => {
-                self.forgotten_topics = self.forgotten_topics.max(published.position);
+                self.forgotten_topics = self.forgotten_topics.max(published.position());
                 self.miss(published);
             }
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
             Err(error) => return Err(error),
         }
-        if published.position > last + 1 {
-            self.left_out = published.position - 1;
+        if published.position() > last + 1 {
+            self.left_out = published.position() - 1;
         }
-        if !published.is_end {
-            self.counters.publish(&published.frame);
+        if !published.is_end() {
+            self.counters.publish(published.frame());
         }
-        self.sequencer.observe(published.position);
+        self.sequencer.observe(published.position());
         Ok(())
     }
 
@@ -171,13 +170,14 @@ impl Broker {
     }
 
     pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
-        let Published { position, topic, frame, own_id, key, is_end, .. } = published;
-        if let (true, Topic::Named(name)) = (is_end, topic) {
-            return self.append_end(now, name, *position);
+        let topic = published.topic();
+        if let (true, Topic::Named(name)) = (published.is_end(), topic) {
+            return self.append_end(now, name, published.position());
         }
+        let (own_id, key) = (published.own_id(), published.key());
         let labels = (own_id.is_some() || key.is_some())
-            .then(|| Box::new(Labels { own_id: own_id.clone(), key: key.clone() }));
-        let entry = (*position, frame.clone(), labels);
+            .then(|| Box::new(Labels { own_id: own_id.cloned(), key: key.cloned() }));
+        let entry = (published.position(), published.frame().clone(), labels);
         match topic {
             Topic::Broadcast => self.append_to_topic(now, self.broadcast, entry),
             Topic::Named(name) => {
@@ -237,12 +237,12 @@ impl Broker {
         entry: NewEntry,
     ) -> Result<(), PublishError> {
         let retention = self.config.private_retention;
-        let emptied = self.prepare((Owner::Client, key.slot), &entry, &retention)?;
+        let emptied = self.prepare((Owner::Client, key.slot()), &entry, &retention)?;
         let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
         let (position, frame, labels) = entry;
         let before = client.log.footprint();
         client.log.push(now, position, frame, labels, &retention);
-        self.retained.update((Owner::Client, key.slot), before, client.log.footprint());
+        self.retained.update((Owner::Client, key.slot()), before, client.log.footprint());
         for index in 0..client.sessions.len() {
             let Some(client) = self.clients.get(key) else { break };
             let session = client.sessions[index];
@@ -260,13 +260,13 @@ impl Broker {
         entry: NewEntry,
     ) -> Result<(), PublishError> {
         let retention = self.config.private_retention;
-        let emptied = self.prepare((Owner::Session, key.slot), &entry, &retention)?;
+        let emptied = self.prepare((Owner::Session, key.slot()), &entry, &retention)?;
         let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
         let (position, frame, labels) = entry;
         let private = session.seldom_mut().private.get_or_insert_default();
         let before = private.log.footprint();
         private.log.push(now, position, frame, labels, &retention);
-        self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
+        self.retained.update((Owner::Session, key.slot()), before, private.log.footprint());
         self.wake(key);
         self.release_topics(emptied);
         Ok(())
@@ -305,7 +305,7 @@ impl Broker {
         }
         let mut topic = TopicState::new(Some(name.clone()), self.forgotten_topics);
         topic.patterns = self.patterns.matching(name);
-        let slot = self.topics.insert(topic).slot;
+        let slot = self.topics.insert(topic).slot();
         self.topic_slots.insert(name.clone(), slot);
         Some(slot)
     }
@@ -323,7 +323,7 @@ impl Broker {
         let matched = Matched::new(pattern.clone(), &self.topics, &matching, lost_through);
         let mut state = TopicState::new(None, 0);
         state.matched = Some(Box::new(matched));
-        let slot = self.topics.insert(state).slot;
+        let slot = self.topics.insert(state).slot();
         self.patterns.insert(pattern, slot);
         for key in matching {
             if let Some(topic) = self.topics.get_mut(key) {
@@ -367,9 +367,9 @@ impl Broker {
 
     /// An event that no topic can keep is lost to those whose pattern matches.
     fn miss(&mut self, published: &Published) {
-        if let (false, Topic::Named(name)) = (published.is_end, &published.topic) {
+        if let (false, Topic::Named(name)) = (published.is_end(), published.topic()) {
             for pattern in self.patterns.matching(name) {
-                self.tell_pattern(pattern, |matched, _| matched.miss(published.position));
+                self.tell_pattern(pattern, |matched, _| matched.miss(published.position()));
             }
         }
     }

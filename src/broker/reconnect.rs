@@ -7,7 +7,7 @@ use super::Broker;
 use super::clock::Clock;
 use super::clock::{Tick, ticks};
 use super::config::BrokerConfig;
-use super::outcome::OpenError;
+use super::error::{ComesBack, OpenError};
 use alloc::collections::VecDeque;
 use core::num::NonZeroU16;
 use core::time::Duration;
@@ -97,23 +97,10 @@ impl Returns {
     }
 
     pub(super) fn retry_after(&mut self, now: Tick, error: OpenError) -> Option<Duration> {
-        let seconds = match error {
-            OpenError::TopicsEnded
-            | OpenError::NotPermitted
-            | OpenError::TooManyTopicsOfSession { .. }
-            | OpenError::TooManyPermitted { .. }
-            | OpenError::ZeroHeartbeat
-            | OpenError::ZeroStallTimeout
-            | OpenError::ZeroLag
-            | OpenError::LeaseInThePast => return None,
-            // It is for the client to close one, and others are not to wait for it.
-            OpenError::TooManySessionsOfClient { .. }
-            | OpenError::TooManySessionsFromAddress { .. } => self.least,
-            OpenError::Closed
-            | OpenError::Draining
-            | OpenError::TooManySessions
-            | OpenError::TooManyTopics
-            | OpenError::UnreadEvents => self.allot(now),
+        let seconds = match error.comes_back() {
+            ComesBack::Never => return None,
+            ComesBack::AfterMinimum => self.least,
+            ComesBack::InTurn => self.allot(now),
         };
         Some(Duration::from_secs(seconds))
     }
@@ -233,7 +220,7 @@ impl Broker {
 
 #[cfg(test)]
 mod tests {
-    use super::super::names::Epoch;
+    use super::super::Epoch;
     use super::*;
 
     #[test]

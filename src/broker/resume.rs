@@ -1,11 +1,12 @@
 //! How a session begins: whether it may, with what topics, and at which place.
 
 use super::clock::Tick;
-use super::config::{EventIds, StartAt, check_heartbeat, check_stall_timeout};
+use super::config::StartAt;
+use super::error::OpenError;
+use super::event::Resume;
 use super::limits::Elsewhere;
 use super::matched::View;
-use super::outcome::{OpenError, Resume};
-use super::sequence::Place;
+use super::sequence::{EventIds, IdMeaning};
 use super::{Broker, SessionRequest};
 use crate::encode::Frame;
 use crate::event::{Event, EventId};
@@ -30,7 +31,6 @@ enum Wanted {
     Ahead,
     Unknown,
     OtherEpoch,
-    #[cfg(feature = "signed")]
     Forged,
 }
 
@@ -56,23 +56,15 @@ impl Broker {
         if unread >= self.config.max_unread_events as usize {
             return Err(OpenError::UnreadEvents);
         }
-        if request.heartbeat.is_some_and(|heartbeat| check_heartbeat(heartbeat).is_err()) {
-            return Err(OpenError::ZeroHeartbeat);
-        }
-        if request.stall_timeout.is_some_and(|timeout| check_stall_timeout(timeout).is_err()) {
-            return Err(OpenError::ZeroStallTimeout);
-        }
-        if request.lag.is_some_and(|lag| lag.check().is_err()) {
-            return Err(OpenError::ZeroLag);
-        }
+        request.check()?;
         self.check_terms(now, request)?;
         let limit = self.config.max_topics_per_session;
-        if request.topics.len() + request.patterns.len() > limit as usize {
+        if request.topics().len() + request.patterns().len() > limit as usize {
             return Err(OpenError::TooManyTopicsOfSession { limit });
         }
         let new =
-            request.topics.iter().filter(|name| !self.topic_slots.contains_key(*name)).count()
-                + request.patterns.iter().filter(|one| self.patterns.get(one).is_none()).count();
+            request.topics().iter().filter(|name| !self.topic_slots.contains_key(*name)).count()
+                + request.patterns().iter().filter(|one| self.patterns.get(one).is_none()).count();
         if !self.has_room_for_topics(new) {
             return Err(OpenError::TooManyTopics);
         }
@@ -81,14 +73,14 @@ impl Broker {
 
     /// The broadcast, the named topics and the patterns, each with one subscriber more.
     pub(super) fn subscribe_all(&mut self, request: &SessionRequest) -> Vec<u32> {
-        let mut slots = Vec::with_capacity(1 + request.topics.len() + request.patterns.len());
-        if !request.without_broadcast {
+        let mut slots = Vec::with_capacity(1 + request.topics().len() + request.patterns().len());
+        if !request.is_without_broadcast() {
             slots.push(self.broadcast);
         }
-        for name in &request.topics {
+        for name in request.topics() {
             slots.extend(self.topic_slot(name));
         }
-        for pattern in &request.patterns {
+        for pattern in request.patterns() {
             slots.extend(self.pattern_slot(pattern));
         }
         for &slot in &slots {
@@ -148,11 +140,9 @@ impl Broker {
                     (gap, cursors(&|log| log.cursor_after(position)))
                 }
             }
-            #[cfg(feature = "signed")]
             Wanted::Forged => return (Resume::Forged, cursors(&|view| view.end())),
             // A forged place would gain nothing by its code if a nonsensical one were replayed to.
-            #[cfg(feature = "signed")]
-            Wanted::Unknown if self.sequencer.is_signed() => (true, cursors(&|view| view.end())),
+            Wanted::Unknown if self.sequencer.is_signing() => (true, cursors(&|view| view.end())),
             Wanted::Unknown | Wanted::Ahead | Wanted::OtherEpoch => (true, unresumable()),
         };
         let replayed = replayed(&topics, client, &cursors);
@@ -167,13 +157,12 @@ impl Broker {
     }
 
     fn wanted_position(&self, id: &EventId) -> Wanted {
-        match self.sequencer.place_of(id) {
-            Place::At(cursor) if cursor.epoch != self.sequencer.epoch() => Wanted::OtherEpoch,
-            Place::At(cursor) if cursor.position > self.sequencer.last() => Wanted::Ahead,
-            Place::At(cursor) => Wanted::After(cursor.position),
-            Place::Unknown => Wanted::Unknown,
-            #[cfg(feature = "signed")]
-            Place::Forged => Wanted::Forged,
+        match self.sequencer.meaning_of(id) {
+            IdMeaning::At(epoch, _) if epoch != self.sequencer.epoch() => Wanted::OtherEpoch,
+            IdMeaning::At(_, position) if position > self.sequencer.last() => Wanted::Ahead,
+            IdMeaning::At(_, position) => Wanted::After(position),
+            IdMeaning::Unknown => Wanted::Unknown,
+            IdMeaning::Forged => Wanted::Forged,
         }
     }
 
@@ -186,12 +175,12 @@ impl Broker {
         let placed = resume.replayed() > 0 || matches!(resume, Resume::Complete { .. });
         let id = (!placed && self.sequencer.ids() == EventIds::Assigned)
             .then(|| self.sequencer.id_of(self.sequencer.last()));
-        let announcement = request.announce.as_ref().map(|event_type| {
+        let announcement = request.announcement().map(|event_type| {
             let (outcome, replayed) = (resume.as_str(), resume.replayed());
             Event::new(format!(r#"{{"outcome":"{outcome}","replayed":{replayed}}}"#))
                 .with_type(event_type.clone())
         });
-        let comment = request.opening_comment.clone();
+        let comment = request.opening_comment().cloned();
         let retry = self.retry_in(self.sessions.next_slot());
         if announcement.is_none() && comment.is_none() && retry.is_none() && id.is_none() {
             return None;

@@ -7,8 +7,8 @@
 
 use super::Broker;
 use super::log::Log;
+use super::owned_timers::Owner;
 use super::publish::Change;
-use super::timers::Owner;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::cmp::Reverse;

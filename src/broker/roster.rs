@@ -1,31 +1,11 @@
 //! Who is here, as somebody outside keeps track of it: pages of a snapshot, and the changes since.
 
+use super::error::RosterError;
+use super::event::{BrokerEvent, EventNumber};
 use super::names::ClientId;
-use super::outcome::BrokerEvent;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::fmt;
 use core::ops::Bound;
-
-/// The number of an event: the events of each shard are numbered from 1 on, in the order in which
-/// they happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct EventNumber {
-    pub(super) shard: u16,
-    pub(super) number: u64,
-}
-
-impl EventNumber {
-    /// Whose event it is.
-    pub const fn shard(self) -> u16 {
-        self.shard
-    }
-
-    /// The number; 0 before the first.
-    pub const fn get(self) -> u64 {
-        self.number
-    }
-}
 
 /// A part of those who are here, in the order of their ids, as it was at one moment.
 ///
@@ -82,7 +62,7 @@ impl<T> PresencePage<T> {
     /// Where the next page of the shard begins; `None` after the last.
     pub fn next_cursor(&self) -> Option<PresenceCursor> {
         let after = Some(self.through()?.clone());
-        Some(PresenceCursor { shard: self.as_of.shard, after })
+        Some(PresenceCursor { shard: self.as_of.shard(), after })
     }
 
     /// Up to whom it tells; `None` for all the rest.
@@ -153,27 +133,6 @@ enum Change {
 /// How many changes may wait for their page.
 const MAX_WAITING: usize = 100_000;
 
-/// Why a roster cannot go on. It is to be begun anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RosterError {
-    /// The page does not follow the one before, by the caller's fault.
-    OutOfOrder,
-    /// More than 100,000 changes wait for pages that did not come.
-    TooManyWaiting,
-}
-
-impl fmt::Display for RosterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::OutOfOrder => "the page does not follow the one before",
-            Self::TooManyWaiting => "too many changes wait for a page",
-        })
-    }
-}
-
-impl core::error::Error for RosterError {}
-
 impl Roster {
     /// A roster that has been told nothing.
     pub const fn new() -> Self {
@@ -214,12 +173,12 @@ impl Roster {
             BrokerEvent::ClientLeft { client } => (client, Change::Left),
             _ => return Ok(()),
         };
-        let known = self.shards.entry(number.shard).or_default();
+        let known = self.shards.entry(number.shard()).or_default();
         match known.as_of(client) {
-            Some(as_of) if number.number <= as_of => {}
+            Some(as_of) if number.get() <= as_of => {}
             Some(_) => change.apply(&mut self.clients, client),
             None if known.waiting.len() >= MAX_WAITING => return Err(RosterError::TooManyWaiting),
-            None => known.waiting.push((number.number, client.clone(), change)),
+            None => known.waiting.push((number.get(), client.clone(), change)),
         }
         Ok(())
     }
@@ -230,13 +189,13 @@ impl Roster {
     ///
     /// [`RosterError`]; the roster is to be begun anew.
     pub fn apply_page<T>(&mut self, page: PresencePage<T>) -> Result<(), RosterError> {
-        let known = self.shards.entry(page.as_of.shard).or_default();
+        let known = self.shards.entry(page.as_of.shard()).or_default();
         let before = known.pages.last().and_then(|(through, _)| through.as_ref());
         if known.is_complete || before != page.after.as_ref() {
             return Err(RosterError::OutOfOrder);
         }
         known.is_complete = page.is_last;
-        known.pages.push((page.through().cloned(), page.as_of.number));
+        known.pages.push((page.through().cloned(), page.as_of.get()));
         for present in page.clients {
             self.clients.insert(present.client, present.sessions);
         }

@@ -2,13 +2,11 @@
 
 use super::arena::{Arena, Key};
 use super::clock::Tick;
-use super::config::Retention;
-use super::lag::{Lag, LagPolicy};
+use super::config::{Lag, LagPolicy, Retention, Setting};
+use super::event::EndReason;
 use super::log::Log;
 use super::matched::{Matched, View};
-use super::names::{ClientId, TopicName};
-use super::outcome::EndReason;
-use super::pattern::TopicFilter;
+use super::names::{ClientId, TopicFilter, TopicName};
 use super::ready::Parked;
 use super::subscribe::Backlog;
 use super::terms::Terms;
@@ -17,8 +15,7 @@ use crate::event::EventType;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// A deadline that is not set.
-pub(super) const NEVER: Tick = Tick::MAX;
+pub(super) use super::clock::NEVER;
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -73,8 +70,7 @@ pub(super) struct Slow {
     /// Its own lag, where that has bounds.
     pub(super) lag: Option<Lag>,
     /// How it is told of losses, where it chose that.
-    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
-    pub(super) announcement: Option<Option<EventType>>,
+    pub(super) announcement: Setting<EventType>,
     /// What it is to be told.
     pub(super) loss: Option<Loss>,
     /// The number of the queued event that tells of what this session was spared.
@@ -108,13 +104,9 @@ impl Seldom {
 
 impl Slow {
     /// What a session chose for itself.
-    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
-    pub(super) fn of(
-        lag: Option<Lag>,
-        announcement: Option<Option<EventType>>,
-    ) -> Option<Box<Self>> {
+    pub(super) fn of(lag: Option<Lag>, announcement: Setting<EventType>) -> Option<Box<Self>> {
         let lag = lag.filter(Lag::is_bounded);
-        (lag.is_some() || announcement.is_some())
+        (lag.is_some() || !announcement.is_default())
             .then(|| Box::new(Self { lag, announcement, ..Self::default() }))
     }
 }
@@ -248,7 +240,7 @@ impl Session {
         if let Some(seldom) = &mut self.seldom
             && let Some(slow) = &seldom.slow
             && slow.lag.is_none()
-            && slow.announcement.is_none()
+            && slow.announcement.is_default()
             && slow.loss.is_none()
             && slow.coalesced_event.is_none()
             && slow.uncounted == 0

@@ -2,17 +2,17 @@
 
 use super::Broker;
 use super::arena::{Arena, Key};
-use super::config::{EventIds, StartAt};
-use super::names::{SessionId, TopicName};
-use super::outcome::Resume;
-use super::pattern::TopicFilter;
+use super::config::StartAt;
+use super::error::SubscribeError;
+use super::event::Resume;
+use super::names::{SessionId, TopicFilter, TopicName};
 use super::ready::Parked;
+use super::sequence::EventIds;
 use super::state::{Phase, Session, Subscription, TopicState, UNLISTED};
 use crate::event::EventId;
 use crate::last_event_id::LastEventId;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::fmt;
 use std::time::Instant;
 
 /// From where on a session that is open gets what it subscribes to.
@@ -28,40 +28,6 @@ pub enum Place {
     /// What came after the event with this id, as when a session resumes.
     After(EventId),
 }
-
-/// Why a session was not subscribed. Nothing was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SubscribeError {
-    /// No such session is open, or it is about to end.
-    UnknownSession,
-    /// The session may not subscribe to that: it is not
-    /// [permitted](super::SessionRequest::with_permitted), or was
-    /// [revoked](super::Broker::revoke_topic) since.
-    NotPermitted,
-    /// There are as many topics and patterns as may be, and this would be a new one.
-    TooManyTopics,
-    /// The session has as many topics and patterns as one may have.
-    TooManyTopicsOfSession {
-        /// How many it may have.
-        limit: u32,
-    },
-}
-
-impl fmt::Display for SubscribeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownSession => f.write_str("no such session is open"),
-            Self::NotPermitted => f.write_str("the topic is not permitted"),
-            Self::TooManyTopics => f.write_str("too many topics"),
-            Self::TooManyTopicsOfSession { limit } => {
-                write!(f, "more than {limit} topics in one session")
-            }
-        }
-    }
-}
-
-impl core::error::Error for SubscribeError {}
 
 /// What is replayed to a session that subscribed to a pattern, but for what it gets otherwise.
 #[derive(Debug)]
@@ -191,7 +157,7 @@ impl Broker {
             if replayed > 0 || self.is_over(key) {
                 self.wake(key);
             } else {
-                self.list(Parked { session: key.slot, subscription });
+                self.list(Parked { session: key.slot(), subscription });
             }
         }
         Ok(resume.with_replayed(replayed))
@@ -212,7 +178,7 @@ impl Broker {
         let Some(state) = self.sessions.get_mut(key) else { return false };
         let Some(removed) = state.remove(subscription) else { return false };
         state.poll = state.poll.wrapping_add(1);
-        let parked = Parked { session: key.slot, subscription };
+        let parked = Parked { session: key.slot(), subscription };
         let void = usize::from(self.leave_topic(parked, &removed));
         self.void_ready(void);
         if self.is_over(key) {

@@ -3,9 +3,10 @@
 
 use super::arena::Key;
 use super::clock::{Tick, ticks};
+use super::error::OpenError;
+use super::event::EndReason;
 use super::lease::Lease;
-use super::outcome::{EndReason, OpenError};
-use super::pattern::TopicFilter;
+use super::names::TopicFilter;
 use super::permission::Permission;
 use super::state::{NEVER, Session};
 use super::{Broker, SessionRequest, Told};
@@ -42,22 +43,23 @@ impl Terms {
 impl Broker {
     pub(super) fn check_terms(&self, now: Tick, request: &SessionRequest) -> Result<(), OpenError> {
         let is_over = |until| self.lease(now, until).is_none();
-        if request.lease.is_some_and(is_over) { Err(OpenError::LeaseInThePast) } else { Ok(()) }
+        if request.lease().is_some_and(is_over) { Err(OpenError::LeaseInThePast) } else { Ok(()) }
     }
 
     /// What a new session's terms are; `None` for no more than all have.
     pub(super) fn terms(&mut self, now: Tick, request: &mut SessionRequest) -> Option<Box<Terms>> {
-        let address = request.address.take().map(|address| self.address_key(address));
+        let address = request.take_address().map(|address| self.address_key(address));
         let expires_at = self.expiry(now).unwrap_or(NEVER);
-        let lease = request.lease.map_or(Lease::NONE, |until| {
+        let lease = request.lease().map_or(Lease::NONE, |until| {
             // One that lapsed while room was made for the session ends it at once.
             let lapsed = Lease { until: self.clock.tick(until), ask_at: NEVER };
             self.lease(now, until).unwrap_or(lapsed)
         });
-        let heartbeat = request.heartbeat.filter(|own| *own != self.config.heartbeat);
-        let heartbeat = heartbeat.map(|own| own.map_or(NEVER, ticks));
-        let stall_timeout = request.stall_timeout.filter(|own| *own != self.config.stall_timeout);
-        let stall_timeout = stall_timeout.map(|own| own.map_or(NEVER, ticks));
+        let unlike =
+            |own: Option<Duration>, usual| (own != usual).then(|| own.map_or(NEVER, ticks));
+        let usual = (self.config.heartbeat, self.config.stall_timeout);
+        let heartbeat = unlike(request.heartbeat().or(usual.0), usual.0);
+        let stall_timeout = unlike(request.stall_timeout().or(usual.1), usual.1);
         let permission = Permission::of(request);
         let terms = Terms { address, expires_at, lease, heartbeat, stall_timeout, permission };
         (terms != Terms::NONE).then(|| Box::new(terms))

@@ -2,9 +2,10 @@
 
 use super::arena::Key;
 use super::batch::Batch;
+use super::event::EndReason;
 use super::matched::Take;
 use super::names::SessionId;
-use super::outcome::EndReason;
+use super::owned_timers::Owner;
 use super::ready::Parked;
 use super::source::{
     CLIENT, HEARTBEAT, LAST_WORDS, LOSS, OPENING, PLACE, PRIVATE, is_event, limit, source_of,
@@ -12,7 +13,6 @@ use super::source::{
 };
 use super::state::{Phase, Session};
 use super::subscribe::is_over;
-use super::timers::Owner;
 use super::{Broker, Told};
 use crate::encode::Frame;
 use crate::event::Event;
@@ -186,7 +186,7 @@ impl Broker {
                 if coalescing.is_some_and(|coalescing| coalescing.spares(view, number, entry)) {
                     Take::Spared
                 } else if batch.push_within(limit, source, number, frame) {
-                    counters.deliver(now, entry, view.end() - number - 1);
+                    counters.deliver(now, entry.at, frame.len(), view.end() - number - 1);
                     Take::Taken
                 } else {
                     Take::Full
@@ -363,7 +363,7 @@ impl Broker {
             let before = private.log.footprint();
             private.log.trim_delivered(private.cursor);
             private.log.trim_aged(now, &self.config.private_retention);
-            self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
+            self.retained.update((Owner::Session, key.slot()), before, private.log.footprint());
         }
         self.note_coalesced(key, uncounted);
         let pending = self.survey(key);
@@ -404,8 +404,9 @@ impl Broker {
             source_of(&mut self.sessions, &self.clients, &self.topics, key, source)?;
         let (number, entry) = view.get(*cursor)?;
         *cursor = number + 1;
-        self.counters.deliver(self.clock.now(), entry, view.end() - *cursor);
-        entry.frame()
+        let (frame, now) = (entry.frame()?, self.clock.now());
+        self.counters.deliver(now, entry.at, frame.len(), view.end() - *cursor);
+        Some(frame)
     }
 
     /// The only event that is pending, after which the session is parked, or is to end.
@@ -423,7 +424,7 @@ impl Broker {
         {
             batch.push(source, number, frame);
             *cursor = number + 1;
-            self.counters.deliver(now, entry, 0);
+            self.counters.deliver(now, entry.at, frame.len(), 0);
         }
         // The end of a session waits until nothing can come back from a write.
         if self.is_over(key) {
@@ -555,7 +556,7 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.phase = Phase::Parked;
         for (subscription, number) in session.subscriptions.iter_mut().zip(0..) {
-            let parked = Parked { session: key.slot, subscription: number };
+            let parked = Parked { session: key.slot(), subscription: number };
             subscription.list(&mut self.topics, parked);
         }
         self.arm_session(key);

@@ -29,10 +29,10 @@ use crate::broker::CursorKeys;
 #[cfg(feature = "record")]
 use crate::broker::record::RecordedBroker as ShardBroker;
 use crate::broker::{
-    BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError, EventNumber,
-    Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication, PublishError, Published,
-    Retention, ReturnsOfAll, RevokeError, Sequencer, SessionId, SessionRequest, Topic, TopicName,
-    TopicSettingError,
+    Blame, BrokerConfig, BrokerEvent, ClientId, ComesBack, ConfigError, Counters, Drain,
+    DrainError, EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication,
+    PublishError, Published, Retention, ReturnsOfAll, RevokeError, SessionId, SessionRequest,
+    Topic, TopicName, TopicSettingError,
 };
 use crate::http::{ResponseHead, accept, plain_text};
 use crate::net::Timer;
@@ -169,7 +169,7 @@ impl HubBuilder {
     /// [`ConfigError`] for a setting that cannot hold.
     pub fn build(self, timer: impl Timer) -> Result<Hub, ConfigError> {
         let now = timer.now();
-        let sequencer = Sequencer::of(&self.config);
+        let sequencer = self.config.sequencer();
         let shards = (0..self.shards.get()).map(|number| {
             let mut config = self.config.clone();
             config.shard = number;
@@ -503,15 +503,10 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
         *response.status_mut() = StatusCode::NO_CONTENT;
         return response;
     }
-    let status = match error {
-        OpenError::TooManyTopicsOfSession { .. }
-        | OpenError::TooManyPermitted { .. }
-        | OpenError::ZeroHeartbeat
-        | OpenError::ZeroStallTimeout
-        | OpenError::ZeroLag => StatusCode::INTERNAL_SERVER_ERROR,
-        OpenError::NotPermitted | OpenError::LeaseInThePast => StatusCode::FORBIDDEN,
-        OpenError::TooManySessionsOfClient { .. }
-        | OpenError::TooManySessionsFromAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
+    let status = match (error.fault(), error.comes_back()) {
+        (Blame::Caller, _) => StatusCode::INTERNAL_SERVER_ERROR,
+        (Blame::Peer, _) => StatusCode::FORBIDDEN,
+        (_, ComesBack::AfterMinimum) => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let mut response = plain_text(status, format!("{error}\n"));

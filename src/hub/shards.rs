@@ -287,7 +287,7 @@ impl Shard {
     }
 
     pub(super) fn take_waker(&mut self, session: SessionId) -> Option<Waker> {
-        let place = self.wakers.get_mut(session.key().slot as usize)?;
+        let place = self.wakers.get_mut(session.key().slot() as usize)?;
         match place {
             Some((owner, _)) if *owner == session => place.take().map(|(_, waker)| waker),
             _ => None,
@@ -295,7 +295,7 @@ impl Shard {
     }
 
     pub(super) fn set_waker(&mut self, session: SessionId, waker: &Waker) {
-        let slot = session.key().slot as usize;
+        let slot = session.key().slot() as usize;
         if self.wakers.len() <= slot {
             self.wakers.resize(slot + 1, None);
         }

@@ -1,8 +1,8 @@
 //! Which of several addresses a connection is made to.
 
+use crate::kit::time::VirtualTimer;
 use crate::nanosecond;
 use crate::tasks::Task;
-use crate::time::VirtualTimer;
 use sansse::net::{Failure, FailureKind, connect_any};
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! One stream for several readers.
 
+use crate::kit::time::VirtualTimer;
 use crate::network::Network;
 use crate::tasks::{Polled, Task};
-use crate::time::VirtualTimer;
 use crate::{nanosecond, request};
 use http::Response;
 use sansse::client::{ClientConfig, ClientError, CloseReason};

@@ -1,8 +1,8 @@
 //! A feed, its driver and its readers, each on a thread of its own.
 
+use crate::kit::time::VirtualTimer;
 use crate::network::Network;
 use crate::request;
-use crate::time::VirtualTimer;
 use sansse::client::ClientConfig;
 use sansse::feed::{FeedError, Overflow, Subscription};
 use sansse::{EventSource, Feed};

@@ -1,7 +1,7 @@
 //! Draining a hub: all shards together, and what those hear who come meanwhile.
 
+use super::VirtualTimer;
 use super::tasks::{Driver, Probe, next};
-use super::time::VirtualTimer;
 use super::{config, data_of, parked, say, seconds, sharded};
 use http::header::RETRY_AFTER;
 use http::{Request, StatusCode};

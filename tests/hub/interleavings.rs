@@ -1,8 +1,8 @@
 //! Many threads at once: publishers, sessions that come, go and come back. No wake is lost, and
 //! every session has everything once and in order.
 
+use super::VirtualTimer;
 use super::tasks::{block_on, without_deadlock};
-use super::time::VirtualTimer;
 use super::{Random, config, request_of, say, sharded};
 use futures_core::Stream;
 use sansse::broker::{Batch, Framing, Resume, SessionRequest};

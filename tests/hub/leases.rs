@@ -1,7 +1,7 @@
 //! Leases through a hub: the application is asked, and a session that is cut off is woken.
 
+use super::VirtualTimer;
 use super::tasks::{Driver, Probe, next};
-use super::time::VirtualTimer;
 use super::{client, config, parked, request_of, say, seconds, sharded, topic};
 use http::{Request, StatusCode};
 use sansse::broker::{BrokerEvent, EndReason, LeaseError, RevokeError, SessionRequest};

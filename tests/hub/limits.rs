@@ -1,7 +1,7 @@
 //! How many sessions there may be, whatever the shards.
 
+use super::VirtualTimer;
 use super::tasks::{Probe, block_on, next, without_deadlock};
-use super::time::VirtualTimer;
 use super::{Random, client, client_on, config, parked, seconds, sharded};
 use sansse::Hub;
 use sansse::broker::{AddressKey, BrokerConfig, EndReason, LimitPolicy, OpenError, SessionRequest};

@@ -3,9 +3,10 @@
 //!
 //! `SANSSE_STRESS` sets how many rounds there are (3 otherwise), `SANSSE_SEED` the first seed.
 
+use super::VirtualTimer;
 use super::tasks::{block_on, without_deadlock};
-use super::time::VirtualTimer;
 use super::{Random, client, config, sharded, topic};
+use crate::kit::{number, seed};
 use futures_core::Stream;
 use sansse::broker::{
     Batch, BrokerEvent, EndReason, Framing, LagPolicy, Resume, SessionId, SessionRequest, Topic,
@@ -293,11 +294,7 @@ fn run(seed: u64) {
 
 #[test]
 fn every_event_comes_in_order_and_once_or_its_loss_is_told() {
-    let number = |name, otherwise| match std::env::var(name) {
-        Ok(value) => value.parse().unwrap_or_else(|error| panic!("{name}={value}: {error}")),
-        Err(_) => otherwise,
-    };
-    let (first, rounds): (u64, u64) = (number("SANSSE_SEED", 0), number("SANSSE_STRESS", 3));
+    let (first, rounds) = (seed(0), number("SANSSE_STRESS").unwrap_or(3));
     for seed in first..first + rounds {
         without_deadlock(move || run(seed));
     }

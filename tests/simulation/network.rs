@@ -1,8 +1,8 @@
 //! One connection: what is on its way, what either side knows, and how it will break.
 
+use crate::kit::random::Random;
 use crate::owed::Owed;
 use crate::scenario::{chance, millis, one_of, up_to};
-use crate::streams::Random;
 use crate::world::{Happening, World};
 use bytes::Bytes;
 use http::Response;

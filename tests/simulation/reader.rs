@@ -1,9 +1,9 @@
 //! The readers: a client each, its driver, its application, and what it must have got.
 
 use crate::filter::Filter;
+use crate::kit::random::Random;
 use crate::network::{Block, Connection, Cut, End, Item, take_blocks};
 use crate::scenario::{Reading, chance, millis, one_of, up_to};
-use crate::streams::Random;
 use crate::truth::{Kind, Record};
 use crate::world::{Happening, World};
 use bytes::Bytes;

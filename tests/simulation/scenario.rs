@@ -1,7 +1,7 @@
 //! What is drawn for one simulation.
 
 use crate::filter::{ANSWER, CLIENTS, Filter, PATTERNS, TOPICS};
-use crate::streams::Random;
+use crate::kit::random::Random;
 use sansse::broker::{
     BrokerConfig, Epoch, EventIds, Lag, LagPolicy, LimitPolicy, Retention, StartAt,
 };

@@ -1,11 +1,11 @@
 //! Virtual time, and what happens in it.
 
 use crate::Log;
+use crate::kit::random::Random;
 use crate::network::Connection;
 use crate::reader::Reader;
 use crate::scenario::{Act, Restart, Scenario, chance, millis, up_to};
 use crate::server::Server;
-use crate::streams::Random;
 use crate::truth::Truth;
 use bytes::Bytes;
 use http::Request;

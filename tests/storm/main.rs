@@ -8,8 +8,8 @@
 #![cfg(all(feature = "broker", feature = "client"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 
-#[path = "../streams/mod.rs"]
-mod streams;
+#[path = "../kit/mod.rs"]
+mod kit;
 mod world;
 
 use allocation_counter::measure;

@@ -1,6 +1,6 @@
 //! Servers, one after the other, their listeners, and virtual time.
 
-use crate::streams::Random;
+use crate::kit::random::Random;
 use bytes::Bytes;
 use http::{Request, Response};
 use sansse::broker::{

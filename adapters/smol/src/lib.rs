@@ -1,5 +1,6 @@
 //! [`sansse`] on async-io, hence on smol and on async-std: its [`Runtime`], its sockets, a small
 //! HTTP/1.1 server for event streams, and a client that reads them.
+//!
 //! async-io's reactor asks nothing of the executor, so any will do; what starts tasks is given
 //! once, as a [`SmolRuntime`].
 //!

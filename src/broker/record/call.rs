@@ -3,28 +3,23 @@
 use super::super::Broker;
 use super::super::batch::Batch;
 use super::super::clock::Tick;
-use super::super::config::{Retention, SessionRequest, StartAt};
-use super::super::drain::Drain;
-use super::super::lag::Lag;
-use super::super::limits::{AddressKey, Elsewhere};
-use super::super::names::{ClientId, SessionId, TopicName};
-use super::super::outcome::OpenError;
-use super::super::pattern::{TopicFilter, TopicPattern};
-use super::super::publication::{EventKey, Publication};
+use super::super::config::{Drain, Lag, Retention, SessionRequest};
+use super::super::error::OpenError;
+use super::super::limits::Elsewhere;
+use super::super::names::{AddressKey, ClientId, EventKey, SessionId, TopicFilter, TopicName};
+use super::super::publication::Publication;
 use super::super::sequence::{Published, Topic};
 use super::super::subscribe::Place;
 use super::super::transmit::{BatchEnd, Transmit};
 use super::read::{Output, RecordFault};
 use crate::encode::Framing;
-use crate::event::{Event, EventType};
-use crate::last_event_id::LastEventId;
+use crate::event::Event;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::time::Duration;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 /// What a method of [`Broker`] was called with. Times are counted from when the broker was made.
@@ -112,50 +107,13 @@ pub(super) enum Call {
     SetCursorKeys,
 }
 
-/// A [`SessionRequest`] without its metadata.
+/// A [`SessionRequest`] without its metadata, and its lease by the broker's clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    client: Option<ClientId>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    topics: Vec<TopicName>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    patterns: Vec<TopicPattern>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    permitted: Option<Vec<TopicFilter>>,
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
-    without_broadcast: bool,
-    last_event_id: LastEventId,
-    start: StartAt,
-    // Null is a setting, and not the same as none.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "setting")]
-    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
-    heartbeat: Option<Option<Duration>>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "setting")]
-    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
-    stall_timeout: Option<Option<Duration>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    lag: Option<Lag>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "setting")]
-    #[expect(clippy::option_option, reason = "unset is not the same as set to none")]
-    loss_announcement: Option<Option<EventType>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    announce: Option<EventType>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    opening_comment: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    address: Option<AddressKey>,
+    request: SessionRequest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lease: Option<Tick>,
-}
-
-fn setting<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(deserializer).map(Some)
 }
 
 /// The batch that a partial write was of.
@@ -170,61 +128,14 @@ pub(super) enum Written {
 
 impl Request {
     pub(super) fn of(request: &SessionRequest, broker: &Broker) -> Self {
-        let SessionRequest {
-            client,
-            topics,
-            patterns,
-            permitted,
-            without_broadcast,
-            last_event_id,
-            start,
-            heartbeat,
-            stall_timeout,
-            lag,
-            loss_announcement,
-            announce,
-            opening_comment,
-            metadata: _,
-            address,
-            lease,
-        } = request;
-        Self {
-            client: client.clone(),
-            topics: topics.clone(),
-            patterns: patterns.clone(),
-            permitted: permitted.clone(),
-            without_broadcast: *without_broadcast,
-            last_event_id: last_event_id.clone(),
-            start: *start,
-            heartbeat: *heartbeat,
-            stall_timeout: *stall_timeout,
-            lag: *lag,
-            loss_announcement: loss_announcement.clone(),
-            announce: announce.clone(),
-            opening_comment: opening_comment.as_ref().map(|text| String::from(&**text)),
-            address: address.clone(),
-            lease: lease.map(|until| broker.clock.tick(until)),
-        }
+        let lease = request.lease().map(|until| broker.clock.tick(until));
+        Self { request: request.clone(), lease }
     }
 
     fn restore(self, broker: &Broker) -> Result<SessionRequest, RecordFault> {
-        Ok(SessionRequest {
-            client: self.client,
-            topics: self.topics,
-            patterns: self.patterns,
-            permitted: self.permitted,
-            without_broadcast: self.without_broadcast,
-            last_event_id: self.last_event_id,
-            start: self.start,
-            heartbeat: self.heartbeat,
-            stall_timeout: self.stall_timeout,
-            lag: self.lag,
-            loss_announcement: self.loss_announcement,
-            announce: self.announce,
-            opening_comment: self.opening_comment.map(Into::into),
-            metadata: super::super::presence::Metadata::default(),
-            address: self.address,
-            lease: self.lease.map(|until| instant(broker, until)).transpose()?,
+        Ok(match self.lease {
+            Some(until) => self.request.with_lease(instant(broker, until)?),
+            None => self.request,
         })
     }
 }
@@ -316,7 +227,10 @@ impl Call {
                 Output::Revoked(broker.revoke_topic(now, &client, &topic))
             }
             Self::Publish { topic, event, key } => {
-                let publication = Publication { event: &event, key };
+                let publication = match key {
+                    Some(key) => Publication::new(&event).with_key(key),
+                    None => Publication::new(&event),
+                };
                 Output::Published(broker.publish(now, topic, publication))
             }
             Self::Apply(published) => Output::Applied(broker.apply(now, &published)),

@@ -198,14 +198,10 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     ///
-    /// [`RecordFault::Config`] for a configuration that cannot hold, and [`RecordFault::NoKeys`] for
-    /// one that lacks the keys that the recorded one had.
+    /// [`RecordFault::Config`] for a configuration that cannot hold, and [`RecordFault::NoKeys`] for one that
+    /// lacks the keys that the recorded one had.
     pub fn replay(self, start: Instant) -> Result<Replay<'a>, RecordError> {
-        #[cfg(feature = "signed")]
-        let has_keys = self.config.cursor_keys.is_some();
-        #[cfg(not(feature = "signed"))]
-        let has_keys = false;
-        if self.is_signed && !has_keys {
+        if self.is_signed && self.config.cursor_keys.is_none() {
             return Err(RecordFault::NoKeys.at(1));
         }
         let broker =

@@ -48,10 +48,7 @@ impl RecordedBroker {
         let mut sink: Sink = Box::new(sink);
         let broker = Broker::new(now, config)?;
         let config = broker.config.clone();
-        #[cfg(feature = "signed")]
         let is_signed = config.cursor_keys.is_some();
-        #[cfg(not(feature = "signed"))]
-        let is_signed = false;
         sink(Entry(Line::Start(Box::new(Start { sansse_record: VERSION, is_signed, config }))));
         Ok(Self { broker, sink: Some(sink), recorded: 0 })
     }
@@ -241,10 +238,9 @@ impl RecordedBroker {
         event: impl Into<Publication<'a>>,
     ) -> Result<Published, PublishError> {
         let (topic, publication) = (topic.into(), event.into());
-        self.note(now, |_| Call::Publish {
-            topic: topic.clone(),
-            event: Box::new(publication.event.clone()),
-            key: publication.key.clone(),
+        self.note(now, |_| {
+            let (event, key) = publication.clone().into_parts();
+            Call::Publish { topic: topic.clone(), event: Box::new(event.clone()), key }
         });
         self.broker.publish(now, topic, publication)
     }

@@ -2,11 +2,10 @@
 //! when it is built.
 
 use super::super::Key;
-use super::super::limits::AddressKey;
-use super::super::names::{ClientId, Epoch, SessionId, TopicName};
-use super::super::pattern::{TopicFilter, TopicPattern};
-use super::super::publication::EventKey;
-use super::super::sequence::{Published, Topic};
+use super::super::names::{
+    AddressKey, ClientId, EventKey, SessionId, TopicFilter, TopicName, TopicPattern,
+};
+use super::super::sequence::{Epoch, Published, Topic};
 use crate::encode::Frame;
 use crate::event::{Event, EventId, EventType};
 use alloc::borrow::Cow;
@@ -49,7 +48,7 @@ impl<'de> Deserialize<'de> for SessionId {
             let shard = numbers.next()?.parse().ok()?;
             let slot = numbers.next()?.parse().ok()?;
             let generation = numbers.next()?.parse().ok()?;
-            let id = Self::new(shard, Key { slot, generation });
+            let id = Self::new(shard, Key::new(slot, generation));
             numbers.next().is_none().then_some(id)
         };
         id().ok_or_else(|| D::Error::custom("no session's id"))
@@ -149,16 +148,15 @@ struct PublishedForm<'a> {
 
 impl Serialize for Published {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { epoch, position, topic, frame, own_id, key, is_end } = self;
         let form = PublishedForm {
-            epoch: *epoch,
-            position: *position,
-            topic: Cow::Borrowed(topic),
+            epoch: self.epoch(),
+            position: self.position(),
+            topic: Cow::Borrowed(self.topic()),
             // Frames are made of text alone, so that nothing of it is lost.
-            payload: String::from_utf8_lossy(frame.as_ref()),
-            own_id: own_id.as_ref().map(Cow::Borrowed),
-            key: key.as_ref().map(Cow::Borrowed),
-            is_end: *is_end,
+            payload: String::from_utf8_lossy(self.frame().as_ref()),
+            own_id: self.own_id().map(Cow::Borrowed),
+            key: self.key().map(Cow::Borrowed),
+            is_end: self.is_end(),
         };
         form.serialize(serializer)
     }
@@ -170,11 +168,9 @@ impl<'de> Deserialize<'de> for Published {
             PublishedForm::deserialize(deserializer)?;
         let (topic, own_id) = (topic.into_owned(), own_id.map(Cow::into_owned));
         let key = key.map(Cow::into_owned);
-        if is_end && !matches!(topic, Topic::Named(_)) {
-            return Err(D::Error::custom("the end of what is no named topic"));
-        }
         let frame = Frame::from_payload(&payload);
         let frame = frame.ok_or_else(|| D::Error::custom("a payload without a blank line"))?;
-        Ok(Self { epoch, position, topic, frame, own_id, key, is_end })
+        Self::from_parts(epoch, position, topic, frame, own_id, key, is_end)
+            .ok_or_else(|| D::Error::custom("the end of what is no named topic"))
     }
 }

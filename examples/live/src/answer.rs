@@ -1,0 +1,135 @@
+//! An answer, word by word, on a topic of its own that ends with it.
+//!
+//! A page that asks for it gets all of it, also after a reload or a lost connection. Once there is
+//! nothing left, it gets 204, so that a browser asks no more.
+
+use crate::{RESUME, machine, publish, text};
+use bytes::Bytes;
+use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
+use http::{Request, Response, StatusCode};
+use sansse::broker::{Epoch, PublishError, SessionRequest, StartAt, TopicName};
+use sansse::http::ResponseHead;
+use sansse::hub::Answer;
+use sansse::{Event, EventType, Hub, event_type};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+const WORD: EventType = event_type!("word");
+const END: EventType = event_type!("end");
+
+/// About as quick as one reads.
+const PAUSE: Duration = Duration::from_millis(120);
+const MAX_UNDER_WAY: usize = 32;
+
+#[derive(Clone)]
+pub(crate) struct Answers {
+    hub: Hub,
+    /// Part of each answer's name, so that another life of this program does not take it for one
+    /// of its own.
+    life: Epoch,
+    numbers: Arc<Mutex<Numbers>>,
+    hurry: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Numbers {
+    last: u64,
+    under_way: BTreeSet<u64>,
+}
+
+impl Answers {
+    pub(crate) fn new(hub: Hub, life: Epoch) -> Self {
+        Self { hub, life, numbers: Arc::default(), hurry: watch::Sender::new(false) }
+    }
+
+    /// Begins an answer, and says where it is to be had.
+    pub(crate) fn ask(&self) -> Response<Bytes> {
+        let Some(number) = self.numbers().begin() else {
+            let mut response =
+                text(StatusCode::SERVICE_UNAVAILABLE, "Too many answers are under way.\n");
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            return response;
+        };
+        let topic = self.topic(number);
+        let location = HeaderValue::try_from(topic.as_str()).expect("it is ASCII");
+        let answers = self.clone();
+        tokio::spawn(async move {
+            answers.speak(&topic).await;
+            answers.numbers().under_way.remove(&number);
+        });
+        let mut response = text(StatusCode::CREATED, "");
+        response.headers_mut().insert(LOCATION, location);
+        response
+    }
+
+    /// What there is of an answer, and what comes.
+    pub(crate) fn listen(&self, request: &Request<Bytes>) -> Answer {
+        let Some(number) = self.number(request.uri().path()) else {
+            return text(StatusCode::NOT_FOUND, "There is no such answer.\n").into();
+        };
+        let topic = self.topic(number);
+        if !self.numbers().under_way.contains(&number) {
+            // It has ended. The hub forgets that after a while, and is told again.
+            let _ = self.hub.end_topic(&topic);
+        }
+        let session = SessionRequest::new()
+            .without_broadcast()
+            .with_topic(topic)
+            .with_start(StartAt::Oldest)
+            .with_announcement(RESUME);
+        self.hub.accept(request, session, &ResponseHead::new())
+    }
+
+    /// Lets the answers that are under way come to their ends at once.
+    pub(crate) fn hurry(&self) {
+        self.hurry.send_replace(true);
+    }
+
+    async fn speak(&self, topic: &TopicName) {
+        let answer = machine::describe(&self.hub.counters());
+        let mut hurry = self.hurry.subscribe();
+        let mut words = 0_u32;
+        for word in answer.split_inclusive(' ') {
+            let _ = timeout(PAUSE, hurry.wait_for(|is_due| *is_due)).await;
+            publish(&self.hub, topic.clone(), &Event::new(word.to_owned()).with_type(WORD));
+            words += 1;
+        }
+        let end = Event::new(format!("{{\"words\":{words}}}")).with_type(END);
+        publish(&self.hub, topic.clone(), &end);
+        match self.hub.end_topic(topic) {
+            Ok(_) | Err(PublishError::Closed) => {}
+            Err(error) => eprintln!("{topic} does not end: {error}"),
+        }
+    }
+
+    fn topic(&self, number: u64) -> TopicName {
+        let name = format!("answers/{}-{number}", self.life);
+        TopicName::new(name).expect("letters, digits and a hyphen make a name")
+    }
+
+    /// The number of an answer that was begun in this life.
+    fn number(&self, path: &str) -> Option<u64> {
+        let (life, number) = path.strip_prefix("/answers/")?.split_once('-')?;
+        let number = number.parse().ok()?;
+        let is_known = (1..=self.numbers().last).contains(&number);
+        (is_known && life == self.life.to_string()).then_some(number)
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Numbers {
+    fn begin(&mut self) -> Option<u64> {
+        if self.under_way.len() >= MAX_UNDER_WAY {
+            return None;
+        }
+        self.last += 1;
+        self.under_way.insert(self.last);
+        Some(self.last)
+    }
+}

@@ -1,0 +1,273 @@
+//! A page that shows this machine as it is now: its load, memory and network once a second, every
+//! line that arrives on standard input, a chat, who is present, and answers that come word by word.
+//!
+//!     cargo run --release -p live
+//!     some-program | cargo run --release -p live -- --addr 127.0.0.1:8080
+//!
+//! `GET /` is the page, `GET /events` the event stream, and `POST /say` the chat, whose body is the
+//! text. `POST /ask` begins an answer, whose stream is where `Location` says. A page that loses the
+//! connection gets what it missed when it comes back.
+
+mod answer;
+mod machine;
+mod page;
+mod presence;
+
+use answer::Answers;
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use presence::{Name, Presence};
+use sansse::broker::{BrokerConfig, ClientId, Drain, PublishError, SessionRequest, Topic};
+use sansse::http::ResponseHead;
+use sansse::hub::{Answer, HubBuilder};
+use sansse::serve::Server;
+use sansse::{Event, EventType, Hub, event_type};
+use sansse_tokio::{TokioAcceptor, TokioRuntime};
+use serde::Serialize;
+use std::error::Error;
+use std::io::{self, BufRead, Read};
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+
+const COUNTERS: EventType = event_type!("counters");
+const LINE: EventType = event_type!("line");
+const CHAT: EventType = event_type!("chat");
+const RESUME: EventType = event_type!("resume");
+const FAREWELL: EventType = event_type!("farewell");
+
+/// How long a person without a session is still here: longer than a reload takes.
+const GRACE: Duration = Duration::from_secs(5);
+/// Room for the list of all whom the server lets in.
+const MAX_LIST: usize = 4 << 20;
+
+/// What a person may say at once, in bytes.
+const MAX_SAID: usize = 2_000;
+const MAX_NAME: usize = 40;
+/// What is longer comes as several lines.
+const MAX_LINE: u64 = 16 << 10;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let address = address_from_args()?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let address = listener.local_addr()?;
+
+    let life = sansse_tokio::random_epoch();
+    let mut config = BrokerConfig::new(life);
+    config.retry = Some(Duration::from_secs(1));
+    config.client_grace = GRACE;
+    config.private_retention.bytes = MAX_LIST;
+    let (presence, follower) = presence::channel();
+    let followed = presence.clone();
+    let hub = HubBuilder::new(config)
+        .on_numbered_event(move |number, event| followed.event(number, event))
+        .build(TokioRuntime)?;
+    let driver = tokio::spawn(hub.drive());
+    tokio::spawn(follower.publish(hub.clone()));
+    let answers = Answers::new(hub.clone(), life);
+    let publisher = hub.clone();
+    thread::spawn(move || {
+        machine::watch(|counters| publish_json(&publisher, Topic::Broadcast, COUNTERS, counters));
+    });
+    let publisher = hub.clone();
+    thread::spawn(move || publish_lines(&publisher));
+
+    println!("The page:    http://{address}/");
+    println!("The stream:  curl -N http://{address}/events");
+    println!("The chat:    curl http://{address}/say -d 'Hello'");
+    println!("An answer:   curl -i -X POST http://{address}/ask, and then its Location");
+    println!("Lines that you type here appear on the page. Ctrl-C ends.");
+    let site = Site { hub: hub.clone(), presence, answers: answers.clone() };
+    let shutdown = {
+        let hub = hub.clone();
+        async move {
+            interrupted().await;
+            answers.hurry();
+            match hub.drain(farewell()) {
+                // The driver ends with the last session.
+                Ok(()) => drop(driver.await),
+                Err(error) => eprintln!("no farewell: {error}"),
+            }
+        }
+    };
+    Server::new(TokioRuntime, hub)
+        .serve(TokioAcceptor::new(listener), shutdown, move |request| {
+            let answer = site.answer(&request);
+            async { answer }
+        })
+        .await;
+    Ok(())
+}
+
+async fn interrupted() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        eprintln!("Ctrl-C will not end this in good order: {error}");
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Pages are told that this is no accident, and come back one after the other.
+fn farewell() -> Drain {
+    Drain::new(Duration::from_millis(500))
+        .with_retry(Duration::from_secs(1), Duration::from_secs(1))
+        .with_farewell(Event::new("{}").with_type(FAREWELL))
+        .letting_topics_end()
+        .with_patience(Duration::from_secs(2))
+}
+
+/// What answers requests.
+#[derive(Clone)]
+struct Site {
+    hub: Hub,
+    presence: Presence,
+    answers: Answers,
+}
+
+impl Site {
+    fn answer(&self, request: &Request<Bytes>) -> Answer {
+        match (request.method(), request.uri().path()) {
+            (_, "/events") => self.stream(request),
+            (_, path) if path.starts_with("/answers/") => self.answers.listen(request),
+            (&Method::POST, "/say") => say(&self.hub, request).into(),
+            (&Method::POST, "/ask") => self.answers.ask().into(),
+            (_, "/say" | "/ask") => not_allowed("POST").into(),
+            (&Method::GET | &Method::HEAD, path) => page::file(path).into(),
+            _ => not_allowed("GET, HEAD").into(),
+        }
+    }
+
+    fn stream(&self, request: &Request<Bytes>) -> Answer {
+        let person = Person::of(request);
+        let mut session = SessionRequest::new().with_announcement(RESUME);
+        if let Some(client) = person.client {
+            session = session.with_client(client).with_metadata(Name(person.name));
+        }
+        let answer = self.hub.accept(request, session, &ResponseHead::new());
+        if let Answer::Stream(_, session) = &answer {
+            self.presence.welcome(session.id());
+        }
+        answer
+    }
+}
+
+fn say(hub: &Hub, request: &Request<Bytes>) -> Response<Bytes> {
+    let Ok(said) = std::str::from_utf8(request.body()) else {
+        return text(StatusCode::BAD_REQUEST, "That is no UTF-8 text.\n");
+    };
+    let said = said.trim();
+    if said.is_empty() {
+        return text(StatusCode::BAD_REQUEST, "There is nothing in it.\n");
+    }
+    if said.len() > MAX_SAID {
+        return text(StatusCode::PAYLOAD_TOO_LARGE, "That is too long: 2,000 bytes at most.\n");
+    }
+    let person = Person::of(request);
+    let client = person.client.as_ref().map_or("", ClientId::as_str);
+    let chat = Chat { time: milliseconds(), client, name: &person.name, text: said };
+    publish_json(hub, Topic::Broadcast, CHAT, &chat);
+    text(StatusCode::ACCEPTED, "")
+}
+
+fn not_allowed(allow: &'static str) -> Response<Bytes> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Not by this method.\n");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(text.as_bytes()));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
+/// Who a request is from, as its query says. Nobody checks it: this is a demonstration.
+struct Person {
+    client: Option<ClientId>,
+    name: String,
+}
+
+impl Person {
+    fn of(request: &Request<Bytes>) -> Self {
+        let mut person = Self { client: None, name: String::new() };
+        let query = request.uri().query().unwrap_or_default();
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*key {
+                "client" => person.client = ClientId::new(value).ok(),
+                "name" => person.name = value.trim().chars().take(MAX_NAME).collect(),
+                _ => {}
+            }
+        }
+        if person.name.is_empty() {
+            "somebody".clone_into(&mut person.name);
+        }
+        person
+    }
+}
+
+#[derive(Serialize)]
+struct Chat<'a> {
+    time: u64,
+    client: &'a str,
+    name: &'a str,
+    text: &'a str,
+}
+
+fn publish_lines(hub: &Hub) {
+    let mut input = io::stdin().lock();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) => return eprintln!("no more lines: {error}"),
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end_matches(['\r', '\n']).to_owned();
+        publish(hub, Topic::Broadcast, &Event::new(text).with_type(LINE));
+    }
+}
+
+fn publish_json(hub: &Hub, topic: Topic, event_type: EventType, value: &impl Serialize) {
+    match serde_json::to_string(value) {
+        Ok(json) => publish(hub, topic, &Event::new(json).with_type(event_type)),
+        Err(error) => eprintln!("cannot say {event_type}: {error}"),
+    }
+}
+
+fn publish(hub: &Hub, topic: impl Into<Topic>, event: &Event) {
+    match hub.publish(topic, event) {
+        // The program is ending, or whom it was for has gone.
+        Ok(_) | Err(PublishError::Closed | PublishError::UnknownSession) => {}
+        Err(error) => eprintln!("not published: {error}"),
+    }
+}
+
+fn milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn address_from_args() -> Result<SocketAddr, Box<dyn Error>> {
+    use lexopt::prelude::*;
+    let mut address = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("addr") => address = arguments.value()?.parse()?,
+            Long("help") | Short('h') => {
+                println!("Usage: live [--addr ADDRESS:PORT]    (default: 127.0.0.1:8080)");
+                std::process::exit(0);
+            }
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    Ok(address)
+}

@@ -1,0 +1,129 @@
+//! A chat completion: a small server that streams its answer as language models do, one piece at a
+//! time, and a client that prints the pieces as they come and knows a whole answer from a cut one.
+//!
+//!     cargo run -p llm                                             # both, once whole and once cut
+//!     cargo run -p llm -- serve --addr 127.0.0.1:8090 --cut-after 12
+//!     cargo run -p llm -- ask http://127.0.0.1:8090/v1/chat/completions 'What are you?'
+//!
+//! `serve` answers `POST /v1/chat/completions` with `data: {…}` for each piece and `data: [DONE]` at
+//! the end, in about the form that many services share. `--cut-after N` ends each answer after N
+//! pieces and without that end, as a service does that is restarted or overloaded; `--pause MS`
+//! is the time between two pieces (40 ms).
+//!
+//! `ask` exits with 0 after a whole answer, with 2 after one that was cut off, and with 1 where
+//! there was none. It sends the header `Authorization: Bearer …` if `LLM_API_KEY` is set, and asks
+//! for the model in `LLM_MODEL`.
+
+mod ask;
+mod serve;
+
+use ask::Ending;
+use serve::Manner;
+use std::error::Error;
+use std::future::pending;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Command::from_args() {
+        Ok(Command::Show) => show().await,
+        Ok(Command::Serve(address, manner)) => serve(address, manner).await,
+        Ok(Command::Ask(url, question)) => {
+            ask::ask(&url, &question).await.map(|ending| match ending {
+                Ending::Whole => ExitCode::SUCCESS,
+                Ending::Cut => ExitCode::from(2),
+            })
+        }
+        Ok(Command::Help) => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => Err(format!("{error}\n{USAGE}").into()),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("{error}");
+        ExitCode::FAILURE
+    })
+}
+
+const USAGE: &str = "Usage: llm
+       llm serve [--addr ADDRESS:PORT] [--cut-after PIECES] [--pause MILLISECONDS]
+       llm ask URL QUESTION";
+
+/// Asks the same of two servers, of which one does not get to its end.
+async fn show() -> Result<ExitCode, Box<dyn Error>> {
+    let question = "How do I know that you have said everything?";
+    for cut_after in [None, Some(17)] {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = serve::url(listener.local_addr()?);
+        let manner = Manner { cut_after, ..Manner::default() };
+        let server = tokio::spawn(serve::serve(listener, manner, pending()));
+        match cut_after {
+            None => println!("A server that finishes its answer:\n"),
+            Some(pieces) => println!("\nA server that is cut off after {pieces} pieces:\n"),
+        }
+        println!("> {question}\n");
+        ask::ask(&url, question).await?;
+        server.abort();
+    }
+    println!("\nTry it in two terminals:\n\n{USAGE}");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(address: SocketAddr, manner: Manner) -> Result<ExitCode, Box<dyn Error>> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let url = serve::url(listener.local_addr()?);
+    println!("The answers: {url}");
+    println!("Ask it:      cargo run -p llm -- ask {url} 'What are you?'");
+    let interrupted = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            eprintln!("Ctrl-C will not end this in good order: {error}");
+            pending::<()>().await;
+        }
+    };
+    serve::serve(listener, manner, interrupted).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+enum Command {
+    Show,
+    Serve(SocketAddr, Manner),
+    Ask(String, String),
+    Help,
+}
+
+impl Command {
+    fn from_args() -> Result<Self, Box<dyn Error>> {
+        use lexopt::prelude::*;
+        let mut words: Vec<String> = Vec::new();
+        let mut address = SocketAddr::from(([127, 0, 0, 1], 8090));
+        let mut manner = Manner::default();
+        let mut arguments = lexopt::Parser::from_env();
+        while let Some(argument) = arguments.next()? {
+            let serves = words.first().is_some_and(|word| word == "serve");
+            match argument {
+                Short('h') | Long("help") => return Ok(Self::Help),
+                Long("addr") if serves => address = arguments.value()?.parse()?,
+                Long("cut-after") if serves => manner.cut_after = Some(arguments.value()?.parse()?),
+                Long("pause") if serves => {
+                    manner.pause = Duration::from_millis(arguments.value()?.parse()?);
+                }
+                Value(word) => words.push(word.string()?),
+                _ => return Err(argument.unexpected().into()),
+            }
+        }
+        match &words[..] {
+            [] => Ok(Self::Show),
+            [serve] if serve == "serve" => Ok(Self::Serve(address, manner)),
+            [ask, url, question @ ..] if ask == "ask" && !question.is_empty() => {
+                Ok(Self::Ask(url.clone(), question.join(" ")))
+            }
+            _ => Err("that is not understood".into()),
+        }
+    }
+}

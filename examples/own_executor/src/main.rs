@@ -1,0 +1,65 @@
+//! A server and a client of an event stream on an executor written by hand.
+//!
+//!     cargo run -p own_executor
+//!
+//! The library asks an executor for nothing but to poll what was woken. The sockets and the timer are
+//! async-io's, whose reactor has a thread of its own and asks for no more.
+
+mod executor;
+
+use bytes::Bytes;
+use executor::Executor;
+use http::Request;
+use sansse::broker::{SessionRequest, Topic};
+use sansse::http::ResponseHead;
+use sansse::net::Runtime;
+use sansse::{Event, SourceEvent, Timer};
+use sansse_smol::{SmolRuntime, SmolTimer};
+use std::error::Error;
+use std::net::TcpListener;
+use std::time::Duration;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    Executor::run(serve_and_read)
+}
+
+/// Publishes three times and reads what comes of it.
+async fn serve_and_read(executor: Executor) -> Result<(), Box<dyn Error>> {
+    let runtime = SmolRuntime::new(move |task| executor.spawn(task));
+    let hub = sansse_smol::hub(&runtime);
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}/", listener.local_addr()?);
+
+    let streams = hub.clone();
+    let serving = sansse_smol::serve(runtime.clone(), listener, hub.clone(), move |request| {
+        let answer = streams.accept(&request, SessionRequest::new(), &ResponseHead::new());
+        async { answer }
+    });
+    runtime.spawn(async { serving.await.unwrap_or_else(|error| eprintln!("{error}")) });
+
+    let mut source = sansse_smol::connect(Request::get(url).body(Bytes::new())?);
+    let mut received = 0;
+    while let Some(event) = source.next().await {
+        match event {
+            SourceEvent::Open { url } => {
+                println!("open: {url}");
+                let publisher = hub.clone();
+                runtime.spawn(async move {
+                    for word in ["one", "two", "three"] {
+                        SmolTimer.sleep_until(SmolTimer.now() + Duration::from_millis(200)).await;
+                        publisher.publish(Topic::Broadcast, &Event::new(word)).expect("it is open");
+                    }
+                });
+            }
+            SourceEvent::Message(message) => {
+                println!("{}: {}", message.last_event_id, message.data);
+                received += 1;
+                if received == 3 {
+                    break;
+                }
+            }
+            event => return Err(format!("{event:?}").into()),
+        }
+    }
+    Ok(())
+}
