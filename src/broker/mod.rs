@@ -79,7 +79,7 @@ pub use config::{
 };
 pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
 pub use error::{
-    Blame, ComesBack, ConfigError, DrainError, LeaseError, NameError, OpenError, PublishError,
+    ComesBack, ConfigError, DrainError, LeaseError, NameError, OpenError, PublishError,
     RevokeError, RosterError, SubscribeError, TopicSettingError,
 };
 pub use event::{BrokerEvent, EndReason, EventNumber, Opened, Resume};

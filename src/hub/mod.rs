@@ -29,11 +29,12 @@ use crate::broker::CursorKeys;
 #[cfg(feature = "record")]
 use crate::broker::record::RecordedBroker as ShardBroker;
 use crate::broker::{
-    Blame, BrokerConfig, BrokerEvent, ClientId, ComesBack, ConfigError, Counters, Drain,
-    DrainError, EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication,
+    BrokerConfig, BrokerEvent, ClientId, ComesBack, ConfigError, Counters, Drain, DrainError,
+    EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication,
     PublishError, Published, Retention, ReturnsOfAll, RevokeError, SessionId, SessionRequest,
     Topic, TopicName, TopicSettingError,
 };
+use crate::fault::Fault;
 use crate::http::{ResponseHead, accept, plain_text};
 use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex};
@@ -504,8 +505,8 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
         return response;
     }
     let status = match (error.fault(), error.comes_back()) {
-        (Blame::Caller, _) => StatusCode::INTERNAL_SERVER_ERROR,
-        (Blame::Peer, _) => StatusCode::FORBIDDEN,
+        (Fault::Caller, _) => StatusCode::INTERNAL_SERVER_ERROR,
+        (Fault::Peer, _) => StatusCode::FORBIDDEN,
         (_, ComesBack::AfterMinimum) => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
