@@ -31,8 +31,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod admission;
 mod arena;
 mod batch;
+mod clients;
 mod clock;
 mod config;
 mod counters;
@@ -48,6 +50,7 @@ mod log;
 mod matched;
 mod names;
 mod occupancy;
+mod one_or_many;
 mod owned_timers;
 mod pattern_tree;
 mod permission;
@@ -61,7 +64,6 @@ mod reconnect;
 pub mod record;
 mod resume;
 mod retained;
-mod roster;
 mod sequence;
 #[cfg(feature = "signed")]
 mod signature;
@@ -74,6 +76,7 @@ mod transmit;
 
 pub use crate::encode::Framing;
 pub use batch::Batch;
+pub use clients::{PresenceCursor, PresencePage, PresentClient, Roster};
 pub use config::{
     BrokerConfig, Drain, Lag, LagPolicy, LimitPolicy, Retention, SessionRequest, StartAt,
 };
@@ -88,7 +91,6 @@ pub use names::{
     TopicPattern,
 };
 pub use publication::Publication;
-pub use roster::{PresenceCursor, PresencePage, PresentClient, Roster};
 #[cfg(feature = "signed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
 pub use sequence::{CursorKeys, KeyError, MIN_SECRET};

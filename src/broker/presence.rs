@@ -8,10 +8,11 @@ use super::event::BrokerEvent;
 use super::log::Log;
 use super::names::{ClientId, SessionId};
 use super::owned_timers::Owner;
-use super::roster::{self, PresencePage, PresentClient};
 use super::state::{Client, NEVER};
+use super::{PresencePage, PresentClient};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 impl Broker {
     /// How many sessions are open.
@@ -54,7 +55,8 @@ impl Broker {
         limit: usize,
         mut details: impl FnMut(&ClientId, &http::Extensions) -> T,
     ) -> PresencePage<T> {
-        let mut rest = self.client_keys.range::<ClientId, _>(roster::after(after));
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = self.client_keys.range::<ClientId, _>((start, Bound::Unbounded));
         let page = rest.by_ref().take(limit.max(1));
         let clients = page.filter_map(|(id, &key)| self.clients.get(key).map(|state| (id, state)));
         let clients: Vec<_> = clients
@@ -65,7 +67,7 @@ impl Broker {
             })
             .collect();
         let is_last = rest.next().is_none();
-        PresencePage { as_of: self.last_event(), after: after.cloned(), clients, is_last }
+        PresencePage::new(self.last_event(), after.cloned(), clients, is_last)
     }
 
     /// The sessions of a client, in the order in which they were opened; none for a client that is

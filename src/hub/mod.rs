@@ -426,11 +426,11 @@ impl Hub {
     ) -> (PresencePage<T>, Option<PresenceCursor>) {
         // No cursor that was given out lies beyond the last.
         let last = self.inner.shards.len() - 1;
-        let shard = usize::from(cursor.shard).min(last);
-        let page = self.inner.with(shard, |shard, _| {
-            shard.broker.presence_page(cursor.after.as_ref(), limit, details)
-        });
-        let another = || PresenceCursor { shard: cursor.shard + 1, after: None };
+        let shard = usize::from(cursor.shard()).min(last);
+        let page = self
+            .inner
+            .with(shard, |shard, _| shard.broker.presence_page(cursor.after(), limit, details));
+        let another = || PresenceCursor::new(cursor.shard() + 1, None);
         let next = page.next_cursor().or_else(|| (shard < last).then(another));
         (page, next)
     }

@@ -1,11 +1,10 @@
 //! Who is here, as somebody outside keeps track of it: pages of a snapshot, and the changes since.
 
-use super::error::RosterError;
-use super::event::{BrokerEvent, EventNumber};
-use super::names::ClientId;
+use super::super::error::RosterError;
+use super::super::event::{BrokerEvent, EventNumber};
+use super::super::names::ClientId;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::ops::Bound;
 
 /// A part of those who are here, in the order of their ids, as it was at one moment.
 ///
@@ -13,10 +12,10 @@ use core::ops::Bound;
 /// grace time, when it has no session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresencePage<T = ()> {
-    pub(super) as_of: EventNumber,
-    pub(super) after: Option<ClientId>,
-    pub(super) clients: Vec<PresentClient<T>>,
-    pub(super) is_last: bool,
+    as_of: EventNumber,
+    after: Option<ClientId>,
+    clients: Vec<PresentClient<T>>,
+    is_last: bool,
 }
 
 /// A client that is here.
@@ -34,17 +33,42 @@ pub struct PresentClient<T = ()> {
 /// Where a page begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PresenceCursor {
-    pub(crate) shard: u16,
-    pub(crate) after: Option<ClientId>,
+    shard: u16,
+    after: Option<ClientId>,
+}
+
+impl PresenceCursor {
+    /// Makes the cursor of the page after this client, or of the first page.
+    pub(crate) const fn new(shard: u16, after: Option<ClientId>) -> Self {
+        Self { shard, after }
+    }
+
+    pub(crate) const fn shard(&self) -> u16 {
+        self.shard
+    }
+
+    /// Returns the client after which the page begins.
+    pub(crate) const fn after(&self) -> Option<&ClientId> {
+        self.after.as_ref()
+    }
 }
 
 impl<T> PresencePage<T> {
-    /// The last event that it takes into account; whatever has a greater number changed it since.
+    pub(crate) const fn new(
+        as_of: EventNumber,
+        after: Option<ClientId>,
+        clients: Vec<PresentClient<T>>,
+        is_last: bool,
+    ) -> Self {
+        Self { as_of, after, clients, is_last }
+    }
+
+    /// Returns the last event that it takes into account. Events with greater numbers came since.
     pub const fn as_of(&self) -> EventNumber {
         self.as_of
     }
 
-    /// Those who are here.
+    /// Returns those who are here.
     pub fn clients(&self) -> &[PresentClient<T>] {
         &self.clients
     }
@@ -54,18 +78,18 @@ impl<T> PresencePage<T> {
         self.clients
     }
 
-    /// Whether it is the last of its shard.
+    /// Returns whether it is the last of its shard.
     pub const fn is_last(&self) -> bool {
         self.is_last
     }
 
-    /// Where the next page of the shard begins; `None` after the last.
+    /// Returns where the next page of the shard begins; `None` after the last.
     pub fn next_cursor(&self) -> Option<PresenceCursor> {
         let after = Some(self.through()?.clone());
-        Some(PresenceCursor { shard: self.as_of.shard(), after })
+        Some(PresenceCursor::new(self.as_of.shard(), after))
     }
 
-    /// Up to whom it tells; `None` for all the rest.
+    /// Returns up to whom it tells; `None` for all the rest.
     fn through(&self) -> Option<&ClientId> {
         self.clients.last().filter(|_| !self.is_last).map(|last| &last.client)
     }
@@ -134,28 +158,28 @@ enum Change {
 const MAX_WAITING: usize = 100_000;
 
 impl Roster {
-    /// A roster that has been told nothing.
+    /// Makes a roster that has been told nothing.
     pub const fn new() -> Self {
         Self { clients: BTreeMap::new(), shards: BTreeMap::new() }
     }
 
-    /// Those who are here as far as is known, in the order of their ids, each with the number of
-    /// its sessions.
+    /// Returns those who are here as far as is known, in the order of their ids, each with the
+    /// number of its sessions.
     pub fn clients(&self) -> impl Iterator<Item = (&ClientId, usize)> {
         self.clients.iter().map(|(client, sessions)| (client, *sessions))
     }
 
-    /// How many are here.
+    /// Returns how many are here.
     pub fn len(&self) -> usize {
         self.clients.len()
     }
 
-    /// Whether nobody is here.
+    /// Returns whether nobody is here.
     pub fn is_empty(&self) -> bool {
         self.clients.is_empty()
     }
 
-    /// How many sessions a client has; `None` if it is not here.
+    /// Returns how many sessions a client has; `None` if it is not here.
     pub fn sessions(&self, client: &ClientId) -> Option<usize> {
         self.clients.get(client).copied()
     }
@@ -211,7 +235,7 @@ impl Roster {
 }
 
 impl Known {
-    /// The last event that is in what was told of this client; `None` if nothing was.
+    /// Returns the last event that is in what was told of this client; `None` if nothing was.
     fn as_of(&self, client: &ClientId) -> Option<u64> {
         // The last page, once there is one, tells of all the rest.
         let page = self.pages.partition_point(|(through, _)| {
@@ -238,9 +262,4 @@ impl Change {
             }
         }
     }
-}
-
-/// The range of ids after this one.
-pub(super) fn after(client: Option<&ClientId>) -> (Bound<&ClientId>, Bound<&ClientId>) {
-    (client.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
 }
