@@ -1,20 +1,7 @@
 //! Every error of the broker, whose fault it is, and whether a refused peer comes back.
 
+use crate::fault::Fault;
 use core::fmt;
-
-/// Whose fault an error is, so that nobody has to know all variants of all errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Blame {
-    /// The peer asks for what it may not have. Over HTTP that is 403.
-    Peer,
-    /// What the caller asks for, or sets, cannot be. It is a mistake in the program.
-    Caller,
-    /// There is as much of something as there may be. It may be otherwise later.
-    Limit,
-    /// The broker, or what it is asked about, is closed, ended or not known.
-    State,
-}
 
 /// Whether a peer whose session was [not opened](OpenError) is to come back, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,8 +51,8 @@ pub enum NameError {
 
 impl NameError {
     /// Returns whose fault it is.
-    pub const fn fault(&self) -> Blame {
-        Blame::Caller
+    pub const fn fault(&self) -> Fault {
+        Fault::Caller
     }
 }
 
@@ -110,8 +97,8 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// Returns whose fault it is.
-    pub const fn fault(&self) -> Blame {
-        Blame::Caller
+    pub const fn fault(&self) -> Fault {
+        Fault::Caller
     }
 }
 
@@ -191,20 +178,20 @@ pub enum OpenError {
 
 impl OpenError {
     /// Returns whose fault it is.
-    pub const fn fault(&self) -> Blame {
+    pub const fn fault(&self) -> Fault {
         match self {
-            Self::NotPermitted | Self::LeaseInThePast => Blame::Peer,
+            Self::NotPermitted | Self::LeaseInThePast => Fault::Peer,
             Self::TooManyTopicsOfSession { .. }
             | Self::TooManyPermitted { .. }
             | Self::ZeroHeartbeat
             | Self::ZeroStallTimeout
-            | Self::ZeroLag => Blame::Caller,
+            | Self::ZeroLag => Fault::Caller,
             Self::TooManySessions
             | Self::TooManySessionsOfClient { .. }
             | Self::TooManySessionsFromAddress { .. }
             | Self::TooManyTopics
-            | Self::UnreadEvents => Blame::Limit,
-            Self::Closed | Self::Draining | Self::TopicsEnded => Blame::State,
+            | Self::UnreadEvents => Fault::Limit,
+            Self::Closed | Self::Draining | Self::TopicsEnded => Fault::State,
         }
     }
 
@@ -217,8 +204,8 @@ impl OpenError {
                 ComesBack::AfterMinimum
             }
             _ => match self.fault() {
-                Blame::Peer | Blame::Caller => ComesBack::Never,
-                Blame::Limit | Blame::State => ComesBack::InTurn,
+                Fault::Peer | Fault::Caller => ComesBack::Never,
+                _ => ComesBack::InTurn,
             },
         }
     }
@@ -277,11 +264,11 @@ pub enum SubscribeError {
 
 impl SubscribeError {
     /// Returns whose fault it is.
-    pub const fn fault(&self) -> Blame {
+    pub const fn fault(&self) -> Fault {
         match self {
-            Self::NotPermitted => Blame::Peer,
-            Self::TooManyTopics | Self::TooManyTopicsOfSession { .. } => Blame::Limit,
-            Self::UnknownSession => Blame::State,
+            Self::NotPermitted => Fault::Peer,
+            Self::TooManyTopics | Self::TooManyTopicsOfSession { .. } => Fault::Limit,
+            Self::UnknownSession => Fault::State,
         }
     }
 }
@@ -334,12 +321,12 @@ pub enum PublishError {
 
 impl PublishError {
     /// Returns whose fault it is.
-    pub const fn fault(&self) -> Blame {
+    pub const fn fault(&self) -> Fault {
         match self {
-            Self::OtherEpoch | Self::OutOfOrder { .. } => Blame::Caller,
-            Self::TooManyTopics | Self::TooLarge { .. } => Blame::Limit,
+            Self::OtherEpoch | Self::OutOfOrder { .. } => Fault::Caller,
+            Self::TooManyTopics | Self::TooLarge { .. } => Fault::Limit,
             Self::Closed | Self::UnknownClient | Self::UnknownSession | Self::TopicEnded => {
-                Blame::State
+                Fault::State
             }
         }
     }
@@ -376,10 +363,10 @@ pub enum TopicSettingError {
 
 impl TopicSettingError {
     /// Returns whose fault it is.
-    pub const fn fault(&self) -> Blame {
+    pub const fn fault(&self) -> Fault {
         match self {
             Self::Config(error) => error.fault(),
-            Self::TooManyTopics => Blame::Limit,
+            Self::TooManyTopics => Fault::Limit,
         }
     }
 }
@@ -407,10 +394,10 @@ pub enum LeaseError {
 
 impl LeaseError {
     /// Returns whose fault it is.
-    pub const fn fault(&self) -> Blame {
+    pub const fn fault(&self) -> Fault {
         match self {
-            Self::InThePast => Blame::Caller,
-            Self::UnknownSession => Blame::State,
+            Self::InThePast => Fault::Caller,
+            Self::UnknownSession => Fault::State,
         }
     }
 }
@@ -436,9 +423,9 @@ pub enum RevokeError {
 
 impl RevokeError {
     /// Returns whose fault it is.
-    pub const fn fault(&self) -> Blame {
+    pub const fn fault(&self) -> Fault {
         match self {
-            Self::UnknownClient => Blame::State,
+            Self::UnknownClient => Fault::State,
         }
     }
 }
@@ -468,10 +455,10 @@ pub enum DrainError {
 
 impl DrainError {
     /// Returns whose fault it is.
-    pub const fn fault(&self) -> Blame {
+    pub const fn fault(&self) -> Fault {
         match self {
-            Self::FarewellWithId => Blame::Caller,
-            Self::Closed | Self::AlreadyDraining => Blame::State,
+            Self::FarewellWithId => Fault::Caller,
+            Self::Closed | Self::AlreadyDraining => Fault::State,
         }
     }
 }
@@ -500,10 +487,10 @@ pub enum RosterError {
 
 impl RosterError {
     /// Returns whose fault it is.
-    pub const fn fault(&self) -> Blame {
+    pub const fn fault(&self) -> Fault {
         match self {
-            Self::OutOfOrder => Blame::Caller,
-            Self::TooManyWaiting => Blame::Limit,
+            Self::OutOfOrder => Fault::Caller,
+            Self::TooManyWaiting => Fault::Limit,
         }
     }
 }
@@ -529,21 +516,21 @@ mod tests {
         let (of_client, from_address) =
             (E::TooManySessionsOfClient { limit: 1 }, E::TooManySessionsFromAddress { limit: 1 });
         for (error, blame, comes_back) in [
-            (E::Closed, Blame::State, ComesBack::InTurn),
-            (E::Draining, Blame::State, ComesBack::InTurn),
-            (E::TopicsEnded, Blame::State, ComesBack::Never),
-            (E::NotPermitted, Blame::Peer, ComesBack::Never),
-            (E::LeaseInThePast, Blame::Peer, ComesBack::Never),
-            (E::TooManySessions, Blame::Limit, ComesBack::InTurn),
-            (of_client, Blame::Limit, ComesBack::AfterMinimum),
-            (from_address, Blame::Limit, ComesBack::AfterMinimum),
-            (E::TooManyTopics, Blame::Limit, ComesBack::InTurn),
-            (E::UnreadEvents, Blame::Limit, ComesBack::InTurn),
-            (E::TooManyTopicsOfSession { limit: 1 }, Blame::Caller, ComesBack::Never),
-            (E::TooManyPermitted { limit: 1 }, Blame::Caller, ComesBack::Never),
-            (E::ZeroHeartbeat, Blame::Caller, ComesBack::Never),
-            (E::ZeroStallTimeout, Blame::Caller, ComesBack::Never),
-            (E::ZeroLag, Blame::Caller, ComesBack::Never),
+            (E::Closed, Fault::State, ComesBack::InTurn),
+            (E::Draining, Fault::State, ComesBack::InTurn),
+            (E::TopicsEnded, Fault::State, ComesBack::Never),
+            (E::NotPermitted, Fault::Peer, ComesBack::Never),
+            (E::LeaseInThePast, Fault::Peer, ComesBack::Never),
+            (E::TooManySessions, Fault::Limit, ComesBack::InTurn),
+            (of_client, Fault::Limit, ComesBack::AfterMinimum),
+            (from_address, Fault::Limit, ComesBack::AfterMinimum),
+            (E::TooManyTopics, Fault::Limit, ComesBack::InTurn),
+            (E::UnreadEvents, Fault::Limit, ComesBack::InTurn),
+            (E::TooManyTopicsOfSession { limit: 1 }, Fault::Caller, ComesBack::Never),
+            (E::TooManyPermitted { limit: 1 }, Fault::Caller, ComesBack::Never),
+            (E::ZeroHeartbeat, Fault::Caller, ComesBack::Never),
+            (E::ZeroStallTimeout, Fault::Caller, ComesBack::Never),
+            (E::ZeroLag, Fault::Caller, ComesBack::Never),
         ] {
             assert_eq!((error.fault(), error.comes_back()), (blame, comes_back), "{error}");
         }

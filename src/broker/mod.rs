@@ -56,14 +56,15 @@ mod time;
 mod timers;
 mod topics;
 
+pub use crate::encode::Framing;
 pub use clients::{PresenceCursor, PresencePage, PresentClient, Roster};
 pub use config::{
     BrokerConfig, Drain, Lag, LagPolicy, LimitPolicy, Retention, SessionRequest, StartAt,
 };
 pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
-pub use delivery::{Batch, BatchEnd, FrameForm, Transmit};
+pub use delivery::{Batch, BatchEnd, Transmit};
 pub use error::{
-    Blame, ComesBack, ConfigError, DrainError, LeaseError, NameError, OpenError, PublishError,
+    ComesBack, ConfigError, DrainError, LeaseError, NameError, OpenError, PublishError,
     RevokeError, RosterError, SubscribeError, TopicSettingError,
 };
 pub use event::{BrokerEvent, EndReason, EventNumber, Opened, Resume};
@@ -78,7 +79,6 @@ pub use sequence::{CursorKeys, KeyError, MIN_SECRET};
 pub use sequence::{Epoch, EventIds, Published, Sequencer, Topic};
 pub use subscribe::Place;
 
-#[cfg(feature = "hub")]
 pub(crate) use admission::{Census, ReturnsOfAll};
 pub(crate) use arena::Key;
 pub(crate) use config::Value;
@@ -316,12 +316,10 @@ impl Broker {
 
     /// Keeps the application's values that are to be dropped, from now on, for
     /// [`take_let_go`](Self::take_let_go).
-    #[cfg(feature = "hub")]
     pub(crate) fn keep_let_go(&mut self) {
         self.let_go.get_or_insert_default();
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn take_let_go(&mut self) -> Vec<Value> {
         self.let_go.as_mut().map(core::mem::take).unwrap_or_default()
     }

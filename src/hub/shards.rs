@@ -5,8 +5,8 @@ use crate::broker::{
     BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, Publication, PublishError,
     Published, ReturnsOfAll, Sequencer, SessionId, SessionRequest, Topic, Value,
 };
+use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
-use crate::time::Timer;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -246,8 +246,8 @@ impl Inner {
         if !self.is_listened_to() {
             return;
         }
-        // Whoever finds the flag set leaves its events to the one who set it, who therefore looks
-        // once more after clearing it.
+        // A thread that finds the flag set leaves its events to the thread that set it. That one
+        // therefore looks once more after clearing it.
         while self.shards.iter().any(|shard| lock(shard).broker.has_events()) {
             let order = Ordering::SeqCst;
             if self.delivering.compare_exchange(false, true, order, order).is_err() {

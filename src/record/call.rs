@@ -1,11 +1,12 @@
 //! The calls that are in a record, and how each is done again.
 
-use super::read::{Fault, Output};
+use super::read::{Output, RecordFault};
 use crate::broker::{
-    AddressKey, Batch, BatchEnd, Broker, ClientId, Drain, Elsewhere, EventKey, FrameForm, Lag,
-    OpenError, Place, Publication, Published, Retention, SessionId, SessionRequest, Tick, Topic,
-    TopicFilter, TopicName, Transmit,
+    AddressKey, Batch, BatchEnd, Broker, ClientId, Drain, Elsewhere, EventKey, Lag, OpenError,
+    Place, Publication, Published, Retention, SessionId, SessionRequest, Tick, Topic, TopicFilter,
+    TopicName, Transmit,
 };
+use crate::encode::Framing;
 use crate::event::Event;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -87,7 +88,7 @@ pub(super) enum Call {
     PollTransmitBatch {
         session: SessionId,
         limit: usize,
-        form: FrameForm,
+        framing: Framing,
     },
     HandlePartialWrite {
         session: SessionId,
@@ -125,7 +126,7 @@ impl Request {
         Self { request: request.clone(), lease }
     }
 
-    fn restore(self, broker: &Broker) -> Result<SessionRequest, Fault> {
+    fn restore(self, broker: &Broker) -> Result<SessionRequest, RecordFault> {
         Ok(match self.lease {
             Some(until) => self.request.with_lease(instant(broker, until)?),
             None => self.request,
@@ -145,8 +146,8 @@ impl Written {
 }
 
 /// The time so long after the broker was made, if this platform has it.
-pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, Fault> {
-    broker.instant(at).ok_or(Fault::Time)
+pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, RecordFault> {
+    broker.instant(at).ok_or(RecordFault::Time)
 }
 
 /// What whoever called had, and a replay must have too.
@@ -175,7 +176,7 @@ impl Call {
         at: Tick,
         broker: &mut Broker,
         held: &mut Held,
-    ) -> Result<Output, Fault> {
+    ) -> Result<Output, RecordFault> {
         let now = instant(broker, at)?;
         Ok(match self {
             Self::Open(request) => {
@@ -247,9 +248,9 @@ impl Call {
                     None => Output::Parked,
                 }
             }
-            Self::PollTransmitBatch { session, limit, form } => {
-                let mut batch = held.newest.remove(&session).unwrap_or_else(|| Batch::new(form));
-                batch.reset(form);
+            Self::PollTransmitBatch { session, limit, framing } => {
+                let mut batch = held.newest.remove(&session).unwrap_or_else(|| Batch::new(framing));
+                batch.reset(framing);
                 let end = broker.poll_transmit_batch(now, session, limit, &mut batch);
                 let (bytes, frames) = (Bytes::copy_from_slice(batch.as_slice()), batch.frames());
                 if !matches!(end, BatchEnd::End(_)) {
@@ -261,11 +262,11 @@ impl Call {
                 let rest = match batch {
                     Written::Newest => match held.newest.get(&session) {
                         Some(batch) => broker.handle_partial_write(now, session, batch, written),
-                        None => return Err(Fault::NoBatch { session }),
+                        None => return Err(RecordFault::NoBatch { session }),
                     },
                     Written::Other { text, ends } => {
                         let batch = Batch::from_parts(text.into_bytes(), &ends);
-                        let batch = batch.ok_or(Fault::BatchEnds)?;
+                        let batch = batch.ok_or(RecordFault::BatchEnds)?;
                         broker.handle_partial_write(now, session, &batch, written)
                     }
                 };
@@ -277,11 +278,11 @@ impl Call {
             }
             #[cfg(feature = "signed")]
             Self::SetCursorKeys => {
-                let keys = held.keys.pop_front().ok_or(Fault::NoKeys)?;
+                let keys = held.keys.pop_front().ok_or(RecordFault::NoKeys)?;
                 Output::KeysSet(broker.set_cursor_keys(keys))
             }
             #[cfg(not(feature = "signed"))]
-            Self::SetCursorKeys => return Err(Fault::NoKeys),
+            Self::SetCursorKeys => return Err(RecordFault::NoKeys),
         })
     }
 }

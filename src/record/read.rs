@@ -51,7 +51,7 @@ pub struct Replay<'a> {
 /// A call that was done again, and what came out.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Step {
+pub struct ReplayStep {
     /// The number of its line; the configuration has the first.
     pub line: usize,
     /// What was called, and when.
@@ -115,13 +115,13 @@ pub enum Output {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordError {
     line: usize,
-    fault: Fault,
+    fault: RecordFault,
 }
 
 /// What is wrong with a line of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum RecordFault {
     /// There is not even a first line.
     Empty,
     /// The record ends in the middle of this line, as one does whose writer was stopped. All before
@@ -174,12 +174,12 @@ impl<'a> Record<'a> {
         let max_line = 64 << 20;
         let mut rest = record;
         let head = |rest: &mut &'a [u8]| {
-            let line = next_line(rest, max_line)?.ok_or(Fault::Empty)?;
+            let line = next_line(rest, max_line)?.ok_or(RecordFault::Empty)?;
             // Another version may have anything else in it.
             let version: Version = line.read()?;
             match version.sansse_record {
                 VERSION => line.read::<Start>(),
-                found => Err(Fault::Version { found }),
+                found => Err(RecordFault::Version { found }),
             }
         };
         let Start { config, is_signed, .. } = head(&mut rest).map_err(|fault| fault.at(1))?;
@@ -198,13 +198,14 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     ///
-    /// [`Fault::Config`] for a configuration that cannot hold, and [`Fault::NoKeys`] for one that
+    /// [`RecordFault::Config`] for a configuration that cannot hold, and [`RecordFault::NoKeys`] for one that
     /// lacks the keys that the recorded one had.
     pub fn replay(self, start: Instant) -> Result<Replay<'a>, RecordError> {
         if self.is_signed && self.config.cursor_keys.is_none() {
-            return Err(Fault::NoKeys.at(1));
+            return Err(RecordFault::NoKeys.at(1));
         }
-        let broker = Broker::new(start, self.config).map_err(|error| Fault::Config(error).at(1))?;
+        let broker =
+            Broker::new(start, self.config).map_err(|error| RecordFault::Config(error).at(1))?;
         let held = Held {
             #[cfg(feature = "signed")]
             keys: self.later_keys.into(),
@@ -231,21 +232,21 @@ impl Replay<'_> {
         self.broker
     }
 
-    fn step(&mut self) -> Result<Option<Step>, Fault> {
+    fn step(&mut self) -> Result<Option<ReplayStep>, RecordFault> {
         let Some(line) = next_line(&mut self.rest, self.max_line)? else { return Ok(None) };
         let input: Input = line.read()?;
         let Input { number, at, call } = input.clone();
         self.done += 1;
         if number != self.done {
-            return Err(Fault::Missing { number: self.done });
+            return Err(RecordFault::Missing { number: self.done });
         }
         let output = call.perform(at, &mut self.broker, &mut self.held)?;
-        Ok(Some(Step { line: self.line, input, output }))
+        Ok(Some(ReplayStep { line: self.line, input, output }))
     }
 }
 
 impl Iterator for Replay<'_> {
-    type Item = Result<Step, RecordError>;
+    type Item = Result<ReplayStep, RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.line += 1;
@@ -263,7 +264,7 @@ struct TextLine<'a> {
 }
 
 /// `None` at the end.
-fn next_line<'a>(rest: &mut &'a [u8], limit: usize) -> Result<Option<TextLine<'a>>, Fault> {
+fn next_line<'a>(rest: &mut &'a [u8], limit: usize) -> Result<Option<TextLine<'a>>, RecordFault> {
     let all = *rest;
     if all.is_empty() {
         return Ok(None);
@@ -274,7 +275,7 @@ fn next_line<'a>(rest: &mut &'a [u8], limit: usize) -> Result<Option<TextLine<'a
             *rest = &all[end + 1..];
             (&all[..end], true)
         }
-        None if all.len() > limit => return Err(Fault::TooLong { limit }),
+        None if all.len() > limit => return Err(RecordFault::TooLong { limit }),
         None => {
             *rest = &[];
             (all, false)
@@ -284,18 +285,18 @@ fn next_line<'a>(rest: &mut &'a [u8], limit: usize) -> Result<Option<TextLine<'a
 }
 
 impl TextLine<'_> {
-    fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Fault> {
+    fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, RecordFault> {
         serde_json::from_slice(self.text).map_err(|error| {
             if error.is_eof() && !self.has_end {
-                Fault::Cut
+                RecordFault::Cut
             } else {
-                Fault::Malformed { column: error.column(), message: error.to_string() }
+                RecordFault::Malformed { column: error.column(), message: error.to_string() }
             }
         })
     }
 }
 
-impl Fault {
+impl RecordFault {
     const fn at(self, line: usize) -> RecordError {
         RecordError { line, fault: self }
     }
@@ -308,7 +309,7 @@ impl RecordError {
     }
 
     /// What is wrong with it.
-    pub const fn fault(&self) -> &Fault {
+    pub const fn fault(&self) -> &RecordFault {
         &self.fault
     }
 }
@@ -317,17 +318,19 @@ impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {} of a record: ", self.line)?;
         match &self.fault {
-            Fault::Empty => f.write_str("there is none"),
-            Fault::Cut => f.write_str("it is cut off"),
-            Fault::TooLong { limit } => write!(f, "longer than {limit} bytes"),
-            Fault::Version { found } => write!(f, "of version {found}, where {VERSION} is read"),
-            Fault::Malformed { message, .. } => f.write_str(message),
-            Fault::Missing { number } => write!(f, "call {number} should stand here"),
-            Fault::Config(error) => error.fmt(f),
-            Fault::NoKeys => f.write_str("ids are signed by keys that were not given"),
-            Fault::Time => f.write_str("a time that this platform does not have"),
-            Fault::NoBatch { session } => write!(f, "session {session} got no such batch"),
-            Fault::BatchEnds => f.write_str("a batch whose frames end where they cannot"),
+            RecordFault::Empty => f.write_str("there is none"),
+            RecordFault::Cut => f.write_str("it is cut off"),
+            RecordFault::TooLong { limit } => write!(f, "longer than {limit} bytes"),
+            RecordFault::Version { found } => {
+                write!(f, "of version {found}, where {VERSION} is read")
+            }
+            RecordFault::Malformed { message, .. } => f.write_str(message),
+            RecordFault::Missing { number } => write!(f, "call {number} should stand here"),
+            RecordFault::Config(error) => error.fmt(f),
+            RecordFault::NoKeys => f.write_str("ids are signed by keys that were not given"),
+            RecordFault::Time => f.write_str("a time that this platform does not have"),
+            RecordFault::NoBatch { session } => write!(f, "session {session} got no such batch"),
+            RecordFault::BatchEnds => f.write_str("a batch whose frames end where they cannot"),
         }
     }
 }

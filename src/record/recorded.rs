@@ -330,7 +330,7 @@ impl RecordedBroker {
         limit: usize,
         batch: &mut Batch,
     ) -> BatchEnd {
-        self.note(now, |_| Call::PollTransmitBatch { session, limit, form: batch.form() });
+        self.note(now, |_| Call::PollTransmitBatch { session, limit, framing: batch.framing() });
         self.broker.poll_transmit_batch(now, session, limit, batch)
     }
 
@@ -374,7 +374,6 @@ impl RecordedBroker {
         self.broker.metadata_mut(client)
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn open_beside(
         &mut self,
         now: Instant,
@@ -388,13 +387,11 @@ impl RecordedBroker {
         self.broker.open_beside(now, request, elsewhere)
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {
         self.note(now, |_| Call::EvictOldest { address: address.cloned() });
         self.broker.evict_oldest(now, address);
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn apply_beside(
         &mut self,
         now: Instant,
@@ -404,12 +401,10 @@ impl RecordedBroker {
         self.broker.apply_beside(now, published)
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn keep_let_go(&mut self) {
         self.broker.keep_let_go();
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn take_let_go(&mut self) -> alloc::vec::Vec<crate::broker::Value> {
         self.broker.take_let_go()
     }

@@ -179,7 +179,7 @@ fn a_session_asked_twice_is_still_parked_once() {
     let session = shard.parked(anyone().with_topic(topic("a")));
     for _ in 0..10 {
         assert_eq!(shard.next(session), None);
-        let (batch, end) = shard.batch(session, 100, FrameForm::Chunk);
+        let (batch, end) = shard.batch(session, 100, Framing::Chunked);
         assert_eq!((batch.is_empty(), end), (true, BatchEnd::Parked));
     }
     shard.broadcast("x");
@@ -354,7 +354,7 @@ fn any_call_with_any_session_at_any_time_is_harmless() {
     let start = shard.now;
     let session = shard.parked(session_of("alice").with_topic(topic("news")));
     shard.publish(session, "a");
-    let (batch, _) = shard.batch(session, 100, FrameForm::Chunk);
+    let (batch, _) = shard.batch(session, 100, Framing::Chunked);
     shard.broker.handle_disconnect(shard.now, session);
     let far = start + secs(1 << 33);
     for now in [far, start] {
@@ -363,7 +363,7 @@ fn any_call_with_any_session_at_any_time_is_harmless() {
         for written in [0, 1, batch.len(), usize::MAX] {
             shard.broker.handle_partial_write(now, session, &batch, written);
         }
-        let empty = Batch::new(FrameForm::Payload);
+        let empty = Batch::new(Framing::Plain);
         assert!(shard.broker.handle_partial_write(now, session, &empty, 7).is_empty());
         shard.broker.handle_timeout(now);
         assert_eq!(shard.broker.poll_transmit(now, session), Some(Transmit::End(None)));

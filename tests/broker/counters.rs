@@ -46,7 +46,7 @@ fn how_far_behind_an_event_is_taken_is_counted_in_batches_and_one_by_one() {
     }
     // 4, 3, 2, 1 and 0 came after each.
     let expected = [(0, 1), (1, 1), (2, 2), (3, 1)];
-    shard.batch(sessions[0], 10_000, FrameForm::Chunk);
+    shard.batch(sessions[0], 10_000, Framing::Chunked);
     assert_eq!(filled(&shard.broker.counters().lag), expected);
     shard.take(sessions[1]);
     let twice = expected.map(|(bucket, count)| (bucket, 2 * count));
@@ -55,7 +55,7 @@ fn how_far_behind_an_event_is_taken_is_counted_in_batches_and_one_by_one() {
 
 #[test]
 fn what_comes_back_from_a_write_is_not_delivered() {
-    for form in [FrameForm::Chunk, FrameForm::Payload] {
+    for form in [Framing::Chunked, Framing::Plain] {
         let mut shard = Shard::new(config());
         let session = shard.parked(anyone());
         let sizes: Vec<u64> = ["a", "bb", &"c".repeat(300)]
@@ -112,7 +112,7 @@ fn what_is_coalesced_is_counted_once_it_cannot_come_back() {
     for key in ["a", "b", "a", "a"] {
         publish(&mut shard, key);
     }
-    let (batch, _) = shard.batch(session, 10_000, FrameForm::Payload);
+    let (batch, _) = shard.batch(session, 10_000, Framing::Plain);
     let counters = shard.broker.counters();
     // The first `a` was passed before anything was handed over, so that it cannot come back.
     assert_eq!((batch.frames(), counters.delivered, counters.coalesced), (2, 2, 1));
@@ -129,7 +129,7 @@ fn what_is_coalesced_is_counted_once_it_cannot_come_back() {
     for key in ["a", "a"] {
         publish(&mut shard, key);
     }
-    shard.batch(session, 10_000, FrameForm::Payload);
+    shard.batch(session, 10_000, Framing::Plain);
     shard.broker.handle_disconnect(shard.now, session);
     assert_eq!(shard.broker.counters().coalesced, 4, "with its end at the latest");
 }

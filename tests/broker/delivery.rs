@@ -7,7 +7,7 @@ use sansse::broker::*;
 
 #[test]
 fn a_batch_that_is_not_the_newest_takes_nothing_back() {
-    for form in [FrameForm::Payload, FrameForm::Chunk] {
+    for form in [Framing::Plain, Framing::Chunked] {
         let mut shard = Shard::new(config());
         let session = shard.parked(anyone());
         for data in ["a", "b", "c", "d"] {
@@ -149,7 +149,7 @@ fn events_of_different_topics_come_in_the_order_in_which_they_were_published() {
         expected.push(event_at(number + 1, &data));
     }
     assert_eq!(shard.take(single), expected);
-    let (batch, end) = shard.batch(batched, 1 << 20, FrameForm::Payload);
+    let (batch, end) = shard.batch(batched, 1 << 20, Framing::Plain);
     assert_eq!(text(batch.as_slice()), expected.concat());
     assert_eq!((batch.frames(), end), (200, BatchEnd::Parked));
 }
@@ -221,12 +221,12 @@ fn a_closed_session_gets_what_was_published_before_and_then_its_end() {
         assert_eq!(refused, Err(PublishError::UnknownSession));
         assert_eq!(shard.ready(), [session]);
         if batched {
-            let (batch, end) = shard.batch(session, 1 << 20, FrameForm::Payload);
+            let (batch, end) = shard.batch(session, 1 << 20, Framing::Plain);
             assert_eq!((batch.frames(), end), (3, BatchEnd::Full));
             let expected = [event_at(1, "a"), event_at(2, "b"), event_at(3, "c")].concat();
             assert_eq!(text(batch.as_slice()), expected);
             assert_eq!(shard.events(), [], "it waits until nothing can come back");
-            let (batch, end) = shard.batch(session, 1 << 20, FrameForm::Payload);
+            let (batch, end) = shard.batch(session, 1 << 20, Framing::Plain);
             assert_eq!((batch.len(), end), (0, BatchEnd::End(Some(EndReason::Closed))));
         } else {
             assert_eq!(shard.data(session), ["a", "b", "c", END]);
@@ -315,7 +315,7 @@ fn what_a_partial_write_left_for_one_session_alone_is_counted_at_its_end() {
     for data in ["a", "b", "c"] {
         shard.publish(session, data);
     }
-    let (batch, _) = shard.batch(session, 1 << 20, FrameForm::Chunk);
+    let (batch, _) = shard.batch(session, 1 << 20, Framing::Chunked);
     shard.events();
     shard.broker.handle_partial_write(shard.now, session, &batch, 1);
     shard.broker.handle_disconnect(shard.now, session);
@@ -380,26 +380,26 @@ fn a_batch_takes_what_fits_and_a_large_frame_goes_alone() {
     for _ in 0..5 {
         shard.broadcast("x");
     }
-    let (batch, end) = shard.batch(session, 2 * frame, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 2 * frame, Framing::Plain);
     assert_eq!((batch.frames(), end), (2, BatchEnd::Full));
-    let (batch, end) = shard.batch(session, 2 * frame - 1, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 2 * frame - 1, Framing::Plain);
     assert_eq!((batch.frames(), end), (1, BatchEnd::Full));
-    let (batch, end) = shard.batch(session, 0, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 0, Framing::Plain);
     assert_eq!((batch.frames(), end), (1, BatchEnd::Full));
     // The last one fits; that there is no more is found in the same call.
-    let (batch, end) = shard.batch(session, frame, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, frame, Framing::Plain);
     assert_eq!((batch.frames(), end), (1, BatchEnd::Parked));
 
     let large = "x".repeat(100_000);
     shard.broadcast("small");
     let published = shard.publish(Topic::Broadcast, &large);
     shard.broadcast("small");
-    let (batch, end) = shard.batch(session, 1 << 20, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 1 << 20, Framing::Plain);
     assert_eq!((batch.frames(), end), (1, BatchEnd::Full));
-    let (batch, end) = shard.batch(session, 1, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 1, Framing::Plain);
     assert_eq!((batch.frames(), end), (1, BatchEnd::Full));
     assert_eq!(batch.as_slice().as_ptr(), published.frame().as_ref().as_ptr(), "not copied");
-    let (batch, end) = shard.batch(session, 1 << 20, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 1 << 20, Framing::Plain);
     assert_eq!((batch.frames(), end), (1, BatchEnd::Parked));
 }
 
@@ -430,7 +430,7 @@ fn joined_frames_are_the_frames_one_by_one() {
         payloads.extend_from_slice(frame.as_ref());
         chunks.extend_from_slice(frame.chunk());
     }
-    for (form, expected) in [(FrameForm::Payload, payloads), (FrameForm::Chunk, chunks)] {
+    for (form, expected) in [(Framing::Plain, payloads), (Framing::Chunked, chunks)] {
         for limit in [0, 40, 100, 1 << 16] {
             let mut shard = Shard::new(config());
             let session = busy(&mut shard);
@@ -449,7 +449,7 @@ fn joined_frames_are_the_frames_one_by_one() {
 
 #[test]
 fn a_write_that_stops_at_any_byte_loses_and_repeats_nothing() {
-    for form in [FrameForm::Payload, FrameForm::Chunk] {
+    for form in [Framing::Plain, Framing::Chunked] {
         let mut shard = Shard::new(config());
         let session = busy(&mut shard);
         let mut whole = Vec::new();
@@ -493,11 +493,11 @@ fn writes_that_stop_anywhere_and_often_lose_and_repeat_nothing() {
         let mut shard = Shard::new(config());
         let request = session_of("alice").with_topic(topic("a")).with_topic(topic("b"));
         let session = shard.open(request);
-        let form = rng.pick(&[FrameForm::Payload, FrameForm::Chunk]);
+        let form = rng.pick(&[Framing::Plain, Framing::Chunked]);
         let ends = rng.chance(50);
         let mut expected = match form {
-            FrameForm::Payload => b"id: e-0\n\n".to_vec(),
-            FrameForm::Chunk => b"9\r\nid: e-0\n\n\r\n".to_vec(),
+            Framing::Plain => b"id: e-0\n\n".to_vec(),
+            Framing::Chunked => b"9\r\nid: e-0\n\n\r\n".to_vec(),
         };
         let mut left = 30;
         let mut publish = |shard: &mut Shard, rng: &mut Rng| {
@@ -515,8 +515,8 @@ fn writes_that_stop_anywhere_and_often_lose_and_repeat_nothing() {
                 _ => shard.publish(topic("b"), &data),
             };
             match form {
-                FrameForm::Payload => expected.extend_from_slice(published.frame().as_ref()),
-                FrameForm::Chunk => expected.extend_from_slice(published.frame().chunk()),
+                Framing::Plain => expected.extend_from_slice(published.frame().as_ref()),
+                Framing::Chunked => expected.extend_from_slice(published.frame().chunk()),
             }
             if left == 0 && ends {
                 assert!(shard.broker.close_session(shard.now, session));
@@ -560,7 +560,7 @@ fn what_was_taken_back_and_is_kept_no_more_is_counted_as_lost() {
     for data in ["a", "b", "c", "d"] {
         shard.broadcast(data);
     }
-    let (batch, _) = shard.batch(session, 1 << 20, FrameForm::Payload);
+    let (batch, _) = shard.batch(session, 1 << 20, Framing::Plain);
     for data in ["e", "f", "g"] {
         shard.broadcast(data);
     }
@@ -574,7 +574,7 @@ fn what_was_taken_back_and_is_kept_no_more_is_counted_as_lost() {
 
 #[test]
 fn the_rest_of_a_frame_is_returned_also_when_the_session_has_ended() {
-    for form in [FrameForm::Payload, FrameForm::Chunk] {
+    for form in [Framing::Plain, Framing::Chunked] {
         for data in ["small", &"large ".repeat(5_000)] {
             let mut shard = Shard::new(config());
             let session = shard.parked(anyone());
@@ -600,7 +600,7 @@ fn a_session_of_which_a_part_was_taken_back_is_polled_without_its_id_coming_out(
     shard.broadcast("a");
     shard.broadcast("b");
     assert_eq!(shard.ready(), [session]);
-    let (batch, end) = shard.batch(session, 1 << 16, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
     assert_eq!(end, BatchEnd::Parked);
     shard.broker.handle_partial_write(shard.now, session, &batch, 5);
     shard.broadcast("c");
@@ -617,14 +617,14 @@ fn a_batch_used_for_one_session_after_the_other_keeps_nothing() {
     let second = shard.parked(anyone());
     shard.publish(first, &"x".repeat(20_000));
     shard.publish(second, "y");
-    let mut batch = Batch::with_capacity(FrameForm::Chunk, 100);
+    let mut batch = Batch::with_capacity(Framing::Chunked, 100);
     shard.broker.poll_transmit_batch(shard.now, first, 100, &mut batch);
     assert!(batch.len() > 20_000);
     shard.broker.poll_transmit_batch(shard.now, second, 100, &mut batch);
     assert_eq!(text(batch.as_slice()), "11\r\nid: e-2\ndata: y\n\n\r\n");
     let end = shard.broker.poll_transmit_batch(shard.now, second, 100, &mut batch);
     assert_eq!((end, batch.len(), batch.is_empty()), (BatchEnd::Parked, 0, true));
-    batch.reset(FrameForm::Payload);
+    batch.reset(Framing::Plain);
     shard.broadcast("z");
     shard.broker.poll_transmit_batch(shard.now, first, 100, &mut batch);
     assert_eq!(text(batch.as_slice()), event_at(3, "z"));

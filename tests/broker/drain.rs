@@ -209,13 +209,13 @@ fn a_farewell_that_a_write_did_not_take_is_not_lost_and_the_end_waits_for_it() {
     let session = shard.parked(anyone());
     shard.broadcast("a");
     shard.broker.drain(shard.now, drain(0).with_farewell(Event::new("bye"))).unwrap();
-    let (batch, end) = shard.batch(session, 1000, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 1000, Framing::Plain);
     assert_eq!((text(batch.as_slice()), end), (event_at(1, "a"), BatchEnd::Full));
-    let (batch, end) = shard.batch(session, 1000, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 1000, Framing::Plain);
     assert_eq!((batch.as_slice(), end), (&b"data: bye\n\n"[..], BatchEnd::Full));
     let rest = shard.broker.handle_partial_write(shard.now, session, &batch, 4);
     assert_eq!(rest, &b": bye\n\n"[..]);
-    let (batch, end) = shard.batch(session, 1000, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 1000, Framing::Plain);
     assert_eq!((batch.len(), end), (0, BatchEnd::End(Some(EndReason::Drained))));
 }
 

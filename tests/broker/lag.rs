@@ -317,7 +317,7 @@ fn stalled_among_many(lag: LagPolicy, events: u64) -> Shard {
     shard.events();
     let mut got: std::collections::BTreeMap<SessionId, u64> =
         ids.iter().map(|(session, _)| (*session, 0)).collect();
-    let mut batch = Batch::new(FrameForm::Payload);
+    let mut batch = Batch::new(Framing::Plain);
     let mut asked_to_read = 0;
     let mut size = 0;
     let mut rng = Rng::new(9);

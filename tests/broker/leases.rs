@@ -88,7 +88,7 @@ fn nothing_passes_a_lease_that_lapsed_though_nobody_handled_the_time() {
     let session = shard.parked(leased(&shard, secs(100)));
     shard.pass(secs(100));
     shard.broadcast("secret");
-    let (batch, end) = shard.batch(session, 1000, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 1000, Framing::Plain);
     assert_eq!((batch.len(), end), (0, BatchEnd::End(Some(EndReason::LeaseExpired))));
     assert_eq!(ends(&mut shard), [(session, EndReason::LeaseExpired)]);
     // And it is told once.
@@ -210,7 +210,7 @@ fn of_a_batch_that_was_not_written_only_the_frame_under_way_goes_out() {
     for text in ["first", "second", "third"] {
         shard.broadcast(text);
     }
-    let (batch, _) = shard.batch(session, 10_000, FrameForm::Payload);
+    let (batch, _) = shard.batch(session, 10_000, Framing::Plain);
     shard.broker.revoke(shard.now, &client("alice")).unwrap();
     let rest = shard.broker.handle_partial_write(shard.now, session, &batch, 3);
     assert_eq!(text(&rest), event_at(1, "first")[3..]);
@@ -256,7 +256,7 @@ fn of_a_batch_that_comes_back_a_revoked_topic_is_left_out() {
     shard.broadcast("a");
     shard.publish(secret.clone(), "b");
     shard.broadcast("c");
-    let (batch, _) = shard.batch(session, 10_000, FrameForm::Payload);
+    let (batch, _) = shard.batch(session, 10_000, Framing::Plain);
     shard.broker.revoke_topic(shard.now, &client("alice"), &secret).unwrap();
     let rest = shard.broker.handle_partial_write(shard.now, session, &batch, 3);
     assert_eq!(text(&rest), event_at(1, "a")[3..]);

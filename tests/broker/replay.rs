@@ -108,7 +108,7 @@ impl Reader {
                 }
             }
             Poll::HalfABatch => {
-                let (batch, _) = shard.batch(session, 1 << 16, FrameForm::Payload);
+                let (batch, _) = shard.batch(session, 1 << 16, Framing::Plain);
                 let half = batch.len() / 2;
                 self.take(&batch.as_slice()[..half]);
                 let rest = shard.broker.handle_partial_write(shard.now, session, &batch, half);

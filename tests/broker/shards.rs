@@ -239,7 +239,7 @@ fn a_session_of_another_shard_is_nobody_here() {
     assert_eq!((mine.shard(), theirs.shard()), (0, 1));
     here.events();
     assert_eq!(here.take(theirs), [END]);
-    assert_eq!(here.batch(theirs, 100, FrameForm::Chunk).1, BatchEnd::End(None));
+    assert_eq!(here.batch(theirs, 100, Framing::Chunked).1, BatchEnd::End(None));
     assert!(!here.broker.close_session(here.now, theirs));
     here.broker.handle_disconnect(here.now, theirs);
     assert_eq!(here.broker.client_of(theirs), None);
@@ -250,7 +250,7 @@ fn a_session_of_another_shard_is_nobody_here() {
     there.publish(theirs, "b");
     here.publish(mine, "c");
     assert_eq!(here.data(mine), ["c"]);
-    let (batch, _) = there.batch(theirs, 1 << 16, FrameForm::Payload);
+    let (batch, _) = there.batch(theirs, 1 << 16, Framing::Plain);
     let rest = here.broker.handle_partial_write(here.now, mine, &batch, 1);
     assert_eq!(rest, batch.as_slice()[1..]);
     assert_eq!(here.data(mine), [""; 0]);

@@ -93,7 +93,7 @@ fn a_batch_and_single_frames_spare_the_same_and_a_blocked_write_counts_nothing_t
     shard.events();
     publish_all(&mut shard, Topic::Broadcast, &all);
     assert_eq!(shard.data(one), left);
-    let (batch, end) = shard.batch(other, 1 << 16, FrameForm::Payload);
+    let (batch, end) = shard.batch(other, 1 << 16, Framing::Plain);
     assert_eq!((batch.frames(), end), (left.len(), BatchEnd::Parked));
     // Only a part of the first frame was taken, and more is published meanwhile.
     let rest = shard.broker.handle_partial_write(shard.now, other, &batch, 3);
@@ -368,9 +368,9 @@ fn what_tells_of_a_loss_begins_a_batch_and_so_is_never_taken_back() {
     let session = shard.parked(anyone().with_topic(topic("quiet")));
     publish_all(&mut shard, topic("quiet"), &["- 1"]);
     publish_all(&mut shard, Topic::Broadcast, &["- 2", "- 3", "- 4"]);
-    let (batch, end) = shard.batch(session, 1 << 16, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
     assert_eq!((text(batch.as_slice()), end), (event_at(1, "- 1"), BatchEnd::Full));
-    let (batch, end) = shard.batch(session, 1 << 16, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
     let told = "id: e-2\nevent: lost\ndata: {\"lost\":1}\n\n";
     let expected = [told, &event_at(3, "- 3"), &event_at(4, "- 4")].concat();
     assert_eq!((text(batch.as_slice()), end), (expected, BatchEnd::Parked));
@@ -499,7 +499,7 @@ fn what_is_replayed_to_a_session_is_within_any_bounds() {
         let lag = Lag::new(policy).with_events(2);
         let session = shard.open(anyone().with_lag(lag).with_start(StartAt::Oldest));
         shard.broadcast("e");
-        let (batch, _) = shard.batch(session, 1_000, FrameForm::Payload);
+        let (batch, _) = shard.batch(session, 1_000, Framing::Plain);
         // What comes back of a write is a replay as before.
         shard.broker.handle_partial_write(shard.now, session, &batch, 1);
         shard.broadcast("f");

@@ -52,7 +52,7 @@ fn each_write_puts_the_heartbeat_off() {
             shard.broadcast("a");
             assert_eq!(shard.ready(), [session]);
             if batched {
-                let (batch, end) = shard.batch(session, 100, FrameForm::Payload);
+                let (batch, end) = shard.batch(session, 100, Framing::Plain);
                 assert_eq!((batch.frames(), end), (1, BatchEnd::Parked));
             } else {
                 assert_eq!(shard.data(session), ["a"]);
@@ -62,7 +62,7 @@ fn each_write_puts_the_heartbeat_off() {
         assert_eq!(shard.ready(), []);
         shard.sleep(TICK);
         assert_eq!(shard.ready(), [session]);
-        let (batch, end) = shard.batch(session, 100, FrameForm::Payload);
+        let (batch, end) = shard.batch(session, 100, Framing::Plain);
         assert_eq!((batch.as_slice(), end), (HEARTBEAT.as_bytes(), BatchEnd::Parked));
     }
 }
@@ -178,7 +178,7 @@ fn a_write_of_which_a_part_was_taken_back_can_stall() {
     let session = shard.parked(anyone());
     shard.events();
     shard.broadcast("a");
-    let (batch, end) = shard.batch(session, 100, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 100, Framing::Plain);
     assert_eq!(end, BatchEnd::Parked);
     shard.broker.handle_partial_write(shard.now, session, &batch, 2);
     shard.sleep(just_before(secs(60)));
@@ -195,7 +195,7 @@ fn a_large_frame_that_a_peer_takes_bit_by_bit_is_no_stall() {
     let session = shard.parked(anyone());
     shard.events();
     shard.broadcast("a");
-    let (batch, _) = shard.batch(session, 100, FrameForm::Payload);
+    let (batch, _) = shard.batch(session, 100, Framing::Plain);
     shard.broker.handle_partial_write(shard.now, session, &batch, 2);
     for _ in 0..5 {
         shard.sleep(just_before(secs(60)));

@@ -106,7 +106,7 @@ fn what_matches_several_subscriptions_comes_once() {
     shard.publish(topic("a/d"), "3");
     shard.publish(topic("e"), "4");
     assert_eq!(shard.ready(), [session]);
-    let (batch, end) = shard.batch(session, 1 << 16, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
     assert_eq!((batch.frames(), end), (4, BatchEnd::Parked));
     // Also when it was taken back, and when it is replayed, of which each is counted once.
     let first = event_at(position, "1").len();
@@ -213,7 +213,7 @@ fn a_laggard_that_skips_gets_all_that_is_kept_around_what_is_gone() {
     // Batches stop where something is missing, and go on behind it.
     let mut data = Vec::new();
     loop {
-        let (batch, end) = shard.batch(session, 1 << 16, FrameForm::Payload);
+        let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
         data.push(text(batch.as_slice()).matches("data: ").count());
         if end == BatchEnd::Parked {
             break;

@@ -44,7 +44,7 @@ fn it_gets_what_is_left_before_its_end_and_the_end_waits_for_a_write() {
     shard.publish(topic("answer"), "a");
     shard.publish(topic("answer"), "b");
     shard.end("answer");
-    let (batch, end) = shard.batch(session, 1 << 16, FrameForm::Payload);
+    let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
     assert_eq!((batch.frames(), end), (2, BatchEnd::Full), "what comes back can still be sent");
     shard.broker.handle_partial_write(shard.now, session, &batch, 1);
     assert_eq!(shard.data(session), ["b", END]);

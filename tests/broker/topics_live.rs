@@ -70,7 +70,7 @@ fn a_batch_from_before_cannot_be_taken_back_into_another_subscription() {
     let session = shard.parked(anyone().with_topic(topic("a")));
     shard.publish(topic("a"), "1");
     shard.publish(topic("a"), "2");
-    let (batch, _) = shard.batch(session, 1 << 16, FrameForm::Payload);
+    let (batch, _) = shard.batch(session, 1 << 16, Framing::Plain);
     shard.unsubscribe(session, "a");
     shard.subscribe(session, "b", Place::Now);
     let rest = shard.broker.handle_partial_write(shard.now, session, &batch, 3);
@@ -95,7 +95,7 @@ fn from_a_place_what_is_kept_is_replayed_and_then_the_session_is_told_its_place(
     let other = shard.parked(anyone());
     let outcome = shard.subscribe(other, "room/*", Place::After(id("e-1")));
     assert_eq!(outcome, Resume::Complete { replayed: 1 });
-    let (batch, end) = shard.batch(other, 1 << 16, FrameForm::Payload);
+    let (batch, end) = shard.batch(other, 1 << 16, Framing::Plain);
     assert_eq!(text(batch.as_slice()), event_at(2, "b") + "id: e-3\n\n");
     assert_eq!(end, BatchEnd::Parked);
     // A place that was not written is told again.

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use sansse::EventId;
 use sansse::client::{
-    Attempt, ClientConfig, CloseReason, FailureKind, NextAttempt, Policy, ReadyState, Sentinel,
+    Attempt, ClientConfig, CloseReason, NextAttempt, Policy, ReadyState, Sentinel,
 };
+use sansse::net::FailureKind;
 use std::time::Duration;
 
 fn seeds() -> std::ops::Range<u64> {

@@ -5,7 +5,7 @@ use super::VirtualTimer;
 use super::tasks::{block_on, without_deadlock};
 use super::{Random, config, request_of, say, sharded};
 use futures_core::Stream;
-use sansse::broker::{Batch, FrameForm, Resume, SessionRequest};
+use sansse::broker::{Batch, Framing, Resume, SessionRequest};
 use sansse::hub::{Pending, Session};
 use sansse::{Hub, LastEventId};
 use std::future::poll_fn;
@@ -75,7 +75,7 @@ impl Reader {
     }
 
     fn read_batches(&mut self, mut session: Session, patience: usize) {
-        let mut batch = Batch::new(FrameForm::Payload);
+        let mut batch = Batch::new(Framing::Plain);
         for _ in 0..=patience / 20 {
             if self.is_done() {
                 return;

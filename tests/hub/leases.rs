@@ -4,11 +4,10 @@ use super::VirtualTimer;
 use super::tasks::{Driver, Probe, next};
 use super::{client, config, parked, request_of, say, seconds, sharded, topic};
 use http::{Request, StatusCode};
-use sansse::Event;
-use sansse::Timer;
 use sansse::broker::{BrokerEvent, EndReason, LeaseError, RevokeError, SessionRequest};
 use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
+use sansse::{Event, Timer};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 

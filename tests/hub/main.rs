@@ -1,7 +1,7 @@
 //! The hub: a broker behind futures, tested without a runtime, without a socket and in virtual
 //! time.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
-#![cfg(feature = "hub")]
+#![cfg(feature = "broker")]
 
 #[path = "../kit/mod.rs"]
 mod kit;

@@ -9,7 +9,7 @@ use super::{Random, client, config, sharded, topic};
 use crate::kit::{number, seed};
 use futures_core::Stream;
 use sansse::broker::{
-    Batch, BrokerEvent, EndReason, FrameForm, LagPolicy, Resume, SessionId, SessionRequest, Topic,
+    Batch, BrokerEvent, EndReason, Framing, LagPolicy, Resume, SessionId, SessionRequest, Topic,
 };
 use sansse::hub::{Pending, Session};
 use sansse::{Event, Hub, LastEventId};
@@ -131,7 +131,7 @@ impl Reader {
         patience: usize,
         is_slow: bool,
     ) -> Option<EndReason> {
-        let mut batch = Batch::new(FrameForm::Payload);
+        let mut batch = Batch::new(Framing::Plain);
         for _ in 0..=patience / 10 {
             self.dawdle(is_slow);
             let limit = self.random.below(900);

@@ -2,7 +2,7 @@
 
 use super::base_instant;
 use sansse::broker::{
-    Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, Epoch, FrameForm, Published,
+    Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, Epoch, Framing, Published,
     SessionId, SessionRequest, Topic, TopicName, Transmit,
 };
 use sansse::{Event, EventId, LastEventId};
@@ -155,7 +155,7 @@ impl Shard {
         &mut self,
         session: SessionId,
         limit: usize,
-        form: FrameForm,
+        form: Framing,
     ) -> (Batch, BatchEnd) {
         let mut batch = Batch::new(form);
         let end = self.broker.poll_transmit_batch(self.now, session, limit, &mut batch);

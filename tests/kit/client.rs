@@ -4,9 +4,9 @@ use super::base_instant;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use sansse::client::{
-    Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, FailureKind, Policy,
-    ReadyState,
+    Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, Policy, ReadyState,
 };
+use sansse::net::FailureKind;
 use sansse::{DecodeError, OwnedMessage};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -12,7 +12,7 @@ pub(crate) mod naive_decoder;
 pub(crate) mod random;
 #[cfg(feature = "http1")]
 pub(crate) mod received;
-#[cfg(any(feature = "feed", feature = "hub"))]
+#[cfg(any(feature = "feed", feature = "broker"))]
 pub(crate) mod time;
 
 use std::time::Instant;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use sansse::http1::{Client, ClientConfig, ResponseError, ResponsePart};
+use sansse::http1::{ClientConnection, ClientConnectionConfig, ResponseError, ResponsePart};
 
 /// What came out of a client, in the only order in which it may.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(crate) struct Received {
 impl Received {
     /// Takes all that there is.
     #[track_caller]
-    pub(crate) fn take(&mut self, client: &mut Client) {
+    pub(crate) fn take(&mut self, client: &mut ClientConnection) {
         while let Some(part) = client.poll_response() {
             assert_eq!(self.error, None, "an error is the last thing");
             match part {
@@ -41,15 +41,15 @@ impl Received {
     }
 }
 
-pub(crate) fn client_for(method: Method, config: ClientConfig) -> Client {
+pub(crate) fn client_for(method: Method, config: ClientConnectionConfig) -> ClientConnection {
     let request = Request::builder().method(method).uri("http://a.example/").body(Bytes::new());
-    Client::new(&request.unwrap(), config).unwrap()
+    ClientConnection::new(&request.unwrap(), config).unwrap()
 }
 
 /// Hands in `bytes` in pieces whose sizes `next_size` gives, as a driver does
 /// that takes all that comes, and the end of the connection behind them.
 pub(crate) fn read(
-    client: &mut Client,
+    client: &mut ClientConnection,
     mut bytes: &[u8],
     mut next_size: impl FnMut() -> usize,
 ) -> Received {

@@ -33,7 +33,7 @@ impl World {
             writeln!(text, "{entry}").unwrap();
             *lines += 1;
         });
-        let batch = || (None, Batch::new(FrameForm::Payload));
+        let batch = || (None, Batch::new(Framing::Plain));
         Self {
             rng,
             time: Duration::ZERO,
@@ -199,7 +199,7 @@ impl World {
             80..90 => {
                 let session = self.session();
                 let limit = self.rng.pick(&[0, 60, 300, 65_536]);
-                let form = self.rng.pick(&[FrameForm::Chunk, FrameForm::Payload]);
+                let form = self.rng.pick(&[Framing::Chunked, Framing::Plain]);
                 let which = usize::try_from(self.rng.below(3)).unwrap();
                 let (of, batch) = &mut self.batches[which];
                 batch.reset(form);

@@ -5,7 +5,7 @@ use crate::service::{Application, Service, config, message, numbers, placed};
 use crate::shared::Shared;
 use sansse::SourceEvent;
 use sansse::broker::{BrokerEvent, EndReason};
-use sansse::serve::Runtime;
+use sansse::net::Runtime;
 use std::sync::{Mutex, PoisonError};
 
 /// Those who take nothing get what was on its way, and no more than the log beyond that; all

@@ -1,8 +1,6 @@
 //! A listener whose connections break where a test wants it: at any byte of what a server sends.
 
-use sansse::client::{Failure, FailureKind};
-use sansse::http1::Socket;
-use sansse::serve::Listener;
+use sansse::net::{Failure, FailureKind, Listener, Socket};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};

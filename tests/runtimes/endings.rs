@@ -5,8 +5,8 @@ use crate::service::{Application, Service, config, loss, message, numbers, place
 use crate::shared::Shared;
 use futures_core::Stream;
 use sansse::broker::{EndReason, SessionRequest, Topic};
-use sansse::client::{ClientError, FailureKind};
-use sansse::serve::Runtime;
+use sansse::client::ClientError;
+use sansse::net::{FailureKind, Runtime};
 use sansse::{Event, Feed, SourceEvent};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;

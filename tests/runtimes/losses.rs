@@ -4,7 +4,8 @@ use crate::platform::Platform;
 use crate::service::{Application, Service, config, loss, message, numbers, placed};
 use sansse::SourceEvent;
 use sansse::broker::{BrokerConfig, Epoch};
-use sansse::client::{ClientError, FailureKind};
+use sansse::client::ClientError;
+use sansse::net::FailureKind;
 
 /// At any byte: in the head, between the chunks, and in the middle of events.
 pub(crate) async fn resume_after_cut<P: Platform>(platform: P) {

@@ -1,7 +1,7 @@
 //! What a peer can do wrong, each on purpose.
 
 use crate::peer::{CHUNKED, Exchange, STREAM};
-use sansse::http1::Socket;
+use sansse::net::Socket;
 
 /// A fault of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

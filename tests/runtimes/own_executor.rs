@@ -6,8 +6,8 @@ mod executor;
 use crate::platform::{Platform, patiently};
 use executor::Executor;
 use sansse::Timer;
-use sansse::serve::Runtime;
-use sansse_smol::{SmolConnector, SmolTimer, TcpAcceptor};
+use sansse::net::Runtime;
+use sansse_smol::{SmolAcceptor, SmolConnector, SmolTimer};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ pub(crate) struct OwnExecutor(Executor);
 
 impl Platform for OwnExecutor {
     type Runtime = Self;
-    type Listener = TcpAcceptor;
+    type Listener = SmolAcceptor;
     type Connector = SmolConnector;
 
     fn run<F: Future>(_: u64, scenario: impl FnOnce(Self) -> F) -> F::Output {
@@ -36,10 +36,10 @@ impl Platform for OwnExecutor {
         SmolConnector
     }
 
-    fn listen(&self, address: Option<SocketAddr>) -> (TcpAcceptor, SocketAddr) {
+    fn listen(&self, address: Option<SocketAddr>) -> (SmolAcceptor, SocketAddr) {
         let listener = crate::bind(address);
         let address = listener.local_addr().unwrap();
-        (TcpAcceptor::new(listener).unwrap(), address)
+        (SmolAcceptor::new(listener).unwrap(), address)
     }
 }
 

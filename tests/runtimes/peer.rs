@@ -3,9 +3,7 @@
 
 use bytes::{Buf, Bytes};
 use http::{HeaderName, HeaderValue, Request, Response};
-use sansse::client::Failure;
-use sansse::http1::Socket;
-use sansse::serve::Listener;
+use sansse::net::{Failure, Listener, Socket};
 use std::fmt::Write;
 use std::future::poll_fn;
 

@@ -1,8 +1,7 @@
 //! What the suite needs of a runtime.
 
 use sansse::Timer;
-use sansse::http1::transport::Connector;
-use sansse::serve::{Listener, Runtime};
+use sansse::net::{Connector, Listener, Runtime};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::ops::Range;

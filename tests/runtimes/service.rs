@@ -10,10 +10,11 @@ use sansse::broker::{
     Topic,
 };
 use sansse::client::{ClientConfig, ClientError};
+use sansse::feed::Http1;
 use sansse::http::ResponseHead;
-use sansse::http1::transport::Http1;
 use sansse::hub::HubBuilder;
-use sansse::serve::{Counters, Runtime, Server};
+use sansse::net::Runtime;
+use sansse::serve::{Server, ServerCounters};
 use sansse::{Event, EventSource, EventType, Hub, SourceEvent};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -33,7 +34,7 @@ pub(crate) struct Application {
 /// A server on an address of the platform's.
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
-    pub(crate) counters: Counters,
+    pub(crate) counters: ServerCounters,
     pub(crate) cuts: Cuts,
     shutdown: Shared<bool>,
     cancel: Shared<bool>,

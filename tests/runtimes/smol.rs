@@ -1,7 +1,7 @@
 //! smol, with the tasks of its own executor.
 
 use crate::platform::{Platform, patiently};
-use sansse_smol::{SmolConnector, SmolRuntime, SmolTimer, Task, TcpAcceptor};
+use sansse_smol::{SmolAcceptor, SmolConnector, SmolRuntime, SmolTimer, Task};
 use std::future::Future;
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ pub(crate) struct Smol;
 
 impl Platform for Smol {
     type Runtime = SmolRuntime<fn(Task)>;
-    type Listener = TcpAcceptor;
+    type Listener = SmolAcceptor;
     type Connector = SmolConnector;
 
     fn run<F: Future>(_: u64, scenario: impl FnOnce(Self) -> F) -> F::Output {
@@ -25,10 +25,10 @@ impl Platform for Smol {
         SmolConnector
     }
 
-    fn listen(&self, address: Option<SocketAddr>) -> (TcpAcceptor, SocketAddr) {
+    fn listen(&self, address: Option<SocketAddr>) -> (SmolAcceptor, SocketAddr) {
         let listener = crate::bind(address);
         let address = listener.local_addr().unwrap();
-        (TcpAcceptor::new(listener).unwrap(), address)
+        (SmolAcceptor::new(listener).unwrap(), address)
     }
 }
 

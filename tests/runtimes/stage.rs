@@ -7,7 +7,7 @@ use crate::reader::Reader;
 use crate::watched::{Watch, Watching};
 use sansse::SourceEvent;
 use sansse::client::{ClientConfig, ClientError, ReadyState};
-use sansse::serve::Listener;
+use sansse::net::Listener;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;

@@ -1,7 +1,7 @@
 //! tokio, with as many threads beside the one that waits; with none, that one does it all.
 
 use crate::platform::{Platform, patiently};
-use sansse_tokio::{TcpAcceptor, TokioConnector, TokioRuntime};
+use sansse_tokio::{TokioAcceptor, TokioConnector, TokioRuntime};
 use std::future::Future;
 use std::net::SocketAddr;
 use tokio::runtime::Builder;
@@ -11,7 +11,7 @@ pub(crate) struct Tokio<const THREADS: usize>;
 
 impl<const THREADS: usize> Platform for Tokio<THREADS> {
     type Runtime = TokioRuntime;
-    type Listener = TcpAcceptor;
+    type Listener = TokioAcceptor;
     type Connector = TokioConnector;
 
     fn run<F: Future>(_: u64, scenario: impl FnOnce(Self) -> F) -> F::Output {
@@ -31,10 +31,10 @@ impl<const THREADS: usize> Platform for Tokio<THREADS> {
         TokioConnector
     }
 
-    fn listen(&self, address: Option<SocketAddr>) -> (TcpAcceptor, SocketAddr) {
+    fn listen(&self, address: Option<SocketAddr>) -> (TokioAcceptor, SocketAddr) {
         let listener = crate::bind(address);
         let address = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
-        (TcpAcceptor::new(tokio::net::TcpListener::from_std(listener).unwrap()), address)
+        (TokioAcceptor::new(tokio::net::TcpListener::from_std(listener).unwrap()), address)
     }
 }

@@ -1,8 +1,6 @@
 //! A client's connections as a test sees them: where they lead, what is read, which are held.
 
-use sansse::client::{Failure, FailureKind};
-use sansse::http1::Socket;
-use sansse::http1::transport::{Connector, Target};
+use sansse::net::{Connector, Failure, FailureKind, Socket, Target};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -7,7 +7,8 @@ use crate::world::{Happening, World};
 use bytes::Bytes;
 use http::Response;
 use sansse::broker::SessionId;
-use sansse::client::{Attempt, FailureKind};
+use sansse::client::Attempt;
+use sansse::net::FailureKind;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

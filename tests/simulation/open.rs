@@ -7,11 +7,10 @@ use crate::truth::{Kind, Plan};
 use crate::world::{Happening, World};
 use bytes::Bytes;
 use http::{Request, Response};
-use sansse::EventId;
 use sansse::broker::{ClientId, EventIds, OpenError, Opened, SessionRequest, StartAt, TopicName};
-use sansse::client::FailureKind;
-use sansse::event_type;
 use sansse::http::{ResponseHead, accept};
+use sansse::net::FailureKind;
+use sansse::{EventId, event_type};
 
 impl World {
     /// Answers the request of a connection.

@@ -5,7 +5,7 @@ use crate::publish::Announced;
 use crate::scenario::{Restart, Scenario, chance, millis, one_of, up_to};
 use crate::world::{Happening, World};
 use sansse::broker::{
-    Batch, Broker, BrokerConfig, BrokerEvent, Drain, EndReason, Epoch, FrameForm, Lag, Published,
+    Batch, Broker, BrokerConfig, BrokerEvent, Drain, EndReason, Epoch, Framing, Lag, Published,
     Sequencer, SessionId, TopicName,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -51,7 +51,7 @@ impl Server {
             is_draining: false,
             answer_is_over: false,
             topic_lag: scenario.topic_lag,
-            batch: Batch::new(FrameForm::Payload),
+            batch: Batch::new(Framing::Plain),
         };
         server.start(now);
         server

@@ -43,13 +43,11 @@ impl PresenceCursor {
         Self { shard, after }
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) const fn shard(&self) -> u16 {
         self.shard
     }
 
     /// Returns the client after which the page begins.
-    #[cfg(feature = "hub")]
     pub(crate) const fn after(&self) -> Option<&ClientId> {
         self.after.as_ref()
     }

@@ -1,19 +1,9 @@
 //! What is pending for one session, joined for one write.
 
 use crate::broker::names::SessionId;
-use crate::encode::Frame;
+use crate::encode::{Frame, Framing};
 use alloc::vec::Vec;
 use bytes::Bytes;
-
-/// In which form frames are joined.
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FrameForm {
-    /// Each frame as a chunk of HTTP/1.1's chunked coding.
-    Chunk,
-    /// The event stream as it is.
-    Payload,
-}
 
 /// A caller-owned buffer into which
 /// [`Broker::poll_transmit_batch`](crate::broker::Broker::poll_transmit_batch) puts what one write takes.
@@ -23,7 +13,7 @@ pub enum FrameForm {
 /// of it has to be kept for a slow peer.
 #[derive(Debug)]
 pub struct Batch {
-    form: FrameForm,
+    framing: Framing,
     joined: Vec<u8>,
     /// A frame that is too large to be worth copying, alone in its batch.
     single: Option<Frame>,
@@ -71,25 +61,32 @@ const SINGLE: usize = 16 << 10;
 
 impl Batch {
     /// An empty batch.
-    pub const fn new(form: FrameForm) -> Self {
-        Self { form, joined: Vec::new(), single: None, parts: Vec::new(), shared: 0, origin: None }
+    pub const fn new(framing: Framing) -> Self {
+        Self {
+            framing,
+            joined: Vec::new(),
+            single: None,
+            parts: Vec::new(),
+            shared: 0,
+            origin: None,
+        }
     }
 
     /// An empty batch with a buffer of this many bytes.
-    pub fn with_capacity(form: FrameForm, bytes: usize) -> Self {
-        Self { joined: Vec::with_capacity(bytes), ..Self::new(form) }
+    pub fn with_capacity(framing: Framing, bytes: usize) -> Self {
+        Self { joined: Vec::with_capacity(bytes), ..Self::new(framing) }
     }
 
-    /// Sets the form of the frames and forgets what is in the batch.
-    pub fn reset(&mut self, form: FrameForm) {
-        self.form = form;
+    /// Sets how frames are framed and forgets what is in the batch.
+    pub fn reset(&mut self, framing: Framing) {
+        self.framing = framing;
         self.clear();
     }
 
     /// The bytes to write.
     pub fn as_slice(&self) -> &[u8] {
         match &self.single {
-            Some(frame) => bytes_in(self.form, frame),
+            Some(frame) => self.framing.slice(frame),
             None => &self.joined,
         }
     }
@@ -128,7 +125,7 @@ impl Batch {
 
     /// Whether `frame` may join what is there without passing `limit` bytes.
     pub(crate) fn has_room(&self, frame: &Frame, limit: usize) -> bool {
-        self.has_room_for(bytes_in(self.form, frame).len(), limit)
+        self.has_room_for(self.framing.slice(frame).len(), limit)
     }
 
     #[inline]
@@ -146,7 +143,7 @@ impl Batch {
         cursor: u64,
         frame: &Frame,
     ) -> bool {
-        let bytes = bytes_in(self.form, frame);
+        let bytes = self.framing.slice(frame);
         let has_room = self.has_room_for(bytes.len(), limit);
         if has_room {
             self.add(source, cursor, frame, bytes);
@@ -155,7 +152,7 @@ impl Batch {
     }
 
     pub(crate) fn push(&mut self, source: Source, cursor: u64, frame: &Frame) {
-        let bytes = bytes_in(self.form, frame);
+        let bytes = self.framing.slice(frame);
         self.add(source, cursor, frame, bytes);
     }
 
@@ -198,9 +195,9 @@ impl Batch {
             // Parts that stand for another cursor of the same frame have no length.
             if length > 0 && matches!(part.source, Source::Subscription(_)) {
                 frames += 1;
-                bytes += match self.form {
-                    FrameForm::Chunk => payload_of(length),
-                    FrameForm::Payload => length,
+                bytes += match self.framing {
+                    Framing::Chunked => payload_of(length),
+                    Framing::Plain => length,
                 };
             }
         }
@@ -220,26 +217,17 @@ impl Batch {
     }
 
     fn slice(&self, start: usize, end: usize) -> Bytes {
-        match (&self.single, self.form) {
+        match (&self.single, self.framing) {
             (None, _) => Bytes::copy_from_slice(&self.joined[start..end]),
-            (Some(frame), FrameForm::Chunk) => frame.chunk().slice(start..end),
-            (Some(frame), FrameForm::Payload) => frame.payload().slice(start..end),
+            (Some(frame), framing) => framing.bytes(frame).slice(start..end),
         }
-    }
-}
-
-#[inline]
-fn bytes_in(form: FrameForm, frame: &Frame) -> &[u8] {
-    match form {
-        FrameForm::Chunk => frame.chunk(),
-        FrameForm::Payload => frame.as_ref(),
     }
 }
 
 #[cfg(feature = "record")]
 impl Batch {
-    pub(crate) const fn form(&self) -> FrameForm {
-        self.form
+    pub(crate) const fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// Where each part ends.
@@ -254,7 +242,7 @@ impl Batch {
             return None;
         }
         let parts = ends.iter().map(|&end| Part { source: Source::Own, cursor: 0, end }).collect();
-        Some(Self { joined, parts, ..Self::new(FrameForm::Payload) })
+        Some(Self { joined, parts, ..Self::new(Framing::Plain) })
     }
 }
 

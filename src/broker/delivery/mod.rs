@@ -22,7 +22,7 @@ mod policy;
 mod resumption;
 mod sink;
 
-pub use batch::{Batch, FrameForm};
+pub use batch::Batch;
 pub use filled::{BatchEnd, Transmit};
 
 pub(crate) use batch::Source;

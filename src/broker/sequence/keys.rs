@@ -112,9 +112,9 @@ fn parse(place: &str) -> Option<Cursor> {
 #[cfg(feature = "signed")]
 mod signed {
     use super::{Cursor, CursorKeys, parse};
-    use crate::broker::error::Blame;
     use crate::broker::sequence::Sequencer;
     use crate::event::EventId;
+    use crate::fault::Fault;
     use alloc::format;
     use alloc::string::String;
     use alloc::sync::Arc;
@@ -257,8 +257,8 @@ mod signed {
 
     impl KeyError {
         /// Returns whose fault it is.
-        pub const fn fault(&self) -> Blame {
-            Blame::Caller
+        pub const fn fault(&self) -> Fault {
+            Fault::Caller
         }
     }
 

@@ -2,8 +2,10 @@
 
 use crate::kit::client::{Bench, Seen, URL, both, head, millis, seconds, standard, stream_head};
 use http::Method;
+use sansse::Fault;
 use sansse::client::ReadyState::{Closed, Connecting, Open};
-use sansse::client::{ClientError, CloseReason, Failure, FailureKind, Fault, Timeout};
+use sansse::client::{ClientError, CloseReason, Timeout};
+use sansse::net::{Failure, FailureKind};
 
 #[test]
 fn a1_the_first_request_is_one_get_to_the_url() {

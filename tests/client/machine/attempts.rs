@@ -1,7 +1,8 @@
 //! Attempts, what comes late, backpressure, restarting, and calls in any order.
 
 use crate::kit::client::{Bench, Seen, head, millis, seconds, standard};
-use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind, ReadyState};
+use sansse::client::{ClientConfig, ClientError, CloseReason, ReadyState};
+use sansse::net::FailureKind;
 
 #[test]
 fn what_comes_of_an_old_attempt_is_ignored() {

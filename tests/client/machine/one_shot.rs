@@ -1,10 +1,9 @@
 //! Streams that end by themselves, and sentinels.
 
 use crate::kit::client::{Answer, Bench, Life, both, head, seconds};
-use sansse::client::{
-    ClientConfig, ClientError, CloseReason, FailureKind, Fault, Sentinel, Timeout,
-};
-use sansse::event_type;
+use sansse::client::{ClientConfig, ClientError, CloseReason, Sentinel, Timeout};
+use sansse::net::FailureKind;
+use sansse::{Fault, event_type};
 
 /// One-shot under both policies, with `[DONE]` at the end.
 fn completions() -> [ClientConfig; 2] {

@@ -2,9 +2,8 @@
 //! them, and what can be set beside.
 
 use crate::kit::client::{Answer, Bench, Life, Seen, URL, get, head, millis, seconds, standard};
-use sansse::client::{
-    ClientConfig, ClientError, CloseReason, FailureKind, Policy, RedirectError, Timeout,
-};
+use sansse::client::{ClientConfig, ClientError, CloseReason, Policy, RedirectError, Timeout};
+use sansse::net::FailureKind;
 use std::time::Duration;
 
 fn default() -> ClientConfig {

@@ -193,7 +193,7 @@ fn relative_locations_are_resolved_against_the_url_that_answered() {
 fn a_post_that_was_redirected_is_not_taken_back_to_the_start_unless_that_is_safe() {
     let post = || Request::post(URL).body(Bytes::from_static(b"x")).unwrap();
     let answers =
-        || [Answer::redirect(303, "/result"), Answer::none(sansse::client::FailureKind::Connect)];
+        || [Answer::redirect(303, "/result"), Answer::none(sansse::net::FailureKind::Connect)];
     // The POST has been acted on, although the second connection did not come about.
     let life = Life::with(post(), ClientConfig::new(1), answers());
     assert!(matches!(life.close_reason(), Some(CloseReason::NotRepeatable(_))));

@@ -1,8 +1,9 @@
 //! Answers that are no streams, as they are reported, and what else a peer can do wrong.
 
 use crate::kit::client::{Bench, Seen, both, head, seconds, stream_head};
-use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind, Fault, Timeout};
-use sansse::{DecodeError, Limits};
+use sansse::client::{ClientConfig, ClientError, CloseReason, Timeout};
+use sansse::net::FailureKind;
+use sansse::{DecodeError, Fault, Limits};
 
 /// A request that is answered with this head.
 fn answered(config: ClientConfig, head: &http::Response<()>) -> (Bench, sansse::client::Attempt) {

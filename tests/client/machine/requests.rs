@@ -3,9 +3,9 @@
 use crate::kit::client::{Answer, Bench, Life, Seen, URL, both, get, head, seconds};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request};
-use sansse::client::{
-    Attempt, ClientConfig, ClientError, CloseReason, FailureKind, Fault, RequestError, Timeout,
-};
+use sansse::Fault;
+use sansse::client::{Attempt, ClientConfig, ClientError, CloseReason, RequestError, Timeout};
+use sansse::net::FailureKind;
 
 #[test]
 fn what_belongs_to_the_connection_is_left_to_the_driver() {

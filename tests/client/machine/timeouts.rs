@@ -2,9 +2,8 @@
 
 use crate::kit::client::{Bench, Seen, get, head, millis, seconds, standard};
 use http::HeaderMap;
-use sansse::client::{
-    Attempt, ClientConfig, ClientError, CloseReason, FailureKind, ReadyState, Timeout,
-};
+use sansse::client::{Attempt, ClientConfig, ClientError, CloseReason, ReadyState, Timeout};
+use sansse::net::FailureKind;
 use std::time::Duration;
 
 fn with_idle(idle: u64) -> ClientConfig {

@@ -4,7 +4,7 @@
 use super::input::{Input, sizes};
 use super::kit::received::{self, Received, client_for};
 use http::Method;
-use sansse::http1::ClientConfig;
+use sansse::http1::ClientConnectionConfig;
 
 const HEADERS: usize = 4;
 
@@ -24,7 +24,7 @@ pub fn run(bytes: &[u8]) {
 }
 
 fn read(method: &Method, bytes: &[u8], next_size: impl FnMut() -> usize) -> Received {
-    let config = ClientConfig::default()
+    let config = ClientConnectionConfig::default()
         .with_max_head_size(150)
         .with_max_headers(HEADERS)
         .with_max_interim_responses(1);

@@ -6,7 +6,8 @@ use super::kit::broker::Shard;
 use super::kit::broker::config;
 use bytes::Bytes;
 use http::{Method, Response};
-use sansse::http1::{CloseReason, Framing, RespondError, Server, ServerConfig};
+use sansse::Framing;
+use sansse::http1::{RespondError, ServerCloseReason, ServerConnection, ServerConnectionConfig};
 use std::time::Instant;
 
 const HEAD: usize = 200;
@@ -32,15 +33,15 @@ pub fn run(bytes: &[u8]) {
 struct Transcript {
     requests: Vec<String>,
     written: Vec<u8>,
-    reason: Option<CloseReason>,
+    reason: Option<ServerCloseReason>,
 }
 
-fn server(now: Instant) -> Server {
-    let config = ServerConfig::default()
+fn server(now: Instant) -> ServerConnection {
+    let config = ServerConnectionConfig::default()
         .with_max_head_size(HEAD)
         .with_max_headers(HEADERS)
         .with_max_body_size(BODY);
-    Server::new(now, config)
+    ServerConnection::new(now, config)
 }
 
 /// Feeds `bytes` in pieces as a driver does, answers every request, and lets the peer end its side
@@ -128,11 +129,11 @@ fn stream(now: Instant, bytes: &[u8]) {
             assert_eq!(written[start..].find("\r\n\r\n"), Some(written.len() - start - 4));
             assert_eq!(written.contains("chunked\r\n"), framing == Framing::Chunked);
             server.handle_data(now, b"x");
-            assert_eq!(server.close_reason(), Some(CloseReason::BytesAfterStreamRequest));
+            assert_eq!(server.close_reason(), Some(ServerCloseReason::BytesAfterStreamRequest));
         }
         Err(RespondError::NoBody) => assert_eq!(request.method(), Method::HEAD),
         Err(error) => {
-            let expected = RespondError::Closed(CloseReason::BytesAfterStreamRequest);
+            let expected = RespondError::Closed(ServerCloseReason::BytesAfterStreamRequest);
             assert_eq!(error, expected);
         }
     }

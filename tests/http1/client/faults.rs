@@ -2,12 +2,13 @@
 
 use super::{Received, client_for, read};
 use http::Method;
-use sansse::http1::{ChunkedError, ClientConfig, Fault, ResponseError};
+use sansse::Fault;
+use sansse::http1::{ChunkedError, ClientConnectionConfig, ResponseError};
 
 /// These bytes and their end give this error, byte by byte too. Returns what
 /// came before it.
 #[track_caller]
-fn fails_with(config: ClientConfig, bytes: &[u8], error: ResponseError) -> Received {
+fn fails_with(config: ClientConnectionConfig, bytes: &[u8], error: ResponseError) -> Received {
     let [whole, split] = [usize::MAX, 1].map(|size| {
         let mut client = client_for(Method::GET, config);
         read(&mut client, bytes, || size)
@@ -24,7 +25,7 @@ fn fails_with(config: ClientConfig, bytes: &[u8], error: ResponseError) -> Recei
 #[track_caller]
 fn fail(error: ResponseError, answers: &[&[u8]]) {
     for answer in answers {
-        let received = fails_with(ClientConfig::default(), answer, error);
+        let received = fails_with(ClientConnectionConfig::default(), answer, error);
         assert!(received.head.is_none(), "{}", answer.escape_ascii());
     }
 }
@@ -41,7 +42,7 @@ fn fail_lines(error: ResponseError, lines: &[&str]) {
 #[track_caller]
 fn fails_in_body(framing: &str, body: &str, error: ResponseError) -> Received {
     let answer = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n{body}");
-    let received = fails_with(ClientConfig::default(), answer.as_bytes(), error);
+    let received = fails_with(ClientConnectionConfig::default(), answer.as_bytes(), error);
     assert!(received.head.is_some(), "{answer}");
     received
 }
@@ -86,7 +87,7 @@ fn what_is_not_http_is_seen_at_its_first_byte() {
         (b"HTTP/2", ResponseError::Version),
         (b"HTTP/1.10", ResponseError::StatusLine),
     ] {
-        let mut client = client_for(Method::GET, ClientConfig::default());
+        let mut client = client_for(Method::GET, ClientConnectionConfig::default());
         client.handle_data(&bytes[..bytes.len() - 1]);
         assert!(client.poll_response().is_none());
         client.handle_data(&bytes[bytes.len() - 1..]);
@@ -243,7 +244,7 @@ fn a_head_has_limits() {
     let head = |value: usize| {
         format!("HTTP/1.1 200 OK\r\nA: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(value))
     };
-    let config = ClientConfig::default().with_max_head_size(100);
+    let config = ClientConnectionConfig::default().with_max_head_size(100);
     let fits = head(100 - head(0).len());
     let received = read(&mut client_for(Method::GET, config), fits.as_bytes(), || 7);
     assert_eq!((fits.len(), received.ended, received.error), (100, true, None));
@@ -253,13 +254,13 @@ fn a_head_has_limits() {
 
     let lines = |count| format!("HTTP/1.1 204 X\r\n{}", "A: b\r\n".repeat(count));
     let received = read(
-        &mut client_for(Method::GET, ClientConfig::default()),
+        &mut client_for(Method::GET, ClientConnectionConfig::default()),
         (lines(100) + "\r\n").as_bytes(),
         || usize::MAX,
     );
     assert_eq!(received.head.unwrap().headers().get_all("a").iter().count(), 100);
     fail(ResponseError::TooManyHeaders, &[lines(101).as_bytes()]);
-    let config = ClientConfig::default().with_max_headers(3);
+    let config = ClientConnectionConfig::default().with_max_headers(3);
     fails_with(config, lines(4).as_bytes(), ResponseError::TooManyHeaders);
 }
 
@@ -267,12 +268,12 @@ fn a_head_has_limits() {
 fn interim_responses_have_a_limit_and_do_not_use_up_that_of_a_head() {
     let interim = "HTTP/1.1 102 Processing\r\n\r\n";
     let last = "HTTP/1.1 204 No Content\r\n\r\n";
-    let config = ClientConfig::default().with_max_head_size(30);
+    let config = ClientConnectionConfig::default().with_max_head_size(30);
     let answer = interim.repeat(16) + last;
     let received = read(&mut client_for(Method::GET, config), answer.as_bytes(), || usize::MAX);
     assert_eq!((received.ended, received.error), (true, None));
     fail(ResponseError::TooManyInterim, &[(interim.repeat(17) + last).as_bytes()]);
-    let none = ClientConfig::default().with_max_interim_responses(0);
+    let none = ClientConnectionConfig::default().with_max_interim_responses(0);
     fails_with(none, (String::from(interim) + last).as_bytes(), ResponseError::TooManyInterim);
 }
 
@@ -334,7 +335,7 @@ fn bytes_behind_the_end_are_told_after_it() {
         assert_eq!((received.body.as_slice(), received.ended), (&b"hello"[..], true));
     }
     let received = fails_with(
-        ClientConfig::default(),
+        ClientConnectionConfig::default(),
         b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nhi",
         ResponseError::ExcessBytes,
     );

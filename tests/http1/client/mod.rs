@@ -8,12 +8,12 @@ mod splits;
 
 use crate::kit::received::{Received, client_for, read};
 use http::Method;
-use sansse::http1::ClientConfig;
+use sansse::http1::ClientConnectionConfig;
 
 /// The response that these bytes are, with their end, to a GET.
 #[track_caller]
 fn response(bytes: impl AsRef<[u8]>) -> Received {
-    let mut client = client_for(Method::GET, ClientConfig::default());
+    let mut client = client_for(Method::GET, ClientConnectionConfig::default());
     read(&mut client, bytes.as_ref(), || usize::MAX)
 }
 

@@ -1,12 +1,13 @@
 //! How requests are written, and which are not.
 
-use super::{ClientConfig, client_for};
+use super::{ClientConnectionConfig, client_for};
 use bytes::Bytes;
 use http::{Method, Request};
-use sansse::http1::{Client, Fault, InvalidRequest};
+use sansse::Fault;
+use sansse::http1::{ClientConnection, InvalidRequest};
 
 fn try_written(request: &Request<Bytes>) -> Result<String, InvalidRequest> {
-    let mut client = Client::new(request, ClientConfig::default())?;
+    let mut client = ClientConnection::new(request, ClientConnectionConfig::default())?;
     let mut written = Vec::new();
     while let Some(bytes) = client.poll_transmit() {
         assert!(!bytes.is_empty(), "nothing is written in vain");
@@ -143,7 +144,7 @@ fn a_length_is_said_where_there_is_a_body_or_one_is_expected() {
 fn a_large_body_is_written_behind_the_head_and_is_not_copied() {
     let body = Bytes::from(vec![b'x'; 100_000]);
     let request = Request::post("http://a/").body(body.clone()).unwrap();
-    let mut client = Client::new(&request, ClientConfig::default()).unwrap();
+    let mut client = ClientConnection::new(&request, ClientConnectionConfig::default()).unwrap();
     assert!(
         client
             .poll_transmit()
@@ -182,12 +183,13 @@ fn what_cannot_be_asked_is_the_callers_fault() {
 fn a_request_is_not_written_on_once_its_answer_is_complete() {
     for answer in ["HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", "nonsense"] {
         let request = Request::post("http://a/").body(Bytes::from(vec![b'x'; 100_000])).unwrap();
-        let mut client = Client::new(&request, ClientConfig::default()).unwrap();
+        let mut client =
+            ClientConnection::new(&request, ClientConnectionConfig::default()).unwrap();
         client.poll_transmit().unwrap();
         client.handle_data(answer.as_bytes());
         assert_eq!(client.poll_transmit(), None);
     }
-    let mut client = client_for(Method::GET, ClientConfig::default());
+    let mut client = client_for(Method::GET, ClientConnectionConfig::default());
     client.handle_data(b"HTTP/1.1 200 OK\r\n\r\n");
     assert!(client.poll_transmit().is_some(), "a response that goes on may wait for the request");
 }

@@ -2,7 +2,7 @@
 
 use super::{Received, body_of, client_for, read, response};
 use http::{Method, StatusCode, Version};
-use sansse::http1::{ClientConfig, ResponseError, ResponsePart};
+use sansse::http1::{ClientConnectionConfig, ResponseError, ResponsePart};
 
 #[test]
 fn a_response_comes_out_with_what_it_says() {
@@ -23,7 +23,7 @@ fn a_response_comes_out_with_what_it_says() {
 
 #[test]
 fn the_head_comes_at_once_and_each_piece_of_the_body_as_it_arrives() {
-    let mut client = client_for(Method::GET, ClientConfig::default());
+    let mut client = client_for(Method::GET, ClientConnectionConfig::default());
     client.handle_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r");
     assert!(client.poll_response().is_none());
     client.handle_data(b"\n");
@@ -71,7 +71,7 @@ fn the_end_of_a_body_of_known_length_is_told_without_that_of_the_connection() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         "HTTP/1.1 204 No Content\r\n\r\n",
     ] {
-        let mut client = client_for(Method::GET, ClientConfig::default());
+        let mut client = client_for(Method::GET, ClientConnectionConfig::default());
         client.handle_data(answer.as_bytes());
         let mut received = Received::default();
         received.take(&mut client);
@@ -106,7 +106,8 @@ fn answers_that_have_no_body_have_none_whatever_they_say() {
     ];
     for (method, status) in [("HEAD", 200), ("HEAD", 404), ("GET", 204), ("GET", 304)] {
         for headers in headers {
-            let mut client = client_for(Method::try_from(method).unwrap(), ClientConfig::default());
+            let mut client =
+                client_for(Method::try_from(method).unwrap(), ClientConnectionConfig::default());
             client.handle_data(format!("HTTP/1.1 {status} X\r\n{headers}\r\n").as_bytes());
             let mut received = Received::default();
             received.take(&mut client);
@@ -125,7 +126,7 @@ fn interim_responses_are_read_over() {
          HTTP/1.1 199\r\nTransfer-Encoding: chunked\r\n\r\n\
          HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 2\r\n\r\nhi";
     for size in [1, usize::MAX] {
-        let mut client = client_for(Method::POST, ClientConfig::default());
+        let mut client = client_for(Method::POST, ClientConnectionConfig::default());
         let received = read(&mut client, answer.as_bytes(), || size);
         let head = received.head.unwrap();
         assert_eq!((head.status(), head.headers().len()), (StatusCode::OK, 2));
@@ -179,7 +180,7 @@ fn a_content_coding_is_shown_and_not_undone() {
 
 #[test]
 fn nothing_more_is_wanted_while_something_waits() {
-    let mut client = client_for(Method::GET, ClientConfig::default());
+    let mut client = client_for(Method::GET, ClientConnectionConfig::default());
     assert!(client.wants_data());
     client.handle_data(b"HTTP/1.1 200 OK\r\n\r\nabc");
     assert!(!client.wants_data());
@@ -198,7 +199,7 @@ fn nothing_more_is_wanted_while_something_waits() {
 
 #[test]
 fn what_was_not_wanted_is_taken_up_to_a_limit() {
-    let mut client = client_for(Method::GET, ClientConfig::default().with_max_unread(5));
+    let mut client = client_for(Method::GET, ClientConnectionConfig::default().with_max_unread(5));
     client.handle_data(b"HTTP/1.1 200 OK\r\n\r\nab");
     client.handle_data(b"cde");
     let mut received = Received::default();
@@ -215,7 +216,7 @@ fn what_was_not_wanted_is_taken_up_to_a_limit() {
 
 #[test]
 fn what_comes_after_an_exchange_is_over_changes_nothing() {
-    let mut client = client_for(Method::GET, ClientConfig::default());
+    let mut client = client_for(Method::GET, ClientConnectionConfig::default());
     client.handle_data(b"HTTP/1.1 200 OK\r\n\r\nabc");
     client.handle_eof();
     client.handle_eof();

@@ -6,15 +6,21 @@ use crate::kit::random::Random;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use sansse::http::ResponseHead;
-use sansse::http1::{Client, ClientConfig, Framing, ResponseError, Server, ServerConfig};
-use sansse::{Event, Frame};
+use sansse::http1::{
+    ClientConnection, ClientConnectionConfig, ResponseError, ServerConnection,
+    ServerConnectionConfig,
+};
+use sansse::{Event, Frame, Framing};
 
 fn random_bytes(random: &mut Random, most: usize) -> Vec<u8> {
     (0..random.below(most)).map(|_| u8::try_from(random.below(256)).unwrap()).collect()
 }
 
 /// Hands a client's request to a server, in pieces, as HTTP/1.0 on demand.
-fn asked(random: &mut Random, http10: bool) -> (Client, Server, Request<Bytes>) {
+fn asked(
+    random: &mut Random,
+    http10: bool,
+) -> (ClientConnection, ServerConnection, Request<Bytes>) {
     let now = base_instant();
     let method = Method::try_from(random.pick(&["GET", "POST", "PUT", "HEAD"])).unwrap();
     let most = [10, 10, 10, 10_000][random.below(4)];
@@ -25,7 +31,7 @@ fn asked(random: &mut Random, http10: bool) -> (Client, Server, Request<Bytes>) 
         .header("last-event-id", "7")
         .body(sent.clone())
         .unwrap();
-    let mut client = Client::new(&request, ClientConfig::default()).unwrap();
+    let mut client = ClientConnection::new(&request, ClientConnectionConfig::default()).unwrap();
     let mut written = Vec::new();
     while let Some(bytes) = client.poll_transmit() {
         written.extend_from_slice(&bytes);
@@ -34,7 +40,7 @@ fn asked(random: &mut Random, http10: bool) -> (Client, Server, Request<Bytes>) 
         let version = written.windows(8).position(|word| word == b"HTTP/1.1").unwrap();
         written[version + 7] = b'0';
     }
-    let mut server = Server::new(now, ServerConfig::default());
+    let mut server = ServerConnection::new(now, ServerConnectionConfig::default());
     while !written.is_empty() {
         let rest = written.split_off(written.len().min(1 + random.below(100)));
         server.handle_data(now, &written);
@@ -57,7 +63,7 @@ struct Answer {
     until_close: bool,
 }
 
-fn answer(random: &mut Random, mut server: Server, request: &Request<Bytes>) -> Answer {
+fn answer(random: &mut Random, mut server: ServerConnection, request: &Request<Bytes>) -> Answer {
     let now = base_instant();
     let mut answer = Answer::default();
     let mut frames = Vec::new();
@@ -73,7 +79,7 @@ fn answer(random: &mut Random, mut server: Server, request: &Request<Bytes>) -> 
     } else {
         let head = ResponseHead::new().response(request.headers());
         let framing = server.respond_stream(now, head).unwrap();
-        answer.until_close = framing == Framing::UntilClose;
+        answer.until_close = framing == Framing::Plain;
         for number in 0..random.below(20) {
             let frame = Frame::new(&Event::new("x".repeat(random.below(300) * (number % 2))));
             frames.extend_from_slice(&framing.bytes(&frame));
@@ -88,7 +94,7 @@ fn answer(random: &mut Random, mut server: Server, request: &Request<Bytes>) -> 
     answer
 }
 
-fn read_in_pieces(client: &mut Client, bytes: &[u8], random: &mut Random) -> Received {
+fn read_in_pieces(client: &mut ClientConnection, bytes: &[u8], random: &mut Random) -> Received {
     let largest = 1 + random.below(500);
     read(client, bytes, || 1 + random.below(largest))
 }

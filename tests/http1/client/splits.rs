@@ -3,7 +3,7 @@
 use super::{Received, client_for, read};
 use crate::kit::random::Random;
 use http::Method;
-use sansse::http1::{ClientConfig, ResponseError};
+use sansse::http1::{ClientConnectionConfig, ResponseError};
 
 /// A response, most of the time a good one.
 fn hostile_response(random: &mut Random) -> Vec<u8> {
@@ -52,7 +52,7 @@ fn hostile_response(random: &mut Random) -> Vec<u8> {
 
 #[test]
 fn any_split_gives_the_same_response() {
-    let config = ClientConfig::default()
+    let config = ClientConnectionConfig::default()
         .with_max_head_size(150)
         .with_max_headers(4)
         .with_max_interim_responses(1);

@@ -3,7 +3,8 @@
 use super::{Connection, GET};
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use sansse::http1::{CloseReason, Fault, RespondError, ServerConfig};
+use sansse::Fault;
+use sansse::http1::{RespondError, ServerCloseReason, ServerConnectionConfig};
 use std::time::Duration;
 
 const fn seconds(seconds: u64) -> Duration {
@@ -16,7 +17,7 @@ fn a_connection_that_says_nothing_is_closed_in_the_time_of_a_head() {
     connection.wait(Duration::from_millis(9_999));
     assert_eq!(connection.closed(), None);
     connection.wait(Duration::from_millis(1));
-    assert_eq!(connection.closed(), Some(CloseReason::HeadTimeout));
+    assert_eq!(connection.closed(), Some(ServerCloseReason::HeadTimeout));
     assert_eq!(connection.server.poll_timeout(), None);
 }
 
@@ -28,7 +29,7 @@ fn a_slow_head_is_closed_without_an_answer_however_busy_it_is() {
         connection.send([byte]);
         connection.wait(Duration::from_millis(100));
     }
-    assert_eq!(connection.closed(), Some(CloseReason::HeadTimeout));
+    assert_eq!(connection.closed(), Some(ServerCloseReason::HeadTimeout));
     assert_eq!(connection.closed().unwrap().fault(), Fault::Peer);
     assert_eq!(connection.written(), "");
     assert!(!connection.server.wants_data());
@@ -40,7 +41,7 @@ fn the_first_head_is_timed_from_the_acceptance_and_later_ones_from_their_first_b
     connection.wait(seconds(9));
     connection.send("G");
     connection.wait(seconds(1));
-    assert_eq!(connection.closed(), Some(CloseReason::HeadTimeout));
+    assert_eq!(connection.closed(), Some(ServerCloseReason::HeadTimeout));
 
     let mut connection = Connection::after(GET);
     connection.request();
@@ -51,7 +52,7 @@ fn the_first_head_is_timed_from_the_acceptance_and_later_ones_from_their_first_b
     connection.wait(seconds(9));
     assert_eq!(connection.closed(), None);
     connection.wait(seconds(1));
-    assert_eq!(connection.closed(), Some(CloseReason::HeadTimeout));
+    assert_eq!(connection.closed(), Some(ServerCloseReason::HeadTimeout));
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn a_request_that_is_complete_though_late_is_served() {
     connection.send(&GET[..10]);
     connection.now += seconds(11);
     connection.send(&GET[10..11]);
-    assert_eq!(connection.closed(), Some(CloseReason::HeadTimeout), "no timer had to fire");
+    assert_eq!(connection.closed(), Some(ServerCloseReason::HeadTimeout), "no timer had to fire");
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn a_slow_body_is_answered_with_408() {
     assert_eq!(connection.written(), "");
     connection.wait(seconds(1));
     assert!(connection.written().starts_with("HTTP/1.1 408 Request Timeout\r\n"));
-    assert_eq!(connection.closed_by_both(), CloseReason::BodyTimeout);
+    assert_eq!(connection.closed_by_both(), ServerCloseReason::BodyTimeout);
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn an_idle_connection_is_closed_and_nobody_is_at_fault() {
     connection.wait(seconds(29));
     assert_eq!(connection.closed(), None, "the time counts from the end of the answer");
     connection.wait(seconds(1));
-    assert_eq!(connection.closed(), Some(CloseReason::IdleTimeout));
+    assert_eq!(connection.closed(), Some(ServerCloseReason::IdleTimeout));
     assert_eq!(connection.closed().unwrap().fault(), Fault::Nobody);
 }
 
@@ -112,7 +113,7 @@ fn a_peer_that_does_not_read_its_answer_is_closed() {
     connection.answer("");
     connection.server.poll_transmit(connection.now).unwrap();
     connection.wait(seconds(30));
-    assert_eq!(connection.closed(), Some(CloseReason::WriteTimeout));
+    assert_eq!(connection.closed(), Some(ServerCloseReason::WriteTimeout));
 }
 
 #[test]
@@ -123,14 +124,14 @@ fn a_peer_that_does_not_close_is_waited_for_a_short_time() {
     connection.send(vec![b'x'; 1_000_000]);
     assert_eq!(connection.closed(), None, "the peer must get the chance to read");
     connection.wait(seconds(2));
-    assert!(matches!(connection.closed(), Some(CloseReason::BadRequest(_))));
+    assert!(matches!(connection.closed(), Some(ServerCloseReason::BadRequest(_))));
 }
 
 #[test]
 fn the_end_of_the_peer_between_requests_is_an_end_and_inside_one_an_error() {
     let mut fresh = Connection::new();
     fresh.end();
-    assert_eq!(fresh.closed(), Some(CloseReason::PeerClosed));
+    assert_eq!(fresh.closed(), Some(ServerCloseReason::PeerClosed));
 
     let mut between = Connection::after(GET);
     between.request();
@@ -138,12 +139,12 @@ fn the_end_of_the_peer_between_requests_is_an_end_and_inside_one_an_error() {
     between.written();
     between.send("\r\n");
     between.end();
-    assert_eq!(between.closed(), Some(CloseReason::PeerClosed));
+    assert_eq!(between.closed(), Some(ServerCloseReason::PeerClosed));
 
     for part in ["G", "\r", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx"] {
         let mut inside = Connection::after(part);
         inside.end();
-        assert_eq!(inside.closed(), Some(CloseReason::Truncated), "{part:?}");
+        assert_eq!(inside.closed(), Some(ServerCloseReason::Truncated), "{part:?}");
         assert_eq!(inside.closed().unwrap().fault(), Fault::Peer);
     }
 }
@@ -158,14 +159,18 @@ fn a_peer_that_closes_one_side_only_gets_all_its_answers() {
     connection.request();
     connection.answer("two");
     assert!(connection.written().ends_with("connection: close\r\n\r\ntwo"));
-    assert_eq!(connection.closed(), Some(CloseReason::Finished), "there is nobody to wait for");
+    assert_eq!(
+        connection.closed(),
+        Some(ServerCloseReason::Finished),
+        "there is nobody to wait for"
+    );
 }
 
 #[test]
 fn draining_ends_idle_connections_at_once_and_others_after_their_answer() {
     let mut idle = Connection::new();
     idle.server.drain(idle.now);
-    assert_eq!(idle.closed_by_both(), CloseReason::Drained);
+    assert_eq!(idle.closed_by_both(), ServerCloseReason::Drained);
 
     let mut busy = Connection::after(&GET[..10]);
     busy.server.drain(busy.now);
@@ -174,7 +179,7 @@ fn draining_ends_idle_connections_at_once_and_others_after_their_answer() {
     busy.request();
     busy.answer("");
     assert!(busy.written().ends_with("connection: close\r\n\r\n"));
-    assert_eq!(busy.closed_by_both(), CloseReason::Drained);
+    assert_eq!(busy.closed_by_both(), ServerCloseReason::Drained);
 
     let mut writing = Connection::after(format!("{GET}{GET}"));
     writing.request();
@@ -182,7 +187,7 @@ fn draining_ends_idle_connections_at_once_and_others_after_their_answer() {
     writing.server.drain(writing.now);
     assert!(writing.written().ends_with("content-length: 0\r\n\r\n"));
     assert!(writing.server.poll_request().is_none());
-    assert_eq!(writing.closed_by_both(), CloseReason::Drained);
+    assert_eq!(writing.closed_by_both(), ServerCloseReason::Drained);
 }
 
 #[test]
@@ -199,9 +204,9 @@ fn a_connection_that_is_too_many_is_told_when_to_come_back() {
         assert!(connection.server.poll_request().is_none());
         assert_eq!(connection.written(), text);
         connection.send("GET / HTTP/1.1");
-        assert_eq!(connection.closed_by_both(), CloseReason::Refused);
+        assert_eq!(connection.closed_by_both(), ServerCloseReason::Refused);
         let again = connection.server.refuse(connection.now, busy());
-        assert_eq!(again, Err(RespondError::Closed(CloseReason::Refused)));
+        assert_eq!(again, Err(RespondError::Closed(ServerCloseReason::Refused)));
     }
     let mut taken = Connection::after(GET);
     taken.request();
@@ -226,7 +231,7 @@ fn a_closed_connection_stays_closed_whatever_is_called() {
     connection.wait(seconds(100));
     assert!(connection.server.poll_request().is_none());
     let answer = connection.server.respond(connection.now, Response::new(Bytes::new()));
-    assert_eq!(answer, Err(RespondError::Closed(CloseReason::HeadTimeout)));
+    assert_eq!(answer, Err(RespondError::Closed(ServerCloseReason::HeadTimeout)));
     assert_eq!(connection.written(), "");
     assert!(!connection.server.wants_data());
     assert!(!connection.server.wants_shutdown());
@@ -243,12 +248,13 @@ fn early_late_and_repeated_timeouts_do_no_harm() {
     assert_eq!(connection.closed(), None);
     connection.server.handle_timeout(start + seconds(500));
     connection.server.handle_timeout(start);
-    assert_eq!(connection.closed(), Some(CloseReason::HeadTimeout));
+    assert_eq!(connection.closed(), Some(ServerCloseReason::HeadTimeout));
 }
 
 #[test]
 fn a_time_that_no_clock_reaches_is_no_limit() {
-    let mut connection = Connection::with(ServerConfig::default().with_head_time(Duration::MAX));
+    let mut connection =
+        Connection::with(ServerConnectionConfig::default().with_head_time(Duration::MAX));
     assert_eq!(connection.server.poll_timeout(), None);
     connection.send(GET);
     connection.request();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::{Method, Response, StatusCode, Version};
 use sansse::http::{LAST_EVENT_ID, accept};
-use sansse::http1::{CloseReason, RespondError};
+use sansse::http1::{RespondError, ServerCloseReason};
 use sansse::{EventId, LastEventId};
 
 #[test]
@@ -121,7 +121,7 @@ fn either_side_can_ask_for_the_connection_to_end() {
     by_peer.request();
     by_peer.answer("");
     assert!(by_peer.written().ends_with("connection: close\r\n\r\n"));
-    assert_eq!(by_peer.closed_by_both(), CloseReason::Finished);
+    assert_eq!(by_peer.closed_by_both(), ServerCloseReason::Finished);
 
     let mut by_application = Connection::after(GET);
     by_application.request();
@@ -129,7 +129,7 @@ fn either_side_can_ask_for_the_connection_to_end() {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     by_application.server.respond(by_application.now, response).unwrap();
     assert!(by_application.written().ends_with("connection: close\r\n\r\n"));
-    assert_eq!(by_application.closed_by_both(), CloseReason::Finished);
+    assert_eq!(by_application.closed_by_both(), ServerCloseReason::Finished);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn bytes_that_were_not_wanted_close_the_connection() {
         connection.send(GET);
     }
     connection.send(GET);
-    assert_eq!(connection.closed(), Some(CloseReason::Overrun));
+    assert_eq!(connection.closed(), Some(ServerCloseReason::Overrun));
 }
 
 #[test]

@@ -9,24 +9,24 @@ mod strictness;
 use crate::kit::base_instant;
 use bytes::Bytes;
 use http::{Request, Response};
-use sansse::http1::{CloseReason, Server, ServerConfig};
+use sansse::http1::{ServerCloseReason, ServerConnection, ServerConnectionConfig};
 use std::time::{Duration, Instant};
 
 /// A server connection as its driver sees it, with a clock that stands still
 /// until it is moved.
 struct Connection {
-    server: Server,
+    server: ServerConnection,
     now: Instant,
 }
 
 impl Connection {
     fn new() -> Self {
-        Self::with(ServerConfig::default())
+        Self::with(ServerConnectionConfig::default())
     }
 
-    fn with(config: ServerConfig) -> Self {
+    fn with(config: ServerConnectionConfig) -> Self {
         let now = base_instant();
-        Self { server: Server::new(now, config), now }
+        Self { server: ServerConnection::new(now, config), now }
     }
 
     /// A connection on which a request came in, whole.
@@ -76,13 +76,13 @@ impl Connection {
         self.server.handle_timeout(self.now);
     }
 
-    fn closed(&self) -> Option<CloseReason> {
+    fn closed(&self) -> Option<ServerCloseReason> {
         self.server.close_reason()
     }
 
     /// The peer reads the last answer and closes; why it all ended.
     #[track_caller]
-    fn closed_by_both(&mut self) -> CloseReason {
+    fn closed_by_both(&mut self) -> ServerCloseReason {
         assert_eq!(self.written(), "");
         assert!(self.server.wants_shutdown(), "our side is shut down first");
         assert_eq!(self.closed(), None);

@@ -4,23 +4,25 @@ use crate::kit::base_instant;
 use crate::kit::random::Random;
 use bytes::Bytes;
 use http::Response;
-use sansse::http1::{CloseReason, Server, ServerConfig};
+use sansse::http1::{ServerCloseReason, ServerConnection, ServerConnectionConfig};
 
 /// All that can be told of a connection from outside.
 #[derive(Debug, PartialEq)]
 struct Transcript {
     requests: Vec<String>,
     written: Vec<u8>,
-    reason: Option<CloseReason>,
+    reason: Option<ServerCloseReason>,
 }
 
 /// Feeds `bytes` in pieces whose sizes `next_size` gives, answers every
 /// request with what it said, and ends.
 fn transcript(bytes: &[u8], mut next_size: impl FnMut() -> usize) -> Transcript {
     let now = base_instant();
-    let config =
-        ServerConfig::default().with_max_head_size(200).with_max_headers(5).with_max_body_size(50);
-    let mut server = Server::new(now, config);
+    let config = ServerConnectionConfig::default()
+        .with_max_head_size(200)
+        .with_max_headers(5)
+        .with_max_body_size(50);
+    let mut server = ServerConnection::new(now, config);
     let mut transcript = Transcript { requests: Vec::new(), written: Vec::new(), reason: None };
     let mut rest = bytes;
     loop {
@@ -105,7 +107,7 @@ fn any_split_gives_the_same_requests_and_the_same_answers() {
             assert_eq!(split, whole, "{}", context());
         }
         good += usize::from(!whole.requests.is_empty());
-        bad += usize::from(matches!(whole.reason, Some(CloseReason::BadRequest(_))));
+        bad += usize::from(matches!(whole.reason, Some(ServerCloseReason::BadRequest(_))));
     }
     assert!(good > 1_000 && bad > 1_000, "{good} with requests and {bad} with errors");
 }

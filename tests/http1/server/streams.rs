@@ -4,8 +4,8 @@ use super::{Connection, GET};
 use bytes::Bytes;
 use http::Response;
 use sansse::http::ResponseHead;
-use sansse::http1::{CloseReason, Fault, Framing, RespondError};
-use sansse::{Event, Frame};
+use sansse::http1::{RespondError, ServerCloseReason};
+use sansse::{Event, Fault, Frame, Framing};
 use std::time::Duration;
 
 fn respond_stream(connection: &mut Connection) -> Result<Framing, RespondError> {
@@ -37,7 +37,7 @@ fn http_1_0_gets_frames_until_the_connection_ends() {
     let mut connection = Connection::after("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     connection.request();
     let framing = respond_stream(&mut connection).unwrap();
-    assert_eq!(framing, Framing::UntilClose);
+    assert_eq!(framing, Framing::Plain);
     let head = connection.written();
     assert!(head.ends_with("x-accel-buffering: no\r\nconnection: close\r\n\r\n"), "{head}");
     assert_eq!(framing.bytes(&Frame::new(&Event::new("hello"))), "data: hello\n\n");
@@ -93,7 +93,7 @@ fn an_answer_that_can_have_no_body_cannot_be_a_stream() {
 fn a_request_behind_that_of_a_stream_is_refused() {
     let mut connection = Connection::after(format!("{GET}G"));
     connection.request();
-    let reason = CloseReason::BytesAfterStreamRequest;
+    let reason = ServerCloseReason::BytesAfterStreamRequest;
     assert_eq!(respond_stream(&mut connection), Err(RespondError::Closed(reason)));
     assert!(connection.written().starts_with("HTTP/1.1 400 Bad Request\r\n"));
     assert_eq!(connection.closed_by_both(), reason);
@@ -108,7 +108,7 @@ fn bytes_during_a_stream_close_it() {
     connection.written();
     assert!(connection.server.wants_data(), "or the end of the peer would not be seen");
     connection.send("G");
-    assert_eq!(connection.closed(), Some(CloseReason::BytesAfterStreamRequest));
+    assert_eq!(connection.closed(), Some(ServerCloseReason::BytesAfterStreamRequest));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn the_end_of_the_peer_ends_its_stream() {
     respond_stream(&mut connection).unwrap();
     connection.written();
     connection.end();
-    assert_eq!(connection.closed(), Some(CloseReason::PeerClosed));
+    assert_eq!(connection.closed(), Some(ServerCloseReason::PeerClosed));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn no_stream_begins_for_a_peer_that_is_gone() {
     let mut connection = Connection::after(GET);
     connection.request();
     connection.end();
-    let reason = CloseReason::PeerClosed;
+    let reason = ServerCloseReason::PeerClosed;
     assert_eq!(respond_stream(&mut connection), Err(RespondError::Closed(reason)));
     assert_eq!(connection.closed(), Some(reason));
 }
@@ -144,7 +144,7 @@ fn a_stream_lasts_as_long_as_it_likes_once_its_head_is_written() {
     unread.request();
     respond_stream(&mut unread).unwrap();
     unread.wait(Duration::from_secs(30));
-    assert_eq!(unread.closed(), Some(CloseReason::WriteTimeout));
+    assert_eq!(unread.closed(), Some(ServerCloseReason::WriteTimeout));
     assert_eq!(unread.server.poll_transmit(unread.now), None);
 }
 

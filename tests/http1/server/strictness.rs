@@ -1,12 +1,13 @@
 //! What is refused, and with which status.
 
 use super::{Connection, GET};
-use sansse::http1::{ChunkedError, CloseReason, Fault, RequestError, ServerConfig};
+use sansse::Fault;
+use sansse::http1::{ChunkedError, RefusedRequest, ServerCloseReason, ServerConnectionConfig};
 
 /// The request is refused with the status of `error`, byte by byte too, and
 /// the connection closed.
 #[track_caller]
-fn refused(config: ServerConfig, bytes: &[u8], error: RequestError) {
+fn refused(config: ServerConnectionConfig, bytes: &[u8], error: RefusedRequest) {
     for size in [bytes.len(), 1] {
         let mut connection = Connection::with(config);
         for piece in bytes.chunks(size) {
@@ -33,15 +34,15 @@ fn refused(config: ServerConfig, bytes: &[u8], error: RequestError) {
             bytes.escape_ascii()
         );
         let reason = connection.closed_by_both();
-        assert_eq!(reason, CloseReason::BadRequest(error));
+        assert_eq!(reason, ServerCloseReason::BadRequest(error));
         assert_eq!(reason.fault(), Fault::Peer);
     }
 }
 
 #[track_caller]
-fn refuses(error: RequestError, requests: &[&str]) {
+fn refuses(error: RefusedRequest, requests: &[&str]) {
     for request in requests {
-        refused(ServerConfig::default(), request.as_bytes(), error);
+        refused(ServerConnectionConfig::default(), request.as_bytes(), error);
     }
 }
 
@@ -51,16 +52,16 @@ fn with(lines: &str) -> String {
 }
 
 #[track_caller]
-fn refuses_headers(error: RequestError, lines: &[&str]) {
+fn refuses_headers(error: RefusedRequest, lines: &[&str]) {
     for lines in lines {
-        refused(ServerConfig::default(), with(lines).as_bytes(), error);
+        refused(ServerConnectionConfig::default(), with(lines).as_bytes(), error);
     }
 }
 
 #[test]
 fn a_request_line_has_three_parts_and_single_spaces() {
     refuses(
-        RequestError::Syntax,
+        RefusedRequest::Syntax,
         &[
             "hello\r\n\r\n",
             "GET /\r\n\r\n",
@@ -83,16 +84,16 @@ fn a_request_line_has_three_parts_and_single_spaces() {
 #[test]
 fn a_tls_handshake_is_not_taken_for_a_request() {
     refused(
-        ServerConfig::default(),
+        ServerConnectionConfig::default(),
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
-        RequestError::Syntax,
+        RefusedRequest::Syntax,
     );
 }
 
 #[test]
 fn other_versions_are_not_spoken() {
     refuses(
-        RequestError::Version,
+        RefusedRequest::Version,
         &[
             "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
             "GET / HTTP/1.2\r\nHost: a\r\n\r\n",
@@ -105,7 +106,7 @@ fn other_versions_are_not_spoken() {
 #[test]
 fn lines_end_with_cr_and_lf() {
     refuses(
-        RequestError::BareLineFeed,
+        RefusedRequest::BareLineFeed,
         &[
             "GET / HTTP/1.1\n",
             "GET / HTTP/1.1\r\nHost: a\n",
@@ -113,19 +114,19 @@ fn lines_end_with_cr_and_lf() {
             "GET / HTTP/1.1\r\nHost: a\r\n\n",
         ],
     );
-    refuses_headers(RequestError::HeaderValue, &["A: b\rc", "A: b\rB: c"]);
+    refuses_headers(RefusedRequest::HeaderValue, &["A: b\rc", "A: b\rB: c"]);
 }
 
 #[test]
 fn more_empty_lines_than_two_are_no_request() {
     let request = format!("\r\n\r\n\r\n{GET}");
-    refused(ServerConfig::default(), request.as_bytes(), RequestError::EmptyLines);
+    refused(ServerConnectionConfig::default(), request.as_bytes(), RefusedRequest::EmptyLines);
 }
 
 #[test]
 fn header_names_are_names_and_lines_are_not_continued() {
     refuses_headers(
-        RequestError::HeaderName,
+        RefusedRequest::HeaderName,
         &[
             "A : b",
             "A\t: b",
@@ -140,18 +141,18 @@ fn header_names_are_names_and_lines_are_not_continued() {
             "A\0: b",
         ],
     );
-    refuses(RequestError::HeaderName, &["GET / HTTP/1.1\r\n Host: a\r\n\r\n"]);
+    refuses(RefusedRequest::HeaderName, &["GET / HTTP/1.1\r\n Host: a\r\n\r\n"]);
 }
 
 #[test]
 fn header_values_hold_no_control_characters() {
-    refuses_headers(RequestError::HeaderValue, &["A: \0", "A: b\x01", "A: \x7f", "A: b\x0bc"]);
+    refuses_headers(RefusedRequest::HeaderValue, &["A: \0", "A: b\x01", "A: \x7f", "A: b\x0bc"]);
 }
 
 #[test]
 fn host_is_there_once_and_is_a_host() {
     refuses(
-        RequestError::Host,
+        RefusedRequest::Host,
         &[
             "GET / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
@@ -170,7 +171,7 @@ fn host_is_there_once_and_is_a_host() {
 #[test]
 fn targets_have_a_form_that_goes_with_the_method() {
     refuses(
-        RequestError::Target,
+        RefusedRequest::Target,
         &[
             "GET a HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -182,7 +183,7 @@ fn targets_have_a_form_that_goes_with_the_method() {
         ],
     );
     refuses(
-        RequestError::Connect,
+        RefusedRequest::Connect,
         &["CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n"],
     );
 }
@@ -190,7 +191,7 @@ fn targets_have_a_form_that_goes_with_the_method() {
 #[test]
 fn a_length_is_said_once_and_is_a_number() {
     refuses_headers(
-        RequestError::ContentLength,
+        RefusedRequest::ContentLength,
         &[
             "Content-Length: 1\r\nContent-Length: 1",
             "Content-Length: 1, 1",
@@ -207,7 +208,7 @@ fn a_length_is_said_once_and_is_a_number() {
 #[test]
 fn a_body_has_one_framing_only() {
     refuses_headers(
-        RequestError::LengthAndCoding,
+        RefusedRequest::LengthAndCoding,
         &[
             "Content-Length: 1\r\nTransfer-Encoding: chunked",
             "Transfer-Encoding: chunked\r\nContent-Length: 0",
@@ -215,7 +216,7 @@ fn a_body_has_one_framing_only() {
         ],
     );
     refuses_headers(
-        RequestError::TransferCoding,
+        RefusedRequest::TransferCoding,
         &[
             "Transfer-Encoding: gzip",
             "Transfer-Encoding: gzip, chunked",
@@ -229,7 +230,7 @@ fn a_body_has_one_framing_only() {
         ],
     );
     refuses(
-        RequestError::CodingOnHttp10,
+        RefusedRequest::CodingOnHttp10,
         &["POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"],
     );
 }
@@ -237,7 +238,7 @@ fn a_body_has_one_framing_only() {
 #[test]
 fn other_expectations_fail() {
     refuses_headers(
-        RequestError::Expectation,
+        RefusedRequest::Expectation,
         &["Expect: 101", "Expect: 100-continue, x", "Expect:", "Expect: 100-continue\r\nExpect: x"],
     );
 }
@@ -253,13 +254,17 @@ fn a_broken_chunk_is_refused() {
         ("0\r\nno field\r\n", ChunkedError::Trailer),
     ] {
         let request = with("Transfer-Encoding: chunked") + body;
-        refused(ServerConfig::default(), request.as_bytes(), RequestError::Chunked(error));
+        refused(
+            ServerConnectionConfig::default(),
+            request.as_bytes(),
+            RefusedRequest::Chunked(error),
+        );
     }
 }
 
 #[test]
 fn a_head_over_its_limit_is_refused_as_soon_as_it_is() {
-    let config = ServerConfig::default().with_max_head_size(100);
+    let config = ServerConnectionConfig::default().with_max_head_size(100);
     let fits = format!("GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n", "x".repeat(68));
     assert_eq!(fits.len(), 100);
     let mut connection = Connection::with(config);
@@ -267,21 +272,25 @@ fn a_head_over_its_limit_is_refused_as_soon_as_it_is() {
     connection.request();
 
     let over = fits.replace("A: ", "A: x");
-    refused(config, over.as_bytes(), RequestError::HeadTooLarge);
-    refused(config, "x".repeat(100).as_bytes(), RequestError::HeadTooLarge);
-    refused(ServerConfig::default(), &[b'x'; 16 * 1024], RequestError::HeadTooLarge);
+    refused(config, over.as_bytes(), RefusedRequest::HeadTooLarge);
+    refused(config, "x".repeat(100).as_bytes(), RefusedRequest::HeadTooLarge);
+    refused(ServerConnectionConfig::default(), &[b'x'; 16 * 1024], RefusedRequest::HeadTooLarge);
 }
 
 #[test]
 fn more_headers_than_the_limit_are_refused() {
     let head = |lines| format!("GET / HTTP/1.1\r\nHost: a\r\n{}", "A: b\r\n".repeat(lines));
     Connection::after(head(99) + "\r\n").request();
-    refused(ServerConfig::default(), head(100).as_bytes(), RequestError::TooManyHeaders);
+    refused(
+        ServerConnectionConfig::default(),
+        head(100).as_bytes(),
+        RefusedRequest::TooManyHeaders,
+    );
 }
 
 #[test]
 fn a_body_over_its_limit_is_refused_before_it_is_read() {
-    let config = ServerConfig::default().with_max_body_size(10);
+    let config = ServerConnectionConfig::default().with_max_body_size(10);
     let mut fits = Connection::with(config);
     fits.send(with("Content-Length: 10") + "0123456789");
     assert_eq!(fits.request().body(), "0123456789");
@@ -296,12 +305,12 @@ fn a_body_over_its_limit_is_refused_before_it_is_read() {
         with("Transfer-Encoding: chunked") + "8\r\n01234567\r\n3\r\n012",
         with("Transfer-Encoding: chunked") + "fffffffffffffff\r\n0123456789a",
     ] {
-        refused(config, announced.as_bytes(), RequestError::BodyTooLarge);
+        refused(config, announced.as_bytes(), RefusedRequest::BodyTooLarge);
     }
     refused(
-        ServerConfig::default(),
+        ServerConnectionConfig::default(),
         with("Content-Length: 1048577").as_bytes(),
-        RequestError::BodyTooLarge,
+        RefusedRequest::BodyTooLarge,
     );
 }
 
@@ -320,12 +329,12 @@ fn what_is_wrong_with_a_pipelined_request_does_not_touch_the_one_before() {
     connection.answer("");
     let written = connection.written();
     assert!(written.starts_with("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 400 "));
-    assert_eq!(connection.closed_by_both(), CloseReason::BadRequest(RequestError::Syntax));
+    assert_eq!(connection.closed_by_both(), ServerCloseReason::BadRequest(RefusedRequest::Syntax));
 }
 
 #[test]
 fn what_cannot_begin_a_request_is_refused_at_its_first_byte() {
     for bytes in [&b"\x16\x03\x01"[..], b"\x80", b"\0", "é".as_bytes()] {
-        refused(ServerConfig::default(), bytes, RequestError::Syntax);
+        refused(ServerConnectionConfig::default(), bytes, RefusedRequest::Syntax);
     }
 }

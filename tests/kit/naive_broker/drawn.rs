@@ -241,7 +241,7 @@ pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
         52..62 => Op::Batch {
             session: drawn_session(choices),
             limit: choices.pick(&[0, 30, 100, 65_536]),
-            form: choices.pick(&[FrameForm::Chunk, FrameForm::Payload]),
+            form: choices.pick(&[Framing::Chunked, Framing::Plain]),
         },
         62..68 => Op::PartialWrite {
             written: usize::try_from(choices.below(1 << 16)).unwrap(),

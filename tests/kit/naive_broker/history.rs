@@ -69,7 +69,7 @@ pub(crate) enum Op {
     Batch {
         session: usize,
         limit: usize,
-        form: FrameForm,
+        form: Framing,
     },
     /// Of the last batch; whose it is said to be, if not of the right session. How much was written
     /// is counted round, from nothing to a little more than there is.

@@ -57,14 +57,14 @@ impl Model {
         &mut self,
         session: SessionId,
         limit: usize,
-        form: FrameForm,
+        form: Framing,
         batch: &Batch,
         end: BatchEnd,
         broker: &Broker,
     ) -> Result<(), String> {
         let written = |payload: &str| match form {
-            FrameForm::Payload => payload.to_owned(),
-            FrameForm::Chunk => chunk(payload),
+            Framing::Plain => payload.to_owned(),
+            Framing::Chunked => chunk(payload),
         };
         // The reason is compared with the events.
         let end = if matches!(end, BatchEnd::End(_)) { BatchEnd::End(None) } else { end };

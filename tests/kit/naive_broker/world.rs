@@ -46,7 +46,7 @@ impl World {
             broker: Broker::new(start, config.clone()).unwrap(),
             model: Model::new(config, keys, start),
             opened: Vec::new(),
-            batch: Batch::new(FrameForm::Payload),
+            batch: Batch::new(Framing::Plain),
             batch_of: None,
             watch: Watch::default(),
             transcript: String::new(),

@@ -12,11 +12,8 @@ use crate::kit::base_instant;
 use crate::kit::random::Random;
 use executor::Executor;
 use pipe::{End, Pipe};
-use sansse::Timer;
-use sansse::client::{Failure, FailureKind};
-use sansse::http1;
-use sansse::http1::transport::{Connector, Target};
-use sansse::serve;
+use sansse::net::{Connector, Failure, FailureKind, Target};
+use sansse::{Timer, net};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -303,7 +300,7 @@ impl Drop for Sleep {
     }
 }
 
-impl serve::Runtime for Network {
+impl net::Runtime for Network {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.executor.spawn(Box::pin(task));
     }
@@ -337,7 +334,7 @@ impl Connector for Network {
     }
 }
 
-impl serve::Listener for Listener {
+impl net::Listener for Listener {
     type Socket = Socket;
     type Peer = SocketAddr;
 
@@ -377,7 +374,7 @@ impl Socket {
     }
 }
 
-impl http1::Socket for Socket {
+impl net::Socket for Socket {
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,

@@ -1,6 +1,6 @@
 //! One direction of a connection: bytes that are on their way, and bytes that have arrived.
 
-use sansse::client::{Failure, FailureKind};
+use sansse::net::{Failure, FailureKind};
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;

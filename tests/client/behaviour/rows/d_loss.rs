@@ -2,7 +2,9 @@
 
 use super::live;
 use crate::kit::client::{Answer, Seen, both, millis, seconds, standard};
-use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind, Fault, ReadyState};
+use sansse::Fault;
+use sansse::client::{ClientConfig, ClientError, CloseReason, ReadyState};
+use sansse::net::FailureKind;
 
 /// After these answers the client reconnects, reporting one error while it is connecting.
 #[track_caller]

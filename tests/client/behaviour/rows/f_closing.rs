@@ -2,8 +2,8 @@
 
 use super::live;
 use crate::kit::client::{Answer, Seen, both, millis};
-use sansse::client::FailureKind;
 use sansse::client::ReadyState::{Closed, Connecting, Open};
+use sansse::net::FailureKind;
 
 #[test]
 fn f10_a_whole_life() {

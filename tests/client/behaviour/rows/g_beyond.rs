@@ -4,7 +4,8 @@ use super::{live, live_with};
 use crate::kit::client::{Answer, URL, both, get, head, seconds, standard};
 use bytes::Bytes;
 use http::{Method, Request};
-use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind, RedirectError};
+use sansse::client::{ClientConfig, ClientError, CloseReason, RedirectError};
+use sansse::net::FailureKind;
 
 #[test]
 fn g1_the_callers_headers_are_sent_at_first_and_on_reconnections() {

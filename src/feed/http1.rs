@@ -1,9 +1,8 @@
 //! HTTP/1.1 as a transport for clients, over any socket.
 
-use super::{Client, ClientConfig, ResponseError, ResponsePart, Socket};
-use crate::client::{Failure, FailureKind};
-use crate::transport::Transport;
-use alloc::string::{String, ToString};
+use super::Transport;
+use crate::http1::{ClientConnection, ClientConnectionConfig, ResponsePart};
+use crate::net::{Connector, Failure, FailureKind, Socket, Target};
 use alloc::sync::Arc;
 use bytes::{Buf, Bytes};
 use core::fmt;
@@ -11,82 +10,31 @@ use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use futures_core::Stream;
-use http::uri::Scheme;
-use http::{Request, Response, Uri};
-
-/// What opens connections for [`Http1`].
-pub trait Connector: Send + Sync + 'static {
-    /// A connection.
-    type Socket: Socket;
-
-    /// Opens a connection. Dropping the future gives it up. How long it may take is for the
-    /// client's deadlines to say; it does not wait for ever for one of several addresses.
-    fn connect(
-        &self,
-        target: Target,
-    ) -> impl Future<Output = Result<Self::Socket, Failure>> + Send + 'static;
-}
-
-/// Where a connection leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Target {
-    /// A name or an address; an IPv6 address stands without brackets.
-    pub host: String,
-    /// The port, that of the scheme unless the URL names one.
-    pub port: u16,
-    /// Whether it is to be secured by TLS, for `https`.
-    pub secure: bool,
-}
-
-impl Target {
-    /// Where the URL of a request leads.
-    ///
-    /// # Errors
-    ///
-    /// [`FailureKind::Unsupported`] for a URL without a host, or of another scheme than `http` and
-    /// `https`.
-    pub fn of(url: &Uri) -> Result<Self, Failure> {
-        // Not the URL itself, which may hold a secret.
-        let unsupported = || {
-            let reason = "the URL has no host, or a scheme other than http and https";
-            Failure::new(FailureKind::Unsupported).with_detail(reason)
-        };
-        let secure = match url.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => false,
-            Some(scheme) if *scheme == Scheme::HTTPS => true,
-            _ => return Err(unsupported()),
-        };
-        let host = url.host().filter(|host| !host.is_empty()).ok_or_else(unsupported)?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        Ok(Self { host: host.to_string(), port, secure })
-    }
-}
+use http::{Request, Response};
 
 /// A [`Transport`] that speaks HTTP/1.1 itself, over the connections of a [`Connector`]: one
 /// connection for each request.
 #[derive(Debug)]
 pub struct Http1<C> {
     connector: Arc<C>,
-    config: ClientConfig,
+    config: ClientConnectionConfig,
 }
 
 impl<C: Connector> Http1<C> {
-    /// HTTP/1.1 with the default limits.
+    /// Makes a transport with the default limits.
     pub fn new(connector: C) -> Self {
-        Self { connector: Arc::new(connector), config: ClientConfig::default() }
+        Self { connector: Arc::new(connector), config: ClientConnectionConfig::default() }
     }
 
-    /// The limits on what a peer sends.
-    pub fn with_config(mut self, config: ClientConfig) -> Self {
+    /// Sets the limits on what a peer sends.
+    pub fn with_config(mut self, config: ClientConnectionConfig) -> Self {
         self.config = config;
         self
     }
 }
 
 impl<C: Connector> Transport for Http1<C> {
-    type Body = Body<C::Socket>;
+    type Body = Http1Body<C::Socket>;
 
     fn send(
         &self,
@@ -95,25 +43,24 @@ impl<C: Connector> Transport for Http1<C> {
         let (connector, config) = (self.connector.clone(), self.config);
         async move {
             let target = Target::of(request.uri())?;
-            let machine = Client::new(&request, config).map_err(|error| {
-                Failure::new(FailureKind::Unsupported).with_detail(error.to_string())
-            })?;
+            let machine = ClientConnection::new(&request, config)
+                .map_err(|error| Failure::caused_by(FailureKind::Unsupported, error))?;
             let socket = connector.connect(target).await?;
             let mut exchange = Exchange { socket, machine, pending: Bytes::new() };
             let head = poll_fn(|context| exchange.poll_head(context)).await?;
-            Ok(head.map(|()| Body { exchange, is_over: false }))
+            Ok(head.map(|()| Http1Body { exchange, is_over: false }))
         }
     }
 }
 
 /// The body of a response. After its end, or a failure, it has ended for good.
 #[derive(Debug)]
-pub struct Body<S> {
+pub struct Http1Body<S> {
     exchange: Exchange<S>,
     is_over: bool,
 }
 
-impl<S: Socket> Stream for Body<S> {
+impl<S: Socket> Stream for Http1Body<S> {
     type Item = Result<Bytes, Failure>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -133,7 +80,7 @@ impl<S: Socket> Stream for Body<S> {
 
 struct Exchange<S> {
     socket: S,
-    machine: Client,
+    machine: ClientConnection,
     /// What is being written.
     pending: Bytes,
 }
@@ -188,18 +135,6 @@ impl<S: Socket> Exchange<S> {
             }
             self.pending.advance(written);
         }
-    }
-}
-
-/// How a client is told of it.
-impl From<ResponseError> for Failure {
-    fn from(error: ResponseError) -> Self {
-        let kind = match error {
-            ResponseError::NoResponse => FailureKind::Closed,
-            ResponseError::TruncatedHead | ResponseError::TruncatedBody => FailureKind::Truncated,
-            _ => FailureKind::Protocol,
-        };
-        Self::new(kind).with_detail(error.to_string())
     }
 }
 

@@ -1,10 +1,24 @@
-//! One event stream for several readers, each with the types that it wants.
+//! The client behind streams, over any transport and any runtime.
+//!
+//! [`EventSource`] is one event stream through all its connections. [`Feed`] shares one among
+//! several readers, each with the types that it wants. What carries the requests is a [`Transport`]:
+//! an HTTP client of the application's, or [`Http1`], which speaks HTTP/1.1 over a runtime's
+//! sockets.
+
+mod event_source;
+#[cfg(feature = "http1")]
+mod http1;
+mod transport;
+
+pub use event_source::{EventSource, SourceEvent};
+#[cfg(feature = "http1")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http1")))]
+pub use http1::{Http1, Http1Body};
+pub use transport::Transport;
 
 use crate::client::{ClientError, CloseReason};
 use crate::decode::{DecodeError, OwnedMessage};
 use crate::event::EventType;
-use crate::event_source::{EventSource, SourceEvent};
-use crate::transport::Transport;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -104,7 +118,7 @@ impl fmt::Display for FeedError {
 impl core::error::Error for FeedError {}
 
 impl Feed {
-    /// A feed, and the future that drives it, which is spawned once.
+    /// Makes a feed, and the future that drives it. The future is to be spawned once.
     pub fn new<T: Transport>(source: EventSource<T>) -> (Self, FeedDriver<T>) {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let driver = FeedDriver { shared: shared.clone(), source, held: None };
@@ -181,7 +195,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The next message or error; `None` once it has ended. Dropping the future loses nothing.
+    /// Returns the next message or error; `None` once the subscription has ended. Dropping the
+    /// future loses nothing.
     pub async fn next(&mut self) -> Option<<Self as Stream>::Item> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }

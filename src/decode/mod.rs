@@ -108,7 +108,7 @@ enum Lent {
 }
 
 impl Decoder {
-    /// A decoder with the default [`Limits`] and no last event ID.
+    /// Makes a decoder with the default [`Limits`] and no last event ID.
     pub fn new() -> Self {
         Self::default()
     }
@@ -142,8 +142,8 @@ impl Decoder {
         }
     }
 
-    /// The stream has ended. Complete blocks can still be polled; what follows them is dropped, as
-    /// 9.2.6 asks, and neither its id nor its data count.
+    /// Tells that the stream has ended. Complete blocks can still be polled. What follows them is
+    /// dropped, as 9.2.6 asks, and neither its id nor its data count.
     pub fn handle_eof(&mut self) {
         if !mem::replace(&mut self.ended, true) {
             self.utf8.finish(self.stream.as_mut());
@@ -167,7 +167,7 @@ impl Decoder {
         self.lent = Lent::Nothing;
     }
 
-    /// What the next part of the stream means, in the order of the stream.
+    /// Returns what the next part of the stream means, in the order of the stream.
     ///
     /// `None` means that the bytes so far are used up. What may change that:
     ///
@@ -189,7 +189,7 @@ impl Decoder {
         self.poll_other_step()
     }
 
-    /// The message of the last [`Step::Message`], until the next call of
+    /// Returns the message of the last [`Step::Message`], until the next call of
     /// [`poll_step`](Self::poll_step); at other times a message without data.
     #[inline]
     pub fn message(&self) -> Message<'_> {
@@ -205,7 +205,7 @@ impl Decoder {
         Message { event_type, data: self.data.get(stream), last_event_id }
     }
 
-    /// The text of the last [`Step::Comment`], until the next call of
+    /// Returns the text of the last [`Step::Comment`], until the next call of
     /// [`poll_step`](Self::poll_step); empty at other times.
     ///
     /// It is what stands after the colon, less one space if it begins with one.
@@ -217,7 +217,8 @@ impl Decoder {
         }
     }
 
-    /// The last event ID string: what a reconnection sends as `Last-Event-ID`, if it is not empty.
+    /// Returns the last event ID string: what a reconnection sends as `Last-Event-ID`, if it is not
+    /// empty.
     ///
     /// It is that of the last complete block that [`poll_step`](Self::poll_step) went past, also if
     /// that had no data.
@@ -226,7 +227,7 @@ impl Decoder {
         self.last_event_id.get(self.stream.as_str())
     }
 
-    /// The reconnection time that the peer last set, on this connection or an earlier one.
+    /// Returns the reconnection time that the peer last set, on this connection or an earlier one.
     pub fn reconnection_time(&self) -> Option<Duration> {
         self.reconnection_time
     }

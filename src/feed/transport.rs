@@ -1,6 +1,6 @@
 //! The seam between a client and whatever carries its requests.
 
-use crate::client::Failure;
+use crate::net::Failure;
 use bytes::Bytes;
 use core::future::Future;
 use futures_core::Stream;
@@ -17,8 +17,8 @@ pub trait Transport: Send + 'static {
     /// that is cut off is a failure. Dropping it drops the connection.
     type Body: Stream<Item = Result<Bytes, Failure>> + Send + Unpin;
 
-    /// Sends a request; ready with the head of the response as soon as that is complete. Dropping
-    /// the future drops the connection.
+    /// Sends a request. The future is ready with the head of the response as soon as that is
+    /// complete. Dropping the future drops the connection.
     fn send(
         &self,
         request: Request<Bytes>,

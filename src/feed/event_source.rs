@@ -1,11 +1,11 @@
 //! The client behind a stream: one driver for every runtime and every transport.
 
+use super::Transport;
 use crate::client::{
-    Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, Failure, ReadyState,
+    Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, ReadyState,
 };
 use crate::decode::{DecodeError, OwnedMessage};
-use crate::time::Timer;
-use crate::transport::Transport;
+use crate::net::{Failure, Timer};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -26,7 +26,7 @@ use std::time::Instant;
 /// after [`SourceEvent::Closed`], or at once by [`close`](Self::close).
 ///
 /// For several readers of one stream, or for one type of event alone, put a
-/// [`Feed`](crate::Feed) around it.
+/// [`Feed`](super::Feed) around it.
 pub struct EventSource<T: Transport> {
     client: Client,
     transport: T,
@@ -86,7 +86,7 @@ pub enum SourceEvent {
 }
 
 impl<T: Transport> EventSource<T> {
-    /// Reads what `request` asks for. Nothing is sent before it is polled.
+    /// Makes a source of what `request` asks for. Nothing is sent before it is polled.
     ///
     /// With [`ClientConfig::renew_headers`] on, headers are to be given by
     /// [`with_headers`](Self::with_headers).
@@ -107,8 +107,8 @@ impl<T: Transport> EventSource<T> {
         }
     }
 
-    /// Where headers come from that are renewed for each attempt, such as a token: called with the
-    /// URL that will be asked. A failure is one of the attempt.
+    /// Sets where headers come from that are renewed for each attempt, such as a token. The
+    /// function is called with the URL that will be asked; a failure is one of the attempt.
     ///
     /// It has an effect only with [`ClientConfig::renew_headers`] on.
     pub fn with_headers<F>(mut self, headers: impl Fn(Uri) -> F + Send + 'static) -> Self
@@ -119,34 +119,35 @@ impl<T: Transport> EventSource<T> {
         self
     }
 
-    /// What happens next; `None` once it has ended. Dropping the future loses nothing.
+    /// Returns what happens next; `None` once the source has ended. Dropping the future loses
+    /// nothing.
     pub async fn next(&mut self) -> Option<SourceEvent> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// Whether there is a stream, as of the last event that came out.
+    /// Returns whether there is a stream, as of the last event that came out.
     pub fn state(&self) -> ReadyState {
         self.client.state()
     }
 
-    /// The URL that it was made with, wherever redirects have led.
+    /// Returns the URL that the source was made with, wherever redirects have led.
     pub fn url(&self) -> &Uri {
         self.client.url()
     }
 
-    /// The reconnection time: what the peer last set, within the bounds of the policy, or the
-    /// policy's own.
+    /// Returns the reconnection time: what the peer last set, within the bounds of the policy, or
+    /// the policy's own.
     pub fn reconnection_time(&self) -> Duration {
         self.client.reconnection_time()
     }
 
-    /// The last event ID string, of the last message that came out; what to keep in order to go
-    /// on in another process.
+    /// Returns the last event ID string, that of the last message that came out. An application
+    /// keeps it in order to go on in another process.
     pub fn last_event_id(&self) -> &str {
         self.client.last_event_id()
     }
 
-    /// Tells that the machine slept, or that the network came back: a wait is cut short, and a
+    /// Tells that the machine slept, or that the network came back. A wait is cut short, and a
     /// connection has to give a sign of life.
     pub fn wake(&mut self) {
         self.client.wake(self.timer.now());
@@ -157,7 +158,7 @@ impl<T: Transport> EventSource<T> {
         self.client.restart(self.timer.now());
     }
 
-    /// Ends it. Nothing more comes, also not what had arrived before.
+    /// Ends the source. Nothing more comes, also not what had arrived before.
     pub fn close(&mut self) {
         self.client.close(self.timer.now());
         self.connection = Connection::None;

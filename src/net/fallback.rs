@@ -1,7 +1,6 @@
 //! Which of a host's addresses a connection is made to.
 
-use crate::client::{Failure, FailureKind};
-use crate::time::Timer;
+use super::{Failure, FailureKind, Timer};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::future::{Future, poll_fn};
@@ -16,12 +15,12 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// Connects to the first of `addresses` that answers.
 ///
 /// They are tried in their order. The next is tried when one has failed, or has not answered for
-/// 250 ms; those under way go on, and the first connection is the one that is kept (RFC 8305).
-/// For connectors: a broken route to one address costs a moment, and not the connection.
+/// 250 ms. Attempts under way go on, and the first connection is the one that is kept (RFC 8305).
+/// A connector that uses it loses a moment to a broken route, and not the connection.
 ///
 /// # Errors
 ///
-/// What the last attempt failed of; [`FailureKind::Resolve`] where there is no address.
+/// The [`Failure`] of the last attempt; [`FailureKind::Resolve`] where there is no address.
 pub async fn connect_any<A, F, S>(
     timer: &dyn Timer,
     addresses: impl IntoIterator<Item = A>,

@@ -27,16 +27,17 @@ use crate::broker::Broker as ShardBroker;
 #[cfg(feature = "signed")]
 use crate::broker::CursorKeys;
 use crate::broker::{
-    Blame, BrokerConfig, BrokerEvent, ClientId, ComesBack, ConfigError, Counters, Drain,
-    DrainError, EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication,
+    BrokerConfig, BrokerEvent, ClientId, ComesBack, ConfigError, Counters, Drain, DrainError,
+    EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication,
     PublishError, Published, Retention, ReturnsOfAll, RevokeError, SessionId, SessionRequest,
     Topic, TopicName, TopicSettingError,
 };
+use crate::fault::Fault;
 use crate::http::{ResponseHead, accept, plain_text};
+use crate::net::Timer;
 #[cfg(feature = "record")]
 use crate::record::RecordedBroker as ShardBroker;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex};
-use crate::time::Timer;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
@@ -146,7 +147,7 @@ impl HubBuilder {
     }
 
     /// What is called for each [`BrokerEvent`], one at a time, in order within a shard, and with
-    /// no lock held, so that it may call the hub. It runs on the thread of whoever caused the
+    /// no lock held, so that it may call the hub. It runs on the thread that caused the
     /// event: it should be quick, or send the event on. Default: events are dropped.
     pub fn on_event(self, listener: impl Fn(BrokerEvent) + Send + Sync + 'static) -> Self {
         self.on_numbered_event(move |_, event| listener(event))
@@ -257,8 +258,8 @@ impl Hub {
         self.inner.open(request)
     }
 
-    /// How long whoever was refused with this error is to wait, for a `Retry-After`; `None` where
-    /// waiting does not help. [`accept`](Self::accept) says it by itself. As
+    /// Returns how long a peer that was refused with this error is to wait, for a `Retry-After`;
+    /// `None` where waiting does not help. [`accept`](Self::accept) says it by itself. As
     /// [`Broker::retry_after`](crate::broker::Broker::retry_after), for all shards together.
     pub fn retry_after(&self, error: &OpenError) -> Option<Duration> {
         lock(&self.inner.returns).retry_after(self.inner.timer.now(), *error)
@@ -504,8 +505,8 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
         return response;
     }
     let status = match (error.fault(), error.comes_back()) {
-        (Blame::Caller, _) => StatusCode::INTERNAL_SERVER_ERROR,
-        (Blame::Peer, _) => StatusCode::FORBIDDEN,
+        (Fault::Caller, _) => StatusCode::INTERNAL_SERVER_ERROR,
+        (Fault::Peer, _) => StatusCode::FORBIDDEN,
         (_, ComesBack::AfterMinimum) => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
