@@ -360,7 +360,7 @@ fn an_event_larger_than_all_that_is_kept_is_refused_and_nothing_is_left_of_it() 
 }
 
 #[test]
-fn whoever_is_not_known_cannot_be_published_to() {
+fn an_unknown_addressee_cannot_be_published_to() {
     let mut shard = Shard::new(config());
     let session = shard.parked(anyone());
     shard.broker.handle_disconnect(shard.now, session);

@@ -453,7 +453,7 @@ fn those_who_lose_their_connections_together_come_back_one_after_the_other() {
 }
 
 #[test]
-fn whoever_is_refused_is_told_a_later_time_than_the_one_before() {
+fn each_refused_peer_is_told_a_later_time_than_the_one_before() {
     let mut config = config();
     config.max_sessions = 1;
     config.reconnects_per_second = NonZeroU32::new(10).unwrap();

@@ -67,7 +67,7 @@ fn one_session_more_than_a_client_may_have_is_refused_and_others_are_let_in() {
 }
 
 #[test]
-fn one_session_more_than_an_address_may_have_is_refused_whoever_it_is() {
+fn one_session_more_than_an_address_may_have_is_refused_with_a_client_or_without() {
     let mut config = config();
     config.max_sessions_per_address = 2;
     let mut shard = Shard::new(config);
@@ -127,7 +127,7 @@ fn the_oldest_session_of_a_client_makes_room_for_its_newest() {
     shard.events();
     let new = shard.open(session_of("alice"));
     assert_eq!(ends(&mut shard), [(old, EndReason::Evicted)]);
-    // It ends at once, and whoever drives it is told.
+    // It ends at once, and its driver is told.
     assert!(shard.ready().contains(&old));
     assert_eq!(shard.take(old), [END]);
     let sessions: Vec<_> = shard.broker.sessions_of(&client("alice")).collect();
@@ -191,7 +191,7 @@ fn the_oldest_session_of_all_makes_room_also_when_many_have_come_and_gone() {
 }
 
 #[test]
-fn whoever_makes_room_by_one_limit_makes_it_by_all() {
+fn a_session_evicted_for_one_limit_makes_room_by_all() {
     let mut config = config();
     config.max_sessions = 3;
     config.max_sessions_per_client = 1;
@@ -256,7 +256,7 @@ fn the_log_that_keeps_the_most_gives_up_its_oldest_events() {
 }
 
 #[test]
-fn whoever_keeps_less_than_an_equal_share_loses_nothing_to_a_flood() {
+fn a_log_below_an_equal_share_loses_nothing_to_a_flood() {
     let mut config = config();
     config.max_retained_bytes = 20_000;
     let mut shard = Shard::new(config);

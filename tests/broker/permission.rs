@@ -164,7 +164,7 @@ fn a_session_that_is_refused_leaves_nothing_behind() {
 }
 
 #[test]
-fn whoever_may_not_hear_a_topic_does_not_learn_that_it_has_ended() {
+fn a_session_that_may_not_hear_a_topic_does_not_learn_that_it_has_ended() {
     let mut shard = Shard::new(config());
     shard.broker.end_topic(shard.now, &topic("secret")).unwrap();
     let only = |permission: &[&str]| asking(permission, &["secret"]).without_broadcast();
@@ -245,7 +245,7 @@ fn a_revoked_topic_stays_forbidden_for_the_rest_of_the_session() {
     assert_eq!(deeper, Ok(Resume::Live), "what only looks like it");
     let all = shard.broker.subscribe(shard.now, might, filter("room/**"), Place::Now);
     assert_eq!(all, Err(SubscribeError::NotPermitted));
-    // Where nothing was said, whoever calls decides; nor is anybody else concerned.
+    // Without a permission the caller decides, and other clients are not concerned.
     for session in [free, bob] {
         let again = shard.broker.subscribe(shard.now, session, topic("room/7"), Place::Now);
         assert_eq!(again, Ok(Resume::Live));

@@ -238,7 +238,7 @@ fn where_nobody_is_told_of_the_ended_sessions_none_is_opened() {
 }
 
 #[test]
-fn an_end_is_told_once_and_whoever_learns_of_it_by_a_poll_is_not_told_again() {
+fn an_end_is_told_once_and_not_again_to_a_driver_that_learned_of_it_by_a_poll() {
     let mut shard = Shard::new(config());
     let session = shard.open(anyone());
     shard.sleep(secs(60));

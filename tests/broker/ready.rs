@@ -31,7 +31,7 @@ fn split(sessions: &[SessionId]) -> (Vec<SessionId>, Vec<SessionId>) {
 }
 
 #[test]
-fn whoever_waits_behind_thousands_that_disconnect_comes_out_in_order_and_once() {
+fn a_session_behind_thousands_that_disconnect_comes_out_in_order_and_once() {
     let mut shard = Shard::new(many());
     let sessions: Vec<_> = (0..MANY).map(|_| shard.parked(anyone())).collect();
     shard.broadcast("one");
@@ -49,7 +49,7 @@ fn whoever_waits_behind_thousands_that_disconnect_comes_out_in_order_and_once() 
 }
 
 #[test]
-fn whoever_is_woken_alone_among_thousands_that_disconnect_comes_out_in_order_and_once() {
+fn a_session_woken_alone_among_thousands_that_disconnect_comes_out_in_order_and_once() {
     let mut shard = Shard::new(many());
     let sessions: Vec<_> = (0..MANY).map(|_| shard.parked(anyone())).collect();
     for &session in &sessions {

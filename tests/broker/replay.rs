@@ -172,7 +172,7 @@ fn run(story: &Story) {
 }
 
 #[test]
-fn whoever_comes_back_has_everything_once_whenever_it_left() {
+fn a_session_that_comes_back_has_everything_once_whenever_it_left() {
     let topics = [None, Some(topic("news")), Some(topic("other"))];
     let mut runs = 0;
     for polls in 0..POLLS.len().pow(u32::try_from(POINTS).unwrap()) {

@@ -208,7 +208,7 @@ fn an_id_of_another_life_of_the_stream_says_so() {
 }
 
 #[test]
-fn whoever_cannot_be_continued_may_start_with_the_newest_instead() {
+fn a_session_that_cannot_be_continued_may_start_with_the_newest_instead() {
     let mut config = small();
     config.unresumable = StartAt::Newest;
     let mut shard = with_events(config, &["a", "b", "c", "d"]);
@@ -296,7 +296,7 @@ fn with_ids_of_their_own_a_place_of_the_brokers_making_is_unknown() {
 }
 
 #[test]
-fn whoever_loses_the_connection_before_the_first_event_misses_nothing() {
+fn a_session_that_loses_the_connection_before_the_first_event_misses_nothing() {
     let mut shard = with_events(config(), &["before"]);
     let session = shard.open(anyone());
     let Some(opening) = shard.next(session) else { panic!("the stream does not begin") };

@@ -73,7 +73,7 @@ fn several_shards_give_the_same_streams_as_one() {
                         }
                         _ => continue,
                     };
-                    // Whoever publishes asks where the addressee would be, and then numbers.
+                    // The publisher asks first where the addressee would be, and numbers then.
                     let alone = one.broker.publish(one.now, topic, &event);
                     let known = many
                         .iter()
@@ -183,7 +183,7 @@ fn what_comes_twice_or_late_or_from_elsewhere_is_refused() {
 }
 
 #[test]
-fn an_event_of_a_topic_that_is_one_too_many_is_not_kept_and_whoever_asks_for_it_is_told() {
+fn an_event_of_a_topic_that_is_one_too_many_is_not_kept_and_a_session_that_asks_for_it_is_told() {
     let mut config = on(0);
     config.max_topics = 1;
     let mut shard = Shard::new(config);
@@ -274,7 +274,7 @@ fn with_its_engine_outside_a_stream_goes_on_after_a_restart() {
 }
 
 #[test]
-fn a_position_that_was_left_out_is_a_gap_to_whoever_resumes_from_before_it() {
+fn a_position_that_was_left_out_is_a_gap_to_a_session_that_resumes_from_before_it() {
     // A shard that joins a stream late, or whose engine has forgotten the beginning.
     let mut sequencer = Sequencer::new(Epoch(0xe), 4, EventIds::Assigned);
     let mut shard = Shard::new(on(0));

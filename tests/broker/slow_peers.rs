@@ -250,7 +250,7 @@ fn a_bound_acts_before_the_retention_does() {
         let reason = EndReason::Lagged { lost: 0 };
         let client = None;
         let end = BrokerEvent::SessionEnded { session, client, reason, undelivered: 0 };
-        assert_eq!(events, [end], "nothing is lost to whoever comes back");
+        assert_eq!(events, [end], "nothing is lost to a session that comes back");
         let opened = shard.broker.open(shard.now, after("e-2")).unwrap();
         assert_eq!(opened.resume, Resume::Complete { replayed: 4 });
     }
@@ -339,7 +339,7 @@ fn a_peer_is_told_of_its_loss_before_the_first_event_after_the_hole() {
     let expected =
         [event_at(1, "- 1"), told, event_at(4, "- 4"), event_at(5, "- 5"), event_at(6, "- 6")];
     assert_eq!(shard.take(session), expected);
-    // Whoever has seen no more than that goes on right behind the hole.
+    // A session that has seen no more than that goes on right behind the hole.
     let again = after("e-3").with_topic(topic("quiet"));
     let opened = shard.broker.open(shard.now, again).unwrap();
     assert_eq!(opened.resume, Resume::Complete { replayed: 3 });

@@ -143,7 +143,7 @@ fn a_session_that_takes_nothing_for_the_stall_timeout_ends() {
     assert_eq!(shard.events(), []);
     shard.sleep(TICK);
     assert_eq!(shard.events(), [stalled(session)]);
-    // Whoever drives it is told, though it was not parked: it may wait for a write that never ends.
+    // Its driver is told, though it was not parked: it may wait for a write that never ends.
     assert_eq!(shard.ready(), [session]);
     assert_eq!(shard.take(session), [END]);
     assert_eq!(shard.ready(), []);

@@ -51,7 +51,7 @@ fn it_gets_what_is_left_before_its_end_and_the_end_waits_for_a_write() {
 }
 
 #[test]
-fn whoever_comes_back_gets_the_rest_and_then_is_told_that_there_is_no_more() {
+fn a_session_that_comes_back_gets_the_rest_and_then_is_told_that_there_is_no_more() {
     let mut shard = Shard::new(config());
     for data in ["a", "b", "c"] {
         shard.publish(topic("answer"), data);

@@ -166,7 +166,7 @@ async fn nothing_is_missed_when_it_is_killed_and_started_anew(script: &str) {
         "{error:?}"
     );
 
-    // It has forgotten everything, and sends all that it has to whoever comes with an id.
+    // It has forgotten everything, and sends all that it has to a client that comes with an id.
     let mut server = Server::start_on(script, server.port).await;
     for number in 2..5 {
         server.publish_number(number);

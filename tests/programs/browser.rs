@@ -248,7 +248,7 @@ fn a_reload_is_not_a_leave() {
         let sessions =
             format!("live.changes.filter(c => c.client === {client}).map(c => c.sessions)");
         other.wait_for(&format!("{sessions}.join() === '0,1'"), SOON).await;
-        // Whoever goes only now leaves later than the one who came back would have.
+        // A person who goes only now leaves later than the one who came back would have.
         let url = "/events?client=barrier&name=Barrier";
         let barrier = Stream::open(live.address(), url, SOON);
         other.wait_for(&present(3, 1), SOON).await;

@@ -10,6 +10,7 @@ mod browser;
 #[cfg(unix)]
 mod chromium;
 mod curl;
+#[cfg_attr(not(unix), allow(dead_code, reason = "the tests of the browser use the rest"))]
 mod live;
 #[cfg(all(feature = "feed", feature = "serve"))]
 mod llm;

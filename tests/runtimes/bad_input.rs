@@ -193,7 +193,7 @@ async fn suffers<P: Platform>(platform: &P, misdeed: Misdeed, config: ClientConf
         }
     };
     let fault = match misdeed {
-        // Whoever closes a connection may be anybody on the way.
+        // Anybody on the way may have closed the connection.
         Misdeed::Nothing => Fault::Transport,
         _ => Fault::Peer,
     };

@@ -1,4 +1,4 @@
-//! What the suite needs of a runtime.
+//! What the scenarios need of a runtime.
 
 use sansse::Timer;
 use sansse::net::{Connector, Listener, Runtime};

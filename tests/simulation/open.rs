@@ -35,7 +35,7 @@ impl World {
         let plan = self.truth(at).plan(&filters, &id, start);
         let is_over = self.is_over(shard, &filters);
         if self.is_forgotten(shard, &filters) {
-            // Whoever publishes it knows that there is no more, and nothing of it is kept.
+            // Its publisher knows that there is no more, and nothing of it is kept.
             self.log.count("answer whose end is forgotten");
             return self.answer_no_content(at);
         }

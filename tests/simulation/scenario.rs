@@ -33,7 +33,7 @@ pub(crate) fn chance(random: &mut Random, percent: usize) -> bool {
 pub(crate) enum Restart {
     /// A new process that knows nothing.
     Anew,
-    /// A new process that is given the last of what was published, by whoever kept it.
+    /// A new process that is given the last of what was published, from where it was kept.
     Restored,
     /// Only the connections are gone.
     Network,

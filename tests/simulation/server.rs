@@ -29,7 +29,7 @@ pub(crate) struct Server {
     pub(crate) sessions: BTreeMap<SessionId, (usize, Option<EndReason>)>,
     pub(crate) process: u32,
     pub(crate) is_draining: bool,
-    /// Nothing more comes of the answer, as whoever publishes it knows.
+    /// Nothing more comes of the answer, as its publisher knows.
     pub(crate) answer_is_over: bool,
     topic_lag: Option<(&'static str, Lag)>,
     pub(crate) batch: Batch,
@@ -237,7 +237,7 @@ impl World {
         self.after(down, Happening::ServerStarts(restart));
     }
 
-    /// Whoever has not taken the end by now is cut off.
+    /// Cuts off the sessions that have not taken their end by now.
     pub(crate) fn lose_patience(&mut self, process: u32) {
         if process != self.server.process {
             return;
@@ -286,7 +286,7 @@ impl World {
                 truth.restore(self.now, first);
             }
             self.server.published.drain(..lost);
-            // Whoever publishes it knows more than the history may tell.
+            // Its publisher knows more than the history may tell.
             let answer = TopicName::new(ANSWER).unwrap();
             if self.server.answer_is_over && !self.server.shards[0].has_ended(&answer) {
                 self.server.answer_is_over = false;

@@ -54,7 +54,7 @@ struct Server {
     shards: Vec<Broker>,
     /// Of all sessions: whose, and how it ended.
     sessions: BTreeMap<SessionId, (usize, Option<EndReason>)>,
-    /// Whoever is nobody in particular comes to one shard after the other.
+    /// Listeners without a name come to one shard after the other.
     turn: usize,
     turn_of_refused: usize,
 }

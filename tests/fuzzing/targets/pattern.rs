@@ -1,4 +1,4 @@
-//! Names and patterns of topics: what is one, what matches, and that whoever subscribes to a
+//! Names and patterns of topics: what is one, what matches, and that a subscriber of a
 //! pattern gets exactly what matches it.
 
 use super::kit::broker::{Shard, config, text};
@@ -40,7 +40,7 @@ pub fn run(bytes: &[u8]) {
     let ready = shard.ready();
     assert_eq!(ready.len(), usize::from(!expected.is_empty()), "ready once, if there is something");
     assert_eq!(shard.data(one), expected);
-    // The same, for whoever comes later and asks from the beginning.
+    // The same, for a session that comes later and asks from the beginning.
     let late = SessionRequest::new()
         .with_pattern(pattern)
         .with_last_event_id(sansse::LastEventId::from_header(b"e-0"));

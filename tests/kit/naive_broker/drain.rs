@@ -121,7 +121,7 @@ impl Model {
         Some(self.config.retry.unwrap_or(Duration::from_secs(3)) + after)
     }
 
-    /// When whoever was refused is told to come back: one after the other, and within minutes.
+    /// When refused peers are told to come back: one after the other, and within minutes.
     pub(super) fn retry_after(&mut self, error: OpenError) -> Option<Duration> {
         let least = u64::try_from(self.config.retry_after.as_millis().div_ceil(1_000)).unwrap();
         let seconds = match error {

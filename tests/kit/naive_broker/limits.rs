@@ -27,7 +27,7 @@ impl Model {
         }
     }
 
-    /// Ends whoever has to make room for a session that was opened.
+    /// Ends the sessions that have to make room for one that was opened.
     pub(super) fn evict(&mut self, newest: SessionId, broker: &Broker) {
         let (client, address) = {
             let member = &self.members[&newest];

@@ -98,7 +98,7 @@ pub(super) enum Phase {
     Parked,
     /// Told `None`; has output of its own, and its id has not come out yet.
     Woken,
-    /// To be polled by whoever drives it.
+    /// To be polled by its driver.
     Polled,
 }
 
@@ -391,7 +391,7 @@ impl Model {
         self.end(session, EndReason::Disconnected, broker);
     }
 
-    /// Whoever drives the session knows that it has ended.
+    /// The driver of the session knows that it has ended.
     pub(super) fn told(&mut self, session: SessionId) {
         self.ended_untold.retain(|other| *other != session);
         self.ended_ready.retain(|other| *other != session);

@@ -59,7 +59,7 @@ impl Model {
         let payload = self.encode(position, content, own_id);
         match self.check_addressee(topic) {
             Ok(()) => self.append(position, topic, &payload, own_id, key)?,
-            // Nothing of it is kept, and whoever asks for it later is to be told.
+            // Nothing of it is kept, and a session that asks for it later is to be told.
             Err(PublishError::TooManyTopics) => {
                 self.forgotten_topics = self.forgotten_topics.max(position);
                 if let Topic::Named(name) = topic {

@@ -58,7 +58,7 @@ impl World {
         same(&events, &expected)
     }
 
-    /// Whoever has every page, and all events, knows who is here.
+    /// Every page and all events together say who is here.
     fn check_roster(&self) -> Result<(), String> {
         if !self.watch.is_complete {
             return Ok(());
@@ -100,7 +100,7 @@ impl World {
         same(&self.broker.session_count(), &0)?;
         self.model.check_presence(&self.broker)?;
         self.model.check_counters(&self.broker)?;
-        // Whoever drives those that ended is told so, and time takes the rest away.
+        // The drivers of those that ended are told so, and time takes the rest away.
         self.serve()?;
         self.sleep(millis(1_000_000))?;
         self.check_events()?;

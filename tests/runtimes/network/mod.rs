@@ -355,7 +355,7 @@ impl net::Listener for Listener {
 }
 
 impl Drop for Listener {
-    /// Whoever was not accepted yet is told so.
+    /// Tells the peers that were not accepted yet.
     fn drop(&mut self) {
         let mut state = self.network.lock();
         let Some(backlog) = state.ports.remove(&self.port) else { return };

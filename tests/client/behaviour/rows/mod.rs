@@ -1,4 +1,5 @@
-//! Rows of the table that are about whole lives. Who includes this says how one is lived.
+//! Rows of the table that are about whole lives. The module that includes them says how a life is
+//! lived: by the machine alone, or over sockets.
 
 mod a_request;
 mod b_response;
