@@ -93,7 +93,9 @@ impl Options {
             [] => None,
             [sessions, topics] if topics > 0 => Some((sessions, topics)),
             _ => {
-                return Err("either no number, or how many sessions and over how many topics".into());
+                return Err(
+                    "either no number, or how many sessions and over how many topics".into()
+                );
             }
         };
         Ok(Self { size, clients })
