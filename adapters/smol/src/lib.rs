@@ -52,6 +52,7 @@
 //! and a server with TLS, are in the module `tls`, which is the crate `sansse-tls`.
 
 #![warn(clippy::unwrap_used)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connect;
 mod runtime;

@@ -77,6 +77,7 @@
 //! replayed.
 
 #![warn(clippy::unwrap_used)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
 mod connect;

@@ -6,7 +6,6 @@
 //!
 //! Each figure is the median of many rounds. A round publishes one event while every session is
 //! parked, then delivers it to every session that has become ready, until each is parked again.
-#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 use sansse::Event;
 use sansse::broker::{
