@@ -7,7 +7,6 @@ use crate::kit::number;
 use crate::kit::seed;
 use sansse::Event;
 use sansse::broker::*;
-use sansse::record::{Fault, Output, Record, VERSION};
 use sansse::record::{Output, Record, RecordFault, VERSION};
 use std::fmt::Write as _;
 

@@ -5,7 +5,6 @@ use super::{small, start};
 use crate::kit::number;
 use crate::kit::seed;
 use sansse::broker::*;
-use sansse::record::{Fault, Output, Record};
 use sansse::record::{Output, Record, RecordFault};
 
 const HISTORIES: u64 = 100;

@@ -266,7 +266,7 @@ mod tests {
     /// that keeps what is at 4 and 7 and has lost nothing.
     fn resumed(id: &LastEventId, change: impl Fn(&mut Wish<'_>)) -> (Resume, Vec<u64>) {
         let logs = [log(&[3, 5, 9]), log(&[4, 7])];
-        let views = logs.each_ref().map(|log| View::Log(log));
+        let views = logs.each_ref().map(View::Log);
         let mut wish = Wish::new(id, StartAt::Newest, StartAt::Oldest, 0);
         change(&mut wish);
         let (resume, places) = resume(&views, wish, &sequencer());
@@ -329,7 +329,7 @@ mod tests {
         for (log, position) in logs.iter_mut().zip([6, 4]) {
             log.push(0, NewEntry::sample(position, "x", "").with_own_id("mine"), &RETENTION);
         }
-        let views = logs.each_ref().map(|log| View::Log(log));
+        let views = logs.each_ref().map(View::Log);
         let id = LastEventId::from_header(b"mine");
         let wish = Wish::new(&id, StartAt::Newest, StartAt::Oldest, 0);
         let (resume, _) = resume(&views, wish, &sequencer());
@@ -353,7 +353,7 @@ mod tests {
             logs[0].push(0, last, &RETENTION);
             logs[1].push(0, text(5), &RETENTION);
             logs[1].push(0, comment(6), &RETENTION);
-            let views = logs.each_ref().map(|log| View::Log(log));
+            let views = logs.each_ref().map(View::Log);
             let places = Places::new(&views, View::start);
             assert_eq!(ends_without_id(&views, &places, &sequencer()), expected);
             let own = Sequencer::new(Epoch(1), 9, EventIds::Own);

@@ -80,26 +80,26 @@ mod tests {
     use super::*;
     use core::cmp::Reverse;
 
-    fn keeps(bytes: usize, oldest: u64) -> Option<Footprint> {
-        Some((bytes, Reverse(oldest)))
+    fn keeps(bytes: usize, oldest: u64) -> Footprint {
+        (bytes, Reverse(oldest))
     }
 
     #[test]
     fn bytes_are_those_of_all_logs_and_go_with_them() {
         let mut ledger = Ledger::new(100);
-        ledger.update(1, None, keeps(30, 1));
-        ledger.update(2, None, keeps(20, 2));
-        ledger.update(1, keeps(30, 1), keeps(10, 3));
+        ledger.update(1, None, Some(keeps(30, 1)));
+        ledger.update(2, None, Some(keeps(20, 2)));
+        ledger.update(1, Some(keeps(30, 1)), Some(keeps(10, 3)));
         assert_eq!(ledger.bytes(), 30);
-        ledger.update(2, keeps(20, 2), None);
-        ledger.update(1, keeps(10, 3), None);
+        ledger.update(2, Some(keeps(20, 2)), None);
+        ledger.update(1, Some(keeps(10, 3)), None);
         assert_eq!((ledger.bytes(), ledger.by_size.len()), (0, 0));
     }
 
     #[test]
     fn nobody_gives_way_while_there_is_room_to_the_last_byte() {
         let mut ledger = Ledger::new(100);
-        ledger.update(1, None, keeps(80, 1));
+        ledger.update(1, None, Some(keeps(80, 1)));
         assert_eq!(ledger.next_to_trim(20, 2, None), None);
         assert_eq!(ledger.next_to_trim(21, 2, None), Some(1));
     }
@@ -107,23 +107,23 @@ mod tests {
     #[test]
     fn the_log_that_would_keep_the_most_gives_way_also_if_it_is_the_one_that_grows() {
         let mut ledger = Ledger::new(100);
-        ledger.update(1, None, keeps(50, 1));
-        ledger.update(2, None, keeps(40, 2));
-        assert_eq!(ledger.next_to_trim(11, 2, keeps(40, 2)), Some(2), "51 are more than 50");
+        ledger.update(1, None, Some(keeps(50, 1)));
+        ledger.update(2, None, Some(keeps(40, 2)));
+        assert_eq!(ledger.next_to_trim(11, 2, Some(keeps(40, 2))), Some(2), "51 are more than 50");
         assert_eq!(ledger.next_to_trim(30, 3, None), Some(1), "a log that keeps nothing is no one");
     }
 
     #[test]
     fn of_two_that_keep_equally_much_the_one_with_the_older_event_gives_way() {
         let mut ledger = Ledger::new(100);
-        ledger.update(1, None, keeps(50, 7));
-        ledger.update(2, None, keeps(50, 3));
+        ledger.update(1, None, Some(keeps(50, 7)));
+        ledger.update(2, None, Some(keeps(50, 3)));
         assert_eq!(ledger.next_to_trim(1, 9, None), Some(2));
         // With the new event, 2 would keep as much as 1, and has the older one.
-        ledger.update(2, keeps(50, 3), keeps(40, 3));
-        ledger.update(3, None, keeps(10, 9));
-        assert_eq!(ledger.next_to_trim(10, 2, keeps(40, 3)), Some(2));
-        assert_eq!(ledger.next_to_trim(10, 2, keeps(40, 8)), Some(1));
+        ledger.update(2, Some(keeps(50, 3)), Some(keeps(40, 3)));
+        ledger.update(3, None, Some(keeps(10, 9)));
+        assert_eq!(ledger.next_to_trim(10, 2, Some(keeps(40, 3))), Some(2));
+        assert_eq!(ledger.next_to_trim(10, 2, Some(keeps(40, 8))), Some(1));
     }
 
     #[test]

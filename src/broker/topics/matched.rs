@@ -329,6 +329,12 @@ mod tests {
             self.matched.push(&self.channels, self.topics[topic]);
         }
 
+        fn publish_all(&mut self, topics: &[usize]) {
+            for &topic in topics {
+                self.publish(topic);
+            }
+        }
+
         fn kept(&self) -> Vec<u64> {
             self.matched.kept_from(&self.channels, 0).map(|(number, _)| number).collect()
         }
@@ -337,7 +343,7 @@ mod tests {
     #[test]
     fn events_of_all_topics_stand_in_their_order() {
         let mut news = Newsroom::new();
-        [0, 1, 1, 0].map(|topic| news.publish(topic));
+        news.publish_all(&[0, 1, 1, 0]);
         assert_eq!(news.kept(), [0, 1, 2, 3]);
         let names = news.matched.names_from(&news.channels, 1);
         let names: Vec<_> = names.map(|(number, name)| (number, name.as_str())).collect();
@@ -350,7 +356,7 @@ mod tests {
     fn what_one_topic_dropped_is_missing_between_the_others() {
         let mut news = Newsroom::new();
         // The first of the second topic goes when its third comes.
-        [0, 1, 1, 1].map(|topic| news.publish(topic));
+        news.publish_all(&[0, 1, 1, 1]);
         assert_eq!(news.kept(), [0, 2, 3]);
         assert_eq!((news.matched.lost_end(), news.matched.lost_through()), (2, 2));
         let lost = |cursor, end| news.matched.lost(&news.channels, cursor, end);
@@ -362,8 +368,9 @@ mod tests {
     #[test]
     fn a_pattern_that_is_new_begins_with_what_is_kept_and_knows_what_is_not() {
         let mut news = Newsroom::new();
-        [0, 0, 1].map(|topic| news.append(topic, ""));
-        news.append(0, "");
+        for topic in [0, 0, 1, 0] {
+            news.append(topic, "");
+        }
         let pattern = news.matched.pattern().clone();
         let matched = Matched::new(pattern, &news.channels, &news.topics, 0);
         // Of the positions 1 to 4, the first is gone.
@@ -402,9 +409,9 @@ mod tests {
         news.matched.push(&news.channels, news.topics[1]);
         let id = EventId::new("same").unwrap();
         assert_eq!(news.matched.find(&news.channels, &id), Some(1));
-        [0, 0].map(|topic| news.publish(topic));
+        news.publish_all(&[0, 0]);
         assert_eq!(news.matched.find(&news.channels, &id), Some(2), "the first is gone");
-        [1, 1].map(|topic| news.publish(topic));
+        news.publish_all(&[1, 1]);
         assert_eq!(news.matched.find(&news.channels, &id), None);
     }
 }
