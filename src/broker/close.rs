@@ -2,8 +2,8 @@
 
 use super::arena::Key;
 use super::delivery::Passed;
-use super::sessions::{Session, Told};
-use super::{Broker, BrokerEvent, EndReason, SessionId};
+use super::sessions::Told;
+use super::{Broker, BrokerEvent, EndReason, Notes, SessionId};
 use crate::encode::Frame;
 use alloc::vec::Vec;
 use std::time::Instant;
@@ -67,11 +67,16 @@ impl Broker {
 
     /// Ends a session, at once and for good.
     pub(super) fn end(&mut self, key: Key, reason: EndReason, told: Told) {
-        let uncounted = self.sessions.get_mut(key).map_or(0, Session::take_uncounted);
-        self.note_passed(key, Passed::superseded(uncounted));
-        let Some((session, undelivered)) = self.sessions.remove(key, &mut self.topics) else {
+        let Some((mut session, undelivered)) = self.sessions.remove(key, &mut self.topics) else {
             return;
         };
+        let id = self.sessions.id_of(key);
+        let superseded = Passed::superseded(session.take_uncounted());
+        Notes::new(&mut self.events, &mut self.counters, &self.clients).note(
+            id,
+            session.client(),
+            superseded,
+        );
         let sessions = &self.sessions;
         self.admission.leave(key, session.address(), |key| sessions.get(key).is_some());
         let now = self.clock.now();
@@ -81,7 +86,7 @@ impl Broker {
             self.sessions.owe_end(key, reason);
         }
         self.counters.end(reason, undelivered);
-        let session = self.sessions.id_of(key);
+        let session = id;
         self.events.push(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent();
         self.emit_drained();

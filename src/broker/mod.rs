@@ -90,6 +90,7 @@ use admission::Admission;
 use alloc::vec::Vec;
 use clients::{Client, Clients};
 use clock::Clock;
+use delivery::Passed;
 use event::EventQueue;
 use sessions::Sessions;
 use std::time::Instant;
@@ -322,5 +323,44 @@ impl Broker {
 
     pub(crate) fn take_let_go(&mut self) -> Vec<Value> {
         self.let_go.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+}
+
+/// Where it is noted what a session did not get.
+struct Notes<'a> {
+    events: &'a mut EventQueue,
+    counters: &'a mut Counters,
+    clients: &'a Clients,
+}
+
+impl<'a> Notes<'a> {
+    #[inline]
+    const fn new(
+        events: &'a mut EventQueue,
+        counters: &'a mut Counters,
+        clients: &'a Clients,
+    ) -> Self {
+        Self { events, counters, clients }
+    }
+
+    /// Counts what a session did not get, and tells the application.
+    #[inline]
+    fn note(&mut self, id: SessionId, client: Option<Key>, passed: Passed) {
+        if passed != Passed::default() {
+            self.note_some(id, client, passed);
+        }
+    }
+
+    #[cold]
+    fn note_some(&mut self, id: SessionId, client: Option<Key>, passed: Passed) {
+        let client = || self.clients.at(client?).map(|client| client.id().clone());
+        if passed.lost() > 0 {
+            self.counters.lost.skipped += passed.lost();
+            self.events.skipped(id, client, passed.lost());
+        }
+        if passed.coalesced() > 0 {
+            self.counters.coalesced += passed.coalesced();
+            self.events.coalesced(id, client, passed.coalesced());
+        }
     }
 }

@@ -1,13 +1,12 @@
 //! Outputs: who has something, what goes out, what happened; and what a write did not take.
 
 use super::arena::Key;
-use super::clients::Clients;
 use super::delivery::Passed;
-use super::delivery::{Batch, BatchSink, Delivery, FrameSink, Outcome, Sink, Source, Taken};
+use super::delivery::{self, Batch, BatchSink, FrameSink, Outcome, Poll, Sink, Source, Taken};
 use super::event::EventNumber;
+use super::sessions::Phase;
 use super::sessions::Told;
-use super::sessions::{Phase, Sessions};
-use super::{BatchEnd, Broker, BrokerEvent, ClientId, EndReason, SessionId, Transmit};
+use super::{BatchEnd, Broker, BrokerEvent, EndReason, Notes, SessionId, Transmit};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -81,13 +80,7 @@ impl Broker {
         batch: &mut Batch,
     ) -> BatchEnd {
         batch.clear();
-        let filled = self.fill(now, session, &mut BatchSink::new(batch, limit));
-        if !batch.is_empty()
-            && let Some(state) = self.sessions.by_id(session)
-        {
-            batch.stamp(session, state.poll());
-        }
-        filled
+        self.fill(now, session, &mut BatchSink::new(batch, limit))
     }
 
     /// Lets a sink take what a session has to transmit.
@@ -95,75 +88,48 @@ impl Broker {
     fn fill(&mut self, now: Instant, id: SessionId, sink: &mut impl Sink) -> BatchEnd {
         let now = self.clock.advance(now);
         let Some(key) = self.sessions.key_of(id) else { return BatchEnd::End(None) };
-        let Some(session) = self.sessions.get_mut(key) else {
+        let Some((session, deadlines)) = self.sessions.polled(key) else {
             return BatchEnd::End(self.sessions.tell_end(key, &self.topics));
         };
         if session.is_lapsed(now) {
             return self.end_now(key, EndReason::LeaseExpired);
         }
         let was_parked = session.phase() == Phase::Parked;
-        session.begin_poll(now);
+        sink.begin(id, session.begin_poll(now));
+        let mut notes = Notes::new(&mut self.events, &mut self.counters, &self.clients);
         if session.has_extras() {
-            self.settle(key);
+            // What was handed over before this poll is delivered.
+            let superseded = Passed::superseded(session.take_uncounted());
+            notes.note(id, session.client(), superseded);
+            if let Some(own) = session.own() {
+                self.topics.trim_delivered(now, own.channel(), own.cursor());
+            }
         }
-        let Some(session) = self.sessions.get_mut(key) else { return BatchEnd::End(None) };
-        let mut delivery = Delivery::new(
-            now,
-            session,
-            &self.topics,
-            &self.sequencer,
-            &self.config,
-            &mut self.counters,
-        );
-        let outcome = delivery.fill(sink);
-        let passed = delivery.passed();
-        if passed != Passed::default() {
-            self.note_passed(key, passed);
-        }
+        let counters = &mut *notes.counters;
+        let (topics, sequencer, config) = (&self.topics, &self.sequencer, &self.config);
+        let mut passed = Passed::default();
+        let poll = Poll::new(now, session, topics, sequencer, config, counters);
+        let outcome = delivery::fill(poll, sink, &mut passed);
+        notes.note(id, session.client(), passed);
         match outcome {
             Outcome::More => {
                 if was_parked {
-                    self.sessions.arm(key);
+                    deadlines.arm(key.slot(), session);
                 }
                 BatchEnd::Full
             }
             Outcome::All => {
-                self.sessions.park(key, &mut self.topics);
+                session.park(key.slot(), &mut self.topics);
+                deadlines.arm(key.slot(), session);
                 BatchEnd::Parked
             }
             Outcome::Ended(reason) => self.end_now(key, reason),
         }
     }
 
-    /// Does what waited for a poll: what was handed over before is delivered.
-    fn settle(&mut self, key: Key) {
-        let now = self.clock.now();
-        if let Some(session) = self.sessions.get_mut(key) {
-            let uncounted = session.take_uncounted();
-            if let Some(own) = session.own() {
-                self.topics.trim_delivered(now, own.channel(), own.cursor());
-            }
-            self.note_passed(key, Passed::superseded(uncounted));
-        }
-    }
-
     fn end_now(&mut self, key: Key, reason: EndReason) -> BatchEnd {
         self.end(key, reason, Told::Already);
         BatchEnd::End(Some(reason))
-    }
-
-    /// Tells the application what a session did not get.
-    pub(super) fn note_passed(&mut self, key: Key, passed: Passed) {
-        let id = self.sessions.id_of(key);
-        let client = || client_id(&self.sessions, &self.clients, key);
-        if passed.lost() > 0 {
-            self.counters.lost.skipped += passed.lost();
-            self.events.skipped(id, client, passed.lost());
-        }
-        if passed.coalesced() > 0 {
-            self.counters.coalesced += passed.coalesced();
-            self.events.coalesced(id, client, passed.coalesced());
-        }
     }
 
     /// Takes back what a write did not take of `batch`, the newest batch of this session, of which
@@ -233,10 +199,4 @@ impl Broker {
             session.handle_progress(now);
         }
     }
-}
-
-/// Returns whose session it is.
-fn client_id(sessions: &Sessions, clients: &Clients, session: Key) -> Option<ClientId> {
-    let client = sessions.get(session)?.client()?;
-    clients.at(client).map(|client| client.id().clone())
 }

@@ -41,18 +41,42 @@ use crate::event::Event;
 use alloc::format;
 use core::cmp::Ordering::{Equal, Greater, Less};
 use policy::{Coalescing, Standing};
-use sink::{Offer, Room};
+use sink::Room;
 
-/// One session that is polled.
+/// One session that is polled, and what that takes.
 #[derive(Debug)]
-pub(crate) struct Delivery<'a> {
+pub(crate) struct Poll<'a> {
     now: Tick,
     session: &'a mut Session,
     topics: &'a Topics,
     sequencer: &'a Sequencer,
     config: &'a BrokerConfig,
     counters: &'a mut Counters,
-    passed: Passed,
+}
+
+impl<'a> Poll<'a> {
+    #[inline]
+    pub(crate) const fn new(
+        now: Tick,
+        session: &'a mut Session,
+        topics: &'a Topics,
+        sequencer: &'a Sequencer,
+        config: &'a BrokerConfig,
+        counters: &'a mut Counters,
+    ) -> Self {
+        Self { now, session, topics, sequencer, config, counters }
+    }
+}
+
+/// The poll of a session that has more than one event pending, or something beside events.
+struct Delivery<'a> {
+    now: Tick,
+    session: &'a mut Session,
+    topics: &'a Topics,
+    sequencer: &'a Sequencer,
+    config: &'a BrokerConfig,
+    counters: &'a mut Counters,
+    passed: &'a mut Passed,
 }
 
 /// Events that a session did not get, of which the application is to be told.
@@ -73,16 +97,16 @@ pub(crate) enum Outcome {
     Ended(EndReason),
 }
 
-/// What a poll finds pending.
-enum Pending {
-    /// No event, and nothing else that comes before one.
+/// What a look at all sources finds.
+enum Pending<'a> {
+    /// No event.
     Nothing,
-    /// One event, which is there, and nothing else that comes before it.
-    One { number: u32 },
-    /// Anything else, of which [`Next`] says more.
+    /// One event, which is there.
+    One { number: u32, view: View<'a> },
+    /// Several events, or some that are gone.
     More {
-        /// Whether some of it may be lost, or need not be delivered.
-        is_behind: bool,
+        /// Whether each source has at most one event, which is there.
+        is_whole: bool,
     },
 }
 
@@ -105,78 +129,85 @@ enum Next {
     Nothing,
 }
 
-impl<'a> Delivery<'a> {
-    #[inline]
-    pub(crate) fn new(
-        now: Tick,
-        session: &'a mut Session,
-        topics: &'a Topics,
-        sequencer: &'a Sequencer,
-        config: &'a BrokerConfig,
-        counters: &'a mut Counters,
-    ) -> Self {
-        let passed = Passed::default();
-        Self { now, session, topics, sequencer, config, counters, passed }
-    }
-
-    /// Returns what the session did not get in this poll.
-    pub(crate) const fn passed(&self) -> Passed {
-        self.passed
-    }
-
-    /// Lets the sink take what the session has to transmit, in the order in which it was published.
-    #[inline]
-    pub(crate) fn fill(&mut self, sink: &mut impl Sink) -> Outcome {
-        match self.begin() {
-            Ok(Pending::One { number }) => self.fill_one(number, sink),
-            Ok(Pending::Nothing) => self.fill_rest(sink),
-            Ok(Pending::More { is_behind }) => self.fill_more(is_behind, sink),
-            Err(reason) => Outcome::Ended(reason),
+/// Lets the sink take what a session has to transmit, in the order in which it was published.
+///
+/// Most sessions keep up, so that one look at their sources finds one event or none. Only the others
+/// are a [`Delivery`].
+#[inline]
+pub(crate) fn fill(poll: Poll<'_>, sink: &mut impl Sink, passed: &mut Passed) -> Outcome {
+    let pending = survey(poll.session, poll.topics);
+    if !poll.session.has_extras() {
+        if let Pending::One { number, view } = pending {
+            return fill_one(poll, number, view, sink);
+        }
+        if let Pending::Nothing = pending
+            && !poll.session.is_heartbeat_due()
+            && !is_over(poll.session, poll.topics)
+        {
+            return Outcome::All;
         }
     }
+    let is_behind = matches!(pending, Pending::More { is_whole: false });
+    let is_caught_up = matches!(pending, Pending::Nothing);
+    let Poll { now, session, topics, sequencer, config, counters } = poll;
+    Delivery { now, session, topics, sequencer, config, counters, passed }.fill(
+        is_behind,
+        is_caught_up,
+        sink,
+    )
+}
 
-    /// Looks at what is pending, and moves the cursors past what the session need not get. The
-    /// error is the session's end.
-    #[inline]
-    fn begin(&mut self) -> Result<Pending, EndReason> {
-        let pending = self.survey();
-        if self.session.has_extras() {
-            return self.begin_with_extras(&pending);
+/// Looks once at all sources.
+#[inline]
+fn survey<'a>(session: &Session, topics: &'a Topics) -> Pending<'a> {
+    let (mut only, mut count, mut is_plain) = (None, 0_u32, true);
+    for (number, cursor, view) in sources(session, topics) {
+        is_plain &= view.is_plain(cursor);
+        if cursor < view.end() {
+            (only, count) = (Some((number, view)), count + 1);
         }
-        if let Pending::More { is_behind: true } = pending {
-            self.meet_policies()?;
-        }
-        Ok(pending)
     }
+    match (is_plain, only) {
+        (true, None) => Pending::Nothing,
+        (true, Some((number, view))) if count == 1 => Pending::One { number, view },
+        _ => Pending::More { is_whole: is_plain },
+    }
+}
 
-    fn begin_with_extras(&mut self, pending: &Pending) -> Result<Pending, EndReason> {
+/// Lets the sink take the only event that is pending.
+#[inline]
+fn fill_one(poll: Poll<'_>, number: u32, view: View<'_>, sink: &mut impl Sink) -> Outcome {
+    let Poll { now, session, topics, counters, .. } = poll;
+    if let Some(subscription) = session.subscription_mut(number)
+        && let Some((event, entry)) = view.get(subscription.cursor())
+        && let Some(frame) = entry.frame()
+    {
+        sink.take(number, subscription.channel(), event, frame);
+        *subscription.cursor_mut() = event + 1;
+        counters.deliver(now, entry.at(), frame.len(), 0);
+    }
+    session.sent(now);
+    // The end of a session waits until nothing can come back from a write.
+    if sink.is_full() || is_over(session, topics) { Outcome::More } else { Outcome::All }
+}
+
+impl Delivery<'_> {
+    /// Moves the cursors past what the session need not get, and lets the sink take the rest.
+    ///
+    /// `is_behind` says that some of it may be lost, and `is_caught_up` that there is nothing.
+    #[inline(never)]
+    fn fill(mut self, is_behind: bool, is_caught_up: bool, sink: &mut impl Sink) -> Outcome {
         let is_special = self.session.has_gone() || self.session.has_backlogs();
-        let is_behind = is_special || matches!(pending, Pending::More { is_behind: true });
+        let is_behind = is_special || (is_behind && !self.is_unbounded());
         if is_behind {
-            self.meet_policies()?;
-        } else if let Pending::Nothing = pending {
+            if let Err(reason) = self.meet_policies() {
+                return Outcome::Ended(reason);
+            }
+        } else if is_caught_up {
             // It has got what was replayed.
             self.session.set_replayed_through(0);
         }
-        Ok(Pending::More { is_behind })
-    }
-
-    /// Looks once at all sources, which is all that most polls take: a session that keeps up has at
-    /// most one event pending.
-    #[inline]
-    fn survey(&self) -> Pending {
-        let (mut only, mut count, mut is_plain) = (0, 0_u32, true);
-        for (number, cursor, view) in sources(self.session, self.topics) {
-            is_plain &= view.is_plain(cursor);
-            if cursor < view.end() {
-                (only, count) = (number, count + 1);
-            }
-        }
-        match (is_plain, count) {
-            (true, 0) => Pending::Nothing,
-            (true, 1) => Pending::One { number: only },
-            _ => Pending::More { is_behind: !is_plain && !self.is_unbounded() },
-        }
+        self.fill_more(is_behind, sink)
     }
 
     /// Returns whether a session with several events pending is to get all of them: none is lost,
@@ -197,27 +228,6 @@ impl<'a> Delivery<'a> {
         };
         has_no_bound
             && sources(self.session, self.topics).all(|(_, cursor, view)| view.begins_at(cursor))
-    }
-
-    /// Takes the only event that is pending.
-    #[inline]
-    fn fill_one(&mut self, number: u32, sink: &mut impl Sink) -> Outcome {
-        if let Some(subscription) = self.session.subscription_mut(number)
-            && let Some(view) = self.topics.view(subscription.channel())
-            && let Some((event, entry)) = view.get(subscription.cursor())
-            && let Some(frame) = entry.frame()
-        {
-            sink.offer(Offer::new(number, subscription.channel(), event, frame));
-            *subscription.cursor_mut() = event + 1;
-            self.counters.deliver(self.now, entry.at(), frame.len(), 0);
-        }
-        self.session.sent(self.now);
-        // The end of a session waits until nothing can come back from a write.
-        if sink.is_full() || is_over(self.session, self.topics) {
-            Outcome::More
-        } else {
-            Outcome::All
-        }
     }
 
     fn fill_more(&mut self, is_behind: bool, sink: &mut impl Sink) -> Outcome {
@@ -331,16 +341,14 @@ impl<'a> Delivery<'a> {
             if coalescing.is_some_and(|coalescing| coalescing.spares(view, event, entry)) {
                 return Take::Spared;
             }
-            let room = sink.offer(Offer::new(number, channel, event, frame));
-            if room != Room::None {
-                let behind = view.end() - event - 1;
-                counters.deliver(now, entry.at(), frame.len(), behind);
-            }
-            match room {
+            let took = match sink.offer(number, channel, event, frame) {
                 Room::Taken => Take::Taken,
                 Room::TakenLast => Take::TakenLast,
-                Room::None => Take::Full,
-            }
+                Room::None => return Take::Full,
+            };
+            let behind = view.end() - event - 1;
+            counters.deliver(now, entry.at(), frame.len(), behind);
+            took
         });
         Stretch {
             is_full: run.is_full(),
@@ -513,7 +521,7 @@ impl Stretch {
 /// that goes through.
 #[inline]
 fn sources<'a>(
-    session: &'a Session,
+    session: &Session,
     topics: &'a Topics,
 ) -> impl Iterator<Item = (u32, u64, View<'a>)> {
     (0..).zip(session.subscriptions()).filter_map(|(number, subscription)| {

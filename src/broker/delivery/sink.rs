@@ -1,13 +1,20 @@
 //! Where a session's output goes: into one frame, or into a batch.
 
 use super::batch::{Batch, Source};
+use crate::broker::names::SessionId;
 use crate::encode::Frame;
 
 /// What takes the output of one poll.
 pub(crate) trait Sink {
-    /// Offers an event: the one with this number of a channel, by the subscription that is its
-    /// source.
-    fn offer(&mut self, event: Offer<'_>) -> Room;
+    /// Begins with nothing, for this poll of this session.
+    fn begin(&mut self, session: SessionId, poll: u32);
+
+    /// Takes an event before anything else, for which there always is room: the one with this number
+    /// of a channel, by the subscription that is its source.
+    fn take(&mut self, subscription: u32, channel: u32, number: u64, frame: &Frame);
+
+    /// Takes an event, as [`take`](Self::take) does, if there is room.
+    fn offer(&mut self, subscription: u32, channel: u32, number: u64, frame: &Frame) -> Room;
 
     /// Records that the newest event moved the cursor of another subscription as well.
     fn share(&mut self, subscription: u32, number: u64);
@@ -27,15 +34,6 @@ pub(crate) trait Sink {
     fn may_come_back(&self) -> bool;
 }
 
-/// An event that is offered to a [`Sink`].
-#[derive(Clone, Copy)]
-pub(crate) struct Offer<'a> {
-    subscription: u32,
-    channel: u32,
-    number: u64,
-    frame: &'a Frame,
-}
-
 /// What a [`Sink`] says to an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
@@ -45,18 +43,6 @@ pub(crate) enum Room {
     TakenLast,
     /// It was not taken.
     None,
-}
-
-impl<'a> Offer<'a> {
-    #[inline]
-    pub(crate) const fn new(
-        subscription: u32,
-        channel: u32,
-        number: u64,
-        frame: &'a Frame,
-    ) -> Self {
-        Self { subscription, channel, number, frame }
-    }
 }
 
 /// Takes one frame.
@@ -82,11 +68,19 @@ impl FrameSink {
 
 impl Sink for FrameSink {
     #[inline]
-    fn offer(&mut self, event: Offer<'_>) -> Room {
+    fn begin(&mut self, _: SessionId, _: u32) {}
+
+    #[inline]
+    fn take(&mut self, _: u32, channel: u32, number: u64, _: &Frame) {
+        self.taken = Some(Taken::Event { channel, number });
+    }
+
+    #[inline]
+    fn offer(&mut self, subscription: u32, channel: u32, number: u64, frame: &Frame) -> Room {
         if self.taken.is_some() {
             return Room::None;
         }
-        self.taken = Some(Taken::Event { channel: event.channel, number: event.number });
+        self.take(subscription, channel, number, frame);
         Room::TakenLast
     }
 
@@ -129,9 +123,18 @@ impl<'a> BatchSink<'a> {
 
 impl Sink for BatchSink<'_> {
     #[inline]
-    fn offer(&mut self, event: Offer<'_>) -> Room {
-        let source = Source::Subscription(event.subscription);
-        if self.batch.push_within(self.limit, source, event.number, event.frame) {
+    fn begin(&mut self, session: SessionId, poll: u32) {
+        self.batch.stamp(session, poll);
+    }
+
+    fn take(&mut self, subscription: u32, _: u32, number: u64, frame: &Frame) {
+        self.batch.push(Source::Subscription(subscription), number, frame);
+    }
+
+    #[inline]
+    fn offer(&mut self, subscription: u32, _: u32, number: u64, frame: &Frame) -> Room {
+        let source = Source::Subscription(subscription);
+        if self.batch.push_within(self.limit, source, number, frame) {
             Room::Taken
         } else {
             Room::None

@@ -1,39 +1,33 @@
 //! Who is connected: sessions, their deadlines, and which of them have output again.
 
+mod deadlines;
 mod session;
 mod subscription;
 mod terms;
 
-pub(crate) use session::{Backlog, Ending, Phase, Session};
+pub(crate) use deadlines::Deadlines;
+pub(crate) use session::{Backlog, Ending, Phase, Session, is_over};
 pub(crate) use subscription::Subscription;
 pub(crate) use terms::{Lease, Terms, is_covered};
 
 use super::arena::{Arena, Key};
-use super::clock::{Tick, ticks};
+use super::clock::Tick;
 use super::config::BrokerConfig;
 use super::event::EndReason;
 use super::names::SessionId;
-use super::timers::Timers;
-use super::topics::{Kind, Left, Ready, ReadyQueue, Topics, Waiting};
+use super::topics::{Left, Ready, ReadyQueue, Topics, Waiting};
 use crate::encode::Frame;
 use alloc::collections::BTreeMap;
-use core::time::Duration;
 
 /// All sessions of a broker.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     shard: u16,
     sessions: Arena<Session>,
-    /// One timer for each session, which is never moved: it is looked at when it comes up, and set
-    /// anew for the true deadline. Each write postpones the heartbeat, and moving a timer at each
-    /// write would cost more than the write's own bookkeeping.
-    timers: Timers,
+    deadlines: Deadlines,
     ready: ReadyQueue,
     /// Sessions that ended and whose driver has not been told so yet.
     untold: BTreeMap<Key, EndReason>,
-    /// Of sessions that chose no interval of their own.
-    heartbeat: Tick,
-    stall_timeout: Tick,
 }
 
 /// What a session is to meet because of the time.
@@ -63,11 +57,9 @@ impl Sessions {
         Self {
             shard: config.shard,
             sessions: Arena::new(),
-            timers: Timers::default(),
+            deadlines: Deadlines::new(config),
             ready: ReadyQueue::default(),
             untold: BTreeMap::new(),
-            heartbeat: interval(config.heartbeat),
-            stall_timeout: interval(config.stall_timeout),
         }
     }
 
@@ -110,6 +102,13 @@ impl Sessions {
         self.sessions.get_mut(key)
     }
 
+    /// Lends a session that is polled, with the deadlines by which it is to be armed.
+    #[inline]
+    pub(crate) fn polled(&mut self, key: Key) -> Option<(&mut Session, &mut Deadlines)> {
+        self.deadlines.compact(&self.sessions);
+        Some((self.sessions.get_mut(key)?, &mut self.deadlines))
+    }
+
     pub(crate) fn by_id(&self, id: SessionId) -> Option<&Session> {
         self.get(self.key_of(id)?)
     }
@@ -146,18 +145,6 @@ impl Sessions {
         }
     }
 
-    /// Puts a session that has nothing to send on the waiting lists of all its channels.
-    #[inline]
-    pub(crate) fn park(&mut self, key: Key, topics: &mut Topics) {
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.set_phase(Phase::Parked);
-            for (subscription, number) in session.subscriptions_mut().iter_mut().zip(0..) {
-                subscription.wait(Waiting::new(key.slot(), number), topics);
-            }
-            self.arm(key);
-        }
-    }
-
     /// Lets a subscription that was added to a parked session wait.
     pub(crate) fn wait(&mut self, key: Key, number: u32, topics: &mut Topics) {
         let session = self.sessions.get_mut(key);
@@ -182,38 +169,16 @@ impl Sessions {
                     }
                 }
                 Ready::Channel(waiting) => {
-                    if let Some(key) = self.take_off(now, waiting, topics) {
-                        return Some(key);
+                    if let Some(session) = self.sessions.at_mut(waiting.session())
+                        && session.come_off(now, waiting, topics)
+                    {
+                        self.deadlines.arm(waiting.session(), session);
+                        self.deadlines.compact(&self.sessions);
+                        return self.sessions.key_at(waiting.session());
                     }
                 }
             }
         }
-    }
-
-    /// Takes a subscription off a list that was handed over. Returns its session if that was parked
-    /// and has something now.
-    #[inline]
-    fn take_off(&mut self, now: Tick, waiting: Waiting, topics: &mut Topics) -> Option<Key> {
-        let session = self.sessions.at_mut(waiting.session())?;
-        let subscription = session.subscription_mut(waiting.subscription())?;
-        if !subscription.take_off(waiting, topics) || session.phase() != Phase::Parked {
-            return None;
-        }
-        let subscription = session.subscription_mut(waiting.subscription())?;
-        let channel = subscription.channel();
-        if topics.end_of(channel) <= subscription.cursor()
-            && !(topics.has_ended(channel) && is_over(session, topics))
-        {
-            // It was polled in the meantime and has already got what this is about.
-            let subscription = session.subscription_mut(waiting.subscription())?;
-            subscription.wait(waiting, topics);
-            return None;
-        }
-        session.set_phase(Phase::Ready);
-        session.handle_progress(now);
-        let key = self.sessions.key_at(waiting.session())?;
-        self.arm(key);
-        Some(key)
     }
 
     /// Lets a session have what there is, then `last_words`, and then its end. Returns whether
@@ -327,13 +292,13 @@ impl Sessions {
 
     /// Returns when [`pop_due`](Self::pop_due) has something to look at.
     pub(crate) fn next_timeout(&self) -> Option<Tick> {
-        self.timers.next()
+        self.deadlines.next()
     }
 
     /// Returns the next session that meets something by now. A heartbeat that is due wakes its
     /// session at once.
     pub(crate) fn pop_due(&mut self, now: Tick) -> Option<(Key, Due)> {
-        while let Some(timer) = self.timers.pop_due(now) {
+        while let Some(timer) = self.deadlines.pop_due(now) {
             if let Some(key) = self.sessions.key_at(timer.slot())
                 && let Some(session) = self.sessions.get_mut(key)
                 && session.disarm(timer.at())
@@ -358,7 +323,7 @@ impl Sessions {
             self.arm(key);
             return Some(due);
         }
-        if session.idle_deadline(self.heartbeat, self.stall_timeout) > now {
+        if self.deadlines.idle_deadline(session) > now {
             self.arm(key);
             None
         } else if session.phase() == Phase::Parked {
@@ -371,36 +336,9 @@ impl Sessions {
     }
 
     /// Sees to it that the session is looked at no later than its deadline.
-    #[inline]
     pub(crate) fn arm(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let at =
-            session.idle_deadline(self.heartbeat, self.stall_timeout).min(session.terms_deadline());
-        if session.arm(at) {
-            let sessions = &self.sessions;
-            self.timers.push(at, key.slot());
-            self.timers.compact(sessions.len(), |timer| {
-                sessions.at(timer.slot()).is_some_and(|session| session.is_armed_for(timer.at()))
-            });
+        if let Some((session, deadlines)) = self.polled(key) {
+            deadlines.arm(key.slot(), session);
         }
     }
-}
-
-/// Returns whether a session has nothing more to expect: it does without the channel for everyone,
-/// and each of its topics has ended. What is for its client, or for it alone, does not keep it.
-pub(crate) fn is_over(session: &Session, topics: &Topics) -> bool {
-    let mut has_any = false;
-    for subscription in session.subscriptions() {
-        match topics.kind(subscription.channel()) {
-            Some(Kind::Named(_)) if topics.has_ended(subscription.channel()) => has_any = true,
-            // Most sessions have the channel for everyone, and it comes first.
-            Some(Kind::Everyone | Kind::Named(_) | Kind::Pattern(_)) => return false,
-            Some(Kind::Client | Kind::Session) | None => {}
-        }
-    }
-    has_any
-}
-
-fn interval(interval: Option<Duration>) -> Tick {
-    interval.map_or(Tick::MAX, ticks)
 }

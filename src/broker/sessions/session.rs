@@ -10,6 +10,7 @@ use crate::broker::clock::Tick;
 use crate::broker::config::{Lag, LagPolicy, Setting};
 use crate::broker::event::EndReason;
 use crate::broker::names::{TopicFilter, TopicName};
+use crate::broker::topics::{Kind, News, Topics, Waiting};
 use crate::encode::Frame;
 use crate::event::EventType;
 use alloc::boxed::Box;
@@ -159,11 +160,6 @@ impl Session {
     #[inline]
     pub(crate) fn subscriptions(&self) -> &[Subscription] {
         &self.subscriptions
-    }
-
-    #[inline]
-    pub(super) fn subscriptions_mut(&mut self) -> &mut [Subscription] {
-        &mut self.subscriptions
     }
 
     /// Returns the subscription with this number, unless its place is vacant.
@@ -482,17 +478,57 @@ impl Session {
         core::mem::replace(&mut self.queued, queued)
     }
 
-    /// Records that the driver asks for output, by which the session has not stalled.
+    /// Records that the driver asks for output, by which the session has not stalled. Returns the
+    /// number of the poll.
     #[inline]
-    pub(crate) const fn begin_poll(&mut self, now: Tick) {
+    pub(crate) const fn begin_poll(&mut self, now: Tick) -> u32 {
         self.polled_at = now;
         self.poll = self.poll.wrapping_add(1);
+        self.poll
     }
 
     /// Records that there is something to be taken, or that the peer took something.
     #[inline]
     pub(crate) const fn handle_progress(&mut self, now: Tick) {
         self.polled_at = now;
+    }
+
+    /// Waits on the lists of all channels, since there is nothing to send.
+    #[inline]
+    pub(crate) fn park(&mut self, slot: u32, topics: &mut Topics) {
+        self.phase = Phase::Parked;
+        for (subscription, number) in self.subscriptions.iter_mut().zip(0..) {
+            subscription.wait(Waiting::new(slot, number), topics);
+        }
+    }
+
+    /// Takes a subscription off a list that was handed over. Returns whether the session was parked
+    /// and has something now.
+    #[inline]
+    pub(super) fn come_off(&mut self, now: Tick, waiting: Waiting, topics: &mut Topics) -> bool {
+        let Some(subscription) = self.subscriptions.get_mut(waiting.subscription() as usize) else {
+            return false;
+        };
+        let Some(index) = subscription.index() else { return false };
+        let (channel, cursor) = (subscription.channel(), subscription.cursor());
+        let news = topics.news(channel, waiting, index, cursor);
+        if news == News::Waits {
+            return false;
+        }
+        subscription.come_off();
+        if self.phase != Phase::Parked {
+            return false;
+        }
+        if news == News::Nothing || (news == News::Ended && !is_over(self, topics)) {
+            // It was polled in the meantime and has already got what this is about.
+            if let Some(subscription) = self.subscription_mut(waiting.subscription()) {
+                subscription.wait(waiting, topics);
+            }
+            return false;
+        }
+        self.phase = Phase::Ready;
+        self.polled_at = now;
+        true
     }
 
     /// Returns the number of the newest poll.
@@ -626,6 +662,28 @@ impl Session {
             terms.lease().until()
         })
     }
+}
+
+/// Returns whether a session has nothing more to expect: it does without the channel for everyone,
+/// and each of its topics has ended. What is for its client, or for it alone, does not keep it.
+#[inline]
+pub(crate) fn is_over(session: &Session, topics: &Topics) -> bool {
+    // Most sessions have it, and it comes first.
+    let first = session.subscriptions.first();
+    first.is_none_or(|first| first.channel() != topics.everyone())
+        && has_only_ended(session, topics)
+}
+
+fn has_only_ended(session: &Session, topics: &Topics) -> bool {
+    let mut has_any = false;
+    for subscription in &session.subscriptions {
+        match topics.kind(subscription.channel()) {
+            Some(Kind::Named(_)) if topics.has_ended(subscription.channel()) => has_any = true,
+            Some(Kind::Everyone | Kind::Named(_) | Kind::Pattern(_)) => return false,
+            Some(Kind::Client | Kind::Session) | None => {}
+        }
+    }
+    has_any
 }
 
 impl Extras {

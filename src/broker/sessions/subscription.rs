@@ -56,15 +56,10 @@ impl Subscription {
         self.index = index;
     }
 
-    /// Takes the subscription off a list that was handed over, in which it had this entry. Returns
-    /// whether it stood there: an entry may be void.
-    pub(super) fn take_off(&mut self, waiting: Waiting, topics: &Topics) -> bool {
-        let stands =
-            self.index().is_some_and(|index| !topics.is_waiting(self.channel, waiting, index));
-        if stands {
-            self.index = UNLISTED;
-        }
-        stands
+    /// Takes the subscription off a list that was handed over.
+    #[inline]
+    pub(super) const fn come_off(&mut self) {
+        self.index = UNLISTED;
     }
 
     /// Puts the subscription on the channel's waiting list, if it stands on none.

@@ -68,6 +68,18 @@ pub(crate) enum Left {
     Void,
 }
 
+/// What there is for a subscription that was on a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// It waits: the list was not handed over.
+    Waits,
+    /// Events after its cursor.
+    More,
+    /// No event, but its topic has ended.
+    Ended,
+    Nothing,
+}
+
 impl Topics {
     pub(crate) fn new(config: &BrokerConfig) -> Self {
         let mut channels = Arena::new();
@@ -288,6 +300,18 @@ impl Topics {
         match self.channels.at_mut(slot)? {
             channel if matches!(channel.kind(), Kind::Session) => None,
             channel => Some(channel.waiting_mut().push(waiting)),
+        }
+    }
+
+    /// Returns what there is for a subscription with this cursor and this index on a list that may
+    /// have been handed over.
+    #[inline]
+    pub(crate) fn news(&self, slot: u32, waiting: Waiting, index: u32, cursor: u64) -> News {
+        match self.channels.at(slot) {
+            Some(channel) if channel.is_waiting(waiting, index) => News::Waits,
+            Some(_) if self.end_of(slot) > cursor => News::More,
+            Some(channel) if channel.end().is_some() => News::Ended,
+            _ => News::Nothing,
         }
     }
 

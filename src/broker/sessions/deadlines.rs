@@ -1,0 +1,110 @@
+//! When sessions are to be looked at.
+//!
+//! A session has one timer, which is never moved: it is looked at when it comes up, and set anew for
+//! the true deadline. Each write postpones the heartbeat, and moving a timer at each write would
+//! cost more than the write's own bookkeeping.
+
+use super::session::Session;
+use crate::broker::arena::Arena;
+use crate::broker::clock::{Tick, ticks};
+use crate::broker::config::BrokerConfig;
+use crate::broker::timers::{Timer, Timers};
+use core::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct Deadlines {
+    timers: Timers,
+    /// Of sessions that chose no interval of their own.
+    heartbeat: Tick,
+    stall_timeout: Tick,
+}
+
+impl Deadlines {
+    pub(super) fn new(config: &BrokerConfig) -> Self {
+        Self {
+            timers: Timers::default(),
+            heartbeat: interval(config.heartbeat),
+            stall_timeout: interval(config.stall_timeout),
+        }
+    }
+
+    /// Sees to it that the session in this slot is looked at no later than its deadline.
+    #[inline]
+    pub(crate) fn arm(&mut self, slot: u32, session: &mut Session) {
+        let at = self.idle_deadline(session).min(session.terms_deadline());
+        if session.arm(at) {
+            self.timers.push(at, slot);
+        }
+    }
+
+    /// Returns when a parked session is to get a heartbeat, or another has stalled.
+    #[inline]
+    pub(super) fn idle_deadline(&self, session: &Session) -> Tick {
+        session.idle_deadline(self.heartbeat, self.stall_timeout)
+    }
+
+    pub(super) fn next(&self) -> Option<Tick> {
+        self.timers.next()
+    }
+
+    pub(super) fn pop_due(&mut self, now: Tick) -> Option<Timer> {
+        self.timers.pop_due(now)
+    }
+
+    /// Throws void timers away once they are the greater part.
+    #[inline]
+    pub(super) fn compact(&mut self, sessions: &Arena<Session>) {
+        self.timers.compact(sessions.len(), |timer| {
+            sessions.at(timer.slot()).is_some_and(|session| session.is_armed_for(timer.at()))
+        });
+    }
+}
+
+fn interval(interval: Option<Duration>) -> Tick {
+    interval.map_or(Tick::MAX, ticks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::sequence::Epoch;
+    use alloc::vec::Vec;
+
+    fn deadlines() -> Deadlines {
+        let mut config = BrokerConfig::new(Epoch(1));
+        config.heartbeat = Some(Duration::from_nanos(15));
+        config.stall_timeout = Some(Duration::from_nanos(60));
+        Deadlines::new(&config)
+    }
+
+    #[test]
+    fn a_deadline_that_moves_back_leaves_the_timer_where_it_stands() {
+        let (mut deadlines, mut session) = (deadlines(), Session::new(0, None, Vec::new()));
+        deadlines.arm(3, &mut session);
+        session.begin_poll(10);
+        deadlines.arm(3, &mut session);
+        assert_eq!(deadlines.next(), Some(60));
+        let timer = deadlines.pop_due(60).unwrap();
+        assert!(session.disarm(timer.at()) && deadlines.next().is_none());
+        deadlines.arm(3, &mut session);
+        assert_eq!(deadlines.next(), Some(70));
+    }
+
+    #[test]
+    fn void_timers_do_not_pile_up() {
+        let (mut deadlines, mut sessions) = (deadlines(), Arena::new());
+        let key = sessions.insert(Session::new(0, None, Vec::new()));
+        for _ in 0..1_000 {
+            let session = sessions.get_mut(key).unwrap();
+            deadlines.arm(key.slot(), session);
+            // It is armed anew, as if it had come up.
+            session.disarm(60);
+            deadlines.compact(&sessions);
+        }
+        let mut left = 0;
+        while deadlines.pop_due(60).is_some() {
+            left += 1;
+        }
+        assert!(left <= 66, "{left}");
+    }
+}
