@@ -2,7 +2,7 @@
 
 use super::clock::Tick;
 use super::error::OpenError;
-use super::event::{EndReason, Resume};
+use super::event::{EndReason, Resumption};
 use crate::encode::Frame;
 use core::ops::AddAssign;
 
@@ -10,12 +10,12 @@ use core::ops::AddAssign;
 ///
 /// ```
 /// use sansse::Event;
-/// use sansse::broker::{Broker, BrokerConfig, Epoch, SessionRequest, Topic};
+/// use sansse::broker::{Broker, BrokerConfig, Epoch, SessionConfig, Audience};
 /// # let now = std::time::Instant::now();
 ///
 /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
-/// let session = broker.open(now, SessionRequest::new())?.session;
-/// broker.publish(now, Topic::Broadcast, &Event::new("hello"))?;
+/// let session = broker.open(now, SessionConfig::new())?.session;
+/// broker.publish(now, Audience::Everyone, &Event::new("hello"))?;
 /// while broker.poll_transmit(now, session).is_some() {}
 ///
 /// let counters = broker.counters();
@@ -68,7 +68,7 @@ pub struct Counters {
     /// key](crate::broker::LagPolicy::KeepNewestPerKey), which is no loss. What was passed between
     /// the frames of a batch may come back with them, and is counted when its session is polled
     /// again, or ends.
-    pub coalesced: u64,
+    pub superseded: u64,
     /// For each hand-over of a published event (one that came back and goes out again is counted
     /// twice): how long before it was published, in microseconds.
     pub queue_age: Histogram,
@@ -114,24 +114,24 @@ macro_rules! counted {
 }
 
 counted! {
-    /// How sessions resumed; see [`Resume`]. The sum is how many were opened.
-    Resumed by Resume;
-    /// [`Resume::Live`].
-    live: Resume::Live,
-    /// [`Resume::Oldest`].
-    oldest: Resume::Oldest { .. },
-    /// [`Resume::Complete`].
-    complete: Resume::Complete { .. },
-    /// [`Resume::Gap`].
-    gap: Resume::Gap { .. },
-    /// [`Resume::UnknownId`].
-    unknown_id: Resume::UnknownId { .. },
-    /// [`Resume::OtherEpoch`].
-    other_epoch: Resume::OtherEpoch { .. },
-    /// [`Resume::Ahead`].
-    ahead: Resume::Ahead { .. },
-    /// [`Resume::Forged`].
-    forged: Resume::Forged,
+    /// How sessions resumed; see [`Resumption`]. The sum is how many were opened.
+    Resumed by Resumption;
+    /// [`Resumption::Live`].
+    live: Resumption::Live,
+    /// [`Resumption::Oldest`].
+    oldest: Resumption::Oldest { .. },
+    /// [`Resumption::Complete`].
+    complete: Resumption::Complete { .. },
+    /// [`Resumption::Gap`].
+    gap: Resumption::Gap { .. },
+    /// [`Resumption::UnknownId`].
+    unknown_id: Resumption::UnknownId { .. },
+    /// [`Resumption::OtherEpoch`].
+    other_epoch: Resumption::OtherEpoch { .. },
+    /// [`Resumption::Ahead`].
+    ahead: Resumption::Ahead { .. },
+    /// [`Resumption::Forged`].
+    forged: Resumption::Forged,
 }
 
 counted! {
@@ -254,7 +254,7 @@ impl AddAssign<&Self> for Counters {
             (&mut self.delivered_bytes, other.delivered_bytes),
             (&mut self.returned, other.returned),
             (&mut self.heartbeats, other.heartbeats),
-            (&mut self.coalesced, other.coalesced),
+            (&mut self.superseded, other.superseded),
             (&mut self.lost.closed, lost.closed),
             (&mut self.lost.skipped, lost.skipped),
             (&mut self.lost.undelivered, lost.undelivered),
@@ -299,7 +299,7 @@ impl Counters {
     }
 
     /// Takes note of a session that was opened.
-    pub(crate) fn open(&mut self, resume: Resume) {
+    pub(crate) fn open(&mut self, resume: Resumption) {
         self.replayed += resume.replayed();
         self.resumed.count(resume);
     }

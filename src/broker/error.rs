@@ -134,7 +134,7 @@ pub enum OpenError {
     /// it. An HTTP answer is 204, after which an `EventSource` asks no more (WHATWG HTML, 9.2.2).
     TopicsEnded,
     /// The session asks for a topic, or a pattern, that is not
-    /// [permitted](crate::broker::SessionRequest::with_permitted) to it. An HTTP answer is 403.
+    /// [permitted](crate::broker::SessionConfig::with_permitted) to it. An HTTP answer is 403.
     NotPermitted,
     /// The broker lets its sessions go. An HTTP answer is 503 with `Retry-After`.
     Draining,
@@ -250,7 +250,7 @@ pub enum SubscribeError {
     /// No such session is open, or it is about to end.
     UnknownSession,
     /// The session may not subscribe to that: it is not
-    /// [permitted](crate::broker::SessionRequest::with_permitted), or was
+    /// [permitted](crate::broker::SessionConfig::with_permitted), or was
     /// [revoked](crate::broker::Broker::revoke_topic) since.
     NotPermitted,
     /// There are as many topics and patterns as may be, and this would be a new one.

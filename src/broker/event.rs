@@ -12,13 +12,13 @@ pub struct Opened {
     /// Its id.
     pub session: SessionId,
     /// How its resumption went.
-    pub resume: Resume,
+    pub resumption: Resumption,
 }
 
 /// How a session continues from where an earlier one broke off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Resume {
+pub enum Resumption {
     /// It asked for nothing and starts now.
     Live,
     /// It brought no id and asked for all that is kept, which is replayed.
@@ -36,7 +36,7 @@ pub enum Resume {
     /// Its last event id is known to be older than something that is kept no more.
     ///
     /// What is kept after it is replayed, or nothing, as
-    /// [`BrokerConfig::unresumable`](crate::broker::BrokerConfig) says.
+    /// [`BrokerConfig::on_gap`](crate::broker::BrokerConfig) says.
     Gap {
         /// How many events.
         replayed: u64,
@@ -67,7 +67,7 @@ pub enum Resume {
     Forged,
 }
 
-impl Resume {
+impl Resumption {
     /// Returns how many events are replayed.
     pub const fn replayed(self) -> u64 {
         match self {
@@ -136,7 +136,7 @@ pub enum BrokerEvent {
         /// The client whose session it is; `None` for nobody's.
         client: Option<ClientId>,
         /// How its resumption went.
-        resume: Resume,
+        resumption: Resumption,
     },
     /// A session was too far behind and its policy made it skip.
     ///
@@ -153,13 +153,13 @@ pub enum BrokerEvent {
     /// superseded.
     ///
     /// Those that follow each other before this event is polled are added up.
-    SessionCoalesced {
+    SessionSuperseded {
         /// The session.
         session: SessionId,
         /// The client whose session it is; `None` for nobody's.
         client: Option<ClientId>,
         /// How many events it did not get and need not have.
-        coalesced: u64,
+        superseded: u64,
     },
     /// A session's lease is about to lapse. The session ends then, unless the lease is
     /// [renewed](crate::broker::Broker::renew_lease).
@@ -216,7 +216,7 @@ pub enum EndReason {
     MaxAge,
     /// Its turn came in a [drain](crate::broker::Broker::drain).
     Drained,
-    /// Its [lease](crate::broker::SessionRequest::with_lease) lapsed and was not renewed.
+    /// Its [lease](crate::broker::SessionConfig::with_lease) lapsed and was not renewed.
     LeaseExpired,
     /// Its client's rights were [revoked](crate::broker::Broker::revoke).
     Revoked,
@@ -311,14 +311,14 @@ impl EventQueue {
 
     /// Tells that a session was spared so many events. `client` is asked only if no event of it
     /// waits.
-    pub(crate) fn coalesced(
+    pub(crate) fn superseded(
         &mut self,
         session: SessionId,
         client: impl FnOnce() -> Option<ClientId>,
-        coalesced: u64,
+        superseded: u64,
     ) {
-        if !self.add(session, Sum::Coalesced, coalesced) {
-            self.push(BrokerEvent::SessionCoalesced { session, client: client(), coalesced });
+        if !self.add(session, Sum::Coalesced, superseded) {
+            self.push(BrokerEvent::SessionSuperseded { session, client: client(), superseded });
         }
     }
 
@@ -330,7 +330,7 @@ impl EventQueue {
         let index = usize::try_from(number - self.polled - 1).unwrap_or(usize::MAX);
         match (sum, self.events.get_mut(index)) {
             (Sum::Skipped, Some(BrokerEvent::SessionSkipped { lost: count, .. }))
-            | (Sum::Coalesced, Some(BrokerEvent::SessionCoalesced { coalesced: count, .. })) => {
+            | (Sum::Coalesced, Some(BrokerEvent::SessionSuperseded { superseded: count, .. })) => {
                 *count += more;
                 true
             }
@@ -344,7 +344,7 @@ impl EventQueue {
         self.polled += 1;
         let sum = match &event {
             BrokerEvent::SessionSkipped { session, .. } => Some((*session, Sum::Skipped)),
-            BrokerEvent::SessionCoalesced { session, .. } => Some((*session, Sum::Coalesced)),
+            BrokerEvent::SessionSuperseded { session, .. } => Some((*session, Sum::Coalesced)),
             _ => None,
         };
         if let Some(sum) = sum {
@@ -392,8 +392,8 @@ mod tests {
         BrokerEvent::SessionSkipped { session: session(slot), client: client(), lost }
     }
 
-    fn coalesced(slot: u32, coalesced: u64) -> BrokerEvent {
-        BrokerEvent::SessionCoalesced { session: session(slot), client: client(), coalesced }
+    fn superseded(slot: u32, superseded: u64) -> BrokerEvent {
+        BrokerEvent::SessionSuperseded { session: session(slot), client: client(), superseded }
     }
 
     fn drained() -> BrokerEvent {
@@ -432,12 +432,12 @@ mod tests {
     fn sessions_and_kinds_are_told_apart() {
         let mut queue = EventQueue::new(SHARD);
         queue.skipped(session(0), client, 1);
-        queue.coalesced(session(0), client, 2);
-        queue.coalesced(session(1), client, 4);
-        queue.coalesced(session(0), nobody, 8);
+        queue.superseded(session(0), client, 2);
+        queue.superseded(session(1), client, 4);
+        queue.superseded(session(0), nobody, 8);
         queue.skipped(session(0), nobody, 16);
-        queue.coalesced(session(1), nobody, 32);
-        let expected = [(1, skipped(0, 17)), (2, coalesced(0, 10)), (3, coalesced(1, 36))];
+        queue.superseded(session(1), nobody, 32);
+        let expected = [(1, skipped(0, 17)), (2, superseded(0, 10)), (3, superseded(1, 36))];
         assert_eq!(all(&mut queue), expected);
     }
 

@@ -13,18 +13,18 @@
 //!
 //! ```
 //! use sansse::Event;
-//! use sansse::broker::{Broker, BrokerConfig, Epoch, SessionRequest, Topic, Transmit};
+//! use sansse::broker::{Broker, BrokerConfig, Epoch, SessionConfig, Audience, Transmit};
 //! # let now = std::time::Instant::now();
 //!
 //! let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
-//! let session = broker.open(now, SessionRequest::new())?.session;
+//! let session = broker.open(now, SessionConfig::new())?.session;
 //! // A stream begins by telling the browser its place,
 //! let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
 //! assert_eq!(frame.payload(), "id: beef-0\n\n");
 //! // and until something is published, there is no more.
 //! assert!(broker.poll_transmit(now, session).is_none());
 //!
-//! broker.publish(now, Topic::Broadcast, &Event::new("hello"))?;
+//! broker.publish(now, Audience::Everyone, &Event::new("hello"))?;
 //! assert_eq!(broker.poll_ready(), Some(session));
 //! let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
 //! assert_eq!(frame.payload(), "id: beef-1\ndata: hello\n\n");
@@ -59,25 +59,24 @@ mod topics;
 pub use crate::encode::Framing;
 pub use clients::{PresenceCursor, PresencePage, PresentClient, Roster};
 pub use config::{
-    BrokerConfig, Drain, Lag, LagPolicy, LimitPolicy, Retention, SessionRequest, StartAt,
+    BrokerConfig, Drain, Lag, LagPolicy, LimitPolicy, OnGap, Retention, SessionConfig, StartAt,
 };
 pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
-pub use delivery::{Batch, BatchEnd, Transmit};
+pub use delivery::{Batch, Filled, Transmit};
 pub use error::{
     ComesBack, ConfigError, DrainError, LeaseError, NameError, OpenError, PublishError,
     RevokeError, RosterError, SubscribeError, TopicSettingError,
 };
-pub use event::{BrokerEvent, EndReason, EventNumber, Opened, Resume};
+pub use event::{BrokerEvent, EndReason, EventNumber, Opened, Resumption};
 pub use names::{
     AddressKey, ClientId, EventKey, MAX_LEVELS, MAX_NAME, SessionId, TopicFilter, TopicName,
     TopicPattern,
 };
 pub use publication::Publication;
+pub use sequence::{Audience, Epoch, EventIds, Published, Sequencer};
 #[cfg(feature = "signed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
 pub use sequence::{CursorKeys, KeyError, MIN_SECRET};
-pub use sequence::{Epoch, EventIds, Published, Sequencer, Topic};
-pub use subscribe::Place;
 
 pub(crate) use admission::{Census, ReturnsOfAll};
 pub(crate) use arena::Key;
@@ -109,7 +108,7 @@ pub struct Broker {
     config: BrokerConfig,
     sequencer: Sequencer,
     /// The newest position that other shards gave and this one never saw.
-    left_out: u64,
+    unseen: u64,
     clock: Clock,
     topics: Topics,
     sessions: Sessions,
@@ -134,7 +133,7 @@ impl Broker {
         config.check()?;
         Ok(Self {
             sequencer: config.sequencer(),
-            left_out: 0,
+            unseen: 0,
             clock: Clock::new(now),
             topics: Topics::new(&config),
             sessions: Sessions::new(&config),
@@ -358,9 +357,9 @@ impl<'a> Notes<'a> {
             self.counters.lost.skipped += passed.lost();
             self.events.skipped(id, client, passed.lost());
         }
-        if passed.coalesced() > 0 {
-            self.counters.coalesced += passed.coalesced();
-            self.events.coalesced(id, client, passed.coalesced());
+        if passed.superseded() > 0 {
+            self.counters.superseded += passed.superseded();
+            self.events.superseded(id, client, passed.superseded());
         }
     }
 }

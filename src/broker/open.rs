@@ -8,11 +8,11 @@ use super::clock::ticks;
 use super::config::{Metadata, Setting};
 use super::delivery::{self, Places, Wish};
 use super::event::{EndReason, Opened};
-use super::names::{ClientId, TopicFilter};
+use super::names::ClientId;
 use super::sessions::Told;
 use super::sessions::{Lease, Session, Subscription, Terms, is_covered};
 use super::topics::{Log, View};
-use super::{Broker, BrokerEvent, OpenError, SessionRequest};
+use super::{Broker, BrokerEvent, OpenError, SessionConfig};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -27,7 +27,7 @@ impl Broker {
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&mut self, now: Instant, request: SessionRequest) -> Result<Opened, OpenError> {
+    pub fn open(&mut self, now: Instant, request: SessionConfig) -> Result<Opened, OpenError> {
         self.open_beside(now, request, &Elsewhere::default())
     }
 
@@ -36,7 +36,7 @@ impl Broker {
     pub(crate) fn open_beside(
         &mut self,
         now: Instant,
-        request: SessionRequest,
+        request: SessionConfig,
         elsewhere: &Elsewhere,
     ) -> Result<Opened, OpenError> {
         let now = self.clock.advance(now);
@@ -62,19 +62,19 @@ impl Broker {
         }
         let views: Vec<View<'_>> =
             channels.iter().filter_map(|&channel| self.topics.view(channel)).collect();
-        let (resume, places) = delivery::resume(&views, self.wish(&request), &self.sequencer);
-        let is_place_due = request.is_without_broadcast()
-            && delivery::ends_without_id(&views, &places, &self.sequencer);
-        self.counters.open(resume);
+        let (resumption, places) = delivery::resume(&views, self.wish(&request), &self.sequencer);
+        let is_place_due =
+            request.is_topics_only() && delivery::ends_without_id(&views, &places, &self.sequencer);
+        self.counters.open(resumption);
         let mut session = new_session(now, &request, client, &channels, &places);
         let retry = self.admission.retry_in(self.sessions.next_slot());
-        if let Some(frame) = delivery::opening(&request, resume, retry, &self.sequencer) {
+        if let Some(frame) = delivery::opening(&request, resumption, retry, &self.sequencer) {
             session.set_opening(frame);
         }
         if is_place_due {
             session.owe_place();
         }
-        if resume.replayed() > 0 {
+        if resumption.replayed() > 0 {
             let (usual, channels) = (&self.config.lag, channels.iter().copied());
             if delivery::may_be_bounded(request.lag(), usual, channels, &self.topics) {
                 session.set_replayed_through(self.sequencer.last());
@@ -87,16 +87,16 @@ impl Broker {
         }
         let session = self.sessions.id_of(key);
         let client = request.client().cloned();
-        self.events.push(BrokerEvent::SessionOpened { session, client, resume });
+        self.events.push(BrokerEvent::SessionOpened { session, client, resumption });
         self.enter(key, elsewhere);
-        Ok(Opened { session, resume })
+        Ok(Opened { session, resumption })
     }
 
-    /// Returns whether a [normalized](SessionRequest::normalized) request can be opened.
+    /// Returns whether a [normalized](SessionConfig::normalized) request can be opened.
     pub(super) fn check_open(
         &self,
         now: Tick,
-        request: &SessionRequest,
+        request: &SessionConfig,
         elsewhere: &Elsewhere,
     ) -> Result<(), OpenError> {
         self.admission.check_state()?;
@@ -120,10 +120,11 @@ impl Broker {
             return Err(OpenError::LeaseInThePast);
         }
         let limit = self.config.max_topics_per_session;
-        if request.topics().len() + request.patterns().len() > limit as usize {
+        if request.topics().len() > limit as usize {
             return Err(OpenError::TooManyTopicsOfSession { limit });
         }
-        let new = filters(request).filter(|filter| self.topics.get(filter).is_none()).count();
+        let new =
+            request.topics().iter().filter(|filter| self.topics.get(filter).is_none()).count();
         if !self.topics.has_room(new) {
             return Err(OpenError::TooManyTopics);
         }
@@ -131,13 +132,13 @@ impl Broker {
     }
 
     /// Returns whether the session may have all that it asks for.
-    fn check_permission(&self, request: &SessionRequest) -> Result<(), OpenError> {
+    fn check_permission(&self, request: &SessionConfig) -> Result<(), OpenError> {
         let Some(permitted) = request.permitted() else { return Ok(()) };
         let limit = self.config.max_permitted_per_session;
         if permitted.len() > limit as usize {
             return Err(OpenError::TooManyPermitted { limit });
         }
-        if filters(request).all(|filter| is_covered(permitted, &filter)) {
+        if request.topics().iter().all(|filter| is_covered(permitted, filter)) {
             Ok(())
         } else {
             Err(OpenError::NotPermitted)
@@ -145,13 +146,14 @@ impl Broker {
     }
 
     /// Returns an error where nothing is to come for such a session, nor anything left.
-    fn check_ended(&self, request: &SessionRequest) -> Result<(), OpenError> {
-        let topics = request.topics();
-        if !request.is_without_broadcast() || topics.is_empty() || !request.patterns().is_empty() {
+    fn check_ended(&self, request: &SessionConfig) -> Result<(), OpenError> {
+        if !request.is_topics_only() || request.topics().is_empty() {
             return Ok(());
         }
-        let ended = |name| self.topics.named(name).filter(|slot| self.topics.has_ended(*slot));
-        let Some(channels) = topics.iter().map(ended).collect::<Option<Vec<u32>>>() else {
+        // A pattern has not, whatever it matches.
+        let ended = |topic| self.topics.get(topic).filter(|slot| self.topics.has_ended(*slot));
+        let channels: Option<Vec<u32>> = request.topics().iter().map(ended).collect();
+        let Some(channels) = channels else {
             return Ok(());
         };
         // As it would be for a client that is new here, or was forgotten.
@@ -162,27 +164,26 @@ impl Broker {
         };
         let views = channels.iter().filter_map(|&channel| self.topics.view(channel));
         let views: Vec<View<'_>> = views.chain(request.client().map(view_of_client)).collect();
-        let (resume, places) = delivery::resume(&views, self.wish(request), &self.sequencer);
-        if delivery::is_anything_left(&views, resume, &places, &self.sequencer) {
+        let (resumption, places) = delivery::resume(&views, self.wish(request), &self.sequencer);
+        if delivery::is_anything_left(&views, resumption, &places, &self.sequencer) {
             Ok(())
         } else {
             Err(OpenError::TopicsEnded)
         }
     }
 
-    fn wish<'a>(&self, request: &'a SessionRequest) -> Wish<'a> {
-        let on_gap = self.config.unresumable;
-        Wish::new(request.last_event_id(), request.start(), on_gap, self.left_out)
+    fn wish<'a>(&self, request: &'a SessionConfig) -> Wish<'a> {
+        let on_gap = self.config.on_gap;
+        Wish::new(request.last_event_id(), request.start(), on_gap, self.unseen)
     }
 
     /// Returns the channels that a request names, which are opened if need be.
-    fn channels_of(&mut self, request: &SessionRequest) -> Vec<u32> {
-        let everyone = (!request.is_without_broadcast()).then(|| self.topics.everyone());
+    fn channels_of(&mut self, request: &SessionConfig) -> Vec<u32> {
+        let everyone = (!request.is_topics_only()).then(|| self.topics.everyone());
         let topics = &mut self.topics;
-        let named = filters(request).filter_map(|filter| topics.ensure(&filter));
+        let named = request.topics().iter().filter_map(|filter| topics.ensure(filter));
         // The client's channel comes last, and has no reallocation to pay for.
-        let mut channels =
-            Vec::with_capacity(2 + request.topics().len() + request.patterns().len());
+        let mut channels = Vec::with_capacity(2 + request.topics().len());
         channels.extend(everyone);
         channels.extend(named);
         channels
@@ -229,7 +230,7 @@ impl Broker {
     }
 
     /// Returns a new session's terms; `None` for no more than all have.
-    fn terms(&mut self, now: Tick, request: &mut SessionRequest) -> Option<Box<Terms>> {
+    fn terms(&mut self, now: Tick, request: &mut SessionConfig) -> Option<Box<Terms>> {
         let address = request.take_address().map(|address| self.admission.address(address));
         let lease = request.lease().map(|until| {
             // One that lapsed while room was made for the session ends it at once.
@@ -255,7 +256,7 @@ impl Broker {
 /// Makes the session that was asked for, with its places in these channels.
 fn new_session(
     now: Tick,
-    request: &SessionRequest,
+    request: &SessionConfig,
     client: Option<Key>,
     channels: &[u32],
     places: &Places,
@@ -271,12 +272,6 @@ fn new_session(
         session.set_gone(number, gone);
     }
     session
-}
-
-/// Returns what a request subscribes to, beside the broadcast.
-fn filters(request: &SessionRequest) -> impl Iterator<Item = TopicFilter> {
-    let topics = request.topics().iter().cloned().map(TopicFilter::Topic);
-    topics.chain(request.patterns().iter().cloned().map(TopicFilter::Pattern))
 }
 
 /// Returns the interval that a session chose, [`Tick::MAX`] for none, if it is not the usual one.

@@ -6,7 +6,7 @@ use super::delivery::{self, Batch, BatchSink, FrameSink, Outcome, Poll, Sink, So
 use super::event::EventNumber;
 use super::sessions::Phase;
 use super::sessions::Told;
-use super::{BatchEnd, Broker, BrokerEvent, EndReason, Notes, SessionId, Transmit};
+use super::{Broker, BrokerEvent, EndReason, Filled, Notes, SessionId, Transmit};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -59,8 +59,8 @@ impl Broker {
             }
             Some(Taken::Frame(frame)) => Some(Transmit::Frame(self.lent.insert(frame))),
             None => match filled {
-                BatchEnd::End(reason) => Some(Transmit::End(reason)),
-                BatchEnd::Full | BatchEnd::Parked => None,
+                Filled::Ended(reason) => Some(Transmit::Ended(reason)),
+                Filled::More | Filled::All => None,
             },
         }
     }
@@ -78,18 +78,18 @@ impl Broker {
         session: SessionId,
         limit: usize,
         batch: &mut Batch,
-    ) -> BatchEnd {
+    ) -> Filled {
         batch.clear();
         self.fill(now, session, &mut BatchSink::new(batch, limit))
     }
 
     /// Lets a sink take what a session has to transmit.
     #[inline]
-    fn fill(&mut self, now: Instant, id: SessionId, sink: &mut impl Sink) -> BatchEnd {
+    fn fill(&mut self, now: Instant, id: SessionId, sink: &mut impl Sink) -> Filled {
         let now = self.clock.advance(now);
-        let Some(key) = self.sessions.key_of(id) else { return BatchEnd::End(None) };
+        let Some(key) = self.sessions.key_of(id) else { return Filled::Ended(None) };
         let Some((session, deadlines)) = self.sessions.polled(key) else {
-            return BatchEnd::End(self.sessions.tell_end(key, &self.topics));
+            return Filled::Ended(self.sessions.tell_end(key, &self.topics));
         };
         if session.is_lapsed(now) {
             return self.end_now(key, EndReason::LeaseExpired);
@@ -99,7 +99,7 @@ impl Broker {
         let mut notes = Notes::new(&mut self.events, &mut self.counters, &self.clients);
         if session.has_extras() {
             // What was handed over before this poll is delivered.
-            let superseded = Passed::superseded(session.take_uncounted());
+            let superseded = Passed::of_superseded(session.take_uncounted());
             notes.note(id, session.client(), superseded);
             if let Some(own) = session.own() {
                 self.topics.trim_delivered(now, own.channel(), own.cursor());
@@ -116,20 +116,20 @@ impl Broker {
                 if was_parked {
                     deadlines.arm(key.slot(), session);
                 }
-                BatchEnd::Full
+                Filled::More
             }
             Outcome::All => {
                 session.park(key.slot(), &mut self.topics);
                 deadlines.arm(key.slot(), session);
-                BatchEnd::Parked
+                Filled::All
             }
             Outcome::Ended(reason) => self.end_now(key, reason),
         }
     }
 
-    fn end_now(&mut self, key: Key, reason: EndReason) -> BatchEnd {
+    fn end_now(&mut self, key: Key, reason: EndReason) -> Filled {
         self.end(key, reason, Told::Already);
-        BatchEnd::End(Some(reason))
+        Filled::Ended(Some(reason))
     }
 
     /// Takes back what a write did not take of `batch`, the newest batch of this session, of which

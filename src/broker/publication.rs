@@ -8,19 +8,19 @@ use crate::event::Event;
 /// ```
 /// use sansse::Event;
 /// use sansse::broker::{
-///     Broker, BrokerConfig, Epoch, EventKey, LagPolicy, Publication, SessionRequest, Topic,
+///     Broker, BrokerConfig, Epoch, EventKey, LagPolicy, Publication, SessionConfig, Audience,
 /// };
 /// # let now = std::time::Instant::now();
 ///
 /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(1)))?;
-/// let request = SessionRequest::new().with_lag(LagPolicy::KeepNewestPerKey);
+/// let request = SessionConfig::new().with_lag(LagPolicy::KeepNewestPerKey);
 /// let session = broker.open(now, request)?.session;
 /// while broker.poll_transmit(now, session).is_some() {}
 ///
 /// let (gold, tin) = (EventKey::new("gold")?, EventKey::new("tin")?);
 /// for (key, price) in [(&gold, "1900"), (&tin, "31"), (&gold, "1901"), (&gold, "1902")] {
 ///     let price = Event::new(format!("{key} {price}"));
-///     broker.publish(now, Topic::Broadcast, Publication::new(&price).with_key(key.clone()))?;
+///     broker.publish(now, Audience::Everyone, Publication::new(&price).with_key(key.clone()))?;
 /// }
 /// // The session was not polled in between, and gets the newest price of each.
 /// let mut got = Vec::new();

@@ -5,7 +5,7 @@ use super::clock::Tick;
 use super::sessions::Subscription;
 use super::topics::NewEntry;
 use super::{
-    Broker, Lag, Publication, PublishError, Published, Retention, Topic, TopicName,
+    Audience, Broker, Lag, Publication, PublishError, Published, Retention, TopicName,
     TopicSettingError,
 };
 #[cfg(feature = "signed")]
@@ -26,14 +26,14 @@ impl Broker {
     pub fn publish<'a>(
         &mut self,
         now: Instant,
-        topic: impl Into<Topic>,
+        audience: impl Into<Audience>,
         event: impl Into<Publication<'a>>,
     ) -> Result<Published, PublishError> {
         let now = self.clock.advance(now);
-        let topic = topic.into();
-        self.check_addressee(&topic)?;
+        let audience = audience.into();
+        self.check_addressee(&audience)?;
         let mut sequencer = self.sequencer.clone();
-        let published = sequencer.publish(topic, event);
+        let published = sequencer.publish(audience, event);
         self.append(now, &published)?;
         self.counters.publish(published.frame());
         self.sequencer = sequencer;
@@ -59,7 +59,7 @@ impl Broker {
         let knows_nobody = self.sessions.is_unused();
         self.apply_beside(now, published)?;
         // The client may be one of an earlier process, whose history this is.
-        if let Topic::Client(_) = published.topic()
+        if let Audience::Client(_) = published.audience()
             && knows_nobody
         {
             self.clients.note_forgotten(published.position());
@@ -70,7 +70,7 @@ impl Broker {
     /// Ends a topic: nothing more can be published to it.
     ///
     /// What it keeps goes out as before. A session
-    /// [without the broadcast](SessionRequest::without_broadcast) ends with
+    /// [without the broadcast](SessionConfig::topics_only) ends with
     /// [`EndReason::TopicsEnded`](super::EndReason::TopicsEnded) when it has what is left and all
     /// its topics have ended. Whoever comes back gets the rest, and once there is none, is refused
     /// with [`OpenError::TopicsEnded`], for which an HTTP answer is 204: an `EventSource` then asks
@@ -86,7 +86,7 @@ impl Broker {
     /// an event does; other shards [`apply`](Self::apply) it.
     ///
     /// ```
-    /// use sansse::broker::{Broker, BrokerConfig, Epoch, OpenError, SessionRequest, TopicName};
+    /// use sansse::broker::{Broker, BrokerConfig, Epoch, OpenError, SessionConfig, TopicName};
     /// use sansse::broker::{EndReason, StartAt, Transmit};
     /// use sansse::Event;
     /// # let now = std::time::Instant::now();
@@ -95,11 +95,11 @@ impl Broker {
     /// broker.publish(now, answer.clone(), &Event::new("forty-two"))?;
     /// broker.end_topic(now, &answer)?;
     ///
-    /// let request = SessionRequest::new().without_broadcast().with_topic(answer);
+    /// let request = SessionConfig::new().topics_only().with_topic(answer);
     /// let session = broker.open(now, request.clone().with_start(StartAt::Oldest))?.session;
     /// let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
     /// assert_eq!(frame.payload(), "id: 1-1\ndata: forty-two\n\n");
-    /// let end = Some(Transmit::End(Some(EndReason::TopicsEnded)));
+    /// let end = Some(Transmit::Ended(Some(EndReason::TopicsEnded)));
     /// assert_eq!(broker.poll_transmit(now, session), end);
     /// // The browser comes back with the id of what it got, and there is no more.
     /// let last = sansse::LastEventId::from_header(b"1-1");
@@ -117,7 +117,7 @@ impl Broker {
         topic: &TopicName,
     ) -> Result<Published, PublishError> {
         let now = self.clock.advance(now);
-        self.check_addressee(&Topic::Named(topic.clone()))?;
+        self.check_addressee(&Audience::Topic(topic.clone()))?;
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.end_topic(topic.clone());
         self.append(now, &published)?;
@@ -130,20 +130,20 @@ impl Broker {
     /// # Errors
     ///
     /// Those of [`publish`](Self::publish) that do not depend on the event.
-    pub fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
+    pub fn check_addressee(&self, audience: &Audience) -> Result<(), PublishError> {
         if self.admission.is_closed() {
             return Err(PublishError::Closed);
         }
-        match topic {
-            Topic::Broadcast => Ok(()),
-            Topic::Named(name) => match self.topics.named(name) {
+        match audience {
+            Audience::Everyone => Ok(()),
+            Audience::Topic(name) => match self.topics.named(name) {
                 Some(slot) if self.topics.has_ended(slot) => Err(PublishError::TopicEnded),
                 None if !self.topics.has_room(1) => Err(PublishError::TooManyTopics),
                 _ => Ok(()),
             },
-            Topic::Client(id) if self.clients.get(id).is_some() => Ok(()),
-            Topic::Client(_) => Err(PublishError::UnknownClient),
-            Topic::Session(id) => match self.sessions.by_id(*id) {
+            Audience::Client(id) if self.clients.get(id).is_some() => Ok(()),
+            Audience::Client(_) => Err(PublishError::UnknownClient),
+            Audience::Session(id) => match self.sessions.by_id(*id) {
                 Some(session) if session.ending().is_none() => Ok(()),
                 _ => Err(PublishError::UnknownSession),
             },
@@ -214,9 +214,9 @@ impl Broker {
     /// Appends what was numbered to the channel for which it is.
     pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
         let new = NewEntry::of(published);
-        match published.topic() {
-            Topic::Broadcast => self.append_to(now, self.topics.everyone(), new),
-            Topic::Named(name) => {
+        match published.audience() {
+            Audience::Everyone => self.append_to(now, self.topics.everyone(), new),
+            Audience::Topic(name) => {
                 let ready = self.sessions.ready_mut();
                 if published.is_end() {
                     self.topics.end(now, name, published.position(), ready)
@@ -224,11 +224,11 @@ impl Broker {
                     self.topics.append_to_topic(now, name, new, ready)
                 }
             }
-            Topic::Client(id) => {
+            Audience::Client(id) => {
                 let client = self.clients.get(id).ok_or(PublishError::UnknownClient)?;
                 self.append_to(now, client.channel(), new)
             }
-            Topic::Session(id) => {
+            Audience::Session(id) => {
                 let key = self.sessions.key_of(*id).ok_or(PublishError::UnknownSession)?;
                 let channel = self.own_channel(key, &new)?;
                 self.append_to(now, channel, new)?;

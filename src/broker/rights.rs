@@ -9,15 +9,15 @@ use std::time::Instant;
 
 impl Broker {
     /// Says until when a session may listen from now on: later than before, or sooner. A session
-    /// that had no [lease](super::SessionRequest::with_lease) has one then.
+    /// that had no [lease](super::SessionConfig::with_lease) has one then.
     ///
     /// ```
-    /// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, Epoch, SessionRequest};
+    /// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, Epoch, SessionConfig};
     /// use std::time::Duration;
     /// # let now = std::time::Instant::now();
     ///
     /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
-    /// let request = SessionRequest::new().with_lease(now + Duration::from_secs(600));
+    /// let request = SessionConfig::new().with_lease(now + Duration::from_secs(600));
     /// let session = broker.open(now, request)?.session;
     /// # broker.poll_event();
     /// // Before it lapses, and while its driver keeps polling, the application is asked:
@@ -88,27 +88,27 @@ impl Broker {
     /// whole: when it comes back, it is to ask for what it may hear, and it has missed nothing of
     /// that. Says how many sessions heard the topic.
     ///
-    /// A session whose [permission](super::SessionRequest::with_permitted) covers the topic may not
+    /// A session whose [permission](super::SessionConfig::with_permitted) covers the topic may not
     /// subscribe to it any more, nor to a pattern that matches it, whether or not it had it. For one
     /// without a permission, whoever calls [`subscribe`](Self::subscribe) decides; and whether they
     /// get it again when they reconnect is decided when they ask.
     ///
     /// ```
     /// use sansse::broker::{
-    ///     Broker, BrokerConfig, ClientId, Epoch, Place, SessionRequest, SubscribeError, TopicFilter,
+    ///     Broker, BrokerConfig, ClientId, Epoch, StartAt, SessionConfig, SubscribeError, TopicFilter,
     ///     TopicName,
     /// };
     /// # let now = std::time::Instant::now();
     ///
     /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
     /// let (alice, room) = (ClientId::new("alice")?, TopicName::new("room/7")?);
-    /// let request = SessionRequest::new()
+    /// let request = SessionConfig::new()
     ///     .with_client(alice.clone())
     ///     .with_permitted([TopicFilter::new("room/*")?])
     ///     .with_topic(room.clone());
     /// let session = broker.open(now, request)?.session;
     /// assert_eq!(broker.revoke_topic(now, &alice, &room), Ok(1));
-    /// let again = broker.subscribe(now, session, room, Place::Now);
+    /// let again = broker.subscribe(now, session, room, StartAt::Now);
     /// assert_eq!(again, Err(SubscribeError::NotPermitted));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

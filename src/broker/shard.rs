@@ -7,22 +7,22 @@
 use super::admission::{Census, Eviction, Occupancy};
 use super::names::AddressKey;
 use super::sessions::Told;
-use super::{Broker, EndReason, PublishError, Published, SessionRequest, Topic};
+use super::{Audience, Broker, EndReason, PublishError, Published, SessionConfig};
 use std::time::Instant;
 
 impl Broker {
     /// Returns what this shard has, for a request that another one got.
-    pub(crate) fn occupancy(&self, request: &SessionRequest) -> Occupancy {
+    pub(crate) fn occupancy(&self, request: &SessionConfig) -> Occupancy {
         self.admission.occupancy(self.sessions.len(), request.address())
     }
 
     /// Returns which session of another shard has to make room, if the
-    /// [normalized](SessionRequest::normalized) request is to be opened here. `None`: none has to,
+    /// [normalized](SessionConfig::normalized) request is to be opened here. `None`: none has to,
     /// or the request is refused. There is no more than one.
     pub(crate) fn eviction_for(
         &self,
         now: Instant,
-        request: &SessionRequest,
+        request: &SessionConfig,
         census: &Census,
     ) -> Option<Eviction> {
         let now = self.clock.now().max(self.clock.tick(now));
@@ -68,7 +68,7 @@ impl Broker {
             Err(error) => return Err(error),
         }
         if position > last + 1 {
-            self.left_out = position - 1;
+            self.unseen = position - 1;
         }
         if !published.is_end() {
             self.counters.publish(published.frame());
@@ -80,7 +80,7 @@ impl Broker {
     /// Counts what no topic here can keep as lost.
     fn miss(&mut self, published: &Published) {
         self.topics.note_forgotten(published.position());
-        if let (false, Topic::Named(name)) = (published.is_end(), published.topic()) {
+        if let (false, Audience::Topic(name)) = (published.is_end(), published.audience()) {
             self.topics.miss(name, published.position(), self.sessions.ready_mut());
         }
     }

@@ -19,8 +19,8 @@ fn config() -> BrokerConfig {
     BrokerConfig::new(Epoch(0xe))
 }
 
-fn request(client: Option<u64>, address: Option<u64>) -> SessionRequest {
-    let mut request = SessionRequest::new();
+fn request(client: Option<u64>, address: Option<u64>) -> SessionConfig {
+    let mut request = SessionConfig::new();
     if let Some(client) = client {
         request = request.with_client(ClientId::new(format!("{client}")).unwrap());
     }
@@ -43,8 +43,8 @@ impl Shards {
     }
 
     /// As a hub does.
-    fn open(&mut self, at: usize, request: SessionRequest) -> Result<SessionId, OpenError> {
-        let census = |brokers: &[Broker], request: &SessionRequest| {
+    fn open(&mut self, at: usize, request: SessionConfig) -> Result<SessionId, OpenError> {
+        let census = |brokers: &[Broker], request: &SessionConfig| {
             let mut census = Census::default();
             for (shard, broker) in (0..).zip(brokers) {
                 if usize::from(shard) != at {
@@ -187,13 +187,13 @@ fn who_is_refused_for_another_reason_evicts_nobody_elsewhere() {
     config.at_max_sessions = LimitPolicy::EvictOldest;
     let mut shards = Shards::new(2, config);
     let first = shards.open(0, request(None, None)).unwrap();
-    let wrong = SessionRequest::new().with_heartbeat(Some(core::time::Duration::ZERO));
+    let wrong = SessionConfig::new().with_heartbeat(Some(core::time::Duration::ZERO));
     assert_eq!(shards.open(1, wrong), Err(OpenError::ZeroHeartbeat));
     assert!(shards.brokers[0].is_open(first));
     // Nothing is named twice, or it would be too much here.
     shards.brokers[1].config.max_topics_per_session = 1;
     let topic = super::super::TopicName::new("news").unwrap();
-    let twice = SessionRequest::new().with_topic(topic.clone()).with_topic(topic);
+    let twice = SessionConfig::new().with_topic(topic.clone()).with_topic(topic);
     let second = shards.open(1, twice).unwrap();
     assert!(!shards.brokers[0].is_open(first) && shards.brokers[1].is_open(second));
 }

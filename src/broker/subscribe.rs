@@ -6,30 +6,15 @@ use super::delivery::{self, Wish};
 use super::names::TopicFilter;
 use super::sequence::EventIds;
 use super::sessions::{Phase, Session, Subscription, is_over};
-use super::{Broker, Resume, SessionId, StartAt, SubscribeError};
-use crate::event::EventId;
+use super::{Broker, Resumption, SessionId, StartAt, SubscribeError};
 use crate::last_event_id::LastEventId;
 use alloc::vec::Vec;
 use std::time::Instant;
 
-/// From where on a session that is open gets what it subscribes to.
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Place {
-    /// What is published from now on.
-    #[default]
-    Now,
-    /// All that is kept, and what is published from now on.
-    Oldest,
-    /// What came after the event with this id, as when a session resumes.
-    After(EventId),
-}
-
 impl Broker {
     /// Subscribes a session that is open to one topic more, or to a pattern.
     ///
-    /// From [`Place::Now`] it gets what is published after this call, and nothing from before. From
+    /// From [`StartAt::Now`] it gets what is published after this call, and nothing from before. From
     /// another place, what is kept from there on is replayed, in order with what else is pending,
     /// and the outcome says whether that is all. Events of topics to which the session had
     /// subscribed already are not replayed: they came, or were not wanted. Replayed events bring
@@ -39,19 +24,19 @@ impl Broker {
     /// reached the peer, it resumes from where it was, without the replay: who must have it asks
     /// for it again when the session [resumes](super::BrokerEvent::SessionOpened).
     ///
-    /// Subscribing to what the session has already does nothing, and is [`Resume::Live`].
+    /// Subscribing to what the session has already does nothing, and is [`Resumption::Live`].
     ///
     /// ```
     /// use sansse::Event;
-    /// use sansse::broker::{Broker, BrokerConfig, Epoch, Place, SessionRequest, TopicName, Transmit};
+    /// use sansse::broker::{Broker, BrokerConfig, Epoch, StartAt, SessionConfig, TopicName, Transmit};
     /// # let now = std::time::Instant::now();
     /// # let mut broker = Broker::new(now, BrokerConfig::new(Epoch(1)))?;
     /// let room = TopicName::new("room/7")?;
     /// broker.publish(now, room.clone(), &Event::new("earlier"))?;
-    /// let session = broker.open(now, SessionRequest::new())?.session;
+    /// let session = broker.open(now, SessionConfig::new())?.session;
     /// while broker.poll_transmit(now, session).is_some() {}
     ///
-    /// let outcome = broker.subscribe(now, session, room.clone(), Place::Oldest)?;
+    /// let outcome = broker.subscribe(now, session, room.clone(), StartAt::Oldest)?;
     /// assert_eq!(outcome.replayed(), 1);
     /// assert_eq!(broker.poll_ready(), Some(session));
     /// let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
@@ -68,8 +53,8 @@ impl Broker {
         now: Instant,
         session: SessionId,
         filter: impl Into<TopicFilter>,
-        place: Place,
-    ) -> Result<Resume, SubscribeError> {
+        start: StartAt,
+    ) -> Result<Resumption, SubscribeError> {
         let now = self.clock.advance(now);
         let filter = filter.into();
         let key = self.sessions.key_of(session).ok_or(SubscribeError::UnknownSession)?;
@@ -77,7 +62,7 @@ impl Broker {
         let session = session.ok_or(SubscribeError::UnknownSession)?;
         let except: Vec<TopicFilter> = self.filters(session).map(|(_, filter)| filter).collect();
         if except.contains(&filter) {
-            return Ok(Resume::Live);
+            return Ok(Resumption::Live);
         }
         if !session.permits(&filter) {
             return Err(SubscribeError::NotPermitted);
@@ -90,18 +75,13 @@ impl Broker {
         let session = self.sessions.get_mut(key).ok_or(SubscribeError::UnknownSession)?;
         let view = self.topics.view(channel).ok_or(SubscribeError::TooManyTopics)?;
 
-        let (last_event_id, start) = match place {
-            Place::Now => (LastEventId::Absent, StartAt::Newest),
-            Place::Oldest => (LastEventId::Absent, StartAt::Oldest),
-            Place::After(id) => (LastEventId::Id(id), StartAt::Newest),
-        };
-        let wish = Wish::new(&last_event_id, start, self.config.unresumable, self.left_out);
+        let wish = Wish::new(&LastEventId::Absent, &start, self.config.on_gap, self.unseen);
         let (resume, places) = delivery::resume(&[view], wish, &self.sequencer);
         let mut cursor = places.cursors().first().copied().unwrap_or(view.end());
         let mut gone = places.gone().first().map_or(0, |(_, gone)| *gone);
         // The session got these already, or did not want them.
-        let left_out = self.topics.numbers_from(channel, cursor, &except);
-        let replayed = resume.replayed() - left_out.len() as u64;
+        let excluded = self.topics.numbers_from(channel, cursor, &except);
+        let replayed = resume.replayed() - excluded.len() as u64;
         if replayed == 0 {
             (cursor, gone) = (view.end(), 0);
         }
@@ -116,7 +96,7 @@ impl Broker {
             if delivery::may_be_bounded(session.lag(), &self.config.lag, channels, &self.topics) {
                 session.set_replayed_through(self.sequencer.last());
             }
-            session.leave_out(number, left_out);
+            session.exclude(number, excluded);
         }
         if session.phase() == Phase::Parked {
             if replayed > 0 || is_over(session, &self.topics) {

@@ -82,7 +82,7 @@ impl Hub {
         for (reason, count) in lost {
             counter!("sansse_events_lost", "reason" => reason).absolute(count);
         }
-        counter!("sansse_events_coalesced").absolute(counters.coalesced);
+        counter!("sansse_events_coalesced").absolute(counters.superseded);
         record("sansse_queue_age_microseconds_bucket", &counters.queue_age);
         record("sansse_lag_events_bucket", &counters.lag);
     }

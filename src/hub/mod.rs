@@ -16,7 +16,7 @@ mod topics;
 mod trace;
 
 pub use drive::Drive;
-pub use session::{Pending, Session};
+pub use session::Session;
 
 use shards::{FollowUp, Inner, Shard, lock};
 
@@ -27,10 +27,10 @@ use crate::broker::Broker as ShardBroker;
 #[cfg(feature = "signed")]
 use crate::broker::CursorKeys;
 use crate::broker::{
-    BrokerConfig, BrokerEvent, ClientId, ComesBack, ConfigError, Counters, Drain, DrainError,
-    EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication,
-    PublishError, Published, Retention, ReturnsOfAll, RevokeError, SessionId, SessionRequest,
-    Topic, TopicName, TopicSettingError,
+    Audience, BrokerConfig, BrokerEvent, ClientId, ComesBack, ConfigError, Counters, Drain,
+    DrainError, EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication,
+    PublishError, Published, Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId,
+    TopicName, TopicSettingError,
 };
 use crate::fault::Fault;
 use crate::http::{ResponseHead, accept, plain_text};
@@ -54,14 +54,14 @@ use std::time::Instant;
 ///
 /// ```no_run
 /// # async fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
-/// use sansse::broker::{BrokerConfig, Epoch, SessionRequest, Topic};
+/// use sansse::broker::{BrokerConfig, Epoch, SessionConfig, Audience};
 /// use sansse::{Event, Hub};
 ///
 /// let hub = Hub::new(timer, BrokerConfig::new(Epoch(0xbeef)))?;
 /// // Spawn `hub.drive()` on any executor; then, for each connection:
-/// let session = hub.open(SessionRequest::new())?;
+/// let session = hub.open(SessionConfig::new())?;
 /// // and from anywhere:
-/// hub.publish(Topic::Broadcast, &Event::new("hello"))?;
+/// hub.publish(Audience::Everyone, &Event::new("hello"))?;
 /// // `session` is a `Stream` of frames; dropping it closes the session.
 /// # Ok(()) }
 /// ```
@@ -129,7 +129,7 @@ impl HubBuilder {
     ///
     /// ```
     /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
-    /// use sansse::broker::{BrokerConfig, Epoch, LimitPolicy, SessionRequest};
+    /// use sansse::broker::{BrokerConfig, Epoch, LimitPolicy, SessionConfig};
     /// use sansse::hub::HubBuilder;
     /// use std::num::NonZeroU16;
     ///
@@ -137,7 +137,7 @@ impl HubBuilder {
     /// config.max_sessions = 2;
     /// config.at_max_sessions = LimitPolicy::EvictOldest;
     /// let hub = HubBuilder::new(config).with_shards(NonZeroU16::new(8).unwrap()).build(timer)?;
-    /// let sessions = [(); 3].map(|()| hub.open(SessionRequest::new()).unwrap());
+    /// let sessions = [(); 3].map(|()| hub.open(SessionConfig::new()).unwrap());
     /// assert_eq!(hub.session_count(), 2, "the first made room for the third");
     /// # Ok(()) }
     /// ```
@@ -224,7 +224,7 @@ impl Hub {
     pub fn accept<B>(
         &self,
         request: &http::Request<B>,
-        session: SessionRequest,
+        session: SessionConfig,
         head: &ResponseHead,
     ) -> Answer {
         let headers = request.headers();
@@ -254,7 +254,7 @@ impl Hub {
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&self, request: SessionRequest) -> Result<Session, OpenError> {
+    pub fn open(&self, request: SessionConfig) -> Result<Session, OpenError> {
         self.inner.open(request)
     }
 
@@ -273,7 +273,7 @@ impl Hub {
     /// [`PublishError`]; then nothing was published.
     pub fn publish<'a>(
         &self,
-        topic: impl Into<Topic>,
+        topic: impl Into<Audience>,
         event: impl Into<Publication<'a>>,
     ) -> Result<Published, PublishError> {
         self.inner.publish(topic.into(), event.into())

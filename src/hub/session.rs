@@ -1,7 +1,7 @@
 //! A session as its connection sees it: a stream of frames, or of batches.
 
 use super::Inner;
-use crate::broker::{Batch, BatchEnd, EndReason, Opened, Resume, SessionId, Transmit};
+use crate::broker::{Batch, EndReason, Filled, Opened, Resumption, SessionId, Transmit};
 use crate::encode::Frame;
 use alloc::sync::Arc;
 use bytes::Bytes;
@@ -21,18 +21,6 @@ pub struct Session {
     end: End,
 }
 
-/// What [`Session::poll_batch`] put into the batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pending {
-    /// As much as the limit allows; there may be more.
-    Some,
-    /// All there is. The task is woken when there is more: if the write takes it all, there is no
-    /// need to ask again before.
-    All,
-    /// Nothing: the session has ended, and the stream is to be ended in good order.
-    Ended,
-}
-
 #[derive(Clone, Copy, Debug)]
 enum End {
     NotYet,
@@ -50,38 +38,37 @@ impl Session {
     }
 
     /// How its resumption went.
-    pub fn resume(&self) -> Resume {
-        self.opened.resume
+    pub fn resumption(&self) -> Resumption {
+        self.opened.resumption
     }
 
     /// Why it ended; `None` while it has not, or has not been seen to.
     pub fn end_reason(&self) -> Option<EndReason> {
-        match self.end {
-            End::NotYet => None,
-            End::Came(reason) => reason,
-        }
+        self.end.reason()
     }
 
     /// Puts what is pending into `batch`, up to about `limit` bytes, for one write.
     ///
-    /// `Pending`: there is nothing now. The task is woken when there is.
+    /// [`Filled::All`]: the task is woken when there is more, so that if the write takes it all,
+    /// there is no need to ask again before. `Pending`: there is nothing now. The task is woken when
+    /// there is.
     pub fn poll_batch(
         &mut self,
         context: &mut Context<'_>,
         limit: usize,
         batch: &mut Batch,
-    ) -> Poll<Pending> {
+    ) -> Poll<Filled> {
         let (id, end) = (self.opened.session, &mut self.end);
         self.hub.with(id.shard().into(), |shard, now| {
             match shard.broker.poll_transmit_batch(now, id, limit, batch) {
-                BatchEnd::Full => Poll::Ready(Pending::Some),
-                BatchEnd::Parked => {
+                Filled::More => Poll::Ready(Filled::More),
+                Filled::All => {
                     shard.set_waker(id, context.waker());
-                    if batch.is_empty() { Poll::Pending } else { Poll::Ready(Pending::All) }
+                    if batch.is_empty() { Poll::Pending } else { Poll::Ready(Filled::All) }
                 }
-                BatchEnd::End(reason) => {
+                Filled::Ended(reason) => {
                     end.come(reason);
-                    Poll::Ready(Pending::Ended)
+                    Poll::Ready(Filled::Ended(end.reason()))
                 }
             }
         })
@@ -113,7 +100,7 @@ impl Session {
                 shard.set_waker(id, context.waker());
                 return Poll::Pending;
             }
-            if let Some(Transmit::End(reason)) = shard.broker.poll_transmit(now, id) {
+            if let Some(Transmit::Ended(reason)) = shard.broker.poll_transmit(now, id) {
                 end.come(reason);
             }
             Poll::Ready(())
@@ -122,6 +109,13 @@ impl Session {
 }
 
 impl End {
+    const fn reason(self) -> Option<EndReason> {
+        match self {
+            Self::NotYet => None,
+            Self::Came(reason) => reason,
+        }
+    }
+
     /// The reason is told once, so that the first one stays.
     fn come(&mut self, reason: Option<EndReason>) {
         if !matches!(self, Self::Came(Some(_))) {
@@ -138,7 +132,7 @@ impl Stream for Session {
         let id = opened.session;
         hub.with(id.shard().into(), |shard, now| match shard.broker.poll_transmit(now, id) {
             Some(Transmit::Frame(frame)) => Poll::Ready(Some(frame.clone())),
-            Some(Transmit::End(reason)) => {
+            Some(Transmit::Ended(reason)) => {
                 end.come(reason);
                 Poll::Ready(None)
             }

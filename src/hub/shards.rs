@@ -2,8 +2,8 @@
 
 use super::{Listener, Session, ShardBroker};
 use crate::broker::{
-    BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, Publication, PublishError,
-    Published, ReturnsOfAll, Sequencer, SessionId, SessionRequest, Topic, Value,
+    Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, Publication,
+    PublishError, Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, Value,
 };
 use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
@@ -42,7 +42,7 @@ pub(super) struct Shard {
 }
 
 impl Inner {
-    pub(super) fn open(self: &Arc<Self>, request: SessionRequest) -> Result<Session, OpenError> {
+    pub(super) fn open(self: &Arc<Self>, request: SessionConfig) -> Result<Session, OpenError> {
         let shard = self.shard_of(request.client());
         let mut follow_up = FollowUp::default();
         let opened = if self.shards.len() == 1 {
@@ -64,7 +64,7 @@ impl Inner {
     fn open_beside(
         &self,
         at: usize,
-        request: SessionRequest,
+        request: SessionConfig,
         follow_up: &mut FollowUp,
     ) -> Result<Opened, OpenError> {
         let request = request.normalized();
@@ -84,7 +84,7 @@ impl Inner {
     }
 
     /// What all shards have but one.
-    fn census(&self, except: usize, request: &SessionRequest) -> Census {
+    fn census(&self, except: usize, request: &SessionConfig) -> Census {
         let mut census = Census::default();
         for (number, shard) in (0..).zip(&self.shards) {
             if usize::from(number) != except {
@@ -96,7 +96,7 @@ impl Inner {
 
     pub(super) fn publish(
         &self,
-        topic: Topic,
+        topic: Audience,
         event: Publication<'_>,
     ) -> Result<Published, PublishError> {
         self.publish_with(&topic.clone(), |sequencer| sequencer.publish(topic, event))
@@ -104,7 +104,7 @@ impl Inner {
 
     pub(super) fn publish_with(
         &self,
-        topic: &Topic,
+        topic: &Audience,
         number: impl FnOnce(&mut Sequencer) -> Published,
     ) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
@@ -114,7 +114,7 @@ impl Inner {
         let mut follow_up = FollowUp::default();
         // The first shard is the one that may refuse it, before any other knows the position. All
         // have the same configuration, so that where no addressee has a shard, any is.
-        let (first, count) = (self.shard_of_topic(published.topic()), self.shards.len());
+        let (first, count) = (self.shard_of_topic(published.audience()), self.shards.len());
         let result = (first..first + count).try_for_each(|shard| {
             let shard = shard % count;
             self.call(shard, &mut follow_up, |shard, now| {
@@ -141,16 +141,16 @@ impl Inner {
         self.run(follow_up);
     }
 
-    pub(super) fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
+    pub(super) fn check_addressee(&self, topic: &Audience) -> Result<(), PublishError> {
         let check = |shard: usize| lock(&self.shards[shard]).broker.check_addressee(topic);
         match topic {
-            Topic::Client(client) => check(self.shard_of(Some(client))),
-            Topic::Session(session) if usize::from(session.shard()) < self.shards.len() => {
+            Audience::Client(client) => check(self.shard_of(Some(client))),
+            Audience::Session(session) if usize::from(session.shard()) < self.shards.len() => {
                 check(session.shard().into())
             }
-            Topic::Session(_) => Err(PublishError::UnknownSession),
+            Audience::Session(_) => Err(PublishError::UnknownSession),
             // One shard that has room is enough, and one that knows of the end too.
-            Topic::Broadcast | Topic::Named(_) => {
+            Audience::Everyone | Audience::Topic(_) => {
                 (1..self.shards.len()).fold(check(0), |result, shard| match result {
                     Err(PublishError::TopicEnded) => result,
                     Ok(()) => check(shard).or_else(|error| match error {
@@ -163,11 +163,11 @@ impl Inner {
         }
     }
 
-    pub(super) fn shard_of_topic(&self, topic: &Topic) -> usize {
+    pub(super) fn shard_of_topic(&self, topic: &Audience) -> usize {
         match topic {
-            Topic::Client(client) => self.shard_of(Some(client)),
-            Topic::Session(session) => session.shard().into(),
-            Topic::Broadcast | Topic::Named(_) => 0,
+            Audience::Client(client) => self.shard_of(Some(client)),
+            Audience::Session(session) => session.shard().into(),
+            Audience::Everyone | Audience::Topic(_) => 0,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{FollowUp, Hub, Inner, Session, lock};
 use crate::broker::{
-    Place, PublishError, Published, Resume, SessionId, SubscribeError, Topic, TopicFilter,
+    Audience, PublishError, Published, Resumption, SessionId, StartAt, SubscribeError, TopicFilter,
     TopicName,
 };
 
@@ -11,14 +11,14 @@ impl Hub {
     ///
     /// ```no_run
     /// # async fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
-    /// use sansse::broker::{BrokerConfig, Epoch, SessionRequest, StartAt, TopicName};
+    /// use sansse::broker::{BrokerConfig, Epoch, SessionConfig, StartAt, TopicName};
     /// use sansse::{Event, Hub};
     ///
     /// let hub = Hub::new(timer, BrokerConfig::new(Epoch(1)))?;
     /// let answer = TopicName::new("answer/42")?;
     /// // Each peer that asks for it, also again after a reload, gets all of it and then the end:
-    /// let request = SessionRequest::new()
-    ///     .without_broadcast()
+    /// let request = SessionConfig::new()
+    ///     .topics_only()
     ///     .with_topic(answer.clone())
     ///     .with_start(StartAt::Oldest);
     /// hub.publish(answer.clone(), &Event::new("forty-"))?;
@@ -31,7 +31,7 @@ impl Hub {
     ///
     /// [`PublishError`]; then nothing was done.
     pub fn end_topic(&self, topic: &TopicName) -> Result<Published, PublishError> {
-        let addressee = Topic::Named(topic.clone());
+        let addressee = Audience::Topic(topic.clone());
         self.inner.publish_with(&addressee, |sequencer| sequencer.end_topic(topic.clone()))
     }
 
@@ -45,9 +45,9 @@ impl Hub {
         &self,
         session: SessionId,
         filter: impl Into<TopicFilter>,
-        place: Place,
-    ) -> Result<Resume, SubscribeError> {
-        self.inner.subscribe(session, filter.into(), place)
+        start: StartAt,
+    ) -> Result<Resumption, SubscribeError> {
+        self.inner.subscribe(session, filter.into(), start)
     }
 
     /// Ends a subscription of a session that is open; see
@@ -67,9 +67,9 @@ impl Session {
     pub fn subscribe(
         &self,
         filter: impl Into<TopicFilter>,
-        place: Place,
-    ) -> Result<Resume, SubscribeError> {
-        self.hub.subscribe(self.id(), filter.into(), place)
+        start: StartAt,
+    ) -> Result<Resumption, SubscribeError> {
+        self.hub.subscribe(self.id(), filter.into(), start)
     }
 
     /// Ends a subscription; see [`Broker::unsubscribe`](crate::broker::Broker::unsubscribe). Says
@@ -84,8 +84,8 @@ impl Inner {
         &self,
         session: SessionId,
         filter: TopicFilter,
-        place: Place,
-    ) -> Result<Resume, SubscribeError> {
+        start: StartAt,
+    ) -> Result<Resumption, SubscribeError> {
         let shard = usize::from(session.shard());
         if shard >= self.shards.len() {
             return Err(SubscribeError::UnknownSession);
@@ -94,7 +94,7 @@ impl Inner {
         let sequencer = (self.shards.len() > 1).then(|| lock(&self.sequencer));
         let mut follow_up = FollowUp::default();
         let resume = self.call(shard, &mut follow_up, |shard, now| {
-            shard.broker.subscribe(now, session, filter, place)
+            shard.broker.subscribe(now, session, filter, start)
         });
         drop(sequencer);
         self.run(follow_up);

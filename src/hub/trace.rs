@@ -14,8 +14,8 @@ pub(super) fn trace(event: &BrokerEvent) {
         BrokerEvent::ClientLeft { client } => {
             debug!(target: TARGET, client = client.as_str(), "client left");
         }
-        BrokerEvent::SessionOpened { session, client, resume } => {
-            let (outcome, replayed) = (resume.as_str(), resume.replayed());
+        BrokerEvent::SessionOpened { session, client, resumption } => {
+            let (outcome, replayed) = (resumption.as_str(), resumption.replayed());
             let client = name(client.as_ref());
             debug!(target: TARGET, %session, client, outcome, replayed, "session opened");
         }
@@ -23,9 +23,9 @@ pub(super) fn trace(event: &BrokerEvent) {
             let client = name(client.as_ref());
             warn!(target: TARGET, %session, client, lost, "session skipped events");
         }
-        BrokerEvent::SessionCoalesced { session, client, coalesced } => {
+        BrokerEvent::SessionSuperseded { session, client, superseded } => {
             let client = name(client.as_ref());
-            debug!(target: TARGET, %session, client, coalesced, "session was spared events");
+            debug!(target: TARGET, %session, client, superseded, "session was spared events");
         }
         BrokerEvent::LeaseExpiring { session, client, .. } => {
             let client = name(client.as_ref());

@@ -2,9 +2,9 @@
 
 use super::read::{Output, RecordFault};
 use crate::broker::{
-    AddressKey, Batch, BatchEnd, Broker, ClientId, Drain, Elsewhere, EventKey, Lag, OpenError,
-    Place, Publication, Published, Retention, SessionId, SessionRequest, Tick, Topic, TopicFilter,
-    TopicName, Transmit,
+    AddressKey, Audience, Batch, Broker, ClientId, Drain, Elsewhere, EventKey, Filled, Lag,
+    OpenError, Publication, Published, Retention, SessionConfig, SessionId, StartAt, Tick,
+    TopicFilter, TopicName, Transmit,
 };
 use crate::encode::Framing;
 use crate::event::Event;
@@ -55,7 +55,7 @@ pub(super) enum Call {
         topic: TopicName,
     },
     Publish {
-        topic: Topic,
+        audience: Audience,
         event: Box<Event>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<EventKey>,
@@ -76,7 +76,7 @@ pub(super) enum Call {
     Subscribe {
         session: SessionId,
         filter: TopicFilter,
-        place: Place,
+        start: StartAt,
     },
     Unsubscribe {
         session: SessionId,
@@ -101,11 +101,11 @@ pub(super) enum Call {
     SetCursorKeys,
 }
 
-/// A [`SessionRequest`] without its metadata, and its lease by the broker's clock.
+/// A [`SessionConfig`] without its metadata, and its lease by the broker's clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {
-    request: SessionRequest,
+    request: SessionConfig,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lease: Option<Tick>,
 }
@@ -121,12 +121,12 @@ pub(super) enum Written {
 }
 
 impl Request {
-    pub(super) fn of(request: &SessionRequest, broker: &Broker) -> Self {
+    pub(super) fn of(request: &SessionConfig, broker: &Broker) -> Self {
         let lease = request.lease().map(|until| broker.tick(until));
         Self { request: request.clone(), lease }
     }
 
-    fn restore(self, broker: &Broker) -> Result<SessionRequest, RecordFault> {
+    fn restore(self, broker: &Broker) -> Result<SessionConfig, RecordFault> {
         Ok(match self.lease {
             Some(until) => self.request.with_lease(instant(broker, until)?),
             None => self.request,
@@ -220,12 +220,12 @@ impl Call {
             Self::RevokeTopic { client, topic } => {
                 Output::Revoked(broker.revoke_topic(now, &client, &topic))
             }
-            Self::Publish { topic, event, key } => {
+            Self::Publish { audience, event, key } => {
                 let publication = match key {
                     Some(key) => Publication::new(&event).with_key(key),
                     None => Publication::new(&event),
                 };
-                Output::Published(broker.publish(now, topic, publication))
+                Output::Published(broker.publish(now, audience, publication))
             }
             Self::Apply(published) => Output::Applied(broker.apply(now, &published)),
             Self::ApplyBeside(published) => Output::Applied(broker.apply_beside(now, &published)),
@@ -234,8 +234,8 @@ impl Call {
             }
             Self::SetLag { topic, lag } => Output::TopicSet(broker.set_lag(now, &topic, lag)),
             Self::RetryAfter { error } => Output::RetryAfter(broker.retry_after(now, &error)),
-            Self::Subscribe { session, filter, place } => {
-                Output::Subscribed(broker.subscribe(now, session, filter, place))
+            Self::Subscribe { session, filter, start } => {
+                Output::Subscribed(broker.subscribe(now, session, filter, start))
             }
             Self::Unsubscribe { session, filter } => {
                 Output::Found(broker.unsubscribe(now, session, &filter))
@@ -244,7 +244,7 @@ impl Call {
                 held.newest.remove(&session);
                 match broker.poll_transmit(now, session) {
                     Some(Transmit::Frame(frame)) => Output::Frame(frame.clone()),
-                    Some(Transmit::End(reason)) => Output::End(reason),
+                    Some(Transmit::Ended(reason)) => Output::End(reason),
                     None => Output::Parked,
                 }
             }
@@ -253,10 +253,10 @@ impl Call {
                 batch.reset(framing);
                 let end = broker.poll_transmit_batch(now, session, limit, &mut batch);
                 let (bytes, frames) = (Bytes::copy_from_slice(batch.as_slice()), batch.frames());
-                if !matches!(end, BatchEnd::End(_)) {
+                if !matches!(end, Filled::Ended(_)) {
                     held.keep(broker, session, batch);
                 }
-                Output::Batch { bytes, frames, end }
+                Output::Batch { bytes, frames, filled: end }
             }
             Self::HandlePartialWrite { session, written, batch } => {
                 let rest = match batch {

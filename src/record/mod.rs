@@ -8,7 +8,7 @@
 //! ```
 //! use sansse::Event;
 //! use sansse::record::{Output, Record, RecordedBroker};
-//! use sansse::broker::{BrokerConfig, Epoch, SessionRequest, Topic, Transmit};
+//! use sansse::broker::{BrokerConfig, Epoch, SessionConfig, Audience, Transmit};
 //! use std::fmt::Write;
 //! use std::sync::{Arc, Mutex};
 //! # let now = std::time::Instant::now();
@@ -20,9 +20,9 @@
 //! let mut broker = RecordedBroker::new(now, config, move |entry| {
 //!     writeln!(sink.lock().unwrap(), "{entry}").unwrap();
 //! })?;
-//! let session = broker.open(now, SessionRequest::new())?.session;
+//! let session = broker.open(now, SessionConfig::new())?.session;
 //! while broker.poll_transmit(now, session).is_some() {}
-//! broker.publish(now, Topic::Broadcast, &Event::new("hello"))?;
+//! broker.publish(now, Audience::Everyone, &Event::new("hello"))?;
 //! let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
 //! let sent = frame.clone();
 //!

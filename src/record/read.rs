@@ -3,8 +3,8 @@
 use super::call::Held;
 use super::{Input, Start, VERSION};
 use crate::broker::{
-    BatchEnd, Broker, BrokerConfig, BrokerEvent, ConfigError, DrainError, EndReason, EventNumber,
-    LeaseError, OpenError, Opened, PublishError, Published, Resume, RevokeError, SessionId,
+    Broker, BrokerConfig, BrokerEvent, ConfigError, DrainError, EndReason, EventNumber, Filled,
+    LeaseError, OpenError, Opened, PublishError, Published, Resumption, RevokeError, SessionId,
     SubscribeError, TopicSettingError,
 };
 use crate::encode::Frame;
@@ -73,7 +73,7 @@ pub enum Output {
     /// Of [`Broker::apply`].
     Applied(Result<(), PublishError>),
     /// Of [`Broker::subscribe`].
-    Subscribed(Result<Resume, SubscribeError>),
+    Subscribed(Result<Resumption, SubscribeError>),
     /// Of [`Broker::poll_transmit`]: the next frame.
     Frame(Frame),
     /// Of [`Broker::poll_transmit`]: nothing now.
@@ -87,7 +87,7 @@ pub enum Output {
         /// How many frames they are.
         frames: usize,
         /// Why there were no more.
-        end: BatchEnd,
+        filled: Filled,
     },
     /// Of [`Broker::handle_partial_write`].
     Remainder(Bytes),

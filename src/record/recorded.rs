@@ -3,10 +3,10 @@
 use super::call::{Call, Request, Written};
 use super::{Entry, Input, Line, Start, VERSION};
 use crate::broker::{
-    AddressKey, Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain,
-    DrainError, Elsewhere, EventNumber, Lag, LeaseError, OpenError, Opened, Place, Publication,
-    PublishError, Published, Resume, Retention, RevokeError, SessionId, SessionRequest,
-    SubscribeError, Topic, TopicFilter, TopicName, TopicSettingError, Transmit,
+    AddressKey, Audience, Batch, Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain,
+    DrainError, Elsewhere, EventNumber, Filled, Lag, LeaseError, OpenError, Opened, Publication,
+    PublishError, Published, Resumption, Retention, RevokeError, SessionConfig, SessionId, StartAt,
+    SubscribeError, TopicFilter, TopicName, TopicSettingError, Transmit,
 };
 use alloc::boxed::Box;
 use bytes::Bytes;
@@ -103,7 +103,7 @@ impl RecordedBroker {
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&mut self, now: Instant, request: SessionRequest) -> Result<Opened, OpenError> {
+    pub fn open(&mut self, now: Instant, request: SessionConfig) -> Result<Opened, OpenError> {
         self.note(now, |broker| Call::Open(Box::new(Request::of(&request, broker))));
         self.broker.open(now, request)
     }
@@ -232,15 +232,15 @@ impl RecordedBroker {
     pub fn publish<'a>(
         &mut self,
         now: Instant,
-        topic: impl Into<Topic>,
+        audience: impl Into<Audience>,
         event: impl Into<Publication<'a>>,
     ) -> Result<Published, PublishError> {
-        let (topic, publication) = (topic.into(), event.into());
+        let (audience, publication) = (audience.into(), event.into());
         self.note(now, |_| {
             let (event, key) = publication.clone().into_parts();
             Call::Publish { topic: topic.clone(), event: Box::new(event.clone()), key }
         });
-        self.broker.publish(now, topic, publication)
+        self.broker.publish(now, audience, publication)
     }
 
     /// As [`Broker::apply`].
@@ -299,15 +299,15 @@ impl RecordedBroker {
         now: Instant,
         session: SessionId,
         filter: impl Into<TopicFilter>,
-        place: Place,
-    ) -> Result<Resume, SubscribeError> {
+        start: StartAt,
+    ) -> Result<Resumption, SubscribeError> {
         let filter = filter.into();
         self.note(now, |_| Call::Subscribe {
             session,
             filter: filter.clone(),
-            place: place.clone(),
+            start: start.clone(),
         });
-        self.broker.subscribe(now, session, filter, place)
+        self.broker.subscribe(now, session, filter, start)
     }
 
     /// As [`Broker::unsubscribe`].
@@ -329,7 +329,7 @@ impl RecordedBroker {
         session: SessionId,
         limit: usize,
         batch: &mut Batch,
-    ) -> BatchEnd {
+    ) -> Filled {
         self.note(now, |_| Call::PollTransmitBatch { session, limit, framing: batch.framing() });
         self.broker.poll_transmit_batch(now, session, limit, batch)
     }
@@ -377,7 +377,7 @@ impl RecordedBroker {
     pub(crate) fn open_beside(
         &mut self,
         now: Instant,
-        request: SessionRequest,
+        request: SessionConfig,
         elsewhere: &Elsewhere,
     ) -> Result<Opened, OpenError> {
         self.note(now, |broker| Call::OpenBeside {

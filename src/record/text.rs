@@ -2,7 +2,7 @@
 //! when it is built.
 
 use crate::broker::{
-    AddressKey, ClientId, Epoch, EventKey, Key, Published, SessionId, Topic, TopicFilter,
+    AddressKey, Audience, ClientId, Epoch, EventKey, Key, Published, SessionId, TopicFilter,
     TopicName, TopicPattern,
 };
 use crate::encode::Frame;
@@ -135,7 +135,7 @@ impl<'de> Deserialize<'de> for Event {
 struct PublishedForm<'a> {
     epoch: Epoch,
     position: u64,
-    topic: Cow<'a, Topic>,
+    audience: Cow<'a, Audience>,
     payload: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     own_id: Option<Cow<'a, EventId>>,
@@ -150,7 +150,7 @@ impl Serialize for Published {
         let form = PublishedForm {
             epoch: self.epoch(),
             position: self.position(),
-            topic: Cow::Borrowed(self.topic()),
+            audience: Cow::Borrowed(self.audience()),
             // Frames are made of text alone, so that nothing of it is lost.
             payload: String::from_utf8_lossy(self.frame().as_ref()),
             own_id: self.own_id().map(Cow::Borrowed),
@@ -163,13 +163,13 @@ impl Serialize for Published {
 
 impl<'de> Deserialize<'de> for Published {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let PublishedForm { epoch, position, topic, payload, own_id, key, is_end } =
+        let PublishedForm { epoch, position, audience, payload, own_id, key, is_end } =
             PublishedForm::deserialize(deserializer)?;
-        let (topic, own_id) = (topic.into_owned(), own_id.map(Cow::into_owned));
+        let (audience, own_id) = (audience.into_owned(), own_id.map(Cow::into_owned));
         let key = key.map(Cow::into_owned);
         let frame = Frame::from_payload(&payload);
         let frame = frame.ok_or_else(|| D::Error::custom("a payload without a blank line"))?;
-        Self::from_parts(epoch, position, topic, frame, own_id, key, is_end)
+        Self::from_parts(epoch, position, audience, frame, own_id, key, is_end)
             .ok_or_else(|| D::Error::custom("the end of what is no named topic"))
     }
 }

@@ -5,9 +5,9 @@
 //! not take goes back to the broker, but for the rest of one frame.
 
 use super::counters::ServerCounters;
-use crate::broker::Batch;
+use crate::broker::{Batch, Filled};
 use crate::encode::Framing;
-use crate::hub::{Pending, Session};
+use crate::hub::Session;
 use crate::net::{Failure, FailureKind, Runtime, Socket};
 use alloc::boxed::Box;
 use bytes::{Buf, Bytes};
@@ -118,10 +118,10 @@ impl<S: Socket, R: Runtime> EventStream<S, R> {
                 if ready!(self.poll_rest(context))? {
                     return Poll::Ready(Ok(()));
                 }
-                let Poll::Ready(pending) = self.session.poll_batch(context, BATCH, batch) else {
+                let Poll::Ready(filled) = self.session.poll_batch(context, BATCH, batch) else {
                     return self.poll_flush(context);
                 };
-                if pending == Pending::Ended {
+                if let Filled::Ended(_) = filled {
                     let patience = self.runtime.sleep_until(self.runtime.now() + END_TIME);
                     let end = Bytes::from_static(self.framing.end());
                     self.rest = Some(Box::new(Rest::End(end, patience)));
@@ -134,7 +134,7 @@ impl<S: Socket, R: Runtime> EventStream<S, R> {
                 if written < batch.len() {
                     let bytes = self.session.handle_partial_write(batch, written);
                     self.rest = Some(Box::new(Rest::Frame(bytes)));
-                } else if pending == Pending::All {
+                } else if filled == Filled::All {
                     return self.poll_flush(context);
                 }
             }

@@ -131,7 +131,7 @@ fn a_session_that_was_faster_than_its_id_waits_again_for_the_next_event() {
 fn the_same_event_shared_by_all_is_encoded_once() {
     let mut shard = Shard::new(config());
     let sessions: Vec<_> = (0..3).map(|_| shard.parked(anyone())).collect();
-    let published = shard.broker.publish(shard.now, Topic::Broadcast, &Event::new("x")).unwrap();
+    let published = shard.broker.publish(shard.now, Audience::Everyone, &Event::new("x")).unwrap();
     for session in sessions {
         let Some(Transmit::Frame(frame)) = shard.broker.poll_transmit(shard.now, session) else {
             panic!("no frame");
@@ -180,7 +180,7 @@ fn a_session_asked_twice_is_still_parked_once() {
     for _ in 0..10 {
         assert_eq!(shard.next(session), None);
         let (batch, end) = shard.batch(session, 100, Framing::Chunked);
-        assert_eq!((batch.is_empty(), end), (true, BatchEnd::Parked));
+        assert_eq!((batch.is_empty(), end), (true, Filled::All));
     }
     shard.broadcast("x");
     shard.publish(topic("a"), "y");
@@ -366,7 +366,7 @@ fn any_call_with_any_session_at_any_time_is_harmless() {
         let empty = Batch::new(Framing::Plain);
         assert!(shard.broker.handle_partial_write(now, session, &empty, 7).is_empty());
         shard.broker.handle_timeout(now);
-        assert_eq!(shard.broker.poll_transmit(now, session), Some(Transmit::End(None)));
+        assert_eq!(shard.broker.poll_transmit(now, session), Some(Transmit::Ended(None)));
         let fresh = shard.broker.open(now, anyone()).unwrap().session;
         for written in [0, 1, batch.len(), usize::MAX] {
             shard.broker.handle_partial_write(now, fresh, &batch, written);

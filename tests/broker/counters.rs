@@ -60,7 +60,7 @@ fn what_comes_back_from_a_write_is_not_delivered() {
         let session = shard.parked(anyone());
         let sizes: Vec<u64> = ["a", "bb", &"c".repeat(300)]
             .iter()
-            .map(|data| shard.publish(Topic::Broadcast, data).frame().len() as u64)
+            .map(|data| shard.publish(Audience::Everyone, data).frame().len() as u64)
             .collect();
         let (batch, _) = shard.batch(session, 10_000, form);
         let all = shard.broker.counters();
@@ -107,7 +107,7 @@ fn what_is_coalesced_is_counted_once_it_cannot_come_back() {
     let publish = |shard: &mut Shard, key: &'static str| {
         let event = Event::new("x");
         let publication = Publication::new(&event).with_key(EventKey::new(key).unwrap());
-        shard.broker.publish(shard.now, Topic::Broadcast, publication).unwrap();
+        shard.broker.publish(shard.now, Audience::Everyone, publication).unwrap();
     };
     for key in ["a", "b", "a", "a"] {
         publish(&mut shard, key);
@@ -115,14 +115,14 @@ fn what_is_coalesced_is_counted_once_it_cannot_come_back() {
     let (batch, _) = shard.batch(session, 10_000, Framing::Plain);
     let counters = shard.broker.counters();
     // The first `a` was passed before anything was handed over, so that it cannot come back.
-    assert_eq!((batch.frames(), counters.delivered, counters.coalesced), (2, 2, 1));
+    assert_eq!((batch.frames(), counters.delivered, counters.superseded), (2, 2, 1));
     // The newest of `a` goes back, with the one that it superseded, and is superseded in turn.
     shard.broker.handle_partial_write(shard.now, session, &batch, 1);
     publish(&mut shard, "a");
     assert_eq!(shard.data(session), ["x"]);
     let counters = shard.broker.counters();
-    assert_eq!((counters.delivered, counters.returned, counters.coalesced), (2, 1, 3));
-    assert_eq!(counters.delivered + counters.coalesced, counters.published);
+    assert_eq!((counters.delivered, counters.returned, counters.superseded), (2, 1, 3));
+    assert_eq!(counters.delivered + counters.superseded, counters.published);
     assert_eq!(counters.lost, Lost::default());
 
     let session = shard.parked(anyone().with_lag(LagPolicy::KeepNewestPerKey));
@@ -131,7 +131,7 @@ fn what_is_coalesced_is_counted_once_it_cannot_come_back() {
     }
     shard.batch(session, 10_000, Framing::Plain);
     shard.broker.handle_disconnect(shard.now, session);
-    assert_eq!(shard.broker.counters().coalesced, 4, "with its end at the latest");
+    assert_eq!(shard.broker.counters().superseded, 4, "with its end at the latest");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn what_is_refused_is_counted_by_the_error() {
     let refused = shard.broker.counters().refused;
     assert_eq!((refused.sessions, refused.closing, refused.total()), (1, 1, 2));
     let event = Event::new("x");
-    assert!(shard.broker.publish(now, Topic::Broadcast, &event).is_err());
+    assert!(shard.broker.publish(now, Audience::Everyone, &event).is_err());
     assert_eq!(shard.broker.counters().published, 0);
 }
 

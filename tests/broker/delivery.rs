@@ -141,7 +141,7 @@ fn events_of_different_topics_come_in_the_order_in_which_they_were_published() {
     for number in 0..200 {
         let data = format!("{number}");
         match rng.below(4) {
-            0 => shard.publish(Topic::Broadcast, &data),
+            0 => shard.publish(Audience::Everyone, &data),
             1 => shard.publish(client("alice"), &data),
             2 => shard.publish(topic("a"), &data),
             _ => shard.publish(topic("b"), &data),
@@ -151,7 +151,7 @@ fn events_of_different_topics_come_in_the_order_in_which_they_were_published() {
     assert_eq!(shard.take(single), expected);
     let (batch, end) = shard.batch(batched, 1 << 20, Framing::Plain);
     assert_eq!(text(batch.as_slice()), expected.concat());
-    assert_eq!((batch.frames(), end), (200, BatchEnd::Parked));
+    assert_eq!((batch.frames(), end), (200, Filled::All));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn an_event_gets_the_id_of_its_position_unless_it_brings_one() {
     let mut shard = Shard::new(config());
     let session = shard.parked(anyone());
     let mut publish = |event: &Event| {
-        shard.broker.publish(shard.now, Topic::Broadcast, event).unwrap().position()
+        shard.broker.publish(shard.now, Audience::Everyone, event).unwrap().position()
     };
     let positions = [
         publish(&Event::new("a")),
@@ -202,7 +202,7 @@ fn with_ids_of_their_own_events_have_those_or_none() {
     let session = shard.open(anyone());
     shard.broadcast("a");
     let event = Event::new("b").with_id(id("mine"));
-    shard.broker.publish(shard.now, Topic::Broadcast, &event).unwrap();
+    shard.broker.publish(shard.now, Audience::Everyone, &event).unwrap();
     assert_eq!(shard.take(session), ["data: a\n\n", "id: mine\ndata: b\n\n"]);
 }
 
@@ -222,12 +222,12 @@ fn a_closed_session_gets_what_was_published_before_and_then_its_end() {
         assert_eq!(shard.ready(), [session]);
         if batched {
             let (batch, end) = shard.batch(session, 1 << 20, Framing::Plain);
-            assert_eq!((batch.frames(), end), (3, BatchEnd::Full));
+            assert_eq!((batch.frames(), end), (3, Filled::More));
             let expected = [event_at(1, "a"), event_at(2, "b"), event_at(3, "c")].concat();
             assert_eq!(text(batch.as_slice()), expected);
             assert_eq!(shard.events(), [], "it waits until nothing can come back");
             let (batch, end) = shard.batch(session, 1 << 20, Framing::Plain);
-            assert_eq!((batch.len(), end), (0, BatchEnd::End(Some(EndReason::Closed))));
+            assert_eq!((batch.len(), end), (0, Filled::Ended(Some(EndReason::Closed))));
         } else {
             assert_eq!(shard.data(session), ["a", "b", "c", END]);
         }
@@ -255,7 +255,7 @@ fn a_closed_broker_delivers_to_all_and_opens_none() {
     assert_eq!(shard.events(), [parked, fresh, away].map(|id| ended(id, EndReason::Shutdown)));
     let opened = shard.broker.open(shard.now, anyone());
     assert_eq!(opened, Err(OpenError::Closed));
-    let published = shard.broker.publish(shard.now, Topic::Broadcast, &Event::new("b"));
+    let published = shard.broker.publish(shard.now, Audience::Everyone, &Event::new("b"));
     assert_eq!(published, Err(PublishError::Closed));
     assert_eq!(shard.broker.last_position(), 1);
 }
@@ -334,8 +334,8 @@ fn an_event_larger_than_all_that_is_kept_is_refused_and_nothing_is_left_of_it() 
     let large = Event::new("x".repeat(60));
     let mut refuse = |count| {
         for _ in 0..count {
-            let topics: [(Topic, usize); 4] = [
-                (Topic::Broadcast, 60),
+            let topics: [(Audience, usize); 4] = [
+                (Audience::Everyone, 60),
                 (topic("news").into(), 60),
                 (client("alice").into(), 40),
                 (session.into(), 40),
@@ -355,7 +355,7 @@ fn an_event_larger_than_all_that_is_kept_is_refused_and_nothing_is_left_of_it() 
     assert!(many < few + 20, "grew from {few} to {many}");
     assert_eq!(shard.ready(), []);
     // The largest that is kept is delivered.
-    let frame = shard.publish(Topic::Broadcast, &"x".repeat(60 - 22)).frame().clone();
+    let frame = shard.publish(Audience::Everyone, &"x".repeat(60 - 22)).frame().clone();
     assert_eq!((frame.chunk().len(), shard.take(session).len()), (60, 1));
 }
 
@@ -381,26 +381,26 @@ fn a_batch_takes_what_fits_and_a_large_frame_goes_alone() {
         shard.broadcast("x");
     }
     let (batch, end) = shard.batch(session, 2 * frame, Framing::Plain);
-    assert_eq!((batch.frames(), end), (2, BatchEnd::Full));
+    assert_eq!((batch.frames(), end), (2, Filled::More));
     let (batch, end) = shard.batch(session, 2 * frame - 1, Framing::Plain);
-    assert_eq!((batch.frames(), end), (1, BatchEnd::Full));
+    assert_eq!((batch.frames(), end), (1, Filled::More));
     let (batch, end) = shard.batch(session, 0, Framing::Plain);
-    assert_eq!((batch.frames(), end), (1, BatchEnd::Full));
+    assert_eq!((batch.frames(), end), (1, Filled::More));
     // The last one fits; that there is no more is found in the same call.
     let (batch, end) = shard.batch(session, frame, Framing::Plain);
-    assert_eq!((batch.frames(), end), (1, BatchEnd::Parked));
+    assert_eq!((batch.frames(), end), (1, Filled::All));
 
     let large = "x".repeat(100_000);
     shard.broadcast("small");
-    let published = shard.publish(Topic::Broadcast, &large);
+    let published = shard.publish(Audience::Everyone, &large);
     shard.broadcast("small");
     let (batch, end) = shard.batch(session, 1 << 20, Framing::Plain);
-    assert_eq!((batch.frames(), end), (1, BatchEnd::Full));
+    assert_eq!((batch.frames(), end), (1, Filled::More));
     let (batch, end) = shard.batch(session, 1, Framing::Plain);
-    assert_eq!((batch.frames(), end), (1, BatchEnd::Full));
+    assert_eq!((batch.frames(), end), (1, Filled::More));
     assert_eq!(batch.as_slice().as_ptr(), published.frame().as_ref().as_ptr(), "not copied");
     let (batch, end) = shard.batch(session, 1 << 20, Framing::Plain);
-    assert_eq!((batch.frames(), end), (1, BatchEnd::Parked));
+    assert_eq!((batch.frames(), end), (1, Filled::All));
 }
 
 /// Everything that a session may have pending at once: the opening, five sources, sizes on both
@@ -414,7 +414,7 @@ fn busy(shard: &mut Shard) -> SessionId {
     shard.publish(topic("b"), "1");
     shard.publish(session, "22");
     shard.publish(client("alice"), "333");
-    shard.publish(Topic::Broadcast, &"4".repeat(17_000));
+    shard.publish(Audience::Everyone, &"4".repeat(17_000));
     shard.publish(topic("a"), "55555");
     shard.publish(topic("a"), "666666");
     shard.publish(session, "7777777");
@@ -438,7 +438,7 @@ fn joined_frames_are_the_frames_one_by_one() {
             loop {
                 let (batch, end) = shard.batch(session, limit, form);
                 joined.extend_from_slice(batch.as_slice());
-                if end == BatchEnd::Parked {
+                if end == Filled::All {
                     break;
                 }
             }
@@ -457,7 +457,7 @@ fn a_write_that_stops_at_any_byte_loses_and_repeats_nothing() {
             && !batch.is_empty()
         {
             whole.extend_from_slice(batch.as_slice());
-            if end == BatchEnd::Parked {
+            if end == Filled::All {
                 break;
             }
         }
@@ -470,7 +470,7 @@ fn a_write_that_stops_at_any_byte_loses_and_repeats_nothing() {
             let mut parked = false;
             while !parked {
                 let (batch, end) = shard.batch(session, 1 << 16, form);
-                parked = end == BatchEnd::Parked;
+                parked = end == Filled::All;
                 let stops_here = (got.len()..got.len() + batch.len()).contains(&stop);
                 let written = if stops_here { stop - got.len() } else { batch.len() };
                 got.extend_from_slice(&batch.as_slice()[..written]);
@@ -508,7 +508,7 @@ fn writes_that_stop_anywhere_and_often_lose_and_repeat_nothing() {
             let length = rng.pick(&[1, 10, 100, 20_000]);
             let data = "x".repeat(usize::try_from(rng.below(length)).unwrap());
             let published = match rng.below(5) {
-                0 => shard.publish(Topic::Broadcast, &data),
+                0 => shard.publish(Audience::Everyone, &data),
                 1 => shard.publish(client("alice"), &data),
                 2 => shard.publish(session, &data),
                 3 => shard.publish(topic("a"), &data),
@@ -531,7 +531,7 @@ fn writes_that_stop_anywhere_and_often_lose_and_repeat_nothing() {
             }
             let limit = rng.pick(&[0, 50, 300, 1 << 16]);
             let end = shard.broker.poll_transmit_batch(shard.now, session, limit, &mut batch);
-            if matches!(end, BatchEnd::End(_)) {
+            if matches!(end, Filled::Ended(_)) {
                 assert!(ends && batch.is_empty());
                 break;
             }
@@ -601,7 +601,7 @@ fn a_session_of_which_a_part_was_taken_back_is_polled_without_its_id_coming_out(
     shard.broadcast("b");
     assert_eq!(shard.ready(), [session]);
     let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
-    assert_eq!(end, BatchEnd::Parked);
+    assert_eq!(end, Filled::All);
     shard.broker.handle_partial_write(shard.now, session, &batch, 5);
     shard.broadcast("c");
     assert_eq!(shard.ready(), []);
@@ -623,7 +623,7 @@ fn a_batch_used_for_one_session_after_the_other_keeps_nothing() {
     shard.broker.poll_transmit_batch(shard.now, second, 100, &mut batch);
     assert_eq!(text(batch.as_slice()), "11\r\nid: e-2\ndata: y\n\n\r\n");
     let end = shard.broker.poll_transmit_batch(shard.now, second, 100, &mut batch);
-    assert_eq!((end, batch.len(), batch.is_empty()), (BatchEnd::Parked, 0, true));
+    assert_eq!((end, batch.len(), batch.is_empty()), (Filled::All, 0, true));
     batch.reset(Framing::Plain);
     shard.broadcast("z");
     shard.broker.poll_transmit_batch(shard.now, first, 100, &mut batch);

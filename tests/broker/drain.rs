@@ -44,7 +44,7 @@ fn follow(shards: &mut [Broker], start: Instant) -> Vec<(Duration, Duration)> {
                         Transmit::Frame(frame) => {
                             retry = retry_of(&text(frame.as_ref())).unwrap_or(retry);
                         }
-                        Transmit::End(reason) => {
+                        Transmit::Ended(reason) => {
                             assert_eq!(reason, Some(EndReason::Drained));
                             ended.push((now - start, now - start + retry));
                             break;
@@ -210,13 +210,13 @@ fn a_farewell_that_a_write_did_not_take_is_not_lost_and_the_end_waits_for_it() {
     shard.broadcast("a");
     shard.broker.drain(shard.now, drain(0).with_farewell(Event::new("bye"))).unwrap();
     let (batch, end) = shard.batch(session, 1000, Framing::Plain);
-    assert_eq!((text(batch.as_slice()), end), (event_at(1, "a"), BatchEnd::Full));
+    assert_eq!((text(batch.as_slice()), end), (event_at(1, "a"), Filled::More));
     let (batch, end) = shard.batch(session, 1000, Framing::Plain);
-    assert_eq!((batch.as_slice(), end), (&b"data: bye\n\n"[..], BatchEnd::Full));
+    assert_eq!((batch.as_slice(), end), (&b"data: bye\n\n"[..], Filled::More));
     let rest = shard.broker.handle_partial_write(shard.now, session, &batch, 4);
     assert_eq!(rest, &b": bye\n\n"[..]);
     let (batch, end) = shard.batch(session, 1000, Framing::Plain);
-    assert_eq!((batch.len(), end), (0, BatchEnd::End(Some(EndReason::Drained))));
+    assert_eq!((batch.len(), end), (0, Filled::Ended(Some(EndReason::Drained))));
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn a_drain_that_cannot_be_is_refused_and_nothing_is_done() {
 fn an_answer_that_is_streamed_once_is_completed_and_no_longer_waited_for_than_patience() {
     let mut shard = Shard::new(config());
     let (answer, endless) = (topic("answer"), topic("endless"));
-    let on = |name: &TopicName| anyone().without_broadcast().with_topic(name.clone());
+    let on = |name: &TopicName| anyone().topics_only().with_topic(name.clone());
     let sessions = [shard.parked(on(&answer)), shard.parked(on(&endless)), shard.parked(anyone())];
     shard.events();
     let plan = drain(0).with_patience(secs(5)).letting_topics_end();

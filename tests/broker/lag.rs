@@ -176,7 +176,7 @@ fn a_closed_lagging_session_comes_back_to_a_gap() {
     }
     assert_eq!(shard.data(session), [END]);
     let opened = shard.broker.open(shard.now, after("e-0")).unwrap();
-    assert_eq!(opened.resume, Resume::Gap { replayed: 3 });
+    assert_eq!(opened.resumption, Resumption::Gap { replayed: 3 });
     assert_eq!(shard.data(opened.session), ["b", "c", "d"]);
 }
 
@@ -184,7 +184,7 @@ fn a_closed_lagging_session_comes_back_to_a_gap() {
 fn the_log_keeps_no_more_bytes_than_it_may() {
     let mut config = config();
     config.lag = LagPolicy::SkipToOldest.into();
-    let size = Shard::new(config.clone()).publish(Topic::Broadcast, "a").frame().chunk().len();
+    let size = Shard::new(config.clone()).publish(Audience::Everyone, "a").frame().chunk().len();
     config.retention.bytes = 3 * size;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
@@ -192,13 +192,13 @@ fn the_log_keeps_no_more_bytes_than_it_may() {
         shard.broadcast(data);
     }
     let opened = shard.broker.open(shard.now, after("e-0")).unwrap();
-    assert_eq!(opened.resume, Resume::Complete { replayed: 3 });
+    assert_eq!(opened.resumption, Resumption::Complete { replayed: 3 });
     shard.broadcast("d");
     assert_eq!(shard.data(session), ["b", "c", "d"]);
     // One that needs the room of three.
     shard.broadcast(&"e".repeat(2 * size));
     let opened = shard.broker.open(shard.now, after("e-1")).unwrap();
-    assert_eq!(opened.resume, Resume::Gap { replayed: 1 });
+    assert_eq!(opened.resumption, Resumption::Gap { replayed: 1 });
 }
 
 #[test]
@@ -222,8 +222,9 @@ fn the_log_keeps_nothing_older_than_it_may() {
     assert_eq!(shard.data(session), ["a", "d", "e"]);
     let who = Some(client("alice"));
     assert_eq!(shard.events(), [BrokerEvent::SessionSkipped { session, client: who, lost: 2 }]);
-    let replayed =
-        |shard: &mut Shard| shard.broker.open(shard.now, after("e-0")).unwrap().resume.replayed();
+    let replayed = |shard: &mut Shard| {
+        shard.broker.open(shard.now, after("e-0")).unwrap().resumption.replayed()
+    };
     assert_eq!(replayed(&mut shard), 2);
     shard.sleep(secs(5));
     assert_eq!(replayed(&mut shard), 1);
@@ -244,7 +245,7 @@ fn a_topic_keeps_as_much_as_was_said_for_it() {
         let opened = shard.broker.open(shard.now, after("e-0").with_topic(topic("news")));
         let opened = opened.unwrap();
         shard.broker.handle_disconnect(shard.now, opened.session);
-        opened.resume.replayed()
+        opened.resumption.replayed()
     };
     assert_eq!(replayed(&mut shard), 2);
     // Less takes effect at once, and what it says is remembered where nobody listens.
@@ -278,7 +279,8 @@ fn a_shorter_age_takes_effect_at_its_own_deadline() {
     shard.broker.set_retention(shard.now, &news, Some(longer)).unwrap();
     let kept = |shard: &mut Shard| {
         let request = after("e-0").with_topic(topic("news"));
-        shard.broker.open(shard.now, request).unwrap().resume == Resume::Complete { replayed: 1 }
+        shard.broker.open(shard.now, request).unwrap().resumption
+            == Resumption::Complete { replayed: 1 }
     };
     shard.sleep(just_before(secs(20)));
     assert!(kept(&mut shard));
@@ -342,9 +344,7 @@ fn stalled_among_many(lag: LagPolicy, events: u64) -> Shard {
             let count = got.get_mut(&session).unwrap();
             *count += batch.frames() as u64;
             assert!(
-                *count == number
-                    && end == BatchEnd::Parked
-                    && batch.as_slice() == frames.as_bytes(),
+                *count == number && end == Filled::All && batch.as_slice() == frames.as_bytes(),
                 "{session} got {:?} instead of what ends with event {number}",
                 text(batch.as_slice())
             );
@@ -402,12 +402,12 @@ fn sessions_that_never_read_may_skip_instead() {
 fn an_event_is_given_back_to_memory_when_the_log_lets_it_go() {
     let mut shard = Shard::new(three(LagPolicy::Close));
     shard.parked(anyone());
-    let first = shard.publish(Topic::Broadcast, "a").frame().clone();
+    let first = shard.publish(Audience::Everyone, "a").frame().clone();
     let bytes = first.chunk().clone();
     drop(first);
     assert!(!bytes.is_unique(), "the log holds it too");
     for _ in 0..3 {
-        shard.broker.publish(shard.now, Topic::Broadcast, &Event::new("x")).unwrap();
+        shard.broker.publish(shard.now, Audience::Everyone, &Event::new("x")).unwrap();
     }
     assert!(bytes.is_unique(), "a session that stands still does not hold it");
 }

@@ -12,7 +12,7 @@ fn quiet() -> Shard {
     Shard::new(config)
 }
 
-fn leased(shard: &Shard, time: Duration) -> SessionRequest {
+fn leased(shard: &Shard, time: Duration) -> SessionConfig {
     session_of("alice").with_lease(shard.now + time)
 }
 
@@ -89,7 +89,7 @@ fn nothing_passes_a_lease_that_lapsed_though_nobody_handled_the_time() {
     shard.pass(secs(100));
     shard.broadcast("secret");
     let (batch, end) = shard.batch(session, 1000, Framing::Plain);
-    assert_eq!((batch.len(), end), (0, BatchEnd::End(Some(EndReason::LeaseExpired))));
+    assert_eq!((batch.len(), end), (0, Filled::Ended(Some(EndReason::LeaseExpired))));
     assert_eq!(ends(&mut shard), [(session, EndReason::LeaseExpired)]);
     // And it is told once.
     shard.broker.handle_timeout(shard.now);
@@ -279,7 +279,7 @@ fn a_topic_that_only_revoked_sessions_heard_is_forgotten() {
 fn a_session_that_hears_a_revoked_topic_through_a_pattern_ends_and_may_ask_again() {
     let mut shard = quiet();
     let all = || TopicPattern::new("room/*").unwrap();
-    let hears = shard.parked(session_of("alice").with_pattern(all()));
+    let hears = shard.parked(session_of("alice").with_topic(all()));
     let other = shard.parked(session_of("alice").with_topic(topic("room/1")));
     shard.publish(topic("room/1"), "a");
     shard.publish(topic("room/2"), "not sent yet");
@@ -291,7 +291,7 @@ fn a_session_that_hears_a_revoked_topic_through_a_pattern_ends_and_may_ask_again
     assert_eq!(shard.data(other), ["a"]);
     let again = shard.open(after("e-0").with_topic(topic("room/1")));
     assert_eq!(shard.data(again), ["a"]);
-    let hears = shard.parked(session_of("alice").with_pattern(all()));
+    let hears = shard.parked(session_of("alice").with_topic(all()));
     assert_eq!(shard.broker.revoke_topic(shard.now, &client("alice"), &topic("room/3")), Ok(1));
     assert_eq!(shard.take(hears), [END]);
 }

@@ -10,11 +10,11 @@ fn address(text: &str) -> AddressKey {
     AddressKey::from(text.parse::<IpAddr>().unwrap())
 }
 
-fn from(text: &str) -> SessionRequest {
+fn from(text: &str) -> SessionConfig {
     anyone().with_address(address(text))
 }
 
-fn refusal(shard: &mut Shard, request: SessionRequest) -> OpenError {
+fn refusal(shard: &mut Shard, request: SessionConfig) -> OpenError {
     let before = shard.broker.session_count();
     shard.events();
     let error = shard.broker.open(shard.now, request).unwrap_err();
@@ -154,7 +154,7 @@ fn a_client_of_one_session_that_is_replaced_has_not_left() {
             BrokerEvent::SessionOpened {
                 session: new,
                 client: alice.clone(),
-                resume: Resume::Live
+                resumption: Resumption::Live
             },
             BrokerEvent::SessionEnded { session: old, client: alice, reason, undelivered: 0 },
         ]
@@ -295,7 +295,7 @@ fn what_is_trimmed_for_others_is_a_gap_and_a_lag_like_any_other() {
     }
     shard.publish(topic("another"), "x");
     let resumed = shard.broker.open(shard.now, after("e-10").with_topic(news)).unwrap();
-    assert_eq!(resumed.resume, Resume::Gap { replayed: 3 });
+    assert_eq!(resumed.resumption, Resumption::Gap { replayed: 3 });
     shard.events();
     assert_eq!(shard.data(slow).len(), 3);
     let lost = 1;
@@ -311,7 +311,7 @@ fn an_event_larger_than_all_that_may_be_kept_is_refused_and_nothing_is_lost_for_
     shard.broadcast("a");
     let before = shard.broker.retained_bytes();
     let large = Event::new("x".repeat(200));
-    for to in [Topic::Broadcast, topic("news").into(), session.into()] {
+    for to in [Audience::Everyone, topic("news").into(), session.into()] {
         let error = shard.broker.publish(shard.now, to, &large).unwrap_err();
         assert!(matches!(error, PublishError::TooLarge { size: 200.., limit: 200 }), "{error:?}");
     }

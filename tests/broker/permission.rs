@@ -8,13 +8,13 @@ fn filter(text: &str) -> TopicFilter {
     TopicFilter::new(text).unwrap()
 }
 
-fn permitted(texts: &[&str]) -> SessionRequest {
+fn permitted(texts: &[&str]) -> SessionConfig {
     session_of("alice").with_permitted(texts.iter().map(|text| filter(text)))
 }
 
-fn asking(permission: &[&str], texts: &[&str]) -> SessionRequest {
+fn asking(permission: &[&str], texts: &[&str]) -> SessionConfig {
     let request = permitted(permission);
-    texts.iter().fold(request, |request, text| request.with_filter(filter(text)))
+    texts.iter().fold(request, |request, text| request.with_topic(filter(text)))
 }
 
 /// All texts of so many levels, each one of these.
@@ -143,7 +143,7 @@ fn a_session_gets_what_is_permitted_and_is_refused_what_is_not() {
         assert_eq!(opened.err(), (!is_permitted).then_some(OpenError::NotPermitted), "{texts:?}");
     }
     // Without one, everything.
-    let session = shard.parked(anyone().with_filter(filter("**")));
+    let session = shard.parked(anyone().with_topic(filter("**")));
     shard.publish(topic("secret"), "heard");
     assert_eq!(shard.data(session), ["heard"]);
 }
@@ -167,7 +167,7 @@ fn a_session_that_is_refused_leaves_nothing_behind() {
 fn a_session_that_may_not_hear_a_topic_does_not_learn_that_it_has_ended() {
     let mut shard = Shard::new(config());
     shard.broker.end_topic(shard.now, &topic("secret")).unwrap();
-    let only = |permission: &[&str]| asking(permission, &["secret"]).without_broadcast();
+    let only = |permission: &[&str]| asking(permission, &["secret"]).topics_only();
     let now = shard.now;
     assert_eq!(shard.broker.open(now, only(&["other"])), Err(OpenError::NotPermitted));
     assert_eq!(shard.broker.open(now, only(&["secret"])), Err(OpenError::TopicsEnded));
@@ -181,13 +181,13 @@ fn what_is_not_permitted_is_refused_later_too_and_nothing_is_done() {
     shard.events();
     let before = shard.size();
     for text in ["secret", "room/**", "**", "room/1/secret"] {
-        let refused = shard.broker.subscribe(shard.now, session, filter(text), Place::Oldest);
+        let refused = shard.broker.subscribe(shard.now, session, filter(text), StartAt::Oldest);
         assert_eq!(refused, Err(SubscribeError::NotPermitted), "{text}");
     }
     assert_eq!(shard.size(), before);
     // What it has already is no new subscription.
     for (text, replayed) in [("room/1", 0), ("news", 0), ("room/*", 1)] {
-        let outcome = shard.broker.subscribe(shard.now, session, filter(text), Place::Oldest);
+        let outcome = shard.broker.subscribe(shard.now, session, filter(text), StartAt::Oldest);
         assert_eq!(outcome.unwrap().replayed(), replayed, "{text}");
     }
     assert_eq!(shard.data(session), ["before"]);
@@ -216,7 +216,7 @@ fn a_permission_is_bounded_and_naming_something_twice_is_the_same_as_once() {
     shard.open(permitted(&["a", "b", "a", "b"]));
     // What was said last holds.
     let session = shard.open(permitted(&["a", "b", "c"]).with_permitted([filter("d")]));
-    let subscribed = shard.broker.subscribe(shard.now, session, filter("a"), Place::Now);
+    let subscribed = shard.broker.subscribe(shard.now, session, filter("a"), StartAt::Now);
     assert_eq!(subscribed, Err(SubscribeError::NotPermitted));
 }
 
@@ -233,22 +233,22 @@ fn a_revoked_topic_stays_forbidden_for_the_rest_of_the_session() {
     assert_eq!(shard.broker.revoke_topic(shard.now, &client("alice"), &topic("room/7")), Ok(2));
     for session in [has, might] {
         for text in ["room/7", "room/*"] {
-            let refused = shard.broker.subscribe(shard.now, session, filter(text), Place::Now);
+            let refused = shard.broker.subscribe(shard.now, session, filter(text), StartAt::Now);
             assert_eq!(refused, Err(SubscribeError::NotPermitted), "{text}");
         }
         // Everything else is as it was.
         for text in ["room/8", "room/9"] {
-            assert!(shard.broker.subscribe(shard.now, session, filter(text), Place::Now).is_ok());
+            assert!(shard.broker.subscribe(shard.now, session, filter(text), StartAt::Now).is_ok());
         }
     }
-    let deeper = shard.broker.subscribe(shard.now, might, filter("room/7/*"), Place::Now);
-    assert_eq!(deeper, Ok(Resume::Live), "what only looks like it");
-    let all = shard.broker.subscribe(shard.now, might, filter("room/**"), Place::Now);
+    let deeper = shard.broker.subscribe(shard.now, might, filter("room/7/*"), StartAt::Now);
+    assert_eq!(deeper, Ok(Resumption::Live), "what only looks like it");
+    let all = shard.broker.subscribe(shard.now, might, filter("room/**"), StartAt::Now);
     assert_eq!(all, Err(SubscribeError::NotPermitted));
     // Without a permission the caller decides, and other clients are not concerned.
     for session in [free, bob] {
-        let again = shard.broker.subscribe(shard.now, session, topic("room/7"), Place::Now);
-        assert_eq!(again, Ok(Resume::Live));
+        let again = shard.broker.subscribe(shard.now, session, topic("room/7"), StartAt::Now);
+        assert_eq!(again, Ok(Resumption::Live));
     }
     shard.publish(topic("room/7"), "x");
     let heard = [has, might, free, bob].map(|session| shard.data(session).len());

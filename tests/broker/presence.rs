@@ -13,7 +13,7 @@ fn left(name: &str) -> BrokerEvent {
 }
 
 fn opened(session: SessionId, name: Option<&str>) -> BrokerEvent {
-    BrokerEvent::SessionOpened { session, client: name.map(client), resume: Resume::Live }
+    BrokerEvent::SessionOpened { session, client: name.map(client), resumption: Resumption::Live }
 }
 
 fn gone(session: SessionId, name: &str) -> BrokerEvent {
@@ -157,7 +157,7 @@ fn an_id_of_a_session_is_never_used_again() {
 }
 
 /// What a refused session leaves behind: nothing.
-fn refuses(shard: &mut Shard, request: SessionRequest, error: OpenError) {
+fn refuses(shard: &mut Shard, request: SessionConfig, error: OpenError) {
     let before = (shard.broker.session_count(), present(shard), shard.size());
     assert_eq!(shard.broker.open(shard.now, request), Err(error));
     let after = (shard.broker.session_count(), present(shard), shard.size());
@@ -233,7 +233,7 @@ fn where_nobody_is_told_of_the_ended_sessions_none_is_opened() {
     assert_eq!(shard.ready(), sessions);
     refuses(&mut shard, anyone(), OpenError::UnreadEvents);
     let told = shard.broker.poll_transmit(shard.now, sessions[0]);
-    assert_eq!(told, Some(Transmit::End(Some(EndReason::Stalled))));
+    assert_eq!(told, Some(Transmit::Ended(Some(EndReason::Stalled))));
     shard.open(anyone());
 }
 
@@ -243,9 +243,9 @@ fn an_end_is_told_once_and_not_again_to_a_driver_that_learned_of_it_by_a_poll() 
     let session = shard.open(anyone());
     shard.sleep(secs(60));
     let told = shard.broker.poll_transmit(shard.now, session);
-    assert_eq!(told, Some(Transmit::End(Some(EndReason::Stalled))));
+    assert_eq!(told, Some(Transmit::Ended(Some(EndReason::Stalled))));
     assert_eq!(shard.ready(), []);
-    assert_eq!(shard.broker.poll_transmit(shard.now, session), Some(Transmit::End(None)));
+    assert_eq!(shard.broker.poll_transmit(shard.now, session), Some(Transmit::Ended(None)));
 }
 
 #[test]

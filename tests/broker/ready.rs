@@ -88,7 +88,7 @@ fn a_topic_that_thousands_leave_while_it_makes_them_ready_makes_ready_who_stays(
     let mut shard = Shard::new(many());
     let (name, other) = (topic("a"), topic("b"));
     let both = || {
-        let request = SessionRequest::new().without_broadcast();
+        let request = SessionConfig::new().topics_only();
         request.with_topic(topic("a")).with_topic(topic("b"))
     };
     let sessions: Vec<_> = (0..MANY).map(|_| shard.parked(both())).collect();
@@ -118,12 +118,12 @@ fn thousands_that_are_ended_are_each_told_so_unless_they_know_before() {
     assert_eq!(shard.broker.revoke(shard.now, &client("alice")), Ok(MANY));
     let (stay, leave) = split(&sessions);
     for session in leave {
-        let end = Some(Transmit::End(Some(EndReason::Revoked)));
+        let end = Some(Transmit::Ended(Some(EndReason::Revoked)));
         assert_eq!(shard.broker.poll_transmit(shard.now, session), end);
     }
     assert_eq!(shard.ready(), stay);
     for session in stay {
-        let end = Some(Transmit::End(Some(EndReason::Revoked)));
+        let end = Some(Transmit::Ended(Some(EndReason::Revoked)));
         assert_eq!(shard.broker.poll_transmit(shard.now, session), end);
     }
 }

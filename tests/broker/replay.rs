@@ -64,7 +64,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn request(&self) -> SessionRequest {
+    fn request(&self) -> SessionConfig {
         let request = anyone().with_topic(topic("news"));
         match &self.last_id {
             Some(last) => request.with_last_event_id(LastEventId::Id(id(last))),
@@ -75,10 +75,10 @@ impl Reader {
     fn open(&mut self, shard: &mut Shard) {
         let opened = shard.broker.open(shard.now, self.request()).unwrap();
         let expected = match &self.last_id {
-            Some(_) => matches!(opened.resume, Resume::Complete { .. }),
-            None => opened.resume == Resume::Live,
+            Some(_) => matches!(opened.resumption, Resumption::Complete { .. }),
+            None => opened.resumption == Resumption::Live,
         };
-        assert!(expected, "{:?} after {:?}", opened.resume, self.last_id);
+        assert!(expected, "{:?} after {:?}", opened.resumption, self.last_id);
         self.session = Some(opened.session);
     }
 
@@ -155,7 +155,7 @@ fn run(story: &Story) {
         }
         reader.poll(&mut shards[on], story.polls[point]);
         if let Some(topic) = story.topics.get(point) {
-            let topic = topic.clone().map_or(Topic::Broadcast, Topic::from);
+            let topic = topic.clone().map_or(Audience::Everyone, Audience::from);
             let published = sequencer.publish(topic, &Event::new(point.to_string()));
             for shard in &mut shards {
                 shard.broker.apply(shard.now, &published).unwrap();
@@ -212,7 +212,9 @@ fn a_shard_that_is_behind_says_so_and_leaves_no_hole() {
         for applied in 0..=EVENTS as u64 {
             let mut sequencer = sequencer();
             let published: Vec<Published> = (1..=EVENTS as u64)
-                .map(|number| sequencer.publish(Topic::Broadcast, &Event::new(number.to_string())))
+                .map(|number| {
+                    sequencer.publish(Audience::Everyone, &Event::new(number.to_string()))
+                })
                 .collect();
             let mut first = Shard::new(settings(0));
             let mut second = Shard::new(settings(1));
@@ -231,9 +233,9 @@ fn a_shard_that_is_behind_says_so_and_leaves_no_hole() {
             reader.lose(&mut first);
             let opened = second.broker.open(second.now, reader.request()).unwrap();
             if seen > applied {
-                assert_eq!(opened.resume, Resume::Ahead { replayed: applied });
+                assert_eq!(opened.resumption, Resumption::Ahead { replayed: applied });
             } else {
-                assert_eq!(opened.resume, Resume::Complete { replayed: applied - seen });
+                assert_eq!(opened.resumption, Resumption::Complete { replayed: applied - seen });
             }
             reader.session = Some(opened.session);
             for published in &published[usize::try_from(applied).unwrap()..] {
@@ -245,7 +247,10 @@ fn a_shard_that_is_behind_says_so_and_leaves_no_hole() {
             had.dedup();
             let all: Vec<String> = (1..=EVENTS).map(|number| number.to_string()).collect();
             assert_eq!(had, all, "{seen} seen, {applied} applied");
-            assert!(opened.resume.may_miss() || reader.data == all, "each once unless it is told");
+            assert!(
+                opened.resumption.may_miss() || reader.data == all,
+                "each once unless it is told"
+            );
         }
     }
 }

@@ -21,24 +21,28 @@ fn with_events(config: BrokerConfig, events: &[&str]) -> Shard {
 }
 
 /// Opens a session after `last` and says how it went, with all its frames.
-fn resume(shard: &mut Shard, request: SessionRequest) -> (Resume, Vec<String>) {
+fn resume(shard: &mut Shard, request: SessionConfig) -> (Resumption, Vec<String>) {
     let opened = shard.broker.open(shard.now, request).unwrap();
     let told = shard.events().pop();
-    let Some(BrokerEvent::SessionOpened { session, resume, .. }) = told else {
+    let Some(BrokerEvent::SessionOpened { session, resumption, .. }) = told else {
         panic!("{told:?}");
     };
-    assert_eq!((session, resume), (opened.session, opened.resume), "the event says the same");
-    (resume, shard.take(opened.session))
+    assert_eq!(
+        (session, resumption),
+        (opened.session, opened.resumption),
+        "the event says the same"
+    );
+    (resumption, shard.take(opened.session))
 }
 
 #[test]
 fn a_session_that_asks_for_nothing_starts_now() {
     let mut shard = with_events(config(), &["a", "b"]);
     let (outcome, frames) = resume(&mut shard, anyone());
-    assert_eq!((outcome, frames), (Resume::Live, vec!["id: e-2\n\n".to_owned()]));
+    assert_eq!((outcome, frames), (Resumption::Live, vec!["id: e-2\n\n".to_owned()]));
     // A browser whose last event id was cleared sends none, and a careless client an empty one.
     let (outcome, frames) = resume(&mut shard, after(""));
-    assert_eq!((outcome, frames), (Resume::Live, vec!["id: e-2\n\n".to_owned()]));
+    assert_eq!((outcome, frames), (Resumption::Live, vec!["id: e-2\n\n".to_owned()]));
 }
 
 #[test]
@@ -46,7 +50,7 @@ fn everything_since_is_replayed_and_counted() {
     let mut shard = with_events(config(), &["a", "b", "c"]);
     for (last, had, replayed) in [("e-0", 0, 3), ("e-1", 1, 2), ("e-2", 2, 1), ("e-3", 3, 0)] {
         let (outcome, frames) = resume(&mut shard, after(last));
-        assert_eq!(outcome, Resume::Complete { replayed }, "{last}");
+        assert_eq!(outcome, Resumption::Complete { replayed }, "{last}");
         let all = [event_at(1, "a"), event_at(2, "b"), event_at(3, "c")];
         assert_eq!(frames, all[had..], "{last}");
     }
@@ -60,7 +64,7 @@ fn a_position_that_was_for_others_is_a_place_like_any_other() {
     shard.broadcast("3");
     shard.publish(topic("news"), "4");
     let (outcome, frames) = resume(&mut shard, after("e-2").with_topic(topic("news")));
-    assert_eq!(outcome, Resume::Complete { replayed: 2 });
+    assert_eq!(outcome, Resumption::Complete { replayed: 2 });
     assert_eq!(frames, [event_at(3, "3"), event_at(4, "4")]);
 }
 
@@ -70,11 +74,11 @@ fn what_is_kept_no_more_is_a_gap_and_the_rest_is_replayed() {
     let kept = [event_at(3, "c"), event_at(4, "d"), event_at(5, "e")];
     for last in ["e-0", "e-1"] {
         let (outcome, frames) = resume(&mut shard, after(last));
-        assert_eq!((outcome, &frames[..]), (Resume::Gap { replayed: 3 }, &kept[..]), "{last}");
+        assert_eq!((outcome, &frames[..]), (Resumption::Gap { replayed: 3 }, &kept[..]), "{last}");
     }
     // The first that is complete: what was lost is what it has.
     let (outcome, frames) = resume(&mut shard, after("e-2"));
-    assert_eq!((outcome, &frames[..]), (Resume::Complete { replayed: 3 }, &kept[..]));
+    assert_eq!((outcome, &frames[..]), (Resumption::Complete { replayed: 3 }, &kept[..]));
 }
 
 #[test]
@@ -87,13 +91,13 @@ fn a_gap_in_any_of_its_topics_is_one() {
     }
     let both = || anyone().with_topic(topic("quiet")).with_topic(topic("busy"));
     let from =
-        |request: SessionRequest, last: &str| request.with_last_event_id(LastEventId::Id(id(last)));
+        |request: SessionConfig, last: &str| request.with_last_event_id(LastEventId::Id(id(last)));
     let (outcome, _) = resume(&mut shard, from(both(), "e-1"));
-    assert_eq!(outcome, Resume::Gap { replayed: 3 });
+    assert_eq!(outcome, Resumption::Gap { replayed: 3 });
     let (outcome, _) = resume(&mut shard, from(both(), "e-2"));
-    assert_eq!(outcome, Resume::Complete { replayed: 3 });
+    assert_eq!(outcome, Resumption::Complete { replayed: 3 });
     let (outcome, _) = resume(&mut shard, from(anyone().with_topic(topic("quiet")), "e-0"));
-    assert_eq!(outcome, Resume::Complete { replayed: 1 });
+    assert_eq!(outcome, Resumption::Complete { replayed: 1 });
 }
 
 #[test]
@@ -103,15 +107,15 @@ fn events_that_have_grown_too_old_are_a_gap() {
     shard.broadcast("b");
     shard.sleep(secs(99));
     let (outcome, _) = resume(&mut shard, after("e-0"));
-    assert_eq!(outcome, Resume::Complete { replayed: 2 });
+    assert_eq!(outcome, Resumption::Complete { replayed: 2 });
     shard.sleep(secs(1));
     let (outcome, _) = resume(&mut shard, after("e-0"));
-    assert_eq!(outcome, Resume::Gap { replayed: 1 });
+    assert_eq!(outcome, Resumption::Gap { replayed: 1 });
     let (outcome, _) = resume(&mut shard, after("e-1"));
-    assert_eq!(outcome, Resume::Complete { replayed: 1 });
+    assert_eq!(outcome, Resumption::Complete { replayed: 1 });
     shard.sleep(secs(200));
     let (outcome, frames) = resume(&mut shard, after("e-1"));
-    assert_eq!(outcome, Resume::Gap { replayed: 0 });
+    assert_eq!(outcome, Resumption::Gap { replayed: 0 });
     assert_eq!(frames, ["id: e-2\n\n"], "it is told the place from which it goes on");
 }
 
@@ -136,7 +140,7 @@ fn malformed_ids_are_unknown_and_no_error() {
     for last in ids {
         let request = anyone().with_last_event_id(last.clone());
         let (outcome, frames) = resume(&mut shard, request);
-        assert_eq!(outcome, Resume::UnknownId { replayed: 2 }, "{last:?}");
+        assert_eq!(outcome, Resumption::UnknownId { replayed: 2 }, "{last:?}");
         assert_eq!(frames, [event_at(1, "a"), event_at(2, "b")]);
     }
 }
@@ -146,12 +150,12 @@ fn a_position_that_was_not_given_out_yet_says_so() {
     let mut shard = with_events(config(), &["a", "b"]);
     for last in ["e-3", "e-18446744073709551615"] {
         let (outcome, frames) = resume(&mut shard, after(last));
-        assert_eq!(outcome, Resume::Ahead { replayed: 2 }, "{last}");
+        assert_eq!(outcome, Resumption::Ahead { replayed: 2 }, "{last}");
         assert_eq!(frames, [event_at(1, "a"), event_at(2, "b")]);
     }
     shard.broadcast("c");
     let (outcome, _) = resume(&mut shard, after("e-3"));
-    assert_eq!(outcome, Resume::Complete { replayed: 0 }, "now it is");
+    assert_eq!(outcome, Resumption::Complete { replayed: 0 }, "now it is");
 }
 
 #[test]
@@ -165,15 +169,15 @@ fn any_text_opens_a_session() {
         let text: String = (0..rng.below(6)).map(|_| rng.pick(&parts)).collect();
         let (outcome, frames) = resume(&mut shard, after(&text));
         let expected = match text.as_str() {
-            "" => Resume::Live,
-            "e-0" => Resume::Gap { replayed: 3 },
-            "e-1" => Resume::Complete { replayed: 3 },
-            "e-4" => Resume::Complete { replayed: 0 },
+            "" => Resumption::Live,
+            "e-0" => Resumption::Gap { replayed: 3 },
+            "e-1" => Resumption::Complete { replayed: 3 },
+            "e-4" => Resumption::Complete { replayed: 0 },
             _ if text.strip_prefix("e-").is_some_and(|position| {
                 position.parse::<u64>().is_ok_and(|it| it > 4 && it.to_string() == position)
             }) =>
             {
-                Resume::Ahead { replayed: 3 }
+                Resumption::Ahead { replayed: 3 }
             }
             _ if text.split_once('-').is_some_and(|(epoch, position)| {
                 epoch != "e"
@@ -181,9 +185,9 @@ fn any_text_opens_a_session() {
                     && position.parse::<u64>().is_ok_and(|it| it.to_string() == position)
             }) =>
             {
-                Resume::OtherEpoch { replayed: 3 }
+                Resumption::OtherEpoch { replayed: 3 }
             }
-            _ => Resume::UnknownId { replayed: 3 },
+            _ => Resumption::UnknownId { replayed: 3 },
         };
         assert_eq!(outcome, expected, "{text:?}, seed {seed}");
         assert_eq!(
@@ -198,26 +202,26 @@ fn an_id_of_another_life_of_the_stream_says_so() {
     let mut shard = with_events(config(), &["a"]);
     for last in ["d-1", "0-0", "ffffffffffffffff-7"] {
         let (outcome, frames) = resume(&mut shard, after(last));
-        assert_eq!(outcome, Resume::OtherEpoch { replayed: 1 }, "{last}");
+        assert_eq!(outcome, Resumption::OtherEpoch { replayed: 1 }, "{last}");
         assert_eq!(frames, [event_at(1, "a")]);
     }
     let mut empty = Shard::new(config());
     let (outcome, frames) = resume(&mut empty, after("d-9"));
-    assert_eq!(outcome, Resume::OtherEpoch { replayed: 0 });
+    assert_eq!(outcome, Resumption::OtherEpoch { replayed: 0 });
     assert_eq!(frames, ["id: e-0\n\n"], "from here on it has a place again");
 }
 
 #[test]
 fn a_session_that_cannot_be_continued_may_start_with_the_newest_instead() {
     let mut config = small();
-    config.unresumable = StartAt::Newest;
+    config.on_gap = OnGap::StartNow;
     let mut shard = with_events(config, &["a", "b", "c", "d"]);
     let cases = [
-        (LastEventId::Id(id("e-0")), Resume::Gap { replayed: 0 }),
-        (LastEventId::Id(id("e-9")), Resume::Ahead { replayed: 0 }),
-        (LastEventId::Id(id("nonsense")), Resume::UnknownId { replayed: 0 }),
-        (LastEventId::Malformed, Resume::UnknownId { replayed: 0 }),
-        (LastEventId::Id(id("f-1")), Resume::OtherEpoch { replayed: 0 }),
+        (LastEventId::Id(id("e-0")), Resumption::Gap { replayed: 0 }),
+        (LastEventId::Id(id("e-9")), Resumption::Ahead { replayed: 0 }),
+        (LastEventId::Id(id("nonsense")), Resumption::UnknownId { replayed: 0 }),
+        (LastEventId::Malformed, Resumption::UnknownId { replayed: 0 }),
+        (LastEventId::Id(id("f-1")), Resumption::OtherEpoch { replayed: 0 }),
     ];
     for (last, expected) in cases {
         let request = anyone().with_last_event_id(last);
@@ -225,7 +229,7 @@ fn a_session_that_cannot_be_continued_may_start_with_the_newest_instead() {
         assert_eq!((outcome, &frames[..]), (expected, &["id: e-4\n\n".to_owned()][..]));
     }
     let (outcome, _) = resume(&mut shard, after("e-1"));
-    assert_eq!(outcome, Resume::Complete { replayed: 3 }, "this one can be");
+    assert_eq!(outcome, Resumption::Complete { replayed: 3 }, "this one can be");
 }
 
 #[test]
@@ -236,16 +240,16 @@ fn an_event_is_found_by_the_id_it_brought() {
         let mut shard = Shard::new(config);
         for name in ["x", "y", "z"] {
             let event = Event::new(format!("data of {name}")).with_id(id(name));
-            shard.broker.publish(shard.now, Topic::Broadcast, &event).unwrap();
+            shard.broker.publish(shard.now, Audience::Everyone, &event).unwrap();
         }
         let frame = |name: &str| format!("id: {name}\ndata: data of {name}\n\n");
         let (outcome, frames) = resume(&mut shard, after("x"));
-        assert_eq!(outcome, Resume::Complete { replayed: 2 });
+        assert_eq!(outcome, Resumption::Complete { replayed: 2 });
         assert_eq!(frames, [frame("y"), frame("z")]);
         // One more, and "x" is kept no more: nobody knows where it was.
-        shard.broker.publish(shard.now, Topic::Broadcast, &Event::new("last")).unwrap();
+        shard.broker.publish(shard.now, Audience::Everyone, &Event::new("last")).unwrap();
         let (outcome, frames) = resume(&mut shard, after("x"));
-        assert_eq!(outcome, Resume::UnknownId { replayed: 3 });
+        assert_eq!(outcome, Resumption::UnknownId { replayed: 3 });
         assert_eq!(frames[..2], [frame("y"), frame("z")]);
     }
 }
@@ -255,29 +259,29 @@ fn an_id_that_an_event_brought_goes_before_one_of_the_brokers_making() {
     let mut shard = Shard::new(config());
     shard.broadcast("a");
     let event = Event::new("b").with_id(id("e-1"));
-    shard.broker.publish(shard.now, Topic::Broadcast, &event).unwrap();
+    shard.broker.publish(shard.now, Audience::Everyone, &event).unwrap();
     shard.broadcast("c");
     let (outcome, frames) = resume(&mut shard, after("e-1"));
-    assert_eq!(outcome, Resume::Complete { replayed: 1 });
+    assert_eq!(outcome, Resumption::Complete { replayed: 1 });
     assert_eq!(frames, [event_at(3, "c")]);
 }
 
 #[test]
 fn an_id_that_several_events_brought_loses_nothing() {
     let mut shard = Shard::new(config());
-    let publish = |shard: &mut Shard, to: Topic, data: &'static str| {
+    let publish = |shard: &mut Shard, to: Audience, data: &'static str| {
         let event = Event::new(data).with_id(id("same"));
         shard.broker.publish(shard.now, to, &event).unwrap();
     };
     publish(&mut shard, topic("news").into(), "1");
-    publish(&mut shard, Topic::Broadcast, "2");
-    publish(&mut shard, Topic::Broadcast, "3");
+    publish(&mut shard, Audience::Everyone, "2");
+    publish(&mut shard, Audience::Everyone, "3");
     let (outcome, frames) = resume(&mut shard, after("same").with_topic(topic("news")));
-    assert_eq!(outcome, Resume::Complete { replayed: 2 });
+    assert_eq!(outcome, Resumption::Complete { replayed: 2 });
     assert!(frames[0].ends_with("data: 2\n\n") && frames[1].ends_with("data: 3\n\n"));
     // Without that topic, the oldest is another.
     let (outcome, _) = resume(&mut shard, after("same"));
-    assert_eq!(outcome, Resume::Complete { replayed: 1 });
+    assert_eq!(outcome, Resumption::Complete { replayed: 1 });
 }
 
 #[test]
@@ -287,12 +291,12 @@ fn with_ids_of_their_own_a_place_of_the_brokers_making_is_unknown() {
     let mut shard = with_events(config, &["a"]);
     for last in ["e-0", "e-1", "d-1"] {
         let (outcome, frames) = resume(&mut shard, after(last));
-        assert_eq!(outcome, Resume::UnknownId { replayed: 1 });
+        assert_eq!(outcome, Resumption::UnknownId { replayed: 1 });
         assert_eq!(frames, ["data: a\n\n"]);
     }
     // Nor is anybody told of one.
     let (outcome, frames) = resume(&mut shard, anyone());
-    assert_eq!((outcome, frames), (Resume::Live, vec![]));
+    assert_eq!((outcome, frames), (Resumption::Live, vec![]));
 }
 
 #[test]
@@ -305,7 +309,7 @@ fn a_session_that_loses_the_connection_before_the_first_event_misses_nothing() {
     // The browser comes back with the id it learnt, though no event ever came.
     let last = opening.strip_prefix("id: ").and_then(|line| line.strip_suffix("\n\n")).unwrap();
     let (outcome, frames) = resume(&mut shard, after(last));
-    assert_eq!(outcome, Resume::Complete { replayed: 1 });
+    assert_eq!(outcome, Resumption::Complete { replayed: 1 });
     assert_eq!(frames, [event_at(2, "meanwhile")]);
 }
 
@@ -319,7 +323,7 @@ fn the_place_is_the_one_at_which_the_session_was_opened() {
 
 #[test]
 fn a_peer_that_wants_to_know_is_told_how_it_went() {
-    let announced = |request: SessionRequest| request.with_announcement(event_type!("resumed"));
+    let announced = |request: SessionConfig| request.with_announcement(event_type!("resumed"));
     let mut shard = with_events(small(), &["a", "b", "c", "d"]);
     let cases = [
         (anyone(), "id: e-4\n", "live", 0),
@@ -343,7 +347,7 @@ fn a_peer_that_wants_to_know_is_told_how_it_went() {
 #[test]
 fn an_announcement_of_an_empty_replay_sets_the_place() {
     let mut config = small();
-    config.unresumable = StartAt::Newest;
+    config.on_gap = OnGap::StartNow;
     config.retry = Some(millis(1_500));
     let mut shard = with_events(config, &["a", "b", "c", "d"]);
     let (_, frames) = resume(&mut shard, after("e-0").with_announcement(event_type!("resumed")));
@@ -388,7 +392,7 @@ fn one_id_resumes_a_session_of_many_topics() {
         let last = frame.lines().next().unwrap().strip_prefix("id: ").unwrap();
         let again = request().with_last_event_id(LastEventId::Id(id(last)));
         let (outcome, rest) = resume(&mut shard, again);
-        assert_eq!(outcome, Resume::Complete { replayed: 7 - index as u64 });
+        assert_eq!(outcome, Resumption::Complete { replayed: 7 - index as u64 });
         assert_eq!(rest, all[index + 1..]);
     }
 }
@@ -401,9 +405,9 @@ fn a_topic_that_was_forgotten_with_its_events_is_a_gap() {
     shard.sleep(secs(300));
     let from = |last: &str| after(last).with_topic(topic("news"));
     let (outcome, _) = resume(&mut shard, from("e-0"));
-    assert_eq!(outcome, Resume::Gap { replayed: 0 });
+    assert_eq!(outcome, Resumption::Gap { replayed: 0 });
     let (outcome, _) = resume(&mut shard, from("e-1"));
-    assert_eq!(outcome, Resume::Complete { replayed: 0 });
+    assert_eq!(outcome, Resumption::Complete { replayed: 0 });
 }
 
 #[test]
@@ -415,13 +419,13 @@ fn what_was_for_a_client_that_is_forgotten_is_a_gap() {
     let again = |last: &str| session_of("alice").with_last_event_id(LastEventId::Id(id(last)));
     shard.sleep(secs(29));
     let (outcome, frames) = resume(&mut shard, again("e-0"));
-    assert_eq!((outcome, frames), (Resume::Complete { replayed: 1 }, vec![event_at(1, "a")]));
+    assert_eq!((outcome, frames), (Resumption::Complete { replayed: 1 }, vec![event_at(1, "a")]));
     for session in shard.broker.sessions_of(&client("alice")).collect::<Vec<_>>() {
         shard.broker.handle_disconnect(shard.now, session);
     }
     shard.sleep(secs(30));
     let (outcome, _) = resume(&mut shard, again("e-0"));
-    assert_eq!(outcome, Resume::Gap { replayed: 0 });
+    assert_eq!(outcome, Resumption::Gap { replayed: 0 });
 }
 
 #[test]
@@ -433,8 +437,8 @@ fn more_than_is_kept_for_a_client_is_a_gap() {
     }
     let again = |last: &str| session_of("alice").with_last_event_id(LastEventId::Id(id(last)));
     let (outcome, frames) = resume(&mut shard, again("e-0"));
-    assert_eq!(outcome, Resume::Gap { replayed: 2 });
+    assert_eq!(outcome, Resumption::Gap { replayed: 2 });
     assert_eq!(frames, [event_at(2, "b"), event_at(3, "c")]);
     let (outcome, _) = resume(&mut shard, again("e-1"));
-    assert_eq!(outcome, Resume::Complete { replayed: 2 });
+    assert_eq!(outcome, Resumption::Complete { replayed: 2 });
 }

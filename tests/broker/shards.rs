@@ -52,7 +52,7 @@ fn several_shards_give_the_same_streams_as_one() {
                     // All sessions of a client live on one shard.
                     let shard = &mut many[usize::try_from(name % 3).unwrap()];
                     let split = shard.broker.open(shard.now, request).unwrap();
-                    assert_eq!(alone.resume, split.resume, "seed {seed}, step {step}");
+                    assert_eq!(alone.resumption, split.resumption, "seed {seed}, step {step}");
                     pairs.push((alone.session, split.session));
                 }
                 1..6 => {
@@ -60,8 +60,8 @@ fn several_shards_give_the_same_streams_as_one() {
                     if rng.chance(10) {
                         event = event.with_id(id("mine"));
                     }
-                    let (topic, shared_topic): (Topic, Topic) = match rng.below(4) {
-                        0 => (Topic::Broadcast, Topic::Broadcast),
+                    let (topic, shared_topic): (Audience, Audience) = match rng.below(4) {
+                        0 => (Audience::Everyone, Audience::Everyone),
                         1 => (topic("news").into(), topic("news").into()),
                         2 => {
                             let to = client(&format!("client {}", rng.below(6)));
@@ -133,7 +133,7 @@ fn an_applied_event_is_the_published_one_without_another_copy() {
     let mut first = Shard::new(on(0));
     let mut second = Shard::new(on(1));
     let session = second.parked(anyone());
-    let published = first.publish(Topic::Broadcast, "x");
+    let published = first.publish(Audience::Everyone, "x");
     second.broker.apply(second.now, &published).unwrap();
     assert_eq!(second.ready(), [session]);
     let Some(Transmit::Frame(frame)) = second.broker.poll_transmit(second.now, session) else {
@@ -156,7 +156,7 @@ fn what_is_for_somebody_elsewhere_still_counts() {
     assert_eq!(second.broker.last_position(), 2);
     // So that an id from there is valid here.
     let opened = second.broker.open(second.now, after("e-2")).unwrap();
-    assert_eq!(opened.resume, Resume::Complete { replayed: 0 });
+    assert_eq!(opened.resumption, Resumption::Complete { replayed: 0 });
 }
 
 #[test]
@@ -164,21 +164,21 @@ fn what_comes_twice_or_late_or_from_elsewhere_is_refused() {
     let mut shard = Shard::new(on(0));
     let session = shard.parked(anyone());
     let mut sequencer = Sequencer::new(Epoch(0xe), 10, EventIds::Assigned);
-    let first = sequencer.publish(Topic::Broadcast, &Event::new("a"));
-    let second = sequencer.publish(Topic::Broadcast, &Event::new("b"));
+    let first = sequencer.publish(Audience::Everyone, &Event::new("a"));
+    let second = sequencer.publish(Audience::Everyone, &Event::new("b"));
     shard.broker.apply(shard.now, &second).unwrap();
     for late in [&first, &second] {
         let refused = shard.broker.apply(shard.now, late);
         assert_eq!(refused, Err(PublishError::OutOfOrder { last: 12 }));
     }
     let foreign = Sequencer::new(Epoch(0xf), 20, EventIds::Assigned)
-        .publish(Topic::Broadcast, &Event::new("c"));
+        .publish(Audience::Everyone, &Event::new("c"));
     assert_eq!(shard.broker.apply(shard.now, &foreign), Err(PublishError::OtherEpoch));
     assert_eq!(shard.take(session), [event_at(12, "b")]);
     // The broker's own numbering goes on after what it was told.
     assert_eq!(shard.broadcast("d"), 13);
     shard.broker.close(shard.now);
-    let third = sequencer.publish(Topic::Broadcast, &Event::new("e"));
+    let third = sequencer.publish(Audience::Everyone, &Event::new("e"));
     assert_eq!(shard.broker.apply(shard.now, &third), Err(PublishError::Closed));
 }
 
@@ -194,7 +194,7 @@ fn an_event_of_a_topic_that_is_one_too_many_is_not_kept_and_a_session_that_asks_
     assert_eq!(shard.broker.last_position(), 1);
     shard.broker.handle_disconnect(shard.now, session);
     let opened = shard.broker.open(shard.now, after("e-0").with_topic(topic("b"))).unwrap();
-    assert_eq!(opened.resume, Resume::Gap { replayed: 0 });
+    assert_eq!(opened.resumption, Resumption::Gap { replayed: 0 });
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn what_was_refused_may_be_applied_once_there_is_room() {
     shard.broker.set_retention(shard.now, &topic("b"), None).unwrap();
     assert_eq!(shard.broker.apply(shard.now, &published), Ok(()));
     let opened = shard.broker.open(shard.now, after("e-0").with_topic(topic("b"))).unwrap();
-    assert_eq!(opened.resume, Resume::Complete { replayed: 1 });
+    assert_eq!(opened.resumption, Resumption::Complete { replayed: 1 });
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn a_session_of_another_shard_is_nobody_here() {
     assert_eq!((mine.shard(), theirs.shard()), (0, 1));
     here.events();
     assert_eq!(here.take(theirs), [END]);
-    assert_eq!(here.batch(theirs, 100, Framing::Chunked).1, BatchEnd::End(None));
+    assert_eq!(here.batch(theirs, 100, Framing::Chunked).1, Filled::Ended(None));
     assert!(!here.broker.close_session(here.now, theirs));
     here.broker.handle_disconnect(here.now, theirs);
     assert_eq!(here.broker.client_of(theirs), None);
@@ -263,13 +263,13 @@ fn with_its_engine_outside_a_stream_goes_on_after_a_restart() {
     // The engine remembers the epoch, the position and the newest events; a new broker is fed.
     let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
     let events: Vec<_> =
-        ["a", "b", "c"].map(|data| sequencer.publish(Topic::Broadcast, &Event::new(data))).into();
+        ["a", "b", "c"].map(|data| sequencer.publish(Audience::Everyone, &Event::new(data))).into();
     let mut shard = Shard::new(on(0));
     for published in &events {
         shard.broker.apply(shard.now, published).unwrap();
     }
     let opened = shard.broker.open(shard.now, after("e-1")).unwrap();
-    assert_eq!(opened.resume, Resume::Complete { replayed: 2 });
+    assert_eq!(opened.resumption, Resumption::Complete { replayed: 2 });
     assert_eq!(shard.data(opened.session), ["b", "c"]);
 }
 
@@ -278,26 +278,26 @@ fn a_position_that_was_left_out_is_a_gap_to_a_session_that_resumes_from_before_i
     // A shard that joins a stream late, or whose engine has forgotten the beginning.
     let mut sequencer = Sequencer::new(Epoch(0xe), 4, EventIds::Assigned);
     let mut shard = Shard::new(on(0));
-    let published = sequencer.publish(Topic::Broadcast, &Event::new("five"));
+    let published = sequencer.publish(Audience::Everyone, &Event::new("five"));
     shard.broker.apply(shard.now, &published).unwrap();
-    let resume = |shard: &mut Shard, request: SessionRequest, last: &str| {
+    let resume = |shard: &mut Shard, request: SessionConfig, last: &str| {
         let request = request.with_last_event_id(LastEventId::Id(id(last)));
-        shard.broker.open(shard.now, request).unwrap().resume
+        shard.broker.open(shard.now, request).unwrap().resumption
     };
-    assert_eq!(resume(&mut shard, anyone(), "e-0"), Resume::Gap { replayed: 1 });
-    assert_eq!(resume(&mut shard, anyone(), "e-3"), Resume::Gap { replayed: 1 });
-    assert_eq!(resume(&mut shard, anyone(), "e-4"), Resume::Complete { replayed: 1 });
+    assert_eq!(resume(&mut shard, anyone(), "e-0"), Resumption::Gap { replayed: 1 });
+    assert_eq!(resume(&mut shard, anyone(), "e-3"), Resumption::Gap { replayed: 1 });
+    assert_eq!(resume(&mut shard, anyone(), "e-4"), Resumption::Complete { replayed: 1 });
     // Nobody knows for whom it was: it may have been for a topic or a client.
     let request = session_of("alice").with_topic(topic("news"));
-    assert_eq!(resume(&mut shard, request, "e-3"), Resume::Gap { replayed: 1 });
+    assert_eq!(resume(&mut shard, request, "e-3"), Resumption::Gap { replayed: 1 });
 
     // One that was refused here, though others took it.
     let refused = sequencer.publish(topic("news").into(), &Event::new("x".repeat(5_000_000)));
     assert!(shard.broker.apply(shard.now, &refused).is_err());
-    let published = sequencer.publish(Topic::Broadcast, &Event::new("seven"));
+    let published = sequencer.publish(Audience::Everyone, &Event::new("seven"));
     shard.broker.apply(shard.now, &published).unwrap();
-    assert_eq!(resume(&mut shard, anyone(), "e-5"), Resume::Gap { replayed: 1 });
-    assert_eq!(resume(&mut shard, anyone(), "e-6"), Resume::Complete { replayed: 1 });
+    assert_eq!(resume(&mut shard, anyone(), "e-5"), Resumption::Gap { replayed: 1 });
+    assert_eq!(resume(&mut shard, anyone(), "e-6"), Resumption::Complete { replayed: 1 });
 }
 
 #[test]
@@ -305,17 +305,17 @@ fn a_shard_rebuilt_from_its_history_tells_clients_of_what_it_cannot_know() {
     let mut old = Shard::new(config());
     old.open(session_of("alice"));
     let history = [
-        old.publish(Topic::Broadcast, "to all"),
+        old.publish(Audience::Everyone, "to all"),
         old.publish(client("alice"), "to alice"),
-        old.publish(Topic::Broadcast, "to all again"),
+        old.publish(Audience::Everyone, "to all again"),
     ];
     let mut new = Shard::new(config());
     for published in &history {
         new.broker.apply(new.now, published).unwrap();
     }
-    let mut resume = |request: SessionRequest| new.broker.open(new.now, request).unwrap().resume;
+    let mut resume = |request: SessionConfig| new.broker.open(new.now, request).unwrap().resumption;
     let alice = |last| after(last).with_client(client("alice"));
-    assert_eq!(resume(alice("e-1")), Resume::Gap { replayed: 1 });
-    assert_eq!(resume(alice("e-2")), Resume::Complete { replayed: 1 });
-    assert_eq!(resume(after("e-0")), Resume::Complete { replayed: 2 });
+    assert_eq!(resume(alice("e-1")), Resumption::Gap { replayed: 1 });
+    assert_eq!(resume(alice("e-2")), Resumption::Complete { replayed: 1 });
+    assert_eq!(resume(after("e-0")), Resumption::Complete { replayed: 2 });
 }

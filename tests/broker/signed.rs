@@ -24,18 +24,18 @@ fn id_of(published: &Published) -> String {
     text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned()
 }
 
-fn resume(shard: &mut Shard, last: &str) -> Resume {
+fn resume(shard: &mut Shard, last: &str) -> Resumption {
     let opened = shard.broker.open(shard.now, after(last)).unwrap();
     shard.take(opened.session);
     shard.broker.handle_disconnect(shard.now, opened.session);
     shard.events();
-    opened.resume
+    opened.resumption
 }
 
 /// A shard with three events, and their ids.
 fn with_three(config: BrokerConfig) -> (Shard, Vec<String>) {
     let mut shard = Shard::new(config);
-    let ids = ["a", "b", "c"].map(|data| id_of(&shard.publish(Topic::Broadcast, data)));
+    let ids = ["a", "b", "c"].map(|data| id_of(&shard.publish(Audience::Everyone, data)));
     (shard, ids.to_vec())
 }
 
@@ -48,12 +48,12 @@ fn each_place_that_was_given_out_is_one_to_come_back_to() {
     let place = shard.next(session).unwrap();
     let place = place.strip_prefix("id: ").unwrap().trim_end().to_owned();
     assert!(place.starts_with("e-0-") && place.len() == 4 + 22, "{place}");
-    let ids = ["a", "b", "c"].map(|data| id_of(&shard.publish(Topic::Broadcast, data)));
-    assert_eq!(resume(&mut shard, &place), Resume::Complete { replayed: 3 });
+    let ids = ["a", "b", "c"].map(|data| id_of(&shard.publish(Audience::Everyone, data)));
+    assert_eq!(resume(&mut shard, &place), Resumption::Complete { replayed: 3 });
     for (index, id) in ids.iter().enumerate() {
         assert!(id.starts_with(&format!("e-{}-", index + 1)), "{id}");
         let replayed = 2 - index as u64;
-        assert_eq!(resume(&mut shard, id), Resume::Complete { replayed }, "{id}");
+        assert_eq!(resume(&mut shard, id), Resumption::Complete { replayed }, "{id}");
     }
 }
 
@@ -78,18 +78,18 @@ fn a_place_made_by_hand_is_forged_and_gets_nothing() {
     ];
     for last in forged {
         let opened = shard.broker.open(shard.now, after(&last)).unwrap();
-        assert_eq!(opened.resume, Resume::Forged, "{last}");
-        assert!(opened.resume.may_miss() && opened.resume.replayed() == 0);
+        assert_eq!(opened.resumption, Resumption::Forged, "{last}");
+        assert!(opened.resumption.may_miss() && opened.resumption.replayed() == 0);
         let frames = shard.take(opened.session);
         assert_eq!(frames, [format!("id: {}\n\n", ids[2])], "it starts where the stream is");
     }
     // What is no place at all is told apart, and gets no more.
     for last in ["nonsense", "e", "-", "e-x", "E-1", "e-01", &ids[0][1..], &"x".repeat(2_000)] {
-        assert_eq!(resume(&mut shard, last), Resume::UnknownId { replayed: 0 }, "{last}");
+        assert_eq!(resume(&mut shard, last), Resumption::UnknownId { replayed: 0 }, "{last}");
     }
     let malformed = anyone().with_last_event_id(LastEventId::Malformed);
     let opened = shard.broker.open(shard.now, malformed).unwrap();
-    assert_eq!(opened.resume, Resume::UnknownId { replayed: 0 });
+    assert_eq!(opened.resumption, Resumption::UnknownId { replayed: 0 });
 }
 
 #[test]
@@ -112,10 +112,10 @@ fn no_id_but_the_exact_one_is_taken() {
         let outcome = resume(&mut shard, &text);
         match ids.iter().position(|id| *id == text) {
             Some(index) => {
-                assert_eq!(outcome, Resume::Complete { replayed: 2 - index as u64 });
+                assert_eq!(outcome, Resumption::Complete { replayed: 2 - index as u64 });
             }
             None => assert!(
-                matches!(outcome, Resume::Forged | Resume::UnknownId { replayed: 0 }),
+                matches!(outcome, Resumption::Forged | Resumption::UnknownId { replayed: 0 }),
                 "{text:?}: {outcome:?}, seed {seed}"
             ),
         }
@@ -128,8 +128,8 @@ fn a_place_of_an_earlier_life_is_believed_only_with_its_code() {
     earlier.epoch = Epoch(0xd);
     let (_, old) = with_three(earlier);
     let (mut shard, _) = with_three(signed());
-    assert_eq!(resume(&mut shard, &old[1]), Resume::OtherEpoch { replayed: 3 });
-    assert_eq!(resume(&mut shard, "d-2"), Resume::Forged);
+    assert_eq!(resume(&mut shard, &old[1]), Resumption::OtherEpoch { replayed: 3 });
+    assert_eq!(resume(&mut shard, "d-2"), Resumption::Forged);
 }
 
 #[test]
@@ -137,11 +137,11 @@ fn a_place_that_only_another_shard_has_reached_is_believed_only_with_its_code() 
     let (mut shard, _) = with_three(signed());
     let mut elsewhere = Sequencer::new(Epoch(0xe), 3, EventIds::Assigned);
     elsewhere.set_cursor_keys(keys());
-    let ahead = elsewhere.publish(Topic::Broadcast, &Event::new("d"));
-    assert_eq!(resume(&mut shard, &id_of(&ahead)), Resume::Ahead { replayed: 3 });
-    assert_eq!(resume(&mut shard, "e-4"), Resume::Forged);
+    let ahead = elsewhere.publish(Audience::Everyone, &Event::new("d"));
+    assert_eq!(resume(&mut shard, &id_of(&ahead)), Resumption::Ahead { replayed: 3 });
+    assert_eq!(resume(&mut shard, "e-4"), Resumption::Forged);
     shard.broker.apply(shard.now, &ahead).unwrap();
-    assert_eq!(resume(&mut shard, &id_of(&ahead)), Resume::Complete { replayed: 0 });
+    assert_eq!(resume(&mut shard, &id_of(&ahead)), Resumption::Complete { replayed: 0 });
 }
 
 #[test]
@@ -153,11 +153,11 @@ fn streams_with_one_secret_and_one_epoch_refuse_each_others_ids() {
     };
     let (mut prices, price_ids) = of_stream("prices");
     let (mut chat, chat_ids) = of_stream("chat");
-    assert_eq!(resume(&mut prices, &price_ids[0]), Resume::Complete { replayed: 2 });
-    assert_eq!(resume(&mut chat, &chat_ids[0]), Resume::Complete { replayed: 2 });
+    assert_eq!(resume(&mut prices, &price_ids[0]), Resumption::Complete { replayed: 2 });
+    assert_eq!(resume(&mut chat, &chat_ids[0]), Resumption::Complete { replayed: 2 });
     for index in 0..3 {
-        assert_eq!(resume(&mut chat, &price_ids[index]), Resume::Forged);
-        assert_eq!(resume(&mut prices, &chat_ids[index]), Resume::Forged);
+        assert_eq!(resume(&mut chat, &price_ids[index]), Resumption::Forged);
+        assert_eq!(resume(&mut prices, &chat_ids[index]), Resumption::Forged);
     }
 }
 
@@ -172,15 +172,15 @@ fn every_shard_believes_what_any_of_them_gave_out() {
             Shard::new(config)
         })
         .collect();
-    let published = ["a", "b"].map(|data| sequencer.publish(Topic::Broadcast, &Event::new(data)));
+    let published = ["a", "b"].map(|data| sequencer.publish(Audience::Everyone, &Event::new(data)));
     for shard in &mut shards {
         for published in &published {
             shard.broker.apply(shard.now, published).unwrap();
         }
     }
     for shard in &mut shards {
-        assert_eq!(resume(shard, &id_of(&published[0])), Resume::Complete { replayed: 1 });
-        assert_eq!(resume(shard, "e-1"), Resume::Forged);
+        assert_eq!(resume(shard, &id_of(&published[0])), Resumption::Complete { replayed: 1 });
+        assert_eq!(resume(shard, "e-1"), Resumption::Forged);
     }
 }
 
@@ -194,7 +194,7 @@ fn a_peer_that_wants_to_know_is_told_that_its_place_is_forged() {
     assert_eq!(shard.take(session), [format!("id: {last}\nevent: resumed\ndata: {data}\n\n")]);
     let told = shard.events().pop();
     assert!(
-        matches!(told, Some(BrokerEvent::SessionOpened { resume: Resume::Forged, .. })),
+        matches!(told, Some(BrokerEvent::SessionOpened { resumption: Resumption::Forged, .. })),
         "{told:?}"
     );
 }
@@ -206,15 +206,15 @@ fn an_id_that_an_event_brought_is_not_signed_and_found_as_long_as_it_is_kept() {
     let mut shard = Shard::new(config);
     for own in ["mine", "e-7"] {
         let event = Event::new("x").with_id(id(own));
-        let published = shard.broker.publish(shard.now, Topic::Broadcast, &event).unwrap();
+        let published = shard.broker.publish(shard.now, Audience::Everyone, &event).unwrap();
         assert_eq!(id_of(&published), own);
     }
-    assert_eq!(resume(&mut shard, "mine"), Resume::Complete { replayed: 1 });
-    assert_eq!(resume(&mut shard, "e-7"), Resume::Complete { replayed: 0 });
+    assert_eq!(resume(&mut shard, "mine"), Resumption::Complete { replayed: 1 });
+    assert_eq!(resume(&mut shard, "e-7"), Resumption::Complete { replayed: 0 });
     shard.broadcast("one more");
-    assert_eq!(resume(&mut shard, "mine"), Resume::UnknownId { replayed: 0 });
+    assert_eq!(resume(&mut shard, "mine"), Resumption::UnknownId { replayed: 0 });
     shard.broadcast("and another");
-    assert_eq!(resume(&mut shard, "e-7"), Resume::Forged, "it reads like a place now");
+    assert_eq!(resume(&mut shard, "e-7"), Resumption::Forged, "it reads like a place now");
 }
 
 #[test]
@@ -229,23 +229,23 @@ fn a_key_is_changed_without_anybody_losing_a_place() {
         config
     });
     let news: Vec<_> =
-        ["a", "b", "c"].map(|data| id_of(&elsewhere.publish(Topic::Broadcast, data))).into();
+        ["a", "b", "c"].map(|data| id_of(&elsewhere.publish(Audience::Everyone, data))).into();
     assert_ne!(old, news);
     for shard in [&mut shard, &mut elsewhere] {
         for (index, (old, new)) in old.iter().zip(&news).enumerate() {
-            let expected = Resume::Complete { replayed: 2 - index as u64 };
+            let expected = Resumption::Complete { replayed: 2 - index as u64 };
             assert_eq!(resume(shard, old), expected);
             assert_eq!(resume(shard, new), expected);
         }
     }
     // Now it signs with the new one, and in the end it forgets the old one.
     shard.broker.set_cursor_keys(next.clone().accepting(SECRET).unwrap()).unwrap();
-    assert_eq!(resume(&mut shard, &old[0]), Resume::Complete { replayed: 2 });
-    let signed_with_new = id_of(&shard.publish(Topic::Broadcast, "d"));
+    assert_eq!(resume(&mut shard, &old[0]), Resumption::Complete { replayed: 2 });
+    let signed_with_new = id_of(&shard.publish(Audience::Everyone, "d"));
     shard.broker.set_cursor_keys(next).unwrap();
-    assert_eq!(resume(&mut shard, &old[0]), Resume::Forged);
-    assert_eq!(resume(&mut shard, &news[0]), Resume::Complete { replayed: 3 });
-    assert_eq!(resume(&mut shard, &signed_with_new), Resume::Complete { replayed: 0 });
+    assert_eq!(resume(&mut shard, &old[0]), Resumption::Forged);
+    assert_eq!(resume(&mut shard, &news[0]), Resumption::Complete { replayed: 3 });
+    assert_eq!(resume(&mut shard, &signed_with_new), Resumption::Complete { replayed: 0 });
 }
 
 #[test]
@@ -282,5 +282,5 @@ fn keys_that_cannot_hold_are_refused() {
     // A broker whose ids were plain believes none of them from then on.
     shard.broadcast("a");
     shard.broker.set_cursor_keys(keys()).unwrap();
-    assert_eq!(resume(&mut shard, "e-0"), Resume::Forged);
+    assert_eq!(resume(&mut shard, "e-0"), Resumption::Forged);
 }

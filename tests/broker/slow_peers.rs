@@ -11,7 +11,7 @@ fn key(text: &str) -> EventKey {
 }
 
 /// Publishes what is written as `key data`, or as `- data` without a key.
-fn publish_all(shard: &mut Shard, topic: impl Into<Topic>, all: &[&str]) {
+fn publish_all(shard: &mut Shard, topic: impl Into<Audience>, all: &[&str]) {
     let topic = topic.into();
     for text in all {
         let event = Event::new((*text).to_owned());
@@ -24,7 +24,7 @@ fn publish_all(shard: &mut Shard, topic: impl Into<Topic>, all: &[&str]) {
     }
 }
 
-fn newest() -> SessionRequest {
+fn newest() -> SessionConfig {
     anyone().with_lag(LagPolicy::KeepNewestPerKey)
 }
 
@@ -36,8 +36,8 @@ fn skipped(session: SessionId, lost: u64) -> BrokerEvent {
     BrokerEvent::SessionSkipped { session, client: None, lost }
 }
 
-fn coalesced(session: SessionId, coalesced: u64) -> BrokerEvent {
-    BrokerEvent::SessionCoalesced { session, client: None, coalesced }
+fn superseded(session: SessionId, superseded: u64) -> BrokerEvent {
+    BrokerEvent::SessionSuperseded { session, client: None, superseded }
 }
 
 fn keep(events: usize, compact: bool) -> Retention {
@@ -50,10 +50,10 @@ fn who_is_behind_gets_the_newest_of_each_key_in_the_order_of_publishing() {
     let [slow, usual] = [newest(), anyone()].map(|request| shard.parked(request));
     shard.events();
     let all = ["a 1", "b 1", "- x", "a 2", "c 1", "b 2", "- x", "a 3"];
-    publish_all(&mut shard, Topic::Broadcast, &all);
+    publish_all(&mut shard, Audience::Everyone, &all);
     assert_eq!(shard.data(slow), ["- x", "c 1", "b 2", "- x", "a 3"]);
     assert_eq!(shard.data(usual), all, "the policy is that of the other session alone");
-    assert_eq!(shard.events(), [coalesced(slow, 3)], "which is no loss");
+    assert_eq!(shard.events(), [superseded(slow, 3)], "which is no loss");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn who_keeps_up_gets_everything() {
     let session = shard.parked(newest());
     shard.events();
     for text in ["a 1", "a 2", "a 3"] {
-        publish_all(&mut shard, Topic::Broadcast, &[text]);
+        publish_all(&mut shard, Audience::Everyone, &[text]);
         assert_eq!(shard.ready(), [session]);
         assert_eq!(shard.data(session), [text]);
     }
@@ -75,7 +75,7 @@ fn keys_are_those_of_one_topic() {
     let request = newest().with_client(client("alice")).with_topic(topic("one"));
     let session = shard.parked(request);
     let everywhere =
-        [topic("one").into(), client("alice").into(), session.into(), Topic::Broadcast];
+        [topic("one").into(), client("alice").into(), session.into(), Audience::Everyone];
     for round in 1..=2 {
         for topic in &everywhere {
             publish_all(&mut shard, topic.clone(), &[&format!("k {round}")]);
@@ -91,16 +91,16 @@ fn a_batch_and_single_frames_spare_the_same_and_a_blocked_write_counts_nothing_t
     let mut shard = Shard::new(config());
     let [one, other] = [(); 2].map(|()| shard.parked(newest()));
     shard.events();
-    publish_all(&mut shard, Topic::Broadcast, &all);
+    publish_all(&mut shard, Audience::Everyone, &all);
     assert_eq!(shard.data(one), left);
     let (batch, end) = shard.batch(other, 1 << 16, Framing::Plain);
-    assert_eq!((batch.frames(), end), (left.len(), BatchEnd::Parked));
+    assert_eq!((batch.frames(), end), (left.len(), Filled::All));
     // Only a part of the first frame was taken, and more is published meanwhile.
     let rest = shard.broker.handle_partial_write(shard.now, other, &batch, 3);
     assert!(text(&rest).ends_with("b 2\n\n"));
-    publish_all(&mut shard, Topic::Broadcast, &["c 2"]);
+    publish_all(&mut shard, Audience::Everyone, &["c 2"]);
     assert_eq!(shard.data(other), ["- 1", "a 4", "c 2"]);
-    assert_eq!(shard.events(), [coalesced(one, 4), coalesced(other, 5)]);
+    assert_eq!(shard.events(), [superseded(one, 4), superseded(other, 5)]);
 }
 
 #[test]
@@ -108,9 +108,9 @@ fn within_its_bounds_a_session_gets_everything_and_beyond_them_the_newest() {
     let mut shard = Shard::new(config());
     let session =
         shard.parked(anyone().with_lag(Lag::new(LagPolicy::KeepNewestPerKey).with_events(3)));
-    publish_all(&mut shard, Topic::Broadcast, &["a 1", "a 2", "a 3"]);
+    publish_all(&mut shard, Audience::Everyone, &["a 1", "a 2", "a 3"]);
     assert_eq!(shard.data(session), ["a 1", "a 2", "a 3"]);
-    publish_all(&mut shard, Topic::Broadcast, &["a 1", "b 1", "a 2", "a 3", "a 4", "- x"]);
+    publish_all(&mut shard, Audience::Everyone, &["a 1", "b 1", "a 2", "a 3", "a 4", "- x"]);
     // Until it is within its bounds again.
     assert_eq!(shard.data(session), ["b 1", "a 3", "a 4", "- x"]);
 }
@@ -119,9 +119,9 @@ fn within_its_bounds_a_session_gets_everything_and_beyond_them_the_newest() {
 fn a_closing_session_gets_the_newest_that_was_there_when_it_was_closed() {
     let mut shard = Shard::new(config());
     let session = shard.parked(newest());
-    publish_all(&mut shard, Topic::Broadcast, &["a 1", "a 2"]);
+    publish_all(&mut shard, Audience::Everyone, &["a 1", "a 2"]);
     shard.broker.close_session(shard.now, session);
-    publish_all(&mut shard, Topic::Broadcast, &["a 3"]);
+    publish_all(&mut shard, Audience::Everyone, &["a 3"]);
     assert_eq!(shard.data(session), ["a 2", END]);
 }
 
@@ -135,10 +135,10 @@ fn a_session_that_coalesces_resumes_from_any_event_it_got() {
         ("e-6", &[]),
     ] {
         let mut shard = Shard::new(config());
-        publish_all(&mut shard, Topic::Broadcast, &all);
+        publish_all(&mut shard, Audience::Everyone, &all);
         let request = after(last).with_lag(LagPolicy::KeepNewestPerKey);
         let opened = shard.broker.open(shard.now, request).unwrap();
-        assert!(matches!(opened.resume, Resume::Complete { .. }), "{last}: {opened:?}");
+        assert!(matches!(opened.resumption, Resumption::Complete { .. }), "{last}: {opened:?}");
         assert_eq!(shard.data(opened.session), rest, "{last}");
     }
 }
@@ -151,14 +151,14 @@ fn a_compact_log_lets_superseded_events_go_first_and_nobody_is_too_far_behind_by
         let mut shard = Shard::new(config);
         let session = shard.parked(anyone().with_lag(lag));
         shard.events();
-        publish_all(&mut shard, Topic::Broadcast, &["cold 1", "- x"]);
+        publish_all(&mut shard, Audience::Everyone, &["cold 1", "- x"]);
         for number in 0..1_000 {
-            publish_all(&mut shard, Topic::Broadcast, &[&format!("hot {number}")]);
+            publish_all(&mut shard, Audience::Everyone, &[&format!("hot {number}")]);
         }
         assert_eq!(shard.data(session), ["cold 1", "- x", "hot 999"], "{lag:?}");
-        assert_eq!(shard.events(), [coalesced(session, 999)]);
+        assert_eq!(shard.events(), [superseded(session, 999)]);
         let opened = shard.broker.open(shard.now, after("e-1")).unwrap();
-        assert_eq!(opened.resume, Resume::Complete { replayed: 2 }, "no gap");
+        assert_eq!(opened.resumption, Resumption::Complete { replayed: 2 }, "no gap");
         assert_eq!(shard.data(opened.session), ["- x", "hot 999"]);
     }
 }
@@ -175,12 +175,15 @@ fn a_compact_log_of_keys_that_come_in_any_order_keeps_the_newest_of_each() {
     for number in 0..5_000 {
         let name = format!("key{}", rng.below(20));
         let text = format!("{name} {number}");
-        publish_all(&mut shard, Topic::Broadcast, &[&text]);
+        publish_all(&mut shard, Audience::Everyone, &[&text]);
         expected.insert(name, (number, text));
         if number % 500 == 499 {
             let request = after("e-0").with_lag(LagPolicy::KeepNewestPerKey);
             let opened = shard.broker.open(shard.now, request).unwrap();
-            assert!(matches!(opened.resume, Resume::Complete { .. }), "seed {seed}: {opened:?}");
+            assert!(
+                matches!(opened.resumption, Resumption::Complete { .. }),
+                "seed {seed}: {opened:?}"
+            );
             let mut newest: Vec<_> = expected.values().cloned().collect();
             newest.sort_unstable();
             let newest: Vec<_> = newest.into_iter().map(|(_, text)| text).collect();
@@ -189,7 +192,7 @@ fn a_compact_log_of_keys_that_come_in_any_order_keeps_the_newest_of_each() {
     }
     let grown = shard.size();
     for number in 0..5_000 {
-        publish_all(&mut shard, Topic::Broadcast, &[&format!("key{} {number}", number % 20)]);
+        publish_all(&mut shard, Audience::Everyone, &[&format!("key{} {number}", number % 20)]);
     }
     assert!(shard.size() < grown + grown / 4, "{grown} and then {}", shard.size());
 }
@@ -201,12 +204,12 @@ fn where_not_even_the_newest_of_each_key_has_room_the_loss_is_told() {
     let mut shard = Shard::new(config);
     let session = shard.parked(newest());
     shard.events();
-    publish_all(&mut shard, Topic::Broadcast, &["a 1", "a 2", "b 1", "c 1", "d 1", "e 1"]);
+    publish_all(&mut shard, Audience::Everyone, &["a 1", "a 2", "b 1", "c 1", "d 1", "e 1"]);
     // "a 1" went as superseded, and "a 2" and "b 1" went after it: nobody remembers the difference.
     assert_eq!(shard.data(session), ["c 1", "d 1", "e 1"]);
     assert_eq!(shard.events(), [skipped(session, 3)]);
     let opened = shard.broker.open(shard.now, after("e-2")).unwrap();
-    assert_eq!(opened.resume, Resume::Gap { replayed: 3 });
+    assert_eq!(opened.resumption, Resumption::Gap { replayed: 3 });
 }
 
 #[test]
@@ -216,13 +219,13 @@ fn an_old_event_goes_by_its_age_though_it_is_the_newest_of_its_key() {
     let mut shard = Shard::new(config);
     let session = shard.parked(newest());
     shard.events();
-    publish_all(&mut shard, Topic::Broadcast, &["a 1", "a 2", "b 1"]);
+    publish_all(&mut shard, Audience::Everyone, &["a 1", "a 2", "b 1"]);
     shard.sleep(secs(5));
-    publish_all(&mut shard, Topic::Broadcast, &["b 2"]);
+    publish_all(&mut shard, Audience::Everyone, &["b 2"]);
     shard.sleep(secs(5));
     assert_eq!(shard.data(session), ["b 2"]);
     // All of the first three are gone, and of one of them there is no newer one.
-    assert_eq!(shard.events(), [skipped(session, 2), coalesced(session, 1)]);
+    assert_eq!(shard.events(), [skipped(session, 2), superseded(session, 1)]);
 }
 
 #[test]
@@ -238,9 +241,9 @@ fn a_bound_acts_before_the_retention_does() {
         let mut shard = Shard::new(config());
         let session = shard.parked(anyone().with_lag(lag(policy)));
         shard.events();
-        publish_all(&mut shard, Topic::Broadcast, &all[..2]);
+        publish_all(&mut shard, Audience::Everyone, &all[..2]);
         assert_eq!(shard.data(session), &all[..2], "as far as the bound is not too far");
-        publish_all(&mut shard, Topic::Broadcast, &all);
+        publish_all(&mut shard, Audience::Everyone, &all);
         assert_eq!(shard.data(session), data);
         let events = shard.events();
         if let Some(lost) = skips {
@@ -252,28 +255,28 @@ fn a_bound_acts_before_the_retention_does() {
         let end = BrokerEvent::SessionEnded { session, client, reason, undelivered: 0 };
         assert_eq!(events, [end], "nothing is lost to a session that comes back");
         let opened = shard.broker.open(shard.now, after("e-2")).unwrap();
-        assert_eq!(opened.resume, Resume::Complete { replayed: 4 });
+        assert_eq!(opened.resumption, Resumption::Complete { replayed: 4 });
     }
 }
 
 #[test]
 fn bytes_bound_as_well_and_one_event_is_never_too_many() {
     let mut shard = Shard::new(config());
-    let size = shard.publish(Topic::Broadcast, "- 1").frame().chunk().len();
+    let size = shard.publish(Audience::Everyone, "- 1").frame().chunk().len();
     let lag = Lag::new(LagPolicy::SkipToOldest).with_bytes(2 * size);
     let session = shard.parked(anyone().with_lag(lag));
     shard.events();
-    publish_all(&mut shard, Topic::Broadcast, &["- 2", "- 3"]);
+    publish_all(&mut shard, Audience::Everyone, &["- 2", "- 3"]);
     assert_eq!(shard.data(session), ["- 2", "- 3"]);
-    publish_all(&mut shard, Topic::Broadcast, &["- 4", "- 5", "- 6"]);
+    publish_all(&mut shard, Audience::Everyone, &["- 4", "- 5", "- 6"]);
     assert_eq!(shard.data(session), ["- 5", "- 6"]);
     assert_eq!(shard.events(), [skipped(session, 1)]);
     let large = format!("- {}", "x".repeat(3 * size));
-    publish_all(&mut shard, Topic::Broadcast, &[&large]);
+    publish_all(&mut shard, Audience::Everyone, &[&large]);
     assert_eq!(shard.data(session), [&large[..]]);
-    publish_all(&mut shard, Topic::Broadcast, &["- 7", &large]);
+    publish_all(&mut shard, Audience::Everyone, &["- 7", &large]);
     assert_eq!(shard.data(session), [&large[..]]);
-    publish_all(&mut shard, Topic::Broadcast, &[&large, "- 8"]);
+    publish_all(&mut shard, Audience::Everyone, &[&large, "- 8"]);
     assert_eq!(shard.data(session), ["- 8"]);
 }
 
@@ -283,7 +286,7 @@ fn each_topic_is_behind_by_itself() {
     let lag = Lag::new(LagPolicy::SkipToOldest).with_events(1);
     let session = shard.parked(anyone().with_topic(topic("other")).with_lag(lag));
     shard.events();
-    publish_all(&mut shard, Topic::Broadcast, &["- 1"]);
+    publish_all(&mut shard, Audience::Everyone, &["- 1"]);
     publish_all(&mut shard, topic("other"), &["- 2", "- 3"]);
     assert_eq!(shard.data(session), ["- 1", "- 3"]);
     assert_eq!(shard.events(), [skipped(session, 1)]);
@@ -303,7 +306,7 @@ fn the_session_chooses_before_the_topic_and_the_topic_before_the_broker() {
     let [topics, sessions] = [request(), request().with_lag(own)].map(|one| shard.parked(one));
     let all = ["a 1", "b 1", "a 2", "a 3"];
     publish_all(&mut shard, prices.clone(), &all);
-    publish_all(&mut shard, Topic::Broadcast, &all);
+    publish_all(&mut shard, Audience::Everyone, &all);
     assert_eq!(shard.data(topics), ["b 1", "a 2", "a 3"], "and nothing of the broadcast");
     assert_eq!(shard.data(sessions), ["a 2", "a 3", "a 2", "a 3"]);
     // And back to what holds for all.
@@ -333,7 +336,7 @@ fn a_peer_is_told_of_its_loss_before_the_first_event_after_the_hole() {
     let quiet = topic("quiet");
     let session = shard.parked(anyone().with_topic(quiet.clone()));
     publish_all(&mut shard, quiet.clone(), &["- 1"]);
-    publish_all(&mut shard, Topic::Broadcast, &["- 2", "- 3", "- 4", "- 5"]);
+    publish_all(&mut shard, Audience::Everyone, &["- 2", "- 3", "- 4", "- 5"]);
     publish_all(&mut shard, quiet, &["- 6"]);
     let told = "id: e-3\nevent: lost\ndata: {\"lost\":2}\n\n".to_owned();
     let expected =
@@ -342,7 +345,7 @@ fn a_peer_is_told_of_its_loss_before_the_first_event_after_the_hole() {
     // A session that has seen no more than that goes on right behind the hole.
     let again = after("e-3").with_topic(topic("quiet"));
     let opened = shard.broker.open(shard.now, again).unwrap();
-    assert_eq!(opened.resume, Resume::Complete { replayed: 3 });
+    assert_eq!(opened.resumption, Resumption::Complete { replayed: 3 });
 }
 
 #[test]
@@ -350,12 +353,12 @@ fn a_peer_that_skips_to_the_newest_is_told_at_once_and_resumes_from_there() {
     let mut shard = Shard::new(config());
     let lag = Lag::new(LagPolicy::SkipToNewest).with_events(2);
     let session = shard.parked(anyone().with_lag(lag).with_loss_announcement(Some(lost("gone"))));
-    publish_all(&mut shard, Topic::Broadcast, &["- 1", "- 2", "- 3"]);
+    publish_all(&mut shard, Audience::Everyone, &["- 1", "- 2", "- 3"]);
     assert_eq!(shard.ready(), [session]);
     assert_eq!(shard.take(session), ["id: e-3\nevent: gone\ndata: {\"lost\":3}\n\n"]);
     assert_eq!(shard.ready(), []);
     let opened = shard.broker.open(shard.now, after("e-3")).unwrap();
-    assert_eq!(opened.resume, Resume::Complete { replayed: 0 });
+    assert_eq!(opened.resumption, Resumption::Complete { replayed: 0 });
 }
 
 #[test]
@@ -367,13 +370,13 @@ fn what_tells_of_a_loss_begins_a_batch_and_so_is_never_taken_back() {
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone().with_topic(topic("quiet")));
     publish_all(&mut shard, topic("quiet"), &["- 1"]);
-    publish_all(&mut shard, Topic::Broadcast, &["- 2", "- 3", "- 4"]);
+    publish_all(&mut shard, Audience::Everyone, &["- 2", "- 3", "- 4"]);
     let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
-    assert_eq!((text(batch.as_slice()), end), (event_at(1, "- 1"), BatchEnd::Full));
+    assert_eq!((text(batch.as_slice()), end), (event_at(1, "- 1"), Filled::More));
     let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
     let told = "id: e-2\nevent: lost\ndata: {\"lost\":1}\n\n";
     let expected = [told, &event_at(3, "- 3"), &event_at(4, "- 4")].concat();
-    assert_eq!((text(batch.as_slice()), end), (expected, BatchEnd::Parked));
+    assert_eq!((text(batch.as_slice()), end), (expected, Filled::All));
     let rest = shard.broker.handle_partial_write(shard.now, session, &batch, 5);
     assert_eq!(text(&rest), told[5..]);
     assert_eq!(shard.take(session), [event_at(3, "- 3"), event_at(4, "- 4")]);
@@ -389,7 +392,7 @@ fn a_session_may_be_told_nothing_where_the_others_are_and_without_ids_where_ther
     let mut shard = Shard::new(config);
     let untold = shard.parked(anyone().with_loss_announcement(None));
     let told = shard.parked(anyone());
-    publish_all(&mut shard, Topic::Broadcast, &["- 1", "- 2"]);
+    publish_all(&mut shard, Audience::Everyone, &["- 1", "- 2"]);
     assert_eq!(shard.take(untold), ["data: - 2\n\n"]);
     assert_eq!(shard.take(told), ["event: lost\ndata: {\"lost\":1}\n\n", "data: - 2\n\n"]);
 }
@@ -398,7 +401,7 @@ fn a_session_may_be_told_nothing_where_the_others_are_and_without_ids_where_ther
 fn what_is_spared_is_no_loss_to_the_peer() {
     let mut shard = Shard::new(config());
     let session = shard.parked(newest().with_loss_announcement(Some(lost("lost"))));
-    publish_all(&mut shard, Topic::Broadcast, &["a 1", "a 2"]);
+    publish_all(&mut shard, Audience::Everyone, &["a 1", "a 2"]);
     assert_eq!(shard.data(session), ["a 2"]);
 }
 
@@ -433,7 +436,7 @@ fn a_key_reaches_another_shard_with_its_event() {
     for (data, position) in [("1", 1), ("2", 2)] {
         let event = Event::new(data);
         let publication = Publication::new(&event).with_key(key("a"));
-        let published = here.broker.publish(here.now, Topic::Broadcast, publication).unwrap();
+        let published = here.broker.publish(here.now, Audience::Everyone, publication).unwrap();
         assert_eq!(published.key(), Some(&key("a")));
         let sent = text(published.frame().as_ref());
         assert_eq!(sent, event_at(position, data), "and not over the wire");
@@ -447,7 +450,7 @@ fn a_pattern_spares_by_the_keys_of_each_of_its_topics() {
     let mut config = config();
     config.retention = keep(2, true);
     let mut shard = Shard::new(config);
-    let request = newest().with_pattern(TopicPattern::new("price/*").unwrap());
+    let request = newest().with_topic(TopicPattern::new("price/*").unwrap());
     let session = shard.parked(request);
     shard.events();
     let [gold, tin] = ["price/gold", "price/tin"].map(topic);
@@ -458,7 +461,7 @@ fn a_pattern_spares_by_the_keys_of_each_of_its_topics() {
         }
     }
     assert_eq!(shard.data(session), ["bid 9", "ask 9", "bid 9", "ask 9"]);
-    assert_eq!(shard.events(), [coalesced(session, 36)], "nothing is lost");
+    assert_eq!(shard.events(), [superseded(session, 36)], "nothing is lost");
 }
 
 #[test]
@@ -470,7 +473,7 @@ fn sessions_that_stand_still_grow_nothing_however_much_is_published() {
     let publish = |shard: &mut Shard, from: u64| {
         for number in from..from + 2_000 {
             let text = format!("key{:02} {number:06}", number % 10);
-            publish_all(shard, Topic::Broadcast, &[&text]);
+            publish_all(shard, Audience::Everyone, &[&text]);
         }
     };
     publish(&mut shard, 0);
@@ -531,7 +534,7 @@ fn a_replay_of_a_topic_to_an_open_session_does_not_close_it() {
         shard.publish(topic("room"), data);
     }
     let session = shard.parked(anyone().with_lag(Lag::new(LagPolicy::Close).with_events(2)));
-    shard.broker.subscribe(shard.now, session, topic("room"), Place::Oldest).unwrap();
+    shard.broker.subscribe(shard.now, session, topic("room"), StartAt::Oldest).unwrap();
     assert_eq!(shard.data(session), ["a", "b", "c", "d"]);
 }
 
@@ -546,7 +549,7 @@ fn what_waits_behind_a_replay_is_within_bounds_whatever_is_replayed() {
         shard.publish(topic("room"), "a");
         shard.publish(topic("room"), "b");
         let filter = TopicFilter::new(filter).unwrap();
-        shard.broker.subscribe(shard.now, session, filter, Place::Oldest).unwrap();
+        shard.broker.subscribe(shard.now, session, filter, StartAt::Oldest).unwrap();
         assert_eq!(shard.data(session), ["earlier", "a", "b"]);
         shard.publish(topic("room"), "c");
         shard.publish(topic("room"), "d");
@@ -557,7 +560,7 @@ fn what_waits_behind_a_replay_is_within_bounds_whatever_is_replayed() {
 #[test]
 fn what_is_replayed_is_within_bounds_that_its_topic_is_given_later() {
     let bound = Some(Lag::new(LagPolicy::Close).with_events(2));
-    let room = || SessionRequest::new().without_broadcast().with_topic(topic("room"));
+    let room = || SessionConfig::new().topics_only().with_topic(topic("room"));
     for is_live in [false, true] {
         let mut shard = Shard::new(config());
         for data in ["a", "b", "c", "d"] {
@@ -565,7 +568,7 @@ fn what_is_replayed_is_within_bounds_that_its_topic_is_given_later() {
         }
         let session = if is_live {
             let session = shard.parked(anyone());
-            shard.broker.subscribe(shard.now, session, topic("room"), Place::Oldest).unwrap();
+            shard.broker.subscribe(shard.now, session, topic("room"), StartAt::Oldest).unwrap();
             session
         } else {
             shard.open(room().with_start(StartAt::Oldest))

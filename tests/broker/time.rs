@@ -53,7 +53,7 @@ fn each_write_puts_the_heartbeat_off() {
             assert_eq!(shard.ready(), [session]);
             if batched {
                 let (batch, end) = shard.batch(session, 100, Framing::Plain);
-                assert_eq!((batch.frames(), end), (1, BatchEnd::Parked));
+                assert_eq!((batch.frames(), end), (1, Filled::All));
             } else {
                 assert_eq!(shard.data(session), ["a"]);
             }
@@ -63,7 +63,7 @@ fn each_write_puts_the_heartbeat_off() {
         shard.sleep(TICK);
         assert_eq!(shard.ready(), [session]);
         let (batch, end) = shard.batch(session, 100, Framing::Plain);
-        assert_eq!((batch.as_slice(), end), (HEARTBEAT.as_bytes(), BatchEnd::Parked));
+        assert_eq!((batch.as_slice(), end), (HEARTBEAT.as_bytes(), Filled::All));
     }
 }
 
@@ -179,7 +179,7 @@ fn a_write_of_which_a_part_was_taken_back_can_stall() {
     shard.events();
     shard.broadcast("a");
     let (batch, end) = shard.batch(session, 100, Framing::Plain);
-    assert_eq!(end, BatchEnd::Parked);
+    assert_eq!(end, Filled::All);
     shard.broker.handle_partial_write(shard.now, session, &batch, 2);
     shard.sleep(just_before(secs(60)));
     assert_eq!(shard.events(), []);
@@ -276,7 +276,7 @@ fn a_stall_timeout_of_zero_is_refused_and_nothing_is_done() {
 
 #[test]
 fn a_session_without_terms_of_its_own_takes_no_room_for_them() {
-    let size = |request: fn() -> SessionRequest| {
+    let size = |request: fn() -> SessionConfig| {
         let mut shard = Shard::new(config());
         shard.parked(request());
         format!("{:?}", shard.broker).matches("Terms {").count()
@@ -336,7 +336,7 @@ fn an_out_of_date_now_does_not_turn_the_time_back() {
     shard.sleep(secs(100));
     shard.broker.handle_timeout(shard.now);
     // All of these say that it is long ago; for the broker, no time passes at all.
-    shard.broker.publish(start, Topic::Broadcast, &Event::new("a")).unwrap();
+    shard.broker.publish(start, Audience::Everyone, &Event::new("a")).unwrap();
     let late = shard.broker.open(start, anyone()).unwrap().session;
     for session in [session, late] {
         assert!(shard.broker.poll_transmit(start, session).is_some());
@@ -352,7 +352,7 @@ fn an_out_of_date_now_does_not_turn_the_time_back() {
     // A time before the broker was made is no time at all.
     if let Some(before) = start.checked_sub(secs(1)) {
         shard.broker.handle_timeout(before);
-        shard.broker.publish(before, Topic::Broadcast, &Event::new("b")).unwrap();
+        shard.broker.publish(before, Audience::Everyone, &Event::new("b")).unwrap();
     }
     assert_eq!(shard.data(late), ["b"]);
 }

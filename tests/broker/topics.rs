@@ -8,13 +8,13 @@ fn pattern(text: &str) -> TopicPattern {
     TopicPattern::new(text).unwrap()
 }
 
-fn matching(text: &str) -> SessionRequest {
-    anyone().with_pattern(pattern(text))
+fn matching(text: &str) -> SessionConfig {
+    anyone().with_topic(pattern(text))
 }
 
-fn resume(shard: &mut Shard, request: SessionRequest) -> (Resume, Vec<String>) {
+fn resume(shard: &mut Shard, request: SessionConfig) -> (Resumption, Vec<String>) {
     let opened = shard.broker.open(shard.now, request).unwrap();
-    (opened.resume, shard.data(opened.session))
+    (opened.resumption, shard.data(opened.session))
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_session_with_a_pattern_gets_what_matches_in_the_order_of_publishing() {
 fn a_pattern_matches_neither_the_broadcast_nor_what_is_for_others_alone() {
     let mut shard = Shard::new(config());
     let other = shard.parked(session_of("alice"));
-    let session = shard.parked(matching("**").without_broadcast());
+    let session = shard.parked(matching("**").topics_only());
     shard.broadcast("a");
     shard.publish(client("alice"), "b");
     shard.publish(other, "c");
@@ -98,7 +98,7 @@ fn a_pattern_matches_neither_the_broadcast_nor_what_is_for_others_alone() {
 fn what_matches_several_subscriptions_comes_once() {
     let mut shard = Shard::new(config());
     let request = || {
-        matching("a/*").with_pattern(pattern("**")).with_topic(topic("a/b")).with_topic(topic("c"))
+        matching("a/*").with_topic(pattern("**")).with_topic(topic("a/b")).with_topic(topic("c"))
     };
     let session = shard.parked(request());
     let position = shard.publish(topic("a/b"), "1").position();
@@ -107,14 +107,14 @@ fn what_matches_several_subscriptions_comes_once() {
     shard.publish(topic("e"), "4");
     assert_eq!(shard.ready(), [session]);
     let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
-    assert_eq!((batch.frames(), end), (4, BatchEnd::Parked));
+    assert_eq!((batch.frames(), end), (4, Filled::All));
     // Also when it was taken back, and when it is replayed, of which each is counted once.
     let first = event_at(position, "1").len();
     let rest = shard.broker.handle_partial_write(shard.now, session, &batch, first + 1);
     assert_eq!(text(&rest), event_at(position + 1, "2")[1..]);
     assert_eq!(shard.data(session), ["3", "4"]);
     let (outcome, data) = resume(&mut shard, request().with_last_event_id(after_id(position - 1)));
-    assert_eq!(outcome, Resume::Complete { replayed: 4 });
+    assert_eq!(outcome, Resumption::Complete { replayed: 4 });
     assert_eq!(data, ["1", "2", "3", "4"]);
 }
 
@@ -134,7 +134,7 @@ fn resuming_covers_topics_that_came_to_be_in_the_meantime() {
     shard.publish(topic("room/1"), "d");
     shard.publish(topic("other"), "no");
     let (outcome, data) = resume(&mut shard, matching("room/*").with_last_event_id(after_id(last)));
-    assert_eq!((outcome, data), (Resume::Complete { replayed: 2 }, strings(&["c", "d"])));
+    assert_eq!((outcome, data), (Resumption::Complete { replayed: 2 }, strings(&["c", "d"])));
 }
 
 fn strings(all: &[&str]) -> Vec<String> {
@@ -151,13 +151,13 @@ fn an_event_of_a_matching_topic_that_is_gone_is_a_gap() {
     shard.publish(topic("room/long"), "a");
     shard.publish(topic("room/short"), "b");
     let resumed = resume(&mut shard, matching("room/*").with_last_event_id(after_id(0)));
-    assert_eq!(resumed, (Resume::Gap { replayed: 2 }, strings(&["a", "b"])));
+    assert_eq!(resumed, (Resumption::Gap { replayed: 2 }, strings(&["a", "b"])));
     let resumed = resume(&mut shard, matching("room/*").with_last_event_id(after_id(1)));
-    assert_eq!(resumed, (Resume::Complete { replayed: 2 }, strings(&["a", "b"])));
+    assert_eq!(resumed, (Resumption::Complete { replayed: 2 }, strings(&["a", "b"])));
     // It is the same when the pattern was in use by nobody in between.
     shard.broker.handle_disconnect(shard.now, watcher);
     let resumed = resume(&mut shard, matching("*/*").with_last_event_id(after_id(0)));
-    assert_eq!(resumed, (Resume::Gap { replayed: 2 }, strings(&["a", "b"])));
+    assert_eq!(resumed, (Resumption::Gap { replayed: 2 }, strings(&["a", "b"])));
 }
 
 #[test]
@@ -169,9 +169,9 @@ fn a_matching_topic_that_was_forgotten_is_a_gap() {
     shard.sleep(secs(60));
     assert_eq!(shard.broker.check_addressee(&topic("room/1").into()), Ok(()));
     let request = matching("room/*").with_last_event_id(after_id(position - 1));
-    assert_eq!(resume(&mut shard, request).0, Resume::Gap { replayed: 0 });
+    assert_eq!(resume(&mut shard, request).0, Resumption::Gap { replayed: 0 });
     let request = matching("room/*").with_last_event_id(after_id(position));
-    assert_eq!(resume(&mut shard, request).0, Resume::Complete { replayed: 0 });
+    assert_eq!(resume(&mut shard, request).0, Resumption::Complete { replayed: 0 });
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn what_was_gone_before_a_session_began_is_no_loss_to_it() {
     shard.publish(topic("room/short"), "c");
     let opened = shard.broker.open(shard.now, matching("room/*").with_last_event_id(after_id(0)));
     let opened = opened.unwrap();
-    assert_eq!(opened.resume, Resume::Gap { replayed: 3 });
+    assert_eq!(opened.resumption, Resumption::Gap { replayed: 3 });
     assert_eq!(shard.data(opened.session), ["a", "b", "c"]);
     assert!(shard.broker.is_open(opened.session));
     // It is one to who was there and did not take it.
@@ -215,7 +215,7 @@ fn a_laggard_that_skips_gets_all_that_is_kept_around_what_is_gone() {
     loop {
         let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
         data.push(text(batch.as_slice()).matches("data: ").count());
-        if end == BatchEnd::Parked {
+        if end == Filled::All {
             break;
         }
     }
@@ -233,7 +233,7 @@ fn an_own_id_is_found_through_a_pattern() {
     }
     let request = matching("a/*").with_last_event_id(sansse::LastEventId::Id(id("one")));
     let resumed = resume(&mut shard, request);
-    assert_eq!(resumed, (Resume::Complete { replayed: 2 }, strings(&["y", "z"])));
+    assert_eq!(resumed, (Resumption::Complete { replayed: 2 }, strings(&["y", "z"])));
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn topics_and_patterns_count_together_and_limits_are_errors() {
     let mut shard = Shard::new(config);
     let request = matching("a/*").with_topic(topic("b")).with_topic(topic("b"));
     let session = shard.open(request.clone());
-    let error = shard.broker.open(shard.now, request.with_pattern(pattern("c/*"))).unwrap_err();
+    let error = shard.broker.open(shard.now, request.with_topic(pattern("c/*"))).unwrap_err();
     assert_eq!(error, OpenError::TooManyTopicsOfSession { limit: 2 });
     shard.publish(topic("c"), "x");
     let full = shard.broker.publish(shard.now, topic("d"), &Event::new("x"));
@@ -272,7 +272,7 @@ fn an_event_that_no_topic_can_keep_is_lost_to_who_has_a_matching_pattern() {
     let skipped = BrokerEvent::SessionSkipped { session, client: None, lost: 1 };
     assert_eq!(shard.events(), [skipped]);
     let request = matching("a/*").with_last_event_id(after_id(1));
-    assert_eq!(resume(&mut shard, request).0, Resume::Gap { replayed: 0 });
+    assert_eq!(resume(&mut shard, request).0, Resumption::Gap { replayed: 0 });
 }
 
 #[test]

@@ -5,8 +5,8 @@ use sansse::broker::*;
 use sansse::{Event, LastEventId};
 
 /// A session of this topic alone.
-fn only(name: &str) -> SessionRequest {
-    anyone().without_broadcast().with_topic(topic(name))
+fn only(name: &str) -> SessionConfig {
+    anyone().topics_only().with_topic(topic(name))
 }
 
 impl Shard {
@@ -14,7 +14,7 @@ impl Shard {
         self.broker.end_topic(self.now, &topic(name)).unwrap().position()
     }
 
-    fn refusal(&mut self, request: SessionRequest) -> OpenError {
+    fn refusal(&mut self, request: SessionConfig) -> OpenError {
         self.broker.open(self.now, request).unwrap_err()
     }
 }
@@ -45,7 +45,7 @@ fn it_gets_what_is_left_before_its_end_and_the_end_waits_for_a_write() {
     shard.publish(topic("answer"), "b");
     shard.end("answer");
     let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
-    assert_eq!((batch.frames(), end), (2, BatchEnd::Full), "what comes back can still be sent");
+    assert_eq!((batch.frames(), end), (2, Filled::More), "what comes back can still be sent");
     shard.broker.handle_partial_write(shard.now, session, &batch, 1);
     assert_eq!(shard.data(session), ["b", END]);
 }
@@ -71,7 +71,7 @@ fn a_session_that_comes_back_gets_the_rest_and_then_is_told_that_there_is_no_mor
     // and a page that was loaded again may ask for all.
     let reload = only("answer").with_start(StartAt::Oldest);
     let opened = shard.broker.open(shard.now, reload).unwrap();
-    assert_eq!(opened.resume, Resume::Oldest { replayed: 3 });
+    assert_eq!(opened.resumption, Resumption::Oldest { replayed: 3 });
     assert_eq!(shard.data(opened.session), ["a", "b", "c", END]);
 }
 
@@ -85,7 +85,7 @@ fn somebody_who_may_have_missed_something_is_told_so_before_the_end() {
     shard.end("answer");
     let forged = only("answer").with_last_event_id(LastEventId::Id(id("other")));
     let opened = shard.broker.open(shard.now, forged).unwrap();
-    assert_eq!(opened.resume, Resume::UnknownId { replayed: 1 });
+    assert_eq!(opened.resumption, Resumption::UnknownId { replayed: 1 });
     assert_eq!(shard.data(opened.session), ["b", END]);
 }
 
@@ -116,7 +116,7 @@ fn a_client_that_was_forgotten_is_told_of_what_it_may_have_missed_before_the_end
         request.with_last_event_id(LastEventId::Id(id(last)))
     };
     let opened = shard.broker.open(shard.now, after("mine")).unwrap();
-    assert_eq!(opened.resume, Resume::Gap { replayed: 0 });
+    assert_eq!(opened.resumption, Resumption::Gap { replayed: 0 });
     assert_eq!(shard.take(opened.session), ["id: e-3\n\n", END]);
     assert_eq!(shard.refusal(after("e-3")), OpenError::TopicsEnded);
 }
@@ -125,7 +125,7 @@ fn a_client_that_was_forgotten_is_told_of_what_it_may_have_missed_before_the_end
 fn a_client_that_was_forgotten_does_not_come_back_for_ever_for_what_it_does_not_get() {
     let mut config = config();
     config.event_ids = EventIds::Own;
-    config.unresumable = StartAt::Newest;
+    config.on_gap = OnGap::StartNow;
     let mut shard = with_somebody_forgotten(config, &["b"]);
     // It would start behind all that is left, and have no other place to come back from.
     let request = only("answer").with_client(client("alice"));
@@ -148,7 +148,7 @@ fn nobody_comes_back_for_ever_for_what_brings_no_id() {
     // Where nobody can tell it a place, the comment alone is not worth it; nor is word of a gap.
     let mut own = config();
     own.event_ids = EventIds::Own;
-    own.unresumable = StartAt::Newest;
+    own.on_gap = OnGap::StartNow;
     let mut shard = Shard::new(own);
     let event = Event::new("a").with_id(id("mine"));
     shard.broker.publish(shard.now, topic("answer"), &event).unwrap();
@@ -166,7 +166,7 @@ fn a_session_goes_on_while_something_may_come() {
     let broadcast = shard.parked(anyone().with_topic(topic("answer")));
     let several = shard.parked(only("answer").with_topic(topic("other")));
     let matching = TopicPattern::new("answers/*").unwrap();
-    let matching = shard.parked(only("answer").with_pattern(matching));
+    let matching = shard.parked(only("answer").with_topic(matching));
     shard.end("answer");
     assert_eq!(shard.ready(), []);
     shard.publish(topic("other"), "a");
@@ -194,13 +194,13 @@ fn a_session_ends_when_it_gives_up_the_last_topic_that_has_not_ended() {
 #[test]
 fn a_session_without_topics_waits_for_one_and_may_get_one_that_has_ended() {
     let mut shard = Shard::new(config());
-    let session = shard.parked(anyone().without_broadcast());
+    let session = shard.parked(anyone().topics_only());
     shard.broadcast("not for it");
     assert_eq!(shard.ready(), []);
     shard.publish(topic("answer"), "a");
     shard.end("answer");
-    let outcome = shard.broker.subscribe(shard.now, session, topic("answer"), Place::Oldest);
-    assert_eq!(outcome, Ok(Resume::Oldest { replayed: 1 }));
+    let outcome = shard.broker.subscribe(shard.now, session, topic("answer"), StartAt::Oldest);
+    assert_eq!(outcome, Ok(Resumption::Oldest { replayed: 1 }));
     assert_eq!(shard.ready(), [session]);
     assert_eq!(shard.take(session), [event_at(2, "a"), "id: e-3\n\n".to_owned(), END.to_owned()]);
 }

@@ -8,8 +8,8 @@ fn filter(text: &str) -> TopicFilter {
 }
 
 impl Shard {
-    fn subscribe(&mut self, session: SessionId, text: &str, place: Place) -> Resume {
-        self.broker.subscribe(self.now, session, filter(text), place).unwrap()
+    fn subscribe(&mut self, session: SessionId, text: &str, start: StartAt) -> Resumption {
+        self.broker.subscribe(self.now, session, filter(text), start).unwrap()
     }
 
     fn unsubscribe(&mut self, session: SessionId, text: &str) -> bool {
@@ -23,7 +23,7 @@ fn a_parked_session_gets_what_is_published_after_it_subscribed_and_nothing_from_
         let mut shard = Shard::new(config());
         let session = shard.parked(anyone());
         shard.publish(topic("news/uk"), "before");
-        assert_eq!(shard.subscribe(session, text, Place::Now), Resume::Live);
+        assert_eq!(shard.subscribe(session, text, StartAt::Now), Resumption::Live);
         assert_eq!((shard.ready(), shard.data(session)), (vec![], vec![]));
         shard.publish(topic("news/uk"), "after");
         assert_eq!(shard.ready(), [session]);
@@ -56,7 +56,7 @@ fn unsubscribing_acts_at_once_also_on_what_is_not_yet_sent() {
 fn a_topic_that_a_pattern_still_covers_goes_on_to_come() {
     let mut shard = Shard::new(config());
     let session = shard.parked(anyone().with_topic(topic("a/b")));
-    shard.subscribe(session, "a/*", Place::Now);
+    shard.subscribe(session, "a/*", StartAt::Now);
     shard.publish(topic("a/b"), "1");
     assert!(shard.unsubscribe(session, "a/b"));
     assert_eq!(shard.data(session), ["1"]);
@@ -72,7 +72,7 @@ fn a_batch_from_before_cannot_be_taken_back_into_another_subscription() {
     shard.publish(topic("a"), "2");
     let (batch, _) = shard.batch(session, 1 << 16, Framing::Plain);
     shard.unsubscribe(session, "a");
-    shard.subscribe(session, "b", Place::Now);
+    shard.subscribe(session, "b", StartAt::Now);
     let rest = shard.broker.handle_partial_write(shard.now, session, &batch, 3);
     assert_eq!(rest, batch.as_slice()[3..], "all of it is left to write");
     assert_eq!(shard.take(session), [""; 0]);
@@ -86,18 +86,18 @@ fn from_a_place_what_is_kept_is_replayed_and_then_the_session_is_told_its_place(
     let session = shard.parked(anyone());
     shard.broadcast("c");
     shard.take(session);
-    let outcome = shard.subscribe(session, "room/*", Place::Oldest);
-    assert_eq!(outcome, Resume::Oldest { replayed: 2 });
+    let outcome = shard.subscribe(session, "room/*", StartAt::Oldest);
+    assert_eq!(outcome, Resumption::Oldest { replayed: 2 });
     assert_eq!(shard.ready(), [session]);
     let frames = shard.take(session);
     assert_eq!(frames, [event_at(1, "a"), event_at(2, "b"), "id: e-3\n\n".to_owned()]);
 
     let other = shard.parked(anyone());
-    let outcome = shard.subscribe(other, "room/*", Place::After(id("e-1")));
-    assert_eq!(outcome, Resume::Complete { replayed: 1 });
+    let outcome = shard.subscribe(other, "room/*", StartAt::After(id("e-1")));
+    assert_eq!(outcome, Resumption::Complete { replayed: 1 });
     let (batch, end) = shard.batch(other, 1 << 16, Framing::Plain);
     assert_eq!(text(batch.as_slice()), event_at(2, "b") + "id: e-3\n\n");
-    assert_eq!(end, BatchEnd::Parked);
+    assert_eq!(end, Filled::All);
     // A place that was not written is told again.
     shard.broker.handle_partial_write(shard.now, other, &batch, 1);
     assert_eq!(shard.take(other), ["id: e-3\n\n"]);
@@ -111,12 +111,15 @@ fn what_the_session_had_already_is_not_replayed() {
         shard.publish(topic(name), data);
     }
     let session = shard.parked(anyone().with_topic(topic("a/1")));
-    let outcome = shard.subscribe(session, "a/*", Place::Oldest);
-    assert_eq!(outcome, Resume::Oldest { replayed: 2 });
+    let outcome = shard.subscribe(session, "a/*", StartAt::Oldest);
+    assert_eq!(outcome, Resumption::Oldest { replayed: 2 });
     shard.publish(topic("a/1"), "5");
     assert_eq!(shard.data(session), ["2", "4", "5"]);
     // Nor what a pattern covers.
-    assert_eq!(shard.subscribe(session, "a/2", Place::Oldest), Resume::Oldest { replayed: 0 });
+    assert_eq!(
+        shard.subscribe(session, "a/2", StartAt::Oldest),
+        Resumption::Oldest { replayed: 0 }
+    );
     assert_eq!(shard.data(session), [""; 0]);
 }
 
@@ -128,7 +131,7 @@ fn what_is_left_out_of_a_replay_is_no_loss_when_it_goes() {
     shard.publish(topic("a/1"), "1");
     shard.publish(topic("a/2"), "2");
     let session = shard.parked(anyone().with_topic(topic("a/1")));
-    shard.subscribe(session, "a/*", Place::Oldest);
+    shard.subscribe(session, "a/*", StartAt::Oldest);
     shard.publish(topic("a/1"), "3");
     assert_eq!(shard.data(session), ["2", "3"]);
     assert!(shard.broker.is_open(session));
@@ -142,19 +145,19 @@ fn what_cannot_be_subscribed_is_an_error_and_changes_nothing() {
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone().with_topic(topic("a")));
     let subscribe = |shard: &mut Shard, session, text: &str| {
-        shard.broker.subscribe(shard.now, session, filter(text), Place::Now)
+        shard.broker.subscribe(shard.now, session, filter(text), StartAt::Now)
     };
-    assert_eq!(subscribe(&mut shard, session, "a"), Ok(Resume::Live), "it has that already");
+    assert_eq!(subscribe(&mut shard, session, "a"), Ok(Resumption::Live), "it has that already");
     shard.publish(topic("b"), "x");
     for text in ["c", "c/*"] {
         assert_eq!(subscribe(&mut shard, session, text), Err(SubscribeError::TooManyTopics));
     }
-    assert_eq!(subscribe(&mut shard, session, "b"), Ok(Resume::Live));
+    assert_eq!(subscribe(&mut shard, session, "b"), Ok(Resumption::Live));
     let limit = SubscribeError::TooManyTopicsOfSession { limit: 2 };
     assert_eq!(subscribe(&mut shard, session, "*"), Err(limit));
     // A place that was left can be taken again.
     assert!(shard.unsubscribe(session, "a"));
-    assert_eq!(subscribe(&mut shard, session, "*"), Ok(Resume::Live));
+    assert_eq!(subscribe(&mut shard, session, "*"), Ok(Resumption::Live));
     assert_eq!(shard.broker.subscriptions(session).count(), 2);
     shard.broker.close_session(shard.now, session);
     let unknown = Err(SubscribeError::UnknownSession);
@@ -170,7 +173,7 @@ fn subscriptions_that_come_and_go_leave_nothing() {
     let session = shard.parked(anyone().with_topic(topic("stays")));
     let round = |shard: &mut Shard, number: u64| {
         let name = if number.is_multiple_of(2) { "t/*" } else { &format!("t/{}", number % 7) };
-        shard.subscribe(session, name, Place::Now);
+        shard.subscribe(session, name, StartAt::Now);
         shard.broker.publish(shard.now, topic("stays"), &sansse::Event::comment("x")).unwrap();
         shard.take(session);
         shard.unsubscribe(session, name);

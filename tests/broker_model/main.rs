@@ -45,7 +45,7 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "taken back",
         "ClientLeft",
         "SessionSkipped",
-        "SessionCoalesced",
+        "SessionSuperseded",
         "event: lost",
         "Err(ZeroLag)",
         "Err(ZeroStallTimeout)",

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use sansse::broker::{BrokerConfig, BrokerEvent, Epoch, Resume, SessionId, SessionRequest, Topic};
+use sansse::broker::{
+    Audience, BrokerConfig, BrokerEvent, Epoch, Resumption, SessionConfig, SessionId,
+};
 use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::{Event, EventId, EventType, Hub};
@@ -54,7 +56,7 @@ async fn every_field_arrives_as_it_was_published(script: &[&str]) {
     let mut server = Server::start().await;
     let mut client = Client::start(script, &server.url());
     let (_, resume) = server.opened().await;
-    assert_eq!(resume, Resume::Live);
+    assert_eq!(resume, Resumption::Live);
 
     let of_type = |event_type: &'static str, data: &'static str| {
         Event::new(data).with_type(EventType::new(event_type).expect("it is valid"))
@@ -93,8 +95,8 @@ async fn nothing_is_missed_or_doubled_when_the_server_closes_the_session(script:
     for round in 0..4 {
         let (session, resume) = server.opened().await;
         match round {
-            0 => assert_eq!(resume, Resume::Live),
-            _ => assert!(matches!(resume, Resume::Complete { .. }), "{resume:?}"),
+            0 => assert_eq!(resume, Resumption::Live),
+            _ => assert!(matches!(resume, Resumption::Complete { .. }), "{resume:?}"),
         }
         assert_eq!(server.asked().await, last_id, "in round {round}");
         // Those of the round before, which it has missed, come first.
@@ -139,7 +141,7 @@ async fn nothing_is_missed_or_doubled_when_the_connection_is_cut_in_a_burst(scri
 
 async fn what_is_published_before_the_first_event_was_received_is_not_missed(script: &[&str]) {
     let announced =
-        SessionRequest::new().with_announcement(EventType::new("resume").expect("it is valid"));
+        SessionConfig::new().with_announcement(EventType::new("resume").expect("it is valid"));
     let mut server = Server::start_with(announced).await;
     let mut client = Client::start(script, &server.url());
     let (session, _) = server.opened().await;
@@ -177,7 +179,7 @@ const TYPES: [&str; 6] = ["message", "greeting", "lines", "Grüße 🌍", "text"
 struct Server {
     hub: Hub,
     address: SocketAddr,
-    opened: UnboundedReceiver<(SessionId, Resume)>,
+    opened: UnboundedReceiver<(SessionId, Resumption)>,
     asked: UnboundedReceiver<Option<String>>,
     /// Whether it answers 204.
     finished: Arc<AtomicBool>,
@@ -185,17 +187,17 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        Self::start_with(SessionRequest::new()).await
+        Self::start_with(SessionConfig::new()).await
     }
 
-    async fn start_with(session: SessionRequest) -> Self {
+    async fn start_with(session: SessionConfig) -> Self {
         let mut config = BrokerConfig::new(Epoch(0xfeed));
         config.retry = Some(RETRY);
         config.heartbeat = Some(HEARTBEAT);
         let (sender, opened) = unbounded_channel();
         let builder = HubBuilder::new(config).on_event(move |event| {
-            if let BrokerEvent::SessionOpened { session, resume, .. } = event {
-                let _ = sender.send((session, resume));
+            if let BrokerEvent::SessionOpened { session, resumption, .. } = event {
+                let _ = sender.send((session, resumption));
             }
         });
         let hub = sansse_tokio::spawn_hub(builder).expect("the configuration holds");
@@ -226,7 +228,7 @@ impl Server {
     }
 
     /// The next session that was opened.
-    async fn opened(&mut self) -> (SessionId, Resume) {
+    async fn opened(&mut self) -> (SessionId, Resumption) {
         let opened = timeout(ALL, self.opened.recv()).await;
         opened.expect("a client asks in time").expect("the hub is there")
     }
@@ -239,7 +241,7 @@ impl Server {
 
     /// Publishes to all, and says what is to arrive.
     fn publish(&self, event: &Event) -> Value {
-        let published = self.hub.publish(Topic::Broadcast, event).expect("the hub is open");
+        let published = self.hub.publish(Audience::Everyone, event).expect("the hub is open");
         let payload = published.frame().payload();
         let payload = String::from_utf8_lossy(&payload);
         let id = payload.lines().find_map(|line| line.strip_prefix("id: ")).expect("it has one");

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use sansse::Hub;
-use sansse::broker::{AddressKey, LagPolicy, Resume, SessionRequest, TopicFilter, TopicName};
+use sansse::broker::{AddressKey, LagPolicy, Resumption, SessionConfig, TopicFilter, TopicName};
 use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
 use sansse::hub::{Answer, Session};
 use std::time::Duration;
@@ -48,11 +48,11 @@ fn response_of(hub: &Hub, answer: Answer) -> Response<Bytes> {
 fn a_request_for_a_stream_opens_a_session() {
     let (hub, probe) = (hub(), Probe::new());
     let (response, mut session) =
-        stream_of(hub.accept(&get("/events"), SessionRequest::new(), &head()));
+        stream_of(hub.accept(&get("/events"), SessionConfig::new(), &head()));
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
     assert_eq!(response.headers()["access-control-allow-origin"], PAGE);
-    assert_eq!((hub.session_count(), session.resume()), (1, Resume::Live));
+    assert_eq!((hub.session_count(), session.resumption()), (1, Resumption::Live));
     say(&hub, "a");
     assert_eq!(data(&drain(&mut session, &probe)), ["a"]);
 }
@@ -62,7 +62,7 @@ fn a_post_opens_one_too_and_any_body_will_do() {
     let hub = hub();
     let request = Request::post("/").body("a question").unwrap();
     assert_eq!(
-        stream_of(hub.accept(&request, SessionRequest::new(), &head())).0.status(),
+        stream_of(hub.accept(&request, SessionConfig::new(), &head())).0.status(),
         StatusCode::OK
     );
 }
@@ -73,7 +73,7 @@ fn a_method_that_asks_for_no_stream_is_refused_with_those_that_do() {
     for method in [Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS] {
         let mut request = get("/");
         *request.method_mut() = method;
-        let answer = hub.accept(&request, SessionRequest::new(), &head());
+        let answer = hub.accept(&request, SessionConfig::new(), &head());
         let response = response_of(&hub, answer);
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()[ALLOW], "GET, POST");
@@ -85,7 +85,7 @@ fn an_accept_header_that_rules_streams_out_is_refused() {
     let hub = hub();
     let mut request = get("/");
     request.headers_mut().insert(http::header::ACCEPT, HeaderValue::from_static("text/html"));
-    let answer = hub.accept(&request, SessionRequest::new(), &head());
+    let answer = hub.accept(&request, SessionConfig::new(), &head());
     assert_eq!(response_of(&hub, answer).status(), StatusCode::NOT_ACCEPTABLE);
 }
 
@@ -94,10 +94,10 @@ fn a_hub_that_is_closed_or_full_says_when_to_come_back() {
     let mut one = config();
     one.max_sessions = 1;
     let (full, closed) = (hub_of(one).0, hub());
-    let _session = full.open(SessionRequest::new()).unwrap();
+    let _session = full.open(SessionConfig::new()).unwrap();
     closed.close();
     for hub in [full, closed] {
-        let answer = hub.accept(&get("/"), SessionRequest::new(), &head());
+        let answer = hub.accept(&get("/"), SessionConfig::new(), &head());
         let response = refusal_of(answer);
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[RETRY_AFTER], "5");
@@ -111,7 +111,7 @@ fn a_client_or_an_address_with_too_many_sessions_is_told_so() {
     one.max_sessions_per_address = 1;
     let hub = hub_of(one).0;
     let address = AddressKey::new("somewhere").unwrap();
-    for request in [request_of("alice"), SessionRequest::new().with_address(address)] {
+    for request in [request_of("alice"), SessionConfig::new().with_address(address)] {
         let _session = hub.open(request.clone()).unwrap();
         let response = refusal_of(hub.accept(&get("/"), request, &head()));
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
@@ -123,13 +123,13 @@ fn a_client_or_an_address_with_too_many_sessions_is_told_so() {
 fn a_request_for_what_is_not_permitted_is_forbidden() {
     let hub = hub();
     let [own, others] = ["team/7/**", "team/*"].map(|text| TopicFilter::new(text).unwrap());
-    let session = SessionRequest::new().with_permitted([own.clone()]);
-    let answer = hub.accept(&get("/"), session.clone().with_filter(others), &head());
+    let session = SessionConfig::new().with_permitted([own.clone()]);
+    let answer = hub.accept(&get("/"), session.clone().with_topic(others), &head());
     let response = response_of(&hub, answer);
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert!(!response.headers().contains_key(RETRY_AFTER));
     assert_eq!(hub.counters().refused.not_permitted, 1);
-    let (response, _session) = stream_of(hub.accept(&get("/"), session.with_filter(own), &head()));
+    let (response, _session) = stream_of(hub.accept(&get("/"), session.with_topic(own), &head()));
     assert_eq!(response.status(), StatusCode::OK);
 }
 
@@ -139,10 +139,10 @@ fn what_the_application_asked_for_wrongly_is_its_own_fault() {
     let names = (0..100).map(|number| TopicName::new(format!("topic {number}")).unwrap());
     let filters = (0..300).map(|number| TopicFilter::new(format!("topic {number}")).unwrap());
     for session in [
-        names.fold(SessionRequest::new(), SessionRequest::with_topic),
-        SessionRequest::new().with_heartbeat(Some(Duration::ZERO)),
-        SessionRequest::new().with_stall_timeout(Some(Duration::ZERO)),
-        SessionRequest::new().with_permitted(filters),
+        names.fold(SessionConfig::new(), SessionConfig::with_topic),
+        SessionConfig::new().with_heartbeat(Some(Duration::ZERO)),
+        SessionConfig::new().with_stall_timeout(Some(Duration::ZERO)),
+        SessionConfig::new().with_permitted(filters),
     ] {
         let answer = hub.accept(&get("/"), session, &head());
         let response = response_of(&hub, answer);
@@ -158,11 +158,11 @@ fn a_preflight_is_answered_and_opens_nothing() {
     *request.method_mut() = Method::OPTIONS;
     let name = http::header::ACCESS_CONTROL_REQUEST_METHOD;
     request.headers_mut().insert(name, HeaderValue::from_static("GET"));
-    let answer = hub.accept(&request, SessionRequest::new(), &head());
+    let answer = hub.accept(&request, SessionConfig::new(), &head());
     let response = response_of(&hub, answer);
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     assert_eq!(response.headers()["access-control-allow-methods"], "GET, POST");
-    let answer = hub.accept(&request, SessionRequest::new(), &ResponseHead::new());
+    let answer = hub.accept(&request, SessionConfig::new(), &ResponseHead::new());
     let Answer::Response(response) = answer else { panic!("{answer:?}") };
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "without CORS it is none");
 }
@@ -179,20 +179,20 @@ fn the_last_event_id_is_taken_from_the_request_and_no_bad_one_is_an_error() {
         let mut request = get("/");
         request.headers_mut().insert(LAST_EVENT_ID, HeaderValue::from_bytes(id).unwrap());
         // The application's own default does not outweigh what the peer says.
-        let (_, mut session) = stream_of(hub.accept(&request, SessionRequest::new(), &head()));
-        (session.resume(), data(&drain(&mut session, &probe)).concat())
+        let (_, mut session) = stream_of(hub.accept(&request, SessionConfig::new(), &head()));
+        (session.resumption(), data(&drain(&mut session, &probe)).concat())
     };
     let long = [b'x'; 2000];
     for (id, resumed) in [
-        (&b"beef-2"[..], Resume::Complete { replayed: 1 }),
-        (b"beef-3", Resume::Complete { replayed: 0 }),
-        (b"beef-0", Resume::Gap { replayed: 2 }),
-        (b"beef-4", Resume::Ahead { replayed: 2 }),
-        (b"nonsense", Resume::UnknownId { replayed: 2 }),
-        (b"feed-2", Resume::OtherEpoch { replayed: 2 }),
-        (b"\xff\xfe", Resume::UnknownId { replayed: 2 }),
-        (&long, Resume::UnknownId { replayed: 2 }),
-        (b"", Resume::Live),
+        (&b"beef-2"[..], Resumption::Complete { replayed: 1 }),
+        (b"beef-3", Resumption::Complete { replayed: 0 }),
+        (b"beef-0", Resumption::Gap { replayed: 2 }),
+        (b"beef-4", Resumption::Ahead { replayed: 2 }),
+        (b"nonsense", Resumption::UnknownId { replayed: 2 }),
+        (b"feed-2", Resumption::OtherEpoch { replayed: 2 }),
+        (b"\xff\xfe", Resumption::UnknownId { replayed: 2 }),
+        (&long, Resumption::UnknownId { replayed: 2 }),
+        (b"", Resumption::Live),
     ] {
         let expected = match resumed.replayed() {
             0 => "",
@@ -202,8 +202,8 @@ fn the_last_event_id_is_taken_from_the_request_and_no_bad_one_is_an_error() {
         assert_eq!(resume(id), (resumed, expected.to_owned()), "{id:?}");
     }
     let (_, session) =
-        stream_of(hub.accept(&get("/?lastEventId=beef-1"), SessionRequest::new(), &head()));
-    assert_eq!(session.resume(), Resume::Complete { replayed: 2 });
+        stream_of(hub.accept(&get("/?lastEventId=beef-1"), SessionConfig::new(), &head()));
+    assert_eq!(session.resumption(), Resumption::Complete { replayed: 2 });
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_polyfill_that_asks_for_padding_gets_it_before_anything_else() {
     let (hub, probe) = (hub(), Probe::new());
     let request = get("/?padding=true");
     // What the application asked for stays.
-    let wanted = SessionRequest::new().with_lag(LagPolicy::SkipToNewest);
+    let wanted = SessionConfig::new().with_lag(LagPolicy::SkipToNewest);
     let (_, mut session) = stream_of(hub.accept(&request, wanted, &head()));
     let frames = drain(&mut session, &probe);
     assert_eq!(frames.len(), 1);

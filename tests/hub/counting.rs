@@ -6,14 +6,14 @@ use super::request_of;
 use super::tasks::Probe;
 use super::{config, drain, parked, say, sharded};
 use sansse::Hub;
-use sansse::broker::{EventKey, LagPolicy, Publication, SessionRequest, Topic};
+use sansse::broker::{Audience, EventKey, LagPolicy, Publication, SessionConfig};
 
 /// Two events of one key.
 fn say_twice(hub: &Hub) {
     let event = sansse::Event::new("x");
     for _ in 0..2 {
         let publication = Publication::new(&event).with_key(EventKey::new("key").unwrap());
-        hub.publish(Topic::Broadcast, publication).unwrap();
+        hub.publish(Audience::Everyone, publication).unwrap();
     }
 }
 
@@ -21,8 +21,7 @@ fn say_twice(hub: &Hub) {
 fn a_hub_counts_for_all_its_shards_and_what_is_published_once() {
     let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap();
     let probe = Probe::new();
-    let mut sessions: Vec<_> =
-        (0..6).map(|_| parked(&hub, SessionRequest::new(), &probe)).collect();
+    let mut sessions: Vec<_> = (0..6).map(|_| parked(&hub, SessionConfig::new(), &probe)).collect();
     for _ in 0..4 {
         say(&hub, "x");
     }
@@ -31,18 +30,18 @@ fn a_hub_counts_for_all_its_shards_and_what_is_published_once() {
     }
     drop(sessions.pop());
     let counters = hub.counters();
-    assert_eq!(counters.coalesced, 0);
+    assert_eq!(counters.superseded, 0);
     assert_eq!((counters.sessions, counters.resumed.live, counters.ended.total()), (5, 6, 1));
     assert_eq!((counters.published, counters.delivered), (4, 24));
     assert_eq!(counters.delivered_bytes, 6 * counters.published_bytes);
 
-    let newest = SessionRequest::new().with_lag(LagPolicy::KeepNewestPerKey);
+    let newest = SessionConfig::new().with_lag(LagPolicy::KeepNewestPerKey);
     let mut sessions: Vec<_> = (0..3).map(|_| parked(&hub, newest.clone(), &probe)).collect();
     say_twice(&hub);
     for session in &mut sessions {
         drain(session, &probe);
     }
-    assert_eq!(hub.counters().coalesced, 3, "on each shard");
+    assert_eq!(hub.counters().superseded, 3, "on each shard");
 }
 
 #[cfg(feature = "tracing")]
@@ -106,7 +105,7 @@ fn what_happens_is_traced_with_no_lock_held() {
             "message=session opened session=0-0-",
             "outcome=\"live\" replayed=0",
             "DEBUG message=session was spared events session=0-0-",
-            "client=\"bob\" coalesced=1",
+            "client=\"bob\" superseded=1",
             "message=session ended",
             "reason=the connection is gone undelivered=0",
         ] {
@@ -179,11 +178,10 @@ fn what_is_counted_goes_to_the_recorder() {
 
     let hub = sharded(config(), 2).build(VirtualTimer::new()).unwrap();
     let probe = Probe::new();
-    let mut sessions: Vec<_> =
-        (0..3).map(|_| parked(&hub, SessionRequest::new(), &probe)).collect();
+    let mut sessions: Vec<_> = (0..3).map(|_| parked(&hub, SessionConfig::new(), &probe)).collect();
     say(&hub, "x");
     drain(&mut sessions[0], &probe);
-    let newest = SessionRequest::new().with_lag(LagPolicy::KeepNewestPerKey);
+    let newest = SessionConfig::new().with_lag(LagPolicy::KeepNewestPerKey);
     sessions.push(parked(&hub, newest, &probe));
     say_twice(&hub);
     drain(sessions.last_mut().unwrap(), &probe);

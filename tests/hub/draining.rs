@@ -6,7 +6,7 @@ use super::{config, data_of, parked, say, seconds, sharded};
 use http::header::RETRY_AFTER;
 use http::{Request, StatusCode};
 use sansse::Event;
-use sansse::broker::{BrokerEvent, Drain, DrainError, EndReason, OpenError, SessionRequest};
+use sansse::broker::{BrokerEvent, Drain, DrainError, EndReason, OpenError, SessionConfig};
 use sansse::http::ResponseHead;
 use sansse::hub::{Answer, Session};
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,7 @@ fn a_hub_lets_its_sessions_go_over_the_period_and_its_driver_is_done_with_the_la
     let hub = hub.build(timer.clone()).unwrap();
     let probe = Probe::new();
     let mut open: Vec<Session> =
-        (0..12).map(|_| parked(&hub, SessionRequest::new(), &probe)).collect();
+        (0..12).map(|_| parked(&hub, SessionConfig::new(), &probe)).collect();
     let mut driver = Driver::new(&hub);
     let drain = Drain::new(seconds(12)).with_farewell(Event::new("bye"));
     hub.drain(drain.clone()).unwrap();
@@ -53,7 +53,7 @@ fn a_hub_lets_its_sessions_go_over_the_period_and_its_driver_is_done_with_the_la
             !ended
         });
         assert_eq!(gone, 1, "in second {second}");
-        assert_eq!(hub.open(SessionRequest::new()).unwrap_err(), OpenError::Draining);
+        assert_eq!(hub.open(SessionConfig::new()).unwrap_err(), OpenError::Draining);
         timer.advance(seconds(1));
     }
     driver.run();
@@ -66,11 +66,11 @@ fn a_hub_lets_its_sessions_go_over_the_period_and_its_driver_is_done_with_the_la
 #[test]
 fn those_who_come_during_a_drain_are_told_when_to_come_back() {
     let hub = sharded(config(), 2).build(VirtualTimer::new()).unwrap();
-    let _session = hub.open(SessionRequest::new()).unwrap();
+    let _session = hub.open(SessionConfig::new()).unwrap();
     hub.drain(Drain::new(seconds(10))).unwrap();
     let request = Request::get("/").body(()).unwrap();
     let Answer::Response(response) =
-        hub.accept(&request, SessionRequest::new(), &ResponseHead::new())
+        hub.accept(&request, SessionConfig::new(), &ResponseHead::new())
     else {
         panic!("a stream during a drain")
     };
@@ -85,10 +85,10 @@ fn those_who_are_refused_are_told_different_times_in_whole_seconds() {
     config.reconnects_per_second = 2.try_into().unwrap();
     // One rate for all shards, however many.
     let hub = sharded(config, 3).build(VirtualTimer::new()).unwrap();
-    let _session = hub.open(SessionRequest::new()).unwrap();
+    let _session = hub.open(SessionConfig::new()).unwrap();
     let request = Request::get("/").body(()).unwrap();
     let told: Vec<String> = (0..5)
-        .map(|_| match hub.accept(&request, SessionRequest::new(), &ResponseHead::new()) {
+        .map(|_| match hub.accept(&request, SessionConfig::new(), &ResponseHead::new()) {
             Answer::Response(response) => {
                 response.headers()[RETRY_AFTER].to_str().unwrap().to_owned()
             }
@@ -97,7 +97,7 @@ fn those_who_are_refused_are_told_different_times_in_whole_seconds() {
         .collect();
     assert_eq!(told, ["5", "5", "6", "6", "7"]);
     // An application that answers by itself can ask.
-    let error = hub.open(SessionRequest::new()).unwrap_err();
+    let error = hub.open(SessionConfig::new()).unwrap_err();
     assert_eq!(hub.retry_after(&error), Some(std::time::Duration::from_secs(7)));
     assert_eq!(hub.retry_after(&OpenError::ZeroHeartbeat), None);
 }

@@ -4,7 +4,7 @@
 use super::VirtualTimer;
 use super::tasks::{Driver, Probe, next, poll_ended};
 use super::{client, config, data, drain, hub_of, parked, request_of, say, seconds};
-use sansse::broker::{BrokerEvent, EndReason, SessionRequest};
+use sansse::broker::{BrokerEvent, EndReason, SessionConfig};
 use sansse::hub::HubBuilder;
 use sansse::{Frame, Hub};
 use std::sync::{Arc, Mutex};
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 const HEARTBEAT: &[u8] = b":\n\n";
 
-fn every(interval: u64) -> SessionRequest {
-    SessionRequest::new().with_heartbeat(Some(seconds(interval)))
+fn every(interval: u64) -> SessionConfig {
+    SessionConfig::new().with_heartbeat(Some(seconds(interval)))
 }
 
 /// Lets time pass as an executor does: up to each deadline that somebody sleeps for.
@@ -53,7 +53,7 @@ fn it_sleeps_without_an_end_while_nothing_waits_for_a_time() {
     let mut driver = Driver::new(&hub);
     assert_eq!(timer.begun(), 0);
     let probe = Probe::new();
-    let mut session = parked(&hub, SessionRequest::new(), &probe);
+    let mut session = parked(&hub, SessionConfig::new(), &probe);
     assert_eq!(driver.run(), 0);
     // What is published has an age at which it is forgotten.
     say(&hub, "a");
@@ -122,7 +122,7 @@ fn a_driver_that_is_polled_for_nothing_goes_on_with_its_sleep() {
 fn heartbeats_come_where_nothing_else_came_and_before_the_first_event_too() {
     let (hub, timer) = hub_of(config());
     let probe = Probe::new();
-    let mut session = parked(&hub, SessionRequest::new(), &probe);
+    let mut session = parked(&hub, SessionConfig::new(), &probe);
     let mut driver = Driver::new(&hub);
     let mut heard = Vec::new();
     for second in 1..=60 {
@@ -155,8 +155,8 @@ fn a_clock_that_jumps_makes_one_heartbeat() {
 fn a_session_that_takes_nothing_is_ended_as_stalled() {
     let (hub, timer) = hub_of(config());
     let (probe, other) = (Probe::new(), Probe::new());
-    let mut session = parked(&hub, SessionRequest::new(), &probe);
-    let mut well = parked(&hub, SessionRequest::new(), &other);
+    let mut session = parked(&hub, SessionConfig::new(), &probe);
+    let mut well = parked(&hub, SessionConfig::new(), &other);
     let mut driver = Driver::new(&hub);
     say(&hub, "a");
     assert!(poll_ended(&mut session, &probe).is_pending());
@@ -198,8 +198,8 @@ fn a_client_leaves_when_its_grace_time_is_over() {
 /// What a hub holds that is closed, at the moment at which nothing is left of it.
 fn ends_with_the_last_session(hub: Hub, timer: &VirtualTimer) {
     let probe = Probe::new();
-    let mut first = parked(&hub, SessionRequest::new(), &probe);
-    let second = parked(&hub, SessionRequest::new(), &probe);
+    let mut first = parked(&hub, SessionConfig::new(), &probe);
+    let second = parked(&hub, SessionConfig::new(), &probe);
     let mut driver = Driver::new(&hub);
     hub.close();
     driver.run();
@@ -243,7 +243,7 @@ fn it_is_over_at_once_when_a_hub_without_sessions_is_closed() {
 fn it_is_over_when_a_hub_is_aborted_whatever_its_sessions_do() {
     let (hub, _) = hub_of(config());
     let probe = Probe::new();
-    let _session = parked(&hub, SessionRequest::new(), &probe);
+    let _session = parked(&hub, SessionConfig::new(), &probe);
     let mut driver = Driver::new(&hub);
     hub.abort();
     driver.run();
@@ -254,7 +254,7 @@ fn it_is_over_when_a_hub_is_aborted_whatever_its_sessions_do() {
 fn it_is_over_when_nobody_has_a_handle_to_the_hub() {
     let (hub, timer) = hub_of(config());
     let probe = Probe::new();
-    let session = parked(&hub, SessionRequest::new(), &probe);
+    let session = parked(&hub, SessionConfig::new(), &probe);
     let mut driver = Driver::new(&hub);
     drop(hub);
     driver.run();

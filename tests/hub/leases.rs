@@ -4,7 +4,7 @@ use super::VirtualTimer;
 use super::tasks::{Driver, Probe, next};
 use super::{client, config, parked, request_of, say, seconds, sharded, topic};
 use http::{Request, StatusCode};
-use sansse::broker::{BrokerEvent, EndReason, LeaseError, RevokeError, SessionRequest};
+use sansse::broker::{BrokerEvent, EndReason, LeaseError, RevokeError, SessionConfig};
 use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::{Event, Timer};
@@ -92,7 +92,7 @@ fn a_request_whose_lease_is_over_is_forbidden() {
     let timer = VirtualTimer::new();
     let hub = quiet().build(timer.clone()).unwrap();
     let request = Request::get("/").body(()).unwrap();
-    let over = SessionRequest::new().with_lease(timer.now());
+    let over = SessionConfig::new().with_lease(timer.now());
     let Answer::Response(response) = hub.accept(&request, over, &ResponseHead::new()) else {
         panic!("a stream without a right to it")
     };

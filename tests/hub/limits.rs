@@ -4,7 +4,7 @@ use super::VirtualTimer;
 use super::tasks::{Probe, block_on, next, without_deadlock};
 use super::{Random, client, client_on, config, parked, seconds, sharded};
 use sansse::Hub;
-use sansse::broker::{AddressKey, BrokerConfig, EndReason, LimitPolicy, OpenError, SessionRequest};
+use sansse::broker::{AddressKey, BrokerConfig, EndReason, LimitPolicy, OpenError, SessionConfig};
 use sansse::hub::Session;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,8 +19,8 @@ fn hub_with(change: impl Fn(&mut BrokerConfig)) -> Hub {
     sharded(config, SHARDS).build(VirtualTimer::new()).unwrap()
 }
 
-fn from(address: &str) -> SessionRequest {
-    SessionRequest::new().with_address(AddressKey::new(address).unwrap())
+fn from(address: &str) -> SessionConfig {
+    SessionConfig::new().with_address(AddressKey::new(address).unwrap())
 }
 
 fn shards_of(sessions: &[Session]) -> BTreeSet<u16> {
@@ -36,7 +36,7 @@ fn end_of(session: &mut Session, probe: &Probe) -> Option<EndReason> {
 fn one_session_more_than_all_shards_may_have_together_is_refused() {
     let hub = hub_with(|config| config.max_sessions = 6);
     let mut sessions: Vec<Session> =
-        (0..6).map(|_| hub.open(SessionRequest::new()).unwrap()).collect();
+        (0..6).map(|_| hub.open(SessionConfig::new()).unwrap()).collect();
     assert_eq!(shards_of(&sessions).len(), 4, "none is as full as that itself");
     for shard in 0..SHARDS {
         let refused = hub.open(client_on(shard, SHARDS)).unwrap_err();
@@ -44,7 +44,7 @@ fn one_session_more_than_all_shards_may_have_together_is_refused() {
     }
     drop(sessions.pop());
     sessions.push(hub.open(client_on(2, SHARDS)).unwrap());
-    assert_eq!(hub.open(SessionRequest::new()).unwrap_err(), OpenError::TooManySessions);
+    assert_eq!(hub.open(SessionConfig::new()).unwrap_err(), OpenError::TooManySessions);
     let counters = hub.counters();
     assert_eq!((counters.sessions, counters.refused.sessions), (6, 5));
 }
@@ -59,7 +59,7 @@ fn one_session_more_than_an_address_may_have_on_all_shards_is_refused() {
         assert_eq!(refused, OpenError::TooManySessionsFromAddress { limit: 3 });
     }
     let _other = hub.open(from("b")).unwrap();
-    let _nobody = hub.open(SessionRequest::new()).unwrap();
+    let _nobody = hub.open(SessionConfig::new()).unwrap();
     drop(sessions);
     hub.open(from("a")).unwrap();
 }
@@ -76,8 +76,8 @@ fn the_oldest_of_all_shards_makes_room_and_its_task_is_woken() {
     let mut sessions: Vec<Session> = Vec::new();
     for (number, probe) in probes.iter().enumerate() {
         let request = match random.below(2) {
-            0 => SessionRequest::new(),
-            _ => SessionRequest::new().with_client(client(format!("client {}", random.below(9)))),
+            0 => SessionConfig::new(),
+            _ => SessionConfig::new().with_client(client(format!("client {}", random.below(9)))),
         };
         sessions.push(parked(&hub, request, probe));
         assert_eq!(hub.session_count(), (number + 1).min(5));
@@ -121,7 +121,7 @@ fn a_session_that_is_refused_evicts_nobody_on_any_shard() {
         ["a", "b", "c", "d"].map(|address| hub.open(from(address)).unwrap()).into();
     for _ in 0..SHARDS {
         assert!(hub.open(from("a")).is_err());
-        let wrong = SessionRequest::new().with_heartbeat(Some(seconds(0)));
+        let wrong = SessionConfig::new().with_heartbeat(Some(seconds(0)));
         assert_eq!(hub.open(wrong).unwrap_err(), OpenError::ZeroHeartbeat);
     }
     assert_eq!((hub.session_count(), hub.counters().ended.total()), (4, 0));
@@ -215,7 +215,7 @@ fn threads_that_come_and_go_are_never_more_than_may_be() {
                         let mut sessions = Vec::new();
                         for _ in 0..10_000 {
                             if random.below(5) < 3 {
-                                match hub.open(SessionRequest::new()) {
+                                match hub.open(SessionConfig::new()) {
                                     Ok(session) => {
                                         let now = open.fetch_add(1, Ordering::SeqCst) + 1;
                                         most.fetch_max(now, Ordering::SeqCst);
@@ -262,7 +262,7 @@ fn of_threads_that_open_at_once_as_many_are_let_in_as_there_is_room_for() {
                 scope.spawn(|| {
                     for round in 0..1_500 {
                         barrier.wait();
-                        let session = hub.open(SessionRequest::new());
+                        let session = hub.open(SessionConfig::new());
                         open.fetch_add(usize::from(session.is_ok()), Ordering::SeqCst);
                         barrier.wait();
                         assert_eq!(open.load(Ordering::SeqCst), ROOM as usize, "round {round}");
@@ -298,7 +298,7 @@ fn threads_that_evict_each_others_sessions_leave_as_many_as_may_be() {
                     let mut sessions = Vec::new();
                     for _ in 0..1_000 {
                         let request = match random.below(6) {
-                            0 => SessionRequest::new(),
+                            0 => SessionConfig::new(),
                             number => from(["a", "b", "c", "d", "e"][number - 1]),
                         };
                         sessions.push(hub.open(request).unwrap());
@@ -308,7 +308,7 @@ fn threads_that_evict_each_others_sessions_leave_as_many_as_may_be() {
                         }
                     }
                     // Enough to be full at the end.
-                    sessions.extend((0..12).map(|_| hub.open(SessionRequest::new()).unwrap()));
+                    sessions.extend((0..12).map(|_| hub.open(SessionConfig::new()).unwrap()));
                     all.lock().unwrap().extend(sessions);
                 });
             }

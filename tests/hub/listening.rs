@@ -6,7 +6,7 @@ use super::{
     client, client_on, config, data, drain, parked, request_of, say, seconds, sharded, topic,
 };
 use sansse::broker::{
-    BrokerConfig, BrokerEvent, EndReason, LagPolicy, Resume, SessionId, SessionRequest, Topic,
+    Audience, BrokerConfig, BrokerEvent, EndReason, LagPolicy, Resumption, SessionConfig, SessionId,
 };
 use sansse::hub::Session;
 use sansse::{Event, Hub};
@@ -44,8 +44,11 @@ fn it_hears_what_happens_when_it_happens() {
     let (id, alice) = (session.id(), client("alice"));
     let [joined, opened] = &take(&heard)[..] else { panic!() };
     assert_eq!(*joined, BrokerEvent::ClientJoined { client: alice.clone() });
-    let expected =
-        BrokerEvent::SessionOpened { session: id, client: Some(alice), resume: Resume::Live };
+    let expected = BrokerEvent::SessionOpened {
+        session: id,
+        client: Some(alice),
+        resumption: Resumption::Live,
+    };
     assert_eq!(*opened, expected);
     say(&hub, "a");
     assert_eq!(take(&heard), []);
@@ -60,7 +63,7 @@ fn each_session_has_exactly_one_end_whatever_happens_to_it_afterwards() {
     let (hub, timer, heard) = listened(config, 3);
     let mut driver = Driver::new(&hub);
     let probe = Probe::new();
-    let open = |policy| parked(&hub, SessionRequest::new().with_lag(policy), &probe);
+    let open = |policy| parked(&hub, SessionConfig::new().with_lag(policy), &probe);
     let dropped = open(LagPolicy::Close);
     let mut closed = open(LagPolicy::Close);
     let stalled = open(LagPolicy::Close);
@@ -127,11 +130,11 @@ fn a_listener_may_call_the_hub_and_is_not_called_inside_its_own_call() {
             let hub = calls.get().unwrap();
             if let BrokerEvent::SessionOpened { session, client: Some(_), .. } = event {
                 hub.publish(session, &Event::new("hello")).unwrap();
-                hub.publish(Topic::Broadcast, &Event::new("somebody came")).unwrap();
+                hub.publish(Audience::Everyone, &Event::new("somebody came")).unwrap();
                 assert_eq!(hub.present().len(), 1);
                 // Sessions that come and go meanwhile, on both shards.
                 for _ in 0..2 {
-                    hub.open(SessionRequest::new()).unwrap();
+                    hub.open(SessionConfig::new()).unwrap();
                 }
                 hub.close_session(session);
             }
@@ -180,8 +183,8 @@ fn a_listener_that_panics_is_called_again_and_keeps_nobody_from_waking() {
     });
     let hub = builder.build(VirtualTimer::new()).unwrap();
     let (probe, other) = (Probe::new(), Probe::new());
-    let session = parked(&hub, SessionRequest::new(), &probe);
-    let second = parked(&hub, SessionRequest::new(), &other);
+    let session = parked(&hub, SessionConfig::new(), &probe);
+    let second = parked(&hub, SessionConfig::new(), &other);
     take(&heard);
 
     panics.store(true, Ordering::SeqCst);
@@ -204,7 +207,7 @@ fn a_task_is_woken_for_its_end_though_the_listener_panics_over_it() {
     });
     let hub = builder.build(VirtualTimer::new()).unwrap();
     let probe = Probe::new();
-    let session = parked(&hub, SessionRequest::new(), &probe);
+    let session = parked(&hub, SessionConfig::new(), &probe);
     assert!(catch_unwind(AssertUnwindSafe(|| hub.abort())).is_err());
     assert_eq!(probe.take_wakes(), 1);
     // Its end was told, so that there is nothing to panic over.
@@ -273,7 +276,7 @@ fn a_listener_that_panics_while_a_session_is_opened_leaves_no_session_behind() {
     });
     let hub = builder.build(VirtualTimer::new()).unwrap();
     let mut driver = Driver::new(&hub);
-    let open = || hub.open(SessionRequest::new());
+    let open = || hub.open(SessionConfig::new());
     assert!(catch_unwind(AssertUnwindSafe(open)).is_err());
     panics.store(false, Ordering::SeqCst);
     // Its end was not told while the panic was under way; the driver does it.

@@ -28,7 +28,7 @@ mod wakes;
 
 use kit::random::Random;
 use kit::time::VirtualTimer;
-use sansse::broker::{BrokerConfig, ClientId, Epoch, SessionRequest, Topic, TopicName};
+use sansse::broker::{Audience, BrokerConfig, ClientId, Epoch, SessionConfig, TopicName};
 use sansse::hub::{HubBuilder, Session};
 use sansse::{Event, Frame, Hub};
 use std::num::NonZeroU16;
@@ -60,12 +60,12 @@ fn topic(name: &str) -> TopicName {
     TopicName::new(name).unwrap()
 }
 
-fn request_of(name: &str) -> SessionRequest {
-    SessionRequest::new().with_client(client(name))
+fn request_of(name: &str) -> SessionConfig {
+    SessionConfig::new().with_client(client(name))
 }
 
 /// A client that lives on this shard of so many.
-fn client_on(shard: u16, shards: u16) -> SessionRequest {
+fn client_on(shard: u16, shards: u16) -> SessionConfig {
     let hub = sharded(config(), shards).build(VirtualTimer::new()).unwrap();
     let mut requests = (0..).map(|number| request_of(&format!("client {number}")));
     requests
@@ -74,7 +74,7 @@ fn client_on(shard: u16, shards: u16) -> SessionRequest {
 }
 
 /// A session that has taken its first frame, which tells it its place, and waits.
-fn parked(hub: &Hub, request: SessionRequest, probe: &Probe) -> Session {
+fn parked(hub: &Hub, request: SessionConfig, probe: &Probe) -> Session {
     let mut session = hub.open(request).unwrap();
     drain(&mut session, probe);
     session
@@ -100,7 +100,7 @@ fn data_of(frame: &Frame) -> Option<String> {
 }
 
 fn say(hub: &Hub, text: impl Into<String>) {
-    hub.publish(Topic::Broadcast, &Event::new(text.into())).unwrap();
+    hub.publish(Audience::Everyone, &Event::new(text.into())).unwrap();
 }
 
 fn seconds(number: u64) -> Duration {

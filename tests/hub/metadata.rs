@@ -5,7 +5,7 @@ use super::VirtualTimer;
 use super::tasks::{Driver, without_deadlock};
 use super::{config, request_of, seconds, sharded};
 use sansse::Hub;
-use sansse::broker::SessionRequest;
+use sansse::broker::SessionConfig;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -49,7 +49,7 @@ impl World {
         self.hub.get().unwrap()
     }
 
-    fn with(&self, request: SessionRequest) -> SessionRequest {
+    fn with(&self, request: SessionConfig) -> SessionConfig {
         let inner = Inner { hub: self.hub.clone(), drops: self.drops.clone() };
         request.with_metadata(Calling { _inner: Arc::new(inner) })
     }
@@ -87,9 +87,9 @@ fn metadata_that_is_replaced_may_call_the_hub() {
 fn metadata_that_nobody_keeps_may_call_the_hub() {
     without_deadlock(|| {
         let world = World::new();
-        let _nobodys = world.hub().open(world.with(SessionRequest::new())).unwrap();
+        let _nobodys = world.hub().open(world.with(SessionConfig::new())).unwrap();
         assert_eq!(world.drops(), 1);
-        let _another = world.hub().open(SessionRequest::new()).unwrap();
+        let _another = world.hub().open(SessionConfig::new()).unwrap();
         assert!(world.hub().open(world.with(request_of("alice"))).is_err(), "there is no room");
         assert_eq!(world.drops(), 2);
     });

@@ -2,7 +2,7 @@
 
 use super::*;
 use sansse::Timer;
-use sansse::broker::{Batch, BrokerEvent, Counters, EventNumber, Framing, Place};
+use sansse::broker::{Batch, BrokerEvent, Counters, EventNumber, Framing, StartAt};
 use sansse::record::{Output, Record};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -97,7 +97,7 @@ fn each_shards_record_gives_the_frames_and_events_that_it_gave() {
                 let session = &sessions[random.below(sessions.len())];
                 let filter = topic(["uk", "news"][random.below(2)]);
                 if random.below(2) == 0 {
-                    session.subscribe(filter, Place::Oldest).unwrap();
+                    session.subscribe(filter, StartAt::Oldest).unwrap();
                 } else {
                     session.unsubscribe(&filter.into());
                 }

@@ -3,8 +3,10 @@
 
 use super::tasks::{Driver, Probe, next, poll_ended};
 use super::{Random, config, data, drain, hub, hub_of, parked, say, seconds};
-use sansse::broker::{Batch, EndReason, Framing, LagPolicy, Resume, SessionRequest, Topic};
-use sansse::hub::{Pending, Session};
+use sansse::broker::{
+    Audience, Batch, EndReason, Filled, Framing, LagPolicy, Resumption, SessionConfig,
+};
+use sansse::hub::Session;
 use sansse::{Event, Frame, Hub, LastEventId};
 use std::task::{Context, Poll};
 
@@ -13,15 +15,15 @@ fn poll_batch(
     probe: &Probe,
     limit: usize,
     batch: &mut Batch,
-) -> Poll<Pending> {
+) -> Poll<Filled> {
     session.poll_batch(&mut Context::from_waker(&probe.waker()), limit, batch)
 }
 
 #[test]
 fn a_session_is_a_stream_of_frames_that_ends_when_it_does() {
     let (hub, probe) = (hub(), Probe::new());
-    let mut session = hub.open(SessionRequest::new()).unwrap();
-    assert_eq!(session.resume(), Resume::Live);
+    let mut session = hub.open(SessionConfig::new()).unwrap();
+    assert_eq!(session.resumption(), Resumption::Live);
     say(&hub, "a");
     say(&hub, "b");
     assert!(hub.close_session(session.id()));
@@ -39,37 +41,39 @@ fn a_session_is_a_stream_of_frames_that_ends_when_it_does() {
 #[test]
 fn a_batch_holds_what_is_pending_and_says_whether_that_is_all() {
     let (hub, probe) = (hub(), Probe::new());
-    let mut session = hub.open(SessionRequest::new()).unwrap();
+    let mut session = hub.open(SessionConfig::new()).unwrap();
     let mut batch = Batch::new(Framing::Plain);
     let mut poll = |limit: usize| {
         let pending = poll_batch(&mut session, &probe, limit, &mut batch);
         (pending, String::from_utf8(batch.as_slice().to_vec()).unwrap())
     };
-    assert_eq!(poll(1000), (Poll::Ready(Pending::All), "id: beef-0\n\n".into()));
+    assert_eq!(poll(1000), (Poll::Ready(Filled::All), "id: beef-0\n\n".into()));
     assert_eq!(poll(1000), (Poll::Pending, String::new()));
     say(&hub, "a");
     say(&hub, "b");
     assert_eq!(probe.take_wakes(), 1);
-    assert_eq!(poll(22), (Poll::Ready(Pending::Some), "id: beef-1\ndata: a\n\n".into()));
-    assert_eq!(poll(22), (Poll::Ready(Pending::All), "id: beef-2\ndata: b\n\n".into()));
+    assert_eq!(poll(22), (Poll::Ready(Filled::More), "id: beef-1\ndata: a\n\n".into()));
+    assert_eq!(poll(22), (Poll::Ready(Filled::All), "id: beef-2\ndata: b\n\n".into()));
     // It waits already, without having been asked once more.
     say(&hub, "c");
     assert_eq!(probe.take_wakes(), 1);
     hub.close();
-    assert_eq!(poll(1000), (Poll::Ready(Pending::Some), "id: beef-3\ndata: c\n\n".into()));
-    assert_eq!(poll(1000), (Poll::Ready(Pending::Ended), String::new()));
-    assert_eq!(poll(1000), (Poll::Ready(Pending::Ended), String::new()));
+    assert_eq!(poll(1000), (Poll::Ready(Filled::More), "id: beef-3\ndata: c\n\n".into()));
+    let end = Filled::Ended(Some(EndReason::Shutdown));
+    assert_eq!(poll(1000), (Poll::Ready(end), String::new()));
+    let end = Filled::Ended(Some(EndReason::Shutdown));
+    assert_eq!(poll(1000), (Poll::Ready(end), String::new()));
     assert_eq!(session.end_reason(), Some(EndReason::Shutdown));
 }
 
 #[test]
 fn a_limit_below_one_frame_still_gives_one() {
     let (hub, probe) = (hub(), Probe::new());
-    let mut session = parked(&hub, SessionRequest::new(), &probe);
+    let mut session = parked(&hub, SessionConfig::new(), &probe);
     say(&hub, "a");
     say(&hub, "b");
     let mut batch = Batch::new(Framing::Chunked);
-    for expected in [Pending::Some, Pending::All] {
+    for expected in [Filled::More, Filled::All] {
         assert_eq!(poll_batch(&mut session, &probe, 0, &mut batch), Poll::Ready(expected));
         assert_eq!(batch.frames(), 1);
     }
@@ -81,7 +85,7 @@ fn written_in_parts(seed: u64, form: Framing) -> (Vec<u8>, Vec<u8>) {
     let (hub, timer) = hub_of(config());
     let mut driver = Driver::new(&hub);
     let (probe, mut batch) = (Probe::new(), Batch::new(form));
-    let mut session = parked(&hub, SessionRequest::new(), &probe);
+    let mut session = parked(&hub, SessionConfig::new(), &probe);
     let (mut expected, mut written) = (Vec::new(), Vec::new());
     let mut rest = bytes::Bytes::new();
     let mut is_over = false;
@@ -89,7 +93,7 @@ fn written_in_parts(seed: u64, form: Framing) -> (Vec<u8>, Vec<u8>) {
         for _ in 0..random.below(4) {
             let size = [3, 40, 20_000][random.below(3)];
             let event = Event::new("x".repeat(size));
-            let Ok(published) = hub.publish(Topic::Broadcast, &event) else { continue };
+            let Ok(published) = hub.publish(Audience::Everyone, &event) else { continue };
             match form {
                 Framing::Chunked => expected.extend_from_slice(published.frame().chunk()),
                 Framing::Plain => expected.extend_from_slice(published.frame().as_ref()),
@@ -106,7 +110,7 @@ fn written_in_parts(seed: u64, form: Framing) -> (Vec<u8>, Vec<u8>) {
             let limit = random.below(30_000);
             match poll_batch(&mut session, &probe, limit, &mut batch) {
                 Poll::Pending => {}
-                Poll::Ready(Pending::Ended) => is_over = true,
+                Poll::Ready(Filled::Ended(_)) => is_over = true,
                 Poll::Ready(_) => {
                     let taken = match random.below(3) {
                         0 => batch.len(),
@@ -143,10 +147,10 @@ fn a_session_whose_write_stopped_is_not_woken_for_output_but_for_its_end() {
     let (hub, timer) = hub_of(config());
     let mut driver = Driver::new(&hub);
     let (probe, mut batch) = (Probe::new(), Batch::new(Framing::Chunked));
-    let mut session = parked(&hub, SessionRequest::new(), &probe);
+    let mut session = parked(&hub, SessionConfig::new(), &probe);
     say(&hub, "a");
     assert_eq!(probe.take_wakes(), 1);
-    assert_eq!(poll_batch(&mut session, &probe, 1000, &mut batch), Poll::Ready(Pending::All));
+    assert_eq!(poll_batch(&mut session, &probe, 1000, &mut batch), Poll::Ready(Filled::All));
     assert!(!session.handle_partial_write(&batch, 3).is_empty());
     assert!(poll_ended(&mut session, &probe).is_pending());
     say(&hub, "b");
@@ -166,7 +170,7 @@ fn ended_by(end: End) -> (Session, Probe) {
     let (hub, timer) = hub_of(config());
     let mut driver = Driver::new(&hub);
     let probe = Probe::new();
-    let session = parked(&hub, SessionRequest::new(), &probe);
+    let session = parked(&hub, SessionConfig::new(), &probe);
     assert_eq!(session.end_reason(), None);
     end(&hub, &session, &mut || {
         timer.advance(seconds(60));
@@ -211,7 +215,7 @@ fn the_reason_is_told_whichever_way_one_learns_of_the_end() {
         let (mut session, probe) = ended_by(end);
         let mut batch = Batch::new(Framing::Chunked);
         let poll = poll_batch(&mut session, &probe, 1000, &mut batch);
-        assert_eq!(poll, Poll::Ready(Pending::Ended));
+        assert_eq!(poll, Poll::Ready(Filled::Ended(Some(reason))));
         assert_eq!(session.end_reason(), Some(reason));
 
         let (mut session, probe) = ended_by(end);
@@ -232,7 +236,7 @@ fn one_that_is_too_far_behind_meets_its_policy() {
     let (hub, _) = hub_of(config);
     let probe = Probe::new();
     let mut sessions = [LagPolicy::Close, LagPolicy::SkipToOldest, LagPolicy::SkipToNewest]
-        .map(|policy| parked(&hub, SessionRequest::new().with_lag(policy), &probe));
+        .map(|policy| parked(&hub, SessionConfig::new().with_lag(policy), &probe));
     for text in ["a", "b", "c", "d", "e"] {
         say(&hub, text);
     }
@@ -248,7 +252,7 @@ fn one_that_is_too_far_behind_meets_its_policy() {
 #[test]
 fn dropping_a_session_closes_it() {
     let hub = hub();
-    let session = hub.open(SessionRequest::new()).unwrap();
+    let session = hub.open(SessionConfig::new()).unwrap();
     let id = session.id();
     assert_eq!(hub.session_count(), 1);
     drop(session);
@@ -260,7 +264,7 @@ fn dropping_a_session_closes_it() {
 #[test]
 fn a_session_goes_on_without_any_other_handle_to_the_hub() {
     let (hub, probe) = (hub(), Probe::new());
-    let mut session = hub.open(SessionRequest::new()).unwrap();
+    let mut session = hub.open(SessionConfig::new()).unwrap();
     say(&hub, "a");
     drop(hub);
     assert_eq!(data(&drain(&mut session, &probe)), ["a"]);
@@ -269,13 +273,13 @@ fn a_session_goes_on_without_any_other_handle_to_the_hub() {
 #[test]
 fn a_session_resumes_where_an_earlier_one_broke_off() {
     let (hub, probe) = (hub(), Probe::new());
-    let mut first = parked(&hub, SessionRequest::new(), &probe);
+    let mut first = parked(&hub, SessionConfig::new(), &probe);
     say(&hub, "a");
     assert_eq!(data(&drain(&mut first, &probe)), ["a"]);
     drop(first);
     say(&hub, "b");
-    let request = SessionRequest::new().with_last_event_id(LastEventId::from_header(b"beef-1"));
+    let request = SessionConfig::new().with_last_event_id(LastEventId::from_header(b"beef-1"));
     let mut second = hub.open(request).unwrap();
-    assert_eq!(second.resume(), Resume::Complete { replayed: 1 });
+    assert_eq!(second.resumption(), Resumption::Complete { replayed: 1 });
     assert_eq!(data(&drain(&mut second, &probe)), ["b"]);
 }

@@ -7,7 +7,7 @@ use super::{
     topic,
 };
 use futures_core::Stream;
-use sansse::broker::{BrokerConfig, EndReason, PublishError, Resume, SessionRequest, Topic};
+use sansse::broker::{Audience, BrokerConfig, EndReason, PublishError, Resumption, SessionConfig};
 use sansse::hub::Session;
 use sansse::{Event, Hub, LastEventId};
 use std::collections::BTreeSet;
@@ -26,8 +26,8 @@ fn hub(shards: u16) -> Hub {
     hub_of(config(), shards)
 }
 
-fn resuming(id: &str) -> SessionRequest {
-    SessionRequest::new().with_last_event_id(LastEventId::from_header(id.as_bytes()))
+fn resuming(id: &str) -> SessionConfig {
+    SessionConfig::new().with_last_event_id(LastEventId::from_header(id.as_bytes()))
 }
 
 /// What sessions receive while they come and go and things are published to each kind of topic,
@@ -51,7 +51,7 @@ fn streams_with(shards: u16, seed: u64) -> Vec<String> {
         let topic_name = topic(TOPICS[random.below(TOPICS.len())]);
         match random.below(8) {
             0 | 1 => {
-                let mut request = SessionRequest::new();
+                let mut request = SessionConfig::new();
                 if random.below(3) > 0 {
                     request = request.with_client(client(name));
                 }
@@ -63,7 +63,7 @@ fn streams_with(shards: u16, seed: u64) -> Vec<String> {
                     request = request.with_last_event_id(LastEventId::from_header(id.as_bytes()));
                 }
                 let session = hub.open(request).unwrap();
-                received.push(format!("{:?}\n", session.resume()));
+                received.push(format!("{:?}\n", session.resumption()));
                 sessions.push(session);
             }
             2 if !sessions.is_empty() => {
@@ -76,10 +76,10 @@ fn streams_with(shards: u16, seed: u64) -> Vec<String> {
             }
             kind => {
                 let to = match kind {
-                    4 => Topic::from(client(name)),
+                    4 => Audience::from(client(name)),
                     5 => topic_name.into(),
                     6 if !sessions.is_empty() => sessions[random.below(sessions.len())].id().into(),
-                    _ => Topic::Broadcast,
+                    _ => Audience::Everyone,
                 };
                 let published = hub.publish(to, &Event::new(format!("{step}")));
                 let outcome = published.map(|published| published.position());
@@ -139,8 +139,7 @@ fn clients_are_spread_evenly_however_alike_their_names_are() {
 #[test]
 fn sessions_of_nobody_are_spread_evenly_and_no_two_have_the_same_id() {
     let hub = hub(4);
-    let sessions: Vec<Session> =
-        (0..40).map(|_| hub.open(SessionRequest::new()).unwrap()).collect();
+    let sessions: Vec<Session> = (0..40).map(|_| hub.open(SessionConfig::new()).unwrap()).collect();
     for shard in 0..4 {
         let count = sessions.iter().filter(|session| session.id().shard() == shard).count();
         assert_eq!(count, 10);
@@ -160,7 +159,7 @@ fn who_is_meant_gets_it_on_whichever_shard_and_nobody_else_does() {
             parked(&hub, request, &probe)
         })
         .collect();
-    let mut received_by = |to: Topic| {
+    let mut received_by = |to: Audience| {
         hub.publish(to, &Event::new("x")).unwrap();
         let got = sessions.iter_mut().map(|session| drain(session, &probe).len());
         got.enumerate().filter(|(_, frames)| *frames > 0).map(|(number, _)| number).collect()
@@ -170,7 +169,7 @@ fn who_is_meant_gets_it_on_whichever_shard_and_nobody_else_does() {
         assert_eq!(to, [number]);
     }
     assert_eq!(received_by(topic("even").into()), [0, 2, 4, 6, 8, 10]);
-    assert_eq!(received_by(Topic::Broadcast), (0..12).collect::<Vec<_>>());
+    assert_eq!(received_by(Audience::Everyone), (0..12).collect::<Vec<_>>());
     let ids: Vec<_> = sessions.iter().map(Session::id).collect();
     for (number, id) in ids.iter().enumerate() {
         hub.publish(*id, &Event::new("x")).unwrap();
@@ -184,7 +183,7 @@ fn who_is_meant_gets_it_on_whichever_shard_and_nobody_else_does() {
 fn who_is_nowhere_is_an_error() {
     let (few, many) = (hub(2), hub(5));
     let strangers: Vec<Session> =
-        (0..5).map(|_| many.open(SessionRequest::new()).unwrap()).collect();
+        (0..5).map(|_| many.open(SessionConfig::new()).unwrap()).collect();
     for stranger in &strangers {
         let published = few.publish(stranger.id(), &Event::new("x"));
         assert_eq!(published, Err(PublishError::UnknownSession));
@@ -198,14 +197,14 @@ fn who_is_nowhere_is_an_error() {
 fn a_stream_goes_on_whichever_shard_it_comes_back_to() {
     let (hub, probe) = (hub(3), Probe::new());
     say(&hub, "a");
-    let first = parked(&hub, SessionRequest::new(), &probe);
+    let first = parked(&hub, SessionConfig::new(), &probe);
     say(&hub, "b");
     drop(first);
     let mut used = BTreeSet::new();
     for _ in 0..3 {
         let mut session = hub.open(resuming("beef-1")).unwrap();
         used.insert(session.id().shard());
-        assert_eq!(session.resume(), Resume::Complete { replayed: 1 });
+        assert_eq!(session.resumption(), Resumption::Complete { replayed: 1 });
         assert_eq!(data(&drain(&mut session, &probe)), ["b"]);
     }
     assert_eq!(used.len(), 3);
@@ -220,18 +219,19 @@ fn an_event_that_was_refused_leaves_no_shard_ahead_of_another() {
         let name = format!("client {number}");
         let (hub, probe) = (hub_of(config.clone(), 3), Probe::new());
         let hers = hub.open(request_of(&name)).unwrap();
-        for to in [client(&name).into(), hers.id().into(), topic("news").into(), Topic::Broadcast] {
+        for to in [client(&name).into(), hers.id().into(), topic("news").into(), Audience::Everyone]
+        {
             let published = hub.publish(to, &huge);
             assert!(matches!(published, Err(PublishError::TooLarge { .. })), "{published:?}");
             for _ in 0..3 {
                 // Where it is, it is told by its shard, and believed by any other.
-                let mut session = hub.open(SessionRequest::new()).unwrap();
+                let mut session = hub.open(SessionConfig::new()).unwrap();
                 let place = drain(&mut session, &probe).remove(0);
                 let place = std::str::from_utf8(place.as_ref()).unwrap().trim();
                 let place = place.strip_prefix("id: ").unwrap().to_owned();
                 for _ in 0..3 {
-                    let resumed = hub.open(resuming(&place)).unwrap().resume();
-                    assert_eq!(resumed, Resume::Complete { replayed: 0 }, "{place}");
+                    let resumed = hub.open(resuming(&place)).unwrap().resumption();
+                    assert_eq!(resumed, Resumption::Complete { replayed: 0 }, "{place}");
                 }
             }
         }
@@ -245,14 +245,14 @@ fn a_publish_that_meets_the_close_reaches_everybody_or_nobody() {
     for round in 0..50 {
         let (hub, probe) = (hub(SHARDS), Probe::new());
         let mut sessions: Vec<Session> =
-            (0..SHARDS).map(|_| parked(&hub, SessionRequest::new(), &probe)).collect();
+            (0..SHARDS).map(|_| parked(&hub, SessionConfig::new(), &probe)).collect();
         let start = Barrier::new(2);
         let published = std::thread::scope(|scope| {
             let publisher = scope.spawn(|| {
                 start.wait();
                 let event = Event::new("x");
                 let mut published = 0;
-                while hub.publish(Topic::Broadcast, &event).is_ok() {
+                while hub.publish(Audience::Everyone, &event).is_ok() {
                     published += 1;
                 }
                 published
@@ -277,7 +277,7 @@ fn a_publish_that_meets_a_change_of_retention_reaches_everybody_or_nobody() {
     const SHARDS: u16 = 64;
     const ROUNDS: usize = 300;
     let (hub, probe, news) = (hub(SHARDS), Probe::new(), topic("news"));
-    let request = SessionRequest::new().with_topic(news.clone());
+    let request = SessionConfig::new().with_topic(news.clone());
     let mut sessions: Vec<Session> =
         (0..SHARDS).map(|_| parked(&hub, request.clone(), &probe)).collect();
     let large = config().retention;
@@ -315,7 +315,7 @@ fn an_event_on_its_way_to_all_shards_is_no_unknown_id() {
     let hub = hub(SHARDS);
     let (first, last) = (client_on(0, SHARDS), client_on(SHARDS - 1, SHARDS));
     let is_over = AtomicBool::new(false);
-    let resumes: Vec<Resume> = std::thread::scope(|scope| {
+    let resumes: Vec<Resumption> = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::SeqCst) {
                 say(&hub, "x");
@@ -333,14 +333,14 @@ fn an_event_on_its_way_to_all_shards_is_no_unknown_id() {
             let text = std::str::from_utf8(frame.as_ref()).unwrap();
             let id = text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
             let id = LastEventId::from_header(id.as_bytes());
-            hub.open(last.clone().with_last_event_id(id)).unwrap().resume()
+            hub.open(last.clone().with_last_event_id(id)).unwrap().resumption()
         });
         let resumes = resumes.collect();
         is_over.store(true, Ordering::SeqCst);
         resumes
     });
     for resume in resumes {
-        assert!(matches!(resume, Resume::Complete { .. }), "{resume:?}");
+        assert!(matches!(resume, Resumption::Complete { .. }), "{resume:?}");
     }
 }
 
@@ -354,21 +354,21 @@ fn keys_hold_on_every_shard_and_change_on_all_at_once() {
     config.cursor_keys = Some(key(1));
     let hub = hub_of(config.clone(), 3);
     let place = |hub: &Hub| {
-        let published = hub.publish(Topic::Broadcast, &Event::new("x")).unwrap();
+        let published = hub.publish(Audience::Everyone, &Event::new("x")).unwrap();
         let text = String::from_utf8(published.frame().as_ref().to_vec()).unwrap();
         text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned()
     };
-    let outcomes = |id: &str| [(); 3].map(|()| hub.open(resuming(id)).unwrap().resume());
+    let outcomes = |id: &str| [(); 3].map(|()| hub.open(resuming(id)).unwrap().resumption());
     let first = place(&hub);
-    assert_eq!(outcomes(&first), [Resume::Complete { replayed: 0 }; 3]);
-    assert_eq!(outcomes("beef-1"), [Resume::Forged; 3]);
+    assert_eq!(outcomes(&first), [Resumption::Complete { replayed: 0 }; 3]);
+    assert_eq!(outcomes("beef-1"), [Resumption::Forged; 3]);
     hub.set_cursor_keys(key(2).accepting(&[1; 32]).unwrap()).unwrap();
     let second = place(&hub);
-    assert_eq!(outcomes(&first), [Resume::Complete { replayed: 1 }; 3]);
-    assert_eq!(outcomes(&second), [Resume::Complete { replayed: 0 }; 3]);
+    assert_eq!(outcomes(&first), [Resumption::Complete { replayed: 1 }; 3]);
+    assert_eq!(outcomes(&second), [Resumption::Complete { replayed: 0 }; 3]);
     hub.set_cursor_keys(key(2)).unwrap();
-    assert_eq!(outcomes(&first), [Resume::Forged; 3]);
-    assert_eq!(outcomes(&second), [Resume::Complete { replayed: 0 }; 3]);
+    assert_eq!(outcomes(&first), [Resumption::Forged; 3]);
+    assert_eq!(outcomes(&second), [Resumption::Complete { replayed: 0 }; 3]);
 
     (config.cursor_keys, config.event_ids) = (None, EventIds::Own);
     let own = hub_of(config, 2);
@@ -410,7 +410,7 @@ fn a_retention_holds_on_every_shard() {
     }
     for _ in 0..3 {
         let session = hub.open(resuming("beef-1").with_topic(topic("news"))).unwrap();
-        assert_eq!(session.resume(), Resume::Gap { replayed: 1 });
+        assert_eq!(session.resumption(), Resumption::Gap { replayed: 1 });
     }
 }
 
@@ -419,7 +419,7 @@ fn all_shards_see_the_events_of_many_publishers_in_one_order() {
     const PUBLISHERS: usize = 4;
     const EVENTS: usize = 500;
     let hub = hub(4);
-    let sessions: Vec<Session> = (0..4).map(|_| hub.open(SessionRequest::new()).unwrap()).collect();
+    let sessions: Vec<Session> = (0..4).map(|_| hub.open(SessionConfig::new()).unwrap()).collect();
     let streams: Vec<Vec<String>> = std::thread::scope(|scope| {
         for publisher in 0..PUBLISHERS {
             let hub = &hub;

@@ -2,8 +2,7 @@
 
 use super::{Probe, VirtualTimer, config, next, sharded, topic};
 use sansse::broker::{
-    ConfigError, EventKey, Lag, LagPolicy, OpenError, Publication, SessionRequest,
-    TopicSettingError,
+    ConfigError, EventKey, Lag, LagPolicy, OpenError, Publication, SessionConfig, TopicSettingError,
 };
 use sansse::hub::Session;
 use sansse::{Event, Hub};
@@ -23,7 +22,7 @@ fn a_topic_spares_sessions_that_are_behind_on_every_shard() {
     let lag = Lag::new(LagPolicy::KeepNewestPerKey);
     hub.set_lag(&topic("prices"), Some(lag)).unwrap();
     let probe = Probe::new();
-    let request = || SessionRequest::new().with_topic(topic("prices"));
+    let request = || SessionConfig::new().with_topic(topic("prices"));
     let mut sessions: Vec<_> = (0..2 * SHARDS).map(|_| hub.open(request()).unwrap()).collect();
     let frames = |session: &mut Session| {
         let mut frames = Vec::new();
@@ -50,7 +49,7 @@ fn bounds_that_cannot_hold_are_refused_by_all_shards() {
     let zero = Lag::new(LagPolicy::Close).with_events(0);
     let refused = Err(TopicSettingError::Config(ConfigError::ZeroLag));
     assert_eq!(hub.set_lag(&topic("prices"), Some(zero)), refused);
-    let opened = hub.open(SessionRequest::new().with_lag(zero));
+    let opened = hub.open(SessionConfig::new().with_lag(zero));
     assert_eq!(opened.unwrap_err(), OpenError::ZeroLag);
     let mut config = config();
     config.lag = zero;

@@ -9,9 +9,10 @@ use super::{Random, client, config, sharded, topic};
 use crate::kit::{number, seed};
 use futures_core::Stream;
 use sansse::broker::{
-    Batch, BrokerEvent, EndReason, Framing, LagPolicy, Resume, SessionId, SessionRequest, Topic,
+    Audience, Batch, BrokerEvent, EndReason, Filled, Framing, LagPolicy, Resumption, SessionConfig,
+    SessionId,
 };
-use sansse::hub::{Pending, Session};
+use sansse::hub::Session;
 use sansse::{Event, Hub, LastEventId};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -39,7 +40,7 @@ struct Told {
 #[derive(Debug)]
 struct Seen {
     session: SessionId,
-    resume: Resume,
+    resume: Resumption,
     /// It was there from after this position on, as it knows, up to and with that one.
     from: u64,
     to: u64,
@@ -74,9 +75,9 @@ impl Reader {
         topic < 2 || self.number % 2 == 1
     }
 
-    fn request(&mut self) -> SessionRequest {
+    fn request(&mut self) -> SessionConfig {
         let policies = [LagPolicy::Close, LagPolicy::SkipToOldest, LagPolicy::SkipToNewest];
-        let mut request = SessionRequest::new()
+        let mut request = SessionConfig::new()
             .with_topic(topic("news"))
             .with_lag(policies[self.random.below(policies.len())]);
         if self.hears(2) {
@@ -104,7 +105,7 @@ impl Reader {
                 0 => self.read_frames(&mut session, patience, is_slow),
                 _ => self.read_batches(&mut session, patience, is_slow),
             };
-            let (session, resume) = (session.id(), session.resume());
+            let (session, resume) = (session.id(), session.resumption());
             let received = std::mem::take(&mut self.received);
             self.seen.push(Seen { session, resume, from, to: self.place(), received, end });
         }
@@ -137,7 +138,7 @@ impl Reader {
             let limit = self.random.below(900);
             let pending =
                 block_on(poll_fn(|context| session.poll_batch(context, limit, &mut batch)));
-            if pending == Pending::Ended {
+            if let Filled::Ended(_) = pending {
                 return session.end_reason();
             }
             let taken = self.random.below(batch.len() + 1);
@@ -180,7 +181,7 @@ fn publish(hub: &Hub, seed: u64, publisher: usize) -> Vec<(u64, usize)> {
     for _ in 0..EVENTS {
         let index = random.below(TOPICS);
         let to = match index {
-            0 => Topic::Broadcast,
+            0 => Audience::Everyone,
             1 => topic("news").into(),
             _ => client("alice").into(),
         };

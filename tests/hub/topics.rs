@@ -6,7 +6,7 @@ use super::{config, data, drain, hub, parked, sharded, topic};
 use http::header::ORIGIN;
 use http::{Request, Response, StatusCode};
 use sansse::broker::{
-    EndReason, Place, PublishError, Resume, SessionRequest, StartAt, SubscribeError, TopicFilter,
+    EndReason, PublishError, Resumption, SessionConfig, StartAt, SubscribeError, TopicFilter,
     TopicPattern,
 };
 use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
@@ -22,7 +22,7 @@ fn tell(hub: &Hub, name: &str, text: &'static str) {
 }
 
 /// Sessions on each of three shards.
-fn three(hub: &Hub, request: &SessionRequest, probe: &Probe) -> Vec<Session> {
+fn three(hub: &Hub, request: &SessionConfig, probe: &Probe) -> Vec<Session> {
     let sessions: Vec<_> = (0..3).map(|_| parked(hub, request.clone(), probe)).collect();
     let mut shards: Vec<_> = sessions.iter().map(|session| session.id().shard()).collect();
     shards.sort_unstable();
@@ -34,7 +34,7 @@ fn three(hub: &Hub, request: &SessionRequest, probe: &Probe) -> Vec<Session> {
 fn a_pattern_reaches_sessions_on_all_shards() {
     let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap();
     let probe = Probe::new();
-    let request = SessionRequest::new().with_pattern(pattern("news/**"));
+    let request = SessionConfig::new().with_topic(pattern("news/**"));
     let mut sessions = three(&hub, &request, &probe);
     probe.take_wakes();
     tell(&hub, "news/uk", "a");
@@ -49,12 +49,15 @@ fn a_pattern_reaches_sessions_on_all_shards() {
 fn what_is_not_permitted_is_refused_to_the_handle_and_through_the_hub() {
     let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap();
     let probe = Probe::new();
-    let request = SessionRequest::new().with_permitted([pattern("room/*").into()]);
+    let request = SessionConfig::new().with_permitted([pattern("room/*").into()]);
     for session in three(&hub, &request, &probe) {
-        assert_eq!(session.subscribe(topic("hall"), Place::Now), Err(SubscribeError::NotPermitted));
-        let refused = hub.subscribe(session.id(), pattern("**"), Place::Now);
+        assert_eq!(
+            session.subscribe(topic("hall"), StartAt::Now),
+            Err(SubscribeError::NotPermitted)
+        );
+        let refused = hub.subscribe(session.id(), pattern("**"), StartAt::Now);
         assert_eq!(refused, Err(SubscribeError::NotPermitted));
-        assert_eq!(session.subscribe(pattern("room/*"), Place::Now), Ok(Resume::Live));
+        assert_eq!(session.subscribe(pattern("room/*"), StartAt::Now), Ok(Resumption::Live));
     }
 }
 
@@ -62,10 +65,10 @@ fn what_is_not_permitted_is_refused_to_the_handle_and_through_the_hub() {
 fn a_session_handle_subscribes_and_its_task_is_woken_for_what_is_replayed() {
     let (hub, probe) = (hub(), Probe::new());
     tell(&hub, "room/1", "a");
-    let mut session = parked(&hub, SessionRequest::new(), &probe);
+    let mut session = parked(&hub, SessionConfig::new(), &probe);
     probe.take_wakes();
-    let outcome = session.subscribe(pattern("room/*"), Place::Oldest);
-    assert_eq!(outcome, Ok(Resume::Oldest { replayed: 1 }));
+    let outcome = session.subscribe(pattern("room/*"), StartAt::Oldest);
+    assert_eq!(outcome, Ok(Resumption::Oldest { replayed: 1 }));
     assert_eq!(probe.take_wakes(), 1);
     assert_eq!(data(&drain(&mut session, &probe)), ["a"]);
     tell(&hub, "room/2", "b");
@@ -83,7 +86,7 @@ fn a_session_that_is_nowhere_cannot_be_subscribed() {
     let request = super::client_on(4, 5);
     let elsewhere = parked(&wide, request, &probe).id();
     let hub = hub();
-    let outcome = hub.subscribe(elsewhere, topic("a"), Place::Now);
+    let outcome = hub.subscribe(elsewhere, topic("a"), StartAt::Now);
     assert_eq!(outcome, Err(SubscribeError::UnknownSession));
     assert!(!hub.unsubscribe(elsewhere, &topic("a").into()));
 }
@@ -92,7 +95,7 @@ fn a_session_that_is_nowhere_cannot_be_subscribed() {
 fn a_topic_ends_on_all_shards_at_one_position() {
     let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap();
     let probe = Probe::new();
-    let request = SessionRequest::new().without_broadcast().with_topic(topic("answer"));
+    let request = SessionConfig::new().topics_only().with_topic(topic("answer"));
     let mut sessions = three(&hub, &request, &probe);
     tell(&hub, "answer", "a");
     let end = hub.end_topic(&topic("answer")).unwrap();
@@ -119,8 +122,8 @@ fn an_answer_survives_a_reload_and_then_the_browser_is_told_to_stop() {
         if let Some(last) = last {
             request.headers_mut().insert(LAST_EVENT_ID, last.parse().unwrap());
         }
-        let session = SessionRequest::new()
-            .without_broadcast()
+        let session = SessionConfig::new()
+            .topics_only()
             .with_topic(topic("answer"))
             .with_start(StartAt::Oldest);
         hub.accept(&request, session, &head)

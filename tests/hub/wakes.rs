@@ -4,7 +4,7 @@ use super::tasks::{Calling, Driver, Probe, next, poll_ended, without_deadlock};
 use super::{client, config, data, drain, hub, hub_of, parked, request_of, say, seconds, topic};
 use futures_core::Stream;
 use sansse::Event;
-use sansse::broker::{SessionRequest, Topic};
+use sansse::broker::{Audience, SessionConfig};
 use sansse::hub::Session;
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 #[test]
 fn a_parked_session_is_woken_once_however_much_is_published() {
     let (hub, probe) = (hub(), Probe::new());
-    let mut session = parked(&hub, SessionRequest::new(), &probe);
+    let mut session = parked(&hub, SessionConfig::new(), &probe);
     assert_eq!(probe.take_wakes(), 0);
     say(&hub, "a");
     assert_eq!(probe.take_wakes(), 1);
@@ -30,7 +30,7 @@ fn a_parked_session_is_woken_once_however_much_is_published() {
 #[test]
 fn a_session_that_did_not_take_everything_is_not_woken() {
     let (hub, probe) = (hub(), Probe::new());
-    let mut session = parked(&hub, SessionRequest::new(), &probe);
+    let mut session = parked(&hub, SessionConfig::new(), &probe);
     say(&hub, "a");
     assert_eq!(probe.take_wakes(), 1);
     assert!(next(&mut session, &probe).is_ready());
@@ -45,7 +45,7 @@ fn what_is_for_others_wakes_nobody_else() {
     let hub = hub();
     let probes = [(); 4].map(|()| Probe::new());
     let requests = [
-        SessionRequest::new(),
+        SessionConfig::new(),
         request_of("alice"),
         request_of("bob").with_topic(topic("news")),
         request_of("alice").with_topic(topic("news")),
@@ -57,7 +57,7 @@ fn what_is_for_others_wakes_nobody_else() {
         .collect();
     let event = Event::new("x");
     for (topic, expected) in [
-        (Topic::from(client("alice")), [0, 1, 0, 1]),
+        (Audience::from(client("alice")), [0, 1, 0, 1]),
         (topic("sport").into(), [0, 0, 0, 0]),
         (sessions[0].id().into(), [1, 0, 0, 0]),
         (topic("news").into(), [0, 0, 1, 0]),
@@ -66,14 +66,14 @@ fn what_is_for_others_wakes_nobody_else() {
         assert_eq!(probes.each_ref().map(Probe::take_wakes), expected, "{topic:?}");
     }
     // Alice's second session was woken by what was hers, and has not asked since.
-    hub.publish(Topic::Broadcast, &event).unwrap();
+    hub.publish(Audience::Everyone, &event).unwrap();
     assert_eq!(probes.each_ref().map(Probe::take_wakes), [0; 4]);
 }
 
 #[test]
 fn only_the_task_that_asked_last_is_woken() {
     let (hub, first, second) = (hub(), Probe::new(), Probe::new());
-    let mut session = parked(&hub, SessionRequest::new(), &first);
+    let mut session = parked(&hub, SessionConfig::new(), &first);
     assert!(next(&mut session, &second).is_pending());
     say(&hub, "a");
     assert_eq!((first.take_wakes(), second.take_wakes()), (0, 1));
@@ -88,7 +88,7 @@ fn every_kind_of_end_wakes() {
     ];
     for end in ways {
         let (hub, probe) = (hub(), Probe::new());
-        let mut session = parked(&hub, SessionRequest::new(), &probe);
+        let mut session = parked(&hub, SessionConfig::new(), &probe);
         end(&hub, &session);
         assert_eq!(probe.take_wakes(), 1);
         assert_eq!(next(&mut session, &probe), Poll::Ready(None));
@@ -98,10 +98,10 @@ fn every_kind_of_end_wakes() {
 #[test]
 fn a_session_that_is_gone_is_not_woken_and_nor_is_the_next_in_its_place() {
     let (hub, old, new) = (hub(), Probe::new(), Probe::new());
-    let session = parked(&hub, SessionRequest::new(), &old);
+    let session = parked(&hub, SessionConfig::new(), &old);
     drop(session);
     // It has asked for nothing yet.
-    let mut next_one = hub.open(SessionRequest::new()).unwrap();
+    let mut next_one = hub.open(SessionConfig::new()).unwrap();
     say(&hub, "a");
     assert_eq!((old.take_wakes(), new.take_wakes()), (0, 0));
     assert_eq!(drain(&mut next_one, &new).len(), 2);
@@ -112,7 +112,7 @@ fn a_session_that_is_gone_is_not_woken_and_nor_is_the_next_in_its_place() {
 #[test]
 fn a_blocked_session_is_woken_when_it_is_over_and_not_before() {
     let (hub, probe) = (hub(), Probe::new());
-    let mut session = parked(&hub, SessionRequest::new(), &probe);
+    let mut session = parked(&hub, SessionConfig::new(), &probe);
     say(&hub, "a");
     assert_eq!(probe.take_wakes(), 1);
     assert!(poll_ended(&mut session, &probe).is_pending());
@@ -132,12 +132,12 @@ fn a_waker_may_call_the_hub() {
         let (hub, timer) = hub_of(config());
         let mut driver = Driver::new(&hub);
         let probe = Probe::new();
-        let mut other = parked(&hub, SessionRequest::new(), &probe);
-        let mut session = hub.open(SessionRequest::new()).unwrap();
+        let mut other = parked(&hub, SessionConfig::new(), &probe);
+        let mut session = hub.open(SessionConfig::new()).unwrap();
         let calls = hub.clone();
         let waker = Waker::from(Arc::new(Calling(move || {
-            let _ = calls.publish(Topic::Broadcast, &Event::new("from a waker"));
-            let _ = calls.open(SessionRequest::new());
+            let _ = calls.publish(Audience::Everyone, &Event::new("from a waker"));
+            let _ = calls.open(SessionConfig::new());
         })));
         let poll = |session: &mut Session| {
             let mut context = Context::from_waker(&waker);
@@ -167,7 +167,7 @@ fn a_waker_that_is_dropped_may_call_the_hub() {
         let poll = |session: &mut Session| {
             let _ = session.poll_ended(&mut Context::from_waker(&calling()));
         };
-        let mut session = hub.open(SessionRequest::new()).unwrap();
+        let mut session = hub.open(SessionConfig::new()).unwrap();
         poll(&mut session);
         // Another task asks in its place.
         let _ = poll_ended(&mut session, &probe);
@@ -176,11 +176,11 @@ fn a_waker_that_is_dropped_may_call_the_hub() {
         let hub = hub();
         let calls = hub.clone();
         let waker = Waker::from(Arc::new(Calling(move || calls.abort())));
-        let mut session = hub.open(SessionRequest::new()).unwrap();
+        let mut session = hub.open(SessionConfig::new()).unwrap();
         assert!(session.poll_ended(&mut Context::from_waker(&waker)).is_pending());
         drop(waker);
         drop(session);
-        assert!(hub.open(SessionRequest::new()).is_err(), "the waker was dropped with it");
+        assert!(hub.open(SessionConfig::new()).is_err(), "the waker was dropped with it");
     });
     without_deadlock(|| {
         let (hub, probe) = (hub(), Probe::new());

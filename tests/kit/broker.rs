@@ -2,8 +2,8 @@
 
 use super::base_instant;
 use sansse::broker::{
-    Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, Epoch, Framing, Published,
-    SessionId, SessionRequest, Topic, TopicName, Transmit,
+    Audience, Batch, Broker, BrokerConfig, BrokerEvent, ClientId, Epoch, Filled, Framing,
+    Published, SessionConfig, SessionId, TopicName, Transmit,
 };
 use sansse::{Event, EventId, LastEventId};
 use std::time::{Duration, Instant};
@@ -47,16 +47,16 @@ pub(crate) fn id(text: &str) -> EventId {
     EventId::new(text.to_owned()).unwrap()
 }
 
-pub(crate) fn anyone() -> SessionRequest {
-    SessionRequest::new()
+pub(crate) fn anyone() -> SessionConfig {
+    SessionConfig::new()
 }
 
-pub(crate) fn session_of(name: &str) -> SessionRequest {
-    SessionRequest::new().with_client(client(name))
+pub(crate) fn session_of(name: &str) -> SessionConfig {
+    SessionConfig::new().with_client(client(name))
 }
 
-pub(crate) fn after(last: &str) -> SessionRequest {
-    SessionRequest::new().with_last_event_id(LastEventId::Id(id(last)))
+pub(crate) fn after(last: &str) -> SessionConfig {
+    SessionConfig::new().with_last_event_id(LastEventId::Id(id(last)))
 }
 
 /// What an event with this data looks like at this position, in the epoch of [`config`].
@@ -101,30 +101,30 @@ impl Shard {
         wakes
     }
 
-    pub(crate) fn open(&mut self, request: SessionRequest) -> SessionId {
+    pub(crate) fn open(&mut self, request: SessionConfig) -> SessionId {
         self.broker.open(self.now, request).unwrap().session
     }
 
     /// Opens a session and polls it until it is parked.
-    pub(crate) fn parked(&mut self, request: SessionRequest) -> SessionId {
+    pub(crate) fn parked(&mut self, request: SessionConfig) -> SessionId {
         let session = self.open(request);
         self.take(session);
         session
     }
 
-    pub(crate) fn publish(&mut self, topic: impl Into<Topic>, data: &str) -> Published {
+    pub(crate) fn publish(&mut self, topic: impl Into<Audience>, data: &str) -> Published {
         self.broker.publish(self.now, topic, &Event::new(data.to_owned())).unwrap()
     }
 
     pub(crate) fn broadcast(&mut self, data: &str) -> u64 {
-        self.publish(Topic::Broadcast, data).position()
+        self.publish(Audience::Everyone, data).position()
     }
 
     /// The next frame, [`END`], or `None`.
     pub(crate) fn next(&mut self, session: SessionId) -> Option<String> {
         match self.broker.poll_transmit(self.now, session)? {
             Transmit::Frame(frame) => Some(text(frame.as_ref())),
-            Transmit::End(_) => Some(END.to_owned()),
+            Transmit::Ended(_) => Some(END.to_owned()),
         }
     }
 
@@ -156,7 +156,7 @@ impl Shard {
         session: SessionId,
         limit: usize,
         form: Framing,
-    ) -> (Batch, BatchEnd) {
+    ) -> (Batch, Filled) {
         let mut batch = Batch::new(form);
         let end = self.broker.poll_transmit_batch(self.now, session, limit, &mut batch);
         (batch, end)

@@ -82,14 +82,14 @@ fn a_line_that_no_recorder_wrote_is_refused_with_its_number() {
         (r#"{"end_topic":{"topic":"a*"}}"#.to_owned(), "'*' at byte 1"),
         (r#"{"poll_transmit":{"session":"0-0"}}"#.to_owned(), "no session's id"),
         (r#"{"poll_transmit":{"session":"0-0-0"}}"#.to_owned(), "no session's id"),
-        (r#"{"publish":{"topic":"Broadcast","event":{"id":"a\nb"}}}"#.to_owned(), "'\\n' at byte 1"),
+        (r#"{"publish":{"audience":"Everyone","event":{"id":"a\nb"}}}"#.to_owned(), "'\\n' at byte 1"),
         (
-            r#"{"apply":{"epoch":1,"position":1,"topic":"Broadcast","payload":"data: x\n"}}"#
+            r#"{"apply":{"epoch":1,"position":1,"audience":"Everyone","payload":"data: x\n"}}"#
                 .to_owned(),
             "blank line",
         ),
         (
-            r#"{"apply":{"epoch":1,"position":1,"topic":"Broadcast","payload":"\n","is_end":true}}"#
+            r#"{"apply":{"epoch":1,"position":1,"audience":"Everyone","payload":"\n","is_end":true}}"#
                 .to_owned(),
             "no named topic",
         ),
@@ -118,7 +118,7 @@ fn a_line_that_no_recorder_wrote_is_refused_with_its_number() {
 #[test]
 fn a_line_beyond_the_limit_is_not_read_and_the_limit_can_be_raised() {
     let mut world = World::new(config(), Rng::new(1));
-    world.broker.publish(start(), Topic::Broadcast, &Event::new("x".repeat(2_000))).unwrap();
+    world.broker.publish(start(), Audience::Everyone, &Event::new("x".repeat(2_000))).unwrap();
     let text = world.text();
     let length = text.lines().nth(1).unwrap().len();
     for (limit, is_read) in [(length, true), (length - 1, false), (usize::MAX, true)] {

@@ -22,10 +22,10 @@ impl World {
         self.sessions.get(newest.saturating_sub(back)).copied().unwrap_or_else(foreign)
     }
 
-    pub(super) fn topic(&mut self) -> Topic {
+    pub(super) fn topic(&mut self) -> Audience {
         match self.rng.below(8) {
-            0..3 => Topic::Broadcast,
-            3 => Topic::Client(self.client()),
+            0..3 => Audience::Everyone,
+            3 => Audience::Client(self.client()),
             4 => self.session().into(),
             _ => self.name().into(),
         }
@@ -77,20 +77,20 @@ impl World {
         }
     }
 
-    pub(super) fn request(&mut self, now: Instant) -> SessionRequest {
-        let mut request = SessionRequest::new().with_metadata("nobody sees it");
+    pub(super) fn request(&mut self, now: Instant) -> SessionConfig {
+        let mut request = SessionConfig::new().with_metadata("nobody sees it");
         if self.rng.chance(60) {
             request = request.with_client(self.client());
         }
         for _ in 0..self.rng.below(4) {
-            request = request.with_filter(self.filter());
+            request = request.with_topic(self.filter());
         }
         if self.rng.chance(20) {
             let most = self.rng.below(4);
             request = request.with_permitted((0..most).map(|_| self.filter()));
         }
         if self.rng.chance(40) {
-            request = request.without_broadcast();
+            request = request.topics_only();
         }
         if self.rng.chance(30) {
             request = request.with_start(StartAt::Oldest);
@@ -159,7 +159,7 @@ pub(super) fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.stall_timeout = rng.pick(&[None, Some(secs(2)), Some(secs(60))]);
     config.heartbeat = rng.pick(&[None, Some(secs(1)), Some(secs(15))]);
     config.lag = random_lag(rng);
-    config.unresumable = rng.pick(&[StartAt::Oldest, StartAt::Newest]);
+    config.on_gap = rng.pick(&[OnGap::ReplayKept, OnGap::StartNow]);
     config.retry = rng.pick(&[None, Some(millis(2_500))]);
     config.spread_retry = rng.chance(20);
     config.reconnects_per_second = rng.pick(&[7, 1_000]).try_into().unwrap();

@@ -13,7 +13,7 @@ mod world;
 
 use kit::broker::{Rng, config, secs, session_of};
 use sansse::Event;
-use sansse::broker::{Topic, Transmit};
+use sansse::broker::{Audience, Transmit};
 use sansse::record::{Output, Record, RecordError};
 use std::time::Instant;
 use world::World;
@@ -29,7 +29,7 @@ fn small() -> (String, Vec<Output>) {
     let mut world = World::new(config(), Rng::new(1));
     let opened = world.broker.open(start(), session_of("alice"));
     world.note(Output::Opened(opened));
-    let published = world.broker.publish(start() + secs(1), Topic::Broadcast, &Event::new("é"));
+    let published = world.broker.publish(start() + secs(1), Audience::Everyone, &Event::new("é"));
     world.note(Output::Published(published));
     let session = opened.unwrap().session;
     for _ in 0..2 {

@@ -19,9 +19,9 @@ fn a_call_is_told_before_it_is_done_and_not_done_if_the_sink_panics() {
         assert!(entries < 3, "the sink is full");
     })
     .unwrap();
-    broker.publish(start(), Topic::Broadcast, &Event::new("one")).unwrap();
+    broker.publish(start(), Audience::Everyone, &Event::new("one")).unwrap();
     let unwind = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        broker.publish(start(), Topic::Broadcast, &Event::new("two"))
+        broker.publish(start(), Audience::Everyone, &Event::new("two"))
     }));
     assert!(unwind.is_err());
     assert_eq!((broker.last_position(), told.lock().unwrap().len()), (1, 3));
@@ -34,11 +34,11 @@ fn a_record_ends_when_it_is_stopped_and_a_broker_without_one_does_the_same() {
     assert!(world.broker.is_recording());
     world.broker.stop_recording();
     assert!(!world.broker.is_recording());
-    world.broker.publish(start(), Topic::Broadcast, &Event::new("unseen")).unwrap();
+    world.broker.publish(start(), Audience::Everyone, &Event::new("unseen")).unwrap();
     assert_eq!(world.text().lines().count(), 1);
     let mut without = RecordedBroker::from(Broker::new(start(), config()).unwrap());
     assert!(!without.is_recording());
-    without.publish(start(), Topic::Broadcast, &Event::new("unseen")).unwrap();
+    without.publish(start(), Audience::Everyone, &Event::new("unseen")).unwrap();
     assert_eq!(state(&without), state(&world.broker));
 }
 
@@ -69,7 +69,7 @@ fn keys_are_in_no_record_and_have_to_be_given_for_a_replay() {
     config.cursor_keys = Some(keys(0x5a));
     let mut world = World::new(config, Rng::new(1));
     for text in ["one", "two"] {
-        let published = world.broker.publish(start(), Topic::Broadcast, &Event::new(text));
+        let published = world.broker.publish(start(), Audience::Everyone, &Event::new(text));
         world.note(Output::Published(published));
         let set = world.broker.set_cursor_keys(keys(0xa5));
         world.note(Output::KeysSet(set));

@@ -46,14 +46,14 @@ fn what_is_recorded_and_done_again_gives_the_same_outputs_byte_for_byte() {
         "announcement",
         "lease",
         "ip",
-        "without_broadcast",
+        "topics_only",
         "permitted",
     ];
     let outcomes = [
         "Frame(",
         "Parked",
-        "End(Some",
-        "Full",
+        "Ended(Some",
+        "filled: More",
         "Ready(Some",
         "SessionEnded",
         "SessionSkipped",

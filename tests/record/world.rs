@@ -178,9 +178,9 @@ impl World {
             61..66 => {
                 let (session, filter) = (self.session(), self.filter());
                 let place = match self.place() {
-                    Some(id) => Place::After(id),
-                    None if self.rng.chance(50) => Place::Now,
-                    None => Place::Oldest,
+                    Some(id) => StartAt::After(id),
+                    None if self.rng.chance(50) => StartAt::Now,
+                    None => StartAt::Oldest,
                 };
                 Output::Subscribed(self.broker.subscribe(now, session, filter, place))
             }
@@ -192,7 +192,7 @@ impl World {
                 let session = self.session();
                 match self.broker.poll_transmit(now, session) {
                     Some(Transmit::Frame(frame)) => Output::Frame(frame.clone()),
-                    Some(Transmit::End(reason)) => Output::End(reason),
+                    Some(Transmit::Ended(reason)) => Output::End(reason),
                     None => Output::Parked,
                 }
             }

@@ -80,7 +80,7 @@ pub(crate) async fn an_idle_hub_wakes_for_its_heartbeats_alone<P: Platform>(plat
     let streams = hub.clone();
     let handler = move |request: Request<Bytes>| {
         let answer =
-            streams.accept(&request, sansse::broker::SessionRequest::new(), &ResponseHead::new());
+            streams.accept(&request, sansse::broker::SessionConfig::new(), &ResponseHead::new());
         async move { answer }
     };
     let server = Server::new(platform.runtime(), hub.clone());

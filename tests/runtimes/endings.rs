@@ -4,7 +4,7 @@ use crate::platform::Platform;
 use crate::service::{Application, Service, config, loss, message, numbers, placed, quick, unless};
 use crate::shared::Shared;
 use futures_core::Stream;
-use sansse::broker::{EndReason, SessionRequest, Topic};
+use sansse::broker::{Audience, EndReason, SessionConfig};
 use sansse::client::ClientError;
 use sansse::net::{FailureKind, Runtime};
 use sansse::{Event, Feed, SourceEvent};
@@ -25,7 +25,7 @@ pub(crate) async fn drain<P: Platform>(platform: P) {
     service.shut_down().await;
     assert_eq!(application.ended(3).await, [EndReason::Shutdown; 3]);
     assert_eq!((application.hub.session_count(), service.counters.snapshot().open), (0, 0));
-    assert!(application.hub.publish(Topic::Broadcast, &Event::new("late")).is_err());
+    assert!(application.hub.publish(Audience::Everyone, &Event::new("late")).is_err());
     for source in &mut sources {
         // All that was published, the proper end, and then nobody is there any more.
         assert_eq!(numbers::<P>(source, 50).await, (0..50).collect::<Vec<_>>());
@@ -130,8 +130,8 @@ pub(crate) async fn cancel_readers_of_a_feed_by_drop<P: Platform>(platform: P) {
 
 pub(crate) async fn cancel_a_session_by_drop<P: Platform>(platform: P) {
     let application = Application::new(&platform, config());
-    let stays = application.hub.open(SessionRequest::new()).unwrap();
-    let leaves = application.hub.open(SessionRequest::new()).unwrap();
+    let stays = application.hub.open(SessionConfig::new()).unwrap();
+    let leaves = application.hub.open(SessionConfig::new()).unwrap();
     application.broadcast("a");
     drop(leaves);
     assert_eq!(application.ended(1).await, [EndReason::Disconnected]);
@@ -181,8 +181,8 @@ pub(crate) async fn cancel_a_server_by_drop<P: Platform>(platform: P) {
 pub(crate) async fn cancel_a_hub_by_drop<P: Platform>(platform: P) {
     let hub = sansse::Hub::new(platform.runtime(), config()).unwrap();
     drop(hub.drive());
-    let mut session = hub.open(SessionRequest::new()).unwrap();
-    hub.publish(Topic::Broadcast, &Event::new("a")).unwrap();
+    let mut session = hub.open(SessionConfig::new()).unwrap();
+    hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     for expected in ["id: a-0\n\n", "id: a-1\ndata: a\n\n"] {
         let frame = poll_fn(|context| Pin::new(&mut session).poll_next(context)).await.unwrap();
         assert_eq!(frame.as_ref(), expected.as_bytes());

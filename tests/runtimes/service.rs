@@ -6,8 +6,8 @@ use crate::shared::Shared;
 use bytes::Bytes;
 use http::Request;
 use sansse::broker::{
-    BrokerConfig, BrokerEvent, ClientId, EndReason, Epoch, LagPolicy, SessionId, SessionRequest,
-    Topic,
+    Audience, BrokerConfig, BrokerEvent, ClientId, EndReason, Epoch, LagPolicy, SessionConfig,
+    SessionId,
 };
 use sansse::client::{ClientConfig, ClientError};
 use sansse::feed::Http1;
@@ -57,7 +57,7 @@ impl Application {
     }
 
     pub(crate) fn broadcast(&self, data: impl Into<String>) {
-        self.hub.publish(Topic::Broadcast, &Event::new(data.into())).unwrap();
+        self.hub.publish(Audience::Everyone, &Event::new(data.into())).unwrap();
     }
 
     /// Broadcasts numbers, as [`numbers`] reads them.
@@ -173,8 +173,8 @@ impl Drop for Service {
 
 /// What the query asks for: whose session it is, what it meets when it is slow, whether it is
 /// told how its resumption went.
-fn session(request: &Request<Bytes>) -> SessionRequest {
-    let mut session = SessionRequest::new();
+fn session(request: &Request<Bytes>) -> SessionConfig {
+    let mut session = SessionConfig::new();
     for item in request.uri().query().into_iter().flat_map(|query| query.split('&')) {
         session = match item.split_once('=') {
             Some(("client", name)) => session.with_client(ClientId::new(name).unwrap()),

@@ -2,7 +2,7 @@
 
 use crate::platform::Platform;
 use crate::service::{Application, Service, config, message, numbers, placed};
-use sansse::broker::{ClientId, Topic};
+use sansse::broker::{Audience, ClientId};
 use sansse::client::ReadyState;
 use sansse::{Event, EventType, SourceEvent};
 
@@ -19,7 +19,7 @@ pub(crate) async fn connect<P: Platform>(platform: P) {
     placed::<P>(&mut source).await;
     assert_eq!((application.hub.session_count(), source.last_event_id()), (1, "a-0"));
     let hello = Event::new("hello\nworld").with_type(EventType::new("greeting").unwrap());
-    application.hub.publish(Topic::Broadcast, &hello).unwrap();
+    application.hub.publish(Audience::Everyone, &hello).unwrap();
     let event = source.next().await;
     let Some(SourceEvent::Message(message)) = event else { panic!("{event:?}") };
     assert_eq!((message.event_type.as_str(), message.data.as_str()), ("greeting", "hello\nworld"));
@@ -61,15 +61,15 @@ pub(crate) async fn per_client_send<P: Platform>(platform: P) {
         sources.push(source);
     }
     let sessions = application.opened(4).await;
-    let send = |topic: Topic, data: String| {
+    let send = |topic: Audience, data: String| {
         application.hub.publish(topic, &Event::new(data)).unwrap();
     };
-    let of = |name| Topic::Client(ClientId::new(name).unwrap());
+    let of = |name| Audience::Client(ClientId::new(name).unwrap());
     for round in 0..20 {
         send(of("alice"), format!("{round} to alice"));
         send(of("bob"), format!("{round} to bob"));
-        send(Topic::Session(sessions[1]), format!("{round} to her second"));
-        send(Topic::Broadcast, format!("{round} to all"));
+        send(Audience::Session(sessions[1]), format!("{round} to her second"));
+        send(Audience::Everyone, format!("{round} to all"));
     }
     let expected: [&[&str]; 4] =
         [&["alice", "all"], &["alice", "her second", "all"], &["bob", "all"], &["all"]];

@@ -6,7 +6,7 @@ use crate::network::take_blocks;
 use crate::owed::{Due, Polled};
 use crate::serve::Taken;
 use crate::world::World;
-use sansse::broker::{BatchEnd, EndReason, Lag, LagPolicy, SessionId};
+use sansse::broker::{EndReason, Filled, Lag, LagPolicy, SessionId};
 
 /// What a session meets when it is polled, as the naive record has it.
 #[derive(Clone, Debug, Default)]
@@ -270,12 +270,12 @@ impl World {
             let broker = self.server.broker(session);
             let end = broker.poll_transmit_batch(self.now, session, 1_000, &mut batch);
             self.drain_events();
-            if !batch.is_empty() || end != BatchEnd::Parked {
+            if !batch.is_empty() || end != Filled::All {
                 // Something came in the meantime.
                 let taken = match end {
-                    BatchEnd::Full => Taken::More,
-                    BatchEnd::Parked => Taken::Parked,
-                    BatchEnd::End(reason) => Taken::End(reason),
+                    Filled::More => Taken::More,
+                    Filled::All => Taken::Parked,
+                    Filled::Ended(reason) => Taken::End(reason),
                 };
                 panic!("{taken:?} of a session that was parked: {behind:?}");
             }

@@ -6,7 +6,7 @@ use crate::scenario::{chance, one_of, shard_of};
 use crate::world::World;
 use sansse::EventId;
 use sansse::broker::{
-    ClientId, EventIds, Place, RevokeError, SessionId, StartAt, SubscribeError, TopicName,
+    ClientId, EventIds, RevokeError, SessionId, StartAt, SubscribeError, TopicName,
 };
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    fn draw_place(&mut self, reader: usize) -> Place {
+    fn draw_place(&mut self, reader: usize) -> StartAt {
         let shard = self.readers[reader].latest_shard.unwrap_or(0);
         let is_own = self.scenario.broker.event_ids == EventIds::Own;
         let is_known = |id: &&String| !is_own || id.starts_with("own-");
@@ -38,17 +38,23 @@ impl World {
             ids.push(format!("{:x}-999999", self.server.config.epoch.0));
         }
         match self.random.below(5) {
-            0 | 1 => Place::Now,
-            2 => Place::Oldest,
-            _ => Place::After(EventId::new(one_of(&mut self.random, &ids)).unwrap()),
+            0 | 1 => StartAt::Now,
+            2 => StartAt::Oldest,
+            _ => StartAt::After(EventId::new(one_of(&mut self.random, &ids)).unwrap()),
         }
     }
 
-    fn subscribe(&mut self, session: SessionId, at: usize, filter: Filter, place: &Place) -> bool {
+    fn subscribe(
+        &mut self,
+        session: SessionId,
+        at: usize,
+        filter: Filter,
+        place: &StartAt,
+    ) -> bool {
         let (id, start) = match place {
-            Place::Oldest => ("", StartAt::Oldest),
-            Place::After(id) => (id.as_str(), StartAt::Newest),
-            _ => ("", StartAt::Newest),
+            StartAt::Oldest => ("", StartAt::Oldest),
+            StartAt::After(id) => (id.as_str(), StartAt::Now),
+            _ => ("", StartAt::Now),
         };
         let mut plan = self.truth(at).plan(&[filter], id, start);
         let has_it = self.connections[at].owed.filters.contains(&filter);
@@ -91,11 +97,13 @@ impl World {
         }
         let plan = self.judge(at, plan, outcome.as_str(), outcome.replayed());
         self.log.count(match (place, filter, plan.replayed.is_empty()) {
-            (Place::Now, Filter::Pattern(_), _) => "subscribe: a pattern from now on",
-            (Place::Now, ..) => "subscribe: a topic from now on",
+            (StartAt::Now, Filter::Pattern(_), _) => "subscribe: a pattern from now on",
+            (StartAt::Now, ..) => "subscribe: a topic from now on",
             (_, _, true) => "subscribe: nothing to replay",
-            (Place::Oldest, Filter::Pattern(_), _) => "subscribe: a pattern with all that is kept",
-            (Place::Oldest, ..) => "subscribe: a topic with all that is kept",
+            (StartAt::Oldest, Filter::Pattern(_), _) => {
+                "subscribe: a pattern with all that is kept"
+            }
+            (StartAt::Oldest, ..) => "subscribe: a topic with all that is kept",
             (_, Filter::Pattern(_), _) => "subscribe: a pattern from a place",
             _ => "subscribe: a topic from a place",
         });

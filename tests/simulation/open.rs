@@ -7,7 +7,7 @@ use crate::truth::{Kind, Plan};
 use crate::world::{Happening, World};
 use bytes::Bytes;
 use http::{Request, Response};
-use sansse::broker::{ClientId, EventIds, OpenError, Opened, SessionRequest, StartAt, TopicName};
+use sansse::broker::{ClientId, EventIds, OpenError, Opened, SessionConfig, StartAt, TopicName};
 use sansse::http::{ResponseHead, accept};
 use sansse::net::FailureKind;
 use sansse::{EventId, event_type};
@@ -31,8 +31,8 @@ impl World {
         let id = accepted.last_event_id().id().map_or("", EventId::as_str).to_owned();
         let filters = self.readers[reader].filters(at);
         let is_of_answer = self.readers[reader].reading.is_of_answer;
-        let start = if is_of_answer { StartAt::Oldest } else { StartAt::Newest };
-        let plan = self.truth(at).plan(&filters, &id, start);
+        let start = if is_of_answer { StartAt::Oldest } else { StartAt::Now };
+        let plan = self.truth(at).plan(&filters, &id, start.clone());
         let is_over = self.is_over(shard, &filters);
         if self.is_forgotten(shard, &filters) {
             // Its publisher knows that there is no more, and nothing of it is kept.
@@ -44,16 +44,18 @@ impl World {
             .with_last_event_id(accepted.last_event_id().clone());
         match self.server.shards[shard].open(self.now, request_of_session.with_start(start)) {
             Ok(opened) => {
-                let outcome = opened.resume.as_str();
+                let outcome = opened.resumption.as_str();
                 assert!(
-                    !is_over || !plan.replayed.is_empty() || opened.resume.may_miss(),
+                    !is_over || !plan.replayed.is_empty() || opened.resumption.may_miss(),
                     "opened for nothing: {plan:?}"
                 );
                 self.log.count(if is_over { "answer that is over, and resumed" } else { "opened" });
                 self.server.is_used[shard] = true;
                 self.readers[reader].latest_shard = Some(shard);
-                self.note(|| format!("connection {at} resumes after {id:?}: {:?}", opened.resume));
-                let plan = self.judge(at, plan, outcome, opened.resume.replayed());
+                self.note(|| {
+                    format!("connection {at} resumes after {id:?}: {:?}", opened.resumption)
+                });
+                let plan = self.judge(at, plan, outcome, opened.resumption.replayed());
                 self.expect_again(at, &id, outcome);
                 self.begin_session(at, opened, filters, plan);
                 let head = ResponseHead::new().response(request.headers());
@@ -140,17 +142,17 @@ impl World {
             && !self.server.shards[shard].has_ended(&answer)
     }
 
-    fn session_request(&self, reader: usize, filters: &[Filter]) -> SessionRequest {
+    fn session_request(&self, reader: usize, filters: &[Filter]) -> SessionConfig {
         let reading = &self.readers[reader].reading;
-        let mut session = SessionRequest::new();
+        let mut session = SessionConfig::new();
         if let Some(client) = reading.client {
             session = session.with_client(ClientId::new(client).unwrap());
         }
         for filter in filters.iter().filter_map(|filter| filter.for_broker()) {
-            session = session.with_filter(filter);
+            session = session.with_topic(filter);
         }
         if reading.is_of_answer {
-            session = session.without_broadcast();
+            session = session.topics_only();
         }
         if let Some(lease) = reading.lease {
             session = session.with_lease(self.now + lease);

@@ -5,7 +5,7 @@ use crate::scenario::{KEYS, chance, one_of, shard_of, up_to};
 use crate::truth::{Kind, Record};
 use crate::world::{Happening, World};
 use sansse::broker::{
-    ClientId, EventKey, Publication, PublishError, Published, SessionId, Topic, TopicName,
+    Audience, ClientId, EventKey, Publication, PublishError, Published, SessionId, TopicName,
 };
 use sansse::{Event, EventId};
 
@@ -56,8 +56,8 @@ impl World {
             return;
         }
         // The shard that alone knows whether there is somebody to get it, if one does.
-        let (topic, first): (Topic, usize) = match address {
-            Address::All => (Topic::Broadcast, 0),
+        let (topic, first): (Audience, usize) = match address {
+            Address::All => (Audience::Everyone, 0),
             Address::Named(name) => (TopicName::new(name).unwrap().into(), 0),
             Address::Client(name) => {
                 (ClientId::new(name).unwrap().into(), shard_of(name, self.server.count))
@@ -88,14 +88,14 @@ impl World {
         let broker = &mut self.server.shards[first];
         let result = if self.server.count == 1 {
             match (kind, topic) {
-                (Kind::End, Topic::Named(name)) => broker.end_topic(self.now, &name),
+                (Kind::End, Audience::Topic(name)) => broker.end_topic(self.now, &name),
                 (_, topic) => broker.publish(self.now, topic, publication),
             }
         } else {
             let mut sequencer = self.server.sequencer.clone();
             let published = broker.check_addressee(&topic).and_then(|()| {
                 let published = match (kind, topic) {
-                    (Kind::End, Topic::Named(name)) => sequencer.end_topic(name),
+                    (Kind::End, Audience::Topic(name)) => sequencer.end_topic(name),
                     (_, topic) => sequencer.publish(topic, publication),
                 };
                 broker.apply(self.now, &published).map(|()| published)

@@ -3,7 +3,7 @@
 use crate::filter::{ANSWER, CLIENTS, Filter, PATTERNS, TOPICS};
 use crate::kit::random::Random;
 use sansse::broker::{
-    BrokerConfig, Epoch, EventIds, Lag, LagPolicy, LimitPolicy, Retention, StartAt,
+    BrokerConfig, Epoch, EventIds, Lag, LagPolicy, LimitPolicy, OnGap, Retention,
 };
 use sansse::event_type;
 use std::time::Duration;
@@ -128,7 +128,7 @@ impl Scenario {
         broker.heartbeat = one_of(random, &heartbeats);
         broker.lag = lag(random);
         broker.loss_announcement = chance(random, 60).then_some(event_type!("lost"));
-        broker.unresumable = one_of(random, &[StartAt::Oldest, StartAt::Oldest, StartAt::Newest]);
+        broker.on_gap = one_of(random, &[OnGap::ReplayKept, OnGap::ReplayKept, OnGap::StartNow]);
         broker.retry =
             one_of(random, &[None, Some(millis(0)), Some(millis(200)), Some(millis(1_000))]);
         let mut own_ids = one_of(random, &[0, 0, 20]);

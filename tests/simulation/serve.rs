@@ -4,7 +4,7 @@ use crate::network::{End, Item, take_blocks};
 use crate::scenario::chance;
 use crate::world::World;
 use bytes::Bytes;
-use sansse::broker::{Batch, BatchEnd, Broker, EndReason, Framing, SessionId, Transmit};
+use sansse::broker::{Batch, Broker, EndReason, Filled, Framing, SessionId, Transmit};
 use sansse::net::FailureKind;
 
 /// What a poll came to.
@@ -74,7 +74,7 @@ impl World {
         let broker = self.server.broker(session);
         if !broker.is_open(session) {
             let end = match broker.poll_transmit(self.now, session) {
-                Some(Transmit::End(reason)) => reason,
+                Some(Transmit::Ended(reason)) => reason,
                 other => panic!("{other:?} of a session that has ended"),
             };
             self.finish(at, session, end);
@@ -86,7 +86,7 @@ impl World {
         let broker = self.server.broker(session);
         let (taken, frame) = match broker.poll_transmit(self.now, session) {
             None => (Taken::Parked, Bytes::new()),
-            Some(Transmit::End(reason)) => (Taken::End(reason), Bytes::new()),
+            Some(Transmit::Ended(reason)) => (Taken::End(reason), Bytes::new()),
             Some(Transmit::Frame(frame)) => (Taken::More, frame.payload()),
         };
         self.drain_events();
@@ -106,9 +106,9 @@ impl World {
         let end = broker.poll_transmit_batch(self.now, session, limit, &mut batch);
         self.drain_events();
         let taken = match end {
-            BatchEnd::Full => Taken::More,
-            BatchEnd::Parked => Taken::Parked,
-            BatchEnd::End(reason) => Taken::End(reason),
+            Filled::More => Taken::More,
+            Filled::All => Taken::Parked,
+            Filled::Ended(reason) => Taken::End(reason),
         };
         let polled = self.take_note(at, &behind, batch.as_slice(), taken);
         let is_disturbed = !batch.is_empty() && self.act_between(at);
@@ -157,7 +157,7 @@ impl World {
         assert!(reason.is_some() && reason == told, "it ended as {told:?}, and says {reason:?}");
         let broker = self.server.broker(session);
         let again = broker.poll_transmit(self.now, session);
-        assert_eq!(again, Some(Transmit::End(None)), "a reason is told once");
+        assert_eq!(again, Some(Transmit::Ended(None)), "a reason is told once");
         self.connections[at].session = None;
         if self.connections[at].remainder.is_empty() {
             self.send(at, Item::End(End::Eof));

@@ -117,10 +117,10 @@ impl World {
     fn drain_events_of(&mut self, shard: usize) {
         while let Some(event) = self.server.shards[shard].poll_event() {
             match event {
-                BrokerEvent::SessionOpened { session, resume, .. } => {
+                BrokerEvent::SessionOpened { session, resumption, .. } => {
                     let (at, end) = self.server.sessions[&session];
                     assert!(end.is_none());
-                    assert_eq!(resume.as_str(), self.connections[at].outcome);
+                    assert_eq!(resumption.as_str(), self.connections[at].outcome);
                 }
                 BrokerEvent::SessionEnded { session, reason, .. } => {
                     self.note(|| format!("session {session} ended: {reason}"));
@@ -156,10 +156,10 @@ impl World {
                     assert!(end.is_none());
                     self.connections[at].owed.told_lost += lost;
                 }
-                BrokerEvent::SessionCoalesced { session, coalesced, .. } => {
+                BrokerEvent::SessionSuperseded { session, superseded, .. } => {
                     let (at, end) = self.server.sessions[&session];
                     assert!(end.is_none());
-                    self.connections[at].owed.told_spared += coalesced;
+                    self.connections[at].owed.told_spared += superseded;
                 }
                 BrokerEvent::ClientLeft { client } => {
                     self.truths[shard].forget_client(client.as_str());

@@ -1,7 +1,7 @@
 //! The naive record of what was published, to whom, and what of it one shard still keeps.
 
 use crate::filter::{Address, Filter, TOPICS};
-use sansse::broker::{BrokerConfig, Epoch, Retention, StartAt};
+use sansse::broker::{BrokerConfig, Epoch, OnGap, Retention, StartAt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -75,7 +75,7 @@ pub(crate) struct Truth {
     forgotten: usize,
     retention: Retention,
     private_retention: Retention,
-    unresumable: StartAt,
+    on_gap: OnGap,
 }
 
 impl Truth {
@@ -91,7 +91,7 @@ impl Truth {
             forgotten: 0,
             retention: config.retention,
             private_retention: config.private_retention,
-            unresumable: config.unresumable,
+            on_gap: config.on_gap,
         };
         truth.begin(config.epoch);
         truth
@@ -278,8 +278,8 @@ impl Truth {
     /// subscribes to them.
     pub(crate) fn plan(&self, filters: &[Filter], id: &str, start: StartAt) -> Plan {
         let kept: BTreeSet<usize> = filters.iter().flat_map(|one| self.kept_for(*one)).collect();
-        let all = |outcome| match self.unresumable {
-            StartAt::Newest => Plan::nothing(outcome),
+        let all = |outcome| match self.on_gap {
+            OnGap::StartNow => Plan::nothing(outcome),
             _ => Plan {
                 outcome,
                 or_gap: false,
@@ -311,8 +311,8 @@ impl Truth {
 
     /// As [`plan`](Self::plan) has it where the outcome is a gap.
     pub(crate) fn gap(&self, plan: Plan) -> Plan {
-        match self.unresumable {
-            StartAt::Newest => Plan::nothing("gap"),
+        match self.on_gap {
+            OnGap::StartNow => Plan::nothing("gap"),
             _ => Plan { outcome: "gap", ..plan },
         }
     }

@@ -4,8 +4,8 @@ use crate::kit::random::Random;
 use bytes::Bytes;
 use http::{Request, Response};
 use sansse::broker::{
-    Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch,
-    EventIds, Framing, OpenError, Published, Sequencer, SessionId, SessionRequest, Topic,
+    Audience, Batch, Broker, BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch,
+    EventIds, Filled, Framing, OpenError, Published, Sequencer, SessionConfig, SessionId,
     TopicName, TopicPattern,
 };
 use sansse::client::{Attempt, Client, ClientConfig, ClientEvent, CloseReason, ReadyState};
@@ -247,7 +247,7 @@ impl World {
 
     fn publish_to(&mut self, topic: Option<usize>) {
         let event = Event::new(self.history.len().to_string());
-        let to = topic.map_or(Topic::Broadcast, |topic| topic_name(topic).into());
+        let to = topic.map_or(Audience::Everyone, |topic| topic_name(topic).into());
         let published = self.sequencer.publish(to, &event);
         self.give(published, topic);
     }
@@ -389,7 +389,7 @@ impl World {
         }
         let at = self.servers.len() - 1;
         let server = &mut self.servers[at];
-        let mut request = SessionRequest::new().with_last_event_id(id);
+        let mut request = SessionConfig::new().with_last_event_id(id);
         let shard = if let Some(name) = &listener.name {
             request = request.with_client(name.clone());
             // Not evenly.
@@ -399,15 +399,17 @@ impl World {
             server.turn % server.shards.len()
         };
         request = match number % 4 {
-            _ if listener.is_finite => {
-                request.without_broadcast().with_topic(topic_name(listener.topic))
-            }
-            1 => request.with_pattern(pattern(listener.topic)),
+            _ if listener.is_finite => request.topics_only().with_topic(topic_name(listener.topic)),
+            1 => request.with_topic(pattern(listener.topic)),
             _ => request.with_topic(topic_name(listener.topic)),
         };
         match server.shards[shard].open(self.now, request) {
             Ok(opened) => {
-                assert!(!opened.resume.may_miss(), "listener {number}: {:?}", opened.resume);
+                assert!(
+                    !opened.resumption.may_miss(),
+                    "listener {number}: {:?}",
+                    opened.resumption
+                );
                 listener.next.get_or_insert(self.history.len());
                 let before = server.sessions.insert(opened.session, (number, None));
                 assert!(before.is_none(), "a session's id is used twice");
@@ -459,9 +461,9 @@ impl World {
                 self.send(number, Happening::Bytes(attempt, bytes));
             }
             match end {
-                BatchEnd::Full => {}
-                BatchEnd::Parked => break,
-                BatchEnd::End(reason) => {
+                Filled::More => {}
+                Filled::All => break,
+                Filled::Ended(reason) => {
                     self.take_events(at);
                     let told = self.servers[at].sessions[&session].1;
                     assert!(reason.is_some() && reason == told, "{reason:?}, and {told:?}");

@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! use sansse::Event;
-//! use sansse::broker::{SessionRequest, Topic};
+//! use sansse::broker::{SessionConfig, Audience};
 //! use sansse::http::ResponseHead;
 //! use sansse_smol::SmolRuntime;
 //!
@@ -18,13 +18,13 @@
 //! smol::spawn(async move {
 //!     loop {
 //!         smol::Timer::after(std::time::Duration::from_secs(1)).await;
-//!         publisher.publish(Topic::Broadcast, &Event::new("tick")).expect("the hub is open");
+//!         publisher.publish(Audience::Everyone, &Event::new("tick")).expect("the hub is open");
 //!     }
 //! })
 //! .detach();
 //! let streams = hub.clone();
 //! smol::block_on(sansse_smol::serve(runtime, listener, hub, move |request| {
-//!     let answer = streams.accept(&request, SessionRequest::new(), &ResponseHead::new());
+//!     let answer = streams.accept(&request, SessionConfig::new(), &ResponseHead::new());
 //!     async { answer }
 //! }))?;
 //! # Ok(()) }

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::Request;
-use sansse::broker::{SessionRequest, Topic};
+use sansse::broker::{Audience, SessionConfig};
 use sansse::client::{ClientConfig, ClientError, CloseReason, Policy};
 use sansse::feed::Http1;
 use sansse::http::ResponseHead;
@@ -61,7 +61,7 @@ fn start(executor: Executor, address: &str) -> Running {
     let streams = hub.clone();
     let handler = move |request: Request<Bytes>| {
         assert!(request.extensions().get::<SocketAddr>().is_some());
-        let answer = streams.accept(&request, SessionRequest::new(), &ResponseHead::new());
+        let answer = streams.accept(&request, SessionConfig::new(), &ResponseHead::new());
         async { answer }
     };
     let server = Server::new(runtime.clone(), hub.clone());
@@ -87,7 +87,7 @@ fn events_arrive_in_order_and_a_shutdown_is_the_proper_end() {
             for number in 0..20 {
                 // Some are more than a socket takes at once.
                 let text = format!("{number} ").repeat(1 + number % 7 * 10_000);
-                server.hub.publish(Topic::Broadcast, &Event::new(text)).unwrap();
+                server.hub.publish(Audience::Everyone, &Event::new(text)).unwrap();
             }
             for number in 0..20 {
                 let Some(SourceEvent::Message(message)) = source.next().await else { panic!() };
@@ -110,7 +110,7 @@ fn a_feed_is_driven_by_a_task() {
         while server.hub.session_count() == 0 {
             smol::Timer::after(Duration::from_millis(1)).await;
         }
-        server.hub.publish(Topic::Broadcast, &Event::new("hello")).unwrap();
+        server.hub.publish(Audience::Everyone, &Event::new("hello")).unwrap();
         assert_eq!(messages.next().await.unwrap().unwrap().data, "hello");
         drop((messages, feed));
         while server.hub.session_count() > 0 {

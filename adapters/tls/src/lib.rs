@@ -31,7 +31,7 @@
 //! A server:
 //!
 //! ```no_run
-//! use sansse::broker::SessionRequest;
+//! use sansse::broker::SessionConfig;
 //! use sansse::http::ResponseHead;
 //! use sansse::serve::Server;
 //! use sansse_tokio::{TokioAcceptor, TokioRuntime};
@@ -46,7 +46,7 @@
 //! let streams = hub.clone();
 //! let server = Server::new(TokioRuntime, hub);
 //! server.serve(listener, std::future::pending(), move |request| {
-//!     let answer = streams.accept(&request, SessionRequest::new(), &ResponseHead::new());
+//!     let answer = streams.accept(&request, SessionConfig::new(), &ResponseHead::new());
 //!     async { answer }
 //! })
 //! .await;

@@ -8,7 +8,7 @@ use common::memory::{
 };
 use common::{Authority, PATIENCE, Running, next_data, next_open, quick};
 use http::Request;
-use sansse::broker::{BrokerConfig, BrokerEvent, EndReason, Epoch, SessionRequest, Topic};
+use sansse::broker::{Audience, BrokerConfig, BrokerEvent, EndReason, Epoch, SessionConfig};
 use sansse::feed::Http1;
 use sansse::http::ResponseHead;
 use sansse::hub::HubBuilder;
@@ -360,7 +360,7 @@ async fn a_reader_that_takes_nothing_is_closed_as_stalled() {
     let listener = TlsListener::new(MemoryListener(Some(far)), authority.server());
     let streams = hub.clone();
     let handler = move |request: Request<bytes::Bytes>| {
-        std::future::ready(streams.accept(&request, SessionRequest::new(), &ResponseHead::new()))
+        std::future::ready(streams.accept(&request, SessionConfig::new(), &ResponseHead::new()))
     };
     let server = Server::new(TokioRuntime, hub.clone());
     let serving = tokio::spawn(server.serve(listener, std::future::pending(), handler));
@@ -370,7 +370,7 @@ async fn a_reader_that_takes_nothing_is_closed_as_stalled() {
     assert!(read(&mut client, 4096).await.unwrap().starts_with(b"HTTP/1.1 200"));
     let publish = async {
         loop {
-            hub.publish(Topic::Broadcast, &Event::new("x".repeat(10_000))).unwrap();
+            hub.publish(Audience::Everyone, &Event::new("x".repeat(10_000))).unwrap();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

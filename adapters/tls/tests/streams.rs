@@ -172,7 +172,7 @@ async fn a_redirect_from_https_to_http_is_followed_only_where_that_is_allowed() 
     let streams = hub.clone();
     let serving = tokio::spawn(sansse_tokio::serve(plain, hub, move |request| {
         let head = sansse::http::ResponseHead::new();
-        let request = streams.accept(&request, sansse::broker::SessionRequest::new(), &head);
+        let request = streams.accept(&request, sansse::broker::SessionConfig::new(), &head);
         std::future::ready(request)
     }));
     let foreign = Foreign::start(authority.server(), redirect(&target), End::Proper).await;

@@ -3,7 +3,7 @@
 //!
 //! ```no_run
 //! use sansse::Event;
-//! use sansse::broker::{SessionRequest, Topic};
+//! use sansse::broker::{SessionConfig, Audience};
 //! use sansse::http::ResponseHead;
 //!
 //! # #[tokio::main]
@@ -14,12 +14,12 @@
 //! tokio::spawn(async move {
 //!     loop {
 //!         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-//!         publisher.publish(Topic::Broadcast, &Event::new("tick")).expect("the hub is open");
+//!         publisher.publish(Audience::Everyone, &Event::new("tick")).expect("the hub is open");
 //!     }
 //! });
 //! let streams = hub.clone();
 //! sansse_tokio::serve(listener, hub, move |request| {
-//!     let answer = streams.accept(&request, SessionRequest::new(), &ResponseHead::new());
+//!     let answer = streams.accept(&request, SessionConfig::new(), &ResponseHead::new());
 //!     async { answer }
 //! })
 //! .await;

@@ -7,7 +7,7 @@ use common::{
     Client, LAST_CHUNK, Running, chunk, config, dechunk, header, request, start, start_with,
 };
 use sansse::Event;
-use sansse::broker::{EndReason, Topic};
+use sansse::broker::{Audience, EndReason};
 use sansse::http1::ServerConnectionConfig;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -172,7 +172,7 @@ async fn one_connection_too_many_is_told_when_to_come_back() {
     server.counted(|counted| counted.refused == 3 && counted.accepted == 5).await;
     assert_eq!((server.counters.snapshot().open, server.sessions().len()), (2, 2));
 
-    server.hub.publish(Topic::Broadcast, &Event::new("a")).unwrap();
+    server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     first.expect(chunk("id: beef-1\ndata: a\n\n")).await;
     drop(second);
     server.counted(|counted| counted.open == 1).await;
@@ -188,7 +188,7 @@ async fn a_storm_of_connections_costs_only_those_that_are_too_many() {
         storm.push(server.connect().await);
     }
     server.counted(|counted| counted.refused == 400).await;
-    server.hub.publish(Topic::Broadcast, &Event::new("a")).unwrap();
+    server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     first.expect(chunk("id: beef-1\ndata: a\n\n")).await;
     let mut told = 0;
     for client in &mut storm {
@@ -228,7 +228,7 @@ async fn a_last_event_id_is_never_an_error_and_never_a_silent_hole() {
     config.retention.events = 2;
     let server = start_with(config, |server| server).await;
     for text in ["a", "b", "c"] {
-        server.hub.publish(Topic::Broadcast, &Event::new(text)).unwrap();
+        server.hub.publish(Audience::Everyone, &Event::new(text)).unwrap();
     }
     let told = |outcome, replayed| format!(r#"{{"outcome":"{outcome}","replayed":{replayed}}}"#);
     for (id, expected) in [
@@ -251,7 +251,7 @@ async fn a_last_event_id_is_never_an_error_and_never_a_silent_hole() {
 async fn what_is_replayed_follows_the_place_where_the_stream_broke_off() {
     let server = start().await;
     for text in ["a", "b", "c"] {
-        server.hub.publish(Topic::Broadcast, &Event::new(text)).unwrap();
+        server.hub.publish(Audience::Everyone, &Event::new(text)).unwrap();
     }
     let mut client = server.connect().await;
     client.send(get_with("/events", "Last-Event-ID: beef-1")).await;
@@ -301,7 +301,7 @@ async fn while_others_misbehave_a_stream_goes_on() {
         if number % 7 == 0 {
             bad.swap_remove(0);
         }
-        let published = server.hub.publish(Topic::Broadcast, &Event::new("a")).unwrap();
+        let published = server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
         good.expect(published.frame().chunk()).await;
     }
     server.hub.close();

@@ -5,7 +5,7 @@ mod common;
 use bytes::Bytes;
 use common::PATIENCE;
 use http::Request;
-use sansse::broker::{BrokerEvent, SessionRequest, Topic};
+use sansse::broker::{Audience, BrokerEvent, SessionConfig};
 use sansse::client::{ClientConfig, ClientError, CloseReason, Timeout};
 use sansse::feed::{FeedError, Http1};
 use sansse::http::ResponseHead;
@@ -77,7 +77,7 @@ fn listen(address: SocketAddr) -> TcpListener {
 fn serving(hub: &Hub, listener: TcpListener) -> JoinHandle<()> {
     let streams = hub.clone();
     tokio::spawn(serve(listener, hub.clone(), move |request: Request<Bytes>| {
-        let answer = streams.accept(&request, SessionRequest::new(), &ResponseHead::new());
+        let answer = streams.accept(&request, SessionConfig::new(), &ResponseHead::new());
         std::future::ready(answer)
     }))
 }
@@ -106,7 +106,7 @@ fn hub() -> Hub {
 }
 
 fn say(hub: &Hub, number: usize) {
-    hub.publish(Topic::Broadcast, &Event::new(number.to_string())).unwrap();
+    hub.publish(Audience::Everyone, &Event::new(number.to_string())).unwrap();
 }
 
 /// A path between client and server that can be cut.

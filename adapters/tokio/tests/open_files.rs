@@ -34,7 +34,8 @@ async fn a_server_without_files_rests_and_goes_on_when_there_are_some() {
     let waiting = connections.len() as u64;
     connections.truncate(connections.len() / 3);
     server.counted(|counted| counted.accepted == 1 + waiting).await;
-    let published = server.hub.publish(sansse::broker::Topic::Broadcast, &sansse::Event::new("a"));
+    let published =
+        server.hub.publish(sansse::broker::Audience::Everyone, &sansse::Event::new("a"));
     first.expect(published.unwrap().frame().chunk()).await;
 
     // The shutdown finds it at rest.

@@ -7,7 +7,7 @@ use common::{
     LAST_CHUNK, PATIENCE, Running, chunk, config, dechunk, header, request, start, start_with,
     until,
 };
-use sansse::broker::{EndReason, Topic};
+use sansse::broker::{Audience, EndReason};
 use sansse::serve::Server;
 use sansse::{Event, Hub};
 use sansse_tokio::{TokioAcceptor, TokioRuntime};
@@ -35,7 +35,7 @@ async fn a_server_without_connections_returns_at_once_and_closes_its_hub() {
     let (hub, address) = (server.hub.clone(), server.address);
     server.shut_down();
     server.over().await;
-    assert!(hub.publish(Topic::Broadcast, &Event::new("a")).is_err());
+    assert!(hub.publish(Audience::Everyone, &Event::new("a")).is_err());
     assert!(TcpStream::connect(address).await.is_err());
 }
 
@@ -49,7 +49,7 @@ async fn streams_get_what_was_published_and_then_their_end() {
     let mut expected = String::new();
     for number in 1..=100 {
         let text = "x".repeat(number * 10);
-        server.hub.publish(Topic::Broadcast, &Event::new(text.clone())).unwrap();
+        server.hub.publish(Audience::Everyone, &Event::new(text.clone())).unwrap();
         write!(expected, "id: beef-{number}\ndata: {text}\n\n").unwrap();
     }
     server.shut_down();
@@ -129,7 +129,7 @@ async fn a_stream_that_takes_nothing_is_cut_off_when_the_time_is_over() {
     server.counted(|counted| counted.streams == 1).await;
     let event = Event::new("x".repeat(1 << 20));
     for _ in 0..20 {
-        server.hub.publish(Topic::Broadcast, &event).unwrap();
+        server.hub.publish(Audience::Everyone, &event).unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let began = Instant::now();
@@ -151,7 +151,7 @@ async fn a_server_that_is_dropped_takes_its_idle_connections_with_it() {
     server.drop_server().await;
     assert_eq!(idle.read_to_end().await, "");
     // Streams belong to the hub, which goes on.
-    server.hub.publish(Topic::Broadcast, &Event::new("a")).unwrap();
+    server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     stream.expect(chunk("id: beef-1\ndata: a\n\n")).await;
 }
 
@@ -214,7 +214,7 @@ async fn a_server_on_two_ports_counts_and_ends_as_one() {
         let streams: Hub = hub.clone();
         let handler = move |request: http::Request<bytes::Bytes>| {
             let head = sansse::http::ResponseHead::new();
-            let answer = streams.accept(&request, sansse::broker::SessionRequest::new(), &head);
+            let answer = streams.accept(&request, sansse::broker::SessionConfig::new(), &head);
             async { answer }
         };
         tasks.push(tokio::spawn(server.clone().serve(TokioAcceptor::new(listener), ends, handler)));
@@ -244,6 +244,6 @@ async fn dropping_the_accept_loop_ends_plain_connections_and_leaves_streams_open
     let answer = asks.read_to_end().await;
     assert!(answer.ends_with("late"), "what was under way is answered: {answer}");
     assert!(TcpStream::connect(server.address).await.is_err());
-    server.hub.publish(Topic::Broadcast, &Event::new("still here")).unwrap();
+    server.hub.publish(Audience::Everyone, &Event::new("still here")).unwrap();
     reads.expect(chunk("id: beef-1\ndata: still here\n\n")).await;
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Client, LAST_CHUNK, OPENING, PATIENCE, Running, child, config, dechunk, request};
 use common::{Server, start_accepting, start_on, until};
-use sansse::broker::{BrokerConfig, BrokerEvent, EndReason, LagPolicy, Topic};
+use sansse::broker::{Audience, BrokerConfig, BrokerEvent, EndReason, LagPolicy};
 use sansse::{Event, EventId, Frame};
 use sansse_tokio::TokioAcceptor;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ async fn stalled(server: &Running) -> Client {
 
 fn publish(server: &Running, size: usize) -> Frame {
     let event = Event::new("x".repeat(size));
-    server.hub.publish(Topic::Broadcast, &event).unwrap().frame().clone()
+    server.hub.publish(Audience::Everyone, &event).unwrap().frame().clone()
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_peer_that_is_left_behind_skips_if_that_is_the_policy() {
             stream += &client.read_through("\n\n\r\n").await;
             let skips = server.events().iter().any(|event| skipped(event).is_some());
             if skips && server.hub.session_count() == 1 && !stream.contains("data: end") {
-                let published = server.hub.publish(Topic::Broadcast, &Event::new("end"));
+                let published = server.hub.publish(Audience::Everyone, &Event::new("end"));
                 if published.unwrap().position() > 101 {
                     break;
                 }
@@ -250,7 +250,7 @@ async fn among_1000_sessions_10_that_never_read_cost_the_others_nothing_and_no_m
 
     let mut halfway = 0;
     for number in 1..=EVENTS {
-        server.hub.publish(Topic::Broadcast, &event(number)).unwrap();
+        server.hub.publish(Audience::Everyone, &event(number)).unwrap();
         if number % BURST == 0 {
             let wanted = READING * ends[usize::try_from(number).unwrap() - 1];
             let so_far = || received.load(Ordering::Relaxed);

@@ -5,7 +5,7 @@ mod common;
 
 use common::{LAST_CHUNK, OPENING, chunk, config, dechunk, header, start, start_with};
 use sansse::Event;
-use sansse::broker::{EndReason, Topic};
+use sansse::broker::{Audience, EndReason};
 use std::fmt::Write;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -28,7 +28,7 @@ async fn the_head_goes_out_at_once_before_the_first_event() {
          connection: close\r\n\r\n"
     );
     client.hears_nothing().await;
-    server.hub.publish(Topic::Broadcast, &Event::new("a")).unwrap();
+    server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     client.expect(chunk("data: a\n\n")).await;
 }
 
@@ -37,7 +37,7 @@ async fn events_come_as_chunks_and_the_last_chunk_ends_them() {
     let server = start().await;
     let mut client = server.subscribe().await;
     client.hears_nothing().await;
-    server.hub.publish(Topic::Broadcast, &Event::new("a\nb")).unwrap();
+    server.hub.publish(Audience::Everyone, &Event::new("a\nb")).unwrap();
     client.expect(chunk("id: beef-1\ndata: a\ndata: b\n\n")).await;
     assert!(server.hub.close_session(server.sessions()[0]));
     assert_eq!(client.read_to_end().await, LAST_CHUNK);
@@ -53,7 +53,7 @@ async fn an_old_peer_gets_the_stream_as_it_is_until_the_connection_closes() {
     let head = client.read_stream_head().await;
     assert_eq!(header(&head, "transfer-encoding"), None);
     client.expect("id: beef-0\n\n").await;
-    server.hub.publish(Topic::Broadcast, &Event::new("a")).unwrap();
+    server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     client.expect("id: beef-1\ndata: a\n\n").await;
     server.hub.close();
     assert_eq!(client.read_to_end().await, "");
@@ -79,7 +79,7 @@ async fn heartbeats_come_while_nothing_else_does_and_keep_coming() {
         client.expect(chunk(":\n\n")).await;
     }
     assert!(began.elapsed() >= Duration::from_millis(450), "{:?}", began.elapsed());
-    server.hub.publish(Topic::Broadcast, &Event::new("a")).unwrap();
+    server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     let heard = client.read_through("data: a\n\n\r\n").await;
     assert!(heard.ends_with(&chunk("id: beef-1\ndata: a\n\n")), "{heard}");
     client.expect(chunk(":\n\n")).await;
@@ -99,7 +99,7 @@ async fn a_large_backlog_comes_complete_whatever_the_sizes() {
             499 => 3_000_000,
             _ => (size * 7 + number) % 30_000,
         };
-        let published = server.hub.publish(Topic::Broadcast, &Event::new("x".repeat(size)));
+        let published = server.hub.publish(Audience::Everyone, &Event::new("x".repeat(size)));
         expected.extend_from_slice(published.unwrap().frame().chunk());
     }
     server.hub.close();
@@ -124,7 +124,7 @@ async fn many_subscribers_have_every_event_in_order() {
         .collect();
     let mut expected = String::new();
     for number in 0..EVENTS {
-        server.hub.publish(Topic::Broadcast, &Event::new(number.to_string())).unwrap();
+        server.hub.publish(Audience::Everyone, &Event::new(number.to_string())).unwrap();
         write!(expected, "id: beef-{}\ndata: {number}\n\n", number + 1).unwrap();
         if number % 100 == 0 {
             tokio::task::yield_now().await;

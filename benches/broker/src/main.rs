@@ -9,7 +9,7 @@
 
 use sansse::Event;
 use sansse::broker::{
-    Batch, Broker, BrokerConfig, Epoch, Framing, SessionRequest, Topic, TopicName,
+    Audience, Batch, Broker, BrokerConfig, Epoch, Framing, SessionConfig, TopicName,
 };
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ fn signing() {
             .map(|_| {
                 let start = Instant::now();
                 for _ in 0..EACH {
-                    assert!(broker.publish(now, Topic::Broadcast, &event).is_ok());
+                    assert!(broker.publish(now, Audience::Everyone, &event).is_ok());
                 }
                 start.elapsed() / EACH
             })
@@ -104,7 +104,7 @@ struct Round {
 struct World {
     broker: Broker,
     now: Instant,
-    topic: Topic,
+    topic: Audience,
     event: Event,
     batch: Batch,
     listeners: u32,
@@ -119,7 +119,7 @@ impl World {
         let mut broker = Broker::new(now, config).expect("the defaults are valid");
         let name = TopicName::new("some of them").expect("a valid name");
         for number in 0..sessions {
-            let request = SessionRequest::new();
+            let request = SessionConfig::new();
             // Spread evenly, as they would be.
             let request = if listeners < sessions && number % (sessions / listeners) == 0 {
                 request.with_topic(name.clone())
@@ -130,7 +130,7 @@ impl World {
             while broker.poll_transmit(now, session).is_some() {}
         }
         while broker.poll_event().is_some() {}
-        let topic = if listeners < sessions { name.into() } else { Topic::Broadcast };
+        let topic = if listeners < sessions { name.into() } else { Audience::Everyone };
         Self {
             broker,
             now,

@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use sansse::broker::{BrokerConfig, EventIds, SessionRequest, Topic};
+use sansse::broker::{Audience, BrokerConfig, EventIds, SessionConfig};
 use sansse::http::ResponseHead;
 use sansse::hub::HubBuilder;
 use sansse::net::{Listener, Runtime};
@@ -84,7 +84,7 @@ async fn serve(runtime: impl Runtime, listener: impl Listener) -> Result<(), Box
         .with_max_connections(1 << 20)
         .serve(listener, pending(), move |request: Request<Bytes>| {
             let answer = match (request.method(), request.uri().path()) {
-                (_, "/events") => streams.accept(&request, SessionRequest::new(), &head),
+                (_, "/events") => streams.accept(&request, SessionConfig::new(), &head),
                 (&Method::POST, "/start") => start(&request, &starts).into(),
                 _ => empty(StatusCode::NOT_FOUND).into(),
             };
@@ -129,7 +129,7 @@ async fn publish(timer: impl Timer, hub: Hub, starts: Receiver<Start>) {
             let stamp = now.saturating_sub(late);
             let mut data = format!("SB1 {sequence:010} {:020} ", stamp.as_nanos());
             data.extend(std::iter::repeat_n('x', start.size.saturating_sub(data.len())));
-            if let Err(error) = hub.publish(Topic::Broadcast, &Event::new(data)) {
+            if let Err(error) = hub.publish(Audience::Everyone, &Event::new(data)) {
                 eprintln!("not published: {error}");
             }
             sequence += 1;

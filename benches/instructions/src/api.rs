@@ -3,19 +3,17 @@
 
 use sansse::Event;
 use sansse::broker::{
-    Batch, BrokerConfig, ClientId, Epoch, Framing, SessionId, SessionRequest, Topic, TopicName,
-    Transmit,
+    Batch, BrokerConfig, ClientId, Epoch, Framing, SessionConfig, SessionId, TopicName, Transmit,
 };
 use std::time::Instant;
 
+pub(crate) use sansse::broker::Audience;
+
 /// What a session asks for when it opens.
-pub(crate) type Request = SessionRequest;
+pub(crate) type Request = SessionConfig;
 
 /// A session that has opened.
 pub(crate) type Session = SessionId;
-
-/// Where an event goes.
-pub(crate) type Audience = Topic;
 
 /// A broker, one event of 100 bytes for all that is published, and one batch for all deliveries.
 pub(crate) struct Broker {
@@ -45,7 +43,7 @@ impl Broker {
 
     /// Makes the request of a session with some of the topics, and a client if it is given.
     pub(crate) fn request(&self, client: Option<String>, topics: &[usize]) -> Request {
-        let mut request = SessionRequest::new();
+        let mut request = SessionConfig::new();
         if let Some(client) = client {
             request = request.with_client(ClientId::new(client).expect("a valid name"));
         }
@@ -67,19 +65,19 @@ impl Broker {
     }
 
     pub(crate) fn everyone() -> Audience {
-        Topic::Broadcast
+        Audience::Everyone
     }
 
     pub(crate) fn topic(&self, topic: usize) -> Audience {
-        Topic::Named(self.topics[topic].clone())
+        Audience::Topic(self.topics[topic].clone())
     }
 
     pub(crate) fn client(name: String) -> Audience {
-        Topic::Client(ClientId::new(name).expect("a valid name"))
+        Audience::Client(ClientId::new(name).expect("a valid name"))
     }
 
     pub(crate) fn session(session: Session) -> Audience {
-        Topic::Session(session)
+        Audience::Session(session)
     }
 
     pub(crate) fn publish(&mut self, audience: Audience) {

@@ -19,8 +19,8 @@
 use allocation_counter::measure;
 use sansse::Event;
 use sansse::broker::{
-    Batch, Broker, BrokerConfig, ClientId, Drain, Epoch, Framing, SessionId, SessionRequest, Topic,
-    TopicName,
+    Audience, Batch, Broker, BrokerConfig, ClientId, Drain, Epoch, Framing, SessionConfig,
+    SessionId, TopicName,
 };
 use std::error::Error;
 use std::process::Command;
@@ -169,7 +169,7 @@ impl World {
     fn open_all(&mut self) -> Result<(), Box<dyn Error>> {
         let mut numbers = Numbers(7);
         for number in 0..self.sessions {
-            let mut request = SessionRequest::new();
+            let mut request = SessionConfig::new();
             if self.clients {
                 request = request.with_client(ClientId::new(format!("client/{number}"))?);
             }
@@ -191,7 +191,7 @@ impl World {
         while times.len() < ROUNDS.0 {
             for _ in 0..BURST {
                 let topic = numbers.below(self.topics.len());
-                let topic = Topic::Named(self.topics[topic].clone());
+                let topic = Audience::Topic(self.topics[topic].clone());
                 let start = Instant::now();
                 self.broker.publish(self.now, topic, &self.event)?;
                 times.push(start.elapsed());
@@ -210,7 +210,7 @@ impl World {
         let (mut publishes, mut deliveries) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS.1 {
             let start = Instant::now();
-            self.broker.publish(self.now, Topic::Broadcast, &self.event)?;
+            self.broker.publish(self.now, Audience::Everyone, &self.event)?;
             publishes.push(start.elapsed());
             let start = Instant::now();
             let mut served = 0;

@@ -7,7 +7,7 @@ use crate::{RESUME, machine, publish, text};
 use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
-use sansse::broker::{Epoch, PublishError, SessionRequest, StartAt, TopicName};
+use sansse::broker::{Epoch, PublishError, SessionConfig, StartAt, TopicName};
 use sansse::http::ResponseHead;
 use sansse::hub::Answer;
 use sansse::{Event, EventType, Hub, event_type};
@@ -75,8 +75,8 @@ impl Answers {
             // It has ended. The hub forgets that after a while, and is told again.
             let _ = self.hub.end_topic(&topic);
         }
-        let session = SessionRequest::new()
-            .without_broadcast()
+        let session = SessionConfig::new()
+            .topics_only()
             .with_topic(topic)
             .with_start(StartAt::Oldest)
             .with_announcement(RESUME);

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use presence::{Name, Presence};
-use sansse::broker::{BrokerConfig, ClientId, Drain, PublishError, SessionRequest, Topic};
+use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError, SessionConfig};
 use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let answers = Answers::new(hub.clone(), life);
     let publisher = hub.clone();
     thread::spawn(move || {
-        machine::watch(|counters| publish_json(&publisher, Topic::Broadcast, COUNTERS, counters));
+        machine::watch(|counters| publish_json(&publisher, Audience::Everyone, COUNTERS, counters));
     });
     let publisher = hub.clone();
     thread::spawn(move || publish_lines(&publisher));
@@ -143,7 +143,7 @@ impl Site {
 
     fn stream(&self, request: &Request<Bytes>) -> Answer {
         let person = Person::of(request);
-        let mut session = SessionRequest::new().with_announcement(RESUME);
+        let mut session = SessionConfig::new().with_announcement(RESUME);
         if let Some(client) = person.client {
             session = session.with_client(client).with_metadata(Name(person.name));
         }
@@ -169,7 +169,7 @@ fn say(hub: &Hub, request: &Request<Bytes>) -> Response<Bytes> {
     let person = Person::of(request);
     let client = person.client.as_ref().map_or("", ClientId::as_str);
     let chat = Chat { time: milliseconds(), client, name: &person.name, text: said };
-    publish_json(hub, Topic::Broadcast, CHAT, &chat);
+    publish_json(hub, Audience::Everyone, CHAT, &chat);
     text(StatusCode::ACCEPTED, "")
 }
 
@@ -231,18 +231,18 @@ fn publish_lines(hub: &Hub) {
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
-        publish(hub, Topic::Broadcast, &Event::new(text).with_type(LINE));
+        publish(hub, Audience::Everyone, &Event::new(text).with_type(LINE));
     }
 }
 
-fn publish_json(hub: &Hub, topic: Topic, event_type: EventType, value: &impl Serialize) {
+fn publish_json(hub: &Hub, topic: Audience, event_type: EventType, value: &impl Serialize) {
     match serde_json::to_string(value) {
         Ok(json) => publish(hub, topic, &Event::new(json).with_type(event_type)),
         Err(error) => eprintln!("cannot say {event_type}: {error}"),
     }
 }
 
-fn publish(hub: &Hub, topic: impl Into<Topic>, event: &Event) {
+fn publish(hub: &Hub, topic: impl Into<Audience>, event: &Event) {
     match hub.publish(topic, event) {
         // The program is ending, or whom it was for has gone.
         Ok(_) | Err(PublishError::Closed | PublishError::UnknownSession) => {}

@@ -5,7 +5,7 @@
 
 use crate::publish_json;
 use sansse::broker::{
-    BrokerEvent, ClientId, EventNumber, PresenceCursor, Roster, RosterError, SessionId, Topic,
+    Audience, BrokerEvent, ClientId, EventNumber, PresenceCursor, Roster, RosterError, SessionId,
 };
 use sansse::{EventType, Hub, event_type};
 use serde::Serialize;
@@ -92,10 +92,10 @@ impl Follower {
                     Ok(snapshot) => roster = snapshot,
                     Err(error) => return eprintln!("nobody knows who is here: {error}"),
                 }
-                publish_list(&hub, Topic::Broadcast, &roster);
+                publish_list(&hub, Audience::Everyone, &roster);
             }
             match news {
-                News::Page(session) => publish_list(&hub, Topic::Session(session), &roster),
+                News::Page(session) => publish_list(&hub, Audience::Session(session), &roster),
                 News::Event(number, event) => match roster.apply(number, &event) {
                     Ok(()) => publish_change(&hub, &roster, &event),
                     Err(error) => return eprintln!("nobody knows who is here: {error}"),
@@ -116,7 +116,7 @@ fn snapshot(hub: &Hub) -> Result<Roster, RosterError> {
     Ok(roster)
 }
 
-fn publish_list(hub: &Hub, to: Topic, roster: &Roster) {
+fn publish_list(hub: &Hub, to: Audience, roster: &Roster) {
     let people = roster.clients().map(|(client, sessions)| person(hub, client, Some(sessions)));
     publish_json(hub, to, PEOPLE, &People { people: people.collect() });
 }
@@ -129,7 +129,7 @@ fn publish_change(hub: &Hub, roster: &Roster, event: &BrokerEvent) {
         return;
     };
     let person = person(hub, client, roster.sessions(client));
-    publish_json(hub, Topic::Broadcast, PERSON, &person);
+    publish_json(hub, Audience::Everyone, PERSON, &person);
 }
 
 fn person(hub: &Hub, client: &ClientId, sessions: Option<usize>) -> Person {

@@ -10,7 +10,7 @@ mod executor;
 use bytes::Bytes;
 use executor::Executor;
 use http::Request;
-use sansse::broker::{SessionRequest, Topic};
+use sansse::broker::{Audience, SessionConfig};
 use sansse::http::ResponseHead;
 use sansse::net::Runtime;
 use sansse::{Event, SourceEvent, Timer};
@@ -32,7 +32,7 @@ async fn serve_and_read(executor: Executor) -> Result<(), Box<dyn Error>> {
 
     let streams = hub.clone();
     let serving = sansse_smol::serve(runtime.clone(), listener, hub.clone(), move |request| {
-        let answer = streams.accept(&request, SessionRequest::new(), &ResponseHead::new());
+        let answer = streams.accept(&request, SessionConfig::new(), &ResponseHead::new());
         async { answer }
     });
     runtime.spawn(async { serving.await.unwrap_or_else(|error| eprintln!("{error}")) });
@@ -47,7 +47,9 @@ async fn serve_and_read(executor: Executor) -> Result<(), Box<dyn Error>> {
                 runtime.spawn(async move {
                     for word in ["one", "two", "three"] {
                         SmolTimer.sleep_until(SmolTimer.now() + Duration::from_millis(200)).await;
-                        publisher.publish(Topic::Broadcast, &Event::new(word)).expect("it is open");
+                        publisher
+                            .publish(Audience::Everyone, &Event::new(word))
+                            .expect("it is open");
                     }
                 });
             }

@@ -103,11 +103,11 @@ impl<T> PresencePage<T> {
 /// they belong to wait for it.
 ///
 /// ```
-/// use sansse::broker::{Broker, BrokerConfig, ClientId, Epoch, Roster, SessionRequest};
+/// use sansse::broker::{Broker, BrokerConfig, ClientId, Epoch, Roster, SessionConfig};
 /// # let now = std::time::Instant::now();
 ///
 /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
-/// let of = |name| ClientId::new(name).map(|id| SessionRequest::new().with_client(id));
+/// let of = |name| ClientId::new(name).map(|id| SessionConfig::new().with_client(id));
 /// broker.open(now, of("alice")?)?;
 ///
 /// let mut roster = Roster::new();

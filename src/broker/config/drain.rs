@@ -15,20 +15,20 @@ use core::time::Duration;
 /// [`BrokerConfig::retry`](crate::broker::BrokerConfig::retry).
 ///
 /// ```
-/// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, Drain, Epoch, OpenError, SessionRequest};
+/// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, Drain, Epoch, OpenError, SessionConfig};
 /// use sansse::{Event, EventType};
 /// use std::time::Duration;
 /// # let now = std::time::Instant::now();
 ///
 /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
-/// let session = broker.open(now, SessionRequest::new())?.session;
+/// let session = broker.open(now, SessionConfig::new())?.session;
 /// // 10,000 sessions would go at 500 a second, and come back at 100 a second.
 /// let farewell = Event::new("back soon").with_type(EventType::new("maintenance")?);
 /// let drain = Drain::new(Duration::from_secs(20))
 ///     .with_retry(Duration::from_secs(2), Duration::from_secs(80))
 ///     .with_farewell(farewell);
 /// broker.drain(now, drain)?;
-/// assert_eq!(broker.open(now, SessionRequest::new()), Err(OpenError::Draining));
+/// assert_eq!(broker.open(now, SessionConfig::new()), Err(OpenError::Draining));
 /// // Its driver polls it as ever, and it gets what was published, the farewell, and its end.
 /// while let Some(sansse::broker::Transmit::Frame(_)) = broker.poll_transmit(now, session) {}
 /// assert!(broker.is_drained());
@@ -76,7 +76,7 @@ impl Drain {
         self
     }
 
-    /// Lets sessions [without the broadcast](crate::broker::SessionRequest::without_broadcast) go
+    /// Lets sessions [without the broadcast](crate::broker::SessionConfig::topics_only) go
     /// on until their topics [have ended](crate::broker::Broker::end_topic), instead of having a
     /// turn: an answer that is streamed once is completed, unless patience is over before. Default:
     /// they have their turn as all others.

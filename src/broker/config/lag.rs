@@ -28,7 +28,7 @@ pub enum LagPolicy {
     /// [compact](crate::broker::Retention::compact) log makes that seldom.
     ///
     /// What it is spared is no loss and counted apart, in
-    /// [`SessionCoalesced`](crate::broker::BrokerEvent::SessionCoalesced).
+    /// [`SessionSuperseded`](crate::broker::BrokerEvent::SessionSuperseded).
     KeepNewestPerKey,
 }
 
@@ -41,17 +41,17 @@ pub enum LagPolicy {
 /// got that, it is too far behind in any of its topics only by what is published later.
 ///
 /// It is chosen by the session, or else by the topic, or else for the broker. A session that is
-/// [opened with one](crate::broker::SessionRequest::with_lag) has it in all topics. A session
+/// [opened with one](crate::broker::SessionConfig::with_lag) has it in all topics. A session
 /// without gets that of [each topic](crate::broker::Broker::set_lag), and where there is none
 /// [`BrokerConfig::lag`](crate::broker::BrokerConfig::lag).
 ///
 /// ```
-/// use sansse::broker::{Lag, LagPolicy, SessionRequest};
+/// use sansse::broker::{Lag, LagPolicy, SessionConfig};
 ///
-/// let request = SessionRequest::new()
+/// let request = SessionConfig::new()
 ///     .with_lag(Lag::new(LagPolicy::SkipToOldest).with_events(100).with_bytes(64 << 10));
 /// // Where the retention alone is the bound, the policy is enough.
-/// let request = SessionRequest::new().with_lag(LagPolicy::SkipToNewest);
+/// let request = SessionConfig::new().with_lag(LagPolicy::SkipToNewest);
 /// ```
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -12,14 +12,14 @@ pub use drain::Drain;
 pub use lag::{Lag, LagPolicy};
 pub use limits::LimitPolicy;
 pub use retention::Retention;
-pub use session::SessionRequest;
+pub use session::SessionConfig;
 
 pub(crate) use metadata::{Metadata, Value};
 pub(crate) use setting::Setting;
 
 use super::error::ConfigError;
 use super::sequence::{CursorKeys, Epoch, EventIds, Sequencer};
-use crate::event::EventType;
+use crate::event::{EventId, EventType};
 use core::num::{NonZeroU16, NonZeroU32};
 use core::time::Duration;
 
@@ -82,7 +82,7 @@ pub struct BrokerConfig {
     /// [`LimitPolicy::Refuse`].
     pub at_max_sessions_per_client: LimitPolicy,
     /// How many sessions there may be at a time from one address, of those that
-    /// [have one](SessionRequest::with_address). Default 1,000: one caller alone cannot take all
+    /// [have one](SessionConfig::with_address). Default 1,000: one caller alone cannot take all
     /// sessions, and an office behind one address is let in. Where many are behind one (a mobile
     /// network's), it should be more.
     pub max_sessions_per_address: u32,
@@ -98,7 +98,7 @@ pub struct BrokerConfig {
     /// To how many named topics and patterns one session may subscribe, together. Default 64;
     /// delivery looks at each.
     pub max_topics_per_session: u32,
-    /// How many topics and patterns the [permission](SessionRequest::with_permitted) of one session
+    /// How many topics and patterns the [permission](SessionConfig::with_permitted) of one session
     /// may name, together. Default 256; each subscription is looked for in all of them. As many
     /// topics may be taken out of it [again](crate::broker::Broker::revoke_topic): a session from
     /// which one more is revoked ends with [`EndReason::Revoked`](crate::broker::EndReason).
@@ -113,7 +113,7 @@ pub struct BrokerConfig {
     /// it. Default 30 s: a reload or a change of network is no leave.
     pub client_grace: Duration,
     /// How long a session may have output without taking any before it is ended as stalled, unless
-    /// [the session](SessionRequest::with_stall_timeout) says otherwise. Default 60 s, long enough
+    /// [the session](SessionConfig::with_stall_timeout) says otherwise. Default 60 s, long enough
     /// for a phone in a tunnel. `None`: for ever.
     pub stall_timeout: Option<Duration>,
     /// How long nothing is sent to a session before it gets a heartbeat, unless the session says
@@ -130,8 +130,9 @@ pub struct BrokerConfig {
     /// It has an id, from which a resumption is right. Where several topics have holes, one event
     /// tells of all, at the place of the first. It takes no position and is not kept.
     pub loss_announcement: Option<EventType>,
-    /// Where a session starts whose last event id leads nowhere. Default [`StartAt::Oldest`].
-    pub unresumable: StartAt,
+    /// What a session gets that resumes where something may be missing: after a gap, or from an id
+    /// that leads nowhere. Default [`OnGap::ReplayKept`].
+    pub on_gap: OnGap,
     /// The reconnection time that each session is told at its start. Default `None`: the
     /// receiver's own, some 3 to 5 s in browsers.
     pub retry: Option<Duration>,
@@ -155,7 +156,7 @@ pub struct BrokerConfig {
     /// together do not end together; less than [`max_session_age`](Self::max_session_age). Default
     /// zero.
     pub max_session_age_jitter: Duration,
-    /// How long before a session's [lease](SessionRequest::with_lease) lapses the application is
+    /// How long before a session's [lease](SessionConfig::with_lease) lapses the application is
     /// asked about it; or when half of a lease is over that is shorter than twice this. Default
     /// 30 s, enough to ask somebody else.
     pub lease_lead: Duration,
@@ -203,7 +204,7 @@ impl BrokerConfig {
             heartbeat: Some(Duration::from_secs(15)),
             lag: Lag::new(LagPolicy::Close),
             loss_announcement: None,
-            unresumable: StartAt::Oldest,
+            on_gap: OnGap::ReplayKept,
             retry: None,
             spread_retry: false,
             reconnects_per_second: NonZeroU32::MIN.saturating_add(999),
@@ -247,14 +248,37 @@ impl BrokerConfig {
     }
 }
 
-/// Where a session starts that does not continue another, or cannot.
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// From where on a session gets what it subscribes to, where no last event id says so.
+#[cfg_attr(
+    feature = "record",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartAt {
-    /// With the oldest event that is kept: as little as possible is missing.
-    Oldest,
-    /// With the next event to be published.
+    /// What is published from now on.
     #[default]
-    Newest,
+    Now,
+    /// All that is kept, and what is published from now on.
+    Oldest,
+    /// What came after the event with this id, as when a session resumes.
+    After(EventId),
+}
+
+/// What a session gets that resumes where something may be missing.
+#[cfg_attr(
+    feature = "record",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnGap {
+    /// All that is kept from its place on, or all that is kept if its place is not known: as little
+    /// as possible is missing.
+    #[default]
+    ReplayKept,
+    /// What is published from now on.
+    StartNow,
 }

@@ -21,7 +21,7 @@ pub struct Retention {
     /// So the newest event of each key is kept as long as there is room for those, and a session
     /// that comes back, or is far behind, gets it. What goes as superseded is not missing: no
     /// session is too far behind by it, it is no gap to a resumption, and sessions that did not get
-    /// it count it in [`SessionCoalesced`](crate::broker::BrokerEvent::SessionCoalesced). Where an
+    /// it count it in [`SessionSuperseded`](crate::broker::BrokerEvent::SessionSuperseded). Where an
     /// event that nothing superseded had to go after all, those before it count as lost like it.
     /// The age spares no event: where the newest of each key is to be kept for good, there must be
     /// none.

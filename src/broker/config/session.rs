@@ -1,7 +1,7 @@
 //! What can be set about one session.
 
 use super::super::error::OpenError;
-use super::super::names::{AddressKey, ClientId, TopicFilter, TopicName, TopicPattern};
+use super::super::names::{AddressKey, ClientId, TopicFilter};
 use super::{Lag, Metadata, Setting, StartAt};
 use crate::event::EventType;
 use crate::last_event_id::LastEventId;
@@ -13,9 +13,9 @@ use std::time::Instant;
 /// A session to be opened: who, with what, from where.
 ///
 /// ```
-/// use sansse::broker::{ClientId, SessionRequest, TopicName};
+/// use sansse::broker::{ClientId, SessionConfig, TopicName};
 ///
-/// let request = SessionRequest::new()
+/// let request = SessionConfig::new()
 ///     .with_client(ClientId::new("alice")?)
 ///     .with_topic(TopicName::new("news")?);
 /// # Ok::<(), sansse::broker::NameError>(())
@@ -27,17 +27,15 @@ use std::time::Instant;
     serde(default, deny_unknown_fields)
 )]
 #[derive(Clone, Debug, Default)]
-pub struct SessionRequest {
+pub struct SessionConfig {
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
     client: Option<ClientId>,
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
-    topics: Vec<TopicName>,
-    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
-    patterns: Vec<TopicPattern>,
+    topics: Vec<TopicFilter>,
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
     permitted: Option<Vec<TopicFilter>>,
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
-    without_broadcast: bool,
+    topics_only: bool,
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
     last_event_id: LastEventId,
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
@@ -69,7 +67,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-impl SessionRequest {
+impl SessionConfig {
     /// A session of nobody in particular, with the broadcast alone, from now on.
     pub fn new() -> Self {
         Self::default()
@@ -81,29 +79,27 @@ impl SessionRequest {
         self
     }
 
-    /// Subscribes to a named topic as well; naming one twice is the same as once.
-    pub fn with_topic(mut self, topic: TopicName) -> Self {
-        self.topics.push(topic);
-        self
-    }
-
-    /// Subscribes to all topics that match a pattern as well, those to come included. What matches
-    /// several of the session's patterns and topics reaches it once.
+    /// Subscribes to a topic, or to all topics that match a pattern, those to come included. Naming
+    /// one twice is the same as once. What matches several of the session's patterns and topics
+    /// reaches it once.
     ///
-    /// Resuming covers them all, also topics that came to be in the meantime. Of a session that
-    /// falls behind, an event counts as lost once for each subscription that it was for. The first
-    /// session with a pattern pays for a look at all topics whose names begin as it does.
-    pub fn with_pattern(mut self, pattern: TopicPattern) -> Self {
-        self.patterns.push(pattern);
+    /// Resuming covers them all, also topics that came to be in the meantime. Where a session falls
+    /// behind, an event counts as lost once for each subscription that it was for. The first session
+    /// with a pattern pays for a look at all topics whose names begin as it does.
+    ///
+    /// ```
+    /// use sansse::broker::{NameError, SessionConfig, TopicFilter, TopicName, TopicPattern};
+    ///
+    /// let config = SessionConfig::new()
+    ///     .with_topic(TopicName::new("news/uk")?)
+    ///     .with_topic(TopicPattern::new("weather/*")?)
+    ///     // From a query, say, where a peer may write either.
+    ///     .with_topic(TopicFilter::new("sport/**")?);
+    /// # Ok::<(), NameError>(())
+    /// ```
+    pub fn with_topic(mut self, topic: impl Into<TopicFilter>) -> Self {
+        self.topics.push(topic.into());
         self
-    }
-
-    /// Subscribes to a topic or to a pattern, whichever `filter` is.
-    pub fn with_filter(self, filter: TopicFilter) -> Self {
-        match filter {
-            TopicFilter::Topic(topic) => self.with_topic(topic),
-            TopicFilter::Pattern(pattern) => self.with_pattern(pattern),
-        }
     }
 
     /// To which named topics the session may subscribe, now and as long as it lasts: those that one
@@ -115,7 +111,7 @@ impl SessionRequest {
     ///
     /// So what a peer asks for can be handed on as it is, and what it may have is said once, where
     /// that is known. The broadcast, and what is published to the client or to the session, is not
-    /// part of it; [`without_broadcast`](Self::without_broadcast) is for that. A topic that is
+    /// part of it; [`topics_only`](Self::topics_only) is for that. A topic that is
     /// [revoked](crate::broker::Broker::revoke_topic) is no longer permitted.
     ///
     /// At most
@@ -123,7 +119,7 @@ impl SessionRequest {
     /// naming one twice is the same as once.
     ///
     /// ```
-    /// use sansse::broker::{Broker, BrokerConfig, Epoch, OpenError, SessionRequest, TopicFilter};
+    /// use sansse::broker::{Broker, BrokerConfig, Epoch, OpenError, SessionConfig, TopicFilter};
     /// # let now = std::time::Instant::now();
     ///
     /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
@@ -131,7 +127,7 @@ impl SessionRequest {
     /// let rights = ["news", "team/7/**"].map(|text| TopicFilter::new(text).unwrap());
     /// // and as the query asks.
     /// let asked = |text| Ok::<_, sansse::broker::NameError>(
-    ///     SessionRequest::new().with_permitted(rights.clone()).with_filter(TopicFilter::new(text)?),
+    ///     SessionConfig::new().with_permitted(rights.clone()).with_topic(TopicFilter::new(text)?),
     /// );
     /// broker.open(now, asked("team/7/*")?)?;
     /// let refused = broker.open(now, asked("team/*/news")?);
@@ -147,12 +143,12 @@ impl SessionRequest {
     /// [ended](crate::broker::Broker::end_topic); it has to have one for that, and no pattern,
     /// since what matches may yet come to be. What is published to it alone, or to its client, does
     /// not keep it open. Default: every session gets the broadcast.
-    pub fn without_broadcast(mut self) -> Self {
-        self.without_broadcast = true;
+    pub fn topics_only(mut self) -> Self {
+        self.topics_only = true;
         self
     }
 
-    /// Where a session starts that brings no last event id. Default [`StartAt::Newest`]. With
+    /// Where a session starts that brings no last event id. Default [`StartAt::Now`]. With
     /// [`StartAt::Oldest`] a page that is loaded again gets all that is kept.
     pub fn with_start(mut self, start: StartAt) -> Self {
         self.start = start;
@@ -176,11 +172,11 @@ impl SessionRequest {
     /// broker's](crate::broker::BrokerConfig::stall_timeout).
     ///
     /// ```
-    /// use sansse::broker::SessionRequest;
+    /// use sansse::broker::SessionConfig;
     /// use std::time::Duration;
     ///
     /// // A service nearby that takes nothing for so long is not coming back.
-    /// let request = SessionRequest::new().with_stall_timeout(Some(Duration::from_secs(5)));
+    /// let request = SessionConfig::new().with_stall_timeout(Some(Duration::from_secs(5)));
     /// ```
     pub fn with_stall_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.stall_timeout = timeout.into();
@@ -235,10 +231,10 @@ impl SessionRequest {
     /// counted.
     ///
     /// ```
-    /// use sansse::broker::{AddressKey, SessionRequest};
+    /// use sansse::broker::{AddressKey, SessionConfig};
     ///
     /// # let peer: std::net::SocketAddr = "192.0.2.1:50000".parse().unwrap();
-    /// let request = SessionRequest::new().with_address(AddressKey::from(peer.ip()));
+    /// let request = SessionConfig::new().with_address(AddressKey::from(peer.ip()));
     /// ```
     pub fn with_address(mut self, address: AddressKey) -> Self {
         self.address = Some(address);
@@ -259,8 +255,6 @@ impl SessionRequest {
     pub(crate) fn normalized(mut self) -> Self {
         self.topics.sort_unstable();
         self.topics.dedup();
-        self.patterns.sort_unstable();
-        self.patterns.dedup();
         if let Some(permitted) = &mut self.permitted {
             permitted.sort_unstable();
             permitted.dedup();
@@ -287,14 +281,9 @@ impl SessionRequest {
         self.client.as_ref()
     }
 
-    /// Returns the named topics to which it subscribes.
-    pub(crate) fn topics(&self) -> &[TopicName] {
+    /// Returns the topics and patterns to which it subscribes.
+    pub(crate) fn topics(&self) -> &[TopicFilter] {
         &self.topics
-    }
-
-    /// Returns the patterns to which it subscribes.
-    pub(crate) fn patterns(&self) -> &[TopicPattern] {
-        &self.patterns
     }
 
     /// Returns what its subscriptions have to be covered by; `None` for anything.
@@ -308,8 +297,8 @@ impl SessionRequest {
     }
 
     /// Returns whether it does without the broadcast.
-    pub(crate) const fn is_without_broadcast(&self) -> bool {
-        self.without_broadcast
+    pub(crate) const fn is_topics_only(&self) -> bool {
+        self.topics_only
     }
 
     /// Returns where an earlier stream broke off.
@@ -318,8 +307,8 @@ impl SessionRequest {
     }
 
     /// Returns where it starts if there was no earlier stream.
-    pub(crate) const fn start(&self) -> StartAt {
-        self.start
+    pub(crate) const fn start(&self) -> &StartAt {
+        &self.start
     }
 
     /// Returns its heartbeat interval.

@@ -11,17 +11,17 @@ pub enum Transmit<'a> {
     /// Nothing more, ever. The stream is to be ended in good order and the connection closed.
     ///
     /// The reason is told once; `None` where it was, and for an id that is no session's.
-    End(Option<EndReason>),
+    Ended(Option<EndReason>),
 }
 
-/// Why a batch holds no more.
+/// How a batch was filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BatchEnd {
-    /// The limit is reached; there may be more.
-    Full,
-    /// There is no more now: the session is parked, as after `None` from
-    /// [`crate::broker::Broker::poll_transmit`].
-    Parked,
-    /// There will be no more, as [`Transmit::End`] says; the batch is empty.
-    End(Option<EndReason>),
+pub enum Filled {
+    /// With as much as the limit allows. There may be more.
+    More,
+    /// With all there is, which may be nothing. The session is parked, as after `None` from
+    /// [`Broker::poll_transmit`](crate::broker::Broker::poll_transmit).
+    All,
+    /// With nothing: there will be no more, as [`Transmit::Ended`] says.
+    Ended(Option<EndReason>),
 }

@@ -23,7 +23,7 @@ mod resumption;
 mod sink;
 
 pub use batch::Batch;
-pub use filled::{BatchEnd, Transmit};
+pub use filled::{Filled, Transmit};
 
 pub(crate) use batch::Source;
 pub(crate) use resumption::{Places, Wish, ends_without_id, is_anything_left, opening, resume};
@@ -40,7 +40,7 @@ use crate::encode::Frame;
 use crate::event::Event;
 use alloc::format;
 use core::cmp::Ordering::{Equal, Greater, Less};
-use policy::{Coalescing, Standing};
+use policy::{Standing, Supersession};
 use sink::Room;
 
 /// One session that is polled, and what that takes.
@@ -83,7 +83,7 @@ struct Delivery<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Passed {
     lost: u64,
-    coalesced: u64,
+    superseded: u64,
 }
 
 /// How a sink was filled.
@@ -235,7 +235,7 @@ impl Delivery<'_> {
             sink.put(Source::Own, opening);
         }
         let mut is_full = sink.is_full();
-        let mut coalesced = 0;
+        let mut superseded = 0;
         while !is_full {
             let (number, below, shared) = match self.next() {
                 Next::Run { number, below } => (number, below, None),
@@ -258,7 +258,7 @@ impl Delivery<'_> {
             };
             let run = self.run(number, below, is_behind, sink);
             is_full = run.is_full;
-            coalesced += run.coalesced;
+            superseded += run.superseded;
             // Nothing waits elsewhere, and nothing is left here.
             if below == u64::MAX && run.is_at_end {
                 break;
@@ -266,13 +266,13 @@ impl Delivery<'_> {
             if let Some(position) = shared
                 && run.taken > 0
             {
-                coalesced += self.pass_others(number, position, sink);
+                superseded += self.pass_others(number, position, sink);
             }
         }
         if sink.may_come_back() {
-            self.session.set_uncounted(coalesced);
+            self.session.set_uncounted(superseded);
         } else {
-            self.passed.coalesced += coalesced;
+            self.passed.superseded += superseded;
         }
         if !sink.is_empty() {
             self.session.sent(self.now);
@@ -324,8 +324,8 @@ impl Delivery<'_> {
     /// Lets the sink take a stretch of events of one source, while their positions are below.
     #[inline]
     fn run(&mut self, number: u32, below: u64, is_behind: bool, sink: &mut impl Sink) -> Stretch {
-        let coalescing = if is_behind {
-            Coalescing::of(self.session, number, self.topics, &self.config.lag)
+        let supersession = if is_behind {
+            Supersession::of(self.session, number, self.topics, &self.config.lag)
         } else {
             None
         };
@@ -337,9 +337,9 @@ impl Delivery<'_> {
         let (counters, now) = (&mut *self.counters, self.now);
         let cursor = subscription.cursor_mut();
         let run = view.run(cursor, below, |event, entry| {
-            let Some(frame) = entry.frame() else { return Take::Spared };
-            if coalescing.is_some_and(|coalescing| coalescing.spares(view, event, entry)) {
-                return Take::Spared;
+            let Some(frame) = entry.frame() else { return Take::Superseded };
+            if supersession.is_some_and(|supersession| supersession.holds(view, event, entry)) {
+                return Take::Superseded;
             }
             let took = match sink.offer(number, channel, event, frame) {
                 Room::Taken => Take::Taken,
@@ -353,7 +353,7 @@ impl Delivery<'_> {
         Stretch {
             is_full: run.is_full(),
             taken: run.taken(),
-            coalesced: run.coalesced(),
+            superseded: run.superseded(),
             is_at_end: *cursor == view.end(),
         }
     }
@@ -374,7 +374,7 @@ impl Delivery<'_> {
                 continue;
             };
             if has_backlogs && let Some(backlog) = session.backlog(number) {
-                is_gone |= backlog.leaves_out(event);
+                is_gone |= backlog.excludes(event);
                 below = below.min(entry.position().saturating_add(1));
             }
             match entry.position().cmp(&first.0) {
@@ -409,19 +409,19 @@ impl Delivery<'_> {
     /// Lets the sources after `first` pass an event that goes out from that one. Returns how many
     /// superseded events they passed as well.
     fn pass_others(&mut self, first: u32, position: u64, sink: &mut impl Sink) -> u64 {
-        let mut coalesced = 0;
+        let mut superseded = 0;
         for number in first + 1..self.session.numbers() {
             if let Some(subscription) = self.session.subscription_mut(number)
                 && let Some(view) = self.topics.view(subscription.channel())
                 && let Some((event, entry)) = view.get(subscription.cursor())
                 && entry.position() == position
             {
-                coalesced += event - subscription.cursor();
+                superseded += event - subscription.cursor();
                 *subscription.cursor_mut() = event + 1;
                 sink.share(number, event);
             }
         }
-        coalesced
+        superseded
     }
 
     /// Lets the session meet its policies where it is too far behind, and moves it past what it
@@ -446,7 +446,7 @@ impl Delivery<'_> {
                 before = before.min(standing.position_before(step.cursor()));
             }
             lost += step.lost();
-            self.passed.coalesced += step.coalesced();
+            self.passed.superseded += step.superseded();
             if let Some(subscription) = self.session.subscription_mut(number) {
                 *subscription.cursor_mut() = step.cursor();
             }
@@ -490,8 +490,8 @@ impl Delivery<'_> {
 
 impl Passed {
     /// Says of so many events that the session was spared them.
-    pub(crate) const fn superseded(count: u64) -> Self {
-        Self { lost: 0, coalesced: count }
+    pub(crate) const fn of_superseded(count: u64) -> Self {
+        Self { lost: 0, superseded: count }
     }
 
     /// Returns how many events are lost to the session.
@@ -500,8 +500,8 @@ impl Passed {
     }
 
     /// Returns how many events it was spared.
-    pub(crate) const fn coalesced(self) -> u64 {
-        self.coalesced
+    pub(crate) const fn superseded(self) -> u64 {
+        self.superseded
     }
 }
 
@@ -509,12 +509,12 @@ impl Passed {
 struct Stretch {
     is_full: bool,
     taken: usize,
-    coalesced: u64,
+    superseded: u64,
     is_at_end: bool,
 }
 
 impl Stretch {
-    const NOTHING: Self = Self { is_full: true, taken: 0, coalesced: 0, is_at_end: true };
+    const NOTHING: Self = Self { is_full: true, taken: 0, superseded: 0, is_at_end: true };
 }
 
 /// Returns the sources of a session's events: the number of each subscription, its cursor, and what

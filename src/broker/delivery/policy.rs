@@ -26,7 +26,7 @@ pub(crate) struct Standing<'a> {
     cursor: u64,
     view: View<'a>,
     lag: Lag,
-    coalescing: Coalescing,
+    supersession: Supersession,
     /// How many of the lost events after the cursor are counted already.
     known: u64,
     replayed_through: u64,
@@ -39,13 +39,13 @@ pub(crate) struct Standing<'a> {
 pub(crate) struct Step {
     cursor: u64,
     lost: u64,
-    coalesced: u64,
+    superseded: u64,
     gone: u64,
 }
 
 /// What a session need not get of one channel.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Coalescing {
+pub(crate) struct Supersession {
     lag: Lag,
     /// Before which number, and through which position, it gets anything.
     limit: u64,
@@ -72,7 +72,7 @@ impl<'a> Standing<'a> {
             cursor: subscription.cursor(),
             view: topics.view(subscription.channel())?,
             lag,
-            coalescing: Coalescing::new(lag, session, number),
+            supersession: Supersession::new(lag, session, number),
             known: session.gone(number),
             replayed_through: session.replayed_through(),
             backlog: session.backlog(number),
@@ -85,7 +85,7 @@ impl<'a> Standing<'a> {
     }
 
     fn end(&self) -> u64 {
-        self.view.end().min(self.coalescing.limit)
+        self.view.end().min(self.supersession.limit)
     }
 
     /// Returns how many events it can no longer get and has not been counted as missing.
@@ -94,12 +94,12 @@ impl<'a> Standing<'a> {
     }
 
     fn lost_from(&self, cursor: u64) -> u64 {
-        let lost = self.view.lost(cursor, self.coalescing.limit);
-        let left_out = self.left_out(cursor, self.coalescing.limit);
-        lost - left_out.filter(|number| self.view.is_lost(*number)).count() as u64
+        let lost = self.view.lost(cursor, self.supersession.limit);
+        let excluded = self.excluded(cursor, self.supersession.limit);
+        lost - excluded.filter(|number| self.view.is_lost(*number)).count() as u64
     }
 
-    fn left_out(&self, start: u64, end: u64) -> impl Iterator<Item = u64> {
+    fn excluded(&self, start: u64, end: u64) -> impl Iterator<Item = u64> {
         self.backlog.into_iter().flat_map(move |backlog| backlog.between(start, end))
     }
 
@@ -114,7 +114,7 @@ impl<'a> Standing<'a> {
             0 => self.cursor,
             through => self.cursor.max(self.view.cursor_after(through)),
         };
-        self.lag.is_bounded() && self.coalescing.is_beyond(self.view, cursor)
+        self.lag.is_bounded() && self.supersession.is_beyond(self.view, cursor)
     }
 
     /// Returns the step to the next event that the session is to get.
@@ -129,25 +129,25 @@ impl<'a> Standing<'a> {
         }
         let target = target.min(self.end()).max(self.cursor);
         let lost_after = self.lost_from(target);
-        let skipped = target - self.cursor - self.left_out(self.cursor, target).count() as u64;
+        let skipped = target - self.cursor - self.excluded(self.cursor, target).count() as u64;
         let lost = (skipped + lost_after).saturating_sub(self.known);
         let keeps_newest = self.lag.policy == LagPolicy::KeepNewestPerKey;
         let first = self.view.find_from(target, |number, entry| {
-            let is_spared = keeps_newest && self.coalescing.spares(self.view, number, entry);
-            let is_left_out = self.backlog.is_some_and(|backlog| backlog.leaves_out(number));
-            !is_spared && !is_left_out
+            let is_superseded = keeps_newest && self.supersession.holds(self.view, number, entry);
+            let is_left_out = self.backlog.is_some_and(|backlog| backlog.excludes(number));
+            !is_superseded && !is_left_out
         });
         let first = first.map_or(self.end(), |(number, _)| number.min(self.end()));
         let cursor = first.max(target);
         let gone = self.lost_from(cursor);
-        let passed = cursor - target - self.left_out(target, cursor).count() as u64;
-        let coalesced = passed.saturating_sub(lost_after.saturating_sub(gone));
-        Step { cursor, lost, coalesced, gone }
+        let passed = cursor - target - self.excluded(target, cursor).count() as u64;
+        let superseded = passed.saturating_sub(lost_after.saturating_sub(gone));
+        Step { cursor, lost, superseded, gone }
     }
 
     /// Returns the oldest event that is there and not beyond the bounds.
     fn oldest_within(&self) -> u64 {
-        let Some(span) = self.view.span(self.cursor, self.coalescing.limit) else {
+        let Some(span) = self.view.span(self.cursor, self.supersession.limit) else {
             return self.cursor;
         };
         let after = span.last() + 1;
@@ -182,8 +182,8 @@ impl Step {
     }
 
     /// Returns how many events it passes that need not be delivered.
-    pub(crate) const fn coalesced(&self) -> u64 {
-        self.coalesced
+    pub(crate) const fn superseded(&self) -> u64 {
+        self.superseded
     }
 
     /// Returns how many events after the cursor are lost, and counted now.
@@ -192,7 +192,7 @@ impl Step {
     }
 }
 
-impl Coalescing {
+impl Supersession {
     fn new(lag: Lag, session: &Session, number: u32) -> Self {
         let through = session.ending().map_or(u64::MAX, Ending::through);
         Self { lag, limit: session.limit(number), through }
@@ -209,7 +209,7 @@ impl Coalescing {
     }
 
     /// Returns whether the session need not get this event.
-    pub(crate) fn spares(&self, view: View<'_>, number: u64, entry: &Entry) -> bool {
+    pub(crate) fn holds(&self, view: View<'_>, number: u64, entry: &Entry) -> bool {
         entry.is_superseded_by(self.through)
             && (!self.lag.is_bounded() || self.is_beyond(view, number))
     }
@@ -262,7 +262,7 @@ mod tests {
         let topics = topics(keys, kept);
         let session = session(&topics, cursor);
         let step = standing(&session, &topics, &lag).step();
-        (step.cursor(), step.lost(), step.coalesced())
+        (step.cursor(), step.lost(), step.superseded())
     }
 
     /// As in the picture, but numbers count from 0.
@@ -341,21 +341,21 @@ mod tests {
     fn what_is_left_out_is_neither_lost_nor_delivered() {
         let topics = topics(&[""; 5], 3);
         let mut session = session(&topics, 0);
-        session.leave_out(0, alloc::vec![0, 2, 3]);
+        session.exclude(0, alloc::vec![0, 2, 3]);
         let step = standing(&session, &topics, &Lag::new(LagPolicy::SkipToOldest)).step();
         // Of 0 and 1, which are gone, 1 was for it; of what is kept, 4.
-        assert_eq!((step.cursor(), step.lost(), step.coalesced()), (4, 1, 0));
+        assert_eq!((step.cursor(), step.lost(), step.superseded()), (4, 1, 0));
     }
 
     #[test]
-    fn an_event_is_spared_only_beyond_the_bound_and_only_by_what_the_session_gets() {
+    fn an_event_is_superseded_only_beyond_the_bound_and_only_by_what_the_session_gets() {
         let keeps = Lag::new(LagPolicy::KeepNewestPerKey);
         let topics = topics(&["a", "b", "a"], 9);
         let session = session(&topics, 0);
         let view = topics.view(topics.everyone()).unwrap();
         let spares = |lag| {
-            Coalescing::of(&session, 0, &topics, &lag)
-                .map(|coalescing| coalescing.spares(view, 0, view.get(0).unwrap().1))
+            Supersession::of(&session, 0, &topics, &lag)
+                .map(|supersession| supersession.holds(view, 0, view.get(0).unwrap().1))
         };
         assert_eq!(spares(keeps), Some(true));
         assert_eq!(spares(keeps.with_events(2)), Some(true));

@@ -9,8 +9,8 @@
 //!     │        "news"     lost through 20   21 …     a gap: something up to 20 may be missing
 //! ```
 
-use crate::broker::config::{SessionRequest, StartAt};
-use crate::broker::event::Resume;
+use crate::broker::config::{OnGap, SessionConfig, StartAt};
+use crate::broker::event::Resumption;
 use crate::broker::sequence::{EventIds, IdMeaning, Sequencer};
 use crate::broker::topics::View;
 use crate::encode::Frame;
@@ -24,9 +24,9 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish<'a> {
     last_event_id: &'a LastEventId,
-    start: StartAt,
-    on_gap: StartAt,
-    left_out: u64,
+    start: &'a StartAt,
+    on_gap: OnGap,
+    unseen: u64,
 }
 
 /// Where a session's cursors stand.
@@ -39,7 +39,8 @@ pub(crate) struct Places {
 /// What a last event id comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
-    Nothing,
+    Now,
+    Oldest,
     After(u64),
     Ahead,
     Unknown,
@@ -48,17 +49,15 @@ enum Wanted {
 }
 
 impl<'a> Wish<'a> {
-    /// Asks to go on after a last event id, or for `start` where there is none.
-    ///
-    /// `on_gap` is where a session begins whose id leads nowhere, and `left_out` the newest position
+    /// Asks to go on after a last event id, or for `start` where there is none. `unseen` is the newest position
     /// that other shards gave and this one never saw.
     pub(crate) const fn new(
         last_event_id: &'a LastEventId,
-        start: StartAt,
-        on_gap: StartAt,
-        left_out: u64,
+        start: &'a StartAt,
+        on_gap: OnGap,
+        unseen: u64,
     ) -> Self {
-        Self { last_event_id, start, on_gap, left_out }
+        Self { last_event_id, start, on_gap, unseen }
     }
 }
 
@@ -118,22 +117,22 @@ pub(crate) fn resume(
     views: &[View<'_>],
     wish: Wish<'_>,
     sequencer: &Sequencer,
-) -> (Resume, Places) {
-    let wanted = wanted(views, wish.last_event_id, sequencer);
+) -> (Resumption, Places) {
+    let wanted = wanted(views, wish, sequencer);
     let oldest = || Places::new(views, View::start);
     let newest = || Places::new(views, View::end);
     let on_gap = || match wish.on_gap {
-        StartAt::Oldest => oldest(),
-        StartAt::Newest => newest(),
+        OnGap::ReplayKept => oldest(),
+        OnGap::StartNow => newest(),
     };
     let mut is_gap = true;
     let places = match wanted {
-        Wanted::Nothing if wish.start == StartAt::Oldest => oldest(),
-        Wanted::Nothing | Wanted::Forged => newest(),
+        Wanted::Oldest => oldest(),
+        Wanted::Now | Wanted::Forged => newest(),
         Wanted::After(position) => {
             is_gap =
-                wish.left_out > position || views.iter().any(|view| view.lost_through() > position);
-            if is_gap && wish.on_gap == StartAt::Newest {
+                wish.unseen > position || views.iter().any(|view| view.lost_through() > position);
+            if is_gap && wish.on_gap == OnGap::StartNow {
                 newest()
             } else {
                 Places::new(views, |view| view.cursor_after(position))
@@ -145,29 +144,28 @@ pub(crate) fn resume(
     };
     let replayed = places.replayed(views);
     let resume = match wanted {
-        Wanted::Nothing if wish.start == StartAt::Oldest => Resume::Oldest { replayed },
-        Wanted::Nothing => Resume::Live,
-        Wanted::Forged => Resume::Forged,
-        Wanted::Unknown => Resume::UnknownId { replayed },
-        Wanted::Ahead => Resume::Ahead { replayed },
-        Wanted::OtherEpoch => Resume::OtherEpoch { replayed },
-        Wanted::After(_) if is_gap => Resume::Gap { replayed },
-        Wanted::After(_) => Resume::Complete { replayed },
+        Wanted::Oldest => Resumption::Oldest { replayed },
+        Wanted::Now => Resumption::Live,
+        Wanted::Forged => Resumption::Forged,
+        Wanted::Unknown => Resumption::UnknownId { replayed },
+        Wanted::Ahead => Resumption::Ahead { replayed },
+        Wanted::OtherEpoch => Resumption::OtherEpoch { replayed },
+        Wanted::After(_) if is_gap => Resumption::Gap { replayed },
+        Wanted::After(_) => Resumption::Complete { replayed },
     };
     (resume, places)
 }
 
-fn wanted(views: &[View<'_>], last_event_id: &LastEventId, sequencer: &Sequencer) -> Wanted {
-    match last_event_id {
-        LastEventId::Absent => Wanted::Nothing,
-        LastEventId::Id(id) if id.as_str().is_empty() => Wanted::Nothing,
-        LastEventId::Id(id) => {
-            // Where topics share an id, the oldest place loses nothing.
-            let own = views.iter().filter_map(|view| view.find(id)).min();
-            own.map_or_else(|| wanted_position(id, sequencer), Wanted::After)
-        }
-        LastEventId::Malformed => Wanted::Unknown,
-    }
+fn wanted(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) -> Wanted {
+    let id = match (wish.last_event_id, wish.start) {
+        (LastEventId::Malformed, _) => return Wanted::Unknown,
+        (LastEventId::Id(id), _) | (_, StartAt::After(id)) if !id.as_str().is_empty() => id,
+        (_, StartAt::Oldest) => return Wanted::Oldest,
+        _ => return Wanted::Now,
+    };
+    // Where topics share an id, the oldest place loses nothing.
+    let own = views.iter().filter_map(|view| view.find(id)).min();
+    own.map_or_else(|| wanted_position(id, sequencer), Wanted::After)
 }
 
 fn wanted_position(id: &EventId, sequencer: &Sequencer) -> Wanted {
@@ -192,7 +190,7 @@ pub(crate) fn ends_without_id(views: &[View<'_>], places: &Places, sequencer: &S
 /// is left for it, or it is to be told that something may be missing.
 pub(crate) fn is_anything_left(
     views: &[View<'_>],
-    resume: Resume,
+    resume: Resumption,
     places: &Places,
     sequencer: &Sequencer,
 ) -> bool {
@@ -213,12 +211,12 @@ fn has_field(frame: &Frame, field: &[u8]) -> bool {
 /// connects, loses the connection before the first event and comes back would miss what was
 /// published between, and nobody could know.
 pub(crate) fn opening(
-    request: &SessionRequest,
-    resume: Resume,
+    request: &SessionConfig,
+    resume: Resumption,
     retry: Option<Duration>,
     sequencer: &Sequencer,
 ) -> Option<Frame> {
-    let is_placed = resume.replayed() > 0 || matches!(resume, Resume::Complete { .. });
+    let is_placed = resume.replayed() > 0 || matches!(resume, Resumption::Complete { .. });
     let id = (!is_placed && sequencer.ids() == EventIds::Assigned)
         .then(|| sequencer.id_of(sequencer.last()));
     let announcement = request.announcement().map(|event_type| {
@@ -264,63 +262,63 @@ mod tests {
 
     /// Resumes in a channel that keeps what is at 5 and 9 and has lost what was at 3, and in one
     /// that keeps what is at 4 and 7 and has lost nothing.
-    fn resumed(id: &LastEventId, change: impl Fn(&mut Wish<'_>)) -> (Resume, Vec<u64>) {
+    fn resumed(id: &LastEventId, change: impl Fn(&mut Wish<'_>)) -> (Resumption, Vec<u64>) {
         let logs = [log(&[3, 5, 9]), log(&[4, 7])];
         let views = logs.each_ref().map(View::Log);
-        let mut wish = Wish::new(id, StartAt::Newest, StartAt::Oldest, 0);
+        let mut wish = Wish::new(id, &StartAt::Now, OnGap::ReplayKept, 0);
         change(&mut wish);
         let (resume, places) = resume(&views, wish, &sequencer());
         (resume, places.cursors().to_vec())
     }
 
-    fn after(id: &str) -> (Resume, Vec<u64>) {
+    fn after(id: &str) -> (Resumption, Vec<u64>) {
         resumed(&LastEventId::from_header(id.as_bytes()), |_| {})
     }
 
     #[test]
     fn the_newest_lost_position_is_the_edge_between_complete_and_gap() {
-        assert_eq!(after("1-3"), (Resume::Complete { replayed: 4 }, alloc::vec![1, 0]));
-        assert_eq!(after("1-2"), (Resume::Gap { replayed: 4 }, alloc::vec![1, 0]));
+        assert_eq!(after("1-3"), (Resumption::Complete { replayed: 4 }, alloc::vec![1, 0]));
+        assert_eq!(after("1-2"), (Resumption::Gap { replayed: 4 }, alloc::vec![1, 0]));
     }
 
     #[test]
     fn one_position_leads_to_a_place_in_each_channel() {
-        assert_eq!(after("1-5"), (Resume::Complete { replayed: 2 }, alloc::vec![2, 1]));
-        assert_eq!(after("1-9"), (Resume::Complete { replayed: 0 }, alloc::vec![3, 2]));
+        assert_eq!(after("1-5"), (Resumption::Complete { replayed: 2 }, alloc::vec![2, 1]));
+        assert_eq!(after("1-9"), (Resumption::Complete { replayed: 0 }, alloc::vec![3, 2]));
     }
 
     #[test]
     fn a_position_that_was_not_given_yet_and_another_epoch_lead_to_the_oldest() {
-        assert_eq!(after("1-10"), (Resume::Ahead { replayed: 4 }, alloc::vec![1, 0]));
-        assert_eq!(after("2-5"), (Resume::OtherEpoch { replayed: 4 }, alloc::vec![1, 0]));
-        assert_eq!(after("no place"), (Resume::UnknownId { replayed: 4 }, alloc::vec![1, 0]));
+        assert_eq!(after("1-10"), (Resumption::Ahead { replayed: 4 }, alloc::vec![1, 0]));
+        assert_eq!(after("2-5"), (Resumption::OtherEpoch { replayed: 4 }, alloc::vec![1, 0]));
+        assert_eq!(after("no place"), (Resumption::UnknownId { replayed: 4 }, alloc::vec![1, 0]));
     }
 
     #[test]
     fn without_an_id_the_start_decides_and_an_empty_id_is_none() {
         for id in [LastEventId::Absent, LastEventId::from_header(b"")] {
-            assert_eq!(resumed(&id, |_| {}), (Resume::Live, alloc::vec![3, 2]));
-            let oldest = resumed(&id, |wish| wish.start = StartAt::Oldest);
-            assert_eq!(oldest, (Resume::Oldest { replayed: 4 }, alloc::vec![1, 0]));
+            assert_eq!(resumed(&id, |_| {}), (Resumption::Live, alloc::vec![3, 2]));
+            let oldest = resumed(&id, |wish| wish.start = &StartAt::Oldest);
+            assert_eq!(oldest, (Resumption::Oldest { replayed: 4 }, alloc::vec![1, 0]));
         }
     }
 
     #[test]
     fn a_gap_may_be_answered_by_a_start_now() {
         let id = LastEventId::from_header(b"1-2");
-        let newest = resumed(&id, |wish| wish.on_gap = StartAt::Newest);
-        assert_eq!(newest, (Resume::Gap { replayed: 0 }, alloc::vec![3, 2]));
+        let newest = resumed(&id, |wish| wish.on_gap = OnGap::StartNow);
+        assert_eq!(newest, (Resumption::Gap { replayed: 0 }, alloc::vec![3, 2]));
         let id = LastEventId::from_header(b"1-3");
-        let newest = resumed(&id, |wish| wish.on_gap = StartAt::Newest);
-        assert_eq!(newest.0, Resume::Complete { replayed: 4 });
+        let newest = resumed(&id, |wish| wish.on_gap = OnGap::StartNow);
+        assert_eq!(newest.0, Resumption::Complete { replayed: 4 });
     }
 
     #[test]
     fn a_position_that_this_shard_never_saw_is_a_gap_to_those_from_before_it() {
         let id = LastEventId::from_header(b"1-5");
-        let left_out = |position| resumed(&id, |wish| wish.left_out = position).0;
-        assert_eq!(left_out(5), Resume::Complete { replayed: 2 });
-        assert_eq!(left_out(6), Resume::Gap { replayed: 2 });
+        let unseen = |position| resumed(&id, |wish| wish.unseen = position).0;
+        assert_eq!(unseen(5), Resumption::Complete { replayed: 2 });
+        assert_eq!(unseen(6), Resumption::Gap { replayed: 2 });
     }
 
     #[test]
@@ -331,9 +329,9 @@ mod tests {
         }
         let views = logs.each_ref().map(View::Log);
         let id = LastEventId::from_header(b"mine");
-        let wish = Wish::new(&id, StartAt::Newest, StartAt::Oldest, 0);
+        let wish = Wish::new(&id, &StartAt::Now, OnGap::ReplayKept, 0);
         let (resume, _) = resume(&views, wish, &sequencer());
-        assert_eq!(resume, Resume::Complete { replayed: 1 }, "of the later event alone");
+        assert_eq!(resume, Resumption::Complete { replayed: 1 }, "of the later event alone");
     }
 
     #[test]
@@ -341,12 +339,12 @@ mod tests {
         let comment = |position: u64| {
             let event = Event::empty().with_comment("only a comment");
             let mut sequencer = Sequencer::new(Epoch(1), position - 1, EventIds::Assigned);
-            NewEntry::of(&sequencer.publish(crate::broker::sequence::Topic::Broadcast, &event))
+            NewEntry::of(&sequencer.publish(crate::broker::sequence::Audience::Everyone, &event))
         };
         let text = |position: u64| {
             let mut sequencer = Sequencer::new(Epoch(1), position - 1, EventIds::Assigned);
             let event = Event::new("text");
-            NewEntry::of(&sequencer.publish(crate::broker::sequence::Topic::Broadcast, &event))
+            NewEntry::of(&sequencer.publish(crate::broker::sequence::Audience::Everyone, &event))
         };
         for (last, expected) in [(comment(8), true), (text(8), false)] {
             let mut logs = [log(&[]), log(&[])];
@@ -358,16 +356,16 @@ mod tests {
             assert_eq!(ends_without_id(&views, &places, &sequencer()), expected);
             let own = Sequencer::new(Epoch(1), 9, EventIds::Own);
             assert!(!ends_without_id(&views, &places, &own), "there are no places then");
-            assert!(is_anything_left(&views, Resume::Live, &places, &own), "the text at 5");
+            assert!(is_anything_left(&views, Resumption::Live, &places, &own), "the text at 5");
         }
     }
 
     #[test]
     fn nothing_is_said_first_to_a_session_that_knows_its_place() {
-        let request = SessionRequest::new();
-        let complete = Resume::Complete { replayed: 0 };
+        let request = SessionConfig::new();
+        let complete = Resumption::Complete { replayed: 0 };
         assert_eq!(opening(&request, complete, None, &sequencer()), None);
-        let frame = opening(&request, Resume::Live, None, &sequencer()).unwrap();
+        let frame = opening(&request, Resumption::Live, None, &sequencer()).unwrap();
         assert_eq!(frame.payload(), "id: 1-9\n\n");
     }
 }

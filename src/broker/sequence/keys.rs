@@ -24,8 +24,8 @@ pub use signed::{KeyError, MIN_SECRET};
 ///
 /// With keys, a peer gets something replayed only for an id with the right code, or for the id
 /// that an event brought and that is still kept. An id that has a position and not its code is
-/// [`Resume::Forged`](crate::broker::Resume::Forged). Nothing is replayed for an unknown id either,
-/// whatever [`BrokerConfig::unresumable`](crate::broker::BrokerConfig::unresumable) says. Ids that
+/// [`Resumption::Forged`](crate::broker::Resume::Forged). Nothing is replayed for an unknown id either,
+/// whatever [`BrokerConfig::on_gap`](crate::broker::BrokerConfig::on_gap) says. Ids that
 /// events bring are not signed: a peer that knows one that is kept can start from there.
 ///
 /// The code proves that the id was given out, not to whom. What a session may read is for the
@@ -140,7 +140,7 @@ mod signed {
         ///
         /// ```
         /// use sansse::broker::{
-        ///     Broker, BrokerConfig, CursorKeys, Epoch, Resume, SessionRequest, Topic,
+        ///     Broker, BrokerConfig, CursorKeys, Epoch, Resumption, SessionConfig, Audience,
         /// };
         /// use sansse::{Event, LastEventId};
         /// # let now = std::time::Instant::now();
@@ -151,18 +151,18 @@ mod signed {
         /// config.cursor_keys = Some(CursorKeys::new(&secret)?.for_stream("prices"));
         /// let mut broker = Broker::new(now, config)?;
         ///
-        /// let published = broker.publish(now, Topic::Broadcast, &Event::new("hello"))?;
+        /// let published = broker.publish(now, Audience::Everyone, &Event::new("hello"))?;
         /// let frame = std::str::from_utf8(published.frame().as_ref())?;
         /// assert_eq!(frame, "id: beef-1-YjVnx0VpeOufi2z4MoDQCQ\ndata: hello\n\n");
         ///
         /// let mut resume = |id: &str| {
         ///     let id = LastEventId::from_header(id.as_bytes());
-        ///     let request = SessionRequest::new().with_last_event_id(id);
-        ///     broker.open(now, request).map(|opened| opened.resume)
+        ///     let request = SessionConfig::new().with_last_event_id(id);
+        ///     broker.open(now, request).map(|opened| opened.resumption)
         /// };
-        /// assert_eq!(resume("beef-1-YjVnx0VpeOufi2z4MoDQCQ")?, Resume::Complete { replayed: 0 });
-        /// assert_eq!(resume("beef-0-YjVnx0VpeOufi2z4MoDQCQ")?, Resume::Forged);
-        /// assert_eq!(resume("beef-0")?, Resume::Forged);
+        /// assert_eq!(resume("beef-1-YjVnx0VpeOufi2z4MoDQCQ")?, Resumption::Complete { replayed: 0 });
+        /// assert_eq!(resume("beef-0-YjVnx0VpeOufi2z4MoDQCQ")?, Resumption::Forged);
+        /// assert_eq!(resume("beef-0")?, Resumption::Forged);
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         ///

@@ -21,32 +21,32 @@ use keys::Signer;
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Topic {
-    /// All sessions.
-    Broadcast,
+pub enum Audience {
+    /// All sessions, but for those with [topics only](crate::broker::SessionConfig::topics_only).
+    Everyone,
     /// All sessions of one client, also those that come back within its grace time.
     Client(ClientId),
     /// One session.
     Session(SessionId),
-    /// All sessions that subscribed to this name.
-    Named(TopicName),
+    /// All sessions that subscribed to this topic, or to a pattern that matches it.
+    Topic(TopicName),
 }
 
-impl From<ClientId> for Topic {
+impl From<ClientId> for Audience {
     fn from(client: ClientId) -> Self {
         Self::Client(client)
     }
 }
 
-impl From<SessionId> for Topic {
+impl From<SessionId> for Audience {
     fn from(session: SessionId) -> Self {
         Self::Session(session)
     }
 }
 
-impl From<TopicName> for Topic {
+impl From<TopicName> for Audience {
     fn from(name: TopicName) -> Self {
-        Self::Named(name)
+        Self::Topic(name)
     }
 }
 
@@ -71,7 +71,7 @@ pub enum EventIds {
 pub struct Published {
     epoch: Epoch,
     position: u64,
-    topic: Topic,
+    audience: Audience,
     frame: Frame,
     own_id: Option<EventId>,
     key: Option<EventKey>,
@@ -90,8 +90,8 @@ impl Published {
     }
 
     /// Returns to whom it was published.
-    pub const fn topic(&self) -> &Topic {
-        &self.topic
+    pub const fn audience(&self) -> &Audience {
+        &self.audience
     }
 
     /// Returns what the event is about, if it was published with a key.
@@ -120,14 +120,22 @@ impl Published {
     pub(crate) fn from_parts(
         epoch: Epoch,
         position: u64,
-        topic: Topic,
+        audience: Audience,
         frame: Frame,
         own_id: Option<EventId>,
         key: Option<EventKey>,
         is_end: bool,
     ) -> Option<Self> {
-        let can_end = matches!(topic, Topic::Named(_));
-        (can_end || !is_end).then_some(Self { epoch, position, topic, frame, own_id, key, is_end })
+        let can_end = matches!(audience, Audience::Topic(_));
+        (can_end || !is_end).then_some(Self {
+            epoch,
+            position,
+            audience,
+            frame,
+            own_id,
+            key,
+            is_end,
+        })
     }
 }
 
@@ -167,7 +175,11 @@ impl Sequencer {
     }
 
     /// Numbers an event and encodes it. Comments take a position too, but never an id.
-    pub fn publish<'a>(&mut self, topic: Topic, event: impl Into<Publication<'a>>) -> Published {
+    pub fn publish<'a>(
+        &mut self,
+        audience: Audience,
+        event: impl Into<Publication<'a>>,
+    ) -> Published {
         let (event, key) = event.into().into_parts();
         // After 2^64 events the numbers stand still, and shards refuse them.
         self.last = self.last.saturating_add(1);
@@ -179,7 +191,7 @@ impl Sequencer {
         };
         let own_id = event.id().cloned();
         let (epoch, position) = (self.epoch, self.last);
-        Published { epoch, position, topic, frame, own_id, key, is_end: false }
+        Published { epoch, position, audience, frame, own_id, key, is_end: false }
     }
 
     /// Numbers the end of a topic, as

@@ -114,7 +114,7 @@ pub(crate) struct Ending {
 pub(crate) struct Backlog {
     subscription: u32,
     /// By their numbers from the cursor on, the events of topics to which it had subscribed before.
-    left_out: VecDeque<u64>,
+    excluded: VecDeque<u64>,
 }
 
 impl Session {
@@ -271,9 +271,9 @@ impl Session {
     }
 
     /// Leaves these out of what is replayed by a subscription.
-    pub(crate) fn leave_out(&mut self, number: u32, left_out: Vec<u64>) {
-        if !left_out.is_empty() {
-            let backlog = Backlog { subscription: number, left_out: left_out.into() };
+    pub(crate) fn exclude(&mut self, number: u32, excluded: Vec<u64>) {
+        if !excluded.is_empty() {
+            let backlog = Backlog { subscription: number, excluded: excluded.into() };
             self.extras_mut().backlogs.push(backlog);
         }
     }
@@ -284,10 +284,10 @@ impl Session {
             return;
         };
         for one in extras.backlogs.iter_mut().filter(|one| one.subscription == number) {
-            let passed = one.left_out.partition_point(|number| *number < cursor);
-            one.left_out.drain(..passed);
+            let passed = one.excluded.partition_point(|number| *number < cursor);
+            one.excluded.drain(..passed);
         }
-        extras.backlogs.retain(|one| !one.left_out.is_empty());
+        extras.backlogs.retain(|one| !one.excluded.is_empty());
         self.tidy();
     }
 
@@ -734,14 +734,14 @@ impl Ending {
 }
 
 impl Backlog {
-    pub(crate) fn leaves_out(&self, number: u64) -> bool {
-        self.left_out.binary_search(&number).is_ok()
+    pub(crate) fn excludes(&self, number: u64) -> bool {
+        self.excluded.binary_search(&number).is_ok()
     }
 
     /// Returns the numbers from `start` to `end` that it leaves out.
     pub(crate) fn between(&self, start: u64, end: u64) -> impl Iterator<Item = u64> {
-        let first = self.left_out.partition_point(|number| *number < start);
-        self.left_out.range(first..).copied().take_while(move |number| *number < end)
+        let first = self.excluded.partition_point(|number| *number < start);
+        self.excluded.range(first..).copied().take_while(move |number| *number < end)
     }
 }
 
@@ -792,7 +792,7 @@ mod tests {
     fn a_subscription_takes_what_was_noted_of_it_along() {
         let mut session = session(0..2);
         session.set_gone(1, 5);
-        session.leave_out(1, alloc::vec![3, 4]);
+        session.exclude(1, alloc::vec![3, 4]);
         assert!(session.has_gone() && session.has_backlogs());
         session.remove(1);
         assert!(!session.has_extras());
@@ -801,10 +801,10 @@ mod tests {
     #[test]
     fn a_backlog_forgets_what_was_passed_and_goes_when_nothing_is_left() {
         let mut session = session(0..1);
-        session.leave_out(0, alloc::vec![3, 5, 8]);
+        session.exclude(0, alloc::vec![3, 5, 8]);
         session.pass_backlog(0, 5);
         let backlog = session.backlog(0).unwrap();
-        assert!(!backlog.leaves_out(3) && backlog.leaves_out(5) && !backlog.leaves_out(6));
+        assert!(!backlog.excludes(3) && backlog.excludes(5) && !backlog.excludes(6));
         assert_eq!(backlog.between(5, 8).collect::<Vec<_>>(), [5]);
         session.pass_backlog(0, 9);
         assert!(!session.has_extras());

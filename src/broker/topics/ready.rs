@@ -69,6 +69,7 @@ impl ReadyQueue {
     }
 
     /// Returns whether [`pop`](Self::pop) gives nothing.
+    #[cfg(any(feature = "record", test))]
     pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }

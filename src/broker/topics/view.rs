@@ -20,7 +20,7 @@ pub(crate) enum Take {
     /// It is the last that has room.
     TakenLast,
     /// It need not be delivered.
-    Spared,
+    Superseded,
     /// It has no room any more.
     Full,
 }
@@ -30,7 +30,7 @@ pub(crate) enum Take {
 pub(crate) struct Run {
     is_full: bool,
     taken: usize,
-    coalesced: u64,
+    superseded: u64,
 }
 
 impl Run {
@@ -45,8 +45,8 @@ impl Run {
     }
 
     /// Returns how many events were spared, or passed that were superseded and are gone.
-    pub(crate) const fn coalesced(&self) -> u64 {
-        self.coalesced
+    pub(crate) const fn superseded(&self) -> u64 {
+        self.superseded
     }
 }
 
@@ -127,7 +127,7 @@ impl<'a> View<'a> {
         below: u64,
         mut take: impl FnMut(u64, &Entry) -> Take,
     ) -> Run {
-        let mut run = Run { is_full: false, taken: 0, coalesced: 0 };
+        let mut run = Run { is_full: false, taken: 0, superseded: 0 };
         let mut next = *cursor;
         for (number, entry) in self.all_from(next) {
             if entry.position() >= below || (number > next && self.may_be_lost(next)) {
@@ -140,16 +140,16 @@ impl<'a> View<'a> {
                 }
                 Take::Taken => {
                     run.taken += 1;
-                    run.coalesced += number - next;
+                    run.superseded += number - next;
                 }
                 Take::TakenLast => {
                     run.taken += 1;
-                    run.coalesced += number - next;
+                    run.superseded += number - next;
                     next = number + 1;
                     run.is_full = true;
                     break;
                 }
-                Take::Spared => run.coalesced += number + 1 - next,
+                Take::Superseded => run.superseded += number + 1 - next,
             }
             next = number + 1;
         }

@@ -4,7 +4,8 @@
 use super::input::Input;
 use super::kit::broker::{Shard, config, text};
 use sansse::broker::{
-    BrokerConfig, ClientId, Epoch, EventIds, MAX_NAME, Resume, SessionRequest, Topic, TopicName,
+    Audience, BrokerConfig, ClientId, Epoch, EventIds, MAX_NAME, Resumption, SessionConfig,
+    TopicName,
 };
 use sansse::{Event, EventId, LastEventId};
 
@@ -32,18 +33,18 @@ fn settings(epoch: Epoch) -> BrokerConfig {
     config
 }
 
-fn open(shard: &mut Shard, header: &[u8]) -> (Resume, u64) {
-    let request = SessionRequest::new().with_last_event_id(LastEventId::from_header(header));
+fn open(shard: &mut Shard, header: &[u8]) -> (Resumption, u64) {
+    let request = SessionConfig::new().with_last_event_id(LastEventId::from_header(header));
     let opened = shard.broker.open(shard.now, request).unwrap();
     let replayed = shard.data(opened.session).len() as u64;
-    (opened.resume, replayed)
+    (opened.resumption, replayed)
 }
 
 fn plain(epoch: Epoch, events: u64, header: &[u8]) {
     let mut shard = Shard::new(settings(epoch));
     let mut places = vec![format!("{epoch}-0")];
     for number in 1..=events {
-        let published = shard.publish(Topic::Broadcast, "x");
+        let published = shard.publish(Audience::Everyone, "x");
         let frame = text(published.frame().as_ref());
         let id = frame.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
         assert_eq!(id, format!("{epoch}-{number}"));
@@ -52,19 +53,23 @@ fn plain(epoch: Epoch, events: u64, header: &[u8]) {
     let lost = events.saturating_sub(KEPT);
     let after = |position: u64| {
         let replayed = events - position.max(lost);
-        if position < lost { Resume::Gap { replayed } } else { Resume::Complete { replayed } }
+        if position < lost {
+            Resumption::Gap { replayed }
+        } else {
+            Resumption::Complete { replayed }
+        }
     };
     for (position, id) in (0..).zip(&places) {
         assert_eq!(open(&mut shard, id.as_bytes()).0, after(position), "{id}");
     }
     let replayed = events - lost;
     let expected = match LastEventId::from_header(header) {
-        LastEventId::Absent => Resume::Live,
-        LastEventId::Malformed => Resume::UnknownId { replayed },
+        LastEventId::Absent => Resumption::Live,
+        LastEventId::Malformed => Resumption::UnknownId { replayed },
         LastEventId::Id(id) => match exact_place(id.as_str()) {
-            None => Resume::UnknownId { replayed },
-            Some((other, _)) if other != epoch.0 => Resume::OtherEpoch { replayed },
-            Some((_, position)) if position > events => Resume::Ahead { replayed },
+            None => Resumption::UnknownId { replayed },
+            Some((other, _)) if other != epoch.0 => Resumption::OtherEpoch { replayed },
+            Some((_, position)) if position > events => Resumption::Ahead { replayed },
             Some((_, position)) => after(position),
         },
     };
@@ -80,11 +85,11 @@ fn own(epoch: Epoch, header: &[u8]) {
         let mut config = settings(epoch);
         config.event_ids = ids;
         let mut shard = Shard::new(config);
-        shard.publish(Topic::Broadcast, "before");
+        shard.publish(Audience::Everyone, "before");
         let event = Event::new("x").with_id(id.clone());
-        shard.broker.publish(shard.now, Topic::Broadcast, &event).unwrap();
-        shard.publish(Topic::Broadcast, "after");
-        assert_eq!(open(&mut shard, header), (Resume::Complete { replayed: 1 }, 1));
+        shard.broker.publish(shard.now, Audience::Everyone, &event).unwrap();
+        shard.publish(Audience::Everyone, "after");
+        assert_eq!(open(&mut shard, header), (Resumption::Complete { replayed: 1 }, 1));
     }
 }
 
@@ -97,19 +102,19 @@ fn signed(epoch: Epoch, events: u64, header: &[u8]) {
     config.cursor_keys = Some(keys.clone());
     let mut shard = Shard::new(config);
     for _ in 0..events {
-        shard.publish(Topic::Broadcast, "x");
+        shard.publish(Audience::Everyone, "x");
     }
     let lost = events.saturating_sub(KEPT);
     let expected = |other: u64, position: u64| match position {
-        _ if other != epoch.0 => Resume::OtherEpoch { replayed: events - lost },
-        _ if position > events => Resume::Ahead { replayed: events - lost },
-        _ if position < lost => Resume::Gap { replayed: events - lost },
-        _ => Resume::Complete { replayed: events - position },
+        _ if other != epoch.0 => Resumption::OtherEpoch { replayed: events - lost },
+        _ if position > events => Resumption::Ahead { replayed: events - lost },
+        _ if position < lost => Resumption::Gap { replayed: events - lost },
+        _ => Resumption::Complete { replayed: events - position },
     };
     let id_of = |epoch: u64, position: u64| {
         let mut sequencer = Sequencer::new(Epoch(epoch), position - 1, EventIds::Assigned);
         sequencer.set_cursor_keys(keys.clone());
-        let published = sequencer.publish(Topic::Broadcast, &Event::new("x"));
+        let published = sequencer.publish(Audience::Everyone, &Event::new("x"));
         let frame = text(published.frame().as_ref());
         frame.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned()
     };
@@ -124,16 +129,16 @@ fn signed(epoch: Epoch, events: u64, header: &[u8]) {
     // A fuzzer sees what is compared, and so finds codes.
     let place = text.split_at_checked(text.len().saturating_sub(23)).map(|(place, _)| place);
     match (&id, place.and_then(exact_place)) {
-        (LastEventId::Absent, _) => assert_eq!(outcome, Resume::Live),
+        (LastEventId::Absent, _) => assert_eq!(outcome, Resumption::Live),
         _ if exact_place(text).is_some() => {
-            assert_eq!(outcome, Resume::Forged, "a place without a code");
+            assert_eq!(outcome, Resumption::Forged, "a place without a code");
         }
         // That of a stream's beginning is made only for an opening.
         (_, Some((_, 0))) => {}
         (_, Some((other, position))) if id_of(other, position) == text => {
             assert_eq!(outcome, expected(other, position));
         }
-        _ => assert!(matches!(outcome, Resume::Forged | Resume::UnknownId { replayed: 0 })),
+        _ => assert!(matches!(outcome, Resumption::Forged | Resumption::UnknownId { replayed: 0 })),
     }
 }
 

@@ -2,7 +2,7 @@
 //! pattern gets exactly what matches it.
 
 use super::kit::broker::{Shard, config, text};
-use sansse::broker::{MAX_LEVELS, MAX_NAME, SessionRequest, TopicFilter, TopicName, TopicPattern};
+use sansse::broker::{MAX_LEVELS, MAX_NAME, SessionConfig, TopicFilter, TopicName, TopicPattern};
 
 /// Lines: the first is a pattern, or is to be one; the others are names.
 pub fn run(bytes: &[u8]) {
@@ -16,7 +16,7 @@ pub fn run(bytes: &[u8]) {
     let Ok(pattern) = TopicPattern::new(first) else { return };
 
     let mut shard = Shard::new(config());
-    let one = shard.parked(SessionRequest::new().with_pattern(pattern.clone()));
+    let one = shard.parked(SessionConfig::new().with_topic(pattern.clone()));
     let mut expected = Vec::new();
     for (number, line) in lines.iter().enumerate() {
         let Ok(name) = TopicName::new(line) else { continue };
@@ -28,7 +28,7 @@ pub fn run(bytes: &[u8]) {
             expected.push(number.to_string());
         }
         // Where a name is subscribed to as well, its events still come once.
-        let both = SessionRequest::new().with_topic(name.clone()).with_pattern(pattern.clone());
+        let both = SessionConfig::new().with_topic(name.clone()).with_topic(pattern.clone());
         let session = shard.parked(both);
         shard.publish(name, "once");
         assert_eq!(shard.data(session), ["once"]);
@@ -41,8 +41,8 @@ pub fn run(bytes: &[u8]) {
     assert_eq!(ready.len(), usize::from(!expected.is_empty()), "ready once, if there is something");
     assert_eq!(shard.data(one), expected);
     // The same, for a session that comes later and asks from the beginning.
-    let late = SessionRequest::new()
-        .with_pattern(pattern)
+    let late = SessionConfig::new()
+        .with_topic(pattern)
         .with_last_event_id(sansse::LastEventId::from_header(b"e-0"));
     let late = shard.open(late);
     assert_eq!(shard.data(late), expected);

@@ -36,17 +36,17 @@ impl Tally {
         self.counters.returned += 1;
     }
 
-    pub(super) fn opened(&mut self, resume: Resume) {
+    pub(super) fn opened(&mut self, resume: Resumption) {
         let resumed = &mut self.counters.resumed;
         match resume {
-            Resume::Live => resumed.live += 1,
-            Resume::Oldest { .. } => resumed.oldest += 1,
-            Resume::Complete { .. } => resumed.complete += 1,
-            Resume::Gap { .. } => resumed.gap += 1,
-            Resume::UnknownId { .. } => resumed.unknown_id += 1,
-            Resume::OtherEpoch { .. } => resumed.other_epoch += 1,
-            Resume::Ahead { .. } => resumed.ahead += 1,
-            Resume::Forged => resumed.forged += 1,
+            Resumption::Live => resumed.live += 1,
+            Resumption::Oldest { .. } => resumed.oldest += 1,
+            Resumption::Complete { .. } => resumed.complete += 1,
+            Resumption::Gap { .. } => resumed.gap += 1,
+            Resumption::UnknownId { .. } => resumed.unknown_id += 1,
+            Resumption::OtherEpoch { .. } => resumed.other_epoch += 1,
+            Resumption::Ahead { .. } => resumed.ahead += 1,
+            Resumption::Forged => resumed.forged += 1,
             _ => unreachable!(),
         }
         self.counters.replayed += resume.replayed();
@@ -104,7 +104,7 @@ impl Model {
         // events add up to what is counted is checked where they are polled.
         if !self.inexact.is_empty() {
             let is_inexact = |event: &&BrokerEvent| match event {
-                BrokerEvent::SessionCoalesced { session, .. } => self.inexact.contains(session),
+                BrokerEvent::SessionSuperseded { session, .. } => self.inexact.contains(session),
                 _ => false,
             };
             let unread = (self.events.len() - self.events.iter().filter(is_inexact).count()) as u64;
@@ -112,7 +112,7 @@ impl Model {
             if possible.contains(&got.unread_events) {
                 expected.unread_events = got.unread_events;
             }
-            expected.coalesced = got.coalesced;
+            expected.superseded = got.superseded;
         }
         // How far behind depends on what the broker counts together; that it counts does not.
         let handed_over = expected.delivered + expected.returned;

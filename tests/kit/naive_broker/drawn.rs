@@ -34,7 +34,7 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.heartbeat = choices.pick(&[None, Some(secs(1)), Some(secs(15))]);
     config.lag = drawn_lag(choices);
     config.loss_announcement = choices.chance(30).then(|| EventType::new("lost").unwrap());
-    config.unresumable = choices.pick(&[StartAt::Oldest, StartAt::Newest]);
+    config.on_gap = choices.pick(&[OnGap::ReplayKept, OnGap::StartNow]);
     config.retry = choices.pick(&[None, None, Some(millis(2_500))]);
     config.spread_retry = choices.chance(20);
     config.reconnects_per_second = choices.pick(&[1, 7, 1_000]).try_into().unwrap();
@@ -185,7 +185,7 @@ fn drawn_opening(choices: &mut Choices<'_>, has_terms: bool) -> Op {
         topics: (0..choices.below(4)).map(|_| choices.below(5)).collect(),
         patterns: (0..choices.below(9) / 4).map(|_| choices.below(6)).collect(),
         permitted,
-        without_broadcast: choices.chance(40),
+        topics_only: choices.chance(40),
         from_oldest: choices.chance(25),
         from: drawn_from(choices),
         heartbeat: choices.below(20),

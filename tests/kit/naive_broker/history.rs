@@ -35,7 +35,7 @@ pub(crate) enum Op {
         topics: Vec<u64>,
         patterns: Vec<u64>,
         permitted: Option<Vec<Filter>>,
-        without_broadcast: bool,
+        topics_only: bool,
         from_oldest: bool,
         from: From,
         heartbeat: u64,

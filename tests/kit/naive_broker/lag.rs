@@ -67,7 +67,7 @@ impl Model {
             self.members.insert(session, member);
             return Err(lost);
         }
-        let (mut lost, mut coalesced, mut before) = (0, 0, u64::MAX);
+        let (mut lost, mut superseded, mut before) = (0, 0, u64::MAX);
         for (source, lag) in sources {
             let list = member.list(&source);
             let here = |index: usize| self.is_here(&list[index].log, list[index].position);
@@ -91,7 +91,7 @@ impl Model {
                 .find(|index| here(*index) && !spared(*index) && !is_left_out(*index));
             let first = first.unwrap_or(list.len());
             let passed = list[target..first].iter();
-            coalesced += passed.filter(|one| one.state(&source) == State::Waiting).count() as u64;
+            superseded += passed.filter(|one| one.state(&source) == State::Waiting).count() as u64;
             lost += new as u64;
             if new > 0 {
                 let place = first_here(first)
@@ -108,7 +108,7 @@ impl Model {
             *loss = (loss.0.min(before), loss.1 + lost);
         }
         self.note_skipped(session, &member, lost);
-        self.note_coalesced(session, &member, coalesced);
+        self.note_coalesced(session, &member, superseded);
         self.members.insert(session, member);
         Ok(())
     }
@@ -249,12 +249,12 @@ impl Model {
         if more == 0 {
             return;
         }
-        self.tally.counters.coalesced += more;
+        self.tally.counters.superseded += more;
         let earlier = self.events.iter_mut().find_map(|event| match event {
-            BrokerEvent::SessionCoalesced { session: other, coalesced, .. }
+            BrokerEvent::SessionSuperseded { session: other, superseded, .. }
                 if *other == session =>
             {
-                Some(coalesced)
+                Some(superseded)
             }
             _ => None,
         });
@@ -262,10 +262,10 @@ impl Model {
         match earlier {
             Some(earlier) => *earlier += more,
             None => {
-                self.events.push(BrokerEvent::SessionCoalesced {
+                self.events.push(BrokerEvent::SessionSuperseded {
                     session,
                     client,
-                    coalesced: more,
+                    superseded: more,
                 });
             }
         }

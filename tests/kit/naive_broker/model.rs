@@ -8,7 +8,7 @@ use super::lag::{Passed, State};
 use super::permission::Permission;
 use super::signed::Keys;
 use sansse::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, Lag, OpenError, Resume, Retention,
+    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, Lag, OpenError, Resumption, Retention,
     SessionId, TopicName, TopicPattern,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -159,7 +159,7 @@ pub(crate) struct Wish {
     pub(crate) topics: Vec<TopicName>,
     pub(crate) patterns: Vec<TopicPattern>,
     pub(crate) permitted: Option<Vec<LogName>>,
-    pub(crate) without_broadcast: bool,
+    pub(crate) topics_only: bool,
     pub(crate) last_event_id: Option<Result<String, ()>>,
     pub(crate) from_oldest: bool,
     #[expect(clippy::option_option, reason = "as in the request itself")]
@@ -310,10 +310,10 @@ impl Model {
     }
 
     /// Opens a session that was admitted, under the id that the broker chose.
-    pub(crate) fn open(&mut self, wish: &Wish, session: SessionId, broker: &Broker) -> Resume {
+    pub(crate) fn open(&mut self, wish: &Wish, session: SessionId, broker: &Broker) -> Resumption {
         self.has_begun = true;
         let mut logs = Vec::new();
-        if !wish.without_broadcast {
+        if !wish.topics_only {
             logs.push(LogName::Broadcast);
         }
         let topics: BTreeSet<_> = wish.topics.iter().cloned().collect();
@@ -374,7 +374,7 @@ impl Model {
         };
         assert!(self.members.insert(session, member).is_none(), "{session} is in use");
         let client = wish.client.clone();
-        self.events.push(BrokerEvent::SessionOpened { session, client, resume });
+        self.events.push(BrokerEvent::SessionOpened { session, client, resumption: resume });
         self.tally.opened(resume);
         self.order.push(session);
         self.evict(session, broker);

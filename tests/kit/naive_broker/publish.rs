@@ -9,26 +9,28 @@ use std::collections::BTreeSet;
 impl Model {
     // Publishing.
 
-    pub(crate) fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
+    pub(crate) fn check_addressee(&self, topic: &Audience) -> Result<(), PublishError> {
         match topic {
             _ if self.closed => Err(PublishError::Closed),
-            Topic::Client(id) if !self.guests.contains_key(id) => Err(PublishError::UnknownClient),
-            Topic::Session(id) if self.members.get(id).is_none_or(|m| m.ending.is_some()) => {
+            Audience::Client(id) if !self.guests.contains_key(id) => {
+                Err(PublishError::UnknownClient)
+            }
+            Audience::Session(id) if self.members.get(id).is_none_or(|m| m.ending.is_some()) => {
                 Err(PublishError::UnknownSession)
             }
-            Topic::Named(name)
+            Audience::Topic(name)
                 if !self.knows(name) && self.topics() >= self.config.max_topics as usize =>
             {
                 Err(PublishError::TooManyTopics)
             }
-            Topic::Named(name) if self.has_ended(name) => Err(PublishError::TopicEnded),
+            Audience::Topic(name) if self.has_ended(name) => Err(PublishError::TopicEnded),
             _ => Ok(()),
         }
     }
 
     pub(crate) fn publish(
         &mut self,
-        topic: &Topic,
+        topic: &Audience,
         content: &Content,
         own_id: Option<&String>,
         key: Option<u64>,
@@ -45,7 +47,7 @@ impl Model {
     pub(crate) fn apply(
         &mut self,
         position: u64,
-        topic: &Topic,
+        topic: &Audience,
         content: &Content,
         own_id: Option<&String>,
         key: Option<u64>,
@@ -62,7 +64,7 @@ impl Model {
             // Nothing of it is kept, and a session that asks for it later is to be told.
             Err(PublishError::TooManyTopics) => {
                 self.forgotten_topics = self.forgotten_topics.max(position);
-                if let Topic::Named(name) = topic {
+                if let Audience::Topic(name) = topic {
                     self.miss(position, &LogName::Named(name.clone()));
                 }
             }
@@ -101,16 +103,16 @@ impl Model {
     pub(super) fn append(
         &mut self,
         position: u64,
-        topic: &Topic,
+        topic: &Audience,
         payload: &str,
         own_id: Option<&String>,
         key: Option<u64>,
     ) -> Result<(), PublishError> {
         let name = match topic {
-            Topic::Broadcast => LogName::Broadcast,
-            Topic::Named(name) => LogName::Named(name.clone()),
-            Topic::Client(id) => LogName::Client(id.clone()),
-            Topic::Session(id) => LogName::Private(*id),
+            Audience::Everyone => LogName::Broadcast,
+            Audience::Topic(name) => LogName::Named(name.clone()),
+            Audience::Client(id) => LogName::Client(id.clone()),
+            Audience::Session(id) => LogName::Private(*id),
             _ => unreachable!(),
         };
         let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes);

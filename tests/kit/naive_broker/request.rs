@@ -18,7 +18,7 @@ impl World {
             topics,
             patterns,
             permitted,
-            without_broadcast,
+            topics_only,
             from_oldest,
             from,
             heartbeat,
@@ -42,7 +42,7 @@ impl World {
             permitted: permitted
                 .as_ref()
                 .map(|filters| filters.iter().map(|filter| log_name(*filter)).collect()),
-            without_broadcast: *without_broadcast,
+            topics_only: *topics_only,
             last_event_id,
             from_oldest: *from_oldest,
             heartbeat: match heartbeat {
@@ -75,7 +75,7 @@ impl World {
                 }
                 self.opened.push(opened.session);
                 let _ = writeln!(self.transcript, "{opened:?}");
-                same(&opened.resume, &self.model.open(&wish, opened.session, &self.broker))
+                same(&opened.resumption, &self.model.open(&wish, opened.session, &self.broker))
             }
             (got, expected) => {
                 if let Err(error) = expected {
@@ -86,8 +86,8 @@ impl World {
         }
     }
 
-    fn request(&self, wish: &Wish) -> SessionRequest {
-        let mut request = SessionRequest::new();
+    fn request(&self, wish: &Wish) -> SessionConfig {
+        let mut request = SessionConfig::new();
         if let Some(client) = &wish.client {
             request = request.with_client(client.clone());
         }
@@ -102,14 +102,14 @@ impl World {
             };
             request = request.with_permitted(filters.iter().map(filter));
         }
-        if wish.without_broadcast {
-            request = request.without_broadcast();
+        if wish.topics_only {
+            request = request.topics_only();
         }
         if wish.from_oldest {
             request = request.with_start(StartAt::Oldest);
         }
         for pattern in &wish.patterns {
-            request = request.with_pattern(pattern.clone());
+            request = request.with_topic(pattern.clone());
         }
         request = match &wish.last_event_id {
             None => request,

@@ -12,14 +12,14 @@ impl Model {
         logs: &[LogName],
         last_event_id: Option<&Result<String, ()>>,
         from_oldest: bool,
-    ) -> (Resume, Vec<Pending>) {
+    ) -> (Resumption, Vec<Pending>) {
         let (is_absent, id) = match last_event_id {
             None => (true, None),
             Some(Ok(id)) if id.is_empty() => (true, None),
             Some(id) => (false, id.as_ref().ok()),
         };
         if is_absent && !from_oldest {
-            return (Resume::Live, Vec::new());
+            return (Resumption::Live, Vec::new());
         }
         let covered = |name: &LogName| logs.iter().any(|log| log.covers(name));
         let kept = || {
@@ -37,7 +37,7 @@ impl Model {
         let placed = placed.filter(|position| *position <= self.last);
         let position = id.as_ref().and_then(own).or(placed);
         if position.is_none() && place == PlaceOf::Forged {
-            return (Resume::Forged, Vec::new());
+            return (Resumption::Forged, Vec::new());
         }
         // Where ids are signed, nothing is replayed to who cannot have got one.
         let is_nonsense = position.is_none() && place == PlaceOf::Unknown && self.keys.is_some();
@@ -54,7 +54,7 @@ impl Model {
                 payload: k.payload.clone(),
             })
             .collect();
-        let goes_on = is_nonsense || self.config.unresumable == StartAt::Newest;
+        let goes_on = is_nonsense || self.config.on_gap == OnGap::StartNow;
         if is_gap && !is_absent && goes_on {
             pending.clear();
         }
@@ -62,14 +62,14 @@ impl Model {
         let replayed = pending.len() as u64;
         self.add_gone(logs, &mut pending);
         let resume = match (position, place) {
-            _ if is_absent => Resume::Oldest { replayed },
-            (Some(_), _) if is_gap => Resume::Gap { replayed },
-            (Some(_), _) => Resume::Complete { replayed },
+            _ if is_absent => Resumption::Oldest { replayed },
+            (Some(_), _) if is_gap => Resumption::Gap { replayed },
+            (Some(_), _) => Resumption::Complete { replayed },
             (None, PlaceOf::At(epoch, _)) if epoch != self.config.epoch.0 => {
-                Resume::OtherEpoch { replayed }
+                Resumption::OtherEpoch { replayed }
             }
-            (None, PlaceOf::At(..)) => Resume::Ahead { replayed },
-            (None, _) => Resume::UnknownId { replayed },
+            (None, PlaceOf::At(..)) => Resumption::Ahead { replayed },
+            (None, _) => Resumption::UnknownId { replayed },
         };
         (resume, pending)
     }
@@ -110,17 +110,17 @@ impl Model {
         &self,
         session: SessionId,
         wish: &Wish,
-        resume: Resume,
+        resume: Resumption,
     ) -> Option<String> {
         let (word, replayed, placed) = match resume {
-            Resume::Live => ("live", 0, false),
-            Resume::Oldest { replayed } => ("oldest", replayed, replayed > 0),
-            Resume::Complete { replayed } => ("complete", replayed, true),
-            Resume::Gap { replayed } => ("gap", replayed, replayed > 0),
-            Resume::UnknownId { replayed } => ("unknown", replayed, replayed > 0),
-            Resume::OtherEpoch { replayed } => ("other-epoch", replayed, replayed > 0),
-            Resume::Ahead { replayed } => ("ahead", replayed, replayed > 0),
-            Resume::Forged => ("forged", 0, false),
+            Resumption::Live => ("live", 0, false),
+            Resumption::Oldest { replayed } => ("oldest", replayed, replayed > 0),
+            Resumption::Complete { replayed } => ("complete", replayed, true),
+            Resumption::Gap { replayed } => ("gap", replayed, replayed > 0),
+            Resumption::UnknownId { replayed } => ("unknown", replayed, replayed > 0),
+            Resumption::OtherEpoch { replayed } => ("other-epoch", replayed, replayed > 0),
+            Resumption::Ahead { replayed } => ("ahead", replayed, replayed > 0),
+            Resumption::Forged => ("forged", 0, false),
             _ => unreachable!(),
         };
         let mut text = String::new();

@@ -18,7 +18,7 @@ pub(super) enum Said {
 impl Said {
     pub(super) fn event(
         sequencer: &mut Sequencer,
-        topic: Topic,
+        topic: Audience,
         content: &Content,
         own_id: Option<u64>,
         key: Option<u64>,

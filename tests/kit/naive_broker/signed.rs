@@ -44,12 +44,12 @@ pub(super) fn signed(secret: u64, epoch: u64, position: u64) -> String {
             config.cursor_keys = Some(keys);
             config
         });
-        let session = shard.open(SessionRequest::new());
+        let session = shard.open(SessionConfig::new());
         return id(&shard.next(session).unwrap());
     };
     let mut sequencer = Sequencer::new(Epoch(epoch), before, EventIds::Assigned);
     sequencer.set_cursor_keys(keys);
-    let published = sequencer.publish(Topic::Broadcast, &sansse::Event::new("x"));
+    let published = sequencer.publish(Audience::Everyone, &sansse::Event::new("x"));
     id(&super::kit::text(published.frame().as_ref()))
 }
 

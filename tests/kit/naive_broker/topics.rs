@@ -9,7 +9,7 @@ impl Model {
         let ended = |name: &TopicName| {
             self.logs.get(&LogName::Named(name.clone())).is_some_and(|log| log.ended.is_some())
         };
-        if !wish.without_broadcast
+        if !wish.topics_only
             || wish.topics.is_empty()
             || !wish.patterns.is_empty()
             || !wish.topics.iter().all(ended)
@@ -29,7 +29,7 @@ impl Model {
     /// Whether a session is to be told its place after what is replayed to it.
     pub(super) fn ends_without_id(&self, wish: &Wish, replayed: &[Pending]) -> bool {
         let here = |one: &&Pending| self.is_here(&one.log, one.position);
-        wish.without_broadcast
+        wish.topics_only
             && self.config.event_ids == EventIds::Assigned
             && replayed.iter().rfind(here).is_some_and(|last| !last.has("id"))
     }
@@ -107,12 +107,12 @@ impl Model {
         filter: &LogName,
         last_event_id: Option<&Result<String, ()>>,
         from_oldest: bool,
-    ) -> Result<Resume, SubscribeError> {
+    ) -> Result<Resumption, SubscribeError> {
         let member = self.members.get(&session).filter(|member| member.ending.is_none());
         let member = member.ok_or(SubscribeError::UnknownSession)?;
         let before: Vec<_> = member.logs.iter().filter(|log| log.is_filter()).cloned().collect();
         if before.contains(filter) {
-            return Ok(Resume::Live);
+            return Ok(Resumption::Live);
         }
         if member.permission.as_ref().is_some_and(|permission| !permission.permits(filter)) {
             return Err(SubscribeError::NotPermitted);
@@ -164,14 +164,14 @@ impl Model {
         }
         self.outdate_batch(session);
         Ok(match resume {
-            Resume::Live => Resume::Live,
-            Resume::Oldest { .. } => Resume::Oldest { replayed },
-            Resume::Complete { .. } => Resume::Complete { replayed },
-            Resume::Gap { .. } => Resume::Gap { replayed },
-            Resume::UnknownId { .. } => Resume::UnknownId { replayed },
-            Resume::OtherEpoch { .. } => Resume::OtherEpoch { replayed },
-            Resume::Ahead { .. } => Resume::Ahead { replayed },
-            Resume::Forged => Resume::Forged,
+            Resumption::Live => Resumption::Live,
+            Resumption::Oldest { .. } => Resumption::Oldest { replayed },
+            Resumption::Complete { .. } => Resumption::Complete { replayed },
+            Resumption::Gap { .. } => Resumption::Gap { replayed },
+            Resumption::UnknownId { .. } => Resumption::UnknownId { replayed },
+            Resumption::OtherEpoch { .. } => Resumption::OtherEpoch { replayed },
+            Resumption::Ahead { .. } => Resumption::Ahead { replayed },
+            Resumption::Forged => Resumption::Forged,
             _ => unreachable!(),
         })
     }

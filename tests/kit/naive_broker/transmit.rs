@@ -59,7 +59,7 @@ impl Model {
         limit: usize,
         form: Framing,
         batch: &Batch,
-        end: BatchEnd,
+        end: Filled,
         broker: &Broker,
     ) -> Result<(), String> {
         let written = |payload: &str| match form {
@@ -67,10 +67,10 @@ impl Model {
             Framing::Chunked => chunk(payload),
         };
         // The reason is compared with the events.
-        let end = if matches!(end, BatchEnd::End(_)) { BatchEnd::End(None) } else { end };
+        let end = if matches!(end, Filled::Ended(_)) { Filled::Ended(None) } else { end };
         self.batch = None;
         let mut parts: Vec<(String, Option<Pending>)> = Vec::new();
-        let mut expected = BatchEnd::End(None);
+        let mut expected = Filled::Ended(None);
         let (mut next, mut has_holes) = (None, false);
         let mut passed = Passed::new();
         if self.begin(session, broker) {
@@ -102,27 +102,27 @@ impl Model {
             let is_ending = self.end_reason(session).is_some();
             let member = self.members.get_mut(&session).unwrap();
             if next.is_some() || (is_ending && !parts.is_empty()) {
-                expected = BatchEnd::Full;
+                expected = Filled::More;
             } else if is_stopped && !parts.is_empty() {
                 // What is left is gone, and met by the next poll.
-                expected = BatchEnd::Full;
+                expected = Filled::More;
             } else if member.place_due && parts.len() == batch.frames() {
                 // The place had no room any more.
-                expected = BatchEnd::Full;
+                expected = Filled::More;
                 next = Some(written(&self.place(session).unwrap()).len());
                 self.members.get_mut(&session).unwrap().place_due = true;
             } else if is_stopped {
                 // What is left is gone, and met by the next poll.
-                expected = BatchEnd::Full;
+                expected = Filled::More;
             } else if let Some(place) = self.place(session) {
                 parts.push((written(&place), None));
-                expected = if is_ending { BatchEnd::Full } else { BatchEnd::Parked };
+                expected = if is_ending { Filled::More } else { Filled::All };
                 if !is_ending {
                     self.members.get_mut(&session).unwrap().phase = Phase::Parked;
                 }
             } else if let Some(last_words) = self.take_last_words(session) {
                 parts.push((written(&last_words), None));
-                expected = BatchEnd::Full;
+                expected = Filled::More;
             } else if let Some(reason) = self.end_reason(session) {
                 self.end(session, reason, broker);
             } else {
@@ -133,7 +133,7 @@ impl Model {
                     parts.push((written(":\n\n"), None));
                 }
                 member.phase = Phase::Parked;
-                expected = BatchEnd::Parked;
+                expected = Filled::All;
             }
         }
         let bytes: String = parts.iter().map(|(bytes, _)| bytes.as_str()).collect();

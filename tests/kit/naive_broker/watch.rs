@@ -15,7 +15,7 @@ pub(super) struct Watch {
     /// How many events were polled.
     events: u64,
     /// How many events sessions were spared, as these events say.
-    coalesced: u64,
+    superseded: u64,
 }
 
 impl World {
@@ -27,7 +27,7 @@ impl World {
             }
             BrokerEvent::SessionOpened { session, .. }
             | BrokerEvent::SessionSkipped { session, .. }
-            | BrokerEvent::SessionCoalesced { session, .. }
+            | BrokerEvent::SessionSuperseded { session, .. }
             | BrokerEvent::LeaseExpiring { session, .. }
             | BrokerEvent::SessionEnded { session, .. } => (None, Some(*session)),
             BrokerEvent::Drained { .. } => (None, None),
@@ -42,13 +42,13 @@ impl World {
         }
         same(&self.broker.last_event().get(), &self.watch.events)?;
         let _ = writeln!(self.transcript, "{events:?}");
-        self.watch.coalesced += events.iter().map(coalesced).sum::<u64>();
-        same(&self.broker.counters().coalesced, &self.watch.coalesced)?;
+        self.watch.superseded += events.iter().map(superseded).sum::<u64>();
+        same(&self.broker.counters().superseded, &self.watch.superseded)?;
         self.check_roster()?;
         let mut expected = self.model.events();
         for events in [&mut events, &mut expected] {
             events.retain(|event| match event {
-                BrokerEvent::SessionCoalesced { session, .. } => {
+                BrokerEvent::SessionSuperseded { session, .. } => {
                     !self.model.inexact.contains(session)
                 }
                 _ => true,
@@ -108,9 +108,9 @@ impl World {
     }
 }
 
-fn coalesced(event: &BrokerEvent) -> u64 {
+fn superseded(event: &BrokerEvent) -> u64 {
     match event {
-        BrokerEvent::SessionCoalesced { coalesced, .. } => *coalesced,
+        BrokerEvent::SessionSuperseded { superseded, .. } => *superseded,
         _ => 0,
     }
 }

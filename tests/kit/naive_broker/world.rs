@@ -225,9 +225,9 @@ impl World {
                 // There is no place for what no event can have had as its id.
                 let id = self.last_event_id(from).and_then(Result::ok).filter(|_| !from_oldest);
                 let place = match &id {
-                    Some(text) => Place::After(super::kit::id(text)),
-                    None if *from_oldest => Place::Oldest,
-                    None => Place::Now,
+                    Some(text) => StartAt::After(super::kit::id(text)),
+                    None if *from_oldest => StartAt::Oldest,
+                    None => StartAt::Now,
                 };
                 let got = self.broker.subscribe(now, session, topic_filter(*filter), place);
                 let got = self.note(got);
@@ -284,7 +284,7 @@ impl World {
         let position = said.published().position();
         let expected = match said {
             Said::Event { published, content, own_id, key } => {
-                self.model.apply(position, published.topic(), content, own_id.as_ref(), *key)
+                self.model.apply(position, published.audience(), content, own_id.as_ref(), *key)
             }
             Said::End { topic, .. } => self.model.apply_end(position, topic),
         };
@@ -346,7 +346,7 @@ impl World {
     fn poll(&mut self, now: Instant, session: SessionId) -> Result<Option<bool>, String> {
         let out = match self.broker.poll_transmit(now, session) {
             Some(Transmit::Frame(frame)) => Out::Frame(text(frame.as_ref())),
-            Some(Transmit::End(_)) => Out::End,
+            Some(Transmit::Ended(_)) => Out::End,
             None => Out::Parked,
         };
         let _ = writeln!(self.transcript, "{session} {out:?}");
@@ -410,9 +410,9 @@ impl World {
         self.opened.get(newest - back % self.opened.len()).copied()
     }
 
-    pub(super) fn topic(&self, to: &To) -> Option<Topic> {
+    pub(super) fn topic(&self, to: &To) -> Option<Audience> {
         Some(match to {
-            To::All => Topic::Broadcast,
+            To::All => Audience::Everyone,
             To::Client(number) => client(&format!("client {number}")).into(),
             To::Session(session) => self.session(*session)?.into(),
             To::Topic(number) => topic_name(*number).into(),

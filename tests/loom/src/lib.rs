@@ -6,8 +6,8 @@ use futures_core::Stream;
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use sansse::broker::{
-    BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch, LimitPolicy, OpenError, Resume,
-    SessionRequest, Topic,
+    BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch, LimitPolicy, OpenError, Resumption,
+    SessionConfig, Audience,
 };
 use sansse::hub::{HubBuilder, Session};
 use sansse::{Event, Frame, Hub, LastEventId, Timer};
@@ -94,21 +94,21 @@ fn hub_of(config: BrokerConfig, shards: u16) -> Hub {
 }
 
 fn say(hub: &Hub, data: &'static str) {
-    hub.publish(Topic::Broadcast, &Event::new(data)).unwrap();
+    hub.publish(Audience::Everyone, &Event::new(data)).unwrap();
 }
 
 /// A request whose session lives on this shard of two.
-fn on(shard: u16) -> SessionRequest {
+fn on(shard: u16) -> SessionConfig {
     // Which client goes where does not change from one run to the next.
     let name = ["a", "e"][usize::from(shard)];
-    SessionRequest::new().with_client(ClientId::new(name).unwrap())
+    SessionConfig::new().with_client(ClientId::new(name).unwrap())
 }
 
 #[test]
 fn no_wake_is_lost_between_a_poll_and_a_publish() {
     loom::model(|| {
         let hub = hub(1);
-        let mut session = hub.open(SessionRequest::new()).unwrap();
+        let mut session = hub.open(SessionConfig::new()).unwrap();
         assert!(next(&mut session).is_some(), "the place comes first");
         let publisher = {
             let hub = hub.clone();
@@ -146,8 +146,8 @@ fn two_publishers_are_heard_in_one_order_on_both_shards() {
 fn a_session_that_is_dropped_while_something_is_published_is_gone_and_nobody_else_is() {
     loom::model(|| {
         let hub = hub(1);
-        let mut leaving = hub.open(SessionRequest::new()).unwrap();
-        let mut staying = hub.open(SessionRequest::new()).unwrap();
+        let mut leaving = hub.open(SessionConfig::new()).unwrap();
+        let mut staying = hub.open(SessionConfig::new()).unwrap();
         assert!(next(&mut leaving).is_some() && next(&mut staying).is_some());
         let publisher = {
             let hub = hub.clone();
@@ -192,7 +192,7 @@ fn a_hub_that_closes_ends_each_session_that_was_let_in() {
 fn what_was_published_before_a_hub_closes_is_heard_and_the_driver_ends() {
     loom::model(|| {
         let hub = hub(1);
-        let mut session = hub.open(SessionRequest::new()).unwrap();
+        let mut session = hub.open(SessionConfig::new()).unwrap();
         assert!(next(&mut session).is_some());
         let driver = {
             let drive = hub.drive();
@@ -211,14 +211,14 @@ fn what_was_published_before_a_hub_closes_is_heard_and_the_driver_ends() {
 fn a_drain_ends_all_sessions_and_the_driver() {
     loom::model(|| {
         let hub = hub(1);
-        let mut session = hub.open(SessionRequest::new()).unwrap();
+        let mut session = hub.open(SessionConfig::new()).unwrap();
         assert!(next(&mut session).is_some());
         let driver = {
             let drive = hub.drive();
             thread::spawn(move || block_on(drive))
         };
         hub.drain(Drain::new(Duration::ZERO)).unwrap();
-        assert_eq!(hub.open(SessionRequest::new()).err(), Some(OpenError::Draining));
+        assert_eq!(hub.open(SessionConfig::new()).err(), Some(OpenError::Draining));
         assert_eq!(next_data(&mut session), None);
         driver.join().unwrap();
         assert_eq!(hub.session_count(), 0);
@@ -249,7 +249,7 @@ fn a_session_that_comes_back_to_another_shard_has_everything_once() {
         let id = LastEventId::from_header(id.as_bytes());
         drop(first);
         let mut second = hub.open(on(1).with_last_event_id(id)).unwrap();
-        assert!(matches!(second.resume(), Resume::Complete { .. }), "{:?}", second.resume());
+        assert!(matches!(second.resumption(), Resumption::Complete { .. }), "{:?}", second.resumption());
         assert_eq!(next_data(&mut second).as_deref(), Some("2"));
         publisher.join().unwrap();
         hub.close();
@@ -324,9 +324,9 @@ fn every_event_reaches_the_listener_once() {
         let hub = HubBuilder::new(config()).on_event(listener).build(Still).unwrap();
         let other = {
             let hub = hub.clone();
-            thread::spawn(move || drop(hub.open(SessionRequest::new()).unwrap()))
+            thread::spawn(move || drop(hub.open(SessionConfig::new()).unwrap()))
         };
-        drop(hub.open(SessionRequest::new()).unwrap());
+        drop(hub.open(SessionConfig::new()).unwrap());
         other.join().unwrap();
         let heard = heard.lock().unwrap();
         let count = |is: fn(&BrokerEvent) -> bool| heard.iter().filter(|event| is(event)).count();

@@ -12,7 +12,7 @@ pub(crate) mod memory;
 use bytes::Bytes;
 use http::Request;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use sansse::broker::{BrokerConfig, Epoch, SessionRequest, Topic};
+use sansse::broker::{Audience, BrokerConfig, Epoch, SessionConfig};
 use sansse::client::{ClientConfig, ClientError, CloseReason};
 use sansse::feed::Http1;
 use sansse::http::ResponseHead;
@@ -136,7 +136,7 @@ impl Running {
             let answer = if request.uri().path() == "/echo" {
                 Answer::from(http::Response::new(request.into_body()))
             } else {
-                streams.accept(&request, SessionRequest::new(), &ResponseHead::new())
+                streams.accept(&request, SessionConfig::new(), &ResponseHead::new())
             };
             std::future::ready(answer)
         };
@@ -149,7 +149,7 @@ impl Running {
     }
 
     pub(crate) fn say(&self, data: impl Into<String>) {
-        self.hub.publish(Topic::Broadcast, &Event::new(data.into())).unwrap();
+        self.hub.publish(Audience::Everyone, &Event::new(data.into())).unwrap();
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) mod child;
 use bytes::Bytes;
 use http::{Request, Response};
 use sansse::Hub;
-use sansse::broker::{BrokerConfig, BrokerEvent, EndReason, Epoch, SessionId, SessionRequest};
+use sansse::broker::{BrokerConfig, BrokerEvent, EndReason, Epoch, SessionConfig, SessionId};
 use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::{ServerCounters, ServerCountersSnapshot};
@@ -100,14 +100,14 @@ fn route(hub: Hub, request: Request<Bytes>) -> impl Future<Output = Answer> + Se
     assert_ne!(request.uri().path(), "/panic-at-once", "as it was asked to");
     async move {
         match request.uri().path() {
-            "/events" => hub.accept(&request, SessionRequest::new(), &ResponseHead::new()),
+            "/events" => hub.accept(&request, SessionConfig::new(), &ResponseHead::new()),
             "/unasked" => {
-                let session = hub.open(SessionRequest::new()).unwrap();
+                let session = hub.open(SessionConfig::new()).unwrap();
                 Answer::Stream(ResponseHead::new().response(request.headers()), session)
             }
             "/told" => {
                 let type_name = sansse::EventType::new("resumed").unwrap();
-                let session = SessionRequest::new().with_announcement(type_name);
+                let session = SessionConfig::new().with_announcement(type_name);
                 hub.accept(&request, session, &ResponseHead::new())
             }
             "/echo" => Response::new(request.into_body()).into(),
