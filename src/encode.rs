@@ -8,9 +8,9 @@ use core::time::Duration;
 /// An encoded event, in one shared allocation.
 ///
 /// The HTTP/1.1 chunk framing
-/// ([RFC 9112, 7.1](https://www.rfc-editor.org/rfc/rfc9112#section-7.1)) lies around the payload,
-/// so that a raw HTTP/1.1 connection writes [`chunk`](Self::chunk) as it is, and whoever frames by
-/// other means takes [`payload`](Self::payload). Cloning a frame copies no bytes.
+/// ([RFC 9112, 7.1](https://www.rfc-editor.org/rfc/rfc9112#section-7.1)) lies around the payload. A
+/// raw HTTP/1.1 connection writes [`chunk`](Self::chunk) as it is; an HTTP stack, which frames by
+/// itself, is given the [`payload`](Self::payload). Cloning a frame copies no bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     chunk: Bytes,
@@ -50,17 +50,17 @@ impl Frame {
         Self { chunk: chunk.into(), head: head as u8 }
     }
 
-    /// The payload as one chunk of HTTP/1.1's chunked coding.
+    /// Returns the payload as one chunk of HTTP/1.1's chunked coding.
     pub fn chunk(&self) -> &Bytes {
         &self.chunk
     }
 
-    /// The bytes of the event stream itself, without a copy.
+    /// Returns the bytes of the event stream itself, without a copy.
     pub fn payload(&self) -> Bytes {
         self.chunk.slice(self.head as usize..self.chunk.len() - CRLF.len())
     }
 
-    /// The length of the payload in bytes.
+    /// Returns the length of the payload in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a frame always ends in a blank line")]
     pub fn len(&self) -> usize {
         self.chunk.len() - CRLF.len() - self.head as usize
@@ -71,6 +71,48 @@ impl AsRef<[u8]> for Frame {
     /// The payload.
     fn as_ref(&self) -> &[u8] {
         &self.chunk[self.head as usize..self.chunk.len() - CRLF.len()]
+    }
+}
+
+/// How the frames of an event stream stand on the wire, and how its end shows.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// Each frame is a chunk of HTTP/1.1's chunked coding (RFC 9112, 7.1). A last, empty chunk ends
+    /// the stream, and the connection is closed after it.
+    Chunked,
+    /// Frames follow each other with nothing between them. The end of the stream is the end of the
+    /// body as somebody else frames it: an HTTP stack, or for peers that speak HTTP/1.0 the end of
+    /// the connection (RFC 9112, 6.3).
+    Plain,
+}
+
+impl Framing {
+    /// Returns the bytes that carry a frame. Nothing is copied.
+    pub fn bytes(self, frame: &Frame) -> Bytes {
+        match self {
+            Self::Chunked => frame.chunk().clone(),
+            Self::Plain => frame.payload(),
+        }
+    }
+
+    /// Returns the bytes that carry a frame, borrowed from it.
+    #[inline]
+    #[cfg(feature = "broker")]
+    pub(crate) fn slice(self, frame: &Frame) -> &[u8] {
+        match self {
+            Self::Chunked => frame.chunk(),
+            Self::Plain => frame.as_ref(),
+        }
+    }
+
+    /// Returns the bytes that end the stream, after its last frame; none where something else ends
+    /// it. A chunked stream that lacks them looks cut off.
+    pub const fn end(self) -> &'static [u8] {
+        match self {
+            Self::Chunked => b"0\r\n\r\n",
+            Self::Plain => b"",
+        }
     }
 }
 

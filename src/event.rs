@@ -36,7 +36,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event of type `message` with this data.
+    /// Makes an event of type `message` with this data.
     ///
     /// CR, LF and CRLF are line ends; the receiver gets LF for each of them.
     /// Empty data is delivered as an event with empty data.
@@ -44,7 +44,7 @@ impl Event {
         Self { data: Some(data.into()), ..Self::empty() }
     }
 
-    /// An event of type `message` whose data is `value` as JSON, on one line.
+    /// Makes an event of type `message` whose data is `value` as JSON, on one line.
     ///
     /// # Errors
     ///
@@ -56,25 +56,25 @@ impl Event {
         serde_json::to_string(value).map(Self::new)
     }
 
-    /// A comment: lines that receivers skip, and proxies count as life.
+    /// Makes a comment: lines that receivers skip, and proxies count as life.
     ///
     /// Each line of `text` becomes a comment line.
     pub fn comment(text: impl Into<Cow<'static, str>>) -> Self {
         Self { comment: Some(text.into()), ..Self::empty() }
     }
 
-    /// An empty comment, the smallest thing that keeps a connection in use.
+    /// Makes an empty comment, the smallest thing that keeps a connection in use.
     pub fn heartbeat() -> Self {
         Self::comment("")
     }
 
-    /// A block that sets the last event id of the receiver and dispatches
-    /// nothing (9.2.6, "dispatch the event", step 1).
+    /// Makes a block that sets the last event id of the receiver and dispatches nothing (9.2.6,
+    /// "dispatch the event", step 1).
     pub fn id_only(id: EventId) -> Self {
         Self::empty().with_id(id)
     }
 
-    /// A block that sets the receiver's reconnection time and dispatches nothing.
+    /// Makes a block that sets the receiver's reconnection time and dispatches nothing.
     ///
     /// The unit on the wire is the millisecond; what is finer is cut off.
     pub fn retry_only(retry: Duration) -> Self {
@@ -112,27 +112,27 @@ impl Event {
         self
     }
 
-    /// The data, as it was given; `None` for a block that dispatches nothing.
+    /// Returns the data, as it was given; `None` for a block that dispatches nothing.
     pub fn data(&self) -> Option<&str> {
         self.data.as_deref()
     }
 
-    /// The comment, if the block has one.
+    /// Returns the comment, if the block has one.
     pub fn comment_text(&self) -> Option<&str> {
         self.comment.as_deref()
     }
 
-    /// The type; [`EventType::MESSAGE`] unless another was set.
+    /// Returns the type; [`EventType::MESSAGE`] unless another was set.
     pub fn event_type(&self) -> &EventType {
         &self.event_type
     }
 
-    /// The id, if the event brings its own.
+    /// Returns the id, if the event brings its own.
     pub fn id(&self) -> Option<&EventId> {
         self.id.as_ref()
     }
 
-    /// The reconnection time, if the block sets one.
+    /// Returns the reconnection time, if the block sets one.
     pub fn retry(&self) -> Option<Duration> {
         self.retry
     }
@@ -181,7 +181,7 @@ impl EventType {
         Self(Cow::Borrowed(text))
     }
 
-    /// The text; never empty.
+    /// Returns the text; never empty.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -249,7 +249,7 @@ impl EventId {
         Self(Cow::Owned(text))
     }
 
-    /// The text; may be empty.
+    /// Returns the text; may be empty.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -281,12 +281,12 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// Where in the text the forbidden character stands, in bytes.
+    /// Returns where in the text the forbidden character stands, in bytes.
     pub const fn position(&self) -> usize {
         self.position
     }
 
-    /// The forbidden character: CR, LF or NUL.
+    /// Returns the forbidden character: CR, LF or NUL.
     pub const fn character(&self) -> char {
         self.character
     }

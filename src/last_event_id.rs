@@ -69,7 +69,7 @@ impl LastEventId {
         }
     }
 
-    /// The id, if there is one.
+    /// Returns the id, if there is one.
     pub fn id(&self) -> Option<&EventId> {
         match self {
             Self::Id(id) => Some(id),

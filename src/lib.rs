@@ -4,32 +4,34 @@
 //! Everything is a machine that takes what happened and the time, and gives what is to be done:
 //!
 //! ```text
-//!   bytes of a request ─▶ ┌────────────────┐ ─▶ http::Request
-//!   http::Response ─────▶ │ http1::Server  │ ─▶ bytes of the answer
-//!                         └────────────────┘
-//!   open, disconnect ───▶ ┌────────────────┐ ─▶ poll_ready: sessions that have output
-//!   publish, apply ─────▶ │     Broker     │ ─▶ poll_transmit: frames, or the end
-//!   handle_timeout ─────▶ │                │ ─▶ poll_event: joins, ends, skips, with reasons
-//!                         └────────────────┘ ─▶ poll_timeout: when to come back
-//!   heads, bytes, ends ─▶ ┌────────────────┐ ─▶ poll_request: what to ask for, when it is time
-//!   failures ───────────▶ │ client::Client │ ─▶ poll_event: messages, losses, the end
-//!   handle_timeout ─────▶ └────────────────┘ ─▶ poll_timeout: when to come back
-//!   bytes of a stream ──▶ ┌────────────────┐ ─▶ messages, comments, reconnection times
-//!                         │    Decoder     │ ─▶ errors, after which it goes on
-//!                         └────────────────┘
+//!   bytes of a request ─▶ ┌──────────────────┐ ─▶ http::Request
+//!   http::Response ─────▶ │ ServerConnection │ ─▶ bytes of the answer
+//!                         └──────────────────┘
+//!   open, disconnect ───▶ ┌──────────────────┐ ─▶ poll_ready: sessions that have output
+//!   publish, apply ─────▶ │      Broker      │ ─▶ poll_transmit: frames, or the end
+//!   handle_timeout ─────▶ │                  │ ─▶ poll_event: joins, ends, skips, with reasons
+//!                         └──────────────────┘ ─▶ poll_timeout: when to come back
+//!   heads, bytes, ends ─▶ ┌──────────────────┐ ─▶ poll_request: what to ask for, when it is time
+//!   failures ───────────▶ │      Client      │ ─▶ poll_event: messages, losses, the end
+//!   handle_timeout ─────▶ └──────────────────┘ ─▶ poll_timeout: when to come back
+//!   bytes of a stream ──▶ ┌──────────────────┐ ─▶ messages, comments, reconnection times
+//!                         │     Decoder      │ ─▶ errors, after which it goes on
+//!                         └──────────────────┘
 //!   Event ──────────────▶ Frame: encoded once, shared by all who receive it
 //! ```
 //!
-//! - The codec ([`Event`], [`Frame`], [`Decoder`]) needs `alloc` alone.
+//! - The codec ([`Event`], [`Frame`], [`Framing`], [`Decoder`]) needs `alloc` alone.
 //! - [`broker`] is the bookkeeping of a server: who is connected, who gets what, what is replayed.
 //! - [`http`] judges requests and makes response heads; [`http1`] speaks HTTP/1.1 for those who
 //!   have no HTTP stack.
 //! - [`client`] is the `EventSource`: connect, read, lose the connection, back off, resume.
 //! - [`EventSource`] and [`Feed`] put the client behind streams, over any [`Transport`].
 //! - [`hub`] puts the broker behind futures and streams. All that it needs of a runtime is a
-//!   [`Timer`]; adapters such as `sansse-tokio` bring it.
-//! - [`serve`] is a small HTTP/1.1 server, and [`http1::transport`] a client's transport, over any
-//!   runtime's sockets; adapters bring those too.
+//!   [`Timer`].
+//! - [`serve`] is a small HTTP/1.1 server, and [`feed::Http1`] a client's transport, over any
+//!   runtime's sockets.
+//! - [`net`] is what the last three need of a runtime, as traits; adapters such as `sansse-tokio`
+//!   implement them.
 //!
 //! # The contract
 //!
@@ -70,10 +72,8 @@ pub mod client;
 mod decode;
 mod encode;
 mod event;
-#[cfg(feature = "feed")]
-mod event_source;
-#[cfg(feature = "feed")]
-mod fallback;
+#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
+mod fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub mod feed;
@@ -83,41 +83,38 @@ pub mod http;
 #[cfg(feature = "http1")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http1")))]
 pub mod http1;
-#[cfg(feature = "hub")]
-#[cfg_attr(docsrs, doc(cfg(feature = "hub")))]
+#[cfg(feature = "broker")]
+#[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
 pub mod hub;
-#[cfg(any(feature = "broker", feature = "http"))]
+#[cfg(feature = "http")]
 mod last_event_id;
+#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
+pub mod net;
+#[cfg(feature = "record")]
+#[cfg_attr(docsrs, doc(cfg(feature = "record")))]
+pub mod record;
 #[cfg(feature = "serve")]
 #[cfg_attr(docsrs, doc(cfg(feature = "serve")))]
 pub mod serve;
-#[cfg(feature = "hub")]
+#[cfg(feature = "broker")]
 mod sync;
-#[cfg(any(feature = "hub", feature = "feed"))]
-mod time;
-#[cfg(feature = "feed")]
-mod transport;
 
 pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
-pub use encode::Frame;
+pub use encode::{Frame, Framing};
 pub use event::{Event, EventId, EventType, FieldError};
-#[cfg(feature = "hub")]
-#[cfg_attr(docsrs, doc(cfg(feature = "hub")))]
-pub use hub::Hub;
-#[cfg(any(feature = "broker", feature = "http"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "http"))))]
-pub use last_event_id::LastEventId;
-#[cfg(any(feature = "hub", feature = "feed"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "hub", feature = "feed"))))]
-pub use time::Timer;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
-pub use {
-    event_source::{EventSource, SourceEvent},
-    fallback::connect_any,
-    feed::Feed,
-    transport::Transport,
-};
+pub use feed::{EventSource, Feed, SourceEvent, Transport};
+#[cfg(feature = "broker")]
+#[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
+pub use hub::Hub;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use last_event_id::LastEventId;
+#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
+pub use {fault::Fault, net::Timer};
 
 /// The README's examples, compiled and run with the tests.
 #[cfg(all(doctest, feature = "feed", feature = "serve"))]

@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../../tests/fuzz/mod.rs"]
+#[path = "../../tests/fuzzing/targets/mod.rs"]
 mod fuzz;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::pattern::run(data));

@@ -3,16 +3,35 @@
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-/// Names a value of an [`Arena`], for ever: no later value gets an equal key.
+/// The name of a value of an [`Arena`], for ever: no later value gets an equal key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
-    pub(crate) slot: u32,
+    slot: u32,
     /// From 1 on, so that an optional key takes no more room than a key.
-    pub(crate) generation: NonZeroU32,
+    generation: NonZeroU32,
 }
 
+impl Key {
+    /// Makes a key of its parts, as a record tells them.
+    #[cfg(any(feature = "record", test))]
+    pub(crate) const fn new(slot: u32, generation: NonZeroU32) -> Self {
+        Self { slot, generation }
+    }
+
+    /// Returns the slot, which no two values share at the same time.
+    pub(crate) const fn slot(self) -> u32 {
+        self.slot
+    }
+
+    /// Returns how often the slot was given out, this time included.
+    pub(crate) const fn generation(self) -> NonZeroU32 {
+        self.generation
+    }
+}
+
+/// Values in numbered slots. A slot is used again once its value is removed, under another key.
 #[derive(Debug)]
-pub(super) struct Arena<T> {
+pub(crate) struct Arena<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
     len: usize,
@@ -25,11 +44,11 @@ struct Slot<T> {
 }
 
 impl<T> Arena<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { slots: Vec::new(), free: Vec::new(), len: 0 }
     }
 
-    pub(super) fn insert(&mut self, value: T) -> Key {
+    pub(crate) fn insert(&mut self, value: T) -> Key {
         self.len += 1;
         if let Some(slot) = self.free.pop()
             && let Some(entry) = self.slots.get_mut(slot as usize)
@@ -44,44 +63,44 @@ impl<T> Arena<T> {
         Key { slot, generation }
     }
 
-    /// The slot of the next value.
-    pub(super) fn next_slot(&self) -> u32 {
+    /// Returns the slot that the next value will get.
+    pub(crate) fn next_slot(&self) -> u32 {
         #[expect(clippy::cast_possible_truncation, reason = "every limit on values is a u32")]
         self.free.last().copied().unwrap_or(self.slots.len() as u32)
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<&T> {
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
         let slot = self.slots.get(key.slot as usize)?;
         if slot.generation == key.generation { slot.value.as_ref() } else { None }
     }
 
-    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.slot as usize)?;
         if slot.generation == key.generation { slot.value.as_mut() } else { None }
     }
 
-    /// Whether there never was a value.
-    pub(super) fn is_unused(&self) -> bool {
+    /// Returns whether there never was a value.
+    pub(crate) fn is_unused(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// What is in the slot now, for those who keep it from being used again.
+    /// Returns what is in the slot now. It is for callers that keep the slot from being used again.
     #[inline]
-    pub(super) fn at(&self, slot: u32) -> Option<&T> {
+    pub(crate) fn at(&self, slot: u32) -> Option<&T> {
         self.slots.get(slot as usize)?.value.as_ref()
     }
 
-    pub(super) fn at_mut(&mut self, slot: u32) -> Option<&mut T> {
+    pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut T> {
         self.slots.get_mut(slot as usize)?.value.as_mut()
     }
 
-    /// The key of what is in the slot now.
-    pub(super) fn key_at(&self, slot: u32) -> Option<Key> {
+    /// Returns the key of what is in the slot now.
+    pub(crate) fn key_at(&self, slot: u32) -> Option<Key> {
         let entry = self.slots.get(slot as usize)?;
         entry.value.as_ref().map(|_| Key { slot, generation: entry.generation })
     }
 
-    pub(super) fn remove(&mut self, key: Key) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let slot = self.slots.get_mut(key.slot as usize)?;
         if slot.generation != key.generation {
             return None;
@@ -96,11 +115,11 @@ impl<T> Arena<T> {
         Some(value)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
         self.slots.iter().zip(0..).filter_map(|(slot, index)| {
             slot.value.as_ref().map(|_| Key { slot: index, generation: slot.generation })
         })

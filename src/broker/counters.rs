@@ -1,9 +1,8 @@
 //! What a broker has done, in numbers that equal the truth.
 
-use super::Broker;
 use super::clock::Tick;
-use super::log::Entry;
-use super::outcome::{EndReason, OpenError, Resume};
+use super::error::OpenError;
+use super::event::{EndReason, Resume};
 use crate::encode::Frame;
 use core::ops::AddAssign;
 
@@ -40,7 +39,7 @@ pub struct Counters {
     pub retained_bytes: u64,
     /// How many events wait to be polled now.
     pub unread_events: u64,
-    /// How the sessions that were opened resumed. Their sum is how many were opened.
+    /// How the sessions resumed that were opened. The sum is how many were opened.
     pub resumed: Resumed,
     /// How many events were to be replayed to sessions that resumed.
     pub replayed: u64,
@@ -48,8 +47,8 @@ pub struct Counters {
     pub refused: Refused,
     /// How many sessions ended, by the reason.
     pub ended: Ended,
-    /// How many events were published here or [applied](super::Broker::apply) here, whether or not
-    /// anybody heard them. Each shard counts all of them; a hub counts them once.
+    /// How many events were published here or [applied](crate::broker::Broker::apply) here, whether
+    /// or not anybody heard them. Each shard counts all of them; a hub counts them once.
     pub published: u64,
     /// The encoded size of these events, without what HTTP adds.
     pub published_bytes: u64,
@@ -58,97 +57,131 @@ pub struct Counters {
     pub delivered: u64,
     /// Their size, without what HTTP adds.
     pub delivered_bytes: u64,
-    /// How many published events [came back](super::Broker::handle_partial_write), since a write did
-    /// not take them. They are handed over again, or are lost.
+    /// How many published events [came back](crate::broker::Broker::handle_partial_write), since a
+    /// write did not take them. They are handed over again, or are lost.
     pub returned: u64,
     /// How many heartbeats were handed over.
     pub heartbeats: u64,
     /// How many events sessions did not get that were too far behind, by what they met.
     pub lost: Lost,
     /// How many events sessions were spared that [keep the newest per
-    /// key](super::LagPolicy::KeepNewestPerKey), which is no loss. What was passed between the frames
-    /// of a batch may come back with them, and is counted when its session is polled again, or ends.
+    /// key](crate::broker::LagPolicy::KeepNewestPerKey), which is no loss. What was passed between
+    /// the frames of a batch may come back with them, and is counted when its session is polled
+    /// again, or ends.
     pub coalesced: u64,
     /// For each hand-over of a published event (one that came back and goes out again is counted
     /// twice): how long before it was published, in microseconds.
     pub queue_age: Histogram,
-    /// For each hand-over of a published event: how many events had been published to the same topic
-    /// after it.
+    /// For each hand-over of a published event: how many events had been published to the same
+    /// topic after it.
     pub lag: Histogram,
 }
 
-/// How sessions resumed; see [`Resume`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Resumed {
+/// Defines counters that are told apart by the variants of an enum: each field is followed by the
+/// variants that it counts.
+macro_rules! counted {
+    (
+        $(#[$meta:meta])*
+        $name:ident by $kind:ident;
+        $($(#[$doc:meta])* $field:ident: $variants:pat,)*
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$doc])* pub $field: u64,)*
+        }
+
+        impl $name {
+            /// Returns the sum of all.
+            pub const fn total(&self) -> u64 {
+                0 $(+ self.$field)*
+            }
+
+            fn count(&mut self, kind: $kind) {
+                match kind {
+                    $($variants => self.$field += 1,)*
+                }
+            }
+        }
+
+        impl AddAssign<&Self> for $name {
+            fn add_assign(&mut self, other: &Self) {
+                $(self.$field += other.$field;)*
+            }
+        }
+    };
+}
+
+counted! {
+    /// How sessions resumed; see [`Resume`]. The sum is how many were opened.
+    Resumed by Resume;
     /// [`Resume::Live`].
-    pub live: u64,
+    live: Resume::Live,
     /// [`Resume::Oldest`].
-    pub oldest: u64,
+    oldest: Resume::Oldest { .. },
     /// [`Resume::Complete`].
-    pub complete: u64,
+    complete: Resume::Complete { .. },
     /// [`Resume::Gap`].
-    pub gap: u64,
+    gap: Resume::Gap { .. },
     /// [`Resume::UnknownId`].
-    pub unknown_id: u64,
+    unknown_id: Resume::UnknownId { .. },
     /// [`Resume::OtherEpoch`].
-    pub other_epoch: u64,
+    other_epoch: Resume::OtherEpoch { .. },
     /// [`Resume::Ahead`].
-    pub ahead: u64,
+    ahead: Resume::Ahead { .. },
     /// [`Resume::Forged`].
-    pub forged: u64,
+    forged: Resume::Forged,
 }
 
-/// Why sessions were not opened; see [`OpenError`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Refused {
+counted! {
+    /// Why sessions were not opened; see [`OpenError`]. The sum is how many were not.
+    Refused by OpenError;
     /// [`OpenError::Closed`] and [`OpenError::Draining`].
-    pub closing: u64,
+    closing: OpenError::Closed | OpenError::Draining,
     /// [`OpenError::TopicsEnded`].
-    pub topics_ended: u64,
+    topics_ended: OpenError::TopicsEnded,
     /// [`OpenError::NotPermitted`].
-    pub not_permitted: u64,
+    not_permitted: OpenError::NotPermitted,
     /// [`OpenError::TooManySessions`].
-    pub sessions: u64,
+    sessions: OpenError::TooManySessions,
     /// [`OpenError::TooManySessionsOfClient`].
-    pub of_client: u64,
+    of_client: OpenError::TooManySessionsOfClient { .. },
     /// [`OpenError::TooManySessionsFromAddress`].
-    pub from_address: u64,
+    from_address: OpenError::TooManySessionsFromAddress { .. },
     /// [`OpenError::TooManyTopics`].
-    pub topics: u64,
+    topics: OpenError::TooManyTopics,
     /// [`OpenError::UnreadEvents`].
-    pub unread_events: u64,
-    /// Requests that could not be, by the caller's fault.
-    pub invalid: u64,
+    unread_events: OpenError::UnreadEvents,
+    /// Requests that could not be: all others.
+    invalid: _,
 }
 
-/// Why sessions ended; see [`EndReason`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Ended {
+counted! {
+    /// Why sessions ended; see [`EndReason`]. The sum is how many did.
+    Ended by EndReason;
     /// [`EndReason::Disconnected`].
-    pub disconnected: u64,
+    disconnected: EndReason::Disconnected,
     /// [`EndReason::Closed`].
-    pub closed: u64,
+    closed: EndReason::Closed,
     /// [`EndReason::Shutdown`].
-    pub shutdown: u64,
+    shutdown: EndReason::Shutdown,
     /// [`EndReason::Lagged`].
-    pub lagged: u64,
+    lagged: EndReason::Lagged { .. },
     /// [`EndReason::Stalled`].
-    pub stalled: u64,
+    stalled: EndReason::Stalled,
     /// [`EndReason::Evicted`].
-    pub evicted: u64,
+    evicted: EndReason::Evicted,
     /// [`EndReason::MaxAge`].
-    pub max_age: u64,
+    max_age: EndReason::MaxAge,
     /// [`EndReason::Drained`].
-    pub drained: u64,
+    drained: EndReason::Drained,
     /// [`EndReason::LeaseExpired`].
-    pub lease_expired: u64,
+    lease_expired: EndReason::LeaseExpired,
     /// [`EndReason::Revoked`].
-    pub revoked: u64,
+    revoked: EndReason::Revoked,
     /// [`EndReason::TopicsEnded`].
-    pub topics_ended: u64,
+    topics_ended: EndReason::TopicsEnded,
 }
 
 /// How many events sessions did not get.
@@ -173,26 +206,26 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// How many buckets there are. Of microseconds, the last but one ends at 18 minutes, beyond which
-    /// hardly anything is kept.
+    /// How many buckets there are. Of microseconds, the last but one ends at 18 minutes, beyond
+    /// which hardly anything is kept.
     pub const BUCKETS: usize = 32;
 
-    /// How many values there were in each bucket.
+    /// Returns how many values there were in each bucket.
     pub const fn buckets(&self) -> &[u64; Self::BUCKETS] {
         &self.buckets
     }
 
-    /// How many values there were.
+    /// Returns how many values there were.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
-    /// The greatest value of a bucket; `None` for the last, which has no end, and beyond.
+    /// Returns the greatest value of a bucket; `None` for the last, which has no end, and beyond.
     pub const fn upper_bound(bucket: usize) -> Option<u64> {
         if bucket < Self::BUCKETS - 1 { Some((1 << bucket) - 1) } else { None }
     }
 
-    /// The bucket of a value.
+    /// Returns the bucket of a value.
     pub fn bucket_of(value: u64) -> usize {
         let bits = (u64::BITS - value.leading_zeros()) as usize;
         bits.min(Self::BUCKETS - 1)
@@ -207,7 +240,7 @@ impl Histogram {
 /// each shard of one stream, so that it is counted once for each.
 impl AddAssign<&Self> for Counters {
     fn add_assign(&mut self, other: &Self) {
-        let Self { resumed, refused, ended, lost, .. } = other;
+        let Self { lost, .. } = other;
         add([
             (&mut self.sessions, other.sessions),
             (&mut self.clients, other.clients),
@@ -222,39 +255,14 @@ impl AddAssign<&Self> for Counters {
             (&mut self.returned, other.returned),
             (&mut self.heartbeats, other.heartbeats),
             (&mut self.coalesced, other.coalesced),
-            (&mut self.resumed.live, resumed.live),
-            (&mut self.resumed.oldest, resumed.oldest),
-            (&mut self.resumed.complete, resumed.complete),
-            (&mut self.resumed.gap, resumed.gap),
-            (&mut self.resumed.unknown_id, resumed.unknown_id),
-            (&mut self.resumed.other_epoch, resumed.other_epoch),
-            (&mut self.resumed.ahead, resumed.ahead),
-            (&mut self.resumed.forged, resumed.forged),
-            (&mut self.refused.closing, refused.closing),
-            (&mut self.refused.topics_ended, refused.topics_ended),
-            (&mut self.refused.not_permitted, refused.not_permitted),
-            (&mut self.refused.sessions, refused.sessions),
-            (&mut self.refused.of_client, refused.of_client),
-            (&mut self.refused.from_address, refused.from_address),
-            (&mut self.refused.topics, refused.topics),
-            (&mut self.refused.unread_events, refused.unread_events),
-            (&mut self.refused.invalid, refused.invalid),
-            (&mut self.ended.disconnected, ended.disconnected),
-            (&mut self.ended.closed, ended.closed),
-            (&mut self.ended.shutdown, ended.shutdown),
-            (&mut self.ended.lagged, ended.lagged),
-            (&mut self.ended.stalled, ended.stalled),
-            (&mut self.ended.evicted, ended.evicted),
-            (&mut self.ended.max_age, ended.max_age),
-            (&mut self.ended.drained, ended.drained),
-            (&mut self.ended.lease_expired, ended.lease_expired),
-            (&mut self.ended.revoked, ended.revoked),
-            (&mut self.ended.topics_ended, ended.topics_ended),
             (&mut self.lost.closed, lost.closed),
             (&mut self.lost.skipped, lost.skipped),
             (&mut self.lost.undelivered, lost.undelivered),
         ]
         .into_iter());
+        self.resumed += &other.resumed;
+        self.refused += &other.refused;
+        self.ended += &other.ended;
         let ages = self.queue_age.buckets.iter_mut().zip(other.queue_age.buckets);
         let lags = self.lag.buckets.iter_mut().zip(other.lag.buckets);
         add(ages.chain(lags));
@@ -267,128 +275,49 @@ fn add<'a>(pairs: impl Iterator<Item = (&'a mut u64, u64)>) {
     }
 }
 
-impl Broker {
-    /// What the broker has done, and how much there is in it now. It costs a copy of some hundred
-    /// numbers.
-    pub fn counters(&self) -> Counters {
-        Counters {
-            sessions: self.sessions.len() as u64,
-            clients: self.clients.len() as u64,
-            // But for the broadcast.
-            topics: self.topics.len() as u64 - 1,
-            retained_bytes: self.retained.bytes() as u64,
-            unread_events: self.events.len() as u64,
-            ..self.counters.clone()
-        }
-    }
-}
-
 impl Counters {
-    /// Takes note that an event is handed over, after which `behind` others came to its log.
-    pub(super) fn deliver(&mut self, now: Tick, entry: &Entry, behind: u64) {
+    /// Takes note that an event of so many bytes is handed over, after which `behind` others came
+    /// to its log.
+    pub(crate) fn deliver(&mut self, now: Tick, published_at: Tick, bytes: usize, behind: u64) {
         self.delivered += 1;
-        self.delivered_bytes += entry.frame().map_or(0, |frame| frame.len() as u64);
-        self.queue_age.record(now.saturating_sub(entry.at) / MICROSECOND);
+        self.delivered_bytes += bytes as u64;
+        self.queue_age.record(now.saturating_sub(published_at) / MICROSECOND);
         self.lag.record(behind);
     }
 
     /// Takes note that so many events came back.
-    pub(super) fn take_back(&mut self, events: usize, bytes: usize) {
+    pub(crate) fn take_back(&mut self, events: usize, bytes: usize) {
         self.delivered -= events as u64;
         self.delivered_bytes -= bytes as u64;
         self.returned += events as u64;
     }
 
-    pub(super) fn publish(&mut self, frame: &Frame) {
+    /// Takes note of an event that was published.
+    pub(crate) fn publish(&mut self, frame: &Frame) {
         self.published += 1;
         self.published_bytes += frame.len() as u64;
     }
 
-    pub(super) fn open(&mut self, resume: Resume) {
+    /// Takes note of a session that was opened.
+    pub(crate) fn open(&mut self, resume: Resume) {
         self.replayed += resume.replayed();
-        *match resume {
-            Resume::Live => &mut self.resumed.live,
-            Resume::Oldest { .. } => &mut self.resumed.oldest,
-            Resume::Complete { .. } => &mut self.resumed.complete,
-            Resume::Gap { .. } => &mut self.resumed.gap,
-            Resume::UnknownId { .. } => &mut self.resumed.unknown_id,
-            Resume::OtherEpoch { .. } => &mut self.resumed.other_epoch,
-            Resume::Ahead { .. } => &mut self.resumed.ahead,
-            Resume::Forged => &mut self.resumed.forged,
-        } += 1;
+        self.resumed.count(resume);
     }
 
-    pub(super) fn refuse(&mut self, error: OpenError) {
-        *match error {
-            OpenError::Closed | OpenError::Draining => &mut self.refused.closing,
-            OpenError::TopicsEnded => &mut self.refused.topics_ended,
-            OpenError::NotPermitted => &mut self.refused.not_permitted,
-            OpenError::TooManySessions => &mut self.refused.sessions,
-            OpenError::TooManySessionsOfClient { .. } => &mut self.refused.of_client,
-            OpenError::TooManySessionsFromAddress { .. } => &mut self.refused.from_address,
-            OpenError::TooManyTopics => &mut self.refused.topics,
-            OpenError::UnreadEvents => &mut self.refused.unread_events,
-            OpenError::TooManyTopicsOfSession { .. }
-            | OpenError::TooManyPermitted { .. }
-            | OpenError::ZeroHeartbeat
-            | OpenError::ZeroStallTimeout
-            | OpenError::ZeroLag
-            | OpenError::LeaseInThePast => &mut self.refused.invalid,
-        } += 1;
+    /// Takes note of a session that was not opened.
+    pub(crate) fn refuse(&mut self, error: OpenError) {
+        self.refused.count(error);
     }
 
-    pub(super) fn end(&mut self, reason: EndReason, undelivered: u64) {
+    /// Takes note of a session that ended.
+    pub(crate) fn end(&mut self, reason: EndReason, undelivered: u64) {
         if let EndReason::Lagged { lost } = reason {
             self.lost.closed += lost;
         }
         self.lost.undelivered += undelivered;
-        *match reason {
-            EndReason::Disconnected => &mut self.ended.disconnected,
-            EndReason::Closed => &mut self.ended.closed,
-            EndReason::Shutdown => &mut self.ended.shutdown,
-            EndReason::Lagged { .. } => &mut self.ended.lagged,
-            EndReason::Stalled => &mut self.ended.stalled,
-            EndReason::Evicted => &mut self.ended.evicted,
-            EndReason::MaxAge => &mut self.ended.max_age,
-            EndReason::Drained => &mut self.ended.drained,
-            EndReason::LeaseExpired => &mut self.ended.lease_expired,
-            EndReason::Revoked => &mut self.ended.revoked,
-            EndReason::TopicsEnded => &mut self.ended.topics_ended,
-        } += 1;
+        self.ended.count(reason);
     }
 }
 
 /// In the broker's nanoseconds.
 const MICROSECOND: Tick = 1_000;
-
-impl Resumed {
-    /// How many sessions were opened.
-    pub const fn total(&self) -> u64 {
-        self.live
-            + self.oldest
-            + self.complete
-            + self.gap
-            + self.unknown_id
-            + self.other_epoch
-            + self.ahead
-            + self.forged
-    }
-}
-
-impl Refused {
-    /// How many sessions were not opened.
-    pub const fn total(&self) -> u64 {
-        let limited = self.sessions + self.of_client + self.from_address + self.topics;
-        let not_at_all = self.closing + self.topics_ended + self.not_permitted + self.invalid;
-        not_at_all + limited + self.unread_events
-    }
-}
-
-impl Ended {
-    /// How many sessions ended.
-    pub const fn total(&self) -> u64 {
-        let disturbed = self.disconnected + self.lagged + self.stalled + self.evicted;
-        let closed = self.closed + self.shutdown + self.max_age + self.drained;
-        disturbed + closed + self.lease_expired + self.revoked + self.topics_ended
-    }
-}

@@ -1,43 +1,7 @@
 //! What is published: an event, and the key by which a newer one takes its place.
 
-use super::names::{NameError, check_length};
+use super::names::EventKey;
 use crate::event::Event;
-use alloc::sync::Arc;
-use core::fmt;
-
-/// What an event is about, where only the newest of a kind matters: a price, a position, a cell.
-///
-/// An event supersedes those that were published before it to the same topic with an equal key.
-/// What that means is said where it has an effect: a session that
-/// [keeps the newest of each key](super::LagPolicy::KeepNewestPerKey) is spared the superseded
-/// ones when it is behind, and a log that is [compact](super::Retention::compact) lets them go
-/// first. A key never goes over the wire.
-///
-/// 1 to [`MAX_NAME`](super::MAX_NAME) bytes of any text. Cloning copies nothing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventKey(Arc<str>);
-
-impl EventKey {
-    /// Validates `text` as a key.
-    ///
-    /// # Errors
-    ///
-    /// [`NameError::Empty`] and [`NameError::TooLong`], by the caller's fault.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
-        check_length(text.as_ref()).map(|text| Self(text.into()))
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for EventKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// An event and how it is published. A plain `&Event` becomes one without a key.
 ///
@@ -68,12 +32,12 @@ impl fmt::Display for EventKey {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Publication<'a> {
-    pub(super) event: &'a Event,
-    pub(super) key: Option<EventKey>,
+    event: &'a Event,
+    key: Option<EventKey>,
 }
 
 impl<'a> Publication<'a> {
-    /// `event`, without a key.
+    /// Publishes `event` without a key.
     pub const fn new(event: &'a Event) -> Self {
         Self { event, key: None }
     }
@@ -84,24 +48,15 @@ impl<'a> Publication<'a> {
         self.key = Some(key);
         self
     }
+
+    /// Returns the event, and its key.
+    pub(crate) fn into_parts(self) -> (&'a Event, Option<EventKey>) {
+        (self.event, self.key)
+    }
 }
 
 impl<'a> From<&'a Event> for Publication<'a> {
     fn from(event: &'a Event) -> Self {
         Self::new(event)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::broker::MAX_NAME;
-
-    #[test]
-    fn a_key_is_refused_with_its_reason() {
-        assert_eq!(EventKey::new(""), Err(NameError::Empty));
-        let length = MAX_NAME + 1;
-        assert_eq!(EventKey::new("k".repeat(length)), Err(NameError::TooLong { length }));
-        assert_eq!(EventKey::new("k".repeat(MAX_NAME)).unwrap().as_str().len(), MAX_NAME);
     }
 }

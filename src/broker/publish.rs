@@ -1,23 +1,15 @@
-//! What is published, and where it goes: topics and their logs.
+//! What is published, and to whom.
 
-use super::Broker;
-use super::arena::{Arena, Key};
+use super::arena::Key;
 use super::clock::Tick;
-use super::config::Retention;
-use super::log::Labels;
-use super::matched::Matched;
-use super::names::TopicName;
-use super::outcome::{PublishError, TopicSettingError};
-use super::pattern::TopicPattern;
-use super::publication::Publication;
-use super::retained::LogOwner;
-use super::sequence::{Published, Topic};
-use super::state::TopicState;
-use super::timers::Owner;
-use crate::encode::Frame;
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-use core::ops::Bound;
+use super::sessions::Subscription;
+use super::topics::NewEntry;
+use super::{
+    Broker, Lag, Publication, PublishError, Published, Retention, Topic, TopicName,
+    TopicSettingError,
+};
+#[cfg(feature = "signed")]
+use super::{ConfigError, CursorKeys, EventIds};
 use std::time::Instant;
 
 impl Broker {
@@ -43,7 +35,7 @@ impl Broker {
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.publish(topic, event);
         self.append(now, &published)?;
-        self.counters.publish(&published.frame);
+        self.counters.publish(published.frame());
         self.sequencer = sequencer;
         Ok(published)
     }
@@ -70,46 +62,67 @@ impl Broker {
         if let Topic::Client(_) = published.topic()
             && knows_nobody
         {
-            self.forgotten_clients = published.position;
+            self.clients.note_forgotten(published.position());
         }
         Ok(())
     }
 
-    /// [`apply`](Self::apply) for one shard among several that began together: a client that is
-    /// not here is on another.
-    pub(crate) fn apply_beside(
+    /// Ends a topic: nothing more can be published to it.
+    ///
+    /// What it keeps goes out as before. A session
+    /// [without the broadcast](SessionRequest::without_broadcast) ends with
+    /// [`EndReason::TopicsEnded`](super::EndReason::TopicsEnded) when it has what is left and all
+    /// its topics have ended. Whoever comes back gets the rest, and once there is none, is refused
+    /// with [`OpenError::TopicsEnded`], for which an HTTP answer is 204: an `EventSource` then asks
+    /// no more. So an answer that is streamed once survives a lost connection, and a reload of the
+    /// page with [`StartAt::Oldest`]. Where the broker [makes no ids](super::EventIds::Own), whoever
+    /// could only be told that it may have missed something is refused as well: there is no place
+    /// to tell it, and it would come back for ever.
+    ///
+    /// The end is remembered for the age of the topic's [`Retention`](super::Retention), but of no
+    /// more than [`BrokerConfig::max_ended_topics`](super::BrokerConfig::max_ended_topics) topics,
+    /// and as long as anything subscribes to it or is kept. After that its name is that of a new
+    /// topic. Ending a topic that does not exist is remembered as well. The end takes a position as
+    /// an event does; other shards [`apply`](Self::apply) it.
+    ///
+    /// ```
+    /// use sansse::broker::{Broker, BrokerConfig, Epoch, OpenError, SessionRequest, TopicName};
+    /// use sansse::broker::{EndReason, StartAt, Transmit};
+    /// use sansse::Event;
+    /// # let now = std::time::Instant::now();
+    /// # let mut broker = Broker::new(now, BrokerConfig::new(Epoch(1)))?;
+    /// let answer = TopicName::new("answer/42")?;
+    /// broker.publish(now, answer.clone(), &Event::new("forty-two"))?;
+    /// broker.end_topic(now, &answer)?;
+    ///
+    /// let request = SessionRequest::new().without_broadcast().with_topic(answer);
+    /// let session = broker.open(now, request.clone().with_start(StartAt::Oldest))?.session;
+    /// let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
+    /// assert_eq!(frame.payload(), "id: 1-1\ndata: forty-two\n\n");
+    /// let end = Some(Transmit::End(Some(EndReason::TopicsEnded)));
+    /// assert_eq!(broker.poll_transmit(now, session), end);
+    /// // The browser comes back with the id of what it got, and there is no more.
+    /// let last = sansse::LastEventId::from_header(b"1-1");
+    /// let again = broker.open(now, request.with_last_event_id(last));
+    /// assert_eq!(again.unwrap_err(), OpenError::TopicsEnded);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]; then nothing was done.
+    pub fn end_topic(
         &mut self,
         now: Instant,
-        published: &Published,
-    ) -> Result<(), PublishError> {
+        topic: &TopicName,
+    ) -> Result<Published, PublishError> {
         let now = self.clock.advance(now);
-        if self.closed {
-            return Err(PublishError::Closed);
-        }
-        if published.epoch != self.sequencer.epoch() {
-            return Err(PublishError::OtherEpoch);
-        }
-        let last = self.sequencer.last();
-        if published.position <= last {
-            return Err(PublishError::OutOfOrder { last });
-        }
-        match self.append(now, published) {
-            // Nobody here listens to it; whoever comes later is told of the gap.
-            Err(PublishError::TooManyTopics) => {
-                self.forgotten_topics = self.forgotten_topics.max(published.position);
-                self.miss(published);
-            }
-            Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
-            Err(error) => return Err(error),
-        }
-        if published.position > last + 1 {
-            self.left_out = published.position - 1;
-        }
-        if !published.is_end {
-            self.counters.publish(&published.frame);
-        }
-        self.sequencer.observe(published.position);
-        Ok(())
+        self.check_addressee(&Topic::Named(topic.clone()))?;
+        let mut sequencer = self.sequencer.clone();
+        let published = sequencer.end_topic(topic.clone());
+        self.append(now, &published)?;
+        self.sequencer = sequencer;
+        Ok(published)
     }
 
     /// Whether something can be published to `topic`.
@@ -118,25 +131,28 @@ impl Broker {
     ///
     /// Those of [`publish`](Self::publish) that do not depend on the event.
     pub fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
-        if self.closed {
+        if self.admission.is_closed() {
             return Err(PublishError::Closed);
         }
         match topic {
             Topic::Broadcast => Ok(()),
-            Topic::Named(name) => match self.topic_slots.get(name) {
-                Some(slot) if self.topics.at(*slot).is_some_and(TopicState::has_ended) => {
-                    Err(PublishError::TopicEnded)
-                }
-                None if !self.has_room_for_topics(1) => Err(PublishError::TooManyTopics),
+            Topic::Named(name) => match self.topics.named(name) {
+                Some(slot) if self.topics.has_ended(slot) => Err(PublishError::TopicEnded),
+                None if !self.topics.has_room(1) => Err(PublishError::TooManyTopics),
                 _ => Ok(()),
             },
-            Topic::Client(id) if self.client_keys.contains_key(id) => Ok(()),
+            Topic::Client(id) if self.clients.get(id).is_some() => Ok(()),
             Topic::Client(_) => Err(PublishError::UnknownClient),
-            Topic::Session(id) => match self.session(*id) {
+            Topic::Session(id) => match self.sessions.by_id(*id) {
                 Some(session) if session.ending().is_none() => Ok(()),
                 _ => Err(PublishError::UnknownSession),
             },
         }
+    }
+
+    /// Whether the topic was ended, and that is remembered.
+    pub fn has_ended(&self, topic: &TopicName) -> bool {
+        self.topics.named(topic).is_some_and(|slot| self.topics.has_ended(slot))
     }
 
     /// Says how much of one named topic is kept from now on, instead of
@@ -155,277 +171,89 @@ impl Broker {
         if let Some(retention) = &retention {
             retention.check().map_err(TopicSettingError::Config)?;
         }
-        let slot = self.topic_slot(topic).ok_or(TopicSettingError::TooManyTopics)?;
-        if let Some(state) = self.topics.at_mut(slot) {
-            state.retention = retention;
-            let retention = retention.unwrap_or(self.config.retention);
-            let lost = state.log.lost_through();
-            let before = state.log.footprint();
-            state.log.trim(now, &retention);
-            self.retained.update((Owner::Topic, slot), before, state.log.footprint());
-            self.tell_patterns(slot, Change::Trimmed, lost);
+        self.topics.set_retention(now, topic, retention)
+    }
+
+    /// Says how far behind sessions may be in one named topic from now on, and what they meet
+    /// beyond that, unless they chose for themselves. `None` goes back to
+    /// [`BrokerConfig::lag`](super::BrokerConfig::lag).
+    ///
+    /// # Errors
+    ///
+    /// [`TopicSettingError`]; then nothing was done.
+    pub fn set_lag(
+        &mut self,
+        now: Instant,
+        topic: &TopicName,
+        lag: Option<Lag>,
+    ) -> Result<(), TopicSettingError> {
+        self.clock.advance(now);
+        if let Some(lag) = &lag {
+            lag.check().map_err(TopicSettingError::Config)?;
         }
-        self.arm_topic(slot);
-        self.release_topic(slot);
+        self.topics.set_lag(topic, lag)
+    }
+
+    /// Signs the ids of all that is published from now on with other keys. What the earlier ones
+    /// signed stays valid if the new keys [accept](CursorKeys::accepting) it; without that, whoever
+    /// holds such an id is told that it is [forged](super::Resume::Forged).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NothingToSign`] with [`EventIds::Own`]; then nothing was done.
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub fn set_cursor_keys(&mut self, keys: CursorKeys) -> Result<(), ConfigError> {
+        if self.sequencer.ids() == EventIds::Own {
+            return Err(ConfigError::NothingToSign);
+        }
+        self.sequencer.set_cursor_keys(keys);
         Ok(())
     }
 
+    /// Appends what was numbered to the channel for which it is.
     pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
-        let Published { position, topic, frame, own_id, key, is_end, .. } = published;
-        if let (true, Topic::Named(name)) = (is_end, topic) {
-            return self.append_end(now, name, *position);
-        }
-        let labels = (own_id.is_some() || key.is_some())
-            .then(|| Box::new(Labels { own_id: own_id.clone(), key: key.clone() }));
-        let entry = (*position, frame.clone(), labels);
-        match topic {
-            Topic::Broadcast => self.append_to_topic(now, self.broadcast, entry),
+        let new = NewEntry::of(published);
+        match published.topic() {
+            Topic::Broadcast => self.append_to(now, self.topics.everyone(), new),
             Topic::Named(name) => {
-                let slot = self.topic_slot(name).ok_or(PublishError::TooManyTopics)?;
-                let result = self.append_to_topic(now, slot, entry);
-                self.release_topic(slot);
-                result
+                let ready = self.sessions.ready_mut();
+                if published.is_end() {
+                    self.topics.end(now, name, published.position(), ready)
+                } else {
+                    self.topics.append_to_topic(now, name, new, ready)
+                }
             }
             Topic::Client(id) => {
-                let key = *self.client_keys.get(id).ok_or(PublishError::UnknownClient)?;
-                self.append_to_client(now, key, entry)
+                let client = self.clients.get(id).ok_or(PublishError::UnknownClient)?;
+                self.append_to(now, client.channel(), new)
             }
             Topic::Session(id) => {
-                let key = self.key_of(*id).ok_or(PublishError::UnknownSession)?;
-                if self.sessions.get(key).is_none_or(|session| session.ending().is_some()) {
-                    return Err(PublishError::UnknownSession);
-                }
-                self.append_to_session(now, key, entry)
+                let key = self.sessions.key_of(*id).ok_or(PublishError::UnknownSession)?;
+                let channel = self.own_channel(key, &new)?;
+                self.append_to(now, channel, new)?;
+                self.sessions.wake(now, key);
+                Ok(())
             }
         }
     }
 
-    fn append_to_topic(
-        &mut self,
-        now: Tick,
-        slot: u32,
-        entry: NewEntry,
-    ) -> Result<(), PublishError> {
-        let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
-        if topic.has_ended() {
-            return Err(PublishError::TopicEnded);
-        }
-        let retention = topic.retention.unwrap_or(self.config.retention);
-        let emptied = self.prepare((Owner::Topic, slot), &entry, &retention)?;
-        let (position, frame, labels) = entry;
-        let Some(topic) = self.topics.at_mut(slot) else { return Ok(()) };
-        let lost = topic.log.lost_through();
-        let before = topic.log.footprint();
-        topic.log.push(now, position, frame, labels, &retention);
-        self.retained.update((Owner::Topic, slot), before, topic.log.footprint());
-        let is_matched = !topic.patterns.is_empty();
-        if !topic.parked.is_empty() {
-            self.ready.push_list(&mut topic.parked);
-        }
-        self.arm_topic(slot);
-        if is_matched {
-            self.tell_patterns(slot, Change::Appended, lost);
-        }
-        self.release_topics(emptied);
-        Ok(())
+    fn append_to(&mut self, now: Tick, channel: u32, new: NewEntry) -> Result<(), PublishError> {
+        self.topics.append(now, channel, new, self.sessions.ready_mut())
     }
 
-    fn append_to_client(
-        &mut self,
-        now: Tick,
-        key: Key,
-        entry: NewEntry,
-    ) -> Result<(), PublishError> {
-        let retention = self.config.private_retention;
-        let emptied = self.prepare((Owner::Client, key.slot), &entry, &retention)?;
-        let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
-        let (position, frame, labels) = entry;
-        let before = client.log.footprint();
-        client.log.push(now, position, frame, labels, &retention);
-        self.retained.update((Owner::Client, key.slot), before, client.log.footprint());
-        for index in 0..client.sessions.len() {
-            let Some(client) = self.clients.get(key) else { break };
-            let session = client.sessions[index];
-            self.wake(session);
+    /// Returns the channel of one session, which is opened if need be, for an event that it can
+    /// keep. To a session that ends nothing more is published.
+    fn own_channel(&mut self, key: Key, new: &NewEntry) -> Result<u32, PublishError> {
+        let session = self.sessions.get_mut(key).filter(|session| session.ending().is_none());
+        let session = session.ok_or(PublishError::UnknownSession)?;
+        if let Some(own) = session.own() {
+            return Ok(own.channel());
         }
-        self.arm_client(key);
-        self.release_topics(emptied);
-        Ok(())
-    }
-
-    fn append_to_session(
-        &mut self,
-        now: Tick,
-        key: Key,
-        entry: NewEntry,
-    ) -> Result<(), PublishError> {
-        let retention = self.config.private_retention;
-        let emptied = self.prepare((Owner::Session, key.slot), &entry, &retention)?;
-        let Some(session) = self.sessions.get_mut(key) else { return Ok(()) };
-        let (position, frame, labels) = entry;
-        let private = session.seldom_mut().private.get_or_insert_default();
-        let before = private.log.footprint();
-        private.log.push(now, position, frame, labels, &retention);
-        self.retained.update((Owner::Session, key.slot), before, private.log.footprint());
-        self.wake(key);
-        self.release_topics(emptied);
-        Ok(())
-    }
-
-    /// Makes room for an event, if it may be kept at all; gives topics that keep nothing now.
-    fn prepare(
-        &mut self,
-        log: LogOwner,
-        entry: &NewEntry,
-        retention: &Retention,
-    ) -> Result<Vec<u32>, PublishError> {
-        let size = entry.1.chunk().len();
-        let limit = retention.bytes.min(self.config.max_retained_bytes);
-        if size > limit {
-            return Err(PublishError::TooLarge { size, limit });
-        }
-        let mut emptied = Vec::new();
-        self.make_room(size, log, &mut emptied);
-        Ok(emptied)
-    }
-
-    fn release_topics(&mut self, emptied: Vec<u32>) {
-        for slot in emptied {
-            self.release_topic(slot);
-        }
-    }
-
-    /// The topic of this name, made if need be and allowed.
-    pub(super) fn topic_slot(&mut self, name: &TopicName) -> Option<u32> {
-        if let Some(&slot) = self.topic_slots.get(name) {
-            return Some(slot);
-        }
-        if !self.has_room_for_topics(1) {
-            return None;
-        }
-        let mut topic = TopicState::new(Some(name.clone()), self.forgotten_topics);
-        topic.patterns = self.patterns.matching(name);
-        let slot = self.topics.insert(topic).slot;
-        self.topic_slots.insert(name.clone(), slot);
-        Some(slot)
-    }
-
-    /// What this pattern matches, gathered if need be and allowed.
-    pub(super) fn pattern_slot(&mut self, pattern: &TopicPattern) -> Option<u32> {
-        if let Some(slot) = self.patterns.get(pattern) {
-            return Some(slot);
-        }
-        if !self.has_room_for_topics(1) {
-            return None;
-        }
-        let matching: Vec<Key> = self.matching_topics(pattern).collect();
-        let lost_through = self.forgotten_topics;
-        let matched = Matched::new(pattern.clone(), &self.topics, &matching, lost_through);
-        let mut state = TopicState::new(None, 0);
-        state.matched = Some(Box::new(matched));
-        let slot = self.topics.insert(state).slot;
-        self.patterns.insert(pattern, slot);
-        for key in matching {
-            if let Some(topic) = self.topics.get_mut(key) {
-                topic.patterns.push(slot);
-            }
-        }
-        Some(slot)
-    }
-
-    fn matching_topics(&self, pattern: &TopicPattern) -> impl Iterator<Item = Key> {
-        self.topic_slots
-            .range::<str, _>((Bound::Included(pattern.prefix()), Bound::Unbounded))
-            .take_while(|(name, _)| name.as_str().starts_with(pattern.prefix()))
-            .filter(|(name, _)| pattern.matches(name))
-            .filter_map(|(_, &slot)| self.topics.key_at(slot))
-    }
-
-    /// Tells the patterns that match what became of a topic's log, which had lost what was through
-    /// `lost` before.
-    pub(super) fn tell_patterns(&mut self, slot: u32, change: Change, lost: u64) {
-        let Some(key) = self.topics.key_at(slot) else { return };
-        let Some(topic) = self.topics.get_mut(key) else { return };
-        let lost_through = topic.log.lost_through();
-        let patterns = core::mem::take(&mut topic.patterns);
-        for &pattern in &patterns {
-            self.tell_pattern(pattern, |matched, topics| {
-                // What a topic had lost when it came to be was of an earlier life, which the
-                // pattern has seen if it was in use then.
-                if lost_through > lost {
-                    matched.trim(topics, lost_through);
-                }
-                if change == Change::Appended {
-                    matched.push(topics, key);
-                }
-            });
-        }
-        if let Some(topic) = self.topics.get_mut(key) {
-            topic.patterns = patterns;
-        }
-    }
-
-    /// An event that no topic can keep is lost to those whose pattern matches.
-    fn miss(&mut self, published: &Published) {
-        if let (false, Topic::Named(name)) = (published.is_end, &published.topic) {
-            for pattern in self.patterns.matching(name) {
-                self.tell_pattern(pattern, |matched, _| matched.miss(published.position));
-            }
-        }
-    }
-
-    fn tell_pattern(&mut self, pattern: u32, tell: impl FnOnce(&mut Matched, &Arena<TopicState>)) {
-        let state = self.topics.at_mut(pattern);
-        let Some(mut matched) = state.and_then(|state| state.matched.take()) else { return };
-        let end = matched.end();
-        tell(&mut matched, &self.topics);
-        let has_more = matched.end() > end;
-        if let Some(state) = self.topics.at_mut(pattern) {
-            state.matched = Some(matched);
-            if has_more {
-                self.ready.push_list(&mut state.parked);
-            }
-        }
-    }
-
-    pub(super) fn has_room_for_topics(&self, new: usize) -> bool {
-        self.topic_slots.len() + self.patterns.len() + new <= self.config.max_topics as usize
-    }
-
-    /// Forgets a topic that nobody listens to and that keeps nothing, or a pattern that nobody has.
-    pub(super) fn release_topic(&mut self, slot: u32) {
-        if self.topics.at(slot).is_some_and(TopicState::is_idle)
-            && let Some(key) = self.topics.key_at(slot)
-            && let Some(topic) = self.topics.remove(key)
-        {
-            if let Some(matched) = &topic.matched {
-                self.release_pattern(matched.pattern(), slot);
-                return;
-            }
-            self.forgotten_topics = self.forgotten_topics.max(topic.log.lost_through());
-            if let Some(name) = &topic.name {
-                self.topic_slots.remove(name);
-            }
-        }
-    }
-
-    fn release_pattern(&mut self, pattern: &TopicPattern, slot: u32) {
-        self.patterns.remove(pattern);
-        let matching: Vec<Key> = self.matching_topics(pattern).collect();
-        for key in matching {
-            if let Some(topic) = self.topics.get_mut(key) {
-                topic.patterns.retain(|other| *other != slot);
-            }
-        }
+        self.topics.check_for_session(new)?;
+        let channel = self.topics.open_session();
+        self.topics.join(channel);
+        session.add_own(Subscription::new(channel, 0));
+        Ok(channel)
     }
 }
-
-/// What became of a topic's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    Appended,
-    Trimmed,
-}
-
-/// Position, frame, and what few events bring.
-type NewEntry = (u64, Frame, Option<Box<Labels>>);

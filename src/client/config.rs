@@ -75,7 +75,7 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
-    /// The defaults, with this seed.
+    /// Makes the default configuration, with this seed.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -146,7 +146,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What the standard says
+    /// Returns what the standard says
     /// ([WHATWG HTML, 9.2.2](https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model)
     /// and 9.2.3), and no more. How it differs from the default is said [above](Self).
     ///

@@ -1,9 +1,10 @@
 //! How an attempt ends, and whether another follows.
 
-use super::error::{ClientError, CloseReason, FailureKind, RedirectError, Timeout};
+use super::error::{ClientError, CloseReason, RedirectError, Timeout};
 use super::response::retry_after;
 use super::state::{Action, Input};
 use super::{Client, ReadyState, Told};
+use crate::net::FailureKind;
 use alloc::boxed::Box;
 use core::time::Duration;
 

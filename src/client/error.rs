@@ -1,8 +1,8 @@
 //! What can go wrong, whose fault it is, and why a client ends.
 
-use alloc::borrow::Cow;
+use crate::fault::Fault;
+use crate::net::Failure;
 use alloc::boxed::Box;
-use alloc::string::String;
 use bytes::Bytes;
 use core::error::Error;
 use core::fmt;
@@ -24,14 +24,14 @@ pub enum ClientError {
     Timeout(Timeout),
     /// The status is none that opens a stream. Whether it is retried is for
     /// [`Policy::retried_statuses`](super::Policy::retried_statuses).
-    Status(Box<Answer>),
+    Status(Box<UnexpectedResponse>),
     /// The status is 200, and the content type is not `text/event-stream`. It is the end.
-    ContentType(Box<Answer>),
+    ContentType(Box<UnexpectedResponse>),
     /// The body has a content coding that the driver did not undo; a driver that undoes one takes
     /// `Content-Encoding` out of the head (RFC 9110, 8.4). It is the end.
-    ContentEncoding(Box<Answer>),
+    ContentEncoding(Box<UnexpectedResponse>),
     /// A redirect was not followed.
-    Redirect(RedirectError, Box<Answer>),
+    Redirect(RedirectError, Box<UnexpectedResponse>),
     /// The caller asked for another connection, by [`Client::restart`](super::Client::restart).
     Restarted,
     /// Bytes were handed in although [`Client::wants_data`](super::Client::wants_data) said no,
@@ -40,14 +40,14 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whose fault it is.
+    /// Returns whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
             Self::Request(_)
             | Self::Restarted
             | Self::Overrun
             | Self::Timeout(Timeout::Headers | Timeout::Total) => Fault::Caller,
-            Self::Transport(failure) => failure.kind.fault(),
+            Self::Transport(failure) => failure.kind().fault(),
             Self::Timeout(Timeout::Response | Timeout::FirstByte | Timeout::Idle) => {
                 Fault::Transport
             }
@@ -60,8 +60,8 @@ impl ClientError {
         }
     }
 
-    /// The answer that was refused, if there was one.
-    pub fn answer(&self) -> Option<&Answer> {
+    /// Returns the response that was refused, if there was one.
+    pub fn answer(&self) -> Option<&UnexpectedResponse> {
         match self {
             Self::Status(answer)
             | Self::ContentType(answer)
@@ -116,22 +116,11 @@ impl Error for ClientError {
     }
 }
 
-/// Whose fault it is that an attempt was over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fault {
-    /// Something between the two: names, networks, time.
-    Transport,
-    /// The server, which ended the stream, broke the protocol, or answered something else.
-    Peer,
-    /// The program at this side.
-    Caller,
-}
-
-/// An answer that was no stream: its head, and the beginning of its body.
+/// A response that opened no stream: its head, and the beginning of its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Answer {
-    /// Who answered; after redirects it is not the client's own URL.
+pub struct UnexpectedResponse {
+    /// The URL that answered; after redirects it is not the client's own.
     pub url: Uri,
     /// The status.
     pub status: StatusCode,
@@ -141,134 +130,6 @@ pub struct Answer {
     /// [`ClientConfig::max_error_body`](super::ClientConfig::max_error_body), as it came;
     /// empty for a redirect.
     pub body: Bytes,
-}
-
-/// What a driver says of a connection that failed.
-///
-/// ```
-/// use sansse::client::{Failure, FailureKind};
-///
-/// # let error = "connection refused";
-/// let failure = Failure::new(FailureKind::Connect).with_detail(error.to_string());
-/// assert_eq!(failure.to_string(), "no connection came about: connection refused");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    kind: FailureKind,
-    detail: Cow<'static, str>,
-}
-
-impl Failure {
-    /// The length to which a detail is cut, in bytes.
-    pub const MAX_DETAIL: usize = 512;
-
-    /// A failure without detail.
-    pub const fn new(kind: FailureKind) -> Self {
-        Self { kind, detail: Cow::Borrowed("") }
-    }
-
-    /// Adds what the system or a library said, for people to read; it is cut to
-    /// [`MAX_DETAIL`](Self::MAX_DETAIL).
-    pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = detail.into();
-        if self.detail.len() > Self::MAX_DETAIL {
-            let mut end = Self::MAX_DETAIL;
-            while !self.detail.is_char_boundary(end) {
-                end -= 1;
-            }
-            self.detail = Cow::Owned(String::from(&self.detail[..end]));
-        }
-        self
-    }
-
-    /// What failed.
-    pub const fn kind(&self) -> FailureKind {
-        self.kind
-    }
-
-    /// What the system or a library said; empty if nothing.
-    pub fn detail(&self) -> &str {
-        &self.detail
-    }
-}
-
-impl From<FailureKind> for Failure {
-    fn from(kind: FailureKind) -> Self {
-        Self::new(kind)
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)?;
-        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
-    }
-}
-
-impl Error for Failure {}
-
-/// What failed about a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FailureKind {
-    /// The host has no address, or the name service is away. The request was not sent.
-    Resolve,
-    /// No connection came about: it was refused, or nobody answered. The request was not sent.
-    Connect,
-    /// The connection could not be secured: the peer shows no certificate that is trusted and its
-    /// own, or speaks no TLS. The request was not sent.
-    Tls,
-    /// What is needed cannot be done here, such as `https` by a driver without TLS. It is the end,
-    /// since the next attempt would end the same way.
-    Unsupported,
-    /// The headers that were asked for cannot be had, such as a token whose issuer is away.
-    Headers,
-    /// The connection was closed or reset before its time, or a read or a write failed.
-    Closed,
-    /// The answer is no valid HTTP, or is beyond a limit of the driver's.
-    Protocol,
-    /// The body ended before the length that was announced for it, or without its last chunk, or,
-    /// over TLS, with a connection that was closed without `close_notify` (RFC 9112, 9.8).
-    Truncated,
-    /// Anything else.
-    Other,
-}
-
-impl FailureKind {
-    /// Whose fault it is.
-    pub const fn fault(self) -> Fault {
-        match self {
-            Self::Resolve | Self::Connect | Self::Tls | Self::Closed | Self::Other => {
-                Fault::Transport
-            }
-            Self::Protocol | Self::Truncated => Fault::Peer,
-            Self::Unsupported | Self::Headers => Fault::Caller,
-        }
-    }
-
-    /// Whether no part of the request can have reached the server.
-    pub const fn is_before_request(self) -> bool {
-        match self {
-            Self::Resolve | Self::Connect | Self::Tls | Self::Unsupported | Self::Headers => true,
-            Self::Closed | Self::Protocol | Self::Truncated | Self::Other => false,
-        }
-    }
-}
-
-impl fmt::Display for FailureKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Resolve => "the host was not found",
-            Self::Connect => "no connection came about",
-            Self::Tls => "the connection could not be secured",
-            Self::Unsupported => "the request needs what cannot be done here",
-            Self::Headers => "the headers for the request could not be had",
-            Self::Closed => "the connection was lost",
-            Self::Protocol => "the server's answer is no valid HTTP",
-            Self::Truncated => "the server's answer is cut off",
-            Self::Other => "the connection failed",
-        })
-    }
 }
 
 /// What did not come in time. The times are those of [`Timeouts`](super::Timeouts).
@@ -403,7 +264,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// The error that is the reason, unless it is none.
+    /// Returns the error that is the reason, unless it is none.
     pub const fn error(&self) -> Option<&ClientError> {
         match self {
             Self::Failed(error)
@@ -440,14 +301,7 @@ impl Error for CloseReason {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_detail_is_cut_at_a_character() {
-        let long = "é".repeat(Failure::MAX_DETAIL);
-        let failure = Failure::new(FailureKind::Other).with_detail(alloc::format!("x{long}"));
-        assert_eq!(failure.detail().len(), Failure::MAX_DETAIL - 1);
-        assert!(failure.detail().ends_with('é'));
-    }
+    use crate::net::FailureKind;
 
     #[test]
     fn a_truncated_stream_is_the_fault_of_what_cut_it_off() {

@@ -36,7 +36,7 @@ pub enum ReadyState {
 #[non_exhaustive]
 pub enum ClientEvent<'a> {
     /// A stream is open. Reported once for each, before its messages.
-    Open(Opened<'a>),
+    Open(OpenedStream<'a>),
     /// A message of the stream.
     Message(Message<'a>),
     /// A comment line's text, without the colon and one space after it. Only if
@@ -68,10 +68,10 @@ pub enum ClientEvent<'a> {
     Closed(&'a CloseReason),
 }
 
-/// An opened stream.
+/// A stream that is open: where it comes from, and its head.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Opened<'a> {
+pub struct OpenedStream<'a> {
     /// The attempt that brought it.
     pub attempt: Attempt,
     /// The URL that it comes from; after redirects it is not the client's own.

@@ -2,7 +2,7 @@
 
 use super::config::NextAttempt;
 use super::ending::Outcome;
-use super::error::{Answer, ClientError, RedirectError};
+use super::error::{ClientError, RedirectError, UnexpectedResponse};
 use super::location::is_https;
 use super::response::{Judgement, has_body, judge, redirect_target};
 use super::state::Input;
@@ -57,9 +57,9 @@ impl Client {
         }
     }
 
-    fn answer(&self, head: Response<()>) -> Box<Answer> {
+    fn answer(&self, head: Response<()>) -> Box<UnexpectedResponse> {
         let (parts, ()) = head.into_parts();
-        Box::new(Answer {
+        Box::new(UnexpectedResponse {
             url: self.route.url().clone(),
             status: parts.status,
             headers: parts.headers,

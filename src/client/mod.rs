@@ -3,8 +3,8 @@
 //! what production asks for beyond it, as a machine without I/O.
 //!
 //! [`Client`] is told of response heads, bytes, ends and failures, and says what to ask for, how
-//! long to wait, and what has happened. Whoever has an HTTP stack and a timer makes a client of it
-//! with a loop such as this:
+//! long to wait, and what has happened. With an HTTP stack and a timer, a loop such as this makes a
+//! client of it:
 //!
 //! ```
 //! use bytes::Bytes;
@@ -100,6 +100,7 @@ use self::inbox::Inbox;
 use self::request::{Route, remove_what_is_not_the_callers};
 use self::state::{Action, Input, Phase, transition};
 use crate::decode::{DecodeError, Step};
+use crate::net::{Failure, FailureKind};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
@@ -112,10 +113,9 @@ pub use self::config::{
     ClientConfig, NextAttempt, Policy, Reconnection, Redirects, Sentinel, Timeouts,
 };
 pub use self::error::{
-    Answer, ClientError, CloseReason, Failure, FailureKind, Fault, RedirectError, RequestError,
-    Timeout,
+    ClientError, CloseReason, RedirectError, RequestError, Timeout, UnexpectedResponse,
 };
-pub use self::event::{Attempt, ClientEvent, Opened, ReadyState};
+pub use self::event::{Attempt, ClientEvent, OpenedStream, ReadyState};
 
 /// The client of one event stream, through all its connections.
 ///
@@ -177,8 +177,8 @@ enum Told {
 }
 
 impl Client {
-    /// A client for this request: any method but CONNECT and HEAD, an absolute `http` or `https`
-    /// URL, any headers, a body.
+    /// Makes a client for this request: any method but CONNECT and HEAD, an absolute `http` or
+    /// `https` URL, any headers, a body.
     ///
     /// `Accept: text/event-stream` and `Cache-Control: no-cache` are added where the request has no
     /// such header. A `Last-Event-ID` header is where the stream is to go on, unless the
@@ -396,7 +396,7 @@ impl Client {
         }
     }
 
-    /// The request to be sent now, if there is one, and the attempt that it is.
+    /// Returns the request to be sent now, if there is one, and the attempt that it is.
     ///
     /// The connection of an earlier attempt, if the driver has one still, is not needed any more;
     /// it may serve for this request, if HTTP allows it.
@@ -414,13 +414,13 @@ impl Client {
         Some((self.attempt, request))
     }
 
-    /// What happened, in its order.
+    /// Returns what happened, in its order.
     ///
     /// `None` when all is told. Any other call but the polls can change that. A driver that waits
     /// while there are events waits for itself.
     pub fn poll_event(&mut self) -> Option<ClientEvent<'_>> {
         Some(match self.next_event()? {
-            Told::Open => ClientEvent::Open(Opened {
+            Told::Open => ClientEvent::Open(OpenedStream {
                 attempt: self.attempt,
                 url: self.route.url(),
                 head: self.inbox.head()?,
@@ -440,7 +440,7 @@ impl Client {
         })
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
     ///
     /// `None` while nothing depends on time. Any call that takes `&mut self` can change it. It is
     /// as cheap as a comparison.
@@ -452,9 +452,9 @@ impl Client {
         }
     }
 
-    /// Whether the driver is to read the body of the present attempt. While it says no, messages
-    /// wait to be polled, and the driver leaves the bytes where they are, so that the server is
-    /// slowed down.
+    /// Returns whether the driver is to read the body of the present attempt. While it is not,
+    /// messages wait to be polled. The driver then leaves the bytes where they are, so that the
+    /// server is slowed down.
     ///
     /// Not asked for heads: those are always wanted.
     pub fn wants_data(&self) -> bool {
@@ -465,9 +465,9 @@ impl Client {
         }
     }
 
-    /// The attempt whose connection is wanted. A driver that holds the connection of another, or
-    /// of any when this is `None`, drops it: the client has closed, restarted, been redirected, or
-    /// lost patience or interest.
+    /// Returns the attempt whose connection is wanted. A driver drops the connection of any other,
+    /// and of all when this is `None`: the client has closed, restarted, been redirected, or lost
+    /// patience or interest.
     pub fn attempt(&self) -> Option<Attempt> {
         match self.phase {
             Phase::Connecting | Phase::Streaming | Phase::Refused => Some(self.attempt),
@@ -475,30 +475,30 @@ impl Client {
         }
     }
 
-    /// Whether there is a stream, as of the last event that was polled.
+    /// Returns whether there is a stream, as of the last event that was polled.
     pub fn state(&self) -> ReadyState {
         self.state
     }
 
-    /// The URL that the client was made with, wherever redirects have led.
+    /// Returns the URL that the client was made with, wherever redirects have led.
     pub fn url(&self) -> &Uri {
         &self.url
     }
 
-    /// The last event ID string: that of the last message that was polled, or of a block without
-    /// data that came before the next; empty if there is none. It is what the next request sends,
-    /// and what to keep in order to go on in another process.
+    /// Returns the last event ID string: that of the last message that was polled, or of a block
+    /// without data that came before the next; empty if there is none. The next request sends it.
+    /// An application keeps it in order to go on in another process.
     pub fn last_event_id(&self) -> &str {
         self.inbox.last_event_id()
     }
 
-    /// The reconnection time: what the peer last set, within the bounds of the policy, or the
-    /// policy's own.
+    /// Returns the reconnection time: what the peer last set, within the bounds of the policy, or
+    /// the policy's own.
     pub fn reconnection_time(&self) -> Duration {
         self.config.policy.reconnection.base(self.inbox.reconnection_time())
     }
 
-    /// Why the client is closed; `None` while it is not.
+    /// Returns why the client is closed; `None` while it is not.
     pub fn close_reason(&self) -> Option<&CloseReason> {
         self.close_reason.as_ref()
     }

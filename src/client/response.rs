@@ -1,6 +1,6 @@
 //! What a response head means: a stream, a redirect, or why it is none.
 
-use super::error::{Answer, ClientError, RedirectError};
+use super::error::{ClientError, RedirectError, UnexpectedResponse};
 use super::location;
 use crate::http::split_unquoted;
 use alloc::boxed::Box;
@@ -18,7 +18,7 @@ pub(super) enum Judgement {
     NoContent,
     Redirect,
     /// Report it as this.
-    Refuse(fn(Box<Answer>) -> ClientError),
+    Refuse(fn(Box<UnexpectedResponse>) -> ClientError),
 }
 
 pub(super) fn judge(status: StatusCode, headers: &HeaderMap) -> Judgement {

@@ -32,12 +32,12 @@ impl Limits {
         self
     }
 
-    /// The largest length of a line in bytes.
+    /// Returns the largest length of a line in bytes.
     pub const fn max_line(&self) -> usize {
         self.max_line
     }
 
-    /// The largest length of an event's data in bytes.
+    /// Returns the largest length of an event's data in bytes.
     pub const fn max_event(&self) -> usize {
         self.max_event
     }

@@ -15,26 +15,26 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The type of the event; `message` if the event named none. Never empty.
+    /// Returns the type of the event; `message` if the event named none. Never empty.
     #[inline]
     pub fn event_type(&self) -> &'a str {
         self.event_type
     }
 
-    /// The data: the values of the event's `data` fields, joined by LF. May be empty.
+    /// Returns the data: the values of the event's `data` fields, joined by LF. May be empty.
     #[inline]
     pub fn data(&self) -> &'a str {
         self.data
     }
 
-    /// The last event ID string when the event was dispatched: the event's own id, or that of
-    /// an earlier event. Empty if there was none.
+    /// Returns the last event ID string when the event was dispatched: the event's own id, or that
+    /// of an earlier event. Empty if there was none.
     #[inline]
     pub fn last_event_id(&self) -> &'a str {
         self.last_event_id
     }
 
-    /// The data as JSON.
+    /// Reads the data as JSON.
     ///
     /// # Errors
     ///

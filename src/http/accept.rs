@@ -55,20 +55,19 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// Where the peer's stream broke off, if it says so.
+    /// Returns where the peer's stream broke off, if the peer says so.
     pub fn last_event_id(&self) -> &LastEventId {
         &self.last_event_id
     }
 
-    /// What the peer wants to be sent before anything else: about 2 KiB of
-    /// comment, for polyfills on browsers that hold back the first bytes of a
-    /// response. They ask for it by a query parameter `padding` or
-    /// `evs_preamble`.
+    /// Returns what the peer wants to be sent before anything else: about 2 KiB of comment, for
+    /// polyfills on browsers that hold back the first bytes of a response. They ask for it by a
+    /// query parameter `padding` or `evs_preamble`.
     pub fn padding(&self) -> Option<Event> {
         self.padding.then(|| Event::comment(PADDING))
     }
 
-    #[cfg(feature = "hub")]
+    #[cfg(feature = "broker")]
     pub(crate) fn padding_text(&self) -> Option<&'static str> {
         self.padding.then_some(PADDING)
     }
@@ -90,7 +89,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The status of the answer.
+    /// Returns the status of the answer.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -98,7 +97,7 @@ impl Refusal {
         }
     }
 
-    /// The answer: a line of plain text, and `Allow` where the method was wrong.
+    /// Returns the answer: a line of plain text, and `Allow` where the method was wrong.
     pub fn response(self) -> Response<Bytes> {
         let text = match self {
             Self::MethodNotAllowed => "This is an event stream: use GET or POST.\n",

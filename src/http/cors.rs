@@ -41,7 +41,7 @@ enum Origins {
 }
 
 impl Cors {
-    /// Pages of every origin may read, without credentials.
+    /// Lets pages of every origin read, without credentials.
     ///
     /// There is no way to admit every origin with credentials: that would hand
     /// each user's data to any page the user visits, and the standard forbids
@@ -50,7 +50,7 @@ impl Cors {
         Self::new(Origins::Any)
     }
 
-    /// Pages of these origins may read, without credentials.
+    /// Lets pages of these origins read, without credentials.
     ///
     /// An origin is a scheme, a host and, unless it is the scheme's own, a port:
     /// `https://app.example`, `http://localhost:5173`.
@@ -67,8 +67,8 @@ impl Cors {
         Self::listed(origins, false)
     }
 
-    /// As [`origins`](Self::origins), and their requests may carry cookies
-    /// and other credentials (`withCredentials` of an `EventSource`).
+    /// Lets pages of these origins read, as [`origins`](Self::origins) does, and lets their
+    /// requests carry cookies and other credentials (`withCredentials` of an `EventSource`).
     ///
     /// # Errors
     ///
@@ -90,15 +90,14 @@ impl Cors {
         self
     }
 
-    /// How long a browser may keep the answer to a preflight, in whole
-    /// seconds. Unless it is told, it keeps it for five.
+    /// Sets how long a browser may keep the answer to a preflight, in whole seconds. A browser that
+    /// is not told keeps it for five.
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Adds the headers that let the asking page read a response, to whatever
-    /// response it is.
+    /// Adds the headers that let the asking page read a response, to any response.
     ///
     /// Where origins are listed, `Vary: Origin` is added even if the asking
     /// one is not among them, so that no cache gives its answer to another.
@@ -118,7 +117,7 @@ impl Cors {
         }
     }
 
-    /// The answer to a preflight; `None` if the request is none.
+    /// Returns the answer to a preflight; `None` if the request is none.
     ///
     /// Browsers ask first where a request has an unusual header. For an
     /// `EventSource` that is a `Last-Event-ID` of more than 128 bytes, or with
@@ -173,7 +172,7 @@ impl Cors {
 pub struct OriginError(String);
 
 impl OriginError {
-    /// The text as it was given.
+    /// Returns the text as it was given.
     pub fn text(&self) -> &str {
         &self.0
     }

@@ -14,11 +14,10 @@ use http::{Request, Response};
 /// | `Cache-Control: no-cache, no-transform` | a stream is new each time, and a proxy that compresses it holds events back |
 /// | `X-Accel-Buffering: no` | nginx passes events on as they come |
 ///
-/// Headers of the caller's own win over these. What belongs to one connection
-/// or to the framing of a message (`Connection`, `Transfer-Encoding`,
-/// `Content-Length` and their like) is never part of the head, since it is the
-/// business of whoever carries it, and HTTP/2 forbids it: setting such a header
-/// here does nothing.
+/// Headers of the caller's own win over these. The head never holds what belongs
+/// to one connection or to the framing of a message (`Connection`,
+/// `Transfer-Encoding`, `Content-Length` and their like). The HTTP stack sets
+/// those, and HTTP/2 forbids them: setting such a header here does nothing.
 ///
 /// ```
 /// use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, SERVER};
@@ -40,7 +39,7 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// The defaults, without CORS.
+    /// Makes the default head, without CORS.
     pub fn new() -> Self {
         const DEFAULTS: [(HeaderName, HeaderValue); 3] = [
             (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
@@ -79,13 +78,13 @@ impl ResponseHead {
         self
     }
 
-    /// What is configured for pages of other origins, to be applied to answers
-    /// that are no streams.
+    /// Returns what is configured for pages of other origins, to be applied to answers that are no
+    /// streams.
     pub fn cors(&self) -> Option<&Cors> {
         self.cors.as_ref()
     }
 
-    /// The head of the stream that answers a request with these headers.
+    /// Returns the head of the stream that answers a request with these headers.
     pub fn response(&self, request: &HeaderMap) -> Response<()> {
         let mut response = Response::new(());
         *response.headers_mut() = self.headers.clone();
@@ -93,7 +92,7 @@ impl ResponseHead {
         response
     }
 
-    /// The answer to a request with these headers that was refused: as
+    /// Returns the answer to a request with these headers that was refused: as
     /// [`Refusal::response`], readable for the pages that may read the stream.
     pub fn refusal(&self, request: &HeaderMap, refusal: Refusal) -> Response<Bytes> {
         let mut response = refusal.response();
@@ -101,8 +100,8 @@ impl ResponseHead {
         response
     }
 
-    /// The answer to a preflight; `None` if the request is none, or CORS is
-    /// off. Ask this before [`accept`](super::accept), which refuses OPTIONS.
+    /// Returns the answer to a preflight; `None` if the request is none, or CORS is off. Ask this
+    /// before [`accept`](super::accept), which refuses OPTIONS.
     pub fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
         self.cors.as_ref()?.preflight(request)
     }

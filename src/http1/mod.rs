@@ -5,22 +5,22 @@
 //!
 //! Bytes go in, requests come out; answers go in, bytes come out.
 //!
-//! [`Server`] is one connection of a server. It reads requests strictly, since
+//! [`ServerConnection`] is one connection of a server. It reads requests strictly, since
 //! what two parties read differently is how requests are smuggled; it answers
 //! plain requests one after another; and it ends with the request that is
 //! answered by an event stream. From there on the caller writes frames to the
-//! socket as [`Framing`] says, and can drop the machine: a stream that lasts
+//! socket as [`Framing`](crate::Framing) says, and can drop the machine: a stream that lasts
 //! for hours keeps no buffer.
 //!
 //! ```
 //! use bytes::Bytes;
 //! use sansse::http::{ResponseHead, accept};
-//! use sansse::http1::{Server, ServerConfig};
+//! use sansse::http1::{ServerConnection, ServerConnectionConfig};
 //! use sansse::{Event, Frame};
 //! # #[expect(clippy::disallowed_methods)]
 //! # let now = std::time::Instant::now();
 //!
-//! let mut server = Server::new(now, ServerConfig::default());
+//! let mut server = ServerConnection::new(now, ServerConnectionConfig::default());
 //! server.handle_data(now, b"GET /events HTTP/1.1\r\nHost: example\r\n\r\n");
 //!
 //! let request = server.poll_request().expect("the request is complete");
@@ -44,16 +44,16 @@
 //! A request goes in, bytes come out; bytes go in, and a response comes out as
 //! it arrives.
 //!
-//! [`Client`] is one exchange on a connection of its own, which is how event
+//! [`ClientConnection`] is one exchange on a connection of its own, which is how event
 //! streams are read: from the answer on, the connection belongs to the stream.
 //! It tells a body that ended from one that was cut off.
 //!
 //! ```
 //! use bytes::Bytes;
-//! use sansse::http1::{Client, ClientConfig, ResponsePart};
+//! use sansse::http1::{ClientConnection, ClientConnectionConfig, ResponsePart};
 //!
 //! let request = http::Request::get("http://example.org/events").body(Bytes::new())?;
-//! let mut client = Client::new(&request, ClientConfig::default())?;
+//! let mut client = ClientConnection::new(&request, ClientConnectionConfig::default())?;
 //! assert_eq!(
 //!     client.poll_transmit().expect("the request"),
 //!     "GET /events HTTP/1.1\r\nhost: example.org\r\nconnection: close\r\n\r\n"
@@ -75,58 +75,16 @@
 mod body;
 mod chunked;
 mod client;
-mod fault;
 mod head;
 mod outbox;
 #[cfg(test)]
 mod random;
 mod server;
-#[cfg(feature = "client")]
-mod socket;
-#[cfg(feature = "feed")]
-#[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
-pub mod transport;
 
 pub use chunked::ChunkedError;
-pub use client::{Client, ClientConfig, InvalidRequest, ResponseError, ResponsePart};
-pub use fault::Fault;
-pub use server::{CloseReason, RequestError, RespondError, Server, ServerConfig};
-#[cfg(feature = "client")]
-#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
-pub use socket::Socket;
-
-use crate::encode::Frame;
-use bytes::Bytes;
-
-/// How the frames of an event stream stand on the wire, and how its end shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Framing {
-    /// Each frame is a chunk (RFC 9112, 7.1), and a last, empty one ends the
-    /// stream; the connection is closed after it. For peers that speak HTTP/1.1.
-    Chunked,
-    /// Frames follow each other, and the end of the connection is the end of
-    /// the stream (RFC 9112, 6.3). For peers that speak HTTP/1.0.
-    UntilClose,
-}
-
-impl Framing {
-    /// The bytes that carry a frame. Nothing is copied.
-    pub fn bytes(self, frame: &Frame) -> Bytes {
-        match self {
-            Self::Chunked => frame.chunk().clone(),
-            Self::UntilClose => frame.payload(),
-        }
-    }
-
-    /// The bytes that end the stream, before the connection is closed; none
-    /// where its closing is the end. A stream that lacks them looks cut off.
-    pub const fn end(self) -> &'static [u8] {
-        match self {
-            Self::Chunked => LAST_CHUNK,
-            Self::UntilClose => b"",
-        }
-    }
-}
-
-/// The last chunk, with an empty trailer section, which ends a chunked body.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+pub use client::{
+    ClientConnection, ClientConnectionConfig, InvalidRequest, ResponseError, ResponsePart,
+};
+pub use server::{
+    RefusedRequest, RespondError, ServerCloseReason, ServerConnection, ServerConnectionConfig,
+};

@@ -1,8 +1,8 @@
 //! A record of each shard of a hub.
 
 use super::HubBuilder;
-use crate::broker::record::{Entry, RecordedBroker};
 use crate::broker::{Broker, BrokerConfig, ConfigError};
+use crate::record::{Entry, RecordedBroker};
 use alloc::sync::Arc;
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ pub(super) fn broker(
 
 impl HubBuilder {
     /// Records what is done to each shard, from its beginning on, as a
-    /// [`RecordedBroker`] does. Each shard, by its number, has a [record](crate::broker::record) of
+    /// [`RecordedBroker`] does. Each shard, by its number, has a [record](crate::record) of
     /// its own, in the order in which its lock was taken.
     ///
     /// `sink` runs under the lock of the shard: it should do no more than send the entry to a

@@ -2,11 +2,11 @@
 
 use super::{Listener, Session, ShardBroker};
 use crate::broker::{
-    BrokerEvent, Census, ClientId, EventNumber, Eviction, OpenError, Opened, Publication,
-    PublishError, Published, ReturnsOfAll, Sequencer, SessionId, SessionRequest, Topic, Value,
+    BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, Publication, PublishError,
+    Published, ReturnsOfAll, Sequencer, SessionId, SessionRequest, Topic, Value,
 };
+use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
-use crate::time::Timer;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -71,15 +71,15 @@ impl Inner {
         let mut census = self.census(at, &request);
         let now = self.timer.now();
         let eviction = lock(&self.shards[at]).broker.eviction_for(now, &request, &census);
-        if let Some(Eviction { shard, address }) = eviction {
-            self.call(shard.into(), follow_up, |shard, now| {
-                shard.broker.evict_oldest(now, address.as_ref());
+        if let Some(eviction) = eviction {
+            self.call(eviction.shard().into(), follow_up, |shard, now| {
+                shard.broker.evict_oldest(now, eviction.address());
             });
             census = self.census(at, &request);
-            census.elsewhere.has_made_room = true;
+            census.note_eviction();
         }
         self.call(at, follow_up, |shard, now| {
-            shard.broker.open_beside(now, request, &census.elsewhere)
+            shard.broker.open_beside(now, request, census.elsewhere())
         })
     }
 
@@ -246,8 +246,8 @@ impl Inner {
         if !self.is_listened_to() {
             return;
         }
-        // Whoever finds the flag set leaves its events to the one who set it, who therefore looks
-        // once more after clearing it.
+        // A thread that finds the flag set leaves its events to the thread that set it. That one
+        // therefore looks once more after clearing it.
         while self.shards.iter().any(|shard| lock(shard).broker.has_events()) {
             let order = Ordering::SeqCst;
             if self.delivering.compare_exchange(false, true, order, order).is_err() {
@@ -287,7 +287,7 @@ impl Shard {
     }
 
     pub(super) fn take_waker(&mut self, session: SessionId) -> Option<Waker> {
-        let place = self.wakers.get_mut(session.key().slot as usize)?;
+        let place = self.wakers.get_mut(session.key().slot() as usize)?;
         match place {
             Some((owner, _)) if *owner == session => place.take().map(|(_, waker)| waker),
             _ => None,
@@ -295,7 +295,7 @@ impl Shard {
     }
 
     pub(super) fn set_waker(&mut self, session: SessionId, waker: &Waker) {
-        let slot = session.key().slot as usize;
+        let slot = session.key().slot() as usize;
         if self.wakers.len() <= slot {
             self.wakers.resize(slot + 1, None);
         }

@@ -16,7 +16,7 @@ impl Hub {
     ///
     /// let hub = Hub::new(timer, BrokerConfig::new(Epoch(1)))?;
     /// let answer = TopicName::new("answer/42")?;
-    /// // Whoever asks for it, also again after a reload, gets all of it and then the end:
+    /// // Each peer that asks for it, also again after a reload, gets all of it and then the end:
     /// let request = SessionRequest::new()
     ///     .without_broadcast()
     ///     .with_topic(answer.clone())

@@ -1,12 +1,12 @@
 //! One connection: requests and plain answers first, then perhaps an event stream.
 
-use super::Runtime;
-use super::counters::Counters;
+use super::counters::ServerCounters;
 use super::phase::{Phase, Watcher};
 use super::stream::EventStream;
-use crate::http1::{Framing, RespondError, Server as Machine, Socket};
+use crate::encode::Framing;
+use crate::http1::{RespondError, ServerConnection as Machine};
 use crate::hub::{Answer, Session};
-use crate::time::Timer;
+use crate::net::{Runtime, Socket, Timer};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use bytes::{Buf, Bytes};
@@ -49,7 +49,7 @@ pub(super) struct Exchange<S, R> {
     runtime: R,
     io: S,
     machine: Machine,
-    counters: Counters,
+    counters: ServerCounters,
     watcher: Arc<Watcher>,
     /// The last phase that the machine was told of.
     phase: Phase,
@@ -61,7 +61,7 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         runtime: R,
         io: S,
         machine: Machine,
-        counters: Counters,
+        counters: ServerCounters,
         watcher: Arc<Watcher>,
     ) -> Self {
         let phase = Phase::Serving;

@@ -1,6 +1,6 @@
 //! What a server counts, and who waits until the count of connections is 0.
 
-use crate::http1::CloseReason;
+use crate::http1::ServerCloseReason;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A view of what a [`Server`](super::Server) counts, while it serves and after.
 #[derive(Clone, Debug, Default)]
-pub struct Counters {
+pub struct ServerCounters {
     cells: Arc<Cells>,
 }
 
@@ -31,7 +31,7 @@ struct Cells {
 /// What a server counted up to a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct CountersSnapshot {
+pub struct ServerCountersSnapshot {
     /// Connections that were accepted, including those refused.
     pub accepted: u64,
     /// Connections that are open now, without those being refused.
@@ -52,11 +52,11 @@ pub struct CountersSnapshot {
     pub junk_after_stream: u64,
 }
 
-impl Counters {
-    /// What has been counted so far.
-    pub fn snapshot(&self) -> CountersSnapshot {
+impl ServerCounters {
+    /// Returns what has been counted so far.
+    pub fn snapshot(&self) -> ServerCountersSnapshot {
         let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
-        CountersSnapshot {
+        ServerCountersSnapshot {
             accepted: read(&self.cells.accepted),
             open: read(&self.cells.open),
             refused: read(&self.cells.refused),
@@ -93,11 +93,13 @@ impl Counters {
         count(&self.cells.junk_after_stream);
     }
 
-    pub(super) fn closed(&self, reason: CloseReason) {
+    pub(super) fn closed(&self, reason: ServerCloseReason) {
         match reason {
-            CloseReason::HeadTimeout | CloseReason::BodyTimeout => count(&self.cells.slow_heads),
-            CloseReason::BadRequest(_) => count(&self.cells.bad_requests),
-            CloseReason::BytesAfterStreamRequest => self.junk_after_stream(),
+            ServerCloseReason::HeadTimeout | ServerCloseReason::BodyTimeout => {
+                count(&self.cells.slow_heads);
+            }
+            ServerCloseReason::BadRequest(_) => count(&self.cells.bad_requests),
+            ServerCloseReason::BytesAfterStreamRequest => self.junk_after_stream(),
             _ => {}
         }
     }
@@ -127,7 +129,7 @@ impl Counters {
 /// A connection that counts as open while this exists.
 #[derive(Debug)]
 pub(super) struct Open {
-    counters: Counters,
+    counters: ServerCounters,
 }
 
 impl Drop for Open {

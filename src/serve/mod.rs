@@ -2,21 +2,20 @@
 //! port.
 //!
 //! An adapter brings the two things that it takes: a [`Runtime`], which tells the time and spawns
-//! tasks, and a [`Listener`], which accepts connections as [`Socket`]s. With
-//! an HTTP stack of one's own none of this is needed: there a
-//! [`Session`](crate::hub::Session) goes into the body of a response.
+//! tasks, and a [`Listener`], which accepts connections as [`Socket`]s. An application with an HTTP
+//! stack needs none of this: there a [`Session`](crate::hub::Session) goes into the body of a
+//! response.
 
 mod connection;
 mod counters;
 mod phase;
 mod stream;
 
-pub use counters::{Counters, CountersSnapshot};
+pub use counters::{ServerCounters, ServerCountersSnapshot};
 
-use crate::client::Failure;
-use crate::http1::{Server as Machine, ServerConfig, Socket};
+use crate::http1::{ServerConnection as Machine, ServerConnectionConfig};
 use crate::hub::{Answer, Hub};
-use crate::time::Timer;
+use crate::net::{Listener, Runtime, Socket};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use bytes::Bytes;
@@ -30,45 +29,22 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
 use phase::{Phase, Phases};
 
-/// What a server needs of an executor: a clock, sleep, and tasks.
-pub trait Runtime: Timer + Clone + Unpin {
-    /// Runs a task to its end, beside the others.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
-}
-
-/// What accepts connections.
-pub trait Listener: Send {
-    /// A connection.
-    type Socket: Socket;
-
-    /// What is known of whoever connects, such as a `SocketAddr`; the handler finds it among the
-    /// extensions of each request.
-    type Peer: Clone + Send + Sync + 'static;
-
-    /// The next connection. An error is not the end: accepting goes on after a moment.
-    #[expect(clippy::type_complexity, reason = "a pair, as the standard library's `accept` gives")]
-    fn poll_accept(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(Self::Socket, Self::Peer), Failure>>;
-}
-
 /// A small HTTP/1.1 server: event streams and plain answers on one port.
 ///
 /// The handler is called for each request, with its whole body, and answers it: with an event
 /// stream, mostly by [`Hub::accept`], or with any response. The request carries the listener's
 /// [`Peer`](Listener::Peer) among its extensions.
 ///
-/// Clones are for serving on several listeners at a time: they share what is counted, and so the
-/// limit on connections, and the shutdown of each waits for the connections of all.
+/// Clones serve on several listeners at a time. They share what is counted, and so the limit on
+/// connections. The shutdown of each waits for the connections of all.
 #[derive(Clone, Debug)]
 pub struct Server<R> {
     runtime: R,
     hub: Hub,
-    http: ServerConfig,
+    http: ServerConnectionConfig,
     max_connections: u64,
     shutdown_time: Duration,
-    counters: Counters,
+    counters: ServerCounters,
 }
 
 /// How many connections that are too many may be told so at a time; more are just closed.
@@ -82,46 +58,47 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 impl<R: Runtime> Server<R> {
-    /// A server on `runtime` whose shutdown closes `hub`.
+    /// Makes a server on `runtime` whose shutdown closes `hub`.
     pub fn new(runtime: R, hub: Hub) -> Self {
         Self {
             runtime,
             hub,
-            http: ServerConfig::default(),
+            http: ServerConnectionConfig::default(),
             max_connections: 10_000,
             shutdown_time: Duration::from_secs(10),
-            counters: Counters::default(),
+            counters: ServerCounters::default(),
         }
     }
 
-    /// The limits on requests: sizes and times.
-    pub fn with_http(mut self, config: ServerConfig) -> Self {
+    /// Sets the limits on requests: sizes and times.
+    pub fn with_http(mut self, config: ServerConnectionConfig) -> Self {
         self.http = config;
         self
     }
 
-    /// How many connections may be open at a time; one more is answered 503 with `Retry-After`.
-    /// Default 10,000: below the usual limit of open files on a server, which is worse to meet.
+    /// Sets how many connections may be open at a time. One more is answered 503 with
+    /// `Retry-After`. Default 10,000, which is below the usual limit of open files: running out of
+    /// those is worse.
     pub fn with_max_connections(mut self, connections: u64) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// How long a shutdown waits for what is under way. Default 10 s, which is what most process
-    /// supervisors grant.
+    /// Sets how long a shutdown waits for what is under way. Default 10 s, which is what most
+    /// process supervisors grant.
     pub fn with_shutdown_time(mut self, time: Duration) -> Self {
         self.shutdown_time = time;
         self
     }
 
-    /// A view of what the server counts.
-    pub fn counters(&self) -> Counters {
+    /// Returns a view of what the server counts.
+    pub fn counters(&self) -> ServerCounters {
         self.counters.clone()
     }
 
-    /// Serves until `shutdown` is ready, and then shuts down: it accepts no more, closes the hub,
-    /// so that each stream gets what was published and then its end, lets requests that are under
-    /// way be answered, and waits for all that for the shutdown time at most.
+    /// Serves until `shutdown` is ready, and then shuts down. The server then accepts no more and
+    /// closes the hub, so that each stream gets what was published and then its end. Requests that
+    /// are under way are answered. All that may take the shutdown time at most.
     ///
     /// Each connection is a task of the runtime. Dropping the future is no shutdown: nothing more
     /// is accepted and connections end after the answer that is under way, but the hub stays open

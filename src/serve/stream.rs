@@ -4,12 +4,11 @@
 //! pending is joined in a buffer of the thread's, goes out in one write, and what the write did
 //! not take goes back to the broker, but for the rest of one frame.
 
-use super::Runtime;
-use super::counters::Counters;
-use crate::broker::{Batch, FrameForm};
-use crate::client::{Failure, FailureKind};
-use crate::http1::{Framing, Socket};
+use super::counters::ServerCounters;
+use crate::broker::Batch;
+use crate::encode::Framing;
 use crate::hub::{Pending, Session};
+use crate::net::{Failure, FailureKind, Runtime, Socket};
 use alloc::boxed::Box;
 use bytes::{Buf, Bytes};
 use core::cell::RefCell;
@@ -35,7 +34,7 @@ const END_TIME: Duration = Duration::from_secs(5);
 const TURN: usize = 16;
 
 thread_local! {
-    static PENDING: RefCell<Batch> = const { RefCell::new(Batch::new(FrameForm::Chunk)) };
+    static PENDING: RefCell<Batch> = const { RefCell::new(Batch::new(Framing::Chunked)) };
 }
 
 pub(super) struct EventStream<S, R> {
@@ -45,7 +44,7 @@ pub(super) struct EventStream<S, R> {
     framing: Framing,
     /// In a box, since most streams at most times have none.
     rest: Option<Box<Rest>>,
-    counters: Counters,
+    counters: ServerCounters,
 }
 
 /// What is to be written before there is anything else.
@@ -62,7 +61,7 @@ impl<S: Socket, R: Runtime> EventStream<S, R> {
         io: S,
         session: Session,
         framing: Framing,
-        counters: Counters,
+        counters: ServerCounters,
     ) -> Self {
         Self { runtime, io, session, framing, rest: None, counters }
     }
@@ -113,12 +112,8 @@ impl<S: Socket, R: Runtime> EventStream<S, R> {
 
     /// Writes what is pending; ready with an error, or when the stream has ended.
     fn poll_events(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        let form = match self.framing {
-            Framing::Chunked => FrameForm::Chunk,
-            Framing::UntilClose => FrameForm::Payload,
-        };
         PENDING.with_borrow_mut(|batch| {
-            batch.reset(form);
+            batch.reset(self.framing);
             for _ in 0..TURN {
                 if ready!(self.poll_rest(context))? {
                     return Poll::Ready(Ok(()));

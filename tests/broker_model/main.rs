@@ -6,13 +6,13 @@
 #![cfg(feature = "broker")]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-#[path = "../common/broker.rs"]
-mod common;
-#[path = "mod.rs"]
-mod histories;
+#[path = "../kit/mod.rs"]
+mod kit;
+#[path = "../kit/naive_broker/mod.rs"]
+mod naive_broker;
 
-use common::{number, seed};
-use histories::{History, run};
+use kit::{number, seed};
+use naive_broker::{History, run};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const STEPS: u64 = 300_000;

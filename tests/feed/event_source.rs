@@ -1,13 +1,12 @@
 //! The client as a stream.
 
+use crate::kit::time::VirtualTimer;
 use crate::network::Network;
 use crate::tasks::Polled;
-use crate::time::VirtualTimer;
 use crate::{data, nanosecond, request, source, source_of};
 use http::{HeaderMap, HeaderValue, Response};
-use sansse::client::{
-    ClientConfig, ClientError, CloseReason, Failure, FailureKind, Sentinel, Timeout,
-};
+use sansse::client::{ClientConfig, ClientError, CloseReason, Sentinel, Timeout};
+use sansse::net::{Failure, FailureKind};
 use sansse::{EventSource, SourceEvent};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;

@@ -1,10 +1,9 @@
 //! Which of several addresses a connection is made to.
 
+use crate::kit::time::VirtualTimer;
 use crate::nanosecond;
 use crate::tasks::Task;
-use crate::time::VirtualTimer;
-use sansse::client::{Failure, FailureKind};
-use sansse::connect_any;
+use sansse::net::{Failure, FailureKind, connect_any};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};

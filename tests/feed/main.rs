@@ -2,11 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 #![cfg(all(feature = "feed", feature = "http1"))]
 
-#[path = "../common/mod.rs"]
-mod common;
-#[allow(dead_code, reason = "not every target uses all of it")]
-#[path = "../hub/time.rs"]
-mod time;
+#[path = "../kit/mod.rs"]
+mod kit;
 
 mod event_source;
 mod fallback;
@@ -18,12 +15,12 @@ mod transport;
 
 use bytes::Bytes;
 use http::Request;
+use kit::time::VirtualTimer;
 use network::Network;
 use sansse::client::ClientConfig;
 use sansse::{EventSource, SourceEvent};
 use std::time::Duration;
 use tasks::Polled;
-use time::VirtualTimer;
 
 fn request() -> Request<Bytes> {
     Request::get("http://example.org/events").body(Bytes::new()).unwrap()

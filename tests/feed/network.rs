@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::{HeaderMap, Request, Response};
 use sansse::Transport;
-use sansse::client::{Failure, FailureKind};
+use sansse::net::{Failure, FailureKind};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;

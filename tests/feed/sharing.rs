@@ -1,12 +1,13 @@
 //! One stream for several readers.
 
+use crate::kit::time::VirtualTimer;
 use crate::network::Network;
 use crate::tasks::{Polled, Task};
-use crate::time::VirtualTimer;
 use crate::{nanosecond, request};
 use http::Response;
-use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind};
+use sansse::client::{ClientConfig, ClientError, CloseReason};
 use sansse::feed::{FeedDriver, FeedError, Overflow, Subscription};
+use sansse::net::FailureKind;
 use sansse::{EventSource, EventType, Feed, OwnedMessage};
 use std::num::NonZeroUsize;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! A feed, its driver and its readers, each on a thread of its own.
 
+use crate::kit::time::VirtualTimer;
 use crate::network::Network;
 use crate::request;
-use crate::time::VirtualTimer;
 use sansse::client::ClientConfig;
 use sansse::feed::{FeedError, Overflow, Subscription};
 use sansse::{EventSource, Feed};
@@ -61,7 +61,7 @@ fn read(mut reader: Subscription) -> (Vec<u64>, u64) {
 }
 
 #[test]
-fn readers_that_wait_get_all_in_order_whoever_comes_and_goes_beside_them() {
+fn readers_that_wait_get_all_in_order_while_others_come_and_go() {
     let (network, timer) = (Network::default(), VirtualTimer::new());
     let source = EventSource::new(network.clone(), timer, request(), ClientConfig::new(7));
     let (feed, driver) = Feed::new(source);
@@ -95,7 +95,7 @@ fn readers_that_wait_get_all_in_order_whoever_comes_and_goes_beside_them() {
             thread::yield_now();
         }
         is_over.store(true, Ordering::Relaxed);
-        // For whoever subscribed after the last.
+        // For a reader that subscribed after the last.
         network.chunk(format!("data: {MESSAGES}\n\n"));
         assert!(coming_and_going.join().unwrap() > 0);
         for reader in waiting {

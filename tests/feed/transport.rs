@@ -5,9 +5,8 @@ use crate::tasks::{Polled, Task};
 use bytes::Bytes;
 use http::Request;
 use sansse::Transport;
-use sansse::client::{Failure, FailureKind};
-use sansse::http1::Socket;
-use sansse::http1::transport::{Body, Connector, Http1, Target};
+use sansse::feed::{Http1, Http1Body};
+use sansse::net::{Connector, Failure, FailureKind, Socket, Target};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -111,7 +110,7 @@ impl Socket for Wire {
 fn send(
     wire: &Wire,
     request: Request<Bytes>,
-) -> Task<impl Future<Output = Result<http::Response<Body<Wire>>, Failure>> + use<>> {
+) -> Task<impl Future<Output = Result<http::Response<Http1Body<Wire>>, Failure>> + use<>> {
     let http = Http1::new(wire.clone());
     let mut task = Task::new(async move { http.send(request).await });
     task.run();

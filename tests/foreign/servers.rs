@@ -21,10 +21,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind};
-use sansse::http1::transport::Http1;
+use sansse::client::{ClientConfig, ClientError, CloseReason};
+use sansse::feed::Http1;
+use sansse::net::FailureKind;
 use sansse::{EventSource, SourceEvent};
-use sansse_tokio::{DefaultConnector, connect_with};
+use sansse_tokio::{DefaultConnector, TokioConnector, connect_with};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
@@ -165,7 +166,7 @@ async fn nothing_is_missed_when_it_is_killed_and_started_anew(script: &str) {
         "{error:?}"
     );
 
-    // It has forgotten everything, and sends all that it has to whoever comes with an id.
+    // It has forgotten everything, and sends all that it has to a client that comes with an id.
     let mut server = Server::start_on(script, server.port).await;
     for number in 2..5 {
         server.publish_number(number);
@@ -306,7 +307,7 @@ fn config() -> ClientConfig {
 
 /// Our client.
 struct Client {
-    source: EventSource<Http1<DefaultConnector>>,
+    source: EventSource<Http1<DefaultConnector<TokioConnector>>>,
     losses: u32,
     deadline: Instant,
 }

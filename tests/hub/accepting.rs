@@ -120,7 +120,7 @@ fn a_client_or_an_address_with_too_many_sessions_is_told_so() {
 }
 
 #[test]
-fn whoever_asks_for_what_is_not_permitted_is_forbidden_to_have_it() {
+fn a_request_for_what_is_not_permitted_is_forbidden() {
     let hub = hub();
     let [own, others] = ["team/7/**", "team/*"].map(|text| TopicFilter::new(text).unwrap());
     let session = SessionRequest::new().with_permitted([own.clone()]);

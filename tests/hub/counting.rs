@@ -1,9 +1,9 @@
 //! What a hub counts, and what it tells `tracing` and `metrics`.
 
+use super::VirtualTimer;
 #[cfg(feature = "tracing")]
 use super::request_of;
 use super::tasks::Probe;
-use super::time::VirtualTimer;
 use super::{config, drain, parked, say, sharded};
 use sansse::Hub;
 use sansse::broker::{EventKey, LagPolicy, Publication, SessionRequest, Topic};

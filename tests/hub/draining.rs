@@ -1,7 +1,7 @@
 //! Draining a hub: all shards together, and what those hear who come meanwhile.
 
+use super::VirtualTimer;
 use super::tasks::{Driver, Probe, next};
-use super::time::VirtualTimer;
 use super::{config, data_of, parked, say, seconds, sharded};
 use http::header::RETRY_AFTER;
 use http::{Request, StatusCode};
@@ -96,7 +96,7 @@ fn those_who_are_refused_are_told_different_times_in_whole_seconds() {
         })
         .collect();
     assert_eq!(told, ["5", "5", "6", "6", "7"]);
-    // Whoever answers by itself can ask.
+    // An application that answers by itself can ask.
     let error = hub.open(SessionRequest::new()).unwrap_err();
     assert_eq!(hub.retry_after(&error), Some(std::time::Duration::from_secs(7)));
     assert_eq!(hub.retry_after(&OpenError::ZeroHeartbeat), None);

@@ -1,8 +1,8 @@
 //! The future that makes time pass: it sleeps until a deadline and no longer, and knows when it is
 //! no longer needed.
 
+use super::VirtualTimer;
 use super::tasks::{Driver, Probe, next, poll_ended};
-use super::time::VirtualTimer;
 use super::{client, config, data, drain, hub_of, parked, request_of, say, seconds};
 use sansse::broker::{BrokerEvent, EndReason, SessionRequest};
 use sansse::hub::HubBuilder;

@@ -1,11 +1,11 @@
 //! Many threads at once: publishers, sessions that come, go and come back. No wake is lost, and
 //! every session has everything once and in order.
 
+use super::VirtualTimer;
 use super::tasks::{block_on, without_deadlock};
-use super::time::VirtualTimer;
 use super::{Random, config, request_of, say, sharded};
 use futures_core::Stream;
-use sansse::broker::{Batch, FrameForm, Resume, SessionRequest};
+use sansse::broker::{Batch, Framing, Resume, SessionRequest};
 use sansse::hub::{Pending, Session};
 use sansse::{Hub, LastEventId};
 use std::future::poll_fn;
@@ -75,7 +75,7 @@ impl Reader {
     }
 
     fn read_batches(&mut self, mut session: Session, patience: usize) {
-        let mut batch = Batch::new(FrameForm::Payload);
+        let mut batch = Batch::new(Framing::Plain);
         for _ in 0..=patience / 20 {
             if self.is_done() {
                 return;

@@ -1,14 +1,13 @@
 //! Leases through a hub: the application is asked, and a session that is cut off is woken.
 
+use super::VirtualTimer;
 use super::tasks::{Driver, Probe, next};
-use super::time::VirtualTimer;
 use super::{client, config, parked, request_of, say, seconds, sharded, topic};
 use http::{Request, StatusCode};
-use sansse::Event;
-use sansse::Timer;
 use sansse::broker::{BrokerEvent, EndReason, LeaseError, RevokeError, SessionRequest};
 use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
+use sansse::{Event, Timer};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 

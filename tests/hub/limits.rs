@@ -1,7 +1,7 @@
 //! How many sessions there may be, whatever the shards.
 
+use super::VirtualTimer;
 use super::tasks::{Probe, block_on, next, without_deadlock};
-use super::time::VirtualTimer;
 use super::{Random, client, client_on, config, parked, seconds, sharded};
 use sansse::Hub;
 use sansse::broker::{AddressKey, BrokerConfig, EndReason, LimitPolicy, OpenError, SessionRequest};
@@ -132,7 +132,7 @@ fn a_session_that_is_refused_evicts_nobody_on_any_shard() {
 fn the_records_of_shards_that_made_room_for_each_other_are_replayed() {
     use sansse::Timer;
     use sansse::broker::SessionId;
-    use sansse::broker::record::{Output, Record};
+    use sansse::record::{Output, Record};
     use std::collections::BTreeMap;
     use std::fmt::Write as _;
     use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What the listener hears: everything, once, in order, one at a time, and never under a lock.
 
+use super::VirtualTimer;
 use super::tasks::{Driver, Probe, without_deadlock};
-use super::time::VirtualTimer;
 use super::{
     client, client_on, config, data, drain, parked, request_of, say, seconds, sharded, topic,
 };

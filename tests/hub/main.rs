@@ -1,10 +1,10 @@
 //! The hub: a broker behind futures, tested without a runtime, without a socket and in virtual
 //! time.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
-#![cfg(feature = "hub")]
+#![cfg(feature = "broker")]
 
-#[path = "../common/mod.rs"]
-mod common;
+#[path = "../kit/mod.rs"]
+mod kit;
 
 mod accepting;
 mod counting;
@@ -23,17 +23,17 @@ mod sharding;
 mod slow_peers;
 mod stress;
 mod tasks;
-mod time;
 mod topics;
 mod wakes;
 
+use kit::random::Random;
+use kit::time::VirtualTimer;
 use sansse::broker::{BrokerConfig, ClientId, Epoch, SessionRequest, Topic, TopicName};
 use sansse::hub::{HubBuilder, Session};
 use sansse::{Event, Frame, Hub};
 use std::num::NonZeroU16;
 use std::time::Duration;
 use tasks::{Probe, next};
-use time::VirtualTimer;
 
 fn config() -> BrokerConfig {
     BrokerConfig::new(Epoch(0xbeef))
@@ -105,17 +105,4 @@ fn say(hub: &Hub, text: impl Into<String>) {
 
 fn seconds(number: u64) -> Duration {
     Duration::from_secs(number)
-}
-
-/// `SplitMix64`: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
-    }
 }

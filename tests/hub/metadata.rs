@@ -1,8 +1,8 @@
 //! What the application keeps with a client: it may call the hub when it is dropped, so that no
 //! lock is held then.
 
+use super::VirtualTimer;
 use super::tasks::{Driver, without_deadlock};
-use super::time::VirtualTimer;
 use super::{config, request_of, seconds, sharded};
 use sansse::Hub;
 use sansse::broker::SessionRequest;

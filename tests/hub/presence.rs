@@ -1,6 +1,6 @@
 //! Who is here, through a hub: pages over all shards, and events from several threads.
 
-use super::time::VirtualTimer;
+use super::VirtualTimer;
 use super::{Random, client, config, hub, request_of, sharded};
 use sansse::Hub;
 use sansse::broker::{PresenceCursor, Roster};

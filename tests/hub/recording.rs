@@ -2,8 +2,8 @@
 
 use super::*;
 use sansse::Timer;
-use sansse::broker::record::{Output, Record};
-use sansse::broker::{Batch, BrokerEvent, Counters, EventNumber, FrameForm, Place};
+use sansse::broker::{Batch, BrokerEvent, Counters, EventNumber, Framing, Place};
+use sansse::record::{Output, Record};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -60,7 +60,7 @@ fn each_shards_record_gives_the_frames_and_events_that_it_gave() {
     let probe = Probe::new();
     let mut sessions = Vec::new();
     let mut sent: BTreeMap<u16, Vec<Frame>> = BTreeMap::new();
-    let mut batch = Batch::new(FrameForm::Payload);
+    let mut batch = Batch::new(Framing::Plain);
     let mut written: BTreeMap<u16, Vec<u8>> = BTreeMap::new();
     for round in 0..400 {
         match random.below(10) {

@@ -3,7 +3,7 @@
 
 use super::tasks::{Driver, Probe, next, poll_ended};
 use super::{Random, config, data, drain, hub, hub_of, parked, say, seconds};
-use sansse::broker::{Batch, EndReason, FrameForm, LagPolicy, Resume, SessionRequest, Topic};
+use sansse::broker::{Batch, EndReason, Framing, LagPolicy, Resume, SessionRequest, Topic};
 use sansse::hub::{Pending, Session};
 use sansse::{Event, Frame, Hub, LastEventId};
 use std::task::{Context, Poll};
@@ -40,7 +40,7 @@ fn a_session_is_a_stream_of_frames_that_ends_when_it_does() {
 fn a_batch_holds_what_is_pending_and_says_whether_that_is_all() {
     let (hub, probe) = (hub(), Probe::new());
     let mut session = hub.open(SessionRequest::new()).unwrap();
-    let mut batch = Batch::new(FrameForm::Payload);
+    let mut batch = Batch::new(Framing::Plain);
     let mut poll = |limit: usize| {
         let pending = poll_batch(&mut session, &probe, limit, &mut batch);
         (pending, String::from_utf8(batch.as_slice().to_vec()).unwrap())
@@ -68,7 +68,7 @@ fn a_limit_below_one_frame_still_gives_one() {
     let mut session = parked(&hub, SessionRequest::new(), &probe);
     say(&hub, "a");
     say(&hub, "b");
-    let mut batch = Batch::new(FrameForm::Chunk);
+    let mut batch = Batch::new(Framing::Chunked);
     for expected in [Pending::Some, Pending::All] {
         assert_eq!(poll_batch(&mut session, &probe, 0, &mut batch), Poll::Ready(expected));
         assert_eq!(batch.frames(), 1);
@@ -76,7 +76,7 @@ fn a_limit_below_one_frame_still_gives_one() {
 }
 
 /// A socket that takes some of what it is given, as a full one does.
-fn written_in_parts(seed: u64, form: FrameForm) -> (Vec<u8>, Vec<u8>) {
+fn written_in_parts(seed: u64, form: Framing) -> (Vec<u8>, Vec<u8>) {
     let mut random = Random(seed);
     let (hub, timer) = hub_of(config());
     let mut driver = Driver::new(&hub);
@@ -91,8 +91,8 @@ fn written_in_parts(seed: u64, form: FrameForm) -> (Vec<u8>, Vec<u8>) {
             let event = Event::new("x".repeat(size));
             let Ok(published) = hub.publish(Topic::Broadcast, &event) else { continue };
             match form {
-                FrameForm::Chunk => expected.extend_from_slice(published.frame().chunk()),
-                FrameForm::Payload => expected.extend_from_slice(published.frame().as_ref()),
+                Framing::Chunked => expected.extend_from_slice(published.frame().chunk()),
+                Framing::Plain => expected.extend_from_slice(published.frame().as_ref()),
             }
         }
         if expected.len() > 300_000 {
@@ -131,7 +131,7 @@ fn written_in_parts(seed: u64, form: FrameForm) -> (Vec<u8>, Vec<u8>) {
 #[test]
 fn whatever_a_write_takes_the_bytes_are_the_same() {
     for seed in 0..40 {
-        for form in [FrameForm::Chunk, FrameForm::Payload] {
+        for form in [Framing::Chunked, Framing::Plain] {
             let (expected, written) = written_in_parts(seed, form);
             assert!(expected == written, "seed {seed}, {form:?}");
         }
@@ -142,7 +142,7 @@ fn whatever_a_write_takes_the_bytes_are_the_same() {
 fn a_session_whose_write_stopped_is_not_woken_for_output_but_for_its_end() {
     let (hub, timer) = hub_of(config());
     let mut driver = Driver::new(&hub);
-    let (probe, mut batch) = (Probe::new(), Batch::new(FrameForm::Chunk));
+    let (probe, mut batch) = (Probe::new(), Batch::new(Framing::Chunked));
     let mut session = parked(&hub, SessionRequest::new(), &probe);
     say(&hub, "a");
     assert_eq!(probe.take_wakes(), 1);
@@ -209,7 +209,7 @@ fn the_reason_is_told_whichever_way_one_learns_of_the_end() {
         assert_eq!(session.end_reason(), Some(reason));
 
         let (mut session, probe) = ended_by(end);
-        let mut batch = Batch::new(FrameForm::Chunk);
+        let mut batch = Batch::new(Framing::Chunked);
         let poll = poll_batch(&mut session, &probe, 1000, &mut batch);
         assert_eq!(poll, Poll::Ready(Pending::Ended));
         assert_eq!(session.end_reason(), Some(reason));

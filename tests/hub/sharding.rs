@@ -1,7 +1,7 @@
 //! Several shards: the same streams as with one, and who lives where.
 
+use super::VirtualTimer;
 use super::tasks::{Probe, block_on, next};
-use super::time::VirtualTimer;
 use super::{
     Random, client, client_on, config, data, data_of, drain, parked, request_of, say, sharded,
     topic,

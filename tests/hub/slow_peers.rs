@@ -18,7 +18,7 @@ fn publish(hub: &Hub, key: &str, data: &'static str) {
 }
 
 #[test]
-fn a_topic_spares_whoever_is_behind_on_every_shard() {
+fn a_topic_spares_sessions_that_are_behind_on_every_shard() {
     let hub = sharded(config(), SHARDS).build(VirtualTimer::new()).unwrap();
     let lag = Lag::new(LagPolicy::KeepNewestPerKey);
     hub.set_lag(&topic("prices"), Some(lag)).unwrap();

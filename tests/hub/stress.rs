@@ -3,12 +3,13 @@
 //!
 //! `SANSSE_STRESS` sets how many rounds there are (3 otherwise), `SANSSE_SEED` the first seed.
 
+use super::VirtualTimer;
 use super::tasks::{block_on, without_deadlock};
-use super::time::VirtualTimer;
 use super::{Random, client, config, sharded, topic};
+use crate::kit::{number, seed};
 use futures_core::Stream;
 use sansse::broker::{
-    Batch, BrokerEvent, EndReason, FrameForm, LagPolicy, Resume, SessionId, SessionRequest, Topic,
+    Batch, BrokerEvent, EndReason, Framing, LagPolicy, Resume, SessionId, SessionRequest, Topic,
 };
 use sansse::hub::{Pending, Session};
 use sansse::{Event, Hub, LastEventId};
@@ -130,7 +131,7 @@ impl Reader {
         patience: usize,
         is_slow: bool,
     ) -> Option<EndReason> {
-        let mut batch = Batch::new(FrameForm::Payload);
+        let mut batch = Batch::new(Framing::Plain);
         for _ in 0..=patience / 10 {
             self.dawdle(is_slow);
             let limit = self.random.below(900);
@@ -293,11 +294,7 @@ fn run(seed: u64) {
 
 #[test]
 fn every_event_comes_in_order_and_once_or_its_loss_is_told() {
-    let number = |name, otherwise| match std::env::var(name) {
-        Ok(value) => value.parse().unwrap_or_else(|error| panic!("{name}={value}: {error}")),
-        Err(_) => otherwise,
-    };
-    let (first, rounds): (u64, u64) = (number("SANSSE_SEED", 0), number("SANSSE_STRESS", 3));
+    let (first, rounds) = (seed(0), number("SANSSE_STRESS").unwrap_or(3));
     for seed in first..first + rounds {
         without_deadlock(move || run(seed));
     }

@@ -1,9 +1,8 @@
 //! Tasks without an executor: polled by hand, or each on a thread of its own.
 
 use futures_core::Stream;
-use sansse::Frame;
-use sansse::Hub;
 use sansse::hub::{Drive, Session};
+use sansse::{Frame, Hub};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};

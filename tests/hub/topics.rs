@@ -1,7 +1,7 @@
 //! Patterns, live subscriptions and topics that end, through the hub and its shards.
 
+use super::VirtualTimer;
 use super::tasks::Probe;
-use super::time::VirtualTimer;
 use super::{config, data, drain, hub, parked, sharded, topic};
 use http::header::ORIGIN;
 use http::{Request, Response, StatusCode};

@@ -265,7 +265,7 @@ impl World {
     pub(crate) fn check_parked(&mut self, at: usize, session: SessionId) {
         // What came with the last batch is counted at the next poll.
         if self.scenario.batch.is_some() {
-            let mut batch = sansse::broker::Batch::new(sansse::broker::FrameForm::Payload);
+            let mut batch = sansse::broker::Batch::new(sansse::broker::Framing::Plain);
             let behind = self.look_behind(at, session);
             let broker = self.server.broker(session);
             let end = broker.poll_transmit_batch(self.now, session, 1_000, &mut batch);

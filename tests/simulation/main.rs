@@ -9,6 +9,9 @@
 #![cfg(all(feature = "broker", feature = "client"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 
+#[path = "../kit/mod.rs"]
+mod kit;
+
 mod filter;
 mod judge;
 mod live;
@@ -20,12 +23,12 @@ mod reader;
 mod scenario;
 mod serve;
 mod server;
-#[path = "../streams/mod.rs"]
-mod streams;
 mod truth;
 mod world;
 
 use allocation_counter::measure;
+use kit::random::Random;
+use kit::{base_instant, number, seed};
 use sansse::client::Client;
 use scenario::Scenario;
 use std::cell::RefCell;
@@ -33,7 +36,6 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Instant;
-use streams::Random;
 use world::World;
 
 const SIMULATIONS: u64 = 10_000;
@@ -155,9 +157,8 @@ const MUST_HAPPEN: [&str; 86] = [
 
 #[test]
 fn a_reader_gets_each_event_once_and_in_order_or_is_told_of_what_is_missing() {
-    #[expect(clippy::disallowed_methods, reason = "the only way to make an Instant; read once")]
-    let start = Instant::now();
-    let first = number("SANSSE_SEED").unwrap_or(1);
+    let start = base_instant();
+    let first = seed(1);
     let simulations = number("SANSSE_SIMULATIONS").unwrap_or(SIMULATIONS);
     let log = Log::default();
     for seed in first..first + simulations {
@@ -188,8 +189,7 @@ fn a_reader_gets_each_event_once_and_in_order_or_is_told_of_what_is_missing() {
 /// What a machine holds is what it gives back when it goes.
 #[test]
 fn what_both_sides_hold_does_not_grow_with_time() {
-    #[expect(clippy::disallowed_methods, reason = "the only way to make an Instant; read once")]
-    let start = Instant::now();
+    let start = base_instant();
     let held = |seed, events| {
         let draw = |random: &mut Random| Scenario::draw_long(random, events);
         let mut world = World::new(seed, start, Log::default(), draw);
@@ -201,7 +201,7 @@ fn what_both_sides_hold_does_not_grow_with_time() {
         let clients = measure(|| drop(clients)).bytes_current;
         (-broker, -clients / count, i64::try_from(world.scenario.shards).unwrap())
     };
-    let first = number("SANSSE_SEED").unwrap_or(1);
+    let first = seed(1);
     for seed in first..first + 12 {
         let (broker, client, shards) = held(seed, 1_500);
         println!("seed {seed}: {shards} shards hold {broker} bytes, a client {client}");
@@ -220,10 +220,4 @@ fn run(seed: u64, start: Instant, log: &Log) -> Result<(), String> {
         text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_default()
     })
-}
-
-/// A number from the environment.
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }

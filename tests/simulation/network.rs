@@ -1,13 +1,14 @@
 //! One connection: what is on its way, what either side knows, and how it will break.
 
+use crate::kit::random::Random;
 use crate::owed::Owed;
 use crate::scenario::{chance, millis, one_of, up_to};
-use crate::streams::Random;
 use crate::world::{Happening, World};
 use bytes::Bytes;
 use http::Response;
 use sansse::broker::SessionId;
-use sansse::client::{Attempt, FailureKind};
+use sansse::client::Attempt;
+use sansse::net::FailureKind;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

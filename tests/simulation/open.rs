@@ -7,11 +7,10 @@ use crate::truth::{Kind, Plan};
 use crate::world::{Happening, World};
 use bytes::Bytes;
 use http::{Request, Response};
-use sansse::EventId;
 use sansse::broker::{ClientId, EventIds, OpenError, Opened, SessionRequest, StartAt, TopicName};
-use sansse::client::FailureKind;
-use sansse::event_type;
 use sansse::http::{ResponseHead, accept};
+use sansse::net::FailureKind;
+use sansse::{EventId, event_type};
 
 impl World {
     /// Answers the request of a connection.
@@ -36,7 +35,7 @@ impl World {
         let plan = self.truth(at).plan(&filters, &id, start);
         let is_over = self.is_over(shard, &filters);
         if self.is_forgotten(shard, &filters) {
-            // Whoever publishes it knows that there is no more, and nothing of it is kept.
+            // Its publisher knows that there is no more, and nothing of it is kept.
             self.log.count("answer whose end is forgotten");
             return self.answer_no_content(at);
         }

@@ -176,7 +176,7 @@ impl World {
         if let Some(id) = own_id {
             truth.owns(id.clone());
         }
-        // With an id of its own, it is the place of whoever comes next.
+        // With an id of its own, it is the place of the next that comes.
         truth.place(format!("{:x}-{}", published.epoch().0, published.position()));
         if *kind == Kind::End {
             return;

@@ -1,9 +1,9 @@
 //! The readers: a client each, its driver, its application, and what it must have got.
 
 use crate::filter::Filter;
+use crate::kit::random::Random;
 use crate::network::{Block, Connection, Cut, End, Item, take_blocks};
 use crate::scenario::{Reading, chance, millis, one_of, up_to};
-use crate::streams::Random;
 use crate::truth::{Kind, Record};
 use crate::world::{Happening, World};
 use bytes::Bytes;
@@ -54,7 +54,7 @@ impl Reader {
         let mut config = ClientConfig::new(random.next());
         config.policy.timeouts.idle = Some(reading.idle);
         config.policy.timeouts.response = Some(reading.response);
-        // Zero and no back-off would be an attempt after the other, as whoever sets that wants it.
+        // Zero and no back-off would be one attempt after the other, as its user asked for.
         let waits = [(0, Some(4_000)), (300, None), (300, Some(4_000)), (3_000, Some(60_000))];
         let (initial, max_backoff) = one_of(random, &waits);
         config.policy.reconnection.initial = millis(initial);

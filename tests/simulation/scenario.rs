@@ -1,7 +1,7 @@
 //! What is drawn for one simulation.
 
 use crate::filter::{ANSWER, CLIENTS, Filter, PATTERNS, TOPICS};
-use crate::streams::Random;
+use crate::kit::random::Random;
 use sansse::broker::{
     BrokerConfig, Epoch, EventIds, Lag, LagPolicy, LimitPolicy, Retention, StartAt,
 };
@@ -33,7 +33,7 @@ pub(crate) fn chance(random: &mut Random, percent: usize) -> bool {
 pub(crate) enum Restart {
     /// A new process that knows nothing.
     Anew,
-    /// A new process that is given the last of what was published, by whoever kept it.
+    /// A new process that is given the last of what was published, from where it was kept.
     Restored,
     /// Only the connections are gone.
     Network,

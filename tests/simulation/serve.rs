@@ -4,8 +4,8 @@ use crate::network::{End, Item, take_blocks};
 use crate::scenario::chance;
 use crate::world::World;
 use bytes::Bytes;
-use sansse::broker::{Batch, BatchEnd, Broker, EndReason, FrameForm, SessionId, Transmit};
-use sansse::client::FailureKind;
+use sansse::broker::{Batch, BatchEnd, Broker, EndReason, Framing, SessionId, Transmit};
+use sansse::net::FailureKind;
 
 /// What a poll came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl World {
 
     fn take_batch(&mut self, at: usize, session: SessionId, limit: usize, room: usize) -> Taken {
         let behind = self.look_behind(at, session);
-        let mut batch = std::mem::replace(&mut self.server.batch, Batch::new(FrameForm::Payload));
+        let mut batch = std::mem::replace(&mut self.server.batch, Batch::new(Framing::Plain));
         let broker = self.server.broker(session);
         let end = broker.poll_transmit_batch(self.now, session, limit, &mut batch);
         self.drain_events();

@@ -5,7 +5,7 @@ use crate::publish::Announced;
 use crate::scenario::{Restart, Scenario, chance, millis, one_of, up_to};
 use crate::world::{Happening, World};
 use sansse::broker::{
-    Batch, Broker, BrokerConfig, BrokerEvent, Drain, EndReason, Epoch, FrameForm, Lag, Published,
+    Batch, Broker, BrokerConfig, BrokerEvent, Drain, EndReason, Epoch, Framing, Lag, Published,
     Sequencer, SessionId, TopicName,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -29,7 +29,7 @@ pub(crate) struct Server {
     pub(crate) sessions: BTreeMap<SessionId, (usize, Option<EndReason>)>,
     pub(crate) process: u32,
     pub(crate) is_draining: bool,
-    /// Nothing more comes of the answer, as whoever publishes it knows.
+    /// Nothing more comes of the answer, as its publisher knows.
     pub(crate) answer_is_over: bool,
     topic_lag: Option<(&'static str, Lag)>,
     pub(crate) batch: Batch,
@@ -51,7 +51,7 @@ impl Server {
             is_draining: false,
             answer_is_over: false,
             topic_lag: scenario.topic_lag,
-            batch: Batch::new(FrameForm::Payload),
+            batch: Batch::new(Framing::Plain),
         };
         server.start(now);
         server
@@ -237,7 +237,7 @@ impl World {
         self.after(down, Happening::ServerStarts(restart));
     }
 
-    /// Whoever has not taken the end by now is cut off.
+    /// Cuts off the sessions that have not taken their end by now.
     pub(crate) fn lose_patience(&mut self, process: u32) {
         if process != self.server.process {
             return;
@@ -286,7 +286,7 @@ impl World {
                 truth.restore(self.now, first);
             }
             self.server.published.drain(..lost);
-            // Whoever publishes it knows more than the history may tell.
+            // Its publisher knows more than the history may tell.
             let answer = TopicName::new(ANSWER).unwrap();
             if self.server.answer_is_over && !self.server.shards[0].has_ended(&answer) {
                 self.server.answer_is_over = false;

@@ -69,7 +69,7 @@ pub(crate) struct Truth {
     life: u32,
     /// The first event of this epoch.
     pub(crate) life_began: usize,
-    /// Whoever comes back from before one of these may be told of a gap in vain: what the server
+    /// A reader from before one of these may be told of a gap in vain: what the server
     /// has never seen, and what had been published when a client was forgotten.
     unseen: usize,
     forgotten: usize,
@@ -97,7 +97,7 @@ impl Truth {
         truth
     }
 
-    /// Whoever comes before anything is published has a place too.
+    /// A reader that comes before anything is published has a place too.
     fn begin(&mut self, epoch: Epoch) {
         self.place(format!("{:x}-0", epoch.0));
     }

@@ -1,11 +1,11 @@
 //! Virtual time, and what happens in it.
 
 use crate::Log;
+use crate::kit::random::Random;
 use crate::network::Connection;
 use crate::reader::Reader;
 use crate::scenario::{Act, Restart, Scenario, chance, millis, up_to};
 use crate::server::Server;
-use crate::streams::Random;
 use crate::truth::Truth;
 use bytes::Bytes;
 use http::Request;
@@ -168,6 +168,9 @@ impl World {
         if chance(&mut self.random, 5) {
             self.tell_old_times();
         }
+        // What time has ended or made forgotten is known before anything else happens: a client may
+        // come back at the very time at which it is forgotten.
+        self.drain_events();
         // Nor may anything go on without end at one and the same time.
         self.steps_at_once = if next > before { 0 } else { self.steps_at_once + 1 };
         assert!(self.steps_at_once < 1_000, "time stands still: {}", self.state());
@@ -301,7 +304,7 @@ impl World {
         is_open && is_quiet && has_all && !connection.is_broken && !self.server.is_behind()
     }
 
-    /// For whoever wonders what everybody waits for.
+    /// What everybody waits for, in words.
     fn state(&self) -> String {
         let mut lines = format!("at {:?}\n", self.now - self.start);
         for (number, reader) in self.readers.iter().enumerate() {

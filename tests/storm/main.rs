@@ -8,8 +8,8 @@
 #![cfg(all(feature = "broker", feature = "client"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 
-#[path = "../streams/mod.rs"]
-mod streams;
+#[path = "../kit/mod.rs"]
+mod kit;
 mod world;
 
 use allocation_counter::measure;
@@ -117,7 +117,7 @@ fn those_who_are_refused_come_back_no_faster_than_the_server_says() {
         world.run_until(world.now + secs(40));
         let refused = world.told_to_come_at.len();
         assert!(refused >= listeners / 3, "only {refused} are refused");
-        // Whoever is refused now is told another time, again within the rate.
+        // A listener that is refused now is told another time, again within the rate.
         world.begin_server(shards, config());
         world.until_all_are_in(2, secs(200));
         world.check_all_ended(0, EndReason::Drained);

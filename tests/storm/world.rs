@@ -1,17 +1,16 @@
 //! Servers, one after the other, their listeners, and virtual time.
 
-use crate::streams::Random;
+use crate::kit::random::Random;
 use bytes::Bytes;
 use http::{Request, Response};
 use sansse::broker::{
     Batch, BatchEnd, Broker, BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch,
-    EventIds, FrameForm, OpenError, Published, Sequencer, SessionId, SessionRequest, Topic,
+    EventIds, Framing, OpenError, Published, Sequencer, SessionId, SessionRequest, Topic,
     TopicName, TopicPattern,
 };
-use sansse::client::{
-    Attempt, Client, ClientConfig, ClientEvent, CloseReason, FailureKind, ReadyState,
-};
+use sansse::client::{Attempt, Client, ClientConfig, ClientEvent, CloseReason, ReadyState};
 use sansse::http::{ResponseHead, accept};
+use sansse::net::FailureKind;
 use sansse::{Event, LastEventId};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -55,7 +54,7 @@ struct Server {
     shards: Vec<Broker>,
     /// Of all sessions: whose, and how it ended.
     sessions: BTreeMap<SessionId, (usize, Option<EndReason>)>,
-    /// Whoever is nobody in particular comes to one shard after the other.
+    /// Listeners without a name come to one shard after the other.
     turn: usize,
     turn_of_refused: usize,
 }
@@ -114,7 +113,7 @@ impl World {
             queue: BinaryHeap::new(),
             queued: 0,
             random,
-            batch: Batch::new(FrameForm::Payload),
+            batch: Batch::new(Framing::Plain),
         }
     }
 
@@ -448,7 +447,7 @@ impl World {
 
     /// Writes all that there is for a session.
     fn serve(&mut self, at: usize, session: SessionId) {
-        let mut batch = std::mem::replace(&mut self.batch, Batch::new(FrameForm::Payload));
+        let mut batch = std::mem::replace(&mut self.batch, Batch::new(Framing::Plain));
         let shard = usize::from(session.shard());
         let number = self.servers[at].sessions[&session].0;
         let attempt = self.listeners[number].connection.expect("it has a session").attempt;

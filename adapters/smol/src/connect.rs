@@ -2,113 +2,71 @@
 
 use crate::SmolTimer;
 use crate::runtime::Task;
-use crate::socket::{TcpSocket, failure};
+use crate::socket::SmolSocket;
 use async_io::Async;
 use bytes::Bytes;
 use http::Request;
-use sansse::client::{ClientConfig, Failure, FailureKind};
-use sansse::http1::Socket;
-use sansse::http1::transport::{Connector, Http1, Target};
-use sansse::{EventSource, Feed, connect_any};
+use sansse::client::ClientConfig;
+use sansse::feed::Http1;
+use sansse::net::{Connector, Failure, FailureKind, Target, connect_any};
+use sansse::{EventSource, Feed};
+use sansse_common::{DefaultConnector, random_seed};
 use std::future::Future;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{TcpStream, ToSocketAddrs};
 
 /// Reads an event stream over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed.
 ///
 /// Nothing is sent before it is polled. `https` takes the feature `tls`; without it, it ends the
 /// client.
-pub fn connect(request: Request<Bytes>) -> EventSource<Http1<DefaultConnector>> {
+pub fn connect(request: Request<Bytes>) -> EventSource<Http1<DefaultConnector<SmolConnector>>> {
     connect_with(request, ClientConfig::new(random_seed()))
 }
 
-/// As [`connect`], configured.
+/// Reads an event stream as [`connect`] does, with a configuration.
 pub fn connect_with(
     request: Request<Bytes>,
     config: ClientConfig,
-) -> EventSource<Http1<DefaultConnector>> {
-    EventSource::new(Http1::new(DefaultConnector), SmolTimer, request, config)
+) -> EventSource<Http1<DefaultConnector<SmolConnector>>> {
+    EventSource::new(Http1::new(DefaultConnector::new(SmolConnector)), SmolTimer, request, config)
 }
 
-/// A [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven by a
-/// task that `spawn` starts.
+/// Makes a [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven
+/// by a task that `spawn` starts.
 pub fn feed(request: Request<Bytes>, spawn: impl FnOnce(Task)) -> Feed {
     let (feed, driver) = Feed::new(connect(request));
     spawn(Box::pin(driver));
     feed
 }
 
-/// A seed that no other client has, for [`ClientConfig::new`]: 64 random bits, from what the
-/// standard library seeds its hash maps with.
-pub fn random_seed() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
-
-/// How [`connect`] opens connections: by [`SmolConnector`], and with the feature `tls` it secures
-/// those for `https`, trusting whom the system trusts.
-///
-/// The system's roots are read with the first such connection of the process, which holds up its
-/// thread for some milliseconds. Other roots and configurations go into a `tls::Tls` around a
-/// [`SmolConnector`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DefaultConnector;
-
-impl Connector for DefaultConnector {
-    /// The same with and without TLS, so that a feature changes no types.
-    type Socket = Box<dyn Socket>;
-
-    #[expect(clippy::manual_async_fn, reason = "the future must not borrow the connector")]
-    fn connect(
-        &self,
-        target: Target,
-    ) -> impl Future<Output = Result<Self::Socket, Failure>> + Send + 'static {
-        async move {
-            #[cfg(feature = "tls")]
-            if target.secure {
-                let connector = crate::tls::Tls::with_system_roots(SmolConnector);
-                let connector = connector.map_err(|error| {
-                    Failure::new(FailureKind::Unsupported).with_detail(error.to_string())
-                })?;
-                return Ok(Box::new(connector.connect(target).await?) as Self::Socket);
-            }
-            Ok(Box::new(SmolConnector.connect(target).await?) as Self::Socket)
-        }
-    }
-}
-
 /// Opens plain connections by async-io: names by the system's resolver, on a thread for what
 /// blocks; IPv4 and IPv6, several addresses with a fallback from one to the next, `TCP_NODELAY`.
 ///
-/// For `https` it is [`FailureKind::Unsupported`]: with the feature `tls` on, put it into a
-/// `tls::Tls`.
+/// It refuses `https` as [`FailureKind::Unsupported`]. [`DefaultConnector`], and with the feature
+/// `tls` on a `tls::Tls`, put TLS around it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SmolConnector;
 
 impl Connector for SmolConnector {
-    type Socket = TcpSocket;
+    type Socket = SmolSocket;
 
     #[expect(clippy::manual_async_fn, reason = "the future must not borrow the connector")]
     fn connect(
         &self,
         target: Target,
-    ) -> impl Future<Output = Result<TcpSocket, Failure>> + Send + 'static {
+    ) -> impl Future<Output = Result<SmolSocket, Failure>> + Send + 'static {
         async move {
-            if target.secure {
-                let reason = "https needs TLS, which is not on here";
-                return Err(Failure::new(FailureKind::Unsupported).with_detail(reason));
-            }
-            let host = target.host;
-            let resolve = move || (host.as_str(), target.port).to_socket_addrs();
+            let (host, port) = target.without_tls()?;
+            let resolve = move || (host.as_str(), port).to_socket_addrs();
             let addresses = blocking::unblock(resolve)
                 .await
-                .map_err(|error| failure(FailureKind::Resolve, &error))?;
+                .map_err(|error| Failure::caused_by(FailureKind::Resolve, error))?;
             let stream = connect_any(&SmolTimer, addresses, |address| async move {
                 Async::<TcpStream>::connect(address)
                     .await
-                    .map_err(|error| failure(FailureKind::Connect, &error))
+                    .map_err(|error| Failure::caused_by(FailureKind::Connect, error))
             })
             .await?;
-            Ok(TcpSocket::new(stream))
+            Ok(SmolSocket::new(stream))
         }
     }
 }

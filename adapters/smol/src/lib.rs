@@ -1,6 +1,5 @@
-//! [`sansse`] on async-io, hence on smol and on async-std: its
-//! [`Runtime`], its sockets, a small HTTP/1.1 server for event streams,
-//! and a client that reads them.
+//! [`sansse`] on async-io, hence on smol and on async-std: its [`Runtime`], its sockets, a small
+//! HTTP/1.1 server for event streams, and a client that reads them.
 //!
 //! async-io's reactor asks nothing of the executor, so any will do; what starts tasks is given
 //! once, as a [`SmolRuntime`].
@@ -59,20 +58,20 @@ mod connect;
 mod runtime;
 mod socket;
 
-pub use connect::{DefaultConnector, SmolConnector, connect, connect_with, feed, random_seed};
+pub use connect::{SmolConnector, connect, connect_with, feed};
 pub use runtime::{SmolRuntime, SmolTimer, Task};
+pub use sansse_common::{DefaultConnector, hub, random_epoch, random_seed, spawn_hub};
 #[cfg(feature = "tls")]
 pub use sansse_tls as tls;
-pub use socket::{TcpAcceptor, TcpSocket};
+pub use socket::{SmolAcceptor, SmolSocket};
 
 use bytes::Bytes;
 use http::Request;
 use sansse::Hub;
-use sansse::broker::{BrokerConfig, ConfigError, Epoch};
-use sansse::hub::{Answer, HubBuilder};
-use sansse::serve::{Runtime, Server};
+use sansse::hub::Answer;
+use sansse::net::Runtime;
+use sansse::serve::Server;
 use std::future::{Future, pending};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::TcpListener;
 
@@ -93,33 +92,9 @@ where
     F: Future<Output = A> + Send + 'static,
     A: Into<Answer> + 'static,
 {
-    let acceptor = TcpAcceptor::new(listener)?;
+    let acceptor = SmolAcceptor::new(listener)?;
     Server::new(runtime, hub).serve(acceptor, pending(), handler).await;
     Ok(())
-}
-
-/// A hub with the defaults, in a [`random_epoch`], driven by a task of the runtime.
-pub fn hub(runtime: &impl Runtime) -> Hub {
-    let config = BrokerConfig::new(random_epoch());
-    // The defaults hold, which `the_defaults_make_a_hub` tests.
-    spawn_hub(runtime, HubBuilder::new(config)).unwrap_or_else(|error| unreachable!("{error}"))
-}
-
-/// Builds a hub and drives it by a task of the runtime.
-///
-/// # Errors
-///
-/// [`ConfigError`] for a setting that cannot hold.
-pub fn spawn_hub(runtime: &impl Runtime, builder: HubBuilder) -> Result<Hub, ConfigError> {
-    let hub = builder.build(runtime.clone())?;
-    runtime.spawn(hub.drive());
-    Ok(hub)
-}
-
-/// An epoch that no other process has: 48 random bits, from what the standard library seeds its
-/// hash maps with.
-pub fn random_epoch() -> Epoch {
-    Epoch(RandomState::new().build_hasher().finish() >> 16)
 }
 
 #[cfg(test)]
@@ -130,10 +105,5 @@ mod tests {
     fn the_defaults_make_a_hub() {
         let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
         assert_eq!(hub(&runtime).session_count(), 0);
-    }
-
-    #[test]
-    fn epochs_differ() {
-        assert_ne!(random_epoch(), random_epoch());
     }
 }

@@ -2,7 +2,7 @@
 
 use async_io::Timer as Sleep;
 use sansse::Timer;
-use sansse::serve::Runtime;
+use sansse::net::Runtime;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -42,8 +42,8 @@ pub struct SmolRuntime<F> {
 }
 
 impl<F: Fn(Task)> SmolRuntime<F> {
-    /// A runtime that spawns by `spawn`, which lets a task run to its end though nobody waits for
-    /// it.
+    /// Makes a runtime that spawns by `spawn`. A task that `spawn` is given has to run to its end
+    /// though nobody waits for it.
     pub const fn new(spawn: F) -> Self {
         Self { spawn }
     }

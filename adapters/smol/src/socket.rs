@@ -1,9 +1,7 @@
 //! async-io's connections, and what accepts them.
 
 use async_io::Async;
-use sansse::client::{Failure, FailureKind};
-use sansse::http1::Socket;
-use sansse::serve::Listener;
+use sansse::net::{Failure, FailureKind, Listener, Socket};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::task::{Context, Poll, ready};
@@ -11,15 +9,15 @@ use std::time::Duration;
 
 /// A TCP connection.
 #[derive(Debug)]
-pub struct TcpSocket {
+pub struct SmolSocket {
     stream: Async<TcpStream>,
     /// Something may have come. While it is false, the reactor is asked, which costs no system
     /// call.
     may_read: bool,
 }
 
-impl TcpSocket {
-    /// A connection on which what is written goes out at once (`TCP_NODELAY`).
+impl SmolSocket {
+    /// Makes a connection on which what is written goes out at once (`TCP_NODELAY`).
     pub fn new(stream: Async<TcpStream>) -> Self {
         // A peer that is gone already shows soon enough.
         let _ = stream.get_ref().set_nodelay(true);
@@ -27,7 +25,7 @@ impl TcpSocket {
     }
 }
 
-impl Socket for TcpSocket {
+impl Socket for SmolSocket {
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
@@ -69,13 +67,13 @@ impl Socket for TcpSocket {
 
 /// Accepts TCP connections for a [`Server`](sansse::serve::Server).
 #[derive(Debug)]
-pub struct TcpAcceptor {
+pub struct SmolAcceptor {
     listener: Async<TcpListener>,
     unacknowledged_time: Option<Duration>,
 }
 
-impl TcpAcceptor {
-    /// Accepts what `listener` does.
+impl SmolAcceptor {
+    /// Makes what accepts the connections of `listener`.
     ///
     /// # Errors
     ///
@@ -85,10 +83,10 @@ impl TcpAcceptor {
         Ok(Self { listener, unacknowledged_time: Some(Duration::from_secs(60)) })
     }
 
-    /// After how long a connection is given up whose peer acknowledges nothing that was sent
-    /// (`TCP_USER_TIMEOUT`, RFC 5482; on Linux, Android and Fuchsia; elsewhere the system's own
-    /// time holds, often 15 minutes). Default 60 s. With heartbeats this finds a peer that vanished
-    /// without a word, since a heartbeat is something sent. `None`: the system's own.
+    /// Sets after how long a connection is given up whose peer acknowledges nothing that was sent.
+    /// Default 60 s; `None` leaves the system's own time, often 15 minutes. With heartbeats this
+    /// finds a peer that vanished without a word, since a heartbeat is something sent. It is
+    /// `TCP_USER_TIMEOUT` (RFC 5482) and has an effect on Linux, Android and Fuchsia.
     ///
     /// Linux counts a peer that answers, but takes nothing for this time, as such too: a longer
     /// stall timeout of the broker needs a longer time here.
@@ -98,14 +96,14 @@ impl TcpAcceptor {
     }
 }
 
-impl Listener for TcpAcceptor {
-    type Socket = TcpSocket;
+impl Listener for SmolAcceptor {
+    type Socket = SmolSocket;
     type Peer = SocketAddr;
 
     fn poll_accept(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Result<(TcpSocket, SocketAddr), Failure>> {
+    ) -> Poll<Result<(SmolSocket, SocketAddr), Failure>> {
         loop {
             match self.listener.get_ref().accept().and_then(|(io, at)| Ok((Async::new(io)?, at))) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -114,14 +112,14 @@ impl Listener for TcpAcceptor {
                 Err(error) => return Poll::Ready(Err(not_accepted(error))),
                 Ok((stream, peer)) => {
                     self.prepare(&stream);
-                    return Poll::Ready(Ok((TcpSocket::new(stream), peer)));
+                    return Poll::Ready(Ok((SmolSocket::new(stream), peer)));
                 }
             }
         }
     }
 }
 
-impl TcpAcceptor {
+impl SmolAcceptor {
     #[cfg_attr(
         not(any(target_os = "linux", target_os = "android", target_os = "fuchsia")),
         expect(clippy::unused_self, unused_variables, reason = "the option is of some systems")
@@ -136,13 +134,9 @@ impl TcpAcceptor {
 }
 
 fn closed(error: io::Error) -> Failure {
-    failure(FailureKind::Closed, &error)
+    Failure::caused_by(FailureKind::Closed, error)
 }
 
 fn not_accepted(error: io::Error) -> Failure {
-    failure(FailureKind::Connect, &error)
-}
-
-pub(crate) fn failure(kind: FailureKind, error: &io::Error) -> Failure {
-    Failure::new(kind).with_detail(error.to_string())
+    Failure::caused_by(FailureKind::Connect, error)
 }

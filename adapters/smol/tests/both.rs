@@ -4,12 +4,13 @@
 use bytes::Bytes;
 use http::Request;
 use sansse::broker::{SessionRequest, Topic};
-use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind, Policy};
+use sansse::client::{ClientConfig, ClientError, CloseReason, Policy};
+use sansse::feed::Http1;
 use sansse::http::ResponseHead;
-use sansse::http1::transport::Http1;
-use sansse::serve::{Runtime, Server};
+use sansse::net::{FailureKind, Runtime};
+use sansse::serve::Server;
 use sansse::{Event, EventSource, Hub, SourceEvent};
-use sansse_smol::{SmolConnector, SmolRuntime, SmolTimer, TcpAcceptor, connect};
+use sansse_smol::{SmolAcceptor, SmolConnector, SmolRuntime, SmolTimer, connect};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -64,7 +65,7 @@ fn start(executor: Executor, address: &str) -> Running {
         async { answer }
     };
     let server = Server::new(runtime.clone(), hub.clone());
-    let acceptor = TcpAcceptor::new(listener).unwrap();
+    let acceptor = SmolAcceptor::new(listener).unwrap();
     runtime.spawn(async move {
         server.serve(acceptor, async move { signal.recv().await.unwrap() }, handler).await;
         is_over.send(()).await.unwrap();

@@ -12,12 +12,12 @@ use std::sync::Arc;
 /// own, or several of these.
 ///
 /// ```
-/// use sansse_tls::{ConfigError, Roots};
+/// use sansse_tls::{Roots, TlsConfigError};
 ///
-/// # fn config() -> Result<(), ConfigError> {
+/// # fn config() -> Result<(), TlsConfigError> {
 /// let config = Roots::system()?.client_config();
 /// # Ok(()) }
-/// assert_eq!(Roots::none().with_pem(b"nothing").err(), Some(ConfigError::NoCertificate));
+/// assert_eq!(Roots::none().with_pem(b"nothing").err(), Some(TlsConfigError::NoCertificate));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Roots {
@@ -25,23 +25,23 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// None, so that only those count which are added.
+    /// Makes an empty set, for those to which others are added.
     pub fn none() -> Self {
         Self { store: RootCertStore::empty() }
     }
 
-    /// Those that the system trusts. They are read anew each time, from its store, which blocks for
-    /// some milliseconds, or from where the environment variables `SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR` say, as with OpenSSL.
+    /// Reads those that the system trusts. They are read anew each time, which blocks for some
+    /// milliseconds. They come from the system's store, or from where the environment variables
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` say, as with OpenSSL.
     ///
     /// What cannot be read among them is passed over: systems carry along some that are broken.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::System`] where there is not one, as in containers without the package
+    /// [`TlsConfigError::System`] where there is not one, as in containers without the package
     /// `ca-certificates`.
     #[cfg(feature = "system-roots")]
-    pub fn system() -> Result<Self, ConfigError> {
+    pub fn system() -> Result<Self, TlsConfigError> {
         let found = rustls_native_certs::load_native_certs();
         let mut store = RootCertStore::empty();
         let (usable, _) = store.add_parsable_certificates(found.certs);
@@ -49,11 +49,11 @@ impl Roots {
             return Ok(Self { store });
         }
         let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-        Err(ConfigError::System(errors.join("; ")))
+        Err(TlsConfigError::System(errors.join("; ")))
     }
 
-    /// Those that Mozilla trusts, as of the version of the crate `webpki-roots` that is inside the
-    /// program: for systems that bring none. They age with the program.
+    /// Returns those that Mozilla trusts, as of the version of the crate `webpki-roots` that is
+    /// inside the program. They are for systems that bring none, and they age with the program.
     #[cfg(feature = "bundled-roots")]
     pub fn bundled() -> Self {
         Self { store: webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect() }
@@ -64,8 +64,8 @@ impl Roots {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Pem`], [`ConfigError::NoCertificate`] or [`ConfigError::Certificate`].
-    pub fn with_pem(mut self, pem: &[u8]) -> Result<Self, ConfigError> {
+    /// [`TlsConfigError::Pem`], [`TlsConfigError::NoCertificate`] or [`TlsConfigError::Certificate`].
+    pub fn with_pem(mut self, pem: &[u8]) -> Result<Self, TlsConfigError> {
         for (index, certificate) in certificates(pem)?.into_iter().enumerate() {
             self.add(index, certificate)?;
         }
@@ -76,13 +76,13 @@ impl Roots {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Certificate`].
-    pub fn with_der(mut self, der: &[u8]) -> Result<Self, ConfigError> {
+    /// [`TlsConfigError::Certificate`].
+    pub fn with_der(mut self, der: &[u8]) -> Result<Self, TlsConfigError> {
         self.add(0, CertificateDer::from(der))?;
         Ok(self)
     }
 
-    /// How a client connects that trusts these, and has no certificate of its own.
+    /// Returns the configuration of a client that trusts these and has no certificate of its own.
     ///
     /// Clones of it resume each other's sessions.
     pub fn client_config(self) -> ClientConfig {
@@ -94,41 +94,42 @@ impl Roots {
             .with_no_client_auth()
     }
 
-    fn add(&mut self, index: usize, certificate: CertificateDer<'_>) -> Result<(), ConfigError> {
+    fn add(&mut self, index: usize, certificate: CertificateDer<'_>) -> Result<(), TlsConfigError> {
         self.store
             .add(certificate.into_owned())
-            .map_err(|reason| ConfigError::Certificate { index, reason })
+            .map_err(|reason| TlsConfigError::Certificate { index, reason })
     }
 }
 
-/// How a server shows who it is: by a chain of certificates in PEM, its own first, and the private
-/// key for that, in PEM too (PKCS #8, PKCS #1 or SEC 1). It asks clients for no certificate.
+/// Returns the configuration of a server that shows who it is by a chain of certificates in PEM,
+/// its own first, and the private key for that, in PEM too (PKCS #8, PKCS #1 or SEC 1). It asks
+/// clients for no certificate.
 ///
 /// Certificates that change while the server runs, several names and the like are for a
 /// [`ServerConfig`] of one's own.
 ///
 /// # Errors
 ///
-/// [`ConfigError::Pem`], [`ConfigError::NoCertificate`], [`ConfigError::NoKey`], or
-/// [`ConfigError::Identity`] where key and certificate do not fit each other.
-pub fn server_config(chain: &[u8], key: &[u8]) -> Result<ServerConfig, ConfigError> {
+/// [`TlsConfigError::Pem`], [`TlsConfigError::NoCertificate`], [`TlsConfigError::NoKey`], or
+/// [`TlsConfigError::Identity`] where key and certificate do not fit each other.
+pub fn server_config(chain: &[u8], key: &[u8]) -> Result<ServerConfig, TlsConfigError> {
     let chain = certificates(chain)?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-        pem::Error::NoItemsFound => ConfigError::NoKey,
-        error => ConfigError::Pem(error.to_string()),
+        pem::Error::NoItemsFound => TlsConfigError::NoKey,
+        error => TlsConfigError::Pem(error.to_string()),
     })?;
     ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(ConfigError::Identity)?
+        .map_err(TlsConfigError::Identity)?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(ConfigError::Identity)
+        .map_err(TlsConfigError::Identity)
 }
 
 /// What a configuration lacks, by the fault of who made it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum ConfigError {
+pub enum TlsConfigError {
     /// The system has no roots that can be read; what it said is inside.
     System(String),
     /// A text is no PEM; what is wrong is inside.
@@ -148,7 +149,7 @@ pub enum ConfigError {
     Identity(rustls::Error),
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for TlsConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(said) if said.is_empty() => {
@@ -168,7 +169,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl Error for ConfigError {
+impl Error for TlsConfigError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Certificate { reason, .. } | Self::Identity(reason) => Some(reason),
@@ -177,11 +178,11 @@ impl Error for ConfigError {
     }
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|error: pem::Error| ConfigError::Pem(error.to_string()))?;
-    if certificates.is_empty() { Err(ConfigError::NoCertificate) } else { Ok(certificates) }
+        .map_err(|error: pem::Error| TlsConfigError::Pem(error.to_string()))?;
+    if certificates.is_empty() { Err(TlsConfigError::NoCertificate) } else { Ok(certificates) }
 }
 
 /// Named, and not the process's default: that is for the program to set, and where several are

@@ -2,11 +2,10 @@
 
 use crate::socket::{MaybeTls, TlsSocket};
 #[cfg(feature = "system-roots")]
-use crate::{ConfigError, Roots};
+use crate::{Roots, TlsConfigError};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
-use sansse::client::{Failure, FailureKind};
-use sansse::http1::transport::{Connector, Target};
+use sansse::net::{Connector, Failure, FailureKind, Target};
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::sync::Arc;
@@ -47,7 +46,7 @@ impl<C> Tls<C> {
     ///
     /// As [`Roots::system`]; it is read again the next time.
     #[cfg(feature = "system-roots")]
-    pub fn with_system_roots(connector: C) -> Result<Self, ConfigError> {
+    pub fn with_system_roots(connector: C) -> Result<Self, TlsConfigError> {
         static SHARED: OnceLock<Arc<ClientConfig>> = OnceLock::new();
         if let Some(config) = SHARED.get() {
             return Ok(Self { connector, config: config.clone() });
@@ -57,11 +56,10 @@ impl<C> Tls<C> {
     }
 
     fn session(&self, host: &str) -> Result<ClientConnection, Failure> {
-        let unsupported = |error: &dyn ToString| {
-            Failure::new(FailureKind::Unsupported).with_detail(error.to_string())
-        };
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| unsupported(&error))?;
-        ClientConnection::new(self.config.clone(), name).map_err(|error| unsupported(&error))
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| Failure::caused_by(FailureKind::Unsupported, error))?;
+        ClientConnection::new(self.config.clone(), name)
+            .map_err(|error| Failure::caused_by(FailureKind::Unsupported, error))
     }
 }
 

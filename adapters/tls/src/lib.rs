@@ -1,8 +1,8 @@
 //! TLS for [`sansse`], by [`rustls`], on any runtime: `https` for clients and for the server.
 //!
-//! [`Tls`] is a [`Connector`](sansse::http1::transport::Connector) around another, and
-//! [`TlsListener`] a [`Listener`](sansse::serve::Listener) around another; both work on the
-//! [`Socket`](sansse::http1::Socket)s of whatever runtime is underneath. An adapter with its feature
+//! [`Tls`] is a [`Connector`](sansse::net::Connector) around another, and
+//! [`TlsListener`] a [`Listener`](sansse::net::Listener) around another; both work on the
+//! [`Socket`](sansse::net::Socket)s of whatever runtime is underneath. An adapter with its feature
 //! `tls` on has this crate as its module `tls`, and its `connect` and `feed` speak `https` without
 //! more ado, trusting whom the system trusts. What follows is for other wishes.
 //!
@@ -11,7 +11,7 @@
 //! ```no_run
 //! use sansse::EventSource;
 //! use sansse::client::ClientConfig;
-//! use sansse::http1::transport::Http1;
+//! use sansse::feed::Http1;
 //! use sansse_tokio::{TokioConnector, TokioRuntime, random_seed};
 //! use sansse_tls::{Roots, Tls};
 //!
@@ -34,14 +34,14 @@
 //! use sansse::broker::SessionRequest;
 //! use sansse::http::ResponseHead;
 //! use sansse::serve::Server;
-//! use sansse_tokio::{TcpAcceptor, TokioRuntime};
+//! use sansse_tokio::{TokioAcceptor, TokioRuntime};
 //! use sansse_tls::{TlsListener, server_config};
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = server_config(&std::fs::read("chain.pem")?, &std::fs::read("key.pem")?)?;
 //! let listener = tokio::net::TcpListener::bind("[::]:443").await?;
-//! let listener = TlsListener::new(TcpAcceptor::new(listener), config);
+//! let listener = TlsListener::new(TokioAcceptor::new(listener), config);
 //! let hub = sansse_tokio::hub();
 //! let streams = hub.clone();
 //! let server = Server::new(TokioRuntime, hub);
@@ -55,17 +55,17 @@
 //!
 //! # What fails, and how
 //!
-//! - A handshake that does not succeed is [`FailureKind::Tls`](sansse::client::FailureKind::Tls),
+//! - A handshake that does not succeed is [`FailureKind::Tls`](sansse::net::FailureKind::Tls),
 //!   with what [`rustls`] says as its detail: an unknown issuer, an expired certificate, another
 //!   name, a peer that speaks no TLS. The request was not sent. The time for it is within
 //!   [`Timeouts::response`](sansse::client::Timeouts::response) of a client, and within the time
 //!   for a request head of a server.
 //! - A connection that is closed without `close_notify` did not end properly (RFC 8446, 6.1):
 //!   where the end of a body is the end of the connection, somebody may have cut it off. That is
-//!   [`FailureKind::Truncated`](sansse::client::FailureKind::Truncated). A body that has said
+//!   [`FailureKind::Truncated`](sansse::net::FailureKind::Truncated). A body that has said
 //!   itself that it is complete does not need the `close_notify`.
 //! - Anything else that goes wrong after the handshake is
-//!   [`FailureKind::Closed`](sansse::client::FailureKind::Closed), also a client certificate that
+//!   [`FailureKind::Closed`](sansse::net::FailureKind::Closed), also a client certificate that
 //!   the server refuses, since in TLS 1.3 that comes after the request may have been sent.
 //!
 //! # What is spoken
@@ -73,7 +73,7 @@
 //! TLS 1.3 and 1.2, with the cryptography of `ring` unless a configuration of one's own brings
 //! another. By ALPN (RFC 7301) a client offers `http/1.1` alone, and a server accepts that,
 //! `http/1.0`, and peers that offer nothing. Certificates are not looked up in lists of revoked
-//! ones. Sessions are resumed where the peer allows it, and no data is sent early, since it could be
+//! ones. Sessions are resumed where the peer allows it. No data is sent early, since it could be
 //! replayed.
 
 #![warn(clippy::unwrap_used)]
@@ -84,7 +84,7 @@ mod connect;
 mod listen;
 mod socket;
 
-pub use config::{ConfigError, Roots, server_config};
+pub use config::{Roots, TlsConfigError, server_config};
 pub use connect::Tls;
 pub use listen::TlsListener;
 pub use rustls;

@@ -2,8 +2,7 @@
 
 use crate::socket::TlsSocket;
 use rustls::{ServerConfig, ServerConnection};
-use sansse::client::{Failure, FailureKind};
-use sansse::serve::Listener;
+use sansse::net::{Failure, FailureKind, Listener};
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -43,9 +42,8 @@ impl<L: Listener> Listener for TlsListener<L> {
         context: &mut Context<'_>,
     ) -> Poll<Result<(Self::Socket, Self::Peer), Failure>> {
         let (socket, peer) = ready!(self.listener.poll_accept(context))?;
-        let session = ServerConnection::new(self.config.clone()).map_err(|error| {
-            Failure::new(FailureKind::Unsupported).with_detail(error.to_string())
-        })?;
+        let session = ServerConnection::new(self.config.clone())
+            .map_err(|error| Failure::caused_by(FailureKind::Unsupported, error))?;
         Poll::Ready(Ok((TlsSocket::new(socket, session.into()), peer)))
     }
 }

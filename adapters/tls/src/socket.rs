@@ -1,8 +1,7 @@
 //! A TLS session over a socket.
 
 use rustls::Connection;
-use sansse::client::{Failure, FailureKind};
-use sansse::http1::Socket;
+use sansse::net::{Failure, FailureKind, Socket};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::task::{Context, Poll, Waker, ready};
@@ -242,8 +241,8 @@ impl<S: Socket> Write for Io<'_, '_, S> {
     }
 }
 
-fn closed(error: &dyn ToString) -> Failure {
-    Failure::new(FailureKind::Closed).with_detail(error.to_string())
+fn closed(error: &dyn fmt::Display) -> Failure {
+    Failure::caused_by(FailureKind::Closed, error)
 }
 
 impl<S: Socket> fmt::Debug for TlsSocket<S> {

@@ -5,12 +5,13 @@ mod common;
 use common::foreign::{End, Foreign};
 use common::{Authority, HERE, Running, next_data, next_failure, next_open, source};
 use sansse::SourceEvent;
-use sansse::client::{ClientError, CloseReason, FailureKind};
+use sansse::client::{ClientError, CloseReason};
+use sansse::net::FailureKind;
 use sansse_tls::rustls::pki_types::pem::PemObject;
 use sansse_tls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sansse_tls::rustls::server::WebPkiClientVerifier;
 use sansse_tls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
-use sansse_tls::{ConfigError, Roots, server_config};
+use sansse_tls::{Roots, TlsConfigError, server_config};
 use std::sync::Arc;
 
 /// What a client finds that trusts `authority` and asks at this URL's host.
@@ -181,15 +182,15 @@ fn what_is_no_root_is_a_typed_error() {
     let authority = Authority::new();
     let (_, key) = authority.issue(HERE);
     let error = |pem: &str| Roots::none().with_pem(pem.as_bytes()).unwrap_err();
-    assert_eq!(error(""), ConfigError::NoCertificate);
-    assert_eq!(error(&key), ConfigError::NoCertificate);
+    assert_eq!(error(""), TlsConfigError::NoCertificate);
+    assert_eq!(error(&key), TlsConfigError::NoCertificate);
     let cut = &authority.pem[..authority.pem.len() / 2];
-    assert!(matches!(error(cut), ConfigError::Pem(_)), "{:?}", error(cut));
+    assert!(matches!(error(cut), TlsConfigError::Pem(_)), "{:?}", error(cut));
     let broken =
         format!("{}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", authority.pem);
-    assert!(matches!(error(&broken), ConfigError::Certificate { index: 1, .. }));
+    assert!(matches!(error(&broken), TlsConfigError::Certificate { index: 1, .. }));
     let der = Roots::none().with_der(b"no certificate").unwrap_err();
-    assert!(matches!(der, ConfigError::Certificate { index: 0, .. }), "{der}");
+    assert!(matches!(der, TlsConfigError::Certificate { index: 0, .. }), "{der}");
 }
 
 #[test]
@@ -199,9 +200,9 @@ fn what_a_server_cannot_show_is_a_typed_error() {
     let (_, other) = authority.issue(HERE);
     let error =
         |chain: &str, key: &str| server_config(chain.as_bytes(), key.as_bytes()).unwrap_err();
-    assert_eq!(error("", &key), ConfigError::NoCertificate);
-    assert_eq!(error(&chain, ""), ConfigError::NoKey);
-    assert_eq!(error(&chain, &chain), ConfigError::NoKey);
-    assert!(matches!(error(&chain, &key[..key.len() / 2]), ConfigError::Pem(_)));
-    assert!(matches!(error(&chain, &other), ConfigError::Identity(_)));
+    assert_eq!(error("", &key), TlsConfigError::NoCertificate);
+    assert_eq!(error(&chain, ""), TlsConfigError::NoKey);
+    assert_eq!(error(&chain, &chain), TlsConfigError::NoKey);
+    assert!(matches!(error(&chain, &key[..key.len() / 2]), TlsConfigError::Pem(_)));
+    assert!(matches!(error(&chain, &other), TlsConfigError::Identity(_)));
 }

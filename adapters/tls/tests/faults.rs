@@ -7,8 +7,9 @@ use common::{
     Authority, PATIENCE, Running, next_data, next_failure, next_loss, next_open, quick, source,
     source_with,
 };
-use sansse::client::{ClientError, FailureKind, Timeout};
-use sansse::http1::ServerConfig;
+use sansse::client::{ClientError, Timeout};
+use sansse::http1::ServerConnectionConfig;
+use sansse::net::FailureKind;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -114,7 +115,7 @@ async fn a_server_that_stalls_in_the_handshake_meets_the_time_for_a_response() {
 #[tokio::test]
 async fn clients_that_stall_in_the_handshake_meet_the_time_for_a_head_and_hold_up_nobody() {
     let authority = Authority::new();
-    let http = ServerConfig::default().with_head_time(Duration::from_millis(300));
+    let http = ServerConnectionConfig::default().with_head_time(Duration::from_millis(300));
     let server =
         Running::start_at("127.0.0.1:0", authority.server(), |server| server.with_http(http)).await;
     // One says nothing, one says the beginning of a `ClientHello`.

@@ -9,11 +9,10 @@ use common::memory::{
 use common::{Authority, PATIENCE, Running, next_data, next_open, quick};
 use http::Request;
 use sansse::broker::{BrokerConfig, BrokerEvent, EndReason, Epoch, SessionRequest, Topic};
-use sansse::client::FailureKind;
+use sansse::feed::Http1;
 use sansse::http::ResponseHead;
-use sansse::http1::Socket;
-use sansse::http1::transport::Http1;
 use sansse::hub::HubBuilder;
+use sansse::net::{FailureKind, Socket};
 use sansse::serve::Server;
 use sansse::{Event, EventSource};
 use sansse_tls::rustls::crypto::{CipherSuiteCommon, CryptoProvider, ring};

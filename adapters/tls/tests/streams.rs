@@ -107,7 +107,7 @@ async fn a_large_request_arrives_whole() {
     let server = Running::start(authority.server()).await;
     let body: bytes::Bytes = vec![b'x'; 900_000].into();
     let request = http::Request::post(format!("https://{}/echo", server.address));
-    let transport = sansse::http1::transport::Http1::new(sansse_tls::Tls::new(
+    let transport = sansse::feed::Http1::new(sansse_tls::Tls::new(
         sansse_tokio::TokioConnector,
         authority.client(),
     ));

@@ -6,8 +6,8 @@ mod common;
 use bytes::Bytes;
 use common::{Authority, HERE, Running, next_data, next_failure, next_open, quick};
 use http::Request;
-use sansse::client::FailureKind;
-use sansse_tls::{ConfigError, Roots, server_config};
+use sansse::net::FailureKind;
+use sansse_tls::{Roots, TlsConfigError, server_config};
 use sansse_tokio::connect_with;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -86,7 +86,10 @@ async fn a_system_that_trusts_nobody_is_a_typed_error_and_ends_the_client() {
         return child(test, &directory, &root);
     };
     let error = Roots::system().unwrap_err();
-    assert!(matches!(&error, ConfigError::System(said) if said.contains("absent.pem")), "{error}");
+    assert!(
+        matches!(&error, TlsConfigError::System(said) if said.contains("absent.pem")),
+        "{error}"
+    );
     assert!(directory.is_dir());
 
     let server = Running::start(Authority::new().server()).await;

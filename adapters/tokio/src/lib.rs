@@ -1,5 +1,5 @@
-//! [`sansse`] on tokio: its [`Runtime`](sansse::serve::Runtime), a small HTTP/1.1 server for event streams,
-//! and a client that reads them.
+//! [`sansse`] on tokio: its [`Runtime`](sansse::net::Runtime), a small HTTP/1.1 server for event
+//! streams, and a client that reads them.
 //!
 //! ```no_run
 //! use sansse::Event;
@@ -55,20 +55,20 @@ mod connect;
 mod runtime;
 mod socket;
 
-pub use connect::{DefaultConnector, TokioConnector, connect, connect_with, feed, random_seed};
+pub use connect::{TokioConnector, connect, connect_with, feed};
 pub use runtime::TokioRuntime;
+pub use sansse_common::{DefaultConnector, random_epoch, random_seed};
 #[cfg(feature = "tls")]
 pub use sansse_tls as tls;
-pub use socket::{TcpAcceptor, TcpSocket};
+pub use socket::{TokioAcceptor, TokioSocket};
 
 use bytes::Bytes;
 use http::Request;
 use sansse::Hub;
-use sansse::broker::{BrokerConfig, ConfigError, Epoch};
+use sansse::broker::ConfigError;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
 use std::future::{Future, pending};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use tokio::net::TcpListener;
 
 /// Serves with the defaults of [`Server`], for ever, on the current runtime.
@@ -82,18 +82,16 @@ where
     F: Future<Output = A> + Send + 'static,
     A: Into<Answer> + 'static,
 {
-    Server::new(TokioRuntime, hub).serve(TcpAcceptor::new(listener), pending(), handler).await;
+    Server::new(TokioRuntime, hub).serve(TokioAcceptor::new(listener), pending(), handler).await;
 }
 
-/// A hub with the defaults, in a [`random_epoch`], driven by a task on the current runtime.
+/// Makes a hub with the defaults, in a [`random_epoch`], driven by a task on the current runtime.
 ///
 /// # Panics
 ///
 /// Outside a tokio runtime, as [`tokio::spawn`] does.
 pub fn hub() -> Hub {
-    let config = BrokerConfig::new(random_epoch());
-    // The defaults hold, which `the_defaults_make_a_hub` tests.
-    spawn_hub(HubBuilder::new(config)).unwrap_or_else(|error| unreachable!("{error}"))
+    sansse_common::hub(&TokioRuntime)
 }
 
 /// Builds a hub and drives it by a task on the current runtime.
@@ -106,15 +104,7 @@ pub fn hub() -> Hub {
 ///
 /// Outside a tokio runtime, as [`tokio::spawn`] does.
 pub fn spawn_hub(builder: HubBuilder) -> Result<Hub, ConfigError> {
-    let hub = builder.build(TokioRuntime)?;
-    tokio::spawn(hub.drive());
-    Ok(hub)
-}
-
-/// An epoch that no other process has: 48 random bits, from what the standard library seeds its
-/// hash maps with.
-pub fn random_epoch() -> Epoch {
-    Epoch(RandomState::new().build_hasher().finish() >> 16)
+    sansse_common::spawn_hub(&TokioRuntime, builder)
 }
 
 #[cfg(test)]
@@ -124,10 +114,5 @@ mod tests {
     #[tokio::test]
     async fn the_defaults_make_a_hub() {
         assert_eq!(hub().session_count(), 0);
-    }
-
-    #[test]
-    fn epochs_differ() {
-        assert_ne!(random_epoch(), random_epoch());
     }
 }

@@ -1,7 +1,7 @@
 //! tokio's clock, timer and tasks.
 
 use sansse::Timer;
-use sansse::serve::Runtime;
+use sansse::net::Runtime;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Instant;

@@ -1,8 +1,6 @@
 //! tokio's connections, and what accepts them.
 
-use sansse::client::{Failure, FailureKind};
-use sansse::http1::Socket;
-use sansse::serve::Listener;
+use sansse::net::{Failure, FailureKind, Listener, Socket};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,10 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A TCP connection.
 #[derive(Debug)]
-pub struct TcpSocket(TcpStream);
+pub struct TokioSocket(TcpStream);
 
-impl TcpSocket {
-    /// A connection on which what is written goes out at once (`TCP_NODELAY`).
+impl TokioSocket {
+    /// Makes a connection on which what is written goes out at once (`TCP_NODELAY`).
     pub fn new(stream: TcpStream) -> Self {
         // A peer that is gone already shows soon enough.
         let _ = stream.set_nodelay(true);
@@ -24,7 +22,7 @@ impl TcpSocket {
     }
 }
 
-impl Socket for TcpSocket {
+impl Socket for TokioSocket {
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
@@ -50,21 +48,21 @@ impl Socket for TcpSocket {
 
 /// Accepts TCP connections for a [`Server`](sansse::serve::Server).
 #[derive(Debug)]
-pub struct TcpAcceptor {
+pub struct TokioAcceptor {
     listener: TcpListener,
     unacknowledged_time: Option<Duration>,
 }
 
-impl TcpAcceptor {
-    /// Accepts what `listener` does.
+impl TokioAcceptor {
+    /// Makes what accepts the connections of `listener`.
     pub const fn new(listener: TcpListener) -> Self {
         Self { listener, unacknowledged_time: Some(Duration::from_secs(60)) }
     }
 
-    /// After how long a connection is given up whose peer acknowledges nothing that was sent
-    /// (`TCP_USER_TIMEOUT`, RFC 5482; on Linux, Android and Fuchsia; elsewhere the system's own
-    /// time holds, often 15 minutes). Default 60 s. With heartbeats this finds a peer that vanished
-    /// without a word, since a heartbeat is something sent. `None`: the system's own.
+    /// Sets after how long a connection is given up whose peer acknowledges nothing that was sent.
+    /// Default 60 s; `None` leaves the system's own time, often 15 minutes. With heartbeats this
+    /// finds a peer that vanished without a word, since a heartbeat is something sent. It is
+    /// `TCP_USER_TIMEOUT` (RFC 5482) and has an effect on Linux, Android and Fuchsia.
     ///
     /// Linux counts a peer that answers, but takes nothing for this time, as such too: a longer
     /// stall timeout of the broker needs a longer time here.
@@ -74,29 +72,25 @@ impl TcpAcceptor {
     }
 }
 
-impl Listener for TcpAcceptor {
-    type Socket = TcpSocket;
+impl Listener for TokioAcceptor {
+    type Socket = TokioSocket;
     type Peer = SocketAddr;
 
     fn poll_accept(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Result<(TcpSocket, SocketAddr), Failure>> {
+    ) -> Poll<Result<(TokioSocket, SocketAddr), Failure>> {
         let (stream, peer) = ready!(self.listener.poll_accept(context))
-            .map_err(|error| failure(FailureKind::Connect, &error))?;
+            .map_err(|error| Failure::caused_by(FailureKind::Connect, error))?;
         #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
         if let Some(time) = self.unacknowledged_time {
             // A peer that is gone already shows soon enough.
             let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(time));
         }
-        Poll::Ready(Ok((TcpSocket::new(stream), peer)))
+        Poll::Ready(Ok((TokioSocket::new(stream), peer)))
     }
 }
 
 fn closed(error: io::Error) -> Failure {
-    failure(FailureKind::Closed, &error)
-}
-
-pub(crate) fn failure(kind: FailureKind, error: &io::Error) -> Failure {
-    Failure::new(kind).with_detail(error.to_string())
+    Failure::caused_by(FailureKind::Closed, error)
 }

@@ -8,7 +8,7 @@ use common::{
 };
 use sansse::Event;
 use sansse::broker::{EndReason, Topic};
-use sansse::http1::ServerConfig;
+use sansse::http1::ServerConnectionConfig;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -54,7 +54,7 @@ async fn an_accept_header_that_rules_streams_out_gets_406() {
 
 #[tokio::test]
 async fn a_head_over_its_limits_gets_431() {
-    let http = ServerConfig::default().with_max_head_size(1000).with_max_headers(10);
+    let http = ServerConnectionConfig::default().with_max_head_size(1000).with_max_headers(10);
     let server = start_with(config(), |server| server.with_http(http)).await;
     let long = get_with("/", &format!("A: {}", "x".repeat(1000)));
     let many = get_with("/", &["A: b"; 11].join("\r\n"));
@@ -72,7 +72,7 @@ async fn a_head_over_its_limits_gets_431() {
 
 #[tokio::test]
 async fn a_head_that_comes_too_slowly_is_closed_without_a_word_and_counted() {
-    let http = ServerConfig::default().with_head_time(Duration::from_millis(200));
+    let http = ServerConnectionConfig::default().with_head_time(Duration::from_millis(200));
     let server = start_with(config(), |server| server.with_http(http)).await;
     let began = Instant::now();
     let mut silent = server.connect().await;
@@ -106,7 +106,7 @@ async fn a_head_that_comes_too_slowly_is_closed_without_a_word_and_counted() {
 
 #[tokio::test]
 async fn a_body_that_comes_too_slowly_gets_408_and_is_counted() {
-    let http = ServerConfig::default().with_body_time(Duration::from_millis(100));
+    let http = ServerConnectionConfig::default().with_body_time(Duration::from_millis(100));
     let server = start_with(config(), |server| server.with_http(http)).await;
     let slow = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello";
     assert!(refused(&server, slow).await.starts_with("HTTP/1.1 408 Request Timeout\r\n"));
@@ -139,7 +139,7 @@ async fn what_is_not_http_gets_400_and_is_counted() {
 
 #[tokio::test]
 async fn a_body_over_its_limit_gets_413_and_the_peer_receives_it() {
-    let http = ServerConfig::default().with_max_body_size(100);
+    let http = ServerConnectionConfig::default().with_max_body_size(100);
     let server = start_with(config(), |server| server.with_http(http)).await;
     let body = "x".repeat(1 << 20);
     let announced = format!("Content-Length: {}", body.len());

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use common::PATIENCE;
 use http::Request;
 use sansse::broker::{BrokerEvent, SessionRequest, Topic};
-use sansse::client::{ClientConfig, ClientError, CloseReason, FailureKind, Timeout};
-use sansse::feed::FeedError;
+use sansse::client::{ClientConfig, ClientError, CloseReason, Timeout};
+use sansse::feed::{FeedError, Http1};
 use sansse::http::ResponseHead;
-use sansse::http1::transport::Http1;
 use sansse::hub::HubBuilder;
-use sansse::{Event, EventSource, Feed, Hub, SourceEvent, connect_any};
+use sansse::net::{FailureKind, connect_any};
+use sansse::{Event, EventSource, Feed, Hub, SourceEvent};
 use sansse_tokio::{
     DefaultConnector, TokioConnector, TokioRuntime, connect_with, serve, spawn_hub,
 };
@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-type Source = EventSource<Http1<DefaultConnector>>;
+type Source = EventSource<Http1<DefaultConnector<TokioConnector>>>;
 
 fn source_of(url: String) -> Source {
     let mut config = ClientConfig::new(7);
@@ -307,7 +307,7 @@ async fn addresses_that_hang_or_refuse_are_passed_over() {
     for addresses in [[hanging, refusing, good], [refusing, hanging, good]] {
         let connecting = connect_any(&TokioRuntime, addresses, |address| async move {
             let stream = TcpStream::connect(address).await;
-            stream.map_err(|_| sansse::client::Failure::new(FailureKind::Connect))
+            stream.map_err(|_| sansse::net::Failure::new(FailureKind::Connect))
         });
         let stream = timeout(PATIENCE, connecting).await.expect("it does not hang").unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good);

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{LAST_CHUNK, OPENING, chunk, config, header, request, start, start_with};
-use sansse::http1::ServerConfig;
+use sansse::http1::ServerConnectionConfig;
 use std::fmt::Write;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -150,7 +150,7 @@ async fn an_old_peer_that_wants_to_stay_may() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_nobody_is_blamed() {
-    let http = ServerConfig::default()
+    let http = ServerConnectionConfig::default()
         .with_idle_time(Duration::from_millis(100))
         .with_linger_time(Duration::from_millis(100));
     let server = start_with(config(), |server| server.with_http(http)).await;

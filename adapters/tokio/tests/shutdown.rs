@@ -10,7 +10,7 @@ use common::{
 use sansse::broker::{EndReason, Topic};
 use sansse::serve::Server;
 use sansse::{Event, Hub};
-use sansse_tokio::{TcpAcceptor, TokioRuntime};
+use sansse_tokio::{TokioAcceptor, TokioRuntime};
 use std::fmt::Write;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -217,7 +217,7 @@ async fn a_server_on_two_ports_counts_and_ends_as_one() {
             let answer = streams.accept(&request, sansse::broker::SessionRequest::new(), &head);
             async { answer }
         };
-        tasks.push(tokio::spawn(server.clone().serve(TcpAcceptor::new(listener), ends, handler)));
+        tasks.push(tokio::spawn(server.clone().serve(TokioAcceptor::new(listener), ends, handler)));
         let client = TcpStream::connect(address).await.unwrap();
         client.try_write(request("/").as_bytes()).unwrap();
         clients.push(client);

@@ -7,7 +7,7 @@ use common::{Client, LAST_CHUNK, OPENING, PATIENCE, Running, child, config, dech
 use common::{Server, start_accepting, start_on, until};
 use sansse::broker::{BrokerConfig, BrokerEvent, EndReason, LagPolicy, Topic};
 use sansse::{Event, EventId, Frame};
-use sansse_tokio::TcpAcceptor;
+use sansse_tokio::TokioAcceptor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -124,7 +124,7 @@ async fn a_peer_that_is_left_behind_skips_if_that_is_the_policy() {
     }
 }
 
-/// Whoever takes something, however slowly, has not stalled: many events, or some bytes of one.
+/// A peer that takes something, however slowly, has not stalled: many events, or some bytes of one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_reads_slowly_but_steadily_is_not_closed() {
     for size in [10_000, 1_000_000] {
@@ -174,7 +174,7 @@ async fn a_peer_whose_window_stays_shut_is_given_up_after_the_unacknowledged_tim
     let listener = narrow_listener();
     let address = listener.local_addr().unwrap();
     let acceptor =
-        TcpAcceptor::new(listener).with_unacknowledged_time(Some(Duration::from_millis(500)));
+        TokioAcceptor::new(listener).with_unacknowledged_time(Some(Duration::from_millis(500)));
     let server = start_accepting(acceptor, address, config, |server| server);
     let _silent = stalled(&server).await;
     for _ in 0..20 {

@@ -9,7 +9,7 @@
 
 use sansse::Event;
 use sansse::broker::{
-    Batch, Broker, BrokerConfig, Epoch, FrameForm, SessionRequest, Topic, TopicName,
+    Batch, Broker, BrokerConfig, Epoch, Framing, SessionRequest, Topic, TopicName,
 };
 use std::time::{Duration, Instant};
 
@@ -136,7 +136,7 @@ impl World {
             now,
             topic,
             event: Event::new("x".repeat(100)),
-            batch: Batch::with_capacity(FrameForm::Chunk, 1 << 16),
+            batch: Batch::with_capacity(Framing::Chunked, 1 << 16),
             listeners,
         }
     }

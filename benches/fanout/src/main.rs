@@ -12,7 +12,8 @@ use http::{Method, Request, Response, StatusCode};
 use sansse::broker::{BrokerConfig, EventIds, SessionRequest, Topic};
 use sansse::http::ResponseHead;
 use sansse::hub::HubBuilder;
-use sansse::serve::{Listener, Runtime, Server};
+use sansse::net::{Listener, Runtime};
+use sansse::serve::Server;
 use sansse::{Event, Hub, Timer};
 use sansse_smol::SmolRuntime;
 use sansse_tokio::TokioRuntime;
@@ -43,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             };
             runtime.worker_threads(threads).enable_all().build()?.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                serve(TokioRuntime, sansse_tokio::TcpAcceptor::new(listener)).await
+                serve(TokioRuntime, sansse_tokio::TokioAcceptor::new(listener)).await
             })
         }
         On::Smol => {
@@ -52,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 std::thread::spawn(|| smol::block_on(EXECUTOR.run(pending::<()>())));
             }
             let runtime = SmolRuntime::new(|task| EXECUTOR.spawn(task).detach());
-            let acceptor = sansse_smol::TcpAcceptor::new(listener)?;
+            let acceptor = sansse_smol::SmolAcceptor::new(listener)?;
             smol::block_on(EXECUTOR.run(serve(runtime, acceptor)))
         }
         On::AsyncStd => {
@@ -60,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let config = config.with_min_threads(threads).with_max_threads(threads);
             async_global_executor::init_with_config(config);
             let runtime = SmolRuntime::new(|task| drop(async_std::task::spawn(task)));
-            let acceptor = sansse_smol::TcpAcceptor::new(listener)?;
+            let acceptor = sansse_smol::SmolAcceptor::new(listener)?;
             async_std::task::block_on(serve(runtime, acceptor))
         }
     }

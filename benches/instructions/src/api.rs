@@ -3,7 +3,7 @@
 
 use sansse::Event;
 use sansse::broker::{
-    Batch, BrokerConfig, ClientId, Epoch, FrameForm, SessionId, SessionRequest, Topic, TopicName,
+    Batch, BrokerConfig, ClientId, Epoch, Framing, SessionId, SessionRequest, Topic, TopicName,
     Transmit,
 };
 use std::time::Instant;
@@ -38,7 +38,7 @@ impl Broker {
             broker,
             now,
             event: Event::new("x".repeat(100)),
-            batch: Batch::with_capacity(FrameForm::Chunk, 1 << 16),
+            batch: Batch::with_capacity(Framing::Chunked, 1 << 16),
             topics: (0..topics).map(name).collect(),
         }
     }

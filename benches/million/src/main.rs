@@ -19,8 +19,8 @@
 use allocation_counter::measure;
 use sansse::Event;
 use sansse::broker::{
-    Batch, Broker, BrokerConfig, ClientId, Drain, Epoch, FrameForm, SessionId, SessionRequest,
-    Topic, TopicName,
+    Batch, Broker, BrokerConfig, ClientId, Drain, Epoch, Framing, SessionId, SessionRequest, Topic,
+    TopicName,
 };
 use std::error::Error;
 use std::process::Command;
@@ -127,7 +127,7 @@ impl World {
             clients,
             topics: names.collect::<Result<_, _>>()?,
             event: Event::new("x".repeat(100)),
-            batch: Batch::with_capacity(FrameForm::Chunk, 1 << 16),
+            batch: Batch::with_capacity(Framing::Chunked, 1 << 16),
         })
     }
 

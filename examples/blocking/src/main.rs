@@ -9,11 +9,9 @@
 
 use bytes::{Buf, Bytes};
 use http::Request;
-use sansse::client::{
-    Attempt, Client, ClientConfig, ClientEvent, CloseReason, Failure, FailureKind,
-};
-use sansse::http1::transport::Target;
-use sansse::http1::{Client as Http, ClientConfig as HttpConfig, ResponsePart};
+use sansse::client::{Attempt, Client, ClientConfig, ClientEvent, CloseReason};
+use sansse::http1::{ClientConnection as Http, ClientConnectionConfig as HttpConfig, ResponsePart};
+use sansse::net::{Failure, FailureKind, Target};
 use std::error::Error;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{ErrorKind, Read, Write};

@@ -25,7 +25,7 @@ use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
 use sansse::{Event, EventType, Hub, event_type};
-use sansse_tokio::{TcpAcceptor, TokioRuntime};
+use sansse_tokio::{TokioAcceptor, TokioRuntime};
 use serde::Serialize;
 use std::error::Error;
 use std::io::{self, BufRead, Read};
@@ -98,7 +98,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     Server::new(TokioRuntime, hub)
-        .serve(TcpAcceptor::new(listener), shutdown, move |request| {
+        .serve(TokioAcceptor::new(listener), shutdown, move |request| {
             let answer = site.answer(&request);
             async { answer }
         })

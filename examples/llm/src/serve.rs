@@ -8,7 +8,7 @@ use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
 use sansse::{Event, Hub};
-use sansse_tokio::{TcpAcceptor, TokioRuntime};
+use sansse_tokio::{TokioAcceptor, TokioRuntime};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::error::Error;
@@ -53,7 +53,7 @@ pub(crate) async fn serve(
     let hub = sansse_tokio::spawn_hub(HubBuilder::new(config))?;
     let answers = hub.clone();
     Server::new(TokioRuntime, hub)
-        .serve(TcpAcceptor::new(listener), shutdown, move |request| {
+        .serve(TokioAcceptor::new(listener), shutdown, move |request| {
             let answer = answer(&answers, &request, manner);
             async { answer }
         })

@@ -14,7 +14,7 @@ use executor::Executor;
 use http::Request;
 use sansse::broker::{SessionRequest, Topic};
 use sansse::http::ResponseHead;
-use sansse::serve::Runtime;
+use sansse::net::Runtime;
 use sansse::{Event, SourceEvent, Timer};
 use sansse_smol::{SmolRuntime, SmolTimer};
 use std::error::Error;

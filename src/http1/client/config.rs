@@ -1,4 +1,4 @@
-//! How much one exchange of a client may take: [`ClientConfig`].
+//! How much one exchange of a client may take: [`ClientConnectionConfig`].
 
 use crate::http1::head::HeadLimits;
 
@@ -6,22 +6,22 @@ use crate::http1::head::HeadLimits;
 ///
 /// What an exchange holds is at most a response head, what was not polled of
 /// the body, and what a single call of
-/// [`handle_data`](super::Client::handle_data) brought. Bodies are handed on as
+/// [`handle_data`](super::ClientConnection::handle_data) brought. Bodies are handed on as
 /// they come, and have no limit here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientConfig {
+pub struct ClientConnectionConfig {
     pub(super) head: HeadLimits,
     pub(super) max_interim_responses: usize,
     pub(super) max_unread: usize,
 }
 
-impl ClientConfig {
+impl ClientConnectionConfig {
     /// The defaults; the setters say what they are and why.
     pub const DEFAULT: Self =
         Self { head: HeadLimits::DEFAULT, max_interim_responses: 16, max_unread: 1024 * 1024 };
 
-    /// The largest response head in bytes, from the first of the status line
-    /// to the end of the blank line. A larger one is
+    /// Sets the largest response head in bytes, from the first of the status line to the end of the
+    /// blank line. A larger one is
     /// [`ResponseError::HeadTooLarge`](super::ResponseError::HeadTooLarge).
     ///
     /// Default 16,384: most heads take less than 1,000 bytes, and cookies or
@@ -31,7 +31,7 @@ impl ClientConfig {
         self
     }
 
-    /// The largest number of header lines in a response. More are
+    /// Sets the largest number of header lines in a response. More are
     /// [`ResponseError::TooManyHeaders`](super::ResponseError::TooManyHeaders).
     ///
     /// Default 100: servers send about 20, proxies add a few.
@@ -40,9 +40,8 @@ impl ClientConfig {
         self
     }
 
-    /// How many interim responses, those with a status of 1xx, are read over
-    /// before the final one. More are
-    /// [`ResponseError::TooManyInterim`](super::ResponseError::TooManyInterim).
+    /// Sets how many interim responses, those with a status of 1xx, are read over before the final
+    /// one. More are [`ResponseError::TooManyInterim`](super::ResponseError::TooManyInterim).
     ///
     /// Default 16: there is one 100, if any, some 103, and a 102 each time a
     /// slow server wants to be waited for.
@@ -51,20 +50,19 @@ impl ClientConfig {
         self
     }
 
-    /// How many bytes of a body may wait to be polled. If more come while some
-    /// wait, the exchange ends with
-    /// [`ResponseError::Overrun`](super::ResponseError::Overrun). What one call
+    /// Sets how many bytes of a body may wait to be polled. If more come while some wait, the
+    /// exchange ends with [`ResponseError::Overrun`](super::ResponseError::Overrun). What one call
     /// brings is taken whatever its size, if nothing waits.
     ///
     /// Default 1,048,576, which a driver that heeds
-    /// [`wants_data`](super::Client::wants_data) never comes near.
+    /// [`wants_data`](super::ClientConnection::wants_data) never comes near.
     pub const fn with_max_unread(mut self, bytes: usize) -> Self {
         self.max_unread = bytes;
         self
     }
 }
 
-impl Default for ClientConfig {
+impl Default for ClientConnectionConfig {
     fn default() -> Self {
         Self::DEFAULT
     }

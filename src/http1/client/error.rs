@@ -1,8 +1,9 @@
 //! Why a request is not sent or a response not believed, and whose fault it is.
 
-use crate::http1::Fault;
+use crate::fault::Fault;
 use crate::http1::chunked::ChunkedError;
 use crate::http1::head::HeadError;
+use crate::net::{Failure, FailureKind};
 use core::fmt;
 
 /// A request that cannot be sent, by the caller's fault.
@@ -25,7 +26,7 @@ pub enum InvalidRequest {
 }
 
 impl InvalidRequest {
-    /// Whose fault it is: always the caller's.
+    /// Returns whose fault it is: always the caller's.
     pub const fn fault(self) -> Fault {
         Fault::Caller
     }
@@ -100,12 +101,12 @@ pub enum ResponseError {
     /// perhaps its length was announced too short (RFC 9112, 6.3).
     ExcessBytes,
     /// More bytes were handed in without being polled than their limit,
-    /// although [`Client::wants_data`](super::Client::wants_data) said no.
+    /// although [`ClientConnection::wants_data`](super::ClientConnection::wants_data) said no.
     Overrun,
 }
 
 impl ResponseError {
-    /// Whose fault it is.
+    /// Returns whose fault it is.
     ///
     /// A connection that ends too early does so by the peer's, since this is
     /// told of its proper end alone: a reset, for one, is the transport's, and
@@ -127,6 +128,18 @@ impl From<HeadError> for ResponseError {
             HeadError::HeaderName => Self::HeaderName,
             HeadError::HeaderValue => Self::HeaderValue,
         }
+    }
+}
+
+/// How an event stream's client is told of it.
+impl From<ResponseError> for Failure {
+    fn from(error: ResponseError) -> Self {
+        let kind = match error {
+            ResponseError::NoResponse => FailureKind::Closed,
+            ResponseError::TruncatedHead | ResponseError::TruncatedBody => FailureKind::Truncated,
+            _ => FailureKind::Protocol,
+        };
+        Self::caused_by(kind, error)
     }
 }
 

@@ -1,4 +1,4 @@
-//! One exchange of an HTTP/1.1 client: [`Client`].
+//! One exchange of an HTTP/1.1 client: [`ClientConnection`].
 
 mod config;
 mod error;
@@ -19,7 +19,7 @@ use core::fmt;
 use core::mem;
 use http::{Method, Request, Response, StatusCode};
 
-pub use self::config::ClientConfig;
+pub use self::config::ClientConnectionConfig;
 pub use self::error::{InvalidRequest, ResponseError};
 
 /// One exchange of an HTTP/1.1 client, without the connection.
@@ -86,8 +86,8 @@ pub use self::error::{InvalidRequest, ResponseError};
 ///
 /// Whether the peer sends its response at once or byte by byte makes no
 /// difference to what comes out, but for how a body is cut into pieces.
-pub struct Client {
-    config: ClientConfig,
+pub struct ClientConnection {
+    config: ClientConnectionConfig,
     /// The request is HEAD: the response has no body, whatever it says.
     head_only: bool,
     state: State,
@@ -108,7 +108,7 @@ pub enum ResponsePart {
     Head(Response<()>),
     /// A piece of the body, never empty, and without transfer coding. It may
     /// hold on to as much memory as came with it in one call of
-    /// [`Client::handle_data`].
+    /// [`ClientConnection::handle_data`].
     Data(Bytes),
     /// The response is complete.
     ///
@@ -118,15 +118,18 @@ pub enum ResponsePart {
     End,
 }
 
-impl Client {
-    /// An exchange that begins with this request.
+impl ClientConnection {
+    /// Makes an exchange that begins with this request.
     ///
     /// The body is not copied, unless it is small.
     ///
     /// # Errors
     ///
     /// [`InvalidRequest`], by the caller's fault.
-    pub fn new(request: &Request<Bytes>, config: ClientConfig) -> Result<Self, InvalidRequest> {
+    pub fn new(
+        request: &Request<Bytes>,
+        config: ClientConnectionConfig,
+    ) -> Result<Self, InvalidRequest> {
         Ok(Self {
             config,
             head_only: *request.method() == Method::HEAD,
@@ -140,7 +143,7 @@ impl Client {
         })
     }
 
-    /// What is to be written next.
+    /// Returns what is to be written next.
     ///
     /// `None`: nothing, since all was taken, or since the response is complete
     /// and the rest of the request not wanted any more. It does not change
@@ -154,7 +157,7 @@ impl Client {
     /// Hand in what one read gave, of some KiB: what one call brings is held
     /// until it is polled. Call it while [`wants_data`](Self::wants_data); what
     /// comes at other times is taken as well, up to
-    /// [`ClientConfig::with_max_unread`].
+    /// [`ClientConnectionConfig::with_max_unread`].
     pub fn handle_data(&mut self, data: &[u8]) {
         if data.is_empty() {
             return;
@@ -171,7 +174,7 @@ impl Client {
         }
     }
 
-    /// The peer has ended its side of the connection, properly.
+    /// Tells that the peer has ended its side of the connection, properly.
     ///
     /// A connection that was reset did not, and over TLS one that was closed
     /// without `close_notify` did not either (RFC 9112, 9.8): those are errors
@@ -186,8 +189,7 @@ impl Client {
         }
     }
 
-    /// The next part of the response, as far as it came, or why there will be
-    /// no other.
+    /// Returns the next part of the response, as far as it came, or why there will be no other.
     ///
     /// `None`: nothing new came. It may change after `handle_data` and
     /// `handle_eof`, but not after an error.
@@ -204,8 +206,8 @@ impl Client {
         self.error.take().map(Err)
     }
 
-    /// Whether bytes of the peer are wanted. If not, leave them in the socket,
-    /// where the peer feels it; it may change after `poll_response`.
+    /// Returns whether bytes of the peer are wanted. If not, leave them in the socket, where the
+    /// peer feels it. It may change after `poll_response`.
     ///
     /// It stays true after the end of the response, for those who want to know
     /// whether something follows. Others need not wait for it.
@@ -304,10 +306,10 @@ impl Client {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for ClientConnection {
     /// Without the bytes, which may be private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
+        f.debug_struct("ClientConnection")
             .field("state", &self.state)
             .field("waiting", &(self.inbox.len() + self.content.len()))
             .field("error", &self.error)

@@ -1,19 +1,19 @@
 //! Tests of what an exchange holds, which cannot be seen from outside.
 
-use super::{Client, ClientConfig, ResponsePart};
+use super::{ClientConnection, ClientConnectionConfig, ResponsePart};
 use crate::http1::random::Random;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use http::Request;
 
-fn client(config: ClientConfig) -> Client {
+fn client(config: ClientConnectionConfig) -> ClientConnection {
     let request = Request::get("http://a/").body(Bytes::new()).unwrap();
-    Client::new(&request, config).unwrap()
+    ClientConnection::new(&request, config).unwrap()
 }
 
 #[test]
 fn a_stream_that_is_silent_keeps_no_buffer() {
-    let mut client = client(ClientConfig::default());
+    let mut client = client(ClientConnectionConfig::default());
     assert_eq!(client.held(), 0);
     client.handle_data(b"HTTP/1.1 200 OK\r\nTransfer-");
     client.handle_data(b"Encoding: chunked\r\n\r\n5\r\nhello\r\n");
@@ -26,7 +26,7 @@ fn a_stream_that_is_silent_keeps_no_buffer() {
 
 #[test]
 fn a_machine_is_small() {
-    assert!(size_of::<Client>() <= 256, "{}", size_of::<Client>());
+    assert!(size_of::<ClientConnection>() <= 256, "{}", size_of::<ClientConnection>());
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_body_takes_the_memory_that_arrived_and_not_what_was_announced() {
     for framing in
         ["Content-Length: 1000000\r\n\r\nx", "Transfer-Encoding: chunked\r\n\r\nfffff\r\nx"]
     {
-        let mut client = client(ClientConfig::default());
+        let mut client = client(ClientConnectionConfig::default());
         client.handle_data(b"HTTP/1.1 200 OK\r\n");
         client.handle_data(framing.as_bytes());
         assert!(client.held() < 100, "{}", client.held());
@@ -81,7 +81,7 @@ fn whatever_is_called_nothing_panics_and_what_is_held_is_bounded() {
     const UNREAD: usize = 300;
     // Buffers grow by doubling.
     const BOUND: usize = 2 * (HEAD + CALL + UNREAD);
-    let config = ClientConfig::default().with_max_head_size(HEAD).with_max_unread(UNREAD);
+    let config = ClientConnectionConfig::default().with_max_head_size(HEAD).with_max_unread(UNREAD);
     let (mut heads, mut ends, mut errors) = (0, 0, 0);
     for seed in 0..20_000 {
         let mut random = Random(seed);
@@ -118,7 +118,7 @@ fn whatever_is_called_nothing_panics_and_what_is_held_is_bounded() {
 
 #[test]
 fn an_endless_head_holds_no_more_than_its_limit() {
-    let mut client = client(ClientConfig::default());
+    let mut client = client(ClientConnectionConfig::default());
     client.handle_data(b"HTTP/1.1 200 OK\r\nA: ");
     let mut most = 0;
     for _ in 0..1_000 {

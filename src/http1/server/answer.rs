@@ -1,7 +1,7 @@
 //! Answers as bytes: which headers frame them.
 
+use crate::encode::Framing;
 use crate::http::is_framing;
-use crate::http1::Framing;
 use crate::http1::outbox::{Outbox, put_content_length, put_line};
 use alloc::vec::Vec;
 use bytes::Bytes;

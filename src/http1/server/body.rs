@@ -1,6 +1,6 @@
 //! The body of a request, collected up to a limit.
 
-use super::error::RequestError;
+use super::error::RefusedRequest;
 use super::request_head::BodyLength;
 use crate::http1::body::BodyReader;
 use crate::http1::chunked::ChunkedDecoder;
@@ -15,11 +15,11 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn new(length: BodyLength, limit: usize) -> Result<Self, RequestError> {
+    pub(super) fn new(length: BodyLength, limit: usize) -> Result<Self, RefusedRequest> {
         let reader = match length {
             BodyLength::Chunked => BodyReader::Chunked(ChunkedDecoder::new()),
             BodyLength::Known(left) if left <= limit as u64 => BodyReader::Length { left },
-            BodyLength::Known(_) => return Err(RequestError::BodyTooLarge),
+            BodyLength::Known(_) => return Err(RefusedRequest::BodyTooLarge),
         };
         Ok(Self { reader, limit, collected: BytesMut::new() })
     }
@@ -29,11 +29,11 @@ impl Body {
     }
 
     /// Takes from `inbox` what belongs to the body, and leaves the rest.
-    pub(super) fn take_from(&mut self, inbox: &mut BytesMut) -> Result<(), RequestError> {
+    pub(super) fn take_from(&mut self, inbox: &mut BytesMut) -> Result<(), RefusedRequest> {
         while !inbox.is_empty() && !self.is_complete() {
-            let step = self.reader.step(inbox).map_err(RequestError::Chunked)?;
+            let step = self.reader.step(inbox).map_err(RefusedRequest::Chunked)?;
             if step.content.len() > self.limit - self.collected.len() {
-                return Err(RequestError::BodyTooLarge);
+                return Err(RefusedRequest::BodyTooLarge);
             }
             self.collected.extend_from_slice(&inbox[step.content.clone()]);
             inbox.advance(step.consumed);

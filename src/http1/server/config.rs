@@ -1,4 +1,4 @@
-//! What one connection of a server may take and for how long: [`ServerConfig`].
+//! What one connection of a server may take and for how long: [`ServerConnectionConfig`].
 
 use crate::http1::head::HeadLimits;
 use core::time::Duration;
@@ -9,9 +9,9 @@ use core::time::Duration;
 /// `Instant` cannot be moved by, such as [`Duration::MAX`], is no limit.
 ///
 /// What a connection holds is at most a head, or a body, and what a single
-/// call of [`handle_data`](super::Server::handle_data) brought beyond it.
+/// call of [`handle_data`](super::ServerConnection::handle_data) brought beyond it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerConfig {
+pub struct ServerConnectionConfig {
     pub(super) head: HeadLimits,
     pub(super) max_body_size: usize,
     pub(super) head_time: Duration,
@@ -21,7 +21,7 @@ pub struct ServerConfig {
     pub(super) linger_time: Duration,
 }
 
-impl ServerConfig {
+impl ServerConnectionConfig {
     /// The defaults; the setters say what they are and why.
     pub const DEFAULT: Self = Self {
         head: HeadLimits::DEFAULT,
@@ -33,8 +33,8 @@ impl ServerConfig {
         linger_time: Duration::from_secs(2),
     };
 
-    /// The largest request head in bytes, from the first of the request line
-    /// to the end of the blank line. A larger one is answered with 431.
+    /// Sets the largest request head in bytes, from the first of the request line to the end of the
+    /// blank line. A larger one is answered with 431.
     ///
     /// Default 16,384: most heads take less than 1,000 bytes, and browsers
     /// send cookies of up to some thousand.
@@ -43,8 +43,8 @@ impl ServerConfig {
         self
     }
 
-    /// The largest number of header lines in a request. More are answered
-    /// with 431. A `Host` that the target alone names is not counted.
+    /// Sets the largest number of header lines in a request. More are answered with 431. A `Host`
+    /// that the target alone names is not counted.
     ///
     /// Default 100: browsers send about 20, proxies add a few.
     pub const fn with_max_headers(mut self, lines: usize) -> Self {
@@ -52,8 +52,8 @@ impl ServerConfig {
         self
     }
 
-    /// The largest request body in bytes, without its coding. A larger one, or
-    /// one that says it will be, is answered with 413.
+    /// Sets the largest request body in bytes, without its coding. A larger one, or one that says
+    /// it will be, is answered with 413.
     ///
     /// Default 1,048,576: enough to publish any sensible event, and a thousand
     /// peers at once can make the server hold no more than 1 GiB.
@@ -62,9 +62,8 @@ impl ServerConfig {
         self
     }
 
-    /// How long a request head may take: on a new connection from its
-    /// acceptance, later from the first byte of the request. A slower one is
-    /// closed without an answer.
+    /// Sets how long a request head may take: on a new connection from its acceptance, later from
+    /// the first byte of the request. A slower one is closed without an answer.
     ///
     /// Default 10 s: a head is one packet or two, and a peer that needs longer
     /// is holding the connection rather than using it.
@@ -73,8 +72,8 @@ impl ServerConfig {
         self
     }
 
-    /// How long a request body may take, from the end of its head. A slower
-    /// one is answered with 408.
+    /// Sets how long a request body may take, from the end of its head. A slower one is answered
+    /// with 408.
     ///
     /// Default 30 s: the largest body at 35 kB/s.
     pub const fn with_body_time(mut self, time: Duration) -> Self {
@@ -82,8 +81,7 @@ impl ServerConfig {
         self
     }
 
-    /// How long a connection may be idle between two requests, before it is
-    /// closed.
+    /// Sets how long a connection may be idle between two requests, before it is closed.
     ///
     /// Default 30 s: long enough for the next action of somebody who is at it,
     /// short enough that idle connections do not use up a connection limit.
@@ -92,20 +90,20 @@ impl ServerConfig {
         self
     }
 
-    /// How long it may take to write an answer, or the head of an event
-    /// stream, before the connection is closed.
+    /// Sets how long it may take to write an answer, or the head of an event stream, before the
+    /// connection is closed.
     ///
     /// Default 30 s: a peer that has not read it by then does not read. It
     /// runs from the answer to the next call of
-    /// [`poll_transmit`](super::Server::poll_transmit) that says `None`, and so
+    /// [`poll_transmit`](super::ServerConnection::poll_transmit) that says `None`, and so
     /// works for those who watch the timeout while they write.
     pub const fn with_write_time(mut self, time: Duration) -> Self {
         self.write_time = time;
         self
     }
 
-    /// How long the peer has to close its side, after the last answer was
-    /// written and our side was shut down.
+    /// Sets how long the peer has to close its side, after the last answer was written and our side
+    /// was shut down.
     ///
     /// Default 2 s: some round trips. Without this time an answer can be lost
     /// because the peer was still sending (RFC 9112, 9.6).
@@ -115,7 +113,7 @@ impl ServerConfig {
     }
 }
 
-impl Default for ServerConfig {
+impl Default for ServerConnectionConfig {
     fn default() -> Self {
         Self::DEFAULT
     }

@@ -1,16 +1,16 @@
 //! Why a request is refused, an answer not taken, or a connection closed, and whose fault it is.
 
-use crate::http1::Fault;
+use crate::fault::Fault;
 use crate::http1::chunked::ChunkedError;
 use crate::http1::head::HeadError;
 use core::fmt;
 use http::StatusCode;
 
 /// Why a connection is to be closed, as
-/// [`Server::close_reason`](super::Server::close_reason) says it.
+/// [`ServerConnection::close_reason`](super::ServerConnection::close_reason) says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum CloseReason {
+pub enum ServerCloseReason {
     /// The last exchange is over, and its request or its answer said that no
     /// other is to follow.
     Finished,
@@ -28,23 +28,23 @@ pub enum CloseReason {
     /// An answer was not written in time: the peer does not read.
     WriteTimeout,
     /// The request broke the protocol or a limit, and was answered so.
-    BadRequest(RequestError),
+    BadRequest(RefusedRequest),
     /// Bytes came after the request of an event stream, which is the last of
     /// its connection.
     BytesAfterStreamRequest,
     /// The application refused the connection, by
-    /// [`Server::refuse`](super::Server::refuse).
+    /// [`ServerConnection::refuse`](super::ServerConnection::refuse).
     Refused,
     /// The application wanted no more requests, by
-    /// [`Server::drain`](super::Server::drain).
+    /// [`ServerConnection::drain`](super::ServerConnection::drain).
     Drained,
     /// Bytes were handed in although
-    /// [`Server::wants_data`](super::Server::wants_data) said no.
+    /// [`ServerConnection::wants_data`](super::ServerConnection::wants_data) said no.
     Overrun,
 }
 
-impl CloseReason {
-    /// Whose fault it is.
+impl ServerCloseReason {
+    /// Returns whose fault it is.
     pub const fn fault(self) -> Fault {
         match self {
             Self::Finished
@@ -63,7 +63,7 @@ impl CloseReason {
     }
 }
 
-impl fmt::Display for CloseReason {
+impl fmt::Display for ServerCloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Finished => "the last exchange is over",
@@ -82,7 +82,7 @@ impl fmt::Display for CloseReason {
     }
 }
 
-impl core::error::Error for CloseReason {}
+impl core::error::Error for ServerCloseReason {}
 
 /// A request that is refused before the application sees it, by the peer's fault.
 ///
@@ -90,7 +90,7 @@ impl core::error::Error for CloseReason {}
 /// not to be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum RequestError {
+pub enum RefusedRequest {
     /// The request line is no request line, or a line has no end of its own
     /// (RFC 9112, 3).
     Syntax,
@@ -135,8 +135,8 @@ pub enum RequestError {
     Chunked(ChunkedError),
 }
 
-impl RequestError {
-    /// The status of the answer that the peer gets.
+impl RefusedRequest {
+    /// Returns the status of the answer that the peer gets.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::Syntax
@@ -161,7 +161,7 @@ impl RequestError {
     }
 }
 
-impl From<HeadError> for RequestError {
+impl From<HeadError> for RefusedRequest {
     fn from(error: HeadError) -> Self {
         match error {
             HeadError::BareLineFeed => Self::BareLineFeed,
@@ -173,7 +173,7 @@ impl From<HeadError> for RequestError {
     }
 }
 
-impl fmt::Display for RequestError {
+impl fmt::Display for RefusedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Syntax => "the request is not HTTP/1.1",
@@ -198,7 +198,7 @@ impl fmt::Display for RequestError {
     }
 }
 
-impl core::error::Error for RequestError {
+impl core::error::Error for RefusedRequest {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Chunked(error) => Some(error),
@@ -213,7 +213,7 @@ impl core::error::Error for RequestError {
 #[non_exhaustive]
 pub enum RespondError {
     /// No request waits for an answer, by the caller's fault: none was taken
-    /// from [`poll_request`](super::Server::poll_request), or it was answered
+    /// from [`poll_request`](super::ServerConnection::poll_request), or it was answered
     /// already.
     NoRequest,
     /// The status is 1xx, which is no final answer, by the caller's fault.
@@ -222,7 +222,7 @@ pub enum RespondError {
     /// 205 or 304, by the caller's fault: none of them has a body.
     NoBody,
     /// The connection is closing, for the reason given.
-    Closed(CloseReason),
+    Closed(ServerCloseReason),
 }
 
 impl fmt::Display for RespondError {

@@ -1,4 +1,4 @@
-//! One connection of an HTTP/1.1 server: [`Server`].
+//! One connection of an HTTP/1.1 server: [`ServerConnection`].
 
 mod answer;
 mod body;
@@ -13,9 +13,9 @@ use self::answer::{Exchange, allows_body};
 use self::body::Body;
 use self::request_head::MAX_EMPTY_LINES;
 use self::state::{BodyProgress, HeadProgress, Intake, State};
-use super::Framing;
 use super::head::{Search, has_connection_option};
 use super::outbox::Outbox;
+use crate::encode::Framing;
 use crate::http::plain_text;
 use alloc::boxed::Box;
 use alloc::format;
@@ -25,8 +25,8 @@ use core::mem;
 use http::{Method, Request, Response, StatusCode, Version};
 use std::time::Instant;
 
-pub use self::config::ServerConfig;
-pub use self::error::{CloseReason, RequestError, RespondError};
+pub use self::config::ServerConnectionConfig;
+pub use self::error::{RefusedRequest, RespondError, ServerCloseReason};
 
 /// One connection of an HTTP/1.1 server, without the connection.
 ///
@@ -55,7 +55,7 @@ pub use self::error::{CloseReason, RequestError, RespondError};
 /// said once and in one way; `Host` is there once; the target is a path, a
 /// whole URL (which then names the host, RFC 9112, 3.2.2) or, for OPTIONS, `*`.
 /// Up to two empty lines before a request are read over. What is not accepted
-/// is answered as [`RequestError::status`] says, and the connection is closed.
+/// is answered as [`RefusedRequest::status`] says, and the connection is closed.
 /// `Upgrade` is left to the application to see, and not acted upon.
 ///
 /// Whether the peer sends a request at once or byte by byte makes no
@@ -72,9 +72,9 @@ pub use self::error::{CloseReason, RequestError, RespondError};
 /// An event stream is the last answer of its connection. Bytes behind its
 /// request are junk: if they are there before the answer, it is a 400, and if
 /// they come after it, the connection is closed; in either case by
-/// [`CloseReason::BytesAfterStreamRequest`].
-pub struct Server {
-    config: ServerConfig,
+/// [`ServerCloseReason::BytesAfterStreamRequest`].
+pub struct ServerConnection {
+    config: ServerConnectionConfig,
     state: State,
     deadline: Option<Instant>,
     inbox: BytesMut,
@@ -83,9 +83,9 @@ pub struct Server {
     draining: bool,
 }
 
-impl Server {
-    /// A connection that was accepted at `now`.
-    pub fn new(now: Instant, config: ServerConfig) -> Self {
+impl ServerConnection {
+    /// Makes the machine for a connection that was accepted at `now`.
+    pub fn new(now: Instant, config: ServerConnectionConfig) -> Self {
         let mut server = Self {
             config,
             state: State::Idle { new: true },
@@ -104,15 +104,17 @@ impl Server {
     /// Hand in what one read gave, of some KiB: what one call brings is held
     /// until it has been used. Call it only while
     /// [`wants_data`](Self::wants_data); bytes that find no room close the
-    /// connection ([`CloseReason::Overrun`]).
+    /// connection ([`ServerCloseReason::Overrun`]).
     pub fn handle_data(&mut self, now: Instant, data: &[u8]) {
         if data.is_empty() {
             return;
         }
         match self.state.intake() {
             Intake::Discard => {}
-            Intake::Junk => self.close(CloseReason::BytesAfterStreamRequest),
-            Intake::Parse | Intake::Wait if !self.wants_data() => self.close(CloseReason::Overrun),
+            Intake::Junk => self.close(ServerCloseReason::BytesAfterStreamRequest),
+            Intake::Parse | Intake::Wait if !self.wants_data() => {
+                self.close(ServerCloseReason::Overrun);
+            }
             Intake::Parse | Intake::Wait => {
                 self.inbox.extend_from_slice(data);
                 self.advance(now);
@@ -122,7 +124,7 @@ impl Server {
         self.handle_timeout(now);
     }
 
-    /// The peer has ended its side of the connection.
+    /// Tells that the peer has ended its side of the connection.
     ///
     /// Requests that are complete are still answered, since a peer may close
     /// one side only. An event stream is over, though: its peers do not.
@@ -131,7 +133,7 @@ impl Server {
             return;
         }
         match self.state {
-            State::Streaming => self.close(CloseReason::PeerClosed),
+            State::Streaming => self.close(ServerCloseReason::PeerClosed),
             State::Lingering(reason) => self.close(reason),
             _ => self.advance(now),
         }
@@ -153,8 +155,7 @@ impl Server {
         }
     }
 
-    /// The next complete request, with its body; the content-coding, if any,
-    /// is left on it.
+    /// Returns the next complete request, with its body. The content-coding, if any, is left on it.
     ///
     /// `None`: there is none. It may change after `handle_data`, and after
     /// `poll_transmit` when requests are pipelined.
@@ -183,12 +184,12 @@ impl Server {
         let exchange = self.answerable(response.status())?;
         let nothing_follows = self.eof && self.inbox.is_empty();
         if self.draining {
-            self.answer_and_close(now, exchange, response, CloseReason::Drained);
+            self.answer_and_close(now, exchange, response, ServerCloseReason::Drained);
         } else if !exchange.keep_alive
             || nothing_follows
             || has_connection_option(response.headers(), "close")
         {
-            self.answer_and_close(now, exchange, response, CloseReason::Finished);
+            self.answer_and_close(now, exchange, response, ServerCloseReason::Finished);
         } else {
             self.outbox.push_answer(exchange, response);
             self.enter(now, State::Writing);
@@ -220,23 +221,23 @@ impl Server {
             return Err(RespondError::NoBody);
         }
         if self.eof {
-            self.close(CloseReason::PeerClosed);
-            return Err(RespondError::Closed(CloseReason::PeerClosed));
+            self.close(ServerCloseReason::PeerClosed);
+            return Err(RespondError::Closed(ServerCloseReason::PeerClosed));
         }
         if !self.inbox.is_empty() {
-            let reason = CloseReason::BytesAfterStreamRequest;
+            let reason = ServerCloseReason::BytesAfterStreamRequest;
             let refusal = plain_text(StatusCode::BAD_REQUEST, format!("{reason}\n"));
             self.answer_and_close(now, exchange, refusal, reason);
             return Err(RespondError::Closed(reason));
         }
-        let framing = if exchange.http10 { Framing::UntilClose } else { Framing::Chunked };
+        let framing = if exchange.http10 { Framing::Plain } else { Framing::Chunked };
         self.outbox.push_stream_head(framing, &response);
         self.enter(now, State::Streaming);
         Ok(framing)
     }
 
-    /// Answers whatever the peer has sent or will send, and closes: for
-    /// connections that are too many.
+    /// Answers whatever the peer has sent or will send, and closes. It is for connections that are
+    /// too many.
     ///
     /// # Errors
     ///
@@ -255,18 +256,18 @@ impl Server {
                 return Err(RespondError::Closed(*reason));
             }
         };
-        self.answer_and_close(now, exchange, response, CloseReason::Refused);
+        self.answer_and_close(now, exchange, response, ServerCloseReason::Refused);
         Ok(())
     }
 
-    /// Takes no further request: a connection that is idle is closed now, and
-    /// one with a request on it after the answer, which tells the peer.
+    /// Takes no further request. A connection that is idle is closed now, and one with a request on
+    /// it after the answer, which tells the peer.
     pub fn drain(&mut self, now: Instant) {
         self.draining = true;
         self.advance(now);
     }
 
-    /// What is to be written next.
+    /// Returns what is to be written next.
     ///
     /// `None`: nothing; and what was taken before is held to be written, so
     /// write it before you ask again. It may change after any `handle_*`,
@@ -286,15 +287,15 @@ impl Server {
         self.outbox.pop()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is due.
     ///
     /// `None`: never, as it stands. It may change after every other call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Whether bytes of the peer are wanted. If not, leave them in the socket;
-    /// it may change after `poll_request` and `poll_transmit`.
+    /// Returns whether bytes of the peer are wanted. If not, leave them in the socket. It may
+    /// change after `poll_request` and `poll_transmit`.
     pub fn wants_data(&self) -> bool {
         match self.state {
             State::Closed(_) => false,
@@ -303,17 +304,17 @@ impl Server {
         }
     }
 
-    /// Whether everything is written and the writing side of the connection
-    /// is to be shut down, while the peer has a last chance to read.
+    /// Returns whether everything is written and the writing side of the connection is to be shut
+    /// down, while the peer has a last chance to read.
     pub fn wants_shutdown(&self) -> bool {
         matches!(self.state, State::Lingering(_))
     }
 
-    /// Why the connection is to be dropped now.
+    /// Returns why the connection is to be dropped now.
     ///
     /// `None`: it is not. It may change after every other call; what was said
     /// once stays.
-    pub fn close_reason(&self) -> Option<CloseReason> {
+    pub fn close_reason(&self) -> Option<ServerCloseReason> {
         match self.state {
             State::Closed(reason) => Some(reason),
             _ => None,
@@ -350,13 +351,13 @@ impl Server {
 
     fn begin_request(&mut self, now: Instant, new: bool) -> bool {
         if self.draining {
-            self.shut_down(now, CloseReason::Drained);
+            self.shut_down(now, ServerCloseReason::Drained);
             return false;
         }
         if self.inbox.is_empty() {
             self.state = State::Idle { new };
             if self.eof {
-                self.close(CloseReason::PeerClosed);
+                self.close(ServerCloseReason::PeerClosed);
             }
             return false;
         }
@@ -375,14 +376,14 @@ impl Server {
             self.inbox.advance(2);
             progress.empty_lines += 1;
             if progress.empty_lines > MAX_EMPTY_LINES {
-                return Err((Exchange::UNKNOWN, RequestError::EmptyLines));
+                return Err((Exchange::UNKNOWN, RefusedRequest::EmptyLines));
             }
         }
         let starts_with_return = self.inbox[..] == *b"\r";
         let unknown = |error| (exchange_of(&self.inbox), error);
         // A TLS hello, for one, has no end that would be worth the wait.
         if self.inbox.first().is_some_and(|first| !matches!(first, b'\r' | b'\n' | b' '..=b'~')) {
-            return Err(unknown(RequestError::Syntax));
+            return Err(unknown(RefusedRequest::Syntax));
         }
         let end = if starts_with_return {
             None
@@ -394,9 +395,9 @@ impl Server {
             self.state = State::Head(progress);
             if self.eof {
                 let reason = if self.inbox.is_empty() {
-                    CloseReason::PeerClosed
+                    ServerCloseReason::PeerClosed
                 } else {
-                    CloseReason::Truncated
+                    ServerCloseReason::Truncated
                 };
                 self.close(reason);
             }
@@ -435,14 +436,14 @@ impl Server {
         }
         self.state = State::Body(progress);
         if self.eof {
-            self.close(CloseReason::Truncated);
+            self.close(ServerCloseReason::Truncated);
         }
         Ok(false)
     }
 
-    fn fail(&mut self, now: Instant, exchange: Exchange, error: RequestError) {
+    fn fail(&mut self, now: Instant, exchange: Exchange, error: RefusedRequest) {
         let response = plain_text(error.status(), format!("{error}\n"));
-        self.answer_and_close(now, exchange, response, CloseReason::BadRequest(error));
+        self.answer_and_close(now, exchange, response, ServerCloseReason::BadRequest(error));
     }
 
     fn answer_and_close(
@@ -450,7 +451,7 @@ impl Server {
         now: Instant,
         exchange: Exchange,
         response: Response<Bytes>,
-        reason: CloseReason,
+        reason: ServerCloseReason,
     ) {
         self.inbox = BytesMut::new();
         self.outbox.push_answer(Exchange { keep_alive: false, ..exchange }, response);
@@ -459,7 +460,7 @@ impl Server {
 
     /// Everything is written. A connection that were dropped now could take
     /// the answer with it, if bytes of the peer are still on their way.
-    fn shut_down(&mut self, now: Instant, reason: CloseReason) {
+    fn shut_down(&mut self, now: Instant, reason: ServerCloseReason) {
         if self.eof {
             self.close(reason);
         } else {
@@ -467,7 +468,7 @@ impl Server {
         }
     }
 
-    fn close(&mut self, reason: CloseReason) {
+    fn close(&mut self, reason: ServerCloseReason) {
         self.state = State::Closed(reason);
         self.deadline = None;
         self.inbox = BytesMut::new();
@@ -491,10 +492,10 @@ impl Server {
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for ServerConnection {
     /// Without the bytes, which may be private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
+        f.debug_struct("ServerConnection")
             .field("state", &self.state)
             .field("deadline", &self.deadline)
             .field("waiting", &self.inbox.len())
@@ -503,7 +504,7 @@ impl fmt::Debug for Server {
 }
 
 /// Whether a step got further than the bytes at hand, or what is wrong with them.
-type Moved = Result<bool, (Exchange, RequestError)>;
+type Moved = Result<bool, (Exchange, RefusedRequest)>;
 
 /// As much as matters of a request whose head is no good.
 fn exchange_of(head: &[u8]) -> Exchange {

@@ -1,6 +1,6 @@
 //! The head of a request: what it says, and whether it may say so.
 
-use super::error::RequestError;
+use super::error::RefusedRequest;
 use crate::http::LAST_EVENT_ID;
 use crate::http1::head::{
     Search, content_length, field_error, has_connection_option, header_map, is_host, without_fields,
@@ -35,10 +35,10 @@ pub(super) enum BodyLength {
 }
 
 /// Reads a complete head, whose end `search` found.
-pub(super) fn parse(head: &[u8], search: Search) -> Result<RequestHead, RequestError> {
+pub(super) fn parse(head: &[u8], search: Search) -> Result<RequestHead, RefusedRequest> {
     match parse_fields(head, search) {
-        Err(RequestError::HeaderValue) => {
-            let (rest, id) = without_last_event_id(head).ok_or(RequestError::HeaderValue)?;
+        Err(RefusedRequest::HeaderValue) => {
+            let (rest, id) = without_last_event_id(head).ok_or(RefusedRequest::HeaderValue)?;
             let mut parsed = parse_fields(&rest, search)?;
             parsed.request.extensions_mut().insert(id);
             Ok(parsed)
@@ -47,19 +47,19 @@ pub(super) fn parse(head: &[u8], search: Search) -> Result<RequestHead, RequestE
     }
 }
 
-fn parse_fields(head: &[u8], search: Search) -> Result<RequestHead, RequestError> {
+fn parse_fields(head: &[u8], search: Search) -> Result<RequestHead, RefusedRequest> {
     let mut fields = vec![httparse::EMPTY_HEADER; search.headers()];
     let mut parsed = httparse::Request::new(&mut fields);
     match parsed.parse(head) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-        Ok(_) => return Err(RequestError::Syntax),
+        Ok(_) => return Err(RefusedRequest::Syntax),
         Err(error) => return Err(request_error(error, head)),
     }
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
     else {
-        return Err(RequestError::Syntax);
+        return Err(RefusedRequest::Syntax);
     };
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| RequestError::Syntax)?;
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| RefusedRequest::Syntax)?;
     let uri = target_uri(&method, target.as_bytes())?;
     let mut headers = header_map(parsed.headers)?;
     let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
@@ -80,16 +80,16 @@ fn parse_fields(head: &[u8], search: Search) -> Result<RequestHead, RequestError
 
 /// The forms of RFC 9112, 3.2: a path; a whole URL, as proxies get it and
 /// every server must take it; and `*`, for OPTIONS.
-fn target_uri(method: &Method, target: &[u8]) -> Result<Uri, RequestError> {
+fn target_uri(method: &Method, target: &[u8]) -> Result<Uri, RefusedRequest> {
     if *method == Method::CONNECT {
-        return Err(RequestError::Connect);
+        return Err(RefusedRequest::Connect);
     }
     // A fragment is never sent, and the `http` crate would quietly drop it.
     if target.contains(&b'#') {
-        return Err(RequestError::Target);
+        return Err(RefusedRequest::Target);
     }
     let uri = Uri::from_maybe_shared(Bytes::copy_from_slice(target));
-    let uri = uri.map_err(|_| RequestError::Target)?;
+    let uri = uri.map_err(|_| RefusedRequest::Target)?;
     let fits = match target {
         [b'/', ..] => true,
         b"*" => *method == Method::OPTIONS,
@@ -98,12 +98,12 @@ fn target_uri(method: &Method, target: &[u8]) -> Result<Uri, RequestError> {
                 && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
         }
     };
-    if fits { Ok(uri) } else { Err(RequestError::Target) }
+    if fits { Ok(uri) } else { Err(RefusedRequest::Target) }
 }
 
 /// RFC 9112, 3.2 and 3.2.2: exactly one `Host` on HTTP/1.1; and where the
 /// target names a host itself, it takes the place of the header.
-fn check_host(headers: &mut HeaderMap, uri: &Uri, version: Version) -> Result<(), RequestError> {
+fn check_host(headers: &mut HeaderMap, uri: &Uri, version: Version) -> Result<(), RefusedRequest> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let valid = match (hosts.next(), hosts.next()) {
         (None, _) => version == Version::HTTP_10,
@@ -111,38 +111,38 @@ fn check_host(headers: &mut HeaderMap, uri: &Uri, version: Version) -> Result<()
         (Some(_), Some(_)) => false,
     };
     if !valid {
-        return Err(RequestError::Host);
+        return Err(RefusedRequest::Host);
     }
     if let Some(authority) = uri.authority() {
         let host = HeaderValue::try_from(authority.as_str());
-        headers.insert(header::HOST, host.map_err(|_| RequestError::Target)?);
+        headers.insert(header::HOST, host.map_err(|_| RefusedRequest::Target)?);
     }
     Ok(())
 }
 
-fn body_length(headers: &HeaderMap, version: Version) -> Result<BodyLength, RequestError> {
+fn body_length(headers: &HeaderMap, version: Version) -> Result<BodyLength, RefusedRequest> {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let length = match (lengths.next(), lengths.next()) {
         (None, _) => None,
         (Some(length), None) => {
-            Some(content_length(length.as_bytes()).ok_or(RequestError::ContentLength)?)
+            Some(content_length(length.as_bytes()).ok_or(RefusedRequest::ContentLength)?)
         }
-        (Some(_), Some(_)) => return Err(RequestError::ContentLength),
+        (Some(_), Some(_)) => return Err(RefusedRequest::ContentLength),
     };
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => Ok(BodyLength::Known(length.unwrap_or(0))),
-        _ if version == Version::HTTP_10 => Err(RequestError::CodingOnHttp10),
-        _ if length.is_some() => Err(RequestError::LengthAndCoding),
+        _ if version == Version::HTTP_10 => Err(RefusedRequest::CodingOnHttp10),
+        _ if length.is_some() => Err(RefusedRequest::LengthAndCoding),
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
             Ok(BodyLength::Chunked)
         }
-        _ => Err(RequestError::TransferCoding),
+        _ => Err(RefusedRequest::TransferCoding),
     }
 }
 
 /// RFC 9110, 10.1.1, by which HTTP/1.0 cannot expect anything.
-fn expects_continue(headers: &HeaderMap, version: Version) -> Result<bool, RequestError> {
+fn expects_continue(headers: &HeaderMap, version: Version) -> Result<bool, RefusedRequest> {
     let mut expected = headers.get_all(header::EXPECT).iter();
     if version == Version::HTTP_10 {
         return Ok(false);
@@ -150,7 +150,7 @@ fn expects_continue(headers: &HeaderMap, version: Version) -> Result<bool, Reque
     match (expected.next(), expected.next()) {
         (None, _) => Ok(false),
         (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
-        _ => Err(RequestError::Expectation),
+        _ => Err(RefusedRequest::Expectation),
     }
 }
 
@@ -162,11 +162,13 @@ fn keeps_alive(headers: &HeaderMap, version: Version) -> bool {
     version != Version::HTTP_10 || has_connection_option(headers, "keep-alive")
 }
 
-fn request_error(error: httparse::Error, head: &[u8]) -> RequestError {
+fn request_error(error: httparse::Error, head: &[u8]) -> RefusedRequest {
     match field_error(error) {
         Some(error) => error.into(),
-        None if error == httparse::Error::Version && names_a_version(head) => RequestError::Version,
-        None => RequestError::Syntax,
+        None if error == httparse::Error::Version && names_a_version(head) => {
+            RefusedRequest::Version
+        }
+        None => RefusedRequest::Syntax,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::answer::Exchange;
 use super::body::Body;
-use super::config::ServerConfig;
-use super::error::CloseReason;
+use super::config::ServerConnectionConfig;
+use super::error::ServerCloseReason;
 use crate::http1::head::Search;
 use alloc::boxed::Box;
 use bytes::Bytes;
@@ -40,9 +40,9 @@ pub(super) enum State {
     Answering(Exchange),
     Writing,
     Streaming,
-    Closing(CloseReason),
-    Lingering(CloseReason),
-    Closed(CloseReason),
+    Closing(ServerCloseReason),
+    Lingering(ServerCloseReason),
+    Closed(ServerCloseReason),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,7 +80,7 @@ impl State {
     }
 
     /// How long the state may last.
-    pub(super) fn time(&self, config: &ServerConfig) -> Option<Duration> {
+    pub(super) fn time(&self, config: &ServerConnectionConfig) -> Option<Duration> {
         match self {
             Self::Idle { new: true } | Self::Head(_) => Some(config.head_time),
             Self::Idle { new: false } => Some(config.idle_time),
@@ -92,13 +92,13 @@ impl State {
     }
 
     /// Why the connection is closed when that time is over.
-    pub(super) fn timeout_reason(&self) -> CloseReason {
+    pub(super) fn timeout_reason(&self) -> ServerCloseReason {
         match self {
-            Self::Idle { new: true } | Self::Head(_) => CloseReason::HeadTimeout,
-            Self::Idle { new: false } => CloseReason::IdleTimeout,
-            Self::Body(_) => CloseReason::BodyTimeout,
+            Self::Idle { new: true } | Self::Head(_) => ServerCloseReason::HeadTimeout,
+            Self::Idle { new: false } => ServerCloseReason::IdleTimeout,
+            Self::Body(_) => ServerCloseReason::BodyTimeout,
             Self::Ready(..) | Self::Answering(_) | Self::Writing | Self::Streaming => {
-                CloseReason::WriteTimeout
+                ServerCloseReason::WriteTimeout
             }
             // What began the end stays the reason for it.
             Self::Closing(reason) | Self::Lingering(reason) | Self::Closed(reason) => *reason,
@@ -106,7 +106,7 @@ impl State {
     }
 
     /// Why the connection is closing or closed; `None` while it is neither.
-    pub(super) fn end(&self) -> Option<CloseReason> {
+    pub(super) fn end(&self) -> Option<ServerCloseReason> {
         match self {
             Self::Closing(reason) | Self::Lingering(reason) | Self::Closed(reason) => Some(*reason),
             _ => None,

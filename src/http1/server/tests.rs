@@ -1,6 +1,6 @@
 //! Tests of what a connection holds, which cannot be seen from outside.
 
-use super::{Server, ServerConfig};
+use super::{ServerConnection, ServerConnectionConfig};
 use crate::http1::random::Random;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 #[test]
 fn a_connection_holds_no_buffer_while_it_is_idle_or_streams() {
     let now = base_instant();
-    let mut server = Server::new(now, ServerConfig::default());
+    let mut server = ServerConnection::new(now, ServerConnectionConfig::default());
     assert_eq!(server.held(), 0);
     for piece in GET.chunks(5) {
         server.handle_data(now, piece);
@@ -37,7 +37,7 @@ fn a_connection_holds_no_buffer_while_it_is_idle_or_streams() {
 
 #[test]
 fn a_machine_is_small() {
-    assert!(size_of::<Server>() <= 320, "{}", size_of::<Server>());
+    assert!(size_of::<ServerConnection>() <= 320, "{}", size_of::<ServerConnection>());
 }
 
 /// Bytes that get further than chance would take them.
@@ -83,11 +83,12 @@ fn whatever_is_called_nothing_panics_and_what_is_held_is_bounded() {
     // Buffers grow by doubling.
     const BOUND: usize = 2 * (HEAD + CALL + BODY) + OUTBOX;
     let base = base_instant();
-    let config = ServerConfig::default().with_max_head_size(HEAD).with_max_body_size(BODY);
+    let config =
+        ServerConnectionConfig::default().with_max_head_size(HEAD).with_max_body_size(BODY);
     let mut requests = 0;
     for seed in 0..20_000 {
         let mut random = Random(seed);
-        let mut server = Server::new(base, config);
+        let mut server = ServerConnection::new(base, config);
         let mut end = None;
         for _ in 0..random.below(60) {
             let now = base + core::time::Duration::from_millis(random.below(10_100) as u64);
@@ -121,7 +122,7 @@ fn whatever_is_called_nothing_panics_and_what_is_held_is_bounded() {
 #[test]
 fn a_body_takes_the_memory_that_arrived_and_not_what_was_announced() {
     let now = base_instant();
-    let mut server = Server::new(now, ServerConfig::default());
+    let mut server = ServerConnection::new(now, ServerConnectionConfig::default());
     server.handle_data(now, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nx");
     assert!(server.held() < 200, "{}", server.held());
 }

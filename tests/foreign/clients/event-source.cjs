@@ -18,5 +18,5 @@ for (const type of types) {
   });
 }
 
-// Goes with whoever started it.
+// Ends with the test that started it.
 process.stdin.resume().on("end", () => process.exit(0));

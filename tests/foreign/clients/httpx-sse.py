@@ -21,12 +21,12 @@ def say(what):
     sys.stdout.flush()
 
 
-def go_with_whoever_started_it():
+def end_with_the_test():
     sys.stdin.buffer.read()
     os._exit(0)
 
 
-threading.Thread(target=go_with_whoever_started_it, daemon=True).start()
+threading.Thread(target=end_with_the_test, daemon=True).start()
 url = sys.argv[1]
 last_event_id = ""
 retry = 3000

@@ -226,7 +226,7 @@ fn a_drain_ends_all_sessions_and_the_driver() {
 }
 
 #[test]
-fn whoever_comes_back_to_another_shard_has_everything_once() {
+fn a_session_that_comes_back_to_another_shard_has_everything_once() {
     loom::model(|| {
         let hub = hub(2);
         let mut first = hub.open(on(0)).unwrap();
@@ -275,7 +275,7 @@ fn of_two_that_come_at_once_to_two_shards_where_there_is_room_for_one_one_is_let
 }
 
 #[test]
-fn whoever_is_evicted_from_another_shard_learns_of_it_while_it_waits() {
+fn a_session_evicted_from_another_shard_learns_of_it_while_it_waits() {
     loom::model(|| {
         let mut config = config();
         config.max_sessions = 1;

@@ -1,10 +1,7 @@
 //! A network in memory that is as narrow as one likes.
 
 use super::PATIENCE;
-use sansse::client::{Failure, FailureKind};
-use sansse::http1::Socket;
-use sansse::http1::transport::{Connector, Target};
-use sansse::serve::Listener;
+use sansse::net::{Connector, Failure, FailureKind, Listener, Socket, Target};
 use sansse_tls::{MaybeTls, Tls, TlsListener, TlsSocket, rustls};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn, ready};

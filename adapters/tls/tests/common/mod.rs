@@ -13,14 +13,15 @@ use bytes::Bytes;
 use http::Request;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use sansse::broker::{BrokerConfig, Epoch, SessionRequest, Topic};
-use sansse::client::{ClientConfig, ClientError, CloseReason, Failure};
+use sansse::client::{ClientConfig, ClientError, CloseReason};
+use sansse::feed::Http1;
 use sansse::http::ResponseHead;
-use sansse::http1::transport::Http1;
 use sansse::hub::{Answer, HubBuilder};
-use sansse::serve::{Counters, Listener, Server};
+use sansse::net::{Failure, Listener};
+use sansse::serve::{Server, ServerCounters};
 use sansse::{Event, EventSource, Hub, SourceEvent};
 use sansse_tls::{Roots, Tls, TlsListener, rustls, server_config};
-use sansse_tokio::{TcpAcceptor, TokioConnector, TokioRuntime, spawn_hub};
+use sansse_tokio::{TokioAcceptor, TokioConnector, TokioRuntime, spawn_hub};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -102,7 +103,7 @@ impl Authority {
 /// A server that sends each stream what is published.
 pub(crate) struct Running {
     pub(crate) hub: Hub,
-    pub(crate) counters: Counters,
+    pub(crate) counters: ServerCounters,
     pub(crate) address: SocketAddr,
     task: JoinHandle<()>,
 }
@@ -119,7 +120,7 @@ impl Running {
     ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self::start_on(TlsListener::new(TcpAcceptor::new(listener), config), address, set)
+        Self::start_on(TlsListener::new(TokioAcceptor::new(listener), config), address, set)
     }
 
     pub(crate) fn start_on(

@@ -14,8 +14,8 @@ use sansse::Hub;
 use sansse::broker::{BrokerConfig, BrokerEvent, EndReason, Epoch, SessionId, SessionRequest};
 use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
-use sansse::serve::{Counters, CountersSnapshot};
-use sansse_tokio::{TcpAcceptor, TokioRuntime, spawn_hub};
+use sansse::serve::{ServerCounters, ServerCountersSnapshot};
+use sansse_tokio::{TokioAcceptor, TokioRuntime, spawn_hub};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -35,7 +35,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) hub: Hub,
-    pub(crate) counters: Counters,
+    pub(crate) counters: ServerCounters,
     events: Arc<Mutex<Vec<BrokerEvent>>>,
     peers: Arc<Mutex<Vec<Option<SocketAddr>>>>,
     shutdown: Option<oneshot::Sender<()>>,
@@ -66,11 +66,11 @@ pub(crate) fn start_on(
     set: impl FnOnce(Server) -> Server,
 ) -> Running {
     let address = listener.local_addr().unwrap();
-    start_accepting(TcpAcceptor::new(listener), address, config, set)
+    start_accepting(TokioAcceptor::new(listener), address, config, set)
 }
 
 pub(crate) fn start_accepting(
-    acceptor: TcpAcceptor,
+    acceptor: TokioAcceptor,
     address: SocketAddr,
     config: BrokerConfig,
     set: impl FnOnce(Server) -> Server,
@@ -175,7 +175,7 @@ impl Running {
     }
 
     /// Waits until what is counted is as wanted.
-    pub(crate) async fn counted(&self, wanted: impl Fn(&CountersSnapshot) -> bool) {
+    pub(crate) async fn counted(&self, wanted: impl Fn(&ServerCountersSnapshot) -> bool) {
         until(
             || wanted(&self.counters.snapshot()),
             || format!("counted: {:?}", self.counters.snapshot()),

@@ -1,0 +1,19 @@
+//! What the adapters of [`sansse`] share, whatever the runtime.
+//!
+//! - [`random_seed`] and [`random_epoch`] draw the random numbers that the core, which draws none,
+//!   is configured with.
+//! - [`hub`] and [`spawn_hub`] make a hub and spawn what drives it.
+//! - [`DefaultConnector`] secures connections for `https` where the feature `tls` is on.
+//!
+//! Applications find all of it in the adapter that they use. This crate is for those who write
+//! one.
+
+#![warn(clippy::unwrap_used)]
+
+mod connect;
+mod hub;
+mod random;
+
+pub use connect::DefaultConnector;
+pub use hub::{hub, spawn_hub};
+pub use random::{random_epoch, random_seed};

@@ -1,0 +1,306 @@
+//! When peers come back, so that they do not all come at once: those that are refused, and those
+//! whose connections are lost.
+
+use super::super::clock::{Clock, Tick};
+use super::super::config::BrokerConfig;
+use super::super::error::{ComesBack, OpenError};
+use alloc::collections::VecDeque;
+use core::time::Duration;
+use std::time::Instant;
+
+/// The longest that a refused peer is told to wait, in seconds. Each takes a place in the order of
+/// coming back, and a flood of requests must not send everybody else away for hours.
+const MAX_RETRY_AFTER: u64 = 300;
+
+const SECOND: Tick = 1_000_000_000;
+
+/// What a session is told where its retry is spread and no other is configured: what browsers do
+/// by themselves.
+const USUAL_RETRY: Duration = Duration::from_secs(3);
+
+/// The order in which refused peers come back: each is told a number of seconds, whole ones since a
+/// `Retry-After` has no others, and is counted for the time after that.
+///
+/// Times are given out in order, so that only those of the newest window matter for the next. Of
+/// peers that are refused at 0.0 s, where two may come back in a second and none before five
+/// seconds, and of one that is refused at 0.5 s:
+///
+/// ```text
+/// refused at   0.0  0.0  0.0  0.0  0.5
+/// told           5    5    6    6    7
+/// back at      5.0  5.0  6.0  6.0  7.5     no window of a second holds more than two
+/// ```
+#[derive(Debug)]
+pub(crate) struct Returns {
+    /// The least that is said, in seconds.
+    least: u64,
+    /// How many may come back within any `window`.
+    most: u32,
+    window: Tick,
+    /// Those of the newest window, the latest last.
+    slices: VecDeque<Slice>,
+    /// How many they are.
+    count: u64,
+}
+
+/// Returns that are so close together that they are one for the next.
+#[derive(Debug)]
+struct Slice {
+    number: u64,
+    count: u32,
+    latest: Tick,
+}
+
+impl Returns {
+    /// Into how many slices a window is cut: for each of them at most this part of a window is
+    /// lost.
+    const SLICES: u64 = 64;
+
+    /// Makes the order for one shard, which gives out its part of the rate.
+    pub(super) fn of_shard(config: &BrokerConfig) -> Self {
+        Self::new(config, config.shard.into(), config.shards.get().into())
+    }
+
+    fn new(config: &BrokerConfig, shard: u32, shards: u32) -> Self {
+        let rate = config.reconnects_per_second.get();
+        let shard = shard % shards;
+        // The parts add up to the rate.
+        let until = |shard: u32| u64::from(rate) * u64::from(shard) / u64::from(shards);
+        let part = until(shard + 1) - until(shard);
+        let (most, seconds) = match u32::try_from(part) {
+            Ok(part) if rate >= shards => (part, 1),
+            _ => (1, shards.div_ceil(rate)),
+        };
+        Self {
+            least: config.retry_after.as_secs() + u64::from(config.retry_after.subsec_nanos() > 0),
+            most,
+            window: u64::from(seconds) * SECOND,
+            slices: VecDeque::new(),
+            count: 0,
+        }
+    }
+
+    /// Returns how long a peer that is refused with this error is to wait; `None` where waiting
+    /// does not help.
+    pub(super) fn retry_after(&mut self, now: Tick, error: OpenError) -> Option<Duration> {
+        let seconds = match error.comes_back() {
+            ComesBack::Never => return None,
+            ComesBack::AfterMinimum => self.least,
+            ComesBack::InTurn => self.allot(now),
+        };
+        Some(Duration::from_secs(seconds))
+    }
+
+    fn allot(&mut self, now: Tick) -> u64 {
+        // The whole seconds after which it is that time, or later.
+        let seconds_until = |at: Tick| at.saturating_sub(now).div_ceil(SECOND);
+        let last = self.slices.back().map_or(0, |last| seconds_until(last.latest));
+        let mut after = self.least.max(last);
+        loop {
+            if after > self.least.max(MAX_RETRY_AFTER) {
+                self.slices.clear();
+                (self.count, after) = (0, self.least);
+            }
+            let at = now.saturating_add(after.saturating_mul(SECOND));
+            while let Some(first) = self.slices.front()
+                && first.latest.saturating_add(self.window) <= at
+            {
+                self.count -= u64::from(first.count);
+                self.slices.pop_front();
+            }
+            match self.slices.front() {
+                Some(first) if self.count >= u64::from(self.most) => {
+                    after = seconds_until(first.latest.saturating_add(self.window));
+                }
+                _ => {
+                    self.note(at);
+                    return after;
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, at: Tick) {
+        self.count += 1;
+        let number = at / (self.window / Self::SLICES);
+        match self.slices.back_mut() {
+            Some(last) if last.number == number => {
+                last.count += 1;
+                last.latest = at;
+            }
+            _ => self.slices.push_back(Slice { number, count: 1, latest: at }),
+        }
+    }
+}
+
+/// [`Returns`] for all shards of a hub, with a clock of its own: the promise is one for all.
+#[derive(Debug)]
+pub(crate) struct ReturnsOfAll {
+    clock: Clock,
+    returns: Returns,
+}
+
+impl ReturnsOfAll {
+    pub(crate) fn new(now: Instant, config: &BrokerConfig) -> Self {
+        Self { clock: Clock::new(now), returns: Returns::new(config, 0, 1) }
+    }
+
+    /// Returns how long a peer that is refused with this error is to wait; `None` where waiting
+    /// does not help.
+    pub(crate) fn retry_after(&mut self, now: Instant, error: OpenError) -> Option<Duration> {
+        self.returns.retry_after(self.clock.advance(now), error)
+    }
+}
+
+/// The reconnection times that sessions are told when they begin.
+#[derive(Debug)]
+pub(super) struct RetryTimes {
+    retry: Option<Duration>,
+    is_spread: bool,
+    reconnects_per_second: u32,
+    shard: u16,
+    shards: u16,
+}
+
+impl RetryTimes {
+    pub(super) fn new(config: &BrokerConfig) -> Self {
+        Self {
+            retry: config.retry,
+            is_spread: config.spread_retry,
+            reconnects_per_second: config.reconnects_per_second.get(),
+            shard: config.shard % config.shards.get(),
+            shards: config.shards.get(),
+        }
+    }
+
+    /// Returns the time that a new session in this slot is told.
+    ///
+    /// No two sessions that are open at the same time share a slot, and slots are given out from
+    /// the lowest on. So if all connections are lost at once, they come back one after the other:
+    ///
+    /// ```text
+    /// slot of shard 0    0     1     2
+    /// slot of shard 1       0     1     2
+    ///                    └─────┴─────┴─────► time after `retry`
+    /// ```
+    pub(super) fn of_slot(&self, slot: u32) -> Option<Duration> {
+        if !self.is_spread {
+            return self.retry;
+        }
+        let base = self.retry.unwrap_or(USUAL_RETRY);
+        // Other shards take the places between.
+        let shard = self.apart(1) / u64::from(self.shards);
+        let after = self.apart(slot).saturating_add(shard * u64::from(self.shard));
+        Some(base.saturating_add(Duration::from_nanos(after)))
+    }
+
+    /// Returns how far this many reconnects of this shard lie apart.
+    fn apart(&self, reconnects: u32) -> Tick {
+        let second = u128::from(SECOND) * u128::from(self.shards);
+        let apart = second * u128::from(reconnects) / u128::from(self.reconnects_per_second);
+        u64::try_from(apart).unwrap_or(Tick::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::config;
+    use super::*;
+    use alloc::vec::Vec;
+    use core::num::{NonZeroU16, NonZeroU32};
+
+    fn config_of(rate: u32, shards: u16) -> BrokerConfig {
+        BrokerConfig {
+            reconnects_per_second: NonZeroU32::new(rate).unwrap(),
+            shards: NonZeroU16::new(shards).unwrap(),
+            ..config()
+        }
+    }
+
+    /// What peers are told that are refused at these times, in milliseconds.
+    fn told(returns: &mut Returns, times: impl IntoIterator<Item = u64>) -> Vec<u64> {
+        let mut told = |at| returns.retry_after(at * 1_000_000, OpenError::Draining);
+        times.into_iter().map(|at| told(at).map_or(0, |after| after.as_secs())).collect()
+    }
+
+    #[test]
+    fn no_more_than_the_rate_come_back_in_any_second() {
+        let mut returns = Returns::of_shard(&config_of(2, 1));
+        assert_eq!(told(&mut returns, [0, 0, 0, 0, 500]), [5, 5, 6, 6, 7]);
+        // After a pause it begins with the least again.
+        assert_eq!(told(&mut returns, [60_000]), [5]);
+        // The promise holds for the time between: 500 ms later the same second has room for one.
+        assert_eq!(told(&mut returns, [60_500, 60_500]), [5, 6]);
+    }
+
+    #[test]
+    fn a_part_of_a_second_is_a_whole_one() {
+        let mut config = config_of(1_000, 1);
+        config.retry_after = Duration::from_millis(1_001);
+        assert_eq!(told(&mut Returns::of_shard(&config), [0]), [2]);
+    }
+
+    #[test]
+    fn it_begins_anew_beyond_five_minutes() {
+        let mut returns = Returns::of_shard(&config_of(1, 1));
+        let all = told(&mut returns, [0; 297]);
+        assert_eq!((all[0], all[295], all[296]), (5, 300, 5));
+    }
+
+    #[test]
+    fn shards_give_out_their_parts_of_the_rate() {
+        let of_shard = |shard, rate| {
+            let config = BrokerConfig { shard, ..config_of(rate, 3) };
+            told(&mut Returns::of_shard(&config), [0; 4])
+        };
+        // 1, 1 and 2 of 4.
+        assert_eq!(of_shard(0, 4), [5, 6, 7, 8]);
+        assert_eq!(of_shard(1, 4), [5, 6, 7, 8]);
+        assert_eq!(of_shard(2, 4), [5, 5, 6, 6]);
+        // Fewer returns than shards: one in several seconds.
+        assert_eq!(of_shard(0, 1), [5, 8, 11, 14]);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "no other way to have a first `Instant`")]
+    fn one_order_for_all_shards_gives_out_the_whole_rate() {
+        let now = Instant::now();
+        let mut returns = ReturnsOfAll::new(now, &config_of(2, 3));
+        let mut told = |seconds| {
+            let after = returns.retry_after(now + Duration::from_secs(seconds), OpenError::Closed);
+            after.unwrap().as_secs()
+        };
+        assert_eq!([told(0), told(0), told(0), told(1)], [5, 5, 6, 5]);
+    }
+
+    #[test]
+    fn only_those_come_in_order_for_whom_waiting_helps() {
+        let mut returns = Returns::of_shard(&config_of(1, 1));
+        let of_client = OpenError::TooManySessionsOfClient { limit: 1 };
+        for _ in 0..3 {
+            assert_eq!(returns.retry_after(0, OpenError::NotPermitted), None);
+            assert_eq!(returns.retry_after(0, of_client), Some(Duration::from_secs(5)));
+        }
+        assert_eq!(told(&mut returns, [0, 0]), [5, 6]);
+    }
+
+    #[test]
+    fn sessions_of_all_shards_are_told_times_between_one_another() {
+        let mut config = config_of(4, 2);
+        let told = |config: &BrokerConfig, slot| RetryTimes::new(config).of_slot(slot);
+        assert_eq!(told(&config, 7), None);
+        config.retry = Some(Duration::from_secs(1));
+        assert_eq!(told(&config, 7), Some(Duration::from_secs(1)));
+        config.spread_retry = true;
+        let of_shard = |shard| {
+            let config = BrokerConfig { shard, ..config.clone() };
+            [0, 1, 2].map(|slot| told(&config, slot).unwrap().as_millis())
+        };
+        assert_eq!(of_shard(0), [1_000, 1_500, 2_000]);
+        assert_eq!(of_shard(1), [1_250, 1_750, 2_250]);
+        config.retry = None;
+        assert_eq!(told(&config, 0), Some(Duration::from_secs(3)));
+        config.reconnects_per_second = NonZeroU32::MIN;
+        assert!(told(&config, u32::MAX).is_some());
+    }
+}

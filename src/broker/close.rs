@@ -1,0 +1,89 @@
+//! How sessions end, and the broker with them.
+
+use super::arena::Key;
+use super::delivery::Passed;
+use super::sessions::{Session, Told};
+use super::{Broker, BrokerEvent, EndReason, SessionId};
+use crate::encode::Frame;
+use alloc::vec::Vec;
+use std::time::Instant;
+
+impl Broker {
+    /// Takes note that the connection of a session is gone. Nothing more is said to whoever
+    /// drives it. A session that is not open is no error.
+    pub fn handle_disconnect(&mut self, now: Instant, session: SessionId) {
+        self.clock.advance(now);
+        if let Some(key) = self.sessions.key_of(session) {
+            self.sessions.tell_end(key, &self.topics);
+            self.end(key, EndReason::Disconnected, Told::Already);
+        }
+    }
+
+    /// Closes a session: it gets what was published before, then its end. Says whether there is
+    /// such a session.
+    pub fn close_session(&mut self, now: Instant, session: SessionId) -> bool {
+        self.clock.advance(now);
+        let key = self.sessions.key_of(session);
+        key.is_some_and(|key| self.finish(key, EndReason::Closed, None))
+    }
+
+    /// Closes the broker: each session gets what was published before, then its end, and no
+    /// other is opened. A session that does not take it meets the stall timeout.
+    pub fn close(&mut self, now: Instant) {
+        self.clock.advance(now);
+        if !self.admission.close() {
+            return;
+        }
+        let keys: Vec<Key> = self.sessions.keys().collect();
+        for key in keys {
+            self.finish(key, EndReason::Shutdown, None);
+        }
+    }
+
+    /// Closes the broker and ends all sessions at once, whatever they have not taken yet.
+    pub fn abort(&mut self, now: Instant) {
+        self.close(now);
+        self.end_all(EndReason::Shutdown);
+    }
+
+    pub(super) fn end_all(&mut self, reason: EndReason) {
+        let keys: Vec<Key> = self.sessions.keys().collect();
+        for key in keys {
+            self.end(key, reason, Told::ByReady);
+        }
+    }
+
+    /// Lets a session have what there is, then `last_words`, and then its end. Returns whether
+    /// there is such a session.
+    pub(super) fn finish(
+        &mut self,
+        key: Key,
+        reason: EndReason,
+        last_words: Option<Frame>,
+    ) -> bool {
+        let (now, through) = (self.clock.now(), self.sequencer.last());
+        self.sessions.finish(now, key, reason, through, last_words, &self.topics)
+    }
+
+    /// Ends a session, at once and for good.
+    pub(super) fn end(&mut self, key: Key, reason: EndReason, told: Told) {
+        let uncounted = self.sessions.get_mut(key).map_or(0, Session::take_uncounted);
+        self.note_passed(key, Passed::superseded(uncounted));
+        let Some((session, undelivered)) = self.sessions.remove(key, &mut self.topics) else {
+            return;
+        };
+        let sessions = &self.sessions;
+        self.admission.leave(key, session.address(), |key| sessions.get(key).is_some());
+        let now = self.clock.now();
+        let client =
+            session.client().and_then(|client| self.clients.leave(now, client, key)).cloned();
+        if told == Told::ByReady {
+            self.sessions.owe_end(key, reason);
+        }
+        self.counters.end(reason, undelivered);
+        let session = self.sessions.id_of(key);
+        self.events.push(BrokerEvent::SessionEnded { session, client, reason, undelivered });
+        self.forget_absent();
+        self.emit_drained();
+    }
+}

@@ -1,0 +1,105 @@
+//! How far sessions may be behind.
+
+use super::super::error::ConfigError;
+
+/// What a session meets that is too far behind in a topic: further than is kept, or than its
+/// [`Lag`] allows.
+///
+/// Each topic is looked at by itself. What is lost is told to the application with
+/// [`SessionSkipped`](crate::broker::BrokerEvent::SessionSkipped), and to the peer where that is
+/// [asked for](crate::broker::BrokerConfig::loss_announcement).
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LagPolicy {
+    /// It ends, with [`EndReason::Lagged`](crate::broker::EndReason::Lagged). A browser reconnects
+    /// and resumes, or is told of the gap.
+    #[default]
+    Close,
+    /// It goes on with the oldest event that is kept and within its bounds.
+    SkipToOldest,
+    /// It goes on with the next event to be published to the topic.
+    SkipToNewest,
+    /// It is spared the events that a newer one of the same [key](crate::broker::EventKey) has
+    /// superseded, from its bounds on; without bounds, always. So a session that keeps up gets
+    /// everything, and one that does not gets the newest of each key, in the order of publishing.
+    /// Events without a key are never spared. Where the next event is kept no more, it goes on with
+    /// the oldest that is, as with [`SkipToOldest`](Self::SkipToOldest); a
+    /// [compact](crate::broker::Retention::compact) log makes that seldom.
+    ///
+    /// What it is spared is no loss and counted apart, in
+    /// [`SessionCoalesced`](crate::broker::BrokerEvent::SessionCoalesced).
+    KeepNewestPerKey,
+}
+
+/// How far a session may be behind in one topic, and what it meets beyond that.
+///
+/// The bounds come beside the topic's [`Retention`](crate::broker::Retention), beyond which nobody
+/// can be. They count what was published to the topic since the session's place in it; a single
+/// event is never too far, however large. They are looked at when the session is polled. What is
+/// replayed to a session is within any bounds, since it would come back for the same; until it has
+/// got that, it is too far behind in any of its topics only by what is published later.
+///
+/// It is chosen by the session, or else by the topic, or else for the broker. A session that is
+/// [opened with one](crate::broker::SessionRequest::with_lag) has it in all topics. A session
+/// without gets that of [each topic](crate::broker::Broker::set_lag), and where there is none
+/// [`BrokerConfig::lag`](crate::broker::BrokerConfig::lag).
+///
+/// ```
+/// use sansse::broker::{Lag, LagPolicy, SessionRequest};
+///
+/// let request = SessionRequest::new()
+///     .with_lag(Lag::new(LagPolicy::SkipToOldest).with_events(100).with_bytes(64 << 10));
+/// // Where the retention alone is the bound, the policy is enough.
+/// let request = SessionRequest::new().with_lag(LagPolicy::SkipToNewest);
+/// ```
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lag {
+    /// What it meets. Default [`LagPolicy::Close`].
+    pub policy: LagPolicy,
+    /// By how many events it may be behind, at least 1. Default `None`: by what is kept.
+    pub events: Option<usize>,
+    /// By how many bytes of encoded events it may be behind, at least 1. Default `None`: by what
+    /// is kept.
+    pub bytes: Option<usize>,
+}
+
+impl Lag {
+    /// A policy that acts where the retention ends, or always if that is what it does.
+    pub const fn new(policy: LagPolicy) -> Self {
+        Self { policy, events: None, bytes: None }
+    }
+
+    /// Bounds the events.
+    pub const fn with_events(mut self, events: usize) -> Self {
+        self.events = Some(events);
+        self
+    }
+
+    /// Bounds the bytes.
+    pub const fn with_bytes(mut self, bytes: usize) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
+
+    /// Checks that no bound is zero.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.events == Some(0) || self.bytes == Some(0) {
+            return Err(ConfigError::ZeroLag);
+        }
+        Ok(())
+    }
+
+    /// Returns whether it has bounds beside those of the retention.
+    pub(crate) const fn is_bounded(&self) -> bool {
+        self.events.is_some() || self.bytes.is_some()
+    }
+}
+
+impl From<LagPolicy> for Lag {
+    fn from(policy: LagPolicy) -> Self {
+        Self::new(policy)
+    }
+}

@@ -1,0 +1,39 @@
+//! How much is kept.
+
+use super::super::error::ConfigError;
+use core::time::Duration;
+
+/// How much of a topic is kept: no more than `events`, nor `bytes`, nor what is older than `age`.
+///
+/// The log that replays is also the queue that delivers, so a session may be as far behind as this.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// The number of events, at least 1. Default 8,192, eight seconds at a thousand a second.
+    pub events: usize,
+    /// Their encoded size, at least 1 byte. Default 4 MiB. An event larger than this is refused.
+    pub bytes: usize,
+    /// Their age; `None` for any. Default 5 minutes, in which most lost networks are back.
+    pub age: Option<Duration>,
+    /// Whether events that a newer one of the same [key](crate::broker::EventKey) has superseded go
+    /// first where there are too many events or bytes. Default `false`: the oldest go first.
+    ///
+    /// So the newest event of each key is kept as long as there is room for those, and a session
+    /// that comes back, or is far behind, gets it. What goes as superseded is not missing: no
+    /// session is too far behind by it, it is no gap to a resumption, and sessions that did not get
+    /// it count it in [`SessionCoalesced`](crate::broker::BrokerEvent::SessionCoalesced). Where an
+    /// event that nothing superseded had to go after all, those before it count as lost like it.
+    /// The age spares no event: where the newest of each key is to be kept for good, there must be
+    /// none.
+    pub compact: bool,
+}
+
+impl Retention {
+    /// Checks that it is not a retention of nothing.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.events == 0 || self.bytes == 0 || self.age == Some(Duration::ZERO) {
+            return Err(ConfigError::ZeroRetention);
+        }
+        Ok(())
+    }
+}

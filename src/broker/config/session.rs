@@ -1,0 +1,374 @@
+//! What can be set about one session.
+
+use super::super::error::OpenError;
+use super::super::names::{AddressKey, ClientId, TopicFilter, TopicName, TopicPattern};
+use super::{Lag, Metadata, Setting, StartAt};
+use crate::event::EventType;
+use crate::last_event_id::LastEventId;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::time::Duration;
+use std::time::Instant;
+
+/// A session to be opened: who, with what, from where.
+///
+/// ```
+/// use sansse::broker::{ClientId, SessionRequest, TopicName};
+///
+/// let request = SessionRequest::new()
+///     .with_client(ClientId::new("alice")?)
+///     .with_topic(TopicName::new("news")?);
+/// # Ok::<(), sansse::broker::NameError>(())
+/// ```
+// What is left out of a record has its default.
+#[cfg_attr(
+    feature = "record",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
+#[derive(Clone, Debug, Default)]
+pub struct SessionRequest {
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    client: Option<ClientId>,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    topics: Vec<TopicName>,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    patterns: Vec<TopicPattern>,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    permitted: Option<Vec<TopicFilter>>,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    without_broadcast: bool,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    last_event_id: LastEventId,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    start: StartAt,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    heartbeat: Setting<Duration>,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    stall_timeout: Setting<Duration>,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    lag: Option<Lag>,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    loss_announcement: Setting<EventType>,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    announcement: Option<EventType>,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    opening_comment: Option<Cow<'static, str>>,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    address: Option<AddressKey>,
+    // The values may be of any type of the application's.
+    #[cfg_attr(feature = "record", serde(skip))]
+    metadata: Metadata,
+    // Only a broker's clock can tell what time it is.
+    #[cfg_attr(feature = "record", serde(skip))]
+    lease: Option<Instant>,
+}
+
+#[cfg(feature = "record")]
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl SessionRequest {
+    /// A session of nobody in particular, with the broadcast alone, from now on.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whose session it is. Default: nobody's; it cannot be published to by client.
+    pub fn with_client(mut self, client: ClientId) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Subscribes to a named topic as well; naming one twice is the same as once.
+    pub fn with_topic(mut self, topic: TopicName) -> Self {
+        self.topics.push(topic);
+        self
+    }
+
+    /// Subscribes to all topics that match a pattern as well, those to come included. What matches
+    /// several of the session's patterns and topics reaches it once.
+    ///
+    /// Resuming covers them all, also topics that came to be in the meantime. Of a session that
+    /// falls behind, an event counts as lost once for each subscription that it was for. The first
+    /// session with a pattern pays for a look at all topics whose names begin as it does.
+    pub fn with_pattern(mut self, pattern: TopicPattern) -> Self {
+        self.patterns.push(pattern);
+        self
+    }
+
+    /// Subscribes to a topic or to a pattern, whichever `filter` is.
+    pub fn with_filter(self, filter: TopicFilter) -> Self {
+        match filter {
+            TopicFilter::Topic(topic) => self.with_topic(topic),
+            TopicFilter::Pattern(pattern) => self.with_pattern(pattern),
+        }
+    }
+
+    /// To which named topics the session may subscribe, now and as long as it lasts: those that one
+    /// of these [covers](TopicFilter::covers), and patterns of which one covers all that they
+    /// match. Anything else is refused, [when the session is
+    /// opened](crate::broker::OpenError::NotPermitted) and
+    /// [later](crate::broker::SubscribeError::NotPermitted); nothing permits nothing. In place of
+    /// what was said before. Default: everything, so that the caller decides.
+    ///
+    /// So what a peer asks for can be handed on as it is, and what it may have is said once, where
+    /// that is known. The broadcast, and what is published to the client or to the session, is not
+    /// part of it; [`without_broadcast`](Self::without_broadcast) is for that. A topic that is
+    /// [revoked](crate::broker::Broker::revoke_topic) is no longer permitted.
+    ///
+    /// At most
+    /// [`max_permitted_per_session`](crate::broker::BrokerConfig::max_permitted_per_session);
+    /// naming one twice is the same as once.
+    ///
+    /// ```
+    /// use sansse::broker::{Broker, BrokerConfig, Epoch, OpenError, SessionRequest, TopicFilter};
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// // As a token says, say,
+    /// let rights = ["news", "team/7/**"].map(|text| TopicFilter::new(text).unwrap());
+    /// // and as the query asks.
+    /// let asked = |text| Ok::<_, sansse::broker::NameError>(
+    ///     SessionRequest::new().with_permitted(rights.clone()).with_filter(TopicFilter::new(text)?),
+    /// );
+    /// broker.open(now, asked("team/7/*")?)?;
+    /// let refused = broker.open(now, asked("team/*/news")?);
+    /// assert_eq!(refused, Err(OpenError::NotPermitted));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_permitted(mut self, filters: impl IntoIterator<Item = TopicFilter>) -> Self {
+        self.permitted = Some(filters.into_iter().collect());
+        self
+    }
+
+    /// Does without the broadcast. Such a session ends when all its topics have
+    /// [ended](crate::broker::Broker::end_topic); it has to have one for that, and no pattern,
+    /// since what matches may yet come to be. What is published to it alone, or to its client, does
+    /// not keep it open. Default: every session gets the broadcast.
+    pub fn without_broadcast(mut self) -> Self {
+        self.without_broadcast = true;
+        self
+    }
+
+    /// Where a session starts that brings no last event id. Default [`StartAt::Newest`]. With
+    /// [`StartAt::Oldest`] a page that is loaded again gets all that is kept.
+    pub fn with_start(mut self, start: StartAt) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Where an earlier stream broke off, as the request says. Default: nowhere.
+    pub fn with_last_event_id(mut self, id: LastEventId) -> Self {
+        self.last_event_id = id;
+        self
+    }
+
+    /// The heartbeat interval of this session; `None` for no heartbeats. Default: the broker's.
+    pub fn with_heartbeat(mut self, interval: Option<Duration>) -> Self {
+        self.heartbeat = interval.into();
+        self
+    }
+
+    /// How long this session may have output without taking any before it is [ended as
+    /// stalled](crate::broker::EndReason::Stalled), more than zero; `None`: for ever. Default: [the
+    /// broker's](crate::broker::BrokerConfig::stall_timeout).
+    ///
+    /// ```
+    /// use sansse::broker::SessionRequest;
+    /// use std::time::Duration;
+    ///
+    /// // A service nearby that takes nothing for so long is not coming back.
+    /// let request = SessionRequest::new().with_stall_timeout(Some(Duration::from_secs(5)));
+    /// ```
+    pub fn with_stall_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.stall_timeout = timeout.into();
+        self
+    }
+
+    /// How far this session may be behind in each of its topics, and what it meets beyond that.
+    /// Default: what was [said for the topic](crate::broker::Broker::set_lag), or else the
+    /// broker's.
+    pub fn with_lag(mut self, lag: impl Into<Lag>) -> Self {
+        self.lag = Some(lag.into());
+        self
+    }
+
+    /// Tells the peer of what it lost, by an event of this type, as
+    /// [`BrokerConfig::loss_announcement`](crate::broker::BrokerConfig::loss_announcement) says;
+    /// `None`: it is told nothing. Default: the broker's.
+    pub fn with_loss_announcement(mut self, event_type: Option<EventType>) -> Self {
+        self.loss_announcement = event_type.into();
+        self
+    }
+
+    /// Tells the peer how its resumption went: the stream begins with an event of this type whose
+    /// data is `{"outcome":"…","replayed":n}`, where the outcome is one of `live`, `oldest`,
+    /// `complete`, `gap`, `unknown`, `other-epoch`, `ahead` and `forged`. Default: the peer is told
+    /// nothing.
+    ///
+    /// It is also how every receiver learns its place at once. A stream begins with an id and no
+    /// event otherwise. By the standard a receiver remembers that, but some, among them clients for
+    /// Node.js, remember ids of events alone: when such a one loses its connection before the first
+    /// event, it comes back without an id, and misses what was published meanwhile.
+    pub fn with_announcement(mut self, event_type: EventType) -> Self {
+        self.announcement = Some(event_type);
+        self
+    }
+
+    /// Begins the stream with a comment, such as the padding that some polyfills ask for. Default:
+    /// none.
+    pub fn with_opening_comment(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.opening_comment = Some(text.into());
+        self
+    }
+
+    /// Keeps `value` with the client, in place of an earlier one of its type, from before anybody
+    /// hears of the session. Without a client there is nobody to keep it with.
+    pub fn with_metadata<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.metadata.insert(value);
+        self
+    }
+
+    /// Where the session comes from, to be counted with the others from there. Default: it is not
+    /// counted.
+    ///
+    /// ```
+    /// use sansse::broker::{AddressKey, SessionRequest};
+    ///
+    /// # let peer: std::net::SocketAddr = "192.0.2.1:50000".parse().unwrap();
+    /// let request = SessionRequest::new().with_address(AddressKey::from(peer.ip()));
+    /// ```
+    pub fn with_address(mut self, address: AddressKey) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    /// Until when the session may listen, as a token does that expires. Before that the application
+    /// is asked by [`BrokerEvent::LeaseExpiring`](crate::broker::BrokerEvent), and may
+    /// [renew](crate::broker::Broker::renew_lease) it; otherwise the session ends at that time with
+    /// [`EndReason::LeaseExpired`](crate::broker::EndReason), whatever it has not taken yet.
+    /// Default: for as long as the session lasts.
+    pub fn with_lease(mut self, until: Instant) -> Self {
+        self.lease = Some(until);
+        self
+    }
+
+    /// Returns the same without anything named twice.
+    pub(crate) fn normalized(mut self) -> Self {
+        self.topics.sort_unstable();
+        self.topics.dedup();
+        self.patterns.sort_unstable();
+        self.patterns.dedup();
+        if let Some(permitted) = &mut self.permitted {
+            permitted.sort_unstable();
+            permitted.dedup();
+        }
+        self
+    }
+
+    /// Checks what can be checked without a broker.
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        if self.heartbeat == Setting::Set(Duration::ZERO) {
+            return Err(OpenError::ZeroHeartbeat);
+        }
+        if self.stall_timeout == Setting::Set(Duration::ZERO) {
+            return Err(OpenError::ZeroStallTimeout);
+        }
+        if self.lag.is_some_and(|lag| lag.check().is_err()) {
+            return Err(OpenError::ZeroLag);
+        }
+        Ok(())
+    }
+
+    /// Returns whose session it is.
+    pub(crate) const fn client(&self) -> Option<&ClientId> {
+        self.client.as_ref()
+    }
+
+    /// Returns the named topics to which it subscribes.
+    pub(crate) fn topics(&self) -> &[TopicName] {
+        &self.topics
+    }
+
+    /// Returns the patterns to which it subscribes.
+    pub(crate) fn patterns(&self) -> &[TopicPattern] {
+        &self.patterns
+    }
+
+    /// Returns what its subscriptions have to be covered by; `None` for anything.
+    pub(crate) fn permitted(&self) -> Option<&[TopicFilter]> {
+        self.permitted.as_deref()
+    }
+
+    /// As [`permitted`](Self::permitted), and takes it out.
+    pub(crate) fn take_permitted(&mut self) -> Option<Vec<TopicFilter>> {
+        self.permitted.take()
+    }
+
+    /// Returns whether it does without the broadcast.
+    pub(crate) const fn is_without_broadcast(&self) -> bool {
+        self.without_broadcast
+    }
+
+    /// Returns where an earlier stream broke off.
+    pub(crate) const fn last_event_id(&self) -> &LastEventId {
+        &self.last_event_id
+    }
+
+    /// Returns where it starts if there was no earlier stream.
+    pub(crate) const fn start(&self) -> StartAt {
+        self.start
+    }
+
+    /// Returns its heartbeat interval.
+    pub(crate) const fn heartbeat(&self) -> Setting<Duration> {
+        self.heartbeat
+    }
+
+    /// Returns how long it may take nothing.
+    pub(crate) const fn stall_timeout(&self) -> Setting<Duration> {
+        self.stall_timeout
+    }
+
+    /// Returns how far it may be behind, if it says so itself.
+    pub(crate) const fn lag(&self) -> Option<Lag> {
+        self.lag
+    }
+
+    /// Returns the type of the event that tells it of losses.
+    pub(crate) const fn loss_announcement(&self) -> &Setting<EventType> {
+        &self.loss_announcement
+    }
+
+    /// Returns the type of the event that tells it how its resumption went.
+    pub(crate) const fn announcement(&self) -> Option<&EventType> {
+        self.announcement.as_ref()
+    }
+
+    /// Returns the comment with which its stream begins.
+    pub(crate) const fn opening_comment(&self) -> Option<&Cow<'static, str>> {
+        self.opening_comment.as_ref()
+    }
+
+    /// Returns where it comes from.
+    pub(crate) const fn address(&self) -> Option<&AddressKey> {
+        self.address.as_ref()
+    }
+
+    /// As [`address`](Self::address), and takes it out.
+    pub(crate) fn take_address(&mut self) -> Option<AddressKey> {
+        self.address.take()
+    }
+
+    /// Returns until when it may listen.
+    pub(crate) const fn lease(&self) -> Option<Instant> {
+        self.lease
+    }
+
+    /// Takes out what is to be kept with the client.
+    pub(crate) fn take_metadata(&mut self) -> Metadata {
+        core::mem::take(&mut self.metadata)
+    }
+}

@@ -1,0 +1,538 @@
+//! What goes to a session: the merge of its channels, what it meets when it is behind, and its end.
+//!
+//! A session gets what was published to any of its channels in the order of the positions, so that
+//! one id resumes all. Each channel is a source with a cursor; the source with the oldest pending
+//! event is next, and may go on up to where another source's next event lies:
+//!
+//! ```text
+//!                 cursor
+//!   everyone        ▼ 4     9
+//!   "news"            ▼ 5 6 7        12
+//!   client's                ▼ 8
+//!
+//!   goes out:     4 │ 5 6 7 │ 8 │ 9 │ 12        │: another look at all sources
+//! ```
+//!
+//! An event that several sources have, such as a topic and a pattern that matches it, has one
+//! position. It goes out once, and all of their cursors pass it together.
+
+mod batch;
+mod filled;
+mod policy;
+mod resumption;
+mod sink;
+
+pub use batch::Batch;
+pub use filled::{BatchEnd, Transmit};
+
+pub(crate) use batch::Source;
+pub(crate) use resumption::{Places, Wish, ends_without_id, is_anything_left, opening, resume};
+pub(crate) use sink::{BatchSink, FrameSink, Sink, Taken};
+
+use super::clock::Tick;
+use super::config::{BrokerConfig, Lag, LagPolicy};
+use super::counters::Counters;
+use super::event::EndReason;
+use super::sequence::{EventIds, Sequencer};
+use super::sessions::{Ending, Session, is_over};
+use super::topics::{Kind, Take, Topics, View};
+use crate::encode::Frame;
+use crate::event::Event;
+use alloc::format;
+use core::cmp::Ordering::{Equal, Greater, Less};
+use policy::{Coalescing, Standing};
+use sink::{Offer, Room};
+
+/// One session that is polled.
+#[derive(Debug)]
+pub(crate) struct Delivery<'a> {
+    now: Tick,
+    session: &'a mut Session,
+    topics: &'a Topics,
+    sequencer: &'a Sequencer,
+    config: &'a BrokerConfig,
+    counters: &'a mut Counters,
+    passed: Passed,
+}
+
+/// Events that a session did not get, of which the application is to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Passed {
+    lost: u64,
+    coalesced: u64,
+}
+
+/// How a sink was filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// There may be more.
+    More,
+    /// That was all: the session is to be parked.
+    All,
+    /// The session is to end; the sink is empty.
+    Ended(EndReason),
+}
+
+/// What a poll finds pending.
+enum Pending {
+    /// No event, and nothing else that comes before one.
+    Nothing,
+    /// One event, which is there, and nothing else that comes before it.
+    One { number: u32 },
+    /// Anything else, of which [`Next`] says more.
+    More {
+        /// Whether some of it may be lost, or need not be delivered.
+        is_behind: bool,
+    },
+}
+
+/// What goes out next.
+enum Next {
+    /// A stretch from one source: from its cursor, while the position is below.
+    Run {
+        number: u32,
+        below: u64,
+    },
+    /// An event that is pending in several sources, of which this is the first.
+    Shared {
+        number: u32,
+        position: u64,
+    },
+    /// What tells the peer of a loss.
+    Loss,
+    /// Something that is lost, or left out, comes next somewhere.
+    Gone,
+    Nothing,
+}
+
+impl<'a> Delivery<'a> {
+    #[inline]
+    pub(crate) fn new(
+        now: Tick,
+        session: &'a mut Session,
+        topics: &'a Topics,
+        sequencer: &'a Sequencer,
+        config: &'a BrokerConfig,
+        counters: &'a mut Counters,
+    ) -> Self {
+        let passed = Passed::default();
+        Self { now, session, topics, sequencer, config, counters, passed }
+    }
+
+    /// Returns what the session did not get in this poll.
+    pub(crate) const fn passed(&self) -> Passed {
+        self.passed
+    }
+
+    /// Lets the sink take what the session has to transmit, in the order in which it was published.
+    #[inline]
+    pub(crate) fn fill(&mut self, sink: &mut impl Sink) -> Outcome {
+        match self.begin() {
+            Ok(Pending::One { number }) => self.fill_one(number, sink),
+            Ok(Pending::Nothing) => self.fill_rest(sink),
+            Ok(Pending::More { is_behind }) => self.fill_more(is_behind, sink),
+            Err(reason) => Outcome::Ended(reason),
+        }
+    }
+
+    /// Looks at what is pending, and moves the cursors past what the session need not get. The
+    /// error is the session's end.
+    #[inline]
+    fn begin(&mut self) -> Result<Pending, EndReason> {
+        let pending = self.survey();
+        if self.session.has_extras() {
+            return self.begin_with_extras(&pending);
+        }
+        if let Pending::More { is_behind: true } = pending {
+            self.meet_policies()?;
+        }
+        Ok(pending)
+    }
+
+    fn begin_with_extras(&mut self, pending: &Pending) -> Result<Pending, EndReason> {
+        let is_special = self.session.has_gone() || self.session.has_backlogs();
+        let is_behind = is_special || matches!(pending, Pending::More { is_behind: true });
+        if is_behind {
+            self.meet_policies()?;
+        } else if let Pending::Nothing = pending {
+            // It has got what was replayed.
+            self.session.set_replayed_through(0);
+        }
+        Ok(Pending::More { is_behind })
+    }
+
+    /// Looks once at all sources, which is all that most polls take: a session that keeps up has at
+    /// most one event pending.
+    #[inline]
+    fn survey(&self) -> Pending {
+        let (mut only, mut count, mut is_plain) = (0, 0_u32, true);
+        for (number, cursor, view) in sources(self.session, self.topics) {
+            is_plain &= view.is_plain(cursor);
+            if cursor < view.end() {
+                (only, count) = (number, count + 1);
+            }
+        }
+        match (is_plain, count) {
+            (true, 0) => Pending::Nothing,
+            (true, 1) => Pending::One { number: only },
+            _ => Pending::More { is_behind: !is_plain && !self.is_unbounded() },
+        }
+    }
+
+    /// Returns whether a session with several events pending is to get all of them: none is lost,
+    /// and no bound nor key says otherwise. Most that are behind are so.
+    fn is_unbounded(&self) -> bool {
+        let acts_on_losses_alone =
+            |lag: &Lag| !lag.is_bounded() && lag.policy != LagPolicy::KeepNewestPerKey;
+        let has_no_bound = match self.session.lag() {
+            Some(own) => acts_on_losses_alone(&own),
+            None => {
+                acts_on_losses_alone(&self.config.lag)
+                    && self
+                        .session
+                        .channels()
+                        .filter_map(|(_, channel)| self.topics.lag(channel))
+                        .all(acts_on_losses_alone)
+            }
+        };
+        has_no_bound
+            && sources(self.session, self.topics).all(|(_, cursor, view)| view.begins_at(cursor))
+    }
+
+    /// Takes the only event that is pending.
+    #[inline]
+    fn fill_one(&mut self, number: u32, sink: &mut impl Sink) -> Outcome {
+        if let Some(subscription) = self.session.subscription_mut(number)
+            && let Some(view) = self.topics.view(subscription.channel())
+            && let Some((event, entry)) = view.get(subscription.cursor())
+            && let Some(frame) = entry.frame()
+        {
+            sink.offer(Offer::new(number, subscription.channel(), event, frame));
+            *subscription.cursor_mut() = event + 1;
+            self.counters.deliver(self.now, entry.at(), frame.len(), 0);
+        }
+        self.session.sent(self.now);
+        // The end of a session waits until nothing can come back from a write.
+        if sink.is_full() || is_over(self.session, self.topics) {
+            Outcome::More
+        } else {
+            Outcome::All
+        }
+    }
+
+    fn fill_more(&mut self, is_behind: bool, sink: &mut impl Sink) -> Outcome {
+        if let Some(opening) = self.session.take_opening() {
+            sink.put(Source::Own, opening);
+        }
+        let mut is_full = sink.is_full();
+        let mut coalesced = 0;
+        while !is_full {
+            let (number, below, shared) = match self.next() {
+                Next::Run { number, below } => (number, below, None),
+                Next::Shared { number, position } => (number, position + 1, Some(position)),
+                Next::Loss => {
+                    // It comes first in its batch, so that it is never taken back.
+                    is_full = !sink.is_empty();
+                    if !is_full && let Some(frame) = self.loss_frame() {
+                        sink.put(Source::Own, frame);
+                        is_full = sink.is_full();
+                    }
+                    continue;
+                }
+                Next::Gone => {
+                    // The next poll goes on behind it, and counts it.
+                    is_full = true;
+                    continue;
+                }
+                Next::Nothing => break,
+            };
+            let run = self.run(number, below, is_behind, sink);
+            is_full = run.is_full;
+            coalesced += run.coalesced;
+            // Nothing waits elsewhere, and nothing is left here.
+            if below == u64::MAX && run.is_at_end {
+                break;
+            }
+            if let Some(position) = shared
+                && run.taken > 0
+            {
+                coalesced += self.pass_others(number, position, sink);
+            }
+        }
+        if sink.may_come_back() {
+            self.session.set_uncounted(coalesced);
+        } else {
+            self.passed.coalesced += coalesced;
+        }
+        if !sink.is_empty() {
+            self.session.sent(self.now);
+            // The end of a session waits until nothing can come back from a write.
+            if is_full || self.is_about_to_end() {
+                return Outcome::More;
+            }
+        }
+        self.fill_rest(sink)
+    }
+
+    /// Lets the sink take what remains for a session that has no event pending.
+    fn fill_rest(&mut self, sink: &mut impl Sink) -> Outcome {
+        if self.session.has_extras() {
+            if self.session.take_place_due() {
+                let frame = self.place_frame();
+                if !sink.has_room(&frame) {
+                    self.session.owe_place();
+                    return Outcome::More;
+                }
+                sink.put(Source::Place, frame);
+                self.session.sent(self.now);
+                if sink.is_full() || self.is_about_to_end() {
+                    return Outcome::More;
+                }
+            }
+            if let Some(frame) = self.session.take_last_words() {
+                sink.put(Source::Own, frame);
+                self.session.sent(self.now);
+                return Outcome::More;
+            }
+        }
+        let reason = self.session.ending().map(Ending::reason);
+        let over = || is_over(self.session, self.topics).then_some(EndReason::TopicsEnded);
+        if let Some(reason) = reason.or_else(over) {
+            return Outcome::Ended(reason);
+        }
+        if self.session.is_heartbeat_due() {
+            self.counters.heartbeats += 1;
+            sink.put(Source::Own, Frame::new(&Event::heartbeat()));
+            self.session.sent(self.now);
+            if sink.is_full() {
+                return Outcome::More;
+            }
+        }
+        Outcome::All
+    }
+
+    /// Lets the sink take a stretch of events of one source, while their positions are below.
+    #[inline]
+    fn run(&mut self, number: u32, below: u64, is_behind: bool, sink: &mut impl Sink) -> Stretch {
+        let coalescing = if is_behind {
+            Coalescing::of(self.session, number, self.topics, &self.config.lag)
+        } else {
+            None
+        };
+        let Some(subscription) = self.session.subscription_mut(number) else {
+            return Stretch::NOTHING;
+        };
+        let channel = subscription.channel();
+        let Some(view) = self.topics.view(channel) else { return Stretch::NOTHING };
+        let (counters, now) = (&mut *self.counters, self.now);
+        let cursor = subscription.cursor_mut();
+        let run = view.run(cursor, below, |event, entry| {
+            let Some(frame) = entry.frame() else { return Take::Spared };
+            if coalescing.is_some_and(|coalescing| coalescing.spares(view, event, entry)) {
+                return Take::Spared;
+            }
+            let room = sink.offer(Offer::new(number, channel, event, frame));
+            if room != Room::None {
+                let behind = view.end() - event - 1;
+                counters.deliver(now, entry.at(), frame.len(), behind);
+            }
+            match room {
+                Room::Taken => Take::Taken,
+                Room::TakenLast => Take::TakenLast,
+                Room::None => Take::Full,
+            }
+        });
+        Stretch {
+            is_full: run.is_full(),
+            taken: run.taken(),
+            coalesced: run.coalesced(),
+            is_at_end: *cursor == view.end(),
+        }
+    }
+
+    /// Finds the source with the oldest pending event, and up to where it may go on before another.
+    fn next(&self) -> Next {
+        let session = &*self.session;
+        let (mut first, mut is_shared, mut is_gone) = ((u64::MAX, 0), false, false);
+        let mut below =
+            session.ending().map_or(u64::MAX, |ending| ending.through().saturating_add(1));
+        let has_backlogs = session.has_backlogs();
+        for (number, cursor, view) in sources(session, self.topics) {
+            if cursor >= view.end() {
+                continue;
+            }
+            let Some((event, entry)) = view.get(cursor) else {
+                is_gone |= cursor < session.limit(number);
+                continue;
+            };
+            if has_backlogs && let Some(backlog) = session.backlog(number) {
+                is_gone |= backlog.leaves_out(event);
+                below = below.min(entry.position().saturating_add(1));
+            }
+            match entry.position().cmp(&first.0) {
+                Less => {
+                    below = below.min(first.0);
+                    first = (entry.position(), number);
+                    is_shared = false;
+                }
+                Equal => is_shared = true,
+                Greater => below = below.min(entry.position()),
+            }
+        }
+        let (position, number) = first;
+        if is_gone {
+            return Next::Gone;
+        }
+        if let Some(loss) = session.loss() {
+            if position > loss.before() || position >= below {
+                return Next::Loss;
+            }
+            below = below.min(loss.before() + 1);
+        }
+        if position >= below {
+            Next::Nothing
+        } else if is_shared {
+            Next::Shared { number, position }
+        } else {
+            Next::Run { number, below }
+        }
+    }
+
+    /// Lets the sources after `first` pass an event that goes out from that one. Returns how many
+    /// superseded events they passed as well.
+    fn pass_others(&mut self, first: u32, position: u64, sink: &mut impl Sink) -> u64 {
+        let mut coalesced = 0;
+        for number in first + 1..self.session.numbers() {
+            if let Some(subscription) = self.session.subscription_mut(number)
+                && let Some(view) = self.topics.view(subscription.channel())
+                && let Some((event, entry)) = view.get(subscription.cursor())
+                && entry.position() == position
+            {
+                coalesced += event - subscription.cursor();
+                *subscription.cursor_mut() = event + 1;
+                sink.share(number, event);
+            }
+        }
+        coalesced
+    }
+
+    /// Lets the session meet its policies where it is too far behind, and moves it past what it
+    /// need not get. The error is the session's end.
+    fn meet_policies(&mut self) -> Result<(), EndReason> {
+        let usual = &self.config.lag;
+        let numbers = self.session.numbers();
+        let session = &*self.session;
+        let standings =
+            || (0..numbers).filter_map(|number| Standing::new(session, number, self.topics, usual));
+        if standings().any(|standing| standing.is_to_close()) {
+            let lost = standings().map(|standing| standing.missing()).sum();
+            return Err(EndReason::Lagged { lost });
+        }
+        let (mut lost, mut before) = (0, u64::MAX);
+        for number in 0..numbers {
+            let Some(standing) = Standing::new(self.session, number, self.topics, usual) else {
+                continue;
+            };
+            let step = standing.step();
+            if step.lost() > 0 {
+                before = before.min(standing.position_before(step.cursor()));
+            }
+            lost += step.lost();
+            self.passed.coalesced += step.coalesced();
+            if let Some(subscription) = self.session.subscription_mut(number) {
+                *subscription.cursor_mut() = step.cursor();
+            }
+            self.session.set_gone(number, step.gone());
+            self.session.pass_backlog(number, step.cursor());
+        }
+        self.passed.lost += lost;
+        let announcement = self.session.announcement(self.config.loss_announcement.as_ref());
+        if lost > 0 && announcement.is_some() {
+            self.session.add_loss(before, lost);
+        }
+        Ok(())
+    }
+
+    /// Returns whether the session ends when it has nothing more.
+    fn is_about_to_end(&self) -> bool {
+        self.session.ending().is_some() || is_over(self.session, self.topics)
+    }
+
+    /// Returns what tells the peer of its loss, which it is told once.
+    ///
+    /// Its id is the place before the first event after the first hole. Nothing older is still to
+    /// come, so that a peer that resumes from there gets all that is kept and was not sent.
+    fn loss_frame(&mut self) -> Option<Frame> {
+        let usual = self.config.loss_announcement.as_ref();
+        let event_type = self.session.announcement(usual)?.clone();
+        let loss = self.session.take_loss()?;
+        let data = format!(r#"{{"lost":{}}}"#, loss.lost());
+        let assigned = self.sequencer.ids() == EventIds::Assigned;
+        let id = assigned.then(|| self.sequencer.id_of(loss.before()));
+        Some(Frame::with_id(&Event::new(data).with_type(event_type), id.as_ref()))
+    }
+
+    /// Returns what tells the peer its place.
+    fn place_frame(&self) -> Frame {
+        let ending = self.session.ending();
+        let position = ending.map_or(self.sequencer.last(), Ending::through);
+        Frame::with_id(&Event::empty(), Some(&self.sequencer.id_of(position)))
+    }
+}
+
+impl Passed {
+    /// Says of so many events that the session was spared them.
+    pub(crate) const fn superseded(count: u64) -> Self {
+        Self { lost: 0, coalesced: count }
+    }
+
+    /// Returns how many events are lost to the session.
+    pub(crate) const fn lost(self) -> u64 {
+        self.lost
+    }
+
+    /// Returns how many events it was spared.
+    pub(crate) const fn coalesced(self) -> u64 {
+        self.coalesced
+    }
+}
+
+/// What came of a stretch of events.
+struct Stretch {
+    is_full: bool,
+    taken: usize,
+    coalesced: u64,
+    is_at_end: bool,
+}
+
+impl Stretch {
+    const NOTHING: Self = Self { is_full: true, taken: 0, coalesced: 0, is_at_end: true };
+}
+
+/// Returns the sources of a session's events: the number of each subscription, its cursor, and what
+/// that goes through.
+#[inline]
+fn sources<'a>(
+    session: &'a Session,
+    topics: &'a Topics,
+) -> impl Iterator<Item = (u32, u64, View<'a>)> {
+    (0..).zip(session.subscriptions()).filter_map(|(number, subscription)| {
+        let view = topics.view(subscription.channel())?;
+        Some((number, subscription.cursor(), view))
+    })
+}
+
+/// Returns whether a session with this lag, and these channels, may ever be behind by so much and
+/// no more: now, or once a topic has a lag of its own.
+pub(crate) fn may_be_bounded(
+    lag: Option<Lag>,
+    usual: &Lag,
+    mut channels: impl Iterator<Item = u32>,
+    topics: &Topics,
+) -> bool {
+    let is_named = |channel| matches!(topics.kind(channel), Some(Kind::Named(_)));
+    match lag {
+        Some(lag) => lag.is_bounded(),
+        None => usual.is_bounded() || channels.any(is_named),
+    }
+}

@@ -1,0 +1,456 @@
+//! What a broker tells the application: outcomes, and events with the queue in which they wait.
+
+use super::names::{ClientId, SessionId};
+use alloc::collections::{BTreeMap, VecDeque};
+use core::fmt;
+use std::time::Instant;
+
+/// A session that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opened {
+    /// Its id.
+    pub session: SessionId,
+    /// How its resumption went.
+    pub resume: Resume,
+}
+
+/// How a session continues from where an earlier one broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resume {
+    /// It asked for nothing and starts now.
+    Live,
+    /// It brought no id and asked for all that is kept, which is replayed.
+    Oldest {
+        /// How many events.
+        replayed: u64,
+    },
+    /// Everything since its last event id is replayed; nothing is missing, but what newer events
+    /// of the same key have superseded in a [compact](crate::broker::Retention::compact) log.
+    Complete {
+        /// How many events; a session that [keeps the newest per
+        /// key](crate::broker::LagPolicy::KeepNewestPerKey) is spared some of them.
+        replayed: u64,
+    },
+    /// Its last event id is known to be older than something that is kept no more.
+    ///
+    /// What is kept after it is replayed, or nothing, as
+    /// [`BrokerConfig::unresumable`](crate::broker::BrokerConfig) says.
+    Gap {
+        /// How many events.
+        replayed: u64,
+    },
+    /// Its last event id is no place in any stream: malformed, over-long, or an application's own
+    /// id that is kept no more. What is replayed is as for a gap; where ids are signed, nothing.
+    UnknownId {
+        /// How many events.
+        replayed: u64,
+    },
+    /// Its last event id is from another life of the stream, so that nobody knows what is missing.
+    /// What is replayed is as for a gap.
+    OtherEpoch {
+        /// How many events.
+        replayed: u64,
+    },
+    /// Its last event id names a position of this epoch that was not given out here yet: it was
+    /// made by hand, or an epoch was used twice, or it comes from a shard that is ahead of this
+    /// one. What is replayed is as for a gap; in the last case the session gets again what it
+    /// has.
+    Ahead {
+        /// How many events.
+        replayed: u64,
+    },
+    /// Its last event id names a place without the code that this broker's keys make for it. It was
+    /// forged, or is of another stream. Nothing is replayed: the session starts now. This comes
+    /// only where [`BrokerConfig::cursor_keys`](crate::broker::BrokerConfig) are set.
+    Forged,
+}
+
+impl Resume {
+    /// Returns how many events are replayed.
+    pub const fn replayed(self) -> u64 {
+        match self {
+            Self::Live | Self::Forged => 0,
+            Self::Oldest { replayed }
+            | Self::Complete { replayed }
+            | Self::Gap { replayed }
+            | Self::UnknownId { replayed }
+            | Self::OtherEpoch { replayed }
+            | Self::Ahead { replayed } => replayed,
+        }
+    }
+
+    /// Returns whether the session may have missed something.
+    pub const fn may_miss(self) -> bool {
+        !matches!(self, Self::Live | Self::Oldest { .. } | Self::Complete { .. })
+    }
+
+    /// Returns the same outcome with another number of replayed events, where it has one.
+    pub(crate) const fn with_replayed(self, replayed: u64) -> Self {
+        match self {
+            Self::Live => Self::Live,
+            Self::Oldest { .. } => Self::Oldest { replayed },
+            Self::Complete { .. } => Self::Complete { replayed },
+            Self::Gap { .. } => Self::Gap { replayed },
+            Self::UnknownId { .. } => Self::UnknownId { replayed },
+            Self::OtherEpoch { .. } => Self::OtherEpoch { replayed },
+            Self::Ahead { .. } => Self::Ahead { replayed },
+            Self::Forged => Self::Forged,
+        }
+    }
+
+    /// Returns the word for it in an announcement.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Oldest { .. } => "oldest",
+            Self::Complete { .. } => "complete",
+            Self::Gap { .. } => "gap",
+            Self::UnknownId { .. } => "unknown",
+            Self::OtherEpoch { .. } => "other-epoch",
+            Self::Ahead { .. } => "ahead",
+            Self::Forged => "forged",
+        }
+    }
+}
+
+/// What happened, for the application to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BrokerEvent {
+    /// A client that was unknown has its first session.
+    ClientJoined {
+        /// The client.
+        client: ClientId,
+    },
+    /// A client had no session for the grace time and is forgotten, with its metadata.
+    ClientLeft {
+        /// The client.
+        client: ClientId,
+    },
+    /// A session was opened.
+    SessionOpened {
+        /// The session.
+        session: SessionId,
+        /// The client whose session it is; `None` for nobody's.
+        client: Option<ClientId>,
+        /// How its resumption went.
+        resume: Resume,
+    },
+    /// A session was too far behind and its policy made it skip.
+    ///
+    /// Skips that follow each other before this event is polled are added up.
+    SessionSkipped {
+        /// The session.
+        session: SessionId,
+        /// The client whose session it is; `None` for nobody's.
+        client: Option<ClientId>,
+        /// How many events it did not get.
+        lost: u64,
+    },
+    /// A session was spared events that newer ones of the same [key](crate::broker::EventKey) have
+    /// superseded.
+    ///
+    /// Those that follow each other before this event is polled are added up.
+    SessionCoalesced {
+        /// The session.
+        session: SessionId,
+        /// The client whose session it is; `None` for nobody's.
+        client: Option<ClientId>,
+        /// How many events it did not get and need not have.
+        coalesced: u64,
+    },
+    /// A session's lease is about to lapse. The session ends then, unless the lease is
+    /// [renewed](crate::broker::Broker::renew_lease).
+    LeaseExpiring {
+        /// The session.
+        session: SessionId,
+        /// The client whose session it is; `None` for nobody's.
+        client: Option<ClientId>,
+        /// Until when it may listen.
+        until: Instant,
+    },
+    /// A session ended. There is exactly one of these for each that was opened, and none after it.
+    SessionEnded {
+        /// The session.
+        session: SessionId,
+        /// The client whose session it is; `None` for nobody's.
+        client: Option<ClientId>,
+        /// Why it ended.
+        reason: EndReason,
+        /// How many events that were published to this session alone are lost with it.
+        undelivered: u64,
+    },
+    /// The last session of a [drain](crate::broker::Broker::drain) is gone.
+    Drained {
+        /// The shard, which has no session any more.
+        shard: u16,
+    },
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// Its driver said that the connection is gone.
+    Disconnected,
+    /// The application closed it.
+    Closed,
+    /// The broker was closed.
+    Shutdown,
+    /// It was too far behind, and its policy is to close.
+    Lagged {
+        /// How many of the events that it did not get are kept no more. With 0, it was only further
+        /// behind than its [`Lag`](crate::broker::Lag) allows, and can resume without a loss.
+        lost: u64,
+    },
+    /// It had output and took none for the stall timeout.
+    Stalled,
+    /// All its topics have ended, it has what they kept, and it does without the broadcast.
+    TopicsEnded,
+    /// It made room for a newer one, as [`LimitPolicy::EvictOldest`](crate::broker::LimitPolicy)
+    /// says.
+    Evicted,
+    /// It had the age of [`BrokerConfig::max_session_age`](crate::broker::BrokerConfig).
+    MaxAge,
+    /// Its turn came in a [drain](crate::broker::Broker::drain).
+    Drained,
+    /// Its [lease](crate::broker::SessionRequest::with_lease) lapsed and was not renewed.
+    LeaseExpired,
+    /// Its client's rights were [revoked](crate::broker::Broker::revoke).
+    Revoked,
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disconnected => f.write_str("the connection is gone"),
+            Self::Closed => f.write_str("closed by the application"),
+            Self::Shutdown => f.write_str("the broker was closed"),
+            Self::Lagged { lost } => write!(f, "too far behind by {lost} events"),
+            Self::Stalled => f.write_str("took nothing for too long"),
+            Self::TopicsEnded => f.write_str("all its topics have ended"),
+            Self::Evicted => f.write_str("made room for a newer session"),
+            Self::MaxAge => f.write_str("had the maximum age"),
+            Self::LeaseExpired => f.write_str("its lease lapsed"),
+            Self::Revoked => f.write_str("its client's rights were revoked"),
+            Self::Drained => f.write_str("the broker lets its sessions go"),
+        }
+    }
+}
+
+/// The number of an event: the events of each shard are numbered from 1 on, in the order in which
+/// they happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EventNumber {
+    shard: u16,
+    number: u64,
+}
+
+impl EventNumber {
+    pub(crate) const fn new(shard: u16, number: u64) -> Self {
+        Self { shard, number }
+    }
+
+    /// Returns the shard whose event it is.
+    pub const fn shard(self) -> u16 {
+        self.shard
+    }
+
+    /// Returns the number; 0 before the first event.
+    pub const fn get(self) -> u64 {
+        self.number
+    }
+}
+
+/// The events that wait to be polled.
+///
+/// Events that tell of the same loss are added up: while the event of one session and kind waits,
+/// more of that kind is added to it, wherever it stands. Once it was polled, more makes a new
+/// event.
+#[derive(Debug)]
+pub(crate) struct EventQueue {
+    shard: u16,
+    /// The first has the number after [`polled`](Self::polled).
+    events: VecDeque<BrokerEvent>,
+    /// How many events were polled.
+    polled: u64,
+    /// The numbers of the events in the queue to which more may be added.
+    adding: BTreeMap<(SessionId, Sum), u64>,
+}
+
+/// What is added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sum {
+    Skipped,
+    Coalesced,
+}
+
+impl EventQueue {
+    pub(crate) const fn new(shard: u16) -> Self {
+        Self { shard, events: VecDeque::new(), polled: 0, adding: BTreeMap::new() }
+    }
+
+    /// Queues an event.
+    pub(crate) fn push(&mut self, event: BrokerEvent) {
+        self.events.push_back(event);
+    }
+
+    /// Tells that a session lost so many events. `client` is asked only if no event of it waits.
+    pub(crate) fn skipped(
+        &mut self,
+        session: SessionId,
+        client: impl FnOnce() -> Option<ClientId>,
+        lost: u64,
+    ) {
+        if !self.add(session, Sum::Skipped, lost) {
+            self.push(BrokerEvent::SessionSkipped { session, client: client(), lost });
+        }
+    }
+
+    /// Tells that a session was spared so many events. `client` is asked only if no event of it
+    /// waits.
+    pub(crate) fn coalesced(
+        &mut self,
+        session: SessionId,
+        client: impl FnOnce() -> Option<ClientId>,
+        coalesced: u64,
+    ) {
+        if !self.add(session, Sum::Coalesced, coalesced) {
+            self.push(BrokerEvent::SessionCoalesced { session, client: client(), coalesced });
+        }
+    }
+
+    /// Adds to the event that waits, and returns whether there is one. If not, the next event to be
+    /// pushed is it.
+    fn add(&mut self, session: SessionId, sum: Sum, more: u64) -> bool {
+        let next = self.last_number().get() + 1;
+        let number = *self.adding.entry((session, sum)).or_insert(next);
+        let index = usize::try_from(number - self.polled - 1).unwrap_or(usize::MAX);
+        match (sum, self.events.get_mut(index)) {
+            (Sum::Skipped, Some(BrokerEvent::SessionSkipped { lost: count, .. }))
+            | (Sum::Coalesced, Some(BrokerEvent::SessionCoalesced { coalesced: count, .. })) => {
+                *count += more;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes the next event, with its number.
+    pub(crate) fn poll(&mut self) -> Option<(EventNumber, BrokerEvent)> {
+        let event = self.events.pop_front()?;
+        self.polled += 1;
+        let sum = match &event {
+            BrokerEvent::SessionSkipped { session, .. } => Some((*session, Sum::Skipped)),
+            BrokerEvent::SessionCoalesced { session, .. } => Some((*session, Sum::Coalesced)),
+            _ => None,
+        };
+        if let Some(sum) = sum {
+            self.adding.remove(&sum);
+        }
+        Some((EventNumber::new(self.shard, self.polled), event))
+    }
+
+    /// Returns the number of the newest event, polled or not.
+    pub(crate) fn last_number(&self) -> EventNumber {
+        EventNumber::new(self.shard, self.polled + self.events.len() as u64)
+    }
+
+    /// Returns how many events wait.
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arena::Key;
+    use super::*;
+    use core::num::NonZeroU32;
+
+    const SHARD: u16 = 3;
+
+    fn session(slot: u32) -> SessionId {
+        SessionId::new(SHARD, Key::new(slot, NonZeroU32::MIN))
+    }
+
+    fn client() -> Option<ClientId> {
+        ClientId::new("alice").ok()
+    }
+
+    fn nobody() -> Option<ClientId> {
+        panic!("an event waits, so that nobody is asked for the client")
+    }
+
+    fn skipped(slot: u32, lost: u64) -> BrokerEvent {
+        BrokerEvent::SessionSkipped { session: session(slot), client: client(), lost }
+    }
+
+    fn coalesced(slot: u32, coalesced: u64) -> BrokerEvent {
+        BrokerEvent::SessionCoalesced { session: session(slot), client: client(), coalesced }
+    }
+
+    fn drained() -> BrokerEvent {
+        BrokerEvent::Drained { shard: SHARD }
+    }
+
+    /// All that waits, with the numbers.
+    fn all(queue: &mut EventQueue) -> alloc::vec::Vec<(u64, BrokerEvent)> {
+        core::iter::from_fn(|| queue.poll()).map(|(number, event)| (number.get(), event)).collect()
+    }
+
+    #[test]
+    fn losses_add_up_while_their_event_waits_wherever_that_stands() {
+        let mut queue = EventQueue::new(SHARD);
+        queue.push(drained());
+        queue.skipped(session(0), client, 1);
+        queue.push(drained());
+        queue.skipped(session(0), nobody, 2);
+        queue.poll();
+        queue.skipped(session(0), nobody, 4);
+        assert_eq!(queue.len(), 2);
+        assert_eq!(all(&mut queue), [(2, skipped(0, 7)), (3, drained())]);
+    }
+
+    #[test]
+    fn nothing_is_added_to_an_event_that_was_polled() {
+        let mut queue = EventQueue::new(SHARD);
+        queue.skipped(session(0), client, 1);
+        assert_eq!(all(&mut queue), [(1, skipped(0, 1))]);
+        queue.skipped(session(0), client, 2);
+        assert_eq!(all(&mut queue), [(2, skipped(0, 2))]);
+        assert!(queue.adding.is_empty(), "{:?}", queue.adding);
+    }
+
+    #[test]
+    fn sessions_and_kinds_are_told_apart() {
+        let mut queue = EventQueue::new(SHARD);
+        queue.skipped(session(0), client, 1);
+        queue.coalesced(session(0), client, 2);
+        queue.coalesced(session(1), client, 4);
+        queue.coalesced(session(0), nobody, 8);
+        queue.skipped(session(0), nobody, 16);
+        queue.coalesced(session(1), nobody, 32);
+        let expected = [(1, skipped(0, 17)), (2, coalesced(0, 10)), (3, coalesced(1, 36))];
+        assert_eq!(all(&mut queue), expected);
+    }
+
+    #[test]
+    fn events_are_numbered_from_one_on() {
+        let mut queue = EventQueue::new(SHARD);
+        assert_eq!(queue.last_number(), EventNumber::new(SHARD, 0));
+        assert!(queue.is_empty() && queue.poll().is_none());
+        queue.push(drained());
+        queue.push(drained());
+        assert_eq!(queue.last_number(), EventNumber::new(SHARD, 2));
+        assert_eq!(queue.poll(), Some((EventNumber::new(SHARD, 1), drained())));
+        assert_eq!(queue.last_number(), EventNumber::new(SHARD, 2));
+        assert_eq!((queue.len(), queue.is_empty()), (1, false));
+    }
+}

@@ -1,0 +1,34 @@
+//! The names of clients.
+
+use super::super::error::NameError;
+use super::check_length;
+use alloc::sync::Arc;
+use core::fmt;
+
+/// Who is connected, by a name of the application's own: a user, a device, a visitor.
+///
+/// 1 to [`MAX_NAME`](super::MAX_NAME) bytes of any text. Cloning copies nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(Arc<str>);
+
+impl ClientId {
+    /// Validates `text` as a client id.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError::Empty`] and [`NameError::TooLong`], by the caller's fault.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
+        check_length(text.as_ref()).map(|text| Self(text.into()))
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

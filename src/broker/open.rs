@@ -1,0 +1,286 @@
+//! Opening a session: whether it may, with what channels, and from which place.
+
+use super::admission::{Elsewhere, Wants};
+use super::arena::Key;
+use super::clients::Client;
+use super::clock::Tick;
+use super::clock::ticks;
+use super::config::{Metadata, Setting};
+use super::delivery::{self, Places, Wish};
+use super::event::{EndReason, Opened};
+use super::names::{ClientId, TopicFilter};
+use super::sessions::Told;
+use super::sessions::{Lease, Session, Subscription, Terms, is_covered};
+use super::topics::{Log, View};
+use super::{Broker, BrokerEvent, OpenError, SessionRequest};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+use std::time::Instant;
+
+impl Broker {
+    /// Opens a session.
+    ///
+    /// It is not parked: [`poll_transmit`](Self::poll_transmit) is to be called for it first,
+    /// without waiting for [`poll_ready`](Self::poll_ready).
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; then nothing was done.
+    pub fn open(&mut self, now: Instant, request: SessionRequest) -> Result<Opened, OpenError> {
+        self.open_beside(now, request, &Elsewhere::default())
+    }
+
+    /// Opens a session as [`open`](Self::open) does, in one shard among several whose sessions count
+    /// as well.
+    pub(crate) fn open_beside(
+        &mut self,
+        now: Instant,
+        request: SessionRequest,
+        elsewhere: &Elsewhere,
+    ) -> Result<Opened, OpenError> {
+        let now = self.clock.advance(now);
+        let mut request = request.normalized();
+        let metadata = request.take_metadata();
+        if !elsewhere.has_made_room()
+            && let Err(error) = self.check_open(now, &request, elsewhere)
+        {
+            self.counters.refuse(error);
+            self.let_go([metadata.into_value()]);
+            return Err(error);
+        }
+        let mut channels = self.channels_of(&request);
+        let client = if let Some(id) = request.client() {
+            Some(self.join(id, metadata))
+        } else {
+            self.let_go([metadata.into_value()]);
+            None
+        };
+        channels.extend(client.and_then(|client| self.clients.at(client)).map(Client::channel));
+        for &channel in &channels {
+            self.topics.join(channel);
+        }
+        let views: Vec<View<'_>> =
+            channels.iter().filter_map(|&channel| self.topics.view(channel)).collect();
+        let (resume, places) = delivery::resume(&views, self.wish(&request), &self.sequencer);
+        let is_place_due = request.is_without_broadcast()
+            && delivery::ends_without_id(&views, &places, &self.sequencer);
+        self.counters.open(resume);
+        let mut session = new_session(now, &request, client, &channels, &places);
+        let retry = self.admission.retry_in(self.sessions.next_slot());
+        if let Some(frame) = delivery::opening(&request, resume, retry, &self.sequencer) {
+            session.set_opening(frame);
+        }
+        if is_place_due {
+            session.owe_place();
+        }
+        if resume.replayed() > 0 {
+            let (usual, channels) = (&self.config.lag, channels.iter().copied());
+            if delivery::may_be_bounded(request.lag(), usual, channels, &self.topics) {
+                session.set_replayed_through(self.sequencer.last());
+            }
+        }
+        session.set_terms(self.terms(now, &mut request));
+        let key = self.sessions.insert(session);
+        if let Some(client) = client {
+            self.clients.add_session(client, key);
+        }
+        let session = self.sessions.id_of(key);
+        let client = request.client().cloned();
+        self.events.push(BrokerEvent::SessionOpened { session, client, resume });
+        self.enter(key, elsewhere);
+        Ok(Opened { session, resume })
+    }
+
+    /// Returns whether a [normalized](SessionRequest::normalized) request can be opened.
+    pub(super) fn check_open(
+        &self,
+        now: Tick,
+        request: &SessionRequest,
+        elsewhere: &Elsewhere,
+    ) -> Result<(), OpenError> {
+        self.admission.check_state()?;
+        // Before anything that tells of topics.
+        self.check_permission(request)?;
+        self.check_ended(request)?;
+        if self.admission.is_draining() {
+            return Err(OpenError::Draining);
+        }
+        let client = request.client().and_then(|id| self.clients.get(id));
+        let wants = Wants::new(self.sessions.len())
+            .of_client(client.map(|client| client.sessions().len()))
+            .from(request.address());
+        self.admission.check(&wants, elsewhere)?;
+        let unread = self.events.len().max(self.sessions.untold());
+        if unread >= self.config.max_unread_events as usize {
+            return Err(OpenError::UnreadEvents);
+        }
+        request.check()?;
+        if request.lease().is_some_and(|until| self.lease(now, until).is_none()) {
+            return Err(OpenError::LeaseInThePast);
+        }
+        let limit = self.config.max_topics_per_session;
+        if request.topics().len() + request.patterns().len() > limit as usize {
+            return Err(OpenError::TooManyTopicsOfSession { limit });
+        }
+        let new = filters(request).filter(|filter| self.topics.get(filter).is_none()).count();
+        if !self.topics.has_room(new) {
+            return Err(OpenError::TooManyTopics);
+        }
+        Ok(())
+    }
+
+    /// Returns whether the session may have all that it asks for.
+    fn check_permission(&self, request: &SessionRequest) -> Result<(), OpenError> {
+        let Some(permitted) = request.permitted() else { return Ok(()) };
+        let limit = self.config.max_permitted_per_session;
+        if permitted.len() > limit as usize {
+            return Err(OpenError::TooManyPermitted { limit });
+        }
+        if filters(request).all(|filter| is_covered(permitted, &filter)) {
+            Ok(())
+        } else {
+            Err(OpenError::NotPermitted)
+        }
+    }
+
+    /// Returns an error where nothing is to come for such a session, nor anything left.
+    fn check_ended(&self, request: &SessionRequest) -> Result<(), OpenError> {
+        let topics = request.topics();
+        if !request.is_without_broadcast() || topics.is_empty() || !request.patterns().is_empty() {
+            return Ok(());
+        }
+        let ended = |name| self.topics.named(name).filter(|slot| self.topics.has_ended(*slot));
+        let Some(channels) = topics.iter().map(ended).collect::<Option<Vec<u32>>>() else {
+            return Ok(());
+        };
+        // As it would be for a client that is new here, or was forgotten.
+        let unknown = Log::new(self.clients.forgotten_through());
+        let view_of_client = |id: &ClientId| {
+            let channel = self.clients.get(id).map(Client::channel);
+            channel.and_then(|channel| self.topics.view(channel)).unwrap_or(View::Log(&unknown))
+        };
+        let views = channels.iter().filter_map(|&channel| self.topics.view(channel));
+        let views: Vec<View<'_>> = views.chain(request.client().map(view_of_client)).collect();
+        let (resume, places) = delivery::resume(&views, self.wish(request), &self.sequencer);
+        if delivery::is_anything_left(&views, resume, &places, &self.sequencer) {
+            Ok(())
+        } else {
+            Err(OpenError::TopicsEnded)
+        }
+    }
+
+    fn wish<'a>(&self, request: &'a SessionRequest) -> Wish<'a> {
+        let on_gap = self.config.unresumable;
+        Wish::new(request.last_event_id(), request.start(), on_gap, self.left_out)
+    }
+
+    /// Returns the channels that a request names, which are opened if need be.
+    fn channels_of(&mut self, request: &SessionRequest) -> Vec<u32> {
+        let everyone = (!request.is_without_broadcast()).then(|| self.topics.everyone());
+        let topics = &mut self.topics;
+        let named = filters(request).filter_map(|filter| topics.ensure(&filter));
+        // The client's channel comes last, and has no reallocation to pay for.
+        let mut channels =
+            Vec::with_capacity(2 + request.topics().len() + request.patterns().len());
+        channels.extend(everyone);
+        channels.extend(named);
+        channels
+    }
+
+    /// Returns the client, which is about to have one session more.
+    fn join(&mut self, id: &ClientId, metadata: Metadata) -> Key {
+        if let Some(key) = self.clients.key_of(id) {
+            self.clients.rejoin(key);
+            if let Some(client) = self.clients.at_mut(key) {
+                let replaced = metadata.join(client.metadata_mut());
+                self.let_go(replaced);
+            }
+            return key;
+        }
+        let channel = self.topics.open_client(self.clients.forgotten_through());
+        let key = self.clients.insert(id.clone(), channel, metadata);
+        self.events.push(BrokerEvent::ClientJoined { client: id.clone() });
+        key
+    }
+
+    /// Counts a session that was opened, and ends those that have to make room for it.
+    fn enter(&mut self, key: Key, elsewhere: &Elsewhere) {
+        let Some(session) = self.sessions.get(key) else { return };
+        let (client, address) = (session.client(), session.address());
+        let (sessions, open) = (&self.sessions, self.sessions.len());
+        let is_open = |key| sessions.get(key).is_some();
+        self.admission.enter(key, address, elsewhere, is_open, open);
+        while let Some(oldest) = self.admission.next_to_evict(
+            key,
+            self.sessions.len(),
+            client.and_then(|client| self.oldest_of(client)),
+            address,
+            elsewhere,
+        ) {
+            self.end(oldest, EndReason::Evicted, Told::ByReady);
+        }
+    }
+
+    /// Returns how many sessions a client has, and the oldest of these.
+    pub(super) fn oldest_of(&self, client: Key) -> Option<(usize, Key)> {
+        let sessions = self.clients.at(client)?.sessions();
+        Some((sessions.len(), *sessions.first()?))
+    }
+
+    /// Returns a new session's terms; `None` for no more than all have.
+    fn terms(&mut self, now: Tick, request: &mut SessionRequest) -> Option<Box<Terms>> {
+        let address = request.take_address().map(|address| self.admission.address(address));
+        let lease = request.lease().map(|until| {
+            // One that lapsed while room was made for the session ends it at once.
+            let lapsed = Lease::lapsed(self.clock.tick(until));
+            self.lease(now, until).unwrap_or(lapsed)
+        });
+        Terms::new()
+            .with_address(address)
+            .with_expiry(self.admission.expiry(now))
+            .with_lease(lease)
+            .with_heartbeat(own_interval(request.heartbeat(), self.config.heartbeat))
+            .with_stall_timeout(own_interval(request.stall_timeout(), self.config.stall_timeout))
+            .with_permission(request.take_permitted())
+            .boxed()
+    }
+
+    /// Returns the lease until then; `None` if that is over.
+    pub(super) fn lease(&self, now: Tick, until: Instant) -> Option<Lease> {
+        Lease::new(now, self.clock.tick(until), ticks(self.config.lease_lead))
+    }
+}
+
+/// Makes the session that was asked for, with its places in these channels.
+fn new_session(
+    now: Tick,
+    request: &SessionRequest,
+    client: Option<Key>,
+    channels: &[u32],
+    places: &Places,
+) -> Session {
+    let subscriptions = channels
+        .iter()
+        .zip(places.cursors())
+        .map(|(&channel, &cursor)| Subscription::new(channel, cursor))
+        .collect();
+    let mut session = Session::new(now, client, subscriptions);
+    session.set_lag(request.lag(), request.loss_announcement().clone());
+    for &(number, gone) in places.gone() {
+        session.set_gone(number, gone);
+    }
+    session
+}
+
+/// Returns what a request subscribes to, beside the broadcast.
+fn filters(request: &SessionRequest) -> impl Iterator<Item = TopicFilter> {
+    let topics = request.topics().iter().cloned().map(TopicFilter::Topic);
+    topics.chain(request.patterns().iter().cloned().map(TopicFilter::Pattern))
+}
+
+/// Returns the interval that a session chose, [`Tick::MAX`] for none, if it is not the usual one.
+fn own_interval(own: Setting<Duration>, usual: Option<Duration>) -> Option<Tick> {
+    let is_own = !own.is_default() && own.or(usual) != usual;
+    is_own.then(|| own.or(usual).map_or(Tick::MAX, ticks))
+}

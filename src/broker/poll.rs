@@ -1,0 +1,242 @@
+//! Outputs: who has something, what goes out, what happened; and what a write did not take.
+
+use super::arena::Key;
+use super::clients::Clients;
+use super::delivery::Passed;
+use super::delivery::{Batch, BatchSink, Delivery, FrameSink, Outcome, Sink, Source, Taken};
+use super::event::EventNumber;
+use super::sessions::Told;
+use super::sessions::{Phase, Sessions};
+use super::{BatchEnd, Broker, BrokerEvent, ClientId, EndReason, SessionId, Transmit};
+use bytes::Bytes;
+use std::time::Instant;
+
+impl Broker {
+    /// The next session that has output again, or that ended and is to be told so.
+    ///
+    /// A session to which [`poll_transmit`](Self::poll_transmit) said `None` is parked, and comes out
+    /// exactly once when it has output again; not if it was polled before and got some, since it is
+    /// parked no more. A session that ended as stalled comes out once, parked or not: whoever drives
+    /// it may wait for a write that never ends.
+    ///
+    /// `None` here: no parked session has output; `publish`, `apply`, `close_session`, `close` and
+    /// `handle_timeout` may change that.
+    pub fn poll_ready(&mut self) -> Option<SessionId> {
+        let key = self.sessions.pop_ready(self.clock.now(), &mut self.topics)?;
+        Some(self.sessions.id_of(key))
+    }
+
+    /// The next thing that happened. `None`: nothing since; any input, and `poll_transmit`, may
+    /// change that.
+    ///
+    /// They are kept until polled. When [`BrokerConfig::max_unread_events`] wait, no session is
+    /// opened any more.
+    pub fn poll_event(&mut self) -> Option<BrokerEvent> {
+        self.poll_numbered_event().map(|(_, event)| event)
+    }
+
+    /// As [`poll_event`](Self::poll_event), with the number of the event, by which a
+    /// [page of those who are here](Self::presence_page) says what it takes into account. Events
+    /// that are polled without it are numbered too.
+    pub fn poll_numbered_event(&mut self) -> Option<(EventNumber, BrokerEvent)> {
+        self.events.poll()
+    }
+
+    /// The next thing that a session has to transmit, in the order in which it was published.
+    ///
+    /// `None`: the session is parked, and its id comes out of [`poll_ready`](Self::poll_ready)
+    /// exactly once when there is output again: after a `publish` or `apply` to one of its
+    /// topics, after `close_session` or `close`, and when a heartbeat is due.
+    ///
+    /// A heartbeat is an empty comment without an id, and comes only where nothing else did for
+    /// the session's interval.
+    pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
+        let mut sink = FrameSink::default();
+        let filled = self.fill(now, session, &mut sink);
+        match sink.into_taken() {
+            Some(Taken::Event { channel, number }) => {
+                let (_, entry) = self.topics.view(channel)?.get(number)?;
+                entry.frame().map(Transmit::Frame)
+            }
+            Some(Taken::Frame(frame)) => Some(Transmit::Frame(self.lent.insert(frame))),
+            None => match filled {
+                BatchEnd::End(reason) => Some(Transmit::End(reason)),
+                BatchEnd::Full | BatchEnd::Parked => None,
+            },
+        }
+    }
+
+    /// Puts what a session has to transmit into `batch`, replacing what was in there, until about
+    /// `limit` bytes are together; a single larger frame is handed over alone.
+    ///
+    /// This is [`poll_transmit`](Self::poll_transmit) for those who write to a socket: what a
+    /// busy session has pending goes out in one write, and joining small frames costs less than
+    /// handing them over one by one. What the write did not take goes back with
+    /// [`handle_partial_write`](Self::handle_partial_write).
+    pub fn poll_transmit_batch(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        limit: usize,
+        batch: &mut Batch,
+    ) -> BatchEnd {
+        batch.clear();
+        let filled = self.fill(now, session, &mut BatchSink::new(batch, limit));
+        if !batch.is_empty()
+            && let Some(state) = self.sessions.by_id(session)
+        {
+            batch.stamp(session, state.poll());
+        }
+        filled
+    }
+
+    /// Lets a sink take what a session has to transmit.
+    #[inline]
+    fn fill(&mut self, now: Instant, id: SessionId, sink: &mut impl Sink) -> BatchEnd {
+        let now = self.clock.advance(now);
+        let Some(key) = self.sessions.key_of(id) else { return BatchEnd::End(None) };
+        let Some(session) = self.sessions.get_mut(key) else {
+            return BatchEnd::End(self.sessions.tell_end(key, &self.topics));
+        };
+        if session.is_lapsed(now) {
+            return self.end_now(key, EndReason::LeaseExpired);
+        }
+        let was_parked = session.phase() == Phase::Parked;
+        session.begin_poll(now);
+        if session.has_extras() {
+            self.settle(key);
+        }
+        let Some(session) = self.sessions.get_mut(key) else { return BatchEnd::End(None) };
+        let mut delivery = Delivery::new(
+            now,
+            session,
+            &self.topics,
+            &self.sequencer,
+            &self.config,
+            &mut self.counters,
+        );
+        let outcome = delivery.fill(sink);
+        let passed = delivery.passed();
+        if passed != Passed::default() {
+            self.note_passed(key, passed);
+        }
+        match outcome {
+            Outcome::More => {
+                if was_parked {
+                    self.sessions.arm(key);
+                }
+                BatchEnd::Full
+            }
+            Outcome::All => {
+                self.sessions.park(key, &mut self.topics);
+                BatchEnd::Parked
+            }
+            Outcome::Ended(reason) => self.end_now(key, reason),
+        }
+    }
+
+    /// Does what waited for a poll: what was handed over before is delivered.
+    fn settle(&mut self, key: Key) {
+        let now = self.clock.now();
+        if let Some(session) = self.sessions.get_mut(key) {
+            let uncounted = session.take_uncounted();
+            if let Some(own) = session.own() {
+                self.topics.trim_delivered(now, own.channel(), own.cursor());
+            }
+            self.note_passed(key, Passed::superseded(uncounted));
+        }
+    }
+
+    fn end_now(&mut self, key: Key, reason: EndReason) -> BatchEnd {
+        self.end(key, reason, Told::Already);
+        BatchEnd::End(Some(reason))
+    }
+
+    /// Tells the application what a session did not get.
+    pub(super) fn note_passed(&mut self, key: Key, passed: Passed) {
+        let id = self.sessions.id_of(key);
+        let client = || client_id(&self.sessions, &self.clients, key);
+        if passed.lost() > 0 {
+            self.counters.lost.skipped += passed.lost();
+            self.events.skipped(id, client, passed.lost());
+        }
+        if passed.coalesced() > 0 {
+            self.counters.coalesced += passed.coalesced();
+            self.events.coalesced(id, client, passed.coalesced());
+        }
+    }
+
+    /// Takes back what a write did not take of `batch`, the newest batch of this session, of which
+    /// `written` bytes were written. The session goes on with it when it is polled again.
+    ///
+    /// What is returned must still be written before that: the rest of the one frame at which the
+    /// write stopped. It is empty if the write took everything.
+    ///
+    /// A batch that is not what this session's last poll gave, or of which a part was taken back
+    /// before, is not taken back: then all the rest of it is returned. Of a session that has ended
+    /// meanwhile, only the rest of the one frame is left to write.
+    pub fn handle_partial_write(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        batch: &Batch,
+        written: usize,
+    ) -> Bytes {
+        self.clock.advance(now);
+        let remainder = batch.remainder(written);
+        let key = self.sessions.key_of(session);
+        let Some((key, state)) = key.and_then(|key| Some((key, self.sessions.get_mut(key)?)))
+        else {
+            return remainder;
+        };
+        if !batch.is_of(session, state.poll()) {
+            return batch.rest(written);
+        }
+        if remainder.is_empty() {
+            return remainder;
+        }
+        state.forget_batch();
+        let (events, bytes) = batch.untouched_events(written);
+        self.counters.take_back(events, bytes);
+        let mut uncounted = state.take_uncounted();
+        // From the last of each source to the first, so that its cursor goes back to that; with it
+        // goes what was passed in between.
+        for part in batch.untouched(written).iter().rev() {
+            match part.source() {
+                Source::Own => {}
+                Source::Place => state.owe_place(),
+                Source::Subscription(number) => {
+                    // A place may be vacant since what stood there was revoked.
+                    if let Some(subscription) = state.subscription_mut(number) {
+                        let cursor = subscription.cursor_mut();
+                        let passed = (*cursor - part.cursor()).saturating_sub(1);
+                        uncounted = uncounted.saturating_sub(passed);
+                        *cursor = part.cursor();
+                    }
+                }
+            }
+        }
+        state.set_uncounted(uncounted);
+        state.returned();
+        self.sessions.arm(key);
+        remainder
+    }
+
+    /// Takes note that the peer took some bytes of what [`handle_partial_write`] returned, so that
+    /// a large frame on a slow line is no stall. A session that is not open is no error.
+    ///
+    /// [`handle_partial_write`]: Self::handle_partial_write
+    pub fn handle_progress(&mut self, now: Instant, session: SessionId) {
+        let now = self.clock.advance(now);
+        let key = self.sessions.key_of(session);
+        if let Some(session) = key.and_then(|key| self.sessions.get_mut(key)) {
+            session.handle_progress(now);
+        }
+    }
+}
+
+/// Returns whose session it is.
+fn client_id(sessions: &Sessions, clients: &Clients, session: Key) -> Option<ClientId> {
+    let client = sessions.get(session)?.client()?;
+    clients.at(client).map(|client| client.id().clone())
+}

@@ -1,0 +1,230 @@
+//! The numbering of events: one position for each publish, whatever its topic, and the ids that
+//! name positions.
+
+mod cursor;
+mod keys;
+
+pub use cursor::Epoch;
+#[cfg(not(feature = "signed"))]
+pub(crate) use keys::CursorKeys;
+#[cfg(feature = "signed")]
+pub use keys::{CursorKeys, KeyError, MIN_SECRET};
+
+use super::names::{ClientId, EventKey, SessionId, TopicName};
+use super::publication::Publication;
+use crate::encode::Frame;
+use crate::event::{Event, EventId};
+use cursor::Cursor;
+use keys::Signer;
+
+/// To whom an event is published.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Topic {
+    /// All sessions.
+    Broadcast,
+    /// All sessions of one client, also those that come back within its grace time.
+    Client(ClientId),
+    /// One session.
+    Session(SessionId),
+    /// All sessions that subscribed to this name.
+    Named(TopicName),
+}
+
+impl From<ClientId> for Topic {
+    fn from(client: ClientId) -> Self {
+        Self::Client(client)
+    }
+}
+
+impl From<SessionId> for Topic {
+    fn from(session: SessionId) -> Self {
+        Self::Session(session)
+    }
+}
+
+impl From<TopicName> for Topic {
+    fn from(name: TopicName) -> Self {
+        Self::Named(name)
+    }
+}
+
+/// What ids a broker gives to events.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventIds {
+    /// Each event that brings no id gets `epoch-position`, and a session learns its place at its
+    /// start, so that it can resume from anywhere.
+    #[default]
+    Assigned,
+    /// Events have the ids that they bring, or none. A session can resume only from an event that
+    /// brought an id: what comes without may arrive twice, and what is published before the
+    /// first of them is missed by a peer that loses the connection then.
+    Own,
+}
+
+/// An event that has its position: what one shard publishes and the others
+/// [`apply`](crate::broker::Broker::apply), encoded once for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    epoch: Epoch,
+    position: u64,
+    topic: Topic,
+    frame: Frame,
+    own_id: Option<EventId>,
+    key: Option<EventKey>,
+    is_end: bool,
+}
+
+impl Published {
+    /// Returns the life of the stream to which it belongs.
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Returns its position, greater than that of any event before it. The first is 1.
+    pub const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Returns to whom it was published.
+    pub const fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    /// Returns what the event is about, if it was published with a key.
+    pub const fn key(&self) -> Option<&EventKey> {
+        self.key.as_ref()
+    }
+
+    /// Returns whether it is the end of its topic, and no event.
+    pub const fn is_end(&self) -> bool {
+        self.is_end
+    }
+
+    /// Returns the encoded event, with its id. That of a topic's end is an empty block, which
+    /// nobody gets.
+    pub const fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// Returns the id that the event brought.
+    pub(crate) const fn own_id(&self) -> Option<&EventId> {
+        self.own_id.as_ref()
+    }
+
+    /// Makes it again of its parts, as a record tells them. `None` for the end of what has none.
+    #[cfg(feature = "record")]
+    pub(crate) fn from_parts(
+        epoch: Epoch,
+        position: u64,
+        topic: Topic,
+        frame: Frame,
+        own_id: Option<EventId>,
+        key: Option<EventKey>,
+        is_end: bool,
+    ) -> Option<Self> {
+        let can_end = matches!(topic, Topic::Named(_));
+        (can_end || !is_end).then_some(Self { epoch, position, topic, frame, own_id, key, is_end })
+    }
+}
+
+/// Numbers and encodes events.
+///
+/// A [`Broker`](crate::broker::Broker) has one of its own. Where several shards, or several
+/// machines, carry one stream, one sequencer numbers for all of them, and each applies what it
+/// gives.
+#[derive(Clone, Debug)]
+pub struct Sequencer {
+    epoch: Epoch,
+    last: u64,
+    ids: EventIds,
+    signer: Signer,
+}
+
+/// What an id says about a place in the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdMeaning {
+    /// It names this place of this epoch, or of another one.
+    At(Epoch, u64),
+    /// It is no cursor.
+    Unknown,
+    /// It is a cursor that this stream never gave out.
+    Forged,
+}
+
+impl Sequencer {
+    /// Makes a sequencer whose first event has the position after `last`; 0 where there was none.
+    pub const fn new(epoch: Epoch, last: u64, ids: EventIds) -> Self {
+        Self { epoch, last, ids, signer: Signer::PLAIN }
+    }
+
+    /// Makes the sequencer of a stream that begins, whose ids are signed if there are keys.
+    pub(crate) fn signing(epoch: Epoch, ids: EventIds, keys: Option<CursorKeys>) -> Self {
+        Self { epoch, last: 0, ids, signer: Signer::new(keys) }
+    }
+
+    /// Numbers an event and encodes it. Comments take a position too, but never an id.
+    pub fn publish<'a>(&mut self, topic: Topic, event: impl Into<Publication<'a>>) -> Published {
+        let (event, key) = event.into().into_parts();
+        // After 2^64 events the numbers stand still, and shards refuse them.
+        self.last = self.last.saturating_add(1);
+        let frame = match (event.id(), self.ids) {
+            (None, EventIds::Assigned) if event.data().is_some() => {
+                Frame::with_id(event, Some(&self.id_of(self.last)))
+            }
+            _ => Frame::new(event),
+        };
+        let own_id = event.id().cloned();
+        let (epoch, position) = (self.epoch, self.last);
+        Published { epoch, position, topic, frame, own_id, key, is_end: false }
+    }
+
+    /// Numbers the end of a topic, as
+    /// [`Broker::end_topic`](crate::broker::Broker::end_topic) does.
+    pub fn end_topic(&mut self, topic: TopicName) -> Published {
+        let mut published = self.publish(topic.into(), &Event::empty());
+        published.is_end = true;
+        published
+    }
+
+    /// Returns the life of the stream that is numbered.
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Returns the position of the newest event; 0 if there is none.
+    pub const fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Takes note of a position that another sequencer gave.
+    pub(crate) fn observe(&mut self, position: u64) {
+        self.last = self.last.max(position);
+    }
+
+    /// Returns the id that an event at `position` has, or would have.
+    pub(crate) fn id_of(&self, position: u64) -> EventId {
+        self.signer.sign(Cursor::new(self.epoch, position))
+    }
+
+    /// Returns the place that `id` names; the reverse of [`id_of`](Self::id_of).
+    pub(crate) fn meaning_of(&self, id: &EventId) -> IdMeaning {
+        match self.ids {
+            EventIds::Assigned => self.signer.read(id),
+            EventIds::Own => IdMeaning::Unknown,
+        }
+    }
+
+    /// Returns whether a place can be had only with an id that was given out.
+    pub(crate) const fn is_signing(&self) -> bool {
+        self.signer.is_signing()
+    }
+
+    /// Returns what ids events get that bring none.
+    pub(crate) const fn ids(&self) -> EventIds {
+        self.ids
+    }
+}

@@ -1,0 +1,406 @@
+//! Who is connected: sessions, their deadlines, and which of them have output again.
+
+mod session;
+mod subscription;
+mod terms;
+
+pub(crate) use session::{Backlog, Ending, Phase, Session};
+pub(crate) use subscription::Subscription;
+pub(crate) use terms::{Lease, Terms, is_covered};
+
+use super::arena::{Arena, Key};
+use super::clock::{Tick, ticks};
+use super::config::BrokerConfig;
+use super::event::EndReason;
+use super::names::SessionId;
+use super::timers::Timers;
+use super::topics::{Kind, Left, Ready, ReadyQueue, Topics, Waiting};
+use crate::encode::Frame;
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+/// All sessions of a broker.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    shard: u16,
+    sessions: Arena<Session>,
+    /// One timer for each session, which is never moved: it is looked at when it comes up, and set
+    /// anew for the true deadline. Each write postpones the heartbeat, and moving a timer at each
+    /// write would cost more than the write's own bookkeeping.
+    timers: Timers,
+    ready: ReadyQueue,
+    /// Sessions that ended and whose driver has not been told so yet.
+    untold: BTreeMap<Key, EndReason>,
+    /// Of sessions that chose no interval of their own.
+    heartbeat: Tick,
+    stall_timeout: Tick,
+}
+
+/// What a session is to meet because of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Its lease has lapsed.
+    Lease,
+    /// The application is to be asked about the lease, which lasts until then.
+    AskLease(Tick),
+    /// It has the maximum age.
+    MaxAge,
+    /// It had output and took none.
+    Stall,
+}
+
+/// How the driver of a session learns of its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// It said so itself, or is being told in the same call.
+    Already,
+    /// Its id comes out of `poll_ready`.
+    ByReady,
+}
+
+impl Sessions {
+    pub(crate) fn new(config: &BrokerConfig) -> Self {
+        Self {
+            shard: config.shard,
+            sessions: Arena::new(),
+            timers: Timers::default(),
+            ready: ReadyQueue::default(),
+            untold: BTreeMap::new(),
+            heartbeat: interval(config.heartbeat),
+            stall_timeout: interval(config.stall_timeout),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Returns whether there never was a session.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.sessions.is_unused()
+    }
+
+    /// Returns the slot of the next session. No two open sessions share a slot.
+    pub(crate) fn next_slot(&self) -> u32 {
+        self.sessions.next_slot()
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.sessions.keys()
+    }
+
+    /// Returns the key of a session of this shard, whether or not it is open.
+    #[inline]
+    pub(crate) fn key_of(&self, id: SessionId) -> Option<Key> {
+        (id.shard() == self.shard).then(|| id.key())
+    }
+
+    #[inline]
+    pub(crate) const fn id_of(&self, key: Key) -> SessionId {
+        SessionId::new(self.shard, key)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: Key) -> Option<&Session> {
+        self.sessions.get(key)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Session> {
+        self.sessions.get_mut(key)
+    }
+
+    pub(crate) fn by_id(&self, id: SessionId) -> Option<&Session> {
+        self.get(self.key_of(id)?)
+    }
+
+    /// Lends the queue to which channels hand over their waiting lists.
+    pub(crate) const fn ready_mut(&mut self) -> &mut ReadyQueue {
+        &mut self.ready
+    }
+
+    /// Returns whether [`pop_ready`](Self::pop_ready) has entries to look at.
+    #[cfg(feature = "record")]
+    pub(crate) const fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Adds a session, whose driver is about to poll it.
+    pub(crate) fn insert(&mut self, session: Session) -> Key {
+        let key = self.sessions.insert(session);
+        self.arm(key);
+        key
+    }
+
+    /// Makes a parked session ready for a reason of its own.
+    pub(crate) fn wake(&mut self, now: Tick, key: Key) {
+        if let Some(session) = self.sessions.get_mut(key)
+            && session.phase() == Phase::Parked
+        {
+            session.set_phase(Phase::Woken);
+            session.handle_progress(now);
+            if !session.set_queued(true) {
+                self.ready.push(Ready::Session(key));
+            }
+            self.arm(key);
+        }
+    }
+
+    /// Puts a session that has nothing to send on the waiting lists of all its channels.
+    #[inline]
+    pub(crate) fn park(&mut self, key: Key, topics: &mut Topics) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.set_phase(Phase::Parked);
+            for (subscription, number) in session.subscriptions_mut().iter_mut().zip(0..) {
+                subscription.wait(Waiting::new(key.slot(), number), topics);
+            }
+            self.arm(key);
+        }
+    }
+
+    /// Lets a subscription that was added to a parked session wait.
+    pub(crate) fn wait(&mut self, key: Key, number: u32, topics: &mut Topics) {
+        let session = self.sessions.get_mut(key);
+        if let Some(one) = session.and_then(|session| session.subscription_mut(number)) {
+            one.wait(Waiting::new(key.slot(), number), topics);
+        }
+    }
+
+    /// Returns the next session that has output again, or that ended and is to be told so.
+    pub(crate) fn pop_ready(&mut self, now: Tick, topics: &mut Topics) -> Option<Key> {
+        loop {
+            match self.ready.pop()? {
+                Ready::Ended(key) if self.untold.contains_key(&key) => return Some(key),
+                Ready::Ended(_) => {}
+                Ready::Session(key) => {
+                    if let Some(session) = self.sessions.get_mut(key) {
+                        session.set_queued(false);
+                        if session.phase() == Phase::Woken {
+                            session.set_phase(Phase::Ready);
+                            return Some(key);
+                        }
+                    }
+                }
+                Ready::Channel(waiting) => {
+                    if let Some(key) = self.take_off(now, waiting, topics) {
+                        return Some(key);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a subscription off a list that was handed over. Returns its session if that was parked
+    /// and has something now.
+    #[inline]
+    fn take_off(&mut self, now: Tick, waiting: Waiting, topics: &mut Topics) -> Option<Key> {
+        let session = self.sessions.at_mut(waiting.session())?;
+        let subscription = session.subscription_mut(waiting.subscription())?;
+        if !subscription.take_off(waiting, topics) || session.phase() != Phase::Parked {
+            return None;
+        }
+        let subscription = session.subscription_mut(waiting.subscription())?;
+        let channel = subscription.channel();
+        if topics.end_of(channel) <= subscription.cursor()
+            && !(topics.has_ended(channel) && is_over(session, topics))
+        {
+            // It was polled in the meantime and has already got what this is about.
+            let subscription = session.subscription_mut(waiting.subscription())?;
+            subscription.wait(waiting, topics);
+            return None;
+        }
+        session.set_phase(Phase::Ready);
+        session.handle_progress(now);
+        let key = self.sessions.key_at(waiting.session())?;
+        self.arm(key);
+        Some(key)
+    }
+
+    /// Lets a session have what there is, then `last_words`, and then its end. Returns whether
+    /// there is such a session; one that ends already ends as it was told to.
+    pub(crate) fn finish(
+        &mut self,
+        now: Tick,
+        key: Key,
+        reason: EndReason,
+        through: u64,
+        last_words: Option<Frame>,
+        topics: &Topics,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        if session.ending().is_none() {
+            let end = |one: &Subscription| topics.end_of(one.channel());
+            let limits = session.subscriptions().iter().map(end).collect();
+            session.set_ending(reason, through, limits, last_words);
+            self.wake(now, key);
+            self.arm(key);
+        }
+        true
+    }
+
+    /// Removes a session, which leaves all its channels. Returns it, and how many events of its own
+    /// channel it did not take.
+    pub(crate) fn remove(&mut self, key: Key, topics: &mut Topics) -> Option<(Session, u64)> {
+        let session = self.sessions.remove(key)?;
+        let undelivered =
+            session.own().map_or(0, |own| topics.end_of(own.channel()) - own.cursor());
+        let mut void = usize::from(session.is_queued());
+        for (subscription, number) in session.subscriptions().iter().zip(0..) {
+            void += self.leave(Waiting::new(key.slot(), number), subscription, topics);
+        }
+        if let Some(own) = session.own() {
+            topics.close(own.channel());
+        }
+        self.void(void, topics);
+        Some((session, undelivered))
+    }
+
+    /// Ends one subscription of a session. Returns whether there was one.
+    pub(crate) fn unsubscribe(&mut self, key: Key, number: u32, topics: &mut Topics) -> bool {
+        let session = self.sessions.get_mut(key);
+        let removed = session.and_then(|session| session.remove(number));
+        if let Some(subscription) = &removed {
+            let void = self.leave(Waiting::new(key.slot(), number), subscription, topics);
+            self.void(void, topics);
+        }
+        removed.is_some()
+    }
+
+    /// Lets a subscription leave its channel. Returns how many entries of the ready queue tell
+    /// nothing any more.
+    fn leave(
+        &mut self,
+        waiting: Waiting,
+        subscription: &Subscription,
+        topics: &mut Topics,
+    ) -> usize {
+        match topics.leave(subscription.channel(), waiting, subscription.index()) {
+            Left::Nothing => 0,
+            Left::Void => 1,
+            Left::Moved(other) => {
+                let session = self.sessions.at_mut(other.session());
+                let other =
+                    session.and_then(|session| session.subscription_mut(other.subscription()));
+                if let (Some(other), Some(index)) = (other, subscription.index()) {
+                    other.set_index(index);
+                }
+                0
+            }
+        }
+    }
+
+    /// Records that `count` entries of the ready queue tell nothing any more.
+    fn void(&mut self, count: usize, topics: &Topics) {
+        if count > 0 {
+            let (sessions, untold) = (&self.sessions, &self.untold);
+            let is_handed_over = |waiting: Waiting| {
+                let session = sessions.at(waiting.session())?;
+                let subscription = session.subscription(waiting.subscription())?;
+                let index = subscription.index()?;
+                Some(!topics.is_waiting(subscription.channel(), waiting, index))
+            };
+            self.ready.void(count, |ready| match ready {
+                Ready::Channel(waiting) => is_handed_over(*waiting) == Some(true),
+                Ready::Session(key) => sessions.get(*key).is_some_and(Session::is_queued),
+                Ready::Ended(key) => untold.contains_key(key),
+            });
+        }
+    }
+
+    /// Records that the driver of a session that ended is to be told so.
+    pub(crate) fn owe_end(&mut self, key: Key, reason: EndReason) {
+        self.untold.insert(key, reason);
+        self.ready.push(Ready::Ended(key));
+    }
+
+    /// Returns why a session ended, if its driver was not told so before.
+    pub(crate) fn tell_end(&mut self, key: Key, topics: &Topics) -> Option<EndReason> {
+        let reason = self.untold.remove(&key)?;
+        self.void(1, topics);
+        Some(reason)
+    }
+
+    /// Returns how many ends are not told yet.
+    pub(crate) fn untold(&self) -> usize {
+        self.untold.len()
+    }
+
+    /// Returns when [`pop_due`](Self::pop_due) has something to look at.
+    pub(crate) fn next_timeout(&self) -> Option<Tick> {
+        self.timers.next()
+    }
+
+    /// Returns the next session that meets something by now. A heartbeat that is due wakes its
+    /// session at once.
+    pub(crate) fn pop_due(&mut self, now: Tick) -> Option<(Key, Due)> {
+        while let Some(timer) = self.timers.pop_due(now) {
+            if let Some(key) = self.sessions.key_at(timer.slot())
+                && let Some(session) = self.sessions.get_mut(key)
+                && session.disarm(timer.at())
+                && let Some(due) = self.due(now, key)
+            {
+                return Some((key, due));
+            }
+        }
+        None
+    }
+
+    fn due(&mut self, now: Tick, key: Key) -> Option<Due> {
+        let session = self.sessions.get_mut(key)?;
+        if session.terms_deadline() <= now {
+            let due = if session.is_lapsed(now) {
+                Due::Lease
+            } else if session.is_expired(now) {
+                Due::MaxAge
+            } else {
+                Due::AskLease(session.ask_for_lease())
+            };
+            self.arm(key);
+            return Some(due);
+        }
+        if session.idle_deadline(self.heartbeat, self.stall_timeout) > now {
+            self.arm(key);
+            None
+        } else if session.phase() == Phase::Parked {
+            session.owe_heartbeat();
+            self.wake(now, key);
+            None
+        } else {
+            Some(Due::Stall)
+        }
+    }
+
+    /// Sees to it that the session is looked at no later than its deadline.
+    #[inline]
+    pub(crate) fn arm(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let at =
+            session.idle_deadline(self.heartbeat, self.stall_timeout).min(session.terms_deadline());
+        if session.arm(at) {
+            let sessions = &self.sessions;
+            self.timers.push(at, key.slot());
+            self.timers.compact(sessions.len(), |timer| {
+                sessions.at(timer.slot()).is_some_and(|session| session.is_armed_for(timer.at()))
+            });
+        }
+    }
+}
+
+/// Returns whether a session has nothing more to expect: it does without the channel for everyone,
+/// and each of its topics has ended. What is for its client, or for it alone, does not keep it.
+pub(crate) fn is_over(session: &Session, topics: &Topics) -> bool {
+    let mut has_any = false;
+    for subscription in session.subscriptions() {
+        match topics.kind(subscription.channel()) {
+            Some(Kind::Named(_)) if topics.has_ended(subscription.channel()) => has_any = true,
+            // Most sessions have the channel for everyone, and it comes first.
+            Some(Kind::Everyone | Kind::Named(_) | Kind::Pattern(_)) => return false,
+            Some(Kind::Client | Kind::Session) | None => {}
+        }
+    }
+    has_any
+}
+
+fn interval(interval: Option<Duration>) -> Tick {
+    interval.map_or(Tick::MAX, ticks)
+}

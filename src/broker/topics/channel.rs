@@ -1,0 +1,282 @@
+//! One channel: whatever can be published to, with what is kept and who waits for more.
+
+use super::log::Log;
+use super::waiting::{Waiting, WaitingList};
+use crate::broker::clock::Tick;
+use crate::broker::config::{Lag, Retention};
+use crate::broker::names::TopicName;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// A deadline that is not set.
+const NEVER: Tick = Tick::MAX;
+
+/// For whom a channel is.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// All sessions that do not do without it.
+    Everyone,
+    /// The subscribers of a topic.
+    Named(TopicName),
+    /// The subscribers of a pattern: it has no log, but references into those of the topics that
+    /// match, which stand in this slot.
+    Pattern(u32),
+    /// All sessions of one client.
+    Client,
+    /// One session.
+    Session,
+}
+
+#[derive(Debug)]
+pub(crate) struct Channel {
+    kind: Kind,
+    log: Log,
+    waiting: WaitingList,
+    /// For when its timer stands.
+    armed: Tick,
+    subscribers: u32,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few channels have.
+#[derive(Debug, Default, PartialEq)]
+struct Rare {
+    /// Of a topic: the slots of the patterns in use that match its name.
+    patterns: Vec<u32>,
+    retention: Option<Retention>,
+    lag: Option<Lag>,
+    end: Option<End>,
+}
+
+/// The end of a topic, to which nothing more is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    position: u64,
+    /// Until when it is remembered though nobody subscribes to the topic; `None` once that is over.
+    until: Option<Tick>,
+}
+
+impl Channel {
+    /// Makes a channel whose events through the position `lost_through` may have existed and are
+    /// gone.
+    pub(crate) fn new(kind: Kind, lost_through: u64) -> Self {
+        let (log, waiting) = (Log::new(lost_through), WaitingList::default());
+        Self { kind, log, waiting, armed: NEVER, subscribers: 0, rare: None }
+    }
+
+    #[inline]
+    pub(crate) const fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// Returns the name of a topic.
+    pub(crate) const fn name(&self) -> Option<&TopicName> {
+        match &self.kind {
+            Kind::Named(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Lends the log to be changed. Only the topics do so, which tell the ledger and the patterns
+    /// what became of it.
+    pub(super) const fn log_mut(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    #[inline]
+    pub(crate) const fn waiting(&self) -> &WaitingList {
+        &self.waiting
+    }
+
+    pub(super) const fn waiting_mut(&mut self) -> &mut WaitingList {
+        &mut self.waiting
+    }
+
+    /// Returns whether the subscription waits here under this index, and not on a list that was
+    /// handed over.
+    #[inline]
+    pub(crate) fn is_waiting(&self, waiting: Waiting, index: u32) -> bool {
+        self.waiting.get(index) == Some(waiting)
+    }
+
+    pub(super) const fn join(&mut self) {
+        self.subscribers += 1;
+    }
+
+    pub(super) const fn leave(&mut self) {
+        self.subscribers -= 1;
+    }
+
+    pub(crate) fn patterns(&self) -> &[u32] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.patterns)
+    }
+
+    pub(super) fn set_patterns(&mut self, patterns: Vec<u32>) {
+        if self.rare.is_some() || !patterns.is_empty() {
+            self.change_rare(|rare| rare.patterns = patterns);
+        }
+    }
+
+    pub(super) fn add_pattern(&mut self, slot: u32) {
+        self.change_rare(|rare| rare.patterns.push(slot));
+    }
+
+    pub(super) fn remove_pattern(&mut self, slot: u32) {
+        self.change_rare(|rare| rare.patterns.retain(|other| *other != slot));
+    }
+
+    /// Returns the retention that was set for this channel alone.
+    pub(crate) fn retention(&self) -> Option<&Retention> {
+        self.rare.as_ref()?.retention.as_ref()
+    }
+
+    pub(super) fn set_retention(&mut self, retention: Option<Retention>) {
+        self.change_rare(|rare| rare.retention = retention);
+    }
+
+    /// Returns the lag that was set for this channel alone.
+    #[inline]
+    pub(crate) fn lag(&self) -> Option<&Lag> {
+        self.rare.as_ref()?.lag.as_ref()
+    }
+
+    pub(super) fn set_lag(&mut self, lag: Option<Lag>) {
+        self.change_rare(|rare| rare.lag = lag);
+    }
+
+    #[inline]
+    pub(crate) fn end(&self) -> Option<End> {
+        self.rare.as_ref()?.end
+    }
+
+    pub(super) fn set_end(&mut self, position: u64, until: Tick) {
+        self.change_rare(|rare| rare.end = Some(End { position, until: Some(until) }));
+    }
+
+    /// Lets the end be forgotten as soon as nobody subscribes to the topic any more.
+    pub(super) fn forget_end(&mut self) {
+        self.change_rare(|rare| {
+            if let Some(end) = &mut rare.end {
+                end.until = None;
+            }
+        });
+    }
+
+    /// Returns whether nobody would notice if the channel were gone.
+    pub(crate) fn is_idle(&self) -> bool {
+        let is_free = self.subscribers == 0;
+        match &self.kind {
+            Kind::Pattern(_) => is_free,
+            Kind::Named(_) => is_free && self.log.is_empty() && !self.is_remembered(),
+            // They are closed by name.
+            Kind::Everyone | Kind::Client | Kind::Session => false,
+        }
+    }
+
+    fn is_remembered(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| match rare.end {
+            Some(end) => end.until.is_some(),
+            None => rare.retention.is_some() || rare.lag.is_some(),
+        })
+    }
+
+    /// Returns when the channel is to be looked at: when its oldest event is too old, or its end
+    /// is to be forgotten.
+    pub(crate) fn deadline(&self, retention: &Retention) -> Option<Tick> {
+        let remembered = self.end().and_then(|end| end.until);
+        self.log.next_expiry(retention).into_iter().chain(remembered).min()
+    }
+
+    /// Records for when the timer stands, if that is sooner than before. Returns whether it is.
+    pub(super) const fn arm(&mut self, at: Tick) -> bool {
+        let is_sooner = at < self.armed;
+        if is_sooner {
+            self.armed = at;
+        }
+        is_sooner
+    }
+
+    /// Returns whether the timer that came up is the one that counts, which it does once.
+    pub(super) fn disarm(&mut self, at: Tick) -> bool {
+        let is_current = self.armed == at;
+        if is_current {
+            self.armed = NEVER;
+        }
+        is_current
+    }
+
+    pub(super) fn is_armed_for(&self, at: Tick) -> bool {
+        self.armed == at
+    }
+
+    fn change_rare(&mut self, change: impl FnOnce(&mut Rare)) {
+        let rare = self.rare.get_or_insert_default();
+        change(rare);
+        if **rare == Rare::default() {
+            self.rare = None;
+        }
+    }
+}
+
+impl End {
+    pub(crate) const fn position(self) -> u64 {
+        self.position
+    }
+
+    pub(crate) fn is_over(self, now: Tick) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named() -> Channel {
+        Channel::new(Kind::Named(TopicName::new("news").unwrap()), 0)
+    }
+
+    #[test]
+    fn a_topic_is_idle_when_nobody_subscribes_nothing_is_kept_and_nothing_is_set() {
+        let mut channel = named();
+        assert!(channel.is_idle());
+        channel.join();
+        assert!(!channel.is_idle());
+        channel.leave();
+        channel.set_lag(Some(Lag::default()));
+        assert!(!channel.is_idle());
+        channel.set_lag(None);
+        assert!(channel.is_idle() && channel.rare.is_none());
+    }
+
+    #[test]
+    fn an_end_outweighs_settings_and_is_remembered_until_its_time() {
+        let mut channel = named();
+        channel.set_lag(Some(Lag::default()));
+        channel.set_end(9, 100);
+        assert!(!channel.is_idle());
+        let end = channel.end().unwrap();
+        assert_eq!((end.position(), end.is_over(99), end.is_over(100)), (9, false, true));
+        channel.forget_end();
+        assert!(channel.is_idle(), "its settings were those of a topic that is over");
+        assert!(channel.end().is_some(), "as long as it is there, it has ended");
+    }
+
+    #[test]
+    fn a_timer_is_moved_forward_and_comes_up_once() {
+        let mut channel = named();
+        assert!(channel.arm(20) && channel.arm(10) && !channel.arm(15));
+        assert!(!channel.disarm(20), "void since it was moved");
+        assert!(channel.disarm(10) && !channel.disarm(10));
+    }
+
+    #[test]
+    fn a_channel_is_small() {
+        assert!(size_of::<Channel>() <= 144, "{}", size_of::<Channel>());
+    }
+}

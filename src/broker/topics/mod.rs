@@ -1,0 +1,592 @@
+//! Whatever can be published to: channels, what each keeps, who waits for more, and which of them
+//! match a pattern.
+//!
+//! A channel is for everyone, for the subscribers of a topic or a pattern, for a client's sessions,
+//! or for one session. Each has a log, which is the buffer for replay and the delivery queue of
+//! all its sessions at once. A pattern's channel has no log: it refers to those of the topics that
+//! match.
+
+mod channel;
+mod ledger;
+mod log;
+mod matched;
+mod ready;
+mod tree;
+mod view;
+mod waiting;
+
+pub(crate) use channel::Kind;
+pub(crate) use log::{Entry, Log, NewEntry};
+pub(crate) use ready::{Ready, ReadyQueue};
+pub(crate) use view::{Take, View};
+pub(crate) use waiting::Waiting;
+
+use super::arena::{Arena, Key};
+use super::clock::{Tick, ticks};
+use super::config::{BrokerConfig, Lag, Retention};
+use super::error::{PublishError, TopicSettingError};
+use super::names::{TopicFilter, TopicName, TopicPattern};
+use super::timers::Timers;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use channel::Channel;
+use core::ops::Bound;
+use ledger::Ledger;
+use matched::Matched;
+use tree::PatternTree;
+
+/// All channels of a broker.
+#[derive(Debug)]
+pub(crate) struct Topics {
+    channels: Arena<Channel>,
+    everyone: u32,
+    names: BTreeMap<TopicName, u32>,
+    /// The slots of the patterns in use.
+    patterns: PatternTree,
+    matched: Arena<Matched>,
+    ledger: Ledger,
+    timers: Timers,
+    /// By the position of the end, the topics whose end is remembered though nobody subscribes.
+    ended: BTreeMap<u64, u32>,
+    /// The newest position lost with a topic that is no longer known. A session that comes back
+    /// from before it may have missed something, and is told so.
+    forgotten: u64,
+    retention: Retention,
+    private_retention: Retention,
+    max_topics: usize,
+    max_ended: usize,
+}
+
+/// What a subscription leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing: it waited nowhere, or was the last of its channel's list.
+    Nothing,
+    /// Its index on the waiting list is another subscription's now.
+    Moved(Waiting),
+    /// An entry of the ready queue that means nothing any more.
+    Void,
+}
+
+impl Topics {
+    pub(crate) fn new(config: &BrokerConfig) -> Self {
+        let mut channels = Arena::new();
+        let everyone = channels.insert(Channel::new(Kind::Everyone, 0)).slot();
+        Self {
+            channels,
+            everyone,
+            names: BTreeMap::new(),
+            patterns: PatternTree::default(),
+            matched: Arena::new(),
+            ledger: Ledger::new(config.max_retained_bytes),
+            timers: Timers::default(),
+            ended: BTreeMap::new(),
+            forgotten: 0,
+            retention: config.retention,
+            private_retention: config.private_retention,
+            max_topics: config.max_topics as usize,
+            max_ended: config.max_ended_topics as usize,
+        }
+    }
+
+    /// Returns the slot of the channel for everyone.
+    #[inline]
+    pub(crate) const fn everyone(&self) -> u32 {
+        self.everyone
+    }
+
+    /// Returns the slot of a topic that is known.
+    pub(crate) fn named(&self, name: &TopicName) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
+    /// Returns the slot of a topic or a pattern that is known.
+    pub(crate) fn get(&self, filter: &TopicFilter) -> Option<u32> {
+        match filter {
+            TopicFilter::Topic(name) => self.named(name),
+            TopicFilter::Pattern(pattern) => self.patterns.get(pattern),
+        }
+    }
+
+    /// Returns how many topics and patterns are known.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len() + self.patterns.len()
+    }
+
+    /// Returns whether there may be so many topics and patterns more.
+    pub(crate) fn has_room(&self, more: usize) -> bool {
+        self.len() + more <= self.max_topics
+    }
+
+    /// Returns how many bytes all channels keep.
+    pub(crate) const fn retained_bytes(&self) -> usize {
+        self.ledger.bytes()
+    }
+
+    /// Returns the slot of a topic or a pattern, which is opened if need be; `None`: there may be
+    /// no more.
+    pub(crate) fn ensure(&mut self, filter: &TopicFilter) -> Option<u32> {
+        match filter {
+            TopicFilter::Topic(name) => self.ensure_topic(name),
+            TopicFilter::Pattern(pattern) => {
+                let slot = self.patterns.get(pattern);
+                slot.or_else(|| self.has_room(1).then(|| self.open_pattern(pattern)))
+            }
+        }
+    }
+
+    fn ensure_topic(&mut self, name: &TopicName) -> Option<u32> {
+        self.named(name).or_else(|| self.has_room(1).then(|| self.open_topic(name)))
+    }
+
+    fn open_topic(&mut self, name: &TopicName) -> u32 {
+        let mut channel = Channel::new(Kind::Named(name.clone()), self.forgotten);
+        channel.set_patterns(self.patterns.matching(name));
+        let slot = self.channels.insert(channel).slot();
+        self.names.insert(name.clone(), slot);
+        slot
+    }
+
+    /// Opens a pattern, and gathers what the topics that match keep.
+    fn open_pattern(&mut self, pattern: &TopicPattern) -> u32 {
+        let matching = self.matching_topics(pattern);
+        let matched = Matched::new(pattern.clone(), &self.channels, &matching, self.forgotten);
+        let matched = self.matched.insert(matched).slot();
+        let slot = self.channels.insert(Channel::new(Kind::Pattern(matched), 0)).slot();
+        self.patterns.insert(pattern, slot);
+        for key in matching {
+            if let Some(topic) = self.channels.get_mut(key) {
+                topic.add_pattern(slot);
+            }
+        }
+        slot
+    }
+
+    fn matching_topics(&self, pattern: &TopicPattern) -> Vec<Key> {
+        self.names
+            .range::<str, _>((Bound::Included(pattern.prefix()), Bound::Unbounded))
+            .take_while(|(name, _)| name.as_str().starts_with(pattern.prefix()))
+            .filter(|(name, _)| pattern.matches(name))
+            .filter_map(|(_, &slot)| self.channels.key_at(slot))
+            .collect()
+    }
+
+    /// Opens the channel of a client, whose events through `lost_through` may have existed and are
+    /// gone.
+    pub(crate) fn open_client(&mut self, lost_through: u64) -> u32 {
+        self.channels.insert(Channel::new(Kind::Client, lost_through)).slot()
+    }
+
+    /// Opens the channel of one session.
+    pub(crate) fn open_session(&mut self) -> u32 {
+        self.channels.insert(Channel::new(Kind::Session, 0)).slot()
+    }
+
+    /// Closes the channel of a client or a session, to which nobody subscribes any more. Returns
+    /// the position of its newest event.
+    pub(crate) fn close(&mut self, slot: u32) -> u64 {
+        let key = self.channels.key_at(slot);
+        key.and_then(|key| self.channels.remove(key)).map_or(0, |channel| {
+            self.ledger.update(slot, channel.log().footprint(), None);
+            channel.log().last_position()
+        })
+    }
+
+    /// Returns what the cursors of a channel's subscribers go through.
+    #[inline]
+    pub(crate) fn view(&self, slot: u32) -> Option<View<'_>> {
+        let channel = self.channels.at(slot)?;
+        match channel.kind() {
+            Kind::Pattern(matched) => self.view_of_pattern(*matched),
+            _ => Some(View::Log(channel.log())),
+        }
+    }
+
+    // Out of the way of sessions without patterns.
+    #[inline(never)]
+    fn view_of_pattern(&self, matched: u32) -> Option<View<'_>> {
+        Some(View::Matched(self.matched.at(matched)?, &self.channels))
+    }
+
+    /// Returns the cursor of the next event to come.
+    #[inline]
+    pub(crate) fn end_of(&self, slot: u32) -> u64 {
+        self.view(slot).map_or(0, View::end)
+    }
+
+    /// Returns for whom the channel is.
+    #[inline]
+    pub(crate) fn kind(&self, slot: u32) -> Option<&Kind> {
+        self.channels.at(slot).map(Channel::kind)
+    }
+
+    /// Returns what a session subscribes to by this channel; `None` for one that it has anyway.
+    pub(crate) fn filter(&self, slot: u32) -> Option<TopicFilter> {
+        match self.kind(slot)? {
+            Kind::Named(name) => Some(name.clone().into()),
+            Kind::Pattern(_) => self.pattern(slot).map(|pattern| pattern.clone().into()),
+            Kind::Everyone | Kind::Client | Kind::Session => None,
+        }
+    }
+
+    /// Returns the pattern whose channel this is.
+    pub(crate) fn pattern(&self, slot: u32) -> Option<&TopicPattern> {
+        match self.kind(slot)? {
+            Kind::Pattern(matched) => self.matched.at(*matched).map(Matched::pattern),
+            _ => None,
+        }
+    }
+
+    /// Returns the numbers of what there is from `cursor` on of topics that one of `filters` is,
+    /// or matches.
+    pub(crate) fn numbers_from(&self, slot: u32, cursor: u64, filters: &[TopicFilter]) -> Vec<u64> {
+        let name = self.channels.at(slot).and_then(Channel::name);
+        let is_wanted = |name: &TopicName| filters.iter().any(|filter| filter.matches(name));
+        self.view(slot).map_or(Vec::new(), |view| view.numbers_from(cursor, name, is_wanted))
+    }
+
+    /// Returns the lag that was set for this topic alone.
+    #[inline]
+    pub(crate) fn lag(&self, slot: u32) -> Option<&Lag> {
+        self.channels.at(slot)?.lag()
+    }
+
+    /// Returns whether the topic was ended, and that is remembered.
+    #[inline]
+    pub(crate) fn has_ended(&self, slot: u32) -> bool {
+        self.channels.at(slot).is_some_and(|channel| channel.end().is_some())
+    }
+
+    /// Counts one subscriber more.
+    pub(crate) fn join(&mut self, slot: u32) {
+        if let Some(channel) = self.channels.at_mut(slot) {
+            channel.join();
+        }
+    }
+
+    /// Counts one subscriber less, which waits under `index` if it has one. Forgets the channel if
+    /// nobody would notice.
+    pub(crate) fn leave(&mut self, slot: u32, waiting: Waiting, index: Option<u32>) -> Left {
+        let Some(channel) = self.channels.at_mut(slot) else { return Left::Nothing };
+        channel.leave();
+        let left = match index {
+            None => Left::Nothing,
+            Some(index) if channel.is_waiting(waiting, index) => {
+                let moved = channel.waiting_mut().swap_remove(index);
+                moved.map_or(Left::Nothing, Left::Moved)
+            }
+            Some(_) => Left::Void,
+        };
+        self.release(slot);
+        left
+    }
+
+    /// Puts a subscription on the channel's waiting list, and returns its index there. The channel
+    /// of one session has no list: its session is woken.
+    #[inline]
+    pub(crate) fn wait(&mut self, slot: u32, waiting: Waiting) -> Option<u32> {
+        match self.channels.at_mut(slot)? {
+            channel if matches!(channel.kind(), Kind::Session) => None,
+            channel => Some(channel.waiting_mut().push(waiting)),
+        }
+    }
+
+    /// Returns whether the subscription waits under this index, and not on a list that was handed
+    /// over.
+    #[inline]
+    pub(crate) fn is_waiting(&self, slot: u32, waiting: Waiting, index: u32) -> bool {
+        self.channels.at(slot).is_some_and(|channel| channel.is_waiting(waiting, index))
+    }
+
+    /// Appends an event to a topic, which is opened if need be, as [`append`](Self::append) does.
+    pub(crate) fn append_to_topic(
+        &mut self,
+        now: Tick,
+        name: &TopicName,
+        new: NewEntry,
+        ready: &mut ReadyQueue,
+    ) -> Result<(), PublishError> {
+        let slot = self.ensure_topic(name).ok_or(PublishError::TooManyTopics)?;
+        let result = self.append(now, slot, new, ready);
+        self.release(slot);
+        result
+    }
+
+    /// Appends an event to a channel that has a log, and hands over the list of those who wait.
+    pub(crate) fn append(
+        &mut self,
+        now: Tick,
+        slot: u32,
+        new: NewEntry,
+        ready: &mut ReadyQueue,
+    ) -> Result<(), PublishError> {
+        if self.has_ended(slot) {
+            return Err(PublishError::TopicEnded);
+        }
+        let retention = *self.retention_of(slot);
+        self.check_size(&new, &retention)?;
+        let emptied = self.make_room(new.size(), slot);
+        self.change_log(slot, |log| log.push(now, new, &retention));
+        self.hand_over(slot, ready);
+        self.arm(slot);
+        self.tell_patterns(slot, ready);
+        for slot in emptied {
+            self.release(slot);
+        }
+        Ok(())
+    }
+
+    /// Returns an error for an event that is too large for the channel of a session.
+    pub(crate) fn check_for_session(&self, new: &NewEntry) -> Result<(), PublishError> {
+        self.check_size(new, &self.private_retention)
+    }
+
+    fn check_size(&self, new: &NewEntry, retention: &Retention) -> Result<(), PublishError> {
+        let (size, limit) = (new.size(), retention.bytes.min(self.ledger.limit()));
+        if size > limit { Err(PublishError::TooLarge { size, limit }) } else { Ok(()) }
+    }
+
+    /// Counts an event that no topic can keep as lost, for those whose pattern matches.
+    pub(crate) fn miss(&mut self, name: &TopicName, position: u64, ready: &mut ReadyQueue) {
+        self.note_forgotten(position);
+        for slot in self.patterns.matching(name) {
+            self.change_pattern(slot, ready, |matched, _| matched.miss(position));
+        }
+    }
+
+    /// Ends a topic.
+    pub(crate) fn end(
+        &mut self,
+        now: Tick,
+        name: &TopicName,
+        position: u64,
+        ready: &mut ReadyQueue,
+    ) -> Result<(), PublishError> {
+        let slot = self.ensure_topic(name).ok_or(PublishError::TooManyTopics)?;
+        if self.has_ended(slot) {
+            return Err(PublishError::TopicEnded);
+        }
+        let until =
+            self.retention_of(slot).age.map_or(Tick::MAX, |age| now.saturating_add(ticks(age)));
+        if let Some(channel) = self.channels.at_mut(slot) {
+            channel.set_end(position, until);
+        }
+        self.hand_over(slot, ready);
+        self.ended.insert(position, slot);
+        self.arm(slot);
+        while self.ended.len() > self.max_ended
+            && let Some((_, &slot)) = self.ended.first_key_value()
+        {
+            self.forget_end(slot);
+            self.release(slot);
+        }
+        Ok(())
+    }
+
+    /// Sets how much of one topic is kept from now on; `None` for what all keep.
+    pub(crate) fn set_retention(
+        &mut self,
+        now: Tick,
+        name: &TopicName,
+        retention: Option<Retention>,
+    ) -> Result<(), TopicSettingError> {
+        let slot = self.ensure_topic(name).ok_or(TopicSettingError::TooManyTopics)?;
+        if let Some(channel) = self.channels.at_mut(slot) {
+            channel.set_retention(retention);
+        }
+        let retention = *self.retention_of(slot);
+        self.change_log(slot, |log| log.trim(now, &retention));
+        self.arm(slot);
+        self.release(slot);
+        Ok(())
+    }
+
+    /// Sets how far behind sessions may be in one topic; `None` for what holds in all.
+    pub(crate) fn set_lag(
+        &mut self,
+        name: &TopicName,
+        lag: Option<Lag>,
+    ) -> Result<(), TopicSettingError> {
+        let slot = self.ensure_topic(name).ok_or(TopicSettingError::TooManyTopics)?;
+        if let Some(channel) = self.channels.at_mut(slot) {
+            channel.set_lag(lag);
+        }
+        self.release(slot);
+        Ok(())
+    }
+
+    /// Drops what the only reader of a session's channel has got, or would not get any more.
+    pub(crate) fn trim_delivered(&mut self, now: Tick, slot: u32, cursor: u64) {
+        let retention = self.private_retention;
+        self.change_log(slot, |log| {
+            log.trim_delivered(cursor);
+            log.trim_aged(now, &retention);
+        });
+    }
+
+    /// Returns when [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub(crate) fn next_timeout(&self) -> Option<Tick> {
+        self.timers.next()
+    }
+
+    /// Drops what is too old by now, and forgets ends.
+    pub(crate) fn handle_timeout(&mut self, now: Tick) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            let slot = timer.slot();
+            if self.channels.at_mut(slot).is_some_and(|channel| channel.disarm(timer.at())) {
+                let retention = *self.retention_of(slot);
+                self.change_log(slot, |log| log.trim_aged(now, &retention));
+                let end = self.channels.at(slot).and_then(Channel::end);
+                if end.is_some_and(|end| end.is_over(now)) {
+                    self.forget_end(slot);
+                }
+                self.arm(slot);
+                self.release(slot);
+            }
+        }
+    }
+
+    /// Records that what was published to some topic at `position` is lost.
+    pub(crate) fn note_forgotten(&mut self, position: u64) {
+        self.forgotten = self.forgotten.max(position);
+    }
+
+    fn retention_of(&self, slot: u32) -> &Retention {
+        match self.channels.at(slot) {
+            Some(channel) if matches!(channel.kind(), Kind::Client | Kind::Session) => {
+                &self.private_retention
+            }
+            Some(channel) => channel.retention().unwrap_or(&self.retention),
+            None => &self.retention,
+        }
+    }
+
+    /// Changes a log. Nothing else does, so that the ledger and the patterns know of each change.
+    fn change_log(&mut self, slot: u32, change: impl FnOnce(&mut Log)) {
+        let Some(channel) = self.channels.at_mut(slot) else { return };
+        let log = channel.log_mut();
+        let (before, lost) = (log.footprint(), log.lost_through());
+        change(log);
+        let (after, lost_through) = (log.footprint(), log.lost_through());
+        self.ledger.update(slot, before, after);
+        // What a topic had lost when it came to be was of an earlier life, which a pattern has seen
+        // if it was in use then.
+        if lost_through > lost && !channel.patterns().is_empty() {
+            let channels = &self.channels;
+            let patterns = channels.at(slot).map_or(&[][..], Channel::patterns);
+            for pattern in patterns {
+                if let Some(&Kind::Pattern(matched)) = channels.at(*pattern).map(Channel::kind)
+                    && let Some(matched) = self.matched.at_mut(matched)
+                {
+                    matched.trim(channels, lost_through);
+                }
+            }
+        }
+    }
+
+    /// Makes room for an event of this size, which is no more than may be kept, in the log of this
+    /// channel. Returns the channels that gave up all they kept, which may be idle now.
+    fn make_room(&mut self, size: usize, slot: u32) -> Vec<u32> {
+        let mut emptied = Vec::new();
+        let footprint = |channels: &Arena<Channel>, slot| channels.at(slot)?.log().footprint();
+        while let Some(owner) =
+            self.ledger.next_to_trim(size, slot, footprint(&self.channels, slot))
+        {
+            self.change_log(owner, Log::trim_oldest);
+            if footprint(&self.channels, owner).is_none() {
+                emptied.push(owner);
+            }
+        }
+        emptied
+    }
+
+    /// Makes those ready who wait for the channel.
+    fn hand_over(&mut self, slot: u32, ready: &mut ReadyQueue) {
+        if let Some(channel) = self.channels.at_mut(slot)
+            && !channel.waiting().is_empty()
+        {
+            ready.push_list(channel.waiting_mut());
+        }
+    }
+
+    /// Tells the patterns that match of a topic's newest event.
+    fn tell_patterns(&mut self, slot: u32, ready: &mut ReadyQueue) {
+        let Some(topic) = self.channels.key_at(slot) else { return };
+        let mut index = 0;
+        while let Some(&pattern) = self.channels.at(slot).and_then(|one| one.patterns().get(index))
+        {
+            self.change_pattern(pattern, ready, |matched, channels| matched.push(channels, topic));
+            index += 1;
+        }
+    }
+
+    fn change_pattern(
+        &mut self,
+        slot: u32,
+        ready: &mut ReadyQueue,
+        change: impl FnOnce(&mut Matched, &Arena<Channel>),
+    ) {
+        if let Some(&Kind::Pattern(matched)) = self.kind(slot)
+            && let Some(matched) = self.matched.at_mut(matched)
+        {
+            change(matched, &self.channels);
+            self.hand_over(slot, ready);
+        }
+    }
+
+    /// Arms the channel's timer for its deadline, if that is sooner than for when it stands.
+    fn arm(&mut self, slot: u32) {
+        let retention = *self.retention_of(slot);
+        let Some(channel) = self.channels.at_mut(slot) else { return };
+        // What a session's channel keeps goes when the session is polled.
+        if !matches!(channel.kind(), Kind::Session)
+            && let Some(at) = channel.deadline(&retention)
+            && channel.arm(at)
+        {
+            let channels = &self.channels;
+            self.timers.push(at, slot);
+            self.timers.compact(channels.len(), |timer| {
+                channels.at(timer.slot()).is_some_and(|channel| channel.is_armed_for(timer.at()))
+            });
+        }
+    }
+
+    fn forget_end(&mut self, slot: u32) {
+        if let Some(channel) = self.channels.at_mut(slot)
+            && let Some(end) = channel.end()
+        {
+            channel.forget_end();
+            self.ended.remove(&end.position());
+        }
+    }
+
+    /// Forgets a topic to which nobody subscribes and that keeps nothing, or a pattern that nobody
+    /// has.
+    fn release(&mut self, slot: u32) {
+        if self.channels.at(slot).is_some_and(Channel::is_idle)
+            && let Some(key) = self.channels.key_at(slot)
+            && let Some(channel) = self.channels.remove(key)
+        {
+            match channel.kind() {
+                Kind::Pattern(matched) => self.release_pattern(*matched, slot),
+                Kind::Named(name) => {
+                    self.note_forgotten(channel.log().lost_through());
+                    self.names.remove(name);
+                }
+                Kind::Everyone | Kind::Client | Kind::Session => {}
+            }
+        }
+    }
+
+    fn release_pattern(&mut self, matched: u32, slot: u32) {
+        let key = self.matched.key_at(matched);
+        if let Some(matched) = key.and_then(|key| self.matched.remove(key)) {
+            self.patterns.remove(matched.pattern());
+            for key in self.matching_topics(matched.pattern()) {
+                if let Some(topic) = self.channels.get_mut(key) {
+                    topic.remove_pattern(slot);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What a runtime must bring: a clock, sleep, and tasks.
+
+use alloc::boxed::Box;
+use core::future::Future;
+use core::pin::Pin;
+use std::time::Instant;
+
+/// A runtime's clock and timer, the only thing that the async layer needs of it.
+///
+/// A sleep may end early: the sleeper compares the clock before it goes on.
+pub trait Timer: Send + Sync + 'static {
+    /// Returns the time now.
+    fn now(&self) -> Instant;
+
+    /// Returns a future that is ready once `deadline` has come.
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// What a server needs of an executor: a clock, sleep, and tasks.
+pub trait Runtime: Timer + Clone + Unpin {
+    /// Runs a task to its end, beside the others.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
+}

@@ -1,0 +1,288 @@
+//! The calls that are in a record, and how each is done again.
+
+use super::read::{Output, RecordFault};
+use crate::broker::{
+    AddressKey, Batch, BatchEnd, Broker, ClientId, Drain, Elsewhere, EventKey, Lag, OpenError,
+    Place, Publication, Published, Retention, SessionId, SessionRequest, Tick, Topic, TopicFilter,
+    TopicName, Transmit,
+};
+use crate::encode::Framing;
+use crate::event::Event;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// What a method of [`Broker`] was called with. Times are counted from when the broker was made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Call {
+    Open(Box<Request>),
+    OpenBeside {
+        request: Box<Request>,
+        elsewhere: Elsewhere,
+    },
+    EvictOldest {
+        address: Option<AddressKey>,
+    },
+    HandleDisconnect {
+        session: SessionId,
+    },
+    CloseSession {
+        session: SessionId,
+    },
+    Close,
+    Abort,
+    PollReady,
+    PollEvent,
+    HandleTimeout,
+    Drain(Box<Drain>),
+    EndTopic {
+        topic: TopicName,
+    },
+    RenewLease {
+        session: SessionId,
+        until: Tick,
+    },
+    Revoke {
+        client: ClientId,
+    },
+    RevokeTopic {
+        client: ClientId,
+        topic: TopicName,
+    },
+    Publish {
+        topic: Topic,
+        event: Box<Event>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<EventKey>,
+    },
+    Apply(Box<Published>),
+    ApplyBeside(Box<Published>),
+    SetRetention {
+        topic: TopicName,
+        retention: Option<Retention>,
+    },
+    SetLag {
+        topic: TopicName,
+        lag: Option<Lag>,
+    },
+    RetryAfter {
+        error: OpenError,
+    },
+    Subscribe {
+        session: SessionId,
+        filter: TopicFilter,
+        place: Place,
+    },
+    Unsubscribe {
+        session: SessionId,
+        filter: TopicFilter,
+    },
+    PollTransmit {
+        session: SessionId,
+    },
+    PollTransmitBatch {
+        session: SessionId,
+        limit: usize,
+        framing: Framing,
+    },
+    HandlePartialWrite {
+        session: SessionId,
+        written: usize,
+        batch: Written,
+    },
+    HandleProgress {
+        session: SessionId,
+    },
+    SetCursorKeys,
+}
+
+/// A [`SessionRequest`] without its metadata, and its lease by the broker's clock.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Request {
+    request: SessionRequest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease: Option<Tick>,
+}
+
+/// The batch that a partial write was of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Written {
+    /// What the session's newest poll gave, which a replay has too.
+    Newest,
+    /// Any other: its bytes, and where each of its frames ends.
+    Other { text: String, ends: Vec<usize> },
+}
+
+impl Request {
+    pub(super) fn of(request: &SessionRequest, broker: &Broker) -> Self {
+        let lease = request.lease().map(|until| broker.tick(until));
+        Self { request: request.clone(), lease }
+    }
+
+    fn restore(self, broker: &Broker) -> Result<SessionRequest, RecordFault> {
+        Ok(match self.lease {
+            Some(until) => self.request.with_lease(instant(broker, until)?),
+            None => self.request,
+        })
+    }
+}
+
+impl Written {
+    pub(super) fn of(batch: &Batch, session: SessionId, broker: &Broker) -> Self {
+        if broker.is_newest(session, batch) {
+            return Self::Newest;
+        }
+        // Frames are made of text alone.
+        let text = String::from_utf8_lossy(batch.as_slice()).into_owned();
+        Self::Other { text, ends: batch.ends() }
+    }
+}
+
+/// The time so long after the broker was made, if this platform has it.
+pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, RecordFault> {
+    broker.instant(at).ok_or(RecordFault::Time)
+}
+
+/// What whoever called had, and a replay must have too.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The batches that can still be taken back.
+    pub(super) newest: BTreeMap<SessionId, Batch>,
+    #[cfg(feature = "signed")]
+    pub(super) keys: alloc::collections::VecDeque<crate::broker::CursorKeys>,
+}
+
+impl Held {
+    fn keep(&mut self, broker: &Broker, session: SessionId, batch: Batch) {
+        self.newest.insert(session, batch);
+        if self.newest.len() > 2 * broker.session_count() + 64 {
+            self.newest.retain(|&session, _| broker.is_open(session));
+        }
+    }
+}
+
+impl Call {
+    /// Does the same to `broker`.
+    #[expect(clippy::too_many_lines, reason = "one arm for each call")]
+    pub(super) fn perform(
+        self,
+        at: Tick,
+        broker: &mut Broker,
+        held: &mut Held,
+    ) -> Result<Output, RecordFault> {
+        let now = instant(broker, at)?;
+        Ok(match self {
+            Self::Open(request) => {
+                let request = request.restore(broker)?;
+                Output::Opened(broker.open(now, request))
+            }
+            Self::OpenBeside { request, elsewhere } => {
+                let request = request.restore(broker)?;
+                Output::Opened(broker.open_beside(now, request, &elsewhere))
+            }
+            Self::EvictOldest { address } => {
+                broker.evict_oldest(now, address.as_ref());
+                Output::Done
+            }
+            Self::HandleDisconnect { session } => {
+                broker.handle_disconnect(now, session);
+                Output::Done
+            }
+            Self::CloseSession { session } => Output::Found(broker.close_session(now, session)),
+            Self::Close => {
+                broker.close(now);
+                Output::Done
+            }
+            Self::Abort => {
+                broker.abort(now);
+                Output::Done
+            }
+            Self::PollReady => Output::Ready(broker.poll_ready()),
+            Self::PollEvent => Output::Event(broker.poll_numbered_event()),
+            Self::HandleTimeout => {
+                broker.handle_timeout(now);
+                Output::Done
+            }
+            Self::Drain(drain) => Output::Draining(broker.drain(now, *drain)),
+            Self::EndTopic { topic } => Output::Published(broker.end_topic(now, &topic)),
+            Self::RenewLease { session, until } => {
+                let until = instant(broker, until)?;
+                Output::Renewed(broker.renew_lease(now, session, until))
+            }
+            Self::Revoke { client } => Output::Revoked(broker.revoke(now, &client)),
+            Self::RevokeTopic { client, topic } => {
+                Output::Revoked(broker.revoke_topic(now, &client, &topic))
+            }
+            Self::Publish { topic, event, key } => {
+                let publication = match key {
+                    Some(key) => Publication::new(&event).with_key(key),
+                    None => Publication::new(&event),
+                };
+                Output::Published(broker.publish(now, topic, publication))
+            }
+            Self::Apply(published) => Output::Applied(broker.apply(now, &published)),
+            Self::ApplyBeside(published) => Output::Applied(broker.apply_beside(now, &published)),
+            Self::SetRetention { topic, retention } => {
+                Output::TopicSet(broker.set_retention(now, &topic, retention))
+            }
+            Self::SetLag { topic, lag } => Output::TopicSet(broker.set_lag(now, &topic, lag)),
+            Self::RetryAfter { error } => Output::RetryAfter(broker.retry_after(now, &error)),
+            Self::Subscribe { session, filter, place } => {
+                Output::Subscribed(broker.subscribe(now, session, filter, place))
+            }
+            Self::Unsubscribe { session, filter } => {
+                Output::Found(broker.unsubscribe(now, session, &filter))
+            }
+            Self::PollTransmit { session } => {
+                held.newest.remove(&session);
+                match broker.poll_transmit(now, session) {
+                    Some(Transmit::Frame(frame)) => Output::Frame(frame.clone()),
+                    Some(Transmit::End(reason)) => Output::End(reason),
+                    None => Output::Parked,
+                }
+            }
+            Self::PollTransmitBatch { session, limit, framing } => {
+                let mut batch = held.newest.remove(&session).unwrap_or_else(|| Batch::new(framing));
+                batch.reset(framing);
+                let end = broker.poll_transmit_batch(now, session, limit, &mut batch);
+                let (bytes, frames) = (Bytes::copy_from_slice(batch.as_slice()), batch.frames());
+                if !matches!(end, BatchEnd::End(_)) {
+                    held.keep(broker, session, batch);
+                }
+                Output::Batch { bytes, frames, end }
+            }
+            Self::HandlePartialWrite { session, written, batch } => {
+                let rest = match batch {
+                    Written::Newest => match held.newest.get(&session) {
+                        Some(batch) => broker.handle_partial_write(now, session, batch, written),
+                        None => return Err(RecordFault::NoBatch { session }),
+                    },
+                    Written::Other { text, ends } => {
+                        let batch = Batch::from_parts(text.into_bytes(), &ends);
+                        let batch = batch.ok_or(RecordFault::BatchEnds)?;
+                        broker.handle_partial_write(now, session, &batch, written)
+                    }
+                };
+                Output::Remainder(rest)
+            }
+            Self::HandleProgress { session } => {
+                broker.handle_progress(now, session);
+                Output::Done
+            }
+            #[cfg(feature = "signed")]
+            Self::SetCursorKeys => {
+                let keys = held.keys.pop_front().ok_or(RecordFault::NoKeys)?;
+                Output::KeysSet(broker.set_cursor_keys(keys))
+            }
+            #[cfg(not(feature = "signed"))]
+            Self::SetCursorKeys => return Err(RecordFault::NoKeys),
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! The forms in which names, events and addresses stand in a record. What is read is validated as
+//! when it is built.
+
+use crate::broker::{
+    AddressKey, ClientId, Epoch, EventKey, Key, Published, SessionId, Topic, TopicFilter,
+    TopicName, TopicPattern,
+};
+use crate::encode::Frame;
+use crate::event::{Event, EventId, EventType};
+use alloc::borrow::Cow;
+use alloc::string::String;
+use core::net::IpAddr;
+use core::time::Duration;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+macro_rules! as_text {
+    ($($named:ty),*) => {$(
+        impl Serialize for $named {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $named {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::new(String::deserialize(deserializer)?).map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+// Of a filter, the text says whether it is a pattern.
+as_text!(ClientId, EventKey, TopicName, TopicPattern, TopicFilter, EventId, EventType);
+
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let id = || {
+            let mut numbers = text.split('-');
+            let shard = numbers.next()?.parse().ok()?;
+            let slot = numbers.next()?.parse().ok()?;
+            let generation = numbers.next()?.parse().ok()?;
+            let id = Self::new(shard, Key::new(slot, generation));
+            numbers.next().is_none().then_some(id)
+        };
+        id().ok_or_else(|| D::Error::custom("no session's id"))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AddressForm<'a> {
+    Ip(IpAddr),
+    Text(Cow<'a, str>),
+}
+
+impl Serialize for AddressKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let form = match self.ip() {
+            Ok(ip) => AddressForm::Ip(ip),
+            Err(text) => AddressForm::Text(text.into()),
+        };
+        form.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for AddressKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match AddressForm::deserialize(deserializer)? {
+            AddressForm::Ip(ip) => Ok(ip.into()),
+            AddressForm::Text(text) => Self::new(text).map_err(D::Error::custom),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventForm<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    comment: Option<Cow<'a, str>>,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    event_type: Option<Cow<'a, EventType>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<Cow<'a, EventId>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry: Option<Duration>,
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let event_type = self.event_type();
+        let form = EventForm {
+            data: self.data().map(Cow::Borrowed),
+            comment: self.comment_text().map(Cow::Borrowed),
+            event_type: (*event_type != EventType::MESSAGE).then_some(Cow::Borrowed(event_type)),
+            id: self.id().map(Cow::Borrowed),
+            retry: self.retry(),
+        };
+        form.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let EventForm { data, comment, event_type, id, retry } =
+            EventForm::deserialize(deserializer)?;
+        let mut event = data.map_or_else(Self::empty, |data| Self::new(data.into_owned()));
+        if let Some(comment) = comment {
+            event = event.with_comment(comment.into_owned());
+        }
+        if let Some(event_type) = event_type {
+            event = event.with_type(event_type.into_owned());
+        }
+        if let Some(id) = id {
+            event = event.with_id(id.into_owned());
+        }
+        Ok(match retry {
+            Some(retry) => event.with_retry(retry),
+            None => event,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublishedForm<'a> {
+    epoch: Epoch,
+    position: u64,
+    topic: Cow<'a, Topic>,
+    payload: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own_id: Option<Cow<'a, EventId>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Cow<'a, EventKey>>,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    is_end: bool,
+}
+
+impl Serialize for Published {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let form = PublishedForm {
+            epoch: self.epoch(),
+            position: self.position(),
+            topic: Cow::Borrowed(self.topic()),
+            // Frames are made of text alone, so that nothing of it is lost.
+            payload: String::from_utf8_lossy(self.frame().as_ref()),
+            own_id: self.own_id().map(Cow::Borrowed),
+            key: self.key().map(Cow::Borrowed),
+            is_end: self.is_end(),
+        };
+        form.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Published {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let PublishedForm { epoch, position, topic, payload, own_id, key, is_end } =
+            PublishedForm::deserialize(deserializer)?;
+        let (topic, own_id) = (topic.into_owned(), own_id.map(Cow::into_owned));
+        let key = key.map(Cow::into_owned);
+        let frame = Frame::from_payload(&payload);
+        let frame = frame.ok_or_else(|| D::Error::custom("a payload without a blank line"))?;
+        Self::from_parts(epoch, position, topic, frame, own_id, key, is_end)
+            .ok_or_else(|| D::Error::custom("the end of what is no named topic"))
+    }
+}

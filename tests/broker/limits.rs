@@ -1,0 +1,380 @@
+//! How many sessions and how many bytes there may be, and who gives way.
+
+use crate::kit::broker::*;
+use crate::kit::seed;
+use sansse::Event;
+use sansse::broker::*;
+use std::net::IpAddr;
+
+fn address(text: &str) -> AddressKey {
+    AddressKey::from(text.parse::<IpAddr>().unwrap())
+}
+
+fn from(text: &str) -> SessionRequest {
+    anyone().with_address(address(text))
+}
+
+fn refusal(shard: &mut Shard, request: SessionRequest) -> OpenError {
+    let before = shard.broker.session_count();
+    shard.events();
+    let error = shard.broker.open(shard.now, request).unwrap_err();
+    assert_eq!(shard.broker.session_count(), before);
+    assert_eq!(shard.events(), []);
+    error
+}
+
+fn ends(shard: &mut Shard) -> Vec<(SessionId, EndReason)> {
+    let ended = |event| match event {
+        BrokerEvent::SessionEnded { session, reason, .. } => Some((session, reason)),
+        _ => None,
+    };
+    shard.events().into_iter().filter_map(ended).collect()
+}
+
+/// A shard that keeps nothing yet, where positions have two digits, so that events with the same
+/// data are equally large; `events` of them may be kept.
+fn shard_of(mut config: BrokerConfig, events: usize) -> (Shard, usize) {
+    let build = |config| {
+        let mut shard = Shard::new(config);
+        let session = shard.open(anyone());
+        let size = (0..10).map(|_| shard.publish(session, "x").frame().chunk().len()).last();
+        shard.broker.handle_disconnect(shard.now, session);
+        shard.events();
+        assert_eq!(shard.broker.retained_bytes(), 0);
+        (shard, size.unwrap())
+    };
+    let (_, size) = build(config.clone());
+    config.max_retained_bytes = events * size;
+    build(config)
+}
+
+#[test]
+fn one_session_more_than_a_client_may_have_is_refused_and_others_are_let_in() {
+    let mut config = config();
+    config.max_sessions_per_client = 2;
+    let mut shard = Shard::new(config);
+    let first = shard.open(session_of("alice"));
+    shard.open(session_of("alice"));
+    let error = OpenError::TooManySessionsOfClient { limit: 2 };
+    assert_eq!(refusal(&mut shard, session_of("alice")), error);
+    shard.open(session_of("bob"));
+    // Those of nobody are counted for nobody.
+    for _ in 0..5 {
+        shard.open(anyone());
+    }
+    shard.broker.handle_disconnect(shard.now, first);
+    shard.open(session_of("alice"));
+}
+
+#[test]
+fn one_session_more_than_an_address_may_have_is_refused_with_a_client_or_without() {
+    let mut config = config();
+    config.max_sessions_per_address = 2;
+    let mut shard = Shard::new(config);
+    let first = shard.open(from("192.0.2.1"));
+    shard.open(from("192.0.2.1").with_client(client("alice")));
+    let error = OpenError::TooManySessionsFromAddress { limit: 2 };
+    assert_eq!(refusal(&mut shard, from("192.0.2.1").with_client(client("bob"))), error);
+    assert_eq!(refusal(&mut shard, from("::ffff:192.0.2.1")), error);
+    shard.open(from("192.0.2.2"));
+    shard.open(anyone());
+    assert_eq!(shard.broker.sessions_from(&address("192.0.2.1")), 2);
+    shard.broker.handle_disconnect(shard.now, first);
+    assert_eq!(shard.broker.sessions_from(&address("192.0.2.1")), 1);
+    shard.open(from("192.0.2.1"));
+}
+
+#[test]
+fn all_addresses_of_one_subscriber_are_one() {
+    let mut config = config();
+    config.max_sessions_per_address = 2;
+    let mut shard = Shard::new(config);
+    shard.open(from("2001:db8::1"));
+    shard.open(from("2001:db8::ffff:2"));
+    let error = OpenError::TooManySessionsFromAddress { limit: 2 };
+    assert_eq!(refusal(&mut shard, from("2001:db8::3")), error);
+    shard.open(from("2001:db8:0:1::1"));
+}
+
+#[test]
+fn nothing_is_kept_of_an_address_that_has_left() {
+    let mut shard = Shard::new(config());
+    shard.open(anyone());
+    let mut before = 0;
+    for number in 0..10_000 {
+        if number == 1_000 {
+            before = shard.size();
+        }
+        let session =
+            shard.open(anyone().with_address(AddressKey::new(number.to_string()).unwrap()));
+        shard.broker.handle_disconnect(shard.now, session);
+        shard.events();
+    }
+    assert!(shard.size() < 2 * before, "{} instead of {before}", shard.size());
+}
+
+#[test]
+fn the_oldest_session_of_a_client_makes_room_for_its_newest() {
+    let mut config = config();
+    config.max_sessions_per_client = 2;
+    config.at_max_sessions_per_client = LimitPolicy::EvictOldest;
+    config.client_grace = secs(0);
+    let mut shard = Shard::new(config);
+    let old = shard.parked(session_of("alice"));
+    let other = shard.parked(session_of("bob"));
+    let middle = shard.parked(session_of("alice"));
+    shard.broadcast("unsent");
+    shard.events();
+    let new = shard.open(session_of("alice"));
+    assert_eq!(ends(&mut shard), [(old, EndReason::Evicted)]);
+    // It ends at once, and its driver is told.
+    assert!(shard.ready().contains(&old));
+    assert_eq!(shard.take(old), [END]);
+    let sessions: Vec<_> = shard.broker.sessions_of(&client("alice")).collect();
+    assert_eq!(sessions, [middle, new]);
+    assert!(shard.broker.is_open(other));
+}
+
+#[test]
+fn a_client_of_one_session_that_is_replaced_has_not_left() {
+    let mut config = config();
+    config.max_sessions_per_client = 1;
+    config.at_max_sessions_per_client = LimitPolicy::EvictOldest;
+    config.max_absent_clients = 0;
+    config.client_grace = secs(0);
+    let mut shard = Shard::new(config);
+    let old = shard.open(session_of("alice").with_metadata("her name"));
+    shard.events();
+    let new = shard.open(session_of("alice"));
+    let reason = EndReason::Evicted;
+    let alice = Some(client("alice"));
+    assert_eq!(
+        shard.events(),
+        [
+            BrokerEvent::SessionOpened {
+                session: new,
+                client: alice.clone(),
+                resume: Resume::Live
+            },
+            BrokerEvent::SessionEnded { session: old, client: alice, reason, undelivered: 0 },
+        ]
+    );
+    assert!(shard.broker.metadata(&client("alice")).is_some());
+}
+
+#[test]
+fn the_oldest_session_of_all_makes_room_also_when_many_have_come_and_gone() {
+    let mut config = config();
+    config.max_sessions = 3;
+    config.at_max_sessions = LimitPolicy::EvictOldest;
+    let mut shard = Shard::new(config);
+    let mut open: Vec<SessionId> = Vec::new();
+    let mut rng = Rng::new(seed(1));
+    let mut half = 0;
+    for number in 0..2_000 {
+        if number == 1_000 {
+            half = shard.size();
+        }
+        if rng.chance(40) && !open.is_empty() {
+            let gone = open.remove(usize::try_from(rng.below(open.len() as u64)).unwrap());
+            shard.broker.handle_disconnect(shard.now, gone);
+            assert_eq!(ends(&mut shard), [(gone, EndReason::Disconnected)]);
+        }
+        open.push(shard.open(anyone()));
+        let evicted =
+            if open.len() > 3 { vec![(open.remove(0), EndReason::Evicted)] } else { vec![] };
+        assert_eq!(ends(&mut shard), evicted);
+        shard.ready();
+    }
+    // What is kept about the order is bounded too.
+    assert!(shard.size() < 2 * half, "{}, {half} half-way", shard.size());
+}
+
+#[test]
+fn a_session_evicted_for_one_limit_makes_room_by_all() {
+    let mut config = config();
+    config.max_sessions = 3;
+    config.max_sessions_per_client = 1;
+    config.max_sessions_per_address = 1;
+    config.at_max_sessions = LimitPolicy::EvictOldest;
+    config.at_max_sessions_per_client = LimitPolicy::EvictOldest;
+    config.at_max_sessions_per_address = LimitPolicy::EvictOldest;
+    let mut shard = Shard::new(config);
+    let alice = || from("192.0.2.1").with_client(client("alice"));
+    let (first, _guest, of_address) =
+        (shard.open(anyone()), shard.open(anyone()), shard.open(alice()));
+    shard.events();
+    // One is evicted for the client, which is enough for the address and for all.
+    shard.open(alice());
+    assert_eq!(ends(&mut shard), [(of_address, EndReason::Evicted)]);
+    assert!(shard.broker.is_open(first));
+}
+
+#[test]
+fn a_session_that_is_refused_evicts_nobody() {
+    let mut config = config();
+    config.max_sessions_per_client = 1;
+    config.at_max_sessions_per_client = LimitPolicy::EvictOldest;
+    config.max_topics_per_session = 1;
+    config.max_sessions_per_address = 1;
+    let mut shard = Shard::new(config);
+    let session = shard.open(session_of("alice").with_address(address("192.0.2.1")));
+    let too_many = session_of("alice").with_topic(topic("a")).with_topic(topic("b"));
+    let error = OpenError::TooManyTopicsOfSession { limit: 1 };
+    assert_eq!(refusal(&mut shard, too_many), error);
+    let elsewhere = session_of("alice").with_address(address("192.0.2.1"));
+    let error = OpenError::TooManySessionsFromAddress { limit: 1 };
+    assert_eq!(refusal(&mut shard, elsewhere), error);
+    assert!(shard.broker.is_open(session));
+}
+
+#[test]
+fn the_log_that_keeps_the_most_gives_up_its_oldest_events() {
+    let (mut shard, size) = shard_of(config(), 10);
+    let (small, large) = (topic("small"), topic("large"));
+    for _ in 0..3 {
+        shard.publish(small.clone(), "x");
+    }
+    for _ in 0..7 {
+        shard.publish(large.clone(), "x");
+    }
+    assert_eq!(shard.broker.retained_bytes(), 10 * size);
+    // Ten more to the small one: the two meet at equal shares.
+    for number in 0..10 {
+        shard.publish(small.clone(), "x");
+        assert_eq!(shard.broker.retained_bytes(), 10 * size);
+        let kept = |shard: &mut Shard, name: &TopicName| {
+            let session = shard.open(after("e-10").with_topic(name.clone()));
+            let kept = shard.data(session).len();
+            shard.broker.handle_disconnect(shard.now, session);
+            kept
+        };
+        let shares = (kept(&mut shard, &small), kept(&mut shard, &large));
+        let expected = if number == 0 { (4, 6) } else { (5, 5) };
+        assert_eq!(shares, expected, "after {number}");
+    }
+}
+
+#[test]
+fn a_log_below_an_equal_share_loses_nothing_to_a_flood() {
+    let mut config = config();
+    config.max_retained_bytes = 20_000;
+    let mut shard = Shard::new(config);
+    let quiet: Vec<_> = (0..20).map(|number| topic(&format!("quiet {number}"))).collect();
+    for name in &quiet {
+        for data in ["a", "b", "c"] {
+            shard.publish(name.clone(), data);
+        }
+    }
+    let alice = shard.open(session_of("alice"));
+    shard.publish(client("alice"), "for her");
+    let own = shard.open(anyone());
+    shard.publish(own, "for it alone");
+    for _ in 0..10_000 {
+        shard.publish(topic("flood"), "x");
+    }
+    assert!(shard.broker.retained_bytes() <= 20_000);
+    assert!(shard.broker.retained_bytes() > 19_000, "what may be kept is kept");
+    assert_eq!(shard.data(alice), ["for her"]);
+    assert_eq!(shard.data(own), ["for it alone"]);
+    for name in &quiet {
+        let session = shard.open(after("e-0").with_topic(name.clone()));
+        assert_eq!(shard.data(session), ["a", "b", "c"], "{name}");
+    }
+}
+
+#[test]
+fn what_is_trimmed_for_others_is_a_gap_and_a_lag_like_any_other() {
+    let mut config = config();
+    config.lag = LagPolicy::SkipToOldest.into();
+    let (mut shard, _) = shard_of(config, 4);
+    let news = topic("news");
+    let slow = shard.parked(anyone().with_topic(news.clone()));
+    for _ in 0..4 {
+        shard.publish(news.clone(), "x");
+    }
+    shard.publish(topic("another"), "x");
+    let resumed = shard.broker.open(shard.now, after("e-10").with_topic(news)).unwrap();
+    assert_eq!(resumed.resume, Resume::Gap { replayed: 3 });
+    shard.events();
+    assert_eq!(shard.data(slow).len(), 3);
+    let lost = 1;
+    assert_eq!(shard.events(), [BrokerEvent::SessionSkipped { session: slow, client: None, lost }]);
+}
+
+#[test]
+fn an_event_larger_than_all_that_may_be_kept_is_refused_and_nothing_is_lost_for_it() {
+    let mut config = config();
+    config.max_retained_bytes = 200;
+    let mut shard = Shard::new(config);
+    let session = shard.parked(anyone());
+    shard.broadcast("a");
+    let before = shard.broker.retained_bytes();
+    let large = Event::new("x".repeat(200));
+    for to in [Topic::Broadcast, topic("news").into(), session.into()] {
+        let error = shard.broker.publish(shard.now, to, &large).unwrap_err();
+        assert!(matches!(error, PublishError::TooLarge { size: 200.., limit: 200 }), "{error:?}");
+    }
+    assert_eq!((shard.broker.retained_bytes(), shard.broker.last_position()), (before, 1));
+    assert_eq!(shard.data(session), ["a"]);
+}
+
+#[test]
+fn what_ends_and_what_is_delivered_to_one_alone_frees_its_room() {
+    let mut shard = Shard::new(config());
+    let session = shard.parked(session_of("alice"));
+    shard.publish(session, "a");
+    shard.publish(session, "b");
+    assert!(shard.broker.retained_bytes() > 0);
+    assert_eq!(shard.data(session), ["a", "b"]);
+    // What was handed over is let go of with the next poll.
+    shard.take(session);
+    assert_eq!(shard.broker.retained_bytes(), 0);
+    shard.publish(session, "c");
+    shard.publish(client("alice"), "d");
+    shard.broker.handle_disconnect(shard.now, session);
+    assert!(shard.broker.retained_bytes() > 0, "it may come back");
+    shard.sleep(secs(30));
+    assert_eq!(shard.broker.retained_bytes(), 0);
+    shard.publish(topic("news"), "e");
+    shard.sleep(secs(300));
+    assert_eq!(shard.broker.retained_bytes(), 0);
+}
+
+#[test]
+fn the_cost_of_making_room_does_not_grow_with_the_topics() {
+    // By what it does and not by the time it takes: one event in, one event out.
+    let mut config = config();
+    config.max_retained_bytes = 90_000;
+    let mut shard = Shard::new(config);
+    for number in 0..4_000 {
+        shard.publish(topic(&number.to_string()), "x");
+    }
+    let kept = shard.broker.retained_bytes();
+    assert!(kept > 89_900, "{kept}");
+    for number in 0..1_000 {
+        let size = shard.publish(topic(&number.to_string()), "x").frame().chunk().len();
+        let now = shard.broker.retained_bytes();
+        assert!(now <= 90_000 && now + 2 * size > 90_000, "{now} after {number}");
+    }
+}
+
+#[test]
+fn a_limit_of_nothing_cannot_hold() {
+    let error = |change: &dyn Fn(&mut BrokerConfig)| {
+        let mut config = config();
+        change(&mut config);
+        Broker::new(Shard::new(crate::kit::broker::config()).now, config).unwrap_err()
+    };
+    assert_eq!(error(&|config| config.max_sessions = 0), ConfigError::ZeroSessions);
+    assert_eq!(
+        error(&|config| config.max_sessions_per_client = 0),
+        ConfigError::ZeroSessionsPerClient
+    );
+    assert_eq!(
+        error(&|config| config.max_sessions_per_address = 0),
+        ConfigError::ZeroSessionsPerAddress
+    );
+    assert_eq!(error(&|config| config.max_unread_events = 0), ConfigError::ZeroUnreadEvents);
+    assert_eq!(error(&|config| config.max_retained_bytes = 0), ConfigError::ZeroRetainedBytes);
+}

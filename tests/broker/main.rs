@@ -1,0 +1,28 @@
+//! The broker machine, by subject, in memory and in virtual time.
+#![cfg(feature = "broker")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod contract;
+mod counters;
+mod delivery;
+mod drain;
+mod lag;
+mod leases;
+mod limits;
+mod permission;
+mod presence;
+mod presence_changes;
+mod ready;
+mod replay;
+mod resume;
+mod shards;
+#[cfg(feature = "signed")]
+mod signed;
+mod slow_peers;
+mod time;
+mod topics;
+mod topics_finite;
+mod topics_live;

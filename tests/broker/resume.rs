@@ -1,0 +1,440 @@
+//! How a session continues from a last event id, and what the peer is told of its place.
+
+use crate::kit::broker::*;
+use crate::kit::seed;
+use sansse::broker::*;
+use sansse::{Event, LastEventId, event_type};
+
+fn small() -> BrokerConfig {
+    let mut config = config();
+    config.retention.events = 3;
+    config.private_retention.events = 2;
+    config
+}
+
+fn with_events(config: BrokerConfig, events: &[&str]) -> Shard {
+    let mut shard = Shard::new(config);
+    for data in events {
+        shard.broadcast(data);
+    }
+    shard
+}
+
+/// Opens a session after `last` and says how it went, with all its frames.
+fn resume(shard: &mut Shard, request: SessionRequest) -> (Resume, Vec<String>) {
+    let opened = shard.broker.open(shard.now, request).unwrap();
+    let told = shard.events().pop();
+    let Some(BrokerEvent::SessionOpened { session, resume, .. }) = told else {
+        panic!("{told:?}");
+    };
+    assert_eq!((session, resume), (opened.session, opened.resume), "the event says the same");
+    (resume, shard.take(opened.session))
+}
+
+#[test]
+fn a_session_that_asks_for_nothing_starts_now() {
+    let mut shard = with_events(config(), &["a", "b"]);
+    let (outcome, frames) = resume(&mut shard, anyone());
+    assert_eq!((outcome, frames), (Resume::Live, vec!["id: e-2\n\n".to_owned()]));
+    // A browser whose last event id was cleared sends none, and a careless client an empty one.
+    let (outcome, frames) = resume(&mut shard, after(""));
+    assert_eq!((outcome, frames), (Resume::Live, vec!["id: e-2\n\n".to_owned()]));
+}
+
+#[test]
+fn everything_since_is_replayed_and_counted() {
+    let mut shard = with_events(config(), &["a", "b", "c"]);
+    for (last, had, replayed) in [("e-0", 0, 3), ("e-1", 1, 2), ("e-2", 2, 1), ("e-3", 3, 0)] {
+        let (outcome, frames) = resume(&mut shard, after(last));
+        assert_eq!(outcome, Resume::Complete { replayed }, "{last}");
+        let all = [event_at(1, "a"), event_at(2, "b"), event_at(3, "c")];
+        assert_eq!(frames, all[had..], "{last}");
+    }
+}
+
+#[test]
+fn a_position_that_was_for_others_is_a_place_like_any_other() {
+    let mut shard = Shard::new(config());
+    shard.publish(topic("news"), "1");
+    shard.publish(topic("sport"), "2");
+    shard.broadcast("3");
+    shard.publish(topic("news"), "4");
+    let (outcome, frames) = resume(&mut shard, after("e-2").with_topic(topic("news")));
+    assert_eq!(outcome, Resume::Complete { replayed: 2 });
+    assert_eq!(frames, [event_at(3, "3"), event_at(4, "4")]);
+}
+
+#[test]
+fn what_is_kept_no_more_is_a_gap_and_the_rest_is_replayed() {
+    let mut shard = with_events(small(), &["a", "b", "c", "d", "e"]);
+    let kept = [event_at(3, "c"), event_at(4, "d"), event_at(5, "e")];
+    for last in ["e-0", "e-1"] {
+        let (outcome, frames) = resume(&mut shard, after(last));
+        assert_eq!((outcome, &frames[..]), (Resume::Gap { replayed: 3 }, &kept[..]), "{last}");
+    }
+    // The first that is complete: what was lost is what it has.
+    let (outcome, frames) = resume(&mut shard, after("e-2"));
+    assert_eq!((outcome, &frames[..]), (Resume::Complete { replayed: 3 }, &kept[..]));
+}
+
+#[test]
+fn a_gap_in_any_of_its_topics_is_one() {
+    let mut shard = Shard::new(small());
+    shard.publish(topic("quiet"), "1");
+    shard.publish(topic("busy"), "2");
+    for _ in 0..3 {
+        shard.publish(topic("busy"), "more");
+    }
+    let both = || anyone().with_topic(topic("quiet")).with_topic(topic("busy"));
+    let from =
+        |request: SessionRequest, last: &str| request.with_last_event_id(LastEventId::Id(id(last)));
+    let (outcome, _) = resume(&mut shard, from(both(), "e-1"));
+    assert_eq!(outcome, Resume::Gap { replayed: 3 });
+    let (outcome, _) = resume(&mut shard, from(both(), "e-2"));
+    assert_eq!(outcome, Resume::Complete { replayed: 3 });
+    let (outcome, _) = resume(&mut shard, from(anyone().with_topic(topic("quiet")), "e-0"));
+    assert_eq!(outcome, Resume::Complete { replayed: 1 });
+}
+
+#[test]
+fn events_that_have_grown_too_old_are_a_gap() {
+    let mut shard = with_events(config(), &["a"]);
+    shard.sleep(secs(200));
+    shard.broadcast("b");
+    shard.sleep(secs(99));
+    let (outcome, _) = resume(&mut shard, after("e-0"));
+    assert_eq!(outcome, Resume::Complete { replayed: 2 });
+    shard.sleep(secs(1));
+    let (outcome, _) = resume(&mut shard, after("e-0"));
+    assert_eq!(outcome, Resume::Gap { replayed: 1 });
+    let (outcome, _) = resume(&mut shard, after("e-1"));
+    assert_eq!(outcome, Resume::Complete { replayed: 1 });
+    shard.sleep(secs(200));
+    let (outcome, frames) = resume(&mut shard, after("e-1"));
+    assert_eq!(outcome, Resume::Gap { replayed: 0 });
+    assert_eq!(frames, ["id: e-2\n\n"], "it is told the place from which it goes on");
+}
+
+#[test]
+fn malformed_ids_are_unknown_and_no_error() {
+    let mut shard = with_events(config(), &["a", "b"]);
+    let text = |last: &str| LastEventId::Id(id(last));
+    let ids = [
+        text("e-18446744073709551616"),
+        text("e-01"),
+        text("E-1"),
+        text("e-1 "),
+        text("e--1"),
+        text("e-"),
+        text("-1"),
+        text("-"),
+        text("nonsense"),
+        text(&"e".repeat(100_000)),
+        text("\u{1f980}"),
+        LastEventId::Malformed,
+    ];
+    for last in ids {
+        let request = anyone().with_last_event_id(last.clone());
+        let (outcome, frames) = resume(&mut shard, request);
+        assert_eq!(outcome, Resume::UnknownId { replayed: 2 }, "{last:?}");
+        assert_eq!(frames, [event_at(1, "a"), event_at(2, "b")]);
+    }
+}
+
+#[test]
+fn a_position_that_was_not_given_out_yet_says_so() {
+    let mut shard = with_events(config(), &["a", "b"]);
+    for last in ["e-3", "e-18446744073709551615"] {
+        let (outcome, frames) = resume(&mut shard, after(last));
+        assert_eq!(outcome, Resume::Ahead { replayed: 2 }, "{last}");
+        assert_eq!(frames, [event_at(1, "a"), event_at(2, "b")]);
+    }
+    shard.broadcast("c");
+    let (outcome, _) = resume(&mut shard, after("e-3"));
+    assert_eq!(outcome, Resume::Complete { replayed: 0 }, "now it is");
+}
+
+#[test]
+fn any_text_opens_a_session() {
+    let seed = seed(3);
+    let mut rng = Rng::new(seed);
+    let mut shard = with_events(small(), &["a", "b", "c", "d"]);
+    let parts =
+        ["e", "-", "1", "4", "9", "0", "+", " ", "é", "f", "E", "\t", "18446744073709551615"];
+    for _ in 0..20_000 {
+        let text: String = (0..rng.below(6)).map(|_| rng.pick(&parts)).collect();
+        let (outcome, frames) = resume(&mut shard, after(&text));
+        let expected = match text.as_str() {
+            "" => Resume::Live,
+            "e-0" => Resume::Gap { replayed: 3 },
+            "e-1" => Resume::Complete { replayed: 3 },
+            "e-4" => Resume::Complete { replayed: 0 },
+            _ if text.strip_prefix("e-").is_some_and(|position| {
+                position.parse::<u64>().is_ok_and(|it| it > 4 && it.to_string() == position)
+            }) =>
+            {
+                Resume::Ahead { replayed: 3 }
+            }
+            _ if text.split_once('-').is_some_and(|(epoch, position)| {
+                epoch != "e"
+                    && u64::from_str_radix(epoch, 16).is_ok_and(|it| format!("{it:x}") == epoch)
+                    && position.parse::<u64>().is_ok_and(|it| it.to_string() == position)
+            }) =>
+            {
+                Resume::OtherEpoch { replayed: 3 }
+            }
+            _ => Resume::UnknownId { replayed: 3 },
+        };
+        assert_eq!(outcome, expected, "{text:?}, seed {seed}");
+        assert_eq!(
+            frames.iter().filter(|frame| frame.contains("data:")).count() as u64,
+            outcome.replayed()
+        );
+    }
+}
+
+#[test]
+fn an_id_of_another_life_of_the_stream_says_so() {
+    let mut shard = with_events(config(), &["a"]);
+    for last in ["d-1", "0-0", "ffffffffffffffff-7"] {
+        let (outcome, frames) = resume(&mut shard, after(last));
+        assert_eq!(outcome, Resume::OtherEpoch { replayed: 1 }, "{last}");
+        assert_eq!(frames, [event_at(1, "a")]);
+    }
+    let mut empty = Shard::new(config());
+    let (outcome, frames) = resume(&mut empty, after("d-9"));
+    assert_eq!(outcome, Resume::OtherEpoch { replayed: 0 });
+    assert_eq!(frames, ["id: e-0\n\n"], "from here on it has a place again");
+}
+
+#[test]
+fn a_session_that_cannot_be_continued_may_start_with_the_newest_instead() {
+    let mut config = small();
+    config.unresumable = StartAt::Newest;
+    let mut shard = with_events(config, &["a", "b", "c", "d"]);
+    let cases = [
+        (LastEventId::Id(id("e-0")), Resume::Gap { replayed: 0 }),
+        (LastEventId::Id(id("e-9")), Resume::Ahead { replayed: 0 }),
+        (LastEventId::Id(id("nonsense")), Resume::UnknownId { replayed: 0 }),
+        (LastEventId::Malformed, Resume::UnknownId { replayed: 0 }),
+        (LastEventId::Id(id("f-1")), Resume::OtherEpoch { replayed: 0 }),
+    ];
+    for (last, expected) in cases {
+        let request = anyone().with_last_event_id(last);
+        let (outcome, frames) = resume(&mut shard, request);
+        assert_eq!((outcome, &frames[..]), (expected, &["id: e-4\n\n".to_owned()][..]));
+    }
+    let (outcome, _) = resume(&mut shard, after("e-1"));
+    assert_eq!(outcome, Resume::Complete { replayed: 3 }, "this one can be");
+}
+
+#[test]
+fn an_event_is_found_by_the_id_it_brought() {
+    for ids in [EventIds::Assigned, EventIds::Own] {
+        let mut config = small();
+        config.event_ids = ids;
+        let mut shard = Shard::new(config);
+        for name in ["x", "y", "z"] {
+            let event = Event::new(format!("data of {name}")).with_id(id(name));
+            shard.broker.publish(shard.now, Topic::Broadcast, &event).unwrap();
+        }
+        let frame = |name: &str| format!("id: {name}\ndata: data of {name}\n\n");
+        let (outcome, frames) = resume(&mut shard, after("x"));
+        assert_eq!(outcome, Resume::Complete { replayed: 2 });
+        assert_eq!(frames, [frame("y"), frame("z")]);
+        // One more, and "x" is kept no more: nobody knows where it was.
+        shard.broker.publish(shard.now, Topic::Broadcast, &Event::new("last")).unwrap();
+        let (outcome, frames) = resume(&mut shard, after("x"));
+        assert_eq!(outcome, Resume::UnknownId { replayed: 3 });
+        assert_eq!(frames[..2], [frame("y"), frame("z")]);
+    }
+}
+
+#[test]
+fn an_id_that_an_event_brought_goes_before_one_of_the_brokers_making() {
+    let mut shard = Shard::new(config());
+    shard.broadcast("a");
+    let event = Event::new("b").with_id(id("e-1"));
+    shard.broker.publish(shard.now, Topic::Broadcast, &event).unwrap();
+    shard.broadcast("c");
+    let (outcome, frames) = resume(&mut shard, after("e-1"));
+    assert_eq!(outcome, Resume::Complete { replayed: 1 });
+    assert_eq!(frames, [event_at(3, "c")]);
+}
+
+#[test]
+fn an_id_that_several_events_brought_loses_nothing() {
+    let mut shard = Shard::new(config());
+    let publish = |shard: &mut Shard, to: Topic, data: &'static str| {
+        let event = Event::new(data).with_id(id("same"));
+        shard.broker.publish(shard.now, to, &event).unwrap();
+    };
+    publish(&mut shard, topic("news").into(), "1");
+    publish(&mut shard, Topic::Broadcast, "2");
+    publish(&mut shard, Topic::Broadcast, "3");
+    let (outcome, frames) = resume(&mut shard, after("same").with_topic(topic("news")));
+    assert_eq!(outcome, Resume::Complete { replayed: 2 });
+    assert!(frames[0].ends_with("data: 2\n\n") && frames[1].ends_with("data: 3\n\n"));
+    // Without that topic, the oldest is another.
+    let (outcome, _) = resume(&mut shard, after("same"));
+    assert_eq!(outcome, Resume::Complete { replayed: 1 });
+}
+
+#[test]
+fn with_ids_of_their_own_a_place_of_the_brokers_making_is_unknown() {
+    let mut config = config();
+    config.event_ids = EventIds::Own;
+    let mut shard = with_events(config, &["a"]);
+    for last in ["e-0", "e-1", "d-1"] {
+        let (outcome, frames) = resume(&mut shard, after(last));
+        assert_eq!(outcome, Resume::UnknownId { replayed: 1 });
+        assert_eq!(frames, ["data: a\n\n"]);
+    }
+    // Nor is anybody told of one.
+    let (outcome, frames) = resume(&mut shard, anyone());
+    assert_eq!((outcome, frames), (Resume::Live, vec![]));
+}
+
+#[test]
+fn a_session_that_loses_the_connection_before_the_first_event_misses_nothing() {
+    let mut shard = with_events(config(), &["before"]);
+    let session = shard.open(anyone());
+    let Some(opening) = shard.next(session) else { panic!("the stream does not begin") };
+    shard.broker.handle_disconnect(shard.now, session);
+    shard.broadcast("meanwhile");
+    // The browser comes back with the id it learnt, though no event ever came.
+    let last = opening.strip_prefix("id: ").and_then(|line| line.strip_suffix("\n\n")).unwrap();
+    let (outcome, frames) = resume(&mut shard, after(last));
+    assert_eq!(outcome, Resume::Complete { replayed: 1 });
+    assert_eq!(frames, [event_at(2, "meanwhile")]);
+}
+
+#[test]
+fn the_place_is_the_one_at_which_the_session_was_opened() {
+    let mut shard = Shard::new(config());
+    let session = shard.open(anyone());
+    shard.broadcast("published before the first poll");
+    assert_eq!(shard.take(session)[0], "id: e-0\n\n");
+}
+
+#[test]
+fn a_peer_that_wants_to_know_is_told_how_it_went() {
+    let announced = |request: SessionRequest| request.with_announcement(event_type!("resumed"));
+    let mut shard = with_events(small(), &["a", "b", "c", "d"]);
+    let cases = [
+        (anyone(), "id: e-4\n", "live", 0),
+        (after("e-3"), "", "complete", 1),
+        (after("e-4"), "", "complete", 0),
+        (after("e-0"), "", "gap", 3),
+        (after("junk"), "", "unknown", 3),
+        (after("d-1"), "", "other-epoch", 3),
+        (after("e-5"), "", "ahead", 3),
+    ];
+    for (request, id, outcome, replayed) in cases {
+        let (resume, frames) = resume(&mut shard, announced(request));
+        let data = format!(r#"{{"outcome":"{outcome}","replayed":{replayed}}}"#);
+        assert_eq!(frames[0], format!("{id}event: resumed\ndata: {data}\n\n"));
+        assert_eq!((resume.as_str(), resume.replayed()), (outcome, replayed));
+        assert_eq!(resume.may_miss(), !matches!(outcome, "live" | "complete"));
+        assert_eq!(frames.len() as u64, 1 + replayed);
+    }
+}
+
+#[test]
+fn an_announcement_of_an_empty_replay_sets_the_place() {
+    let mut config = small();
+    config.unresumable = StartAt::Newest;
+    config.retry = Some(millis(1_500));
+    let mut shard = with_events(config, &["a", "b", "c", "d"]);
+    let (_, frames) = resume(&mut shard, after("e-0").with_announcement(event_type!("resumed")));
+    let data = r#"{"outcome":"gap","replayed":0}"#;
+    assert_eq!(frames, [format!("retry: 1500\nid: e-4\nevent: resumed\ndata: {data}\n\n")]);
+}
+
+#[test]
+fn a_session_is_told_the_reconnection_time_at_its_start() {
+    let mut config = config();
+    config.retry = Some(millis(750));
+    let mut shard = with_events(config.clone(), &["a"]);
+    let (_, frames) = resume(&mut shard, anyone());
+    assert_eq!(frames, ["retry: 750\nid: e-1\n\n"]);
+    let (_, frames) = resume(&mut shard, after("e-0"));
+    assert_eq!(frames, ["retry: 750\n\n".to_owned(), event_at(1, "a")]);
+    config.event_ids = EventIds::Own;
+    let mut shard = Shard::new(config);
+    let (_, frames) = resume(&mut shard, anyone());
+    assert_eq!(frames, ["retry: 750\n\n"]);
+}
+
+#[test]
+fn one_id_resumes_a_session_of_many_topics() {
+    let mut shard = Shard::new(config());
+    let request = || session_of("alice").with_topic(topic("a")).with_topic(topic("b"));
+    let session = shard.parked(request());
+    let publish_some = |shard: &mut Shard| {
+        shard.publish(topic("a"), "a");
+        shard.broadcast("all");
+        shard.publish(client("alice"), "alice");
+        shard.publish(topic("b"), "b");
+    };
+    publish_some(&mut shard);
+    let frames = shard.take(session);
+    shard.broker.handle_disconnect(shard.now, session);
+    publish_some(&mut shard);
+    // From each frame in turn, the rest is the same as if nothing had happened.
+    let (_, all) = resume(&mut shard, request().with_last_event_id(LastEventId::Id(id("e-0"))));
+    assert_eq!(all[..4], frames[..]);
+    for (index, frame) in all.iter().enumerate() {
+        let last = frame.lines().next().unwrap().strip_prefix("id: ").unwrap();
+        let again = request().with_last_event_id(LastEventId::Id(id(last)));
+        let (outcome, rest) = resume(&mut shard, again);
+        assert_eq!(outcome, Resume::Complete { replayed: 7 - index as u64 });
+        assert_eq!(rest, all[index + 1..]);
+    }
+}
+
+#[test]
+fn a_topic_that_was_forgotten_with_its_events_is_a_gap() {
+    let mut shard = Shard::new(config());
+    shard.publish(topic("news"), "a");
+    // Nobody listens and nothing is kept: the topic itself is gone.
+    shard.sleep(secs(300));
+    let from = |last: &str| after(last).with_topic(topic("news"));
+    let (outcome, _) = resume(&mut shard, from("e-0"));
+    assert_eq!(outcome, Resume::Gap { replayed: 0 });
+    let (outcome, _) = resume(&mut shard, from("e-1"));
+    assert_eq!(outcome, Resume::Complete { replayed: 0 });
+}
+
+#[test]
+fn what_was_for_a_client_that_is_forgotten_is_a_gap() {
+    let mut shard = Shard::new(config());
+    let session = shard.parked(session_of("alice"));
+    shard.broker.handle_disconnect(shard.now, session);
+    shard.publish(client("alice"), "a");
+    let again = |last: &str| session_of("alice").with_last_event_id(LastEventId::Id(id(last)));
+    shard.sleep(secs(29));
+    let (outcome, frames) = resume(&mut shard, again("e-0"));
+    assert_eq!((outcome, frames), (Resume::Complete { replayed: 1 }, vec![event_at(1, "a")]));
+    for session in shard.broker.sessions_of(&client("alice")).collect::<Vec<_>>() {
+        shard.broker.handle_disconnect(shard.now, session);
+    }
+    shard.sleep(secs(30));
+    let (outcome, _) = resume(&mut shard, again("e-0"));
+    assert_eq!(outcome, Resume::Gap { replayed: 0 });
+}
+
+#[test]
+fn more_than_is_kept_for_a_client_is_a_gap() {
+    let mut shard = Shard::new(small());
+    shard.parked(session_of("alice"));
+    for data in ["a", "b", "c"] {
+        shard.publish(client("alice"), data);
+    }
+    let again = |last: &str| session_of("alice").with_last_event_id(LastEventId::Id(id(last)));
+    let (outcome, frames) = resume(&mut shard, again("e-0"));
+    assert_eq!(outcome, Resume::Gap { replayed: 2 });
+    assert_eq!(frames, [event_at(2, "b"), event_at(3, "c")]);
+    let (outcome, _) = resume(&mut shard, again("e-1"));
+    assert_eq!(outcome, Resume::Complete { replayed: 2 });
+}

@@ -1,0 +1,286 @@
+//! Ids under a key: only what the broker gave out leads anywhere.
+
+use crate::kit::broker::*;
+use crate::kit::seed;
+use sansse::broker::*;
+use sansse::{Event, LastEventId, event_type};
+
+const SECRET: &[u8] = b"thirty-two bytes of randomness..";
+const NEXT_SECRET: &[u8] = b"thirty-two bytes for another day";
+
+fn keys() -> CursorKeys {
+    CursorKeys::new(SECRET).unwrap()
+}
+
+fn signed() -> BrokerConfig {
+    let mut config = config();
+    config.cursor_keys = Some(keys());
+    config
+}
+
+/// The id of a published event, as its receivers see it.
+fn id_of(published: &Published) -> String {
+    let text = text(published.frame().as_ref());
+    text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned()
+}
+
+fn resume(shard: &mut Shard, last: &str) -> Resume {
+    let opened = shard.broker.open(shard.now, after(last)).unwrap();
+    shard.take(opened.session);
+    shard.broker.handle_disconnect(shard.now, opened.session);
+    shard.events();
+    opened.resume
+}
+
+/// A shard with three events, and their ids.
+fn with_three(config: BrokerConfig) -> (Shard, Vec<String>) {
+    let mut shard = Shard::new(config);
+    let ids = ["a", "b", "c"].map(|data| id_of(&shard.publish(Topic::Broadcast, data)));
+    (shard, ids.to_vec())
+}
+
+#[test]
+fn each_place_that_was_given_out_is_one_to_come_back_to() {
+    let mut shard = Shard::new(signed());
+    let opening = shard.parked(anyone());
+    shard.broker.handle_disconnect(shard.now, opening);
+    let session = shard.open(anyone());
+    let place = shard.next(session).unwrap();
+    let place = place.strip_prefix("id: ").unwrap().trim_end().to_owned();
+    assert!(place.starts_with("e-0-") && place.len() == 4 + 22, "{place}");
+    let ids = ["a", "b", "c"].map(|data| id_of(&shard.publish(Topic::Broadcast, data)));
+    assert_eq!(resume(&mut shard, &place), Resume::Complete { replayed: 3 });
+    for (index, id) in ids.iter().enumerate() {
+        assert!(id.starts_with(&format!("e-{}-", index + 1)), "{id}");
+        let replayed = 2 - index as u64;
+        assert_eq!(resume(&mut shard, id), Resume::Complete { replayed }, "{id}");
+    }
+}
+
+#[test]
+fn a_place_made_by_hand_is_forged_and_gets_nothing() {
+    let (mut shard, ids) = with_three(signed());
+    let code = &ids[0][4..];
+    let forged = [
+        "e-0".to_owned(),
+        "e-1".to_owned(),
+        "e-1-".to_owned(),
+        "d-1".to_owned(),
+        format!("e-0-{code}"),
+        format!("e-2-{code}"),
+        format!("e-9-{code}"),
+        format!("d-1-{code}"),
+        format!("{}A", ids[0]),
+        ids[0][..ids[0].len() - 1].to_owned(),
+        format!("e-1-{}", "A".repeat(22)),
+        format!("e-1-{}", code.to_lowercase()),
+        format!("e-18446744073709551615-{code}"),
+    ];
+    for last in forged {
+        let opened = shard.broker.open(shard.now, after(&last)).unwrap();
+        assert_eq!(opened.resume, Resume::Forged, "{last}");
+        assert!(opened.resume.may_miss() && opened.resume.replayed() == 0);
+        let frames = shard.take(opened.session);
+        assert_eq!(frames, [format!("id: {}\n\n", ids[2])], "it starts where the stream is");
+    }
+    // What is no place at all is told apart, and gets no more.
+    for last in ["nonsense", "e", "-", "e-x", "E-1", "e-01", &ids[0][1..], &"x".repeat(2_000)] {
+        assert_eq!(resume(&mut shard, last), Resume::UnknownId { replayed: 0 }, "{last}");
+    }
+    let malformed = anyone().with_last_event_id(LastEventId::Malformed);
+    let opened = shard.broker.open(shard.now, malformed).unwrap();
+    assert_eq!(opened.resume, Resume::UnknownId { replayed: 0 });
+}
+
+#[test]
+fn no_id_but_the_exact_one_is_taken() {
+    let seed = seed(8);
+    let mut rng = Rng::new(seed);
+    let (mut shard, ids) = with_three(signed());
+    let letters: Vec<char> = ('!'..='~').chain(['é', ' ']).collect();
+    for _ in 0..20_000 {
+        let mut text: Vec<char> = rng.pick(&[0, 1, 2].map(|index| &ids[index])).chars().collect();
+        for _ in 0..=rng.below(3) {
+            let at = usize::try_from(rng.below(text.len() as u64)).unwrap();
+            match rng.below(3) {
+                0 => text[at] = rng.pick(&letters),
+                1 => text.insert(at, rng.pick(&letters)),
+                _ => drop(text.remove(at)),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        let outcome = resume(&mut shard, &text);
+        match ids.iter().position(|id| *id == text) {
+            Some(index) => {
+                assert_eq!(outcome, Resume::Complete { replayed: 2 - index as u64 });
+            }
+            None => assert!(
+                matches!(outcome, Resume::Forged | Resume::UnknownId { replayed: 0 }),
+                "{text:?}: {outcome:?}, seed {seed}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_place_of_an_earlier_life_is_believed_only_with_its_code() {
+    let mut earlier = signed();
+    earlier.epoch = Epoch(0xd);
+    let (_, old) = with_three(earlier);
+    let (mut shard, _) = with_three(signed());
+    assert_eq!(resume(&mut shard, &old[1]), Resume::OtherEpoch { replayed: 3 });
+    assert_eq!(resume(&mut shard, "d-2"), Resume::Forged);
+}
+
+#[test]
+fn a_place_that_only_another_shard_has_reached_is_believed_only_with_its_code() {
+    let (mut shard, _) = with_three(signed());
+    let mut elsewhere = Sequencer::new(Epoch(0xe), 3, EventIds::Assigned);
+    elsewhere.set_cursor_keys(keys());
+    let ahead = elsewhere.publish(Topic::Broadcast, &Event::new("d"));
+    assert_eq!(resume(&mut shard, &id_of(&ahead)), Resume::Ahead { replayed: 3 });
+    assert_eq!(resume(&mut shard, "e-4"), Resume::Forged);
+    shard.broker.apply(shard.now, &ahead).unwrap();
+    assert_eq!(resume(&mut shard, &id_of(&ahead)), Resume::Complete { replayed: 0 });
+}
+
+#[test]
+fn streams_with_one_secret_and_one_epoch_refuse_each_others_ids() {
+    let of_stream = |name: &str| {
+        let mut config = config();
+        config.cursor_keys = Some(keys().for_stream(name));
+        with_three(config)
+    };
+    let (mut prices, price_ids) = of_stream("prices");
+    let (mut chat, chat_ids) = of_stream("chat");
+    assert_eq!(resume(&mut prices, &price_ids[0]), Resume::Complete { replayed: 2 });
+    assert_eq!(resume(&mut chat, &chat_ids[0]), Resume::Complete { replayed: 2 });
+    for index in 0..3 {
+        assert_eq!(resume(&mut chat, &price_ids[index]), Resume::Forged);
+        assert_eq!(resume(&mut prices, &chat_ids[index]), Resume::Forged);
+    }
+}
+
+#[test]
+fn every_shard_believes_what_any_of_them_gave_out() {
+    let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
+    sequencer.set_cursor_keys(keys());
+    let mut shards: Vec<Shard> = (0..3)
+        .map(|number| {
+            let mut config = signed();
+            config.shard = number;
+            Shard::new(config)
+        })
+        .collect();
+    let published = ["a", "b"].map(|data| sequencer.publish(Topic::Broadcast, &Event::new(data)));
+    for shard in &mut shards {
+        for published in &published {
+            shard.broker.apply(shard.now, published).unwrap();
+        }
+    }
+    for shard in &mut shards {
+        assert_eq!(resume(shard, &id_of(&published[0])), Resume::Complete { replayed: 1 });
+        assert_eq!(resume(shard, "e-1"), Resume::Forged);
+    }
+}
+
+#[test]
+fn a_peer_that_wants_to_know_is_told_that_its_place_is_forged() {
+    let (mut shard, ids) = with_three(signed());
+    let request = after("e-1").with_announcement(event_type!("resumed"));
+    let session = shard.open(request);
+    let data = r#"{"outcome":"forged","replayed":0}"#;
+    let last = &ids[2];
+    assert_eq!(shard.take(session), [format!("id: {last}\nevent: resumed\ndata: {data}\n\n")]);
+    let told = shard.events().pop();
+    assert!(
+        matches!(told, Some(BrokerEvent::SessionOpened { resume: Resume::Forged, .. })),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn an_id_that_an_event_brought_is_not_signed_and_found_as_long_as_it_is_kept() {
+    let mut config = signed();
+    config.retention.events = 2;
+    let mut shard = Shard::new(config);
+    for own in ["mine", "e-7"] {
+        let event = Event::new("x").with_id(id(own));
+        let published = shard.broker.publish(shard.now, Topic::Broadcast, &event).unwrap();
+        assert_eq!(id_of(&published), own);
+    }
+    assert_eq!(resume(&mut shard, "mine"), Resume::Complete { replayed: 1 });
+    assert_eq!(resume(&mut shard, "e-7"), Resume::Complete { replayed: 0 });
+    shard.broadcast("one more");
+    assert_eq!(resume(&mut shard, "mine"), Resume::UnknownId { replayed: 0 });
+    shard.broadcast("and another");
+    assert_eq!(resume(&mut shard, "e-7"), Resume::Forged, "it reads like a place now");
+}
+
+#[test]
+fn a_key_is_changed_without_anybody_losing_a_place() {
+    let (mut shard, old) = with_three(signed());
+    let next = CursorKeys::new(NEXT_SECRET).unwrap();
+    // Before anything is signed with it, every machine accepts it.
+    shard.broker.set_cursor_keys(keys().accepting(NEXT_SECRET).unwrap()).unwrap();
+    let mut elsewhere = Shard::new({
+        let mut config = config();
+        config.cursor_keys = Some(next.clone().accepting(SECRET).unwrap());
+        config
+    });
+    let news: Vec<_> =
+        ["a", "b", "c"].map(|data| id_of(&elsewhere.publish(Topic::Broadcast, data))).into();
+    assert_ne!(old, news);
+    for shard in [&mut shard, &mut elsewhere] {
+        for (index, (old, new)) in old.iter().zip(&news).enumerate() {
+            let expected = Resume::Complete { replayed: 2 - index as u64 };
+            assert_eq!(resume(shard, old), expected);
+            assert_eq!(resume(shard, new), expected);
+        }
+    }
+    // Now it signs with the new one, and in the end it forgets the old one.
+    shard.broker.set_cursor_keys(next.clone().accepting(SECRET).unwrap()).unwrap();
+    assert_eq!(resume(&mut shard, &old[0]), Resume::Complete { replayed: 2 });
+    let signed_with_new = id_of(&shard.publish(Topic::Broadcast, "d"));
+    shard.broker.set_cursor_keys(next).unwrap();
+    assert_eq!(resume(&mut shard, &old[0]), Resume::Forged);
+    assert_eq!(resume(&mut shard, &news[0]), Resume::Complete { replayed: 3 });
+    assert_eq!(resume(&mut shard, &signed_with_new), Resume::Complete { replayed: 0 });
+}
+
+#[test]
+fn no_secret_is_in_debug_output() {
+    let keys = CursorKeys::new(SECRET).unwrap().accepting(NEXT_SECRET).unwrap();
+    let shown = r#"CursorKeys { stream: "prices", keys: 2, .. }"#;
+    let keys = keys.for_stream("prices");
+    assert_eq!(format!("{keys:?}"), shown);
+    let mut config = config();
+    config.cursor_keys = Some(keys);
+    let broker = format!("{:?}", Shard::new(config.clone()).broker);
+    for text in [format!("{config:?}"), broker] {
+        assert!(text.contains(shown), "{text}");
+        assert!(!text.contains("thirty-two") && !text.contains(&format!("{SECRET:?}")), "{text}");
+    }
+}
+
+#[test]
+fn keys_that_cannot_hold_are_refused() {
+    assert_eq!(CursorKeys::new(b"").unwrap_err(), KeyError::TooShort { length: 0 });
+    assert_eq!(CursorKeys::new(&[7; 15]).unwrap_err(), KeyError::TooShort { length: 15 });
+    assert_eq!(keys().accepting(b"short").unwrap_err(), KeyError::TooShort { length: 5 });
+    for length in [MIN_SECRET, 64, 65, 10_000] {
+        assert!(CursorKeys::new(&vec![7; length]).is_ok(), "{length}");
+    }
+    let mut config = signed();
+    config.event_ids = EventIds::Own;
+    let mut shard = Shard::new(crate::kit::broker::config());
+    let refused = Broker::new(shard.now, config.clone()).unwrap_err();
+    assert_eq!(refused, ConfigError::NothingToSign);
+    config.cursor_keys = None;
+    let mut own = Broker::new(shard.now, config).unwrap();
+    assert_eq!(own.set_cursor_keys(keys()), Err(ConfigError::NothingToSign));
+    // A broker whose ids were plain believes none of them from then on.
+    shard.broadcast("a");
+    shard.broker.set_cursor_keys(keys()).unwrap();
+    assert_eq!(resume(&mut shard, "e-0"), Resume::Forged);
+}

@@ -1,0 +1,10 @@
+//! The client machine beyond the table of connection behaviour, by subject, in memory and in virtual
+//! time.
+
+mod attempts;
+mod one_shot;
+mod policy;
+mod redirects;
+mod refusals;
+mod requests;
+mod timeouts;

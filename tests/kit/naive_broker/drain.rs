@@ -1,0 +1,189 @@
+//! What the model does about drains, ages and reconnection times.
+
+use super::history::Op;
+use super::model::{LogName, Member, Model};
+use sansse::broker::*;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(super) struct Draining {
+    /// When whose turn is, and what is said last.
+    turns: Vec<(Duration, SessionId, Option<String>)>,
+    last_call: Option<Duration>,
+    lets_topics_end: bool,
+}
+
+impl Draining {
+    pub(super) fn stop(&mut self) {
+        (self.turns, self.last_call) = (Vec::new(), None);
+    }
+}
+
+impl Model {
+    pub(super) fn drain(&mut self, op: &Op, broker: &Broker) -> Result<(), DrainError> {
+        let Op::Drain { over, retry, farewell, patience, lets_topics_end } = *op else {
+            unreachable!()
+        };
+        if self.closed {
+            return Err(DrainError::Closed);
+        }
+        if self.drain.is_some() {
+            return Err(DrainError::AlreadyDraining);
+        }
+        let mut order: Vec<SessionId> = self.members.keys().copied().collect();
+        for last in (1..order.len()).rev() {
+            let other = self.below(last as u64 + 1);
+            order.swap(last, usize::try_from(other).unwrap());
+        }
+        // Those of other shards lie between.
+        let shards = u128::from(self.config.shards.get());
+        let count = order.len() as u128 * shards;
+        let first = u128::from(self.config.shard) % shards;
+        let share = |time: Duration, number: u128| {
+            Duration::from_nanos(u64::try_from(time.as_nanos() * number / count).unwrap())
+        };
+        let turns = order.into_iter().zip(0..).map(|(session, number)| {
+            let number = number * shards + first;
+            let mut words = String::new();
+            if let Some((least, spread)) = retry {
+                let retry = (least + share(spread, number)).as_nanos().div_ceil(1_000_000);
+                let _ = writeln!(words, "retry: {retry}");
+            }
+            if farewell {
+                words += "data: bye\n";
+            }
+            let words = (!words.is_empty()).then(|| words + "\n");
+            (self.now + share(over, number), session, words)
+        });
+        let turns = turns.collect();
+        let last_call = Some(self.now + over + patience);
+        self.drain = Some(Draining { turns, last_call, lets_topics_end });
+        self.note_drained();
+        self.drain_due(broker);
+        Ok(())
+    }
+
+    pub(super) fn note_drained(&mut self) {
+        if self.drain.is_some() && self.members.is_empty() {
+            self.events.push(BrokerEvent::Drained { shard: self.config.shard });
+        }
+    }
+
+    pub(super) fn next_turn(&self) -> Option<Duration> {
+        let drain = self.drain.as_ref()?;
+        let turn = drain.turns.first().map(|(at, ..)| *at);
+        turn.or(drain.last_call.filter(|_| !self.members.is_empty()))
+    }
+
+    pub(super) fn drain_due(&mut self, broker: &Broker) {
+        while self.next_turn().is_some_and(|at| at <= self.now) {
+            let drain = self.drain.as_mut().unwrap();
+            if drain.turns.is_empty() {
+                drain.last_call = None;
+                let all: Vec<SessionId> = self.members.keys().copied().collect();
+                for session in all {
+                    self.ended_untold.push(session);
+                    self.ended_ready.push(session);
+                    self.end(session, EndReason::Drained, broker);
+                }
+                return;
+            }
+            let lets_topics_end = drain.lets_topics_end;
+            let (_, session, words) = drain.turns.remove(0);
+            let goes = |member: &Member| {
+                let stays = lets_topics_end && !member.logs.contains(&LogName::Broadcast);
+                member.ending.is_none() && !stays
+            };
+            if self.members.get(&session).is_some_and(goes) {
+                self.finish(session, EndReason::Drained);
+                self.members.get_mut(&session).unwrap().last_words = words;
+            }
+        }
+    }
+
+    pub(super) fn expiry(&mut self) -> Option<Duration> {
+        let age = self.config.max_session_age?;
+        let jitter = u64::try_from(self.config.max_session_age_jitter.as_nanos()).unwrap();
+        Some(self.now + age - Duration::from_nanos(self.below(jitter + 1)))
+    }
+
+    pub(super) fn retry(&self, session: SessionId) -> Option<Duration> {
+        if !self.config.spread_retry {
+            return self.config.retry;
+        }
+        let text = session.to_string();
+        let slot: u128 = text.split('-').nth(1).unwrap().parse().unwrap();
+        let shards = u128::from(self.config.shards.get());
+        let number = u128::from(self.config.shard) % shards;
+        let after = self.apart(slot) + self.apart(1) / shards * number;
+        let after = Duration::from_nanos(u64::try_from(after).unwrap());
+        Some(self.config.retry.unwrap_or(Duration::from_secs(3)) + after)
+    }
+
+    /// When refused peers are told to come back: one after the other, and within minutes.
+    pub(super) fn retry_after(&mut self, error: OpenError) -> Option<Duration> {
+        let least = u64::try_from(self.config.retry_after.as_millis().div_ceil(1_000)).unwrap();
+        let seconds = match error {
+            OpenError::TooManySessionsOfClient { .. }
+            | OpenError::TooManySessionsFromAddress { .. } => least,
+            OpenError::Closed
+            | OpenError::Draining
+            | OpenError::TooManySessions
+            | OpenError::TooManyTopics
+            | OpenError::UnreadEvents => self.return_after(least),
+            _ => return None,
+        };
+        Some(Duration::from_secs(seconds))
+    }
+
+    /// The least number of seconds after which it is no earlier than for the one before, and there is
+    /// room in the time before; those that are told nearly the same count together.
+    fn return_after(&mut self, least: u64) -> u64 {
+        let (rate, shards) =
+            (self.config.reconnects_per_second.get(), u32::from(self.config.shards.get()));
+        let shard = u32::from(self.config.shard) % shards;
+        let (most, seconds) = if rate < shards {
+            (1, u64::from(shards.div_ceil(rate)))
+        } else {
+            (rate * (shard + 1) / shards - rate * shard / shards, 1)
+        };
+        let window = Duration::from_secs(seconds);
+        let slice = |at: Duration| at.as_nanos() / (window.as_nanos() / 64);
+        let mut after = least;
+        loop {
+            if after > least.max(300) {
+                self.returns.clear();
+                after = least;
+            }
+            let at = self.now + Duration::from_secs(after);
+            let is_near = |one: &&Duration| {
+                let together = self.returns.iter().filter(|other| slice(**other) == slice(**one));
+                *together.max().unwrap() + window > at
+            };
+            let near = self.returns.iter().filter(is_near).count();
+            if self.returns.last().is_none_or(|last| at >= *last) && near < most as usize {
+                self.returns.push(at);
+                return after;
+            }
+            after += 1;
+        }
+    }
+
+    /// How far, in nanoseconds, so many who come back to one shard lie apart.
+    fn apart(&self, reconnects: u128) -> u128 {
+        let shards = u128::from(self.config.shards.get());
+        let rate = u128::from(self.config.reconnects_per_second.get());
+        1_000_000_000 * shards * reconnects / rate
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        u64::try_from((u128::from(self.random.next()) * u128::from(limit)) >> 64).unwrap()
+    }
+}
+
+impl Member {
+    pub(super) fn expiry(&self) -> Option<Duration> {
+        self.expires_at.filter(|_| self.ending.is_none())
+    }
+}

@@ -1,0 +1,355 @@
+//! What the model does when something is published: a log is a list, and who is to get an event has
+//! it in a queue.
+
+use super::lag::State;
+use super::model::{Content, Kept, Log, LogName, Model, Pending, chunk, waiting};
+use sansse::broker::*;
+use std::collections::BTreeSet;
+
+impl Model {
+    // Publishing.
+
+    pub(crate) fn check_addressee(&self, topic: &Topic) -> Result<(), PublishError> {
+        match topic {
+            _ if self.closed => Err(PublishError::Closed),
+            Topic::Client(id) if !self.guests.contains_key(id) => Err(PublishError::UnknownClient),
+            Topic::Session(id) if self.members.get(id).is_none_or(|m| m.ending.is_some()) => {
+                Err(PublishError::UnknownSession)
+            }
+            Topic::Named(name)
+                if !self.knows(name) && self.topics() >= self.config.max_topics as usize =>
+            {
+                Err(PublishError::TooManyTopics)
+            }
+            Topic::Named(name) if self.has_ended(name) => Err(PublishError::TopicEnded),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn publish(
+        &mut self,
+        topic: &Topic,
+        content: &Content,
+        own_id: Option<&String>,
+        key: Option<u64>,
+    ) -> Result<(u64, String), PublishError> {
+        self.check_addressee(topic)?;
+        let position = self.last + 1;
+        let payload = self.encode(position, content, own_id);
+        self.append(position, topic, &payload, own_id, key)?;
+        self.tally.published(self.now, position, &payload);
+        self.last = position;
+        Ok((position, payload))
+    }
+
+    pub(crate) fn apply(
+        &mut self,
+        position: u64,
+        topic: &Topic,
+        content: &Content,
+        own_id: Option<&String>,
+        key: Option<u64>,
+    ) -> Result<(), PublishError> {
+        if self.closed {
+            return Err(PublishError::Closed);
+        }
+        if position <= self.last {
+            return Err(PublishError::OutOfOrder { last: self.last });
+        }
+        let payload = self.encode(position, content, own_id);
+        match self.check_addressee(topic) {
+            Ok(()) => self.append(position, topic, &payload, own_id, key)?,
+            // Nothing of it is kept, and a session that asks for it later is to be told.
+            Err(PublishError::TooManyTopics) => {
+                self.forgotten_topics = self.forgotten_topics.max(position);
+                if let Topic::Named(name) = topic {
+                    self.miss(position, &LogName::Named(name.clone()));
+                }
+            }
+            Err(PublishError::TopicEnded) => return Err(PublishError::TopicEnded),
+            Err(PublishError::UnknownClient) if !self.has_begun => {
+                self.forgotten_clients = position;
+            }
+            Err(_) => {}
+        }
+        self.tally.published(self.now, position, &payload);
+        self.left_out.extend(self.last + 1..position);
+        self.last = position;
+        Ok(())
+    }
+
+    pub(super) fn encode(
+        &self,
+        position: u64,
+        content: &Content,
+        own_id: Option<&String>,
+    ) -> String {
+        let id = match (content, own_id) {
+            (_, Some(own)) => format!("id: {own}\n"),
+            (Content::Data(_), None) if self.config.event_ids == EventIds::Assigned => {
+                format!("id: {}\n", self.id_of(position))
+            }
+            _ => String::new(),
+        };
+        match content {
+            Content::Data(data) => format!("{id}data: {data}\n\n"),
+            Content::Comment => format!(": comment\n{id}\n"),
+            Content::IdOnly => format!("{id}\n"),
+        }
+    }
+
+    pub(super) fn append(
+        &mut self,
+        position: u64,
+        topic: &Topic,
+        payload: &str,
+        own_id: Option<&String>,
+        key: Option<u64>,
+    ) -> Result<(), PublishError> {
+        let name = match topic {
+            Topic::Broadcast => LogName::Broadcast,
+            Topic::Named(name) => LogName::Named(name.clone()),
+            Topic::Client(id) => LogName::Client(id.clone()),
+            Topic::Session(id) => LogName::Private(*id),
+            _ => unreachable!(),
+        };
+        let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes);
+        let limit = limit.min(self.config.max_retained_bytes);
+        if size > limit {
+            return Err(PublishError::TooLarge { size, limit });
+        }
+        self.make_room(size, &name);
+        self.ensure(&name, self.forgotten_topics);
+        let kept = Kept {
+            position,
+            at: self.now,
+            size,
+            payload: payload.to_owned(),
+            own_id: own_id.cloned(),
+            key,
+            superseded_at: None,
+        };
+        self.sizes.insert(position, size);
+        self.published.insert(position, name.clone());
+        for (pattern, positions) in &mut self.matched {
+            if LogName::Pattern(pattern.clone()).covers(&name) {
+                positions.insert(position);
+            }
+        }
+        let log = self.logs.get_mut(&name).unwrap();
+        for older in log.kept.iter_mut().filter(|older| key.is_some() && older.key == key) {
+            older.superseded_at = older.superseded_at.or(Some(position));
+        }
+        log.kept.push(kept);
+        let mut woken = Vec::new();
+        for (session, member) in &mut self.members {
+            let by = waiting(member.logs.iter().filter(|log| log.covers(&name)));
+            if !by.is_empty() && member.ending.is_none() {
+                let (log, payload) = (name.clone(), payload.to_owned());
+                member.pending.push(Pending { position, log, by, payload });
+                woken.push(*session);
+            }
+        }
+        // All others wait on a list that comes out as a whole.
+        if matches!(name, LogName::Private(_)) {
+            for session in woken {
+                self.wake(session);
+            }
+        }
+        self.trim(&name);
+        self.release_topics();
+        Ok(())
+    }
+
+    pub(crate) fn set_retention(
+        &mut self,
+        topic: &TopicName,
+        retention: Option<Retention>,
+    ) -> Result<(), TopicSettingError> {
+        if !self.knows(topic) && self.topics() >= self.config.max_topics as usize {
+            return Err(TopicSettingError::TooManyTopics);
+        }
+        let name = LogName::Named(topic.clone());
+        self.ensure(&name, self.forgotten_topics);
+        self.logs.get_mut(&name).unwrap().retention = retention;
+        self.trim(&name);
+        self.release_topics();
+        Ok(())
+    }
+
+    // Logs.
+
+    pub(super) fn retention(&self, name: &LogName) -> Retention {
+        match name {
+            LogName::Broadcast => self.config.retention,
+            LogName::Named(_) => {
+                let own = self.logs.get(name).and_then(|log| log.retention);
+                own.unwrap_or(self.config.retention)
+            }
+            LogName::Client(_) | LogName::Private(_) => self.config.private_retention,
+            LogName::Pattern(_) => unreachable!("a pattern has no log"),
+        }
+    }
+
+    pub(super) fn has_ended(&self, topic: &TopicName) -> bool {
+        let log = self.logs.get(&LogName::Named(topic.clone()));
+        log.is_some_and(|log| log.ended.is_some())
+    }
+
+    pub(super) fn knows(&self, topic: &TopicName) -> bool {
+        self.logs.contains_key(&LogName::Named(topic.clone()))
+    }
+
+    pub(super) fn topics(&self) -> usize {
+        let names = self.logs.keys().filter(|name| matches!(name, LogName::Named(_)));
+        names.count() + self.patterns.len()
+    }
+
+    pub(super) fn lost_through(&self, name: &LogName) -> u64 {
+        match name {
+            LogName::Pattern(pattern) => self.patterns[pattern],
+            // A client that is not here may have been forgotten.
+            LogName::Client(_) if !self.logs.contains_key(name) => self.forgotten_clients,
+            _ => self.logs[name].lost_through,
+        }
+    }
+
+    /// What was lost of a topic before, or of one that is no longer known, may have matched.
+    pub(super) fn ensure_pattern(&mut self, pattern: &TopicPattern) {
+        let name = LogName::Pattern(pattern.clone());
+        let matching = self.logs.iter().filter(|(log, _)| name.covers(log));
+        let lost = matching.map(|(_, log)| log.lost_through).max();
+        let lost = lost.unwrap_or(0).max(self.forgotten_topics);
+        if self.patterns.contains_key(pattern) {
+            return;
+        }
+        self.patterns.insert(pattern.clone(), lost);
+        let kept = self.logs.iter().filter(|(log, _)| name.covers(log));
+        let kept = kept.flat_map(|(_, log)| log.kept.iter().map(|kept| kept.position));
+        self.matched.insert(pattern.clone(), kept.collect());
+    }
+
+    /// An event that is kept nowhere.
+    fn miss(&mut self, position: u64, name: &LogName) {
+        self.sizes.insert(position, 0);
+        self.published.insert(position, name.clone());
+        for (pattern, positions) in &mut self.matched {
+            if LogName::Pattern(pattern.clone()).covers(name) {
+                positions.insert(position);
+            }
+        }
+        for member in self.members.values_mut().filter(|member| member.ending.is_none()) {
+            let by = member.logs.iter().filter(|log| log.covers(name));
+            let by: Vec<_> = by.map(|log| (log.clone(), State::Waiting)).collect();
+            if !by.is_empty() {
+                let (log, payload) = (name.clone(), String::new());
+                member.pending.push(Pending { position, log, by, payload });
+            }
+        }
+        self.note_lost(position, name);
+        self.lose(name, position);
+    }
+
+    fn note_lost(&mut self, position: u64, name: &LogName) {
+        for (pattern, lost_through) in &mut self.patterns {
+            if LogName::Pattern(pattern.clone()).covers(name) {
+                *lost_through = position.max(*lost_through);
+            }
+        }
+    }
+
+    pub(super) fn ensure(&mut self, name: &LogName, lost_through: u64) {
+        let new = Log { lost_through, ..Log::default() };
+        self.logs.entry(name.clone()).or_insert(new);
+    }
+
+    pub(super) fn trim(&mut self, name: &LogName) {
+        let retention = self.retention(name);
+        loop {
+            let kept = &self.logs[name].kept;
+            let bytes: usize = kept.iter().map(|kept| kept.size).sum();
+            if kept.len() <= retention.events && bytes <= retention.bytes {
+                break;
+            }
+            self.drop_one(name);
+        }
+        self.trim_aged(name);
+    }
+
+    pub(super) fn trim_aged(&mut self, name: &LogName) {
+        let Some(age) = self.retention(name).age else { return };
+        while self.logs[name].kept.first().is_some_and(|kept| kept.at + age <= self.now) {
+            self.drop_oldest(name);
+        }
+    }
+
+    /// Who still waits for it has lost it.
+    pub(super) fn drop_oldest(&mut self, name: &LogName) {
+        let is_compact = self.retention(name).compact;
+        let log = self.logs.get_mut(name).unwrap();
+        let dropped = log.kept.remove(0);
+        if is_compact && dropped.superseded_at.is_some() {
+            self.spare(dropped.position);
+            return;
+        }
+        log.lost_through = dropped.position;
+        self.note_lost(dropped.position, name);
+        self.lose(name, dropped.position);
+    }
+
+    /// What goes first where there is too much.
+    pub(super) fn drop_one(&mut self, name: &LogName) {
+        let superseded = |kept: &Kept| kept.superseded_at.is_some();
+        let is_compact = self.retention(name).compact;
+        let log = self.logs.get_mut(name).unwrap();
+        match log.kept.iter().position(superseded) {
+            Some(index) if is_compact => {
+                let position = log.kept.remove(index).position;
+                self.spare(position);
+            }
+            _ => self.drop_oldest(name),
+        }
+    }
+
+    pub(crate) fn set_lag(
+        &mut self,
+        topic: &TopicName,
+        lag: Option<Lag>,
+    ) -> Result<(), TopicSettingError> {
+        if lag.is_some_and(|lag| lag.events == Some(0) || lag.bytes == Some(0)) {
+            return Err(TopicSettingError::Config(ConfigError::ZeroLag));
+        }
+        if !self.knows(topic) && self.topics() >= self.config.max_topics as usize {
+            return Err(TopicSettingError::TooManyTopics);
+        }
+        let name = LogName::Named(topic.clone());
+        self.ensure(&name, self.forgotten_topics);
+        self.logs.get_mut(&name).unwrap().lag = lag;
+        self.release_topics();
+        Ok(())
+    }
+
+    pub(super) fn release_topics(&mut self) {
+        let used: BTreeSet<LogName> =
+            self.members.values().flat_map(|member| member.logs.iter().cloned()).collect();
+        self.patterns.retain(|pattern, _| used.contains(&LogName::Pattern(pattern.clone())));
+        self.matched.retain(|pattern, _| used.contains(&LogName::Pattern(pattern.clone())));
+        let idle: Vec<LogName> = self
+            .logs
+            .iter()
+            .filter(|(name, log)| {
+                matches!(name, LogName::Named(_))
+                    && log.kept.is_empty()
+                    && log.ended.map_or(log.retention.is_none() && log.lag.is_none(), |ended| {
+                        !ended.is_remembered
+                    })
+                    && !used.contains(name)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in idle {
+            let log = self.logs.remove(&name).unwrap();
+            self.forgotten_topics = self.forgotten_topics.max(log.lost_through);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A recorded broker to which anything is done, in any order.
+
+use super::drawn::{random_config, random_lag, random_retention};
+use super::start;
+use crate::kit::broker::*;
+use sansse::broker::*;
+use sansse::record::{Output, RecordedBroker};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub(super) const STEPS: u64 = 400;
+
+/// A broker, its record as text, and what came out of it.
+pub(super) struct World {
+    pub(super) rng: Rng,
+    time: Duration,
+    pub(super) broker: RecordedBroker,
+    text: Arc<Mutex<(String, usize)>>,
+    lines: usize,
+    pub(super) outputs: Vec<Output>,
+    pub(super) sessions: Vec<SessionId>,
+    /// Each was filled by some poll of some session, or by none.
+    batches: [(Option<SessionId>, Batch); 3],
+}
+
+impl World {
+    pub(super) fn new(config: BrokerConfig, rng: Rng) -> Self {
+        let text = Arc::new(Mutex::new((String::new(), 0)));
+        let sink = text.clone();
+        let broker = RecordedBroker::new(start(), config, move |entry| {
+            let (text, lines) = &mut *sink.lock().unwrap();
+            writeln!(text, "{entry}").unwrap();
+            *lines += 1;
+        });
+        let batch = || (None, Batch::new(Framing::Plain));
+        Self {
+            rng,
+            time: Duration::ZERO,
+            broker: broker.unwrap(),
+            text,
+            lines: 1,
+            outputs: Vec::new(),
+            sessions: Vec::new(),
+            batches: [batch(), batch(), batch()],
+        }
+    }
+
+    pub(super) fn random(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let config = random_config(&mut rng);
+        let mut world = Self::new(config, rng);
+        for _ in 0..STEPS {
+            world.step();
+        }
+        world
+    }
+
+    pub(super) fn text(&self) -> String {
+        self.text.lock().unwrap().0.clone()
+    }
+
+    /// Takes note of what a call gave, which has to be the next in the record; but for a call that
+    /// found nothing.
+    pub(super) fn note(&mut self, output: Output) {
+        let lines = self.text.lock().unwrap().1;
+        if matches!(output, Output::Ready(None) | Output::Event(None)) && lines == self.lines {
+            return;
+        }
+        self.lines += 1;
+        assert_eq!(lines, self.lines, "{output:?}");
+        self.outputs.push(output);
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one arm for each call")]
+    fn step(&mut self) {
+        if self.rng.chance(50) {
+            self.time += millis(self.rng.below(400));
+        }
+        // Times that are out of date are recorded too; before the start, there is none.
+        let late = if self.rng.chance(10) { millis(self.rng.below(2_000)) } else { Duration::ZERO };
+        let now = start() + self.time.saturating_sub(late);
+        let output = match self.rng.below(100) {
+            0..12 => {
+                let request = self.request(now);
+                let opened = self.broker.open(now, request);
+                self.sessions.extend(opened.map(|opened| opened.session));
+                Output::Opened(opened)
+            }
+            12..15 => {
+                let session = self.session();
+                self.broker.handle_disconnect(now, session);
+                Output::Done
+            }
+            15 => {
+                let session = self.session();
+                Output::Found(self.broker.close_session(now, session))
+            }
+            16 if self.rng.chance(3) => {
+                self.broker.close(now);
+                Output::Done
+            }
+            16 if self.rng.chance(3) => {
+                self.broker.abort(now);
+                Output::Done
+            }
+            16 if self.rng.chance(5) => {
+                let mut drain = Drain::new(self.rng.pick(&[0, 900].map(millis)));
+                if self.rng.chance(50) {
+                    drain = drain.with_retry(secs(1), millis(333)).with_farewell(self.event());
+                }
+                if self.rng.chance(50) {
+                    drain = drain.with_patience(millis(400)).letting_topics_end();
+                }
+                Output::Draining(self.broker.drain(now, drain))
+            }
+            17..22 => Output::Ready(self.broker.poll_ready()),
+            22..26 => Output::Event(self.broker.poll_numbered_event()),
+            26..29 => {
+                self.broker.handle_timeout(now);
+                Output::Done
+            }
+            29 => {
+                let name = self.name();
+                Output::Published(self.broker.end_topic(now, &name))
+            }
+            30..32 => {
+                let session = self.session();
+                let until = now + self.rng.pick(&[0, 500, 9_000].map(millis));
+                Output::Renewed(self.broker.renew_lease(now, session, until))
+            }
+            32 => {
+                let client = self.client();
+                Output::Revoked(self.broker.revoke(now, &client))
+            }
+            33 => {
+                let (client, name) = (self.client(), self.name());
+                Output::Revoked(self.broker.revoke_topic(now, &client, &name))
+            }
+            34..54 => {
+                let (topic, event) = (self.topic(), self.event());
+                let mut publication = Publication::new(&event);
+                if self.rng.chance(40) {
+                    let key = self.rng.pick(&["a", "b"]);
+                    publication = publication.with_key(EventKey::new(key).unwrap());
+                }
+                Output::Published(self.broker.publish(now, topic, publication))
+            }
+            54..58 => {
+                let last = (self.broker.last_position() + self.rng.below(3)).saturating_sub(1);
+                let epoch = Epoch(self.rng.pick(&[0xe, 0xe, 0xe, 0xe, 0xd]));
+                let mut sequencer = Sequencer::new(epoch, last, EventIds::Assigned);
+                let published = if self.rng.chance(20) {
+                    sequencer.end_topic(self.name())
+                } else {
+                    sequencer.publish(self.topic(), &self.event())
+                };
+                Output::Applied(self.broker.apply(now, &published))
+            }
+            58 => {
+                let name = self.name();
+                let retention = self.rng.chance(70).then(|| random_retention(&mut self.rng));
+                if self.rng.chance(50) {
+                    let lag = self.rng.chance(70).then(|| random_lag(&mut self.rng));
+                    Output::TopicSet(self.broker.set_lag(now, &name, lag))
+                } else {
+                    Output::TopicSet(self.broker.set_retention(now, &name, retention))
+                }
+            }
+            59..61 => {
+                let error = self.rng.pick(&[
+                    OpenError::TooManySessions,
+                    OpenError::TooManySessionsOfClient { limit: 3 },
+                    OpenError::TopicsEnded,
+                ]);
+                Output::RetryAfter(self.broker.retry_after(now, &error))
+            }
+            61..66 => {
+                let (session, filter) = (self.session(), self.filter());
+                let place = match self.place() {
+                    Some(id) => Place::After(id),
+                    None if self.rng.chance(50) => Place::Now,
+                    None => Place::Oldest,
+                };
+                Output::Subscribed(self.broker.subscribe(now, session, filter, place))
+            }
+            66..68 => {
+                let (session, filter) = (self.session(), self.filter());
+                Output::Found(self.broker.unsubscribe(now, session, &filter))
+            }
+            68..80 => {
+                let session = self.session();
+                match self.broker.poll_transmit(now, session) {
+                    Some(Transmit::Frame(frame)) => Output::Frame(frame.clone()),
+                    Some(Transmit::End(reason)) => Output::End(reason),
+                    None => Output::Parked,
+                }
+            }
+            80..90 => {
+                let session = self.session();
+                let limit = self.rng.pick(&[0, 60, 300, 65_536]);
+                let form = self.rng.pick(&[Framing::Chunked, Framing::Plain]);
+                let which = usize::try_from(self.rng.below(3)).unwrap();
+                let (of, batch) = &mut self.batches[which];
+                batch.reset(form);
+                let end = self.broker.poll_transmit_batch(now, session, limit, batch);
+                *of = Some(session);
+                let bytes = batch.as_slice().to_vec().into();
+                Output::Batch { bytes, frames: batch.frames(), end }
+            }
+            90..97 => {
+                let session = self.session();
+                let which = usize::try_from(self.rng.below(3)).unwrap();
+                let (of, batch) = &self.batches[which];
+                let session = of.filter(|_| !self.rng.chance(5)).unwrap_or(session);
+                let length = u64::try_from(batch.len()).unwrap();
+                let written = usize::try_from(self.rng.below(length + 20)).unwrap();
+                let rest = self.broker.handle_partial_write(now, session, batch, written);
+                Output::Remainder(rest)
+            }
+            97 => {
+                let client = self.client();
+                if let Some(values) = self.broker.metadata_mut(&client) {
+                    values.insert(7_u8);
+                }
+                return;
+            }
+            _ => {
+                let session = self.session();
+                self.broker.handle_progress(now, session);
+                Output::Done
+            }
+        };
+        self.note(output);
+    }
+}

@@ -1,0 +1,122 @@
+//! One set of scenarios, written once and run on every runtime: tokio on one thread and on
+//! several, smol, async-std, a hand-written executor, and a network in memory with virtual time.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
+#![expect(clippy::disallowed_types, reason = "platforms listen on real sockets")]
+#![allow(clippy::duplicate_mod, reason = "the rows are lived on each platform")]
+#![cfg(all(feature = "feed", feature = "serve"))]
+
+#[path = "../../adapters/tokio/tests/common/child.rs"]
+mod child;
+#[path = "../kit/mod.rs"]
+mod kit;
+
+/// All scenarios, as tests of a platform. In brackets stands with how many of the platform's seeds.
+macro_rules! scenarios {
+    ($platform:ty) => {
+        scenarios! { $platform:
+            streams[20]: connect, broadcast, per_client_send;
+            losses[20]: resume_after_cut, restart_with_the_same_hub, restart_with_a_new_epoch;
+            endings[20]: drain, cancel_a_client_by_drop, cancel_a_wait_by_drop,
+                cancel_readers_of_a_feed_by_drop, cancel_a_session_by_drop,
+                cancel_a_server_by_drop, cancel_a_hub_by_drop, cancel_a_read_by_drop;
+            crowds[1]: slow_reader;
+            bad_input[2]: bad_input;
+            deadlines[5]: a_silent_and_then_dead_peer_wakes_a_client_at_exactly_its_deadlines,
+                an_idle_hub_wakes_for_its_heartbeats_alone;
+            steps[5]: a8_at_first_it_is_connecting_and_reports_nothing,
+                b1_a_good_head_opens_before_any_byte_of_the_body,
+                b15_the_connection_of_a_failed_response_is_given_up,
+                d8_the_error_is_reported_then_the_wait_begins,
+                d13_back_off_ends_with_a_good_response,
+                d17_after_several_losses_no_connection_is_left_over,
+                f1_close_while_connecting_aborts_the_request_or_never_sends_it,
+                f2_close_while_open_drops_the_connection,
+                f3_close_with_events_waiting_delivers_none_of_them,
+                f4_close_when_the_opening_is_reported_delivers_no_event,
+                f5_close_while_waiting_cancels_the_wait,
+                f6_close_twice_or_when_closed_has_no_effect,
+                g3_silence_is_an_error_and_reconnects_and_any_byte_is_life,
+                g4_restart_drops_the_connection_and_asks_again_at_once;
+        }
+
+        // For the rows.
+        fn live(
+            config: sansse::client::ClientConfig,
+            answers: impl IntoIterator<Item = crate::kit::client::Answer>,
+        ) -> crate::kit::client::Life {
+            live_with(crate::kit::client::get(crate::kit::client::URL), config, answers)
+        }
+
+        fn live_with(
+            request: http::Request<bytes::Bytes>,
+            config: sansse::client::ClientConfig,
+            answers: impl IntoIterator<Item = crate::kit::client::Answer>,
+        ) -> crate::kit::client::Life {
+            crate::life::live::<$platform>(request, config, answers.into_iter().collect())
+        }
+
+        #[test]
+        fn a_thousand_clients() {
+            let test = concat!(module_path!(), "::a_thousand_clients");
+            crate::crowds::test_a_thousand_clients::<$platform>(test);
+        }
+
+        #[test]
+        fn bad_input_takes_little_memory() {
+            crate::bad_input::bad_input_takes_little_memory::<$platform>();
+        }
+    };
+    ($platform:ty: $($subject:ident[$seeds:literal]: $($scenario:ident),*;)*) => { $($(
+        #[test]
+        fn $scenario() {
+            for seed in <$platform as crate::platform::Platform>::seeds().take($seeds) {
+                <$platform as crate::platform::Platform>::run(
+                    seed,
+                    crate::$subject::$scenario::<$platform>,
+                );
+            }
+        }
+    )*)* };
+}
+
+mod async_std;
+mod bad_input;
+mod crowds;
+mod cutting;
+mod deadlines;
+mod endings;
+mod life;
+mod losses;
+mod memory;
+mod misdeed;
+mod network;
+mod own_executor;
+mod peer;
+mod platform;
+mod reader;
+mod service;
+mod shared;
+mod simulated_network;
+mod smol;
+mod stage;
+mod steps;
+mod streams;
+mod tokio_current_thread;
+mod tokio_multi_thread;
+mod tokio_runtime;
+mod watched;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+/// A listener of the system's, on a free address or on a given one.
+fn bind(address: Option<SocketAddr>) -> TcpListener {
+    TcpListener::bind(address.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into())).unwrap()
+}
+
+/// Whether so many files may be open at a time, as far as a system tells.
+fn has_open_files(count: u64) -> bool {
+    let Ok(limits) = std::fs::read_to_string("/proc/self/limits") else { return true };
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let soft: u64 = line.split_whitespace().nth(3).unwrap().parse().unwrap_or(u64::MAX);
+    soft >= count
+}

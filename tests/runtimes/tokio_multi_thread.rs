@@ -1,0 +1,8 @@
+//! tokio on several threads.
+
+use crate::tokio_runtime::Tokio;
+
+scenarios!(Tokio<2>);
+
+#[path = "../client/behaviour/rows/mod.rs"]
+mod rows;
