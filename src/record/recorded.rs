@@ -238,7 +238,7 @@ impl RecordedBroker {
         let (audience, publication) = (audience.into(), event.into());
         self.note(now, |_| {
             let (event, key) = publication.clone().into_parts();
-            Call::Publish { topic: topic.clone(), event: Box::new(event.clone()), key }
+            Call::Publish { audience: audience.clone(), event: Box::new(event.clone()), key }
         });
         self.broker.publish(now, audience, publication)
     }

@@ -206,7 +206,7 @@ impl World {
                 let end = self.broker.poll_transmit_batch(now, session, limit, batch);
                 *of = Some(session);
                 let bytes = batch.as_slice().to_vec().into();
-                Output::Batch { bytes, frames: batch.frames(), end }
+                Output::Batch { bytes, frames: batch.frames(), filled: end }
             }
             90..97 => {
                 let session = self.session();

@@ -1,6 +1,8 @@
 //! An event stream read with blocking sockets: no async, no runtime, no threads.
 //!
-//!     cargo run -p blocking -- http://127.0.0.1:8080/events
+//! ```text
+//! cargo run -p blocking -- http://127.0.0.1:8080/events
+//! ```
 //!
 //! The client machine says what to ask for and how long to wait, the HTTP/1.1 machine says what to
 //! write, and this program does it.

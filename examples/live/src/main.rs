@@ -1,8 +1,10 @@
 //! A page that shows this machine as it is now: its load, memory and network once a second, every
 //! line that arrives on standard input, a chat, who is present, and answers that come word by word.
 //!
-//!     cargo run --release -p live
-//!     some-program | cargo run --release -p live -- --addr 127.0.0.1:8080
+//! ```text
+//! cargo run --release -p live
+//! some-program | cargo run --release -p live -- --addr 127.0.0.1:8080
+//! ```
 //!
 //! `GET /` is the page, `GET /events` the event stream, and `POST /say` the chat, whose body is the
 //! text. `POST /ask` begins an answer, whose stream is where `Location` says. A page that loses the

@@ -1,9 +1,11 @@
 //! A chat completion: a small server that streams its answer as language models do, one piece at a
 //! time, and a client that prints the pieces as they come and knows a whole answer from a cut one.
 //!
-//!     cargo run -p llm                                             # both, once whole and once cut
-//!     cargo run -p llm -- serve --addr 127.0.0.1:8090 --cut-after 12
-//!     cargo run -p llm -- ask http://127.0.0.1:8090/v1/chat/completions 'What are you?'
+//! ```text
+//! cargo run -p llm                                             # both, once whole and once cut
+//! cargo run -p llm -- serve --addr 127.0.0.1:8090 --cut-after 12
+//! cargo run -p llm -- ask http://127.0.0.1:8090/v1/chat/completions 'What are you?'
+//! ```
 //!
 //! `serve` answers `POST /v1/chat/completions` with `data: {…}` for each piece and `data: [DONE]` at
 //! the end, in about the form that many services share. `--cut-after N` ends each answer after N

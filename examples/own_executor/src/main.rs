@@ -1,6 +1,8 @@
 //! A server and a client of an event stream on an executor written by hand.
 //!
-//!     cargo run -p own_executor
+//! ```text
+//! cargo run -p own_executor
+//! ```
 //!
 //! The library asks an executor for nothing but to poll what was woken. The sockets and the timer are
 //! async-io's, whose reactor has a thread of its own and asks for no more.

@@ -1,20 +1,24 @@
 //! Follows an event stream: prints each message, and goes on through restarts of the server.
 //!
-//!     cargo run -p tail -- http://127.0.0.1:8080/events
+//! ```text
+//! cargo run -p tail -- http://127.0.0.1:8080/events
+//! ```
 //!
 //! It speaks `https` too, and trusts whom the system trusts.
 //!
 //! Options:
 //!
-//!     -H, --header 'NAME: VALUE'   a header of the request; may be repeated
-//!     -X, --method METHOD          the method; GET, or POST if there is a body
-//!     -d, --data TEXT              the request's body
-//!         --repeatable             the request may be sent again although it has a body
-//!         --from ID                the last event id to start after
-//!         --cursor FILE            start after the id in FILE, and keep it there: it is written
-//!                                  after each message was printed
-//!         --json                   one JSON object for each message
-//!         --standard               behave as the standard says, and no more
+//! ```text
+//! -H, --header 'NAME: VALUE'   a header of the request; may be repeated
+//! -X, --method METHOD          the method; GET, or POST if there is a body
+//! -d, --data TEXT              the request's body
+//!     --repeatable             the request may be sent again although it has a body
+//!     --from ID                the last event id to start after
+//!     --cursor FILE            start after the id in FILE, and keep it there: it is written
+//!                              after each message was printed
+//!     --json                   one JSON object for each message
+//!     --standard               behave as the standard says, and no more
+//! ```
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
