@@ -83,7 +83,7 @@ pub struct HubBuilder {
 type Listener = Box<dyn Fn(EventNumber, BrokerEvent) + Send + Sync>;
 
 impl HubBuilder {
-    /// Begins a hub of one shard, with the default head and without a listener.
+    /// Makes a builder of a hub of one shard, with the default head and without a listener.
     pub fn new(config: BrokerConfig) -> Self {
         Self {
             config,
@@ -225,8 +225,8 @@ impl Hub {
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&self, request: SessionConfig) -> Result<Session, OpenError> {
-        self.inner.open(request)
+    pub fn open(&self, config: SessionConfig) -> Result<Session, OpenError> {
+        self.inner.open(config)
     }
 
     /// Returns how long a peer that was refused with this error is to wait, for a `Retry-After`;
@@ -245,10 +245,10 @@ impl Hub {
     /// [`PublishError`]; then nothing was published.
     pub fn publish<'a>(
         &self,
-        topic: impl Into<Audience>,
+        audience: impl Into<Audience>,
         event: impl Into<Publication<'a>>,
     ) -> Result<Published, PublishError> {
-        self.inner.publish(topic.into(), event.into())
+        self.inner.publish(audience.into(), event.into())
     }
 
     /// Closes a session: it gets what was published before, then its end. Returns whether there
