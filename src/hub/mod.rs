@@ -32,7 +32,6 @@ use crate::broker::{
     Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, TopicName, TopicSettingError,
 };
 use crate::event::Event;
-
 use crate::http::ResponseHead;
 use crate::net::Timer;
 #[cfg(feature = "record")]
