@@ -14,7 +14,7 @@ impl Hub {
     /// `sansse_sessions_ended` (by `reason`), `sansse_events_replayed`,
     /// `sansse_events_published`, `sansse_bytes_published`, `sansse_events_delivered`,
     /// `sansse_bytes_delivered`, `sansse_heartbeats`, `sansse_events_lost` (by `reason`),
-    /// `sansse_events_coalesced`, and the two distributions in the manner of Prometheus, each bucket
+    /// `sansse_events_superseded`, and the two distributions in the manner of Prometheus, each bucket
     /// with all before it: `sansse_queue_age_microseconds_bucket` and `sansse_lag_events_bucket` (by
     /// `le`).
     pub fn record_metrics(&self) {
@@ -82,7 +82,7 @@ impl Hub {
         for (reason, count) in lost {
             counter!("sansse_events_lost", "reason" => reason).absolute(count);
         }
-        counter!("sansse_events_coalesced").absolute(counters.superseded);
+        counter!("sansse_events_superseded").absolute(counters.superseded);
         record("sansse_queue_age_microseconds_bucket", &counters.queue_age);
         record("sansse_lag_events_bucket", &counters.lag);
     }

@@ -122,7 +122,7 @@ impl Inner {
             })
         });
         if result.is_ok() {
-            // A position that was refused is given again, so that no shard sees it left out.
+            // A position that was refused is given again, so that it is missing to no shard.
             *sequencer = next;
         }
         drop(sequencer);

@@ -104,7 +104,7 @@ fn what_happens_is_traced_with_no_lock_held() {
             "DEBUG message=client joined client=\"alice\"",
             "message=session opened session=0-0-",
             "outcome=\"live\" replayed=0",
-            "DEBUG message=session was spared events session=0-0-",
+            "DEBUG message=events were superseded for a session session=0-0-",
             "client=\"bob\" superseded=1",
             "message=session ended",
             "reason=the connection is gone undelivered=0",
@@ -198,7 +198,7 @@ fn what_is_counted_goes_to_the_recorder() {
         ("sansse_events_published ", 3),
         ("sansse_events_delivered ", 2),
         ("sansse_events_lost reason=skipped", 0),
-        ("sansse_events_coalesced ", 1),
+        ("sansse_events_superseded ", 1),
         ("sansse_queue_age_microseconds_bucket le=0", 2),
         ("sansse_lag_events_bucket le=+Inf", 2),
     ] {

@@ -98,7 +98,7 @@ impl Census {
         self.oldest_of_address = older(self.oldest_of_address, occupancy.oldest_of_address);
     }
 
-    /// Takes note that a session was evicted to make room.
+    /// Records that a session was evicted to make room.
     pub(crate) const fn note_eviction(&mut self) {
         self.elsewhere.has_made_room = true;
     }

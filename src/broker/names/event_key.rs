@@ -9,8 +9,8 @@ use core::fmt;
 ///
 /// An event supersedes those that were published before it to the same topic with an equal key.
 /// This has an effect in two places. A session that
-/// [keeps the newest of each key](crate::broker::LagPolicy::KeepNewestPerKey) is spared the
-/// superseded ones when it is behind. A log that is [compact](crate::broker::Retention::compact)
+/// [keeps the newest of each key](crate::broker::LagPolicy::KeepNewestPerKey) does not get
+/// the superseded ones when it is behind. A log that is [compact](crate::broker::Retention::compact)
 /// lets them go first. A key never goes over the wire.
 ///
 /// 1 to [`MAX_NAME`](super::MAX_NAME) bytes of any text. Cloning copies nothing.

@@ -24,7 +24,7 @@ pub use signed::{KeyError, MIN_SECRET};
 ///
 /// With keys, a peer gets something replayed only for an id with the right code, or for the id
 /// that an event brought and that is still kept. An id that has a position and not its code is
-/// [`Resumption::Forged`](crate::broker::Resume::Forged). Nothing is replayed for an unknown id either,
+/// [`Resumption::Forged`](crate::broker::Resumption::Forged). Nothing is replayed for an unknown id either,
 /// whatever [`BrokerConfig::on_gap`](crate::broker::BrokerConfig::on_gap) says. Ids that
 /// events bring are not signed: a peer that knows one that is kept can start from there.
 ///
@@ -224,7 +224,7 @@ mod signed {
         }
     }
 
-    /// The secrets themselves are left out.
+    /// Shows the stream and the number of keys, and no secret.
     impl fmt::Debug for Secrets {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.debug_struct("CursorKeys")
