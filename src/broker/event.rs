@@ -151,7 +151,7 @@ pub enum BrokerEvent {
         lost: u64,
     },
     /// A session did not get events, because newer ones of the same
-    /// [key](crate::broker::EventKey) have superseded them.
+    /// [key](crate::EventKey) have superseded them.
     ///
     /// Those that follow each other before this event is polled are added up.
     SessionSuperseded {
@@ -163,7 +163,7 @@ pub enum BrokerEvent {
         superseded: u64,
     },
     /// A session's lease is about to lapse. The session ends then, unless the lease is
-    /// [renewed](crate::broker::Broker::renew_lease).
+    /// [renewed](crate::broker::SessionMut::renew_lease).
     LeaseExpiring {
         /// The session.
         session: SessionId,
@@ -220,7 +220,7 @@ pub enum EndReason {
     Drained,
     /// Its [lease](crate::broker::SessionConfig::with_lease) lapsed and was not renewed.
     LeaseExpired,
-    /// Its client's rights were [revoked](crate::broker::Broker::revoke).
+    /// Its client's rights were [revoked](crate::broker::ClientMut::revoke).
     Revoked,
 }
 

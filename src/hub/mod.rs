@@ -28,10 +28,11 @@ use crate::broker::Broker as ShardBroker;
 use crate::broker::CursorKeys;
 use crate::broker::{
     Audience, BrokerConfig, BrokerEvent, ClientId, ComesBack, ConfigError, Counters, Drain,
-    DrainError, EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication,
+    DrainError, EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage,
     PublishError, Published, Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId,
     TopicName, TopicSettingError,
 };
+use crate::event::Event;
 use crate::fault::Fault;
 use crate::http::{ResponseHead, accept, plain_text};
 use crate::net::Timer;
@@ -114,13 +115,14 @@ impl HubBuilder {
     /// What the configuration says about sessions holds for the hub as a whole, whatever their
     /// number: how many there may be in all, of one client and from one address. Who has to make
     /// room is the one of all shards that was opened first; since sessions are opened one after the
-    /// other, one always was. For that, opening one asks each shard for its numbers; ending one asks
-    /// nobody.
+    /// other, one always was. For that, opening one asks each shard for its numbers; ending one
+    /// asks nobody.
     ///
     /// What bounds memory holds for each shard. All keep the broadcast and the named topics, in
-    /// logs of their own that share the events' bytes, and what is published to one client or session
-    /// is kept by its shard alone. So [`max_retained_bytes`](BrokerConfig::max_retained_bytes) is what
-    /// all shards keep together where most is for everybody, and no more than that for each shard;
+    /// logs of their own that share the events' bytes, and what is published to one client or
+    /// session is kept by its shard alone. So
+    /// [`max_retained_bytes`](BrokerConfig::max_retained_bytes) is what all shards keep together
+    /// where most is for everybody, and no more than that for each shard;
     /// [`max_topics`](BrokerConfig::max_topics) counts what a shard knows, as there are topics and
     /// patterns to which only sessions there subscribe; and each shard remembers
     /// [`max_absent_clients`](BrokerConfig::max_absent_clients),
@@ -265,27 +267,27 @@ impl Hub {
         lock(&self.inner.returns).retry_after(self.inner.timer.now(), *error)
     }
 
-    /// Publishes an event to a topic, on all shards. With a [key](crate::broker::EventKey), it is a
-    /// [`Publication`].
+    /// Publishes an event to a topic, on all shards. One with a [key](crate::EventKey)
+    /// supersedes earlier ones with an equal key.
     ///
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was published.
-    pub fn publish<'a>(
+    pub fn publish(
         &self,
         topic: impl Into<Audience>,
-        event: impl Into<Publication<'a>>,
+        event: &Event,
     ) -> Result<Published, PublishError> {
-        self.inner.publish(topic.into(), event.into())
+        self.inner.publish(topic.into(), event)
     }
 
     /// Closes a session: it gets what was published before, then its end. Says whether there was
     /// such a session.
     pub fn close_session(&self, session: SessionId) -> bool {
         usize::from(session.shard()) < self.inner.shards.len()
-            && self
-                .inner
-                .with(session.shard().into(), |shard, now| shard.broker.close_session(now, session))
+            && self.inner.with(session.shard().into(), |shard, now| {
+                shard.broker.session_mut(session).close(now)
+            })
     }
 
     /// Closes the hub: each session gets what was published before, then its end, and no other is
@@ -295,8 +297,8 @@ impl Hub {
     }
 
     /// Says until when a session may listen from now on; see
-    /// [`Broker::renew_lease`](crate::broker::Broker::renew_lease). The time is that of the hub's
-    /// timer.
+    /// [`SessionMut::renew_lease`](crate::broker::SessionMut::renew_lease). The time is that of the
+    /// hub's timer.
     ///
     /// # Errors
     ///
@@ -306,29 +308,31 @@ impl Hub {
         if shard >= self.inner.shards.len() {
             return Err(LeaseError::UnknownSession);
         }
-        self.inner.with(shard, |shard, now| shard.broker.renew_lease(now, session, until))
+        self.inner
+            .with(shard, |shard, now| shard.broker.session_mut(session).renew_lease(now, until))
     }
 
     /// Ends all sessions of a client at once, whatever they have not taken yet; see
-    /// [`Broker::revoke`](crate::broker::Broker::revoke). Says how many there were.
+    /// [`ClientMut::revoke`](crate::broker::ClientMut::revoke). Says how many there were.
     ///
     /// # Errors
     ///
     /// [`RevokeError`].
     pub fn revoke(&self, client: &ClientId) -> Result<usize, RevokeError> {
         let shard = self.inner.shard_of(Some(client));
-        self.inner.with(shard, |shard, now| shard.broker.revoke(now, client))
+        self.inner.with(shard, |shard, now| shard.broker.client_mut(client).revoke(now))
     }
 
     /// Takes a named topic from all sessions of a client at once; see
-    /// [`Broker::revoke_topic`](crate::broker::Broker::revoke_topic). Says from how many.
+    /// [`ClientMut::revoke_topic`](crate::broker::ClientMut::revoke_topic). Says from how many.
     ///
     /// # Errors
     ///
     /// [`RevokeError`].
     pub fn revoke_topic(&self, client: &ClientId, topic: &TopicName) -> Result<usize, RevokeError> {
         let shard = self.inner.shard_of(Some(client));
-        self.inner.with(shard, |shard, now| shard.broker.revoke_topic(now, client, topic))
+        self.inner
+            .with(shard, |shard, now| shard.broker.client_mut(client).revoke_topic(now, topic))
     }
 
     /// Lets all sessions go over a period, on all shards: each gets what was published before its
@@ -355,7 +359,9 @@ impl Hub {
     /// How many sessions are open.
     pub fn session_count(&self) -> usize {
         let mut count = 0;
-        self.inner.for_all(|shard, _| count += shard.broker.session_count());
+        self.inner.for_all(|shard, _| {
+            count += usize::try_from(shard.broker.counters().sessions).unwrap_or(usize::MAX);
+        });
         count
     }
 
@@ -377,15 +383,18 @@ impl Hub {
     /// Whether the client has a session now.
     pub fn is_present(&self, client: &ClientId) -> bool {
         let shard = self.inner.shard_of(Some(client));
-        self.inner.with(shard, |shard, _| shard.broker.is_present(client))
+        self.inner.with(shard, |shard, _| {
+            shard.broker.client(client).is_some_and(|client| client.sessions().len() > 0)
+        })
     }
 
     /// The clients that have a session now, each with how many. This walks over all of them.
     pub fn present(&self) -> Vec<(ClientId, usize)> {
         let mut present = Vec::new();
         self.inner.for_all(|shard, _| {
-            let clients = shard.broker.present();
-            present.extend(clients.map(|(client, sessions)| (client.clone(), sessions)));
+            let page = shard.broker.presence_page(None, usize::MAX, |_, _| ());
+            let clients = page.clients().iter().filter(|one| one.sessions > 0);
+            present.extend(clients.map(|one| (one.client.clone(), one.sessions)));
         });
         present
     }
@@ -446,7 +455,7 @@ impl Hub {
         access: impl FnOnce(&mut http::Extensions) -> R,
     ) -> Option<R> {
         let shard = self.inner.shard_of(Some(client));
-        self.inner.with(shard, |shard, _| shard.broker.metadata_mut(client).map(access))
+        self.inner.with(shard, |shard, _| shard.broker.client_mut(client).metadata().map(access))
     }
 
     /// Says how much of one named topic is kept from now on; `None` for the configuration's.
@@ -461,13 +470,13 @@ impl Hub {
     ) -> Result<(), TopicSettingError> {
         let mut result = Ok(());
         self.inner.for_all_at_once(|shard, now| {
-            result = result.and(shard.broker.set_retention(now, topic, retention));
+            result = result.and(shard.broker.topic_mut(topic).set_retention(now, retention));
         });
         result
     }
 
     /// Signs the ids of all that is published from now on with other keys, on all shards at once,
-    /// as [`Broker::set_cursor_keys`] says.
+    /// as [`ShardMut::set_cursor_keys`](crate::broker::ShardMut::set_cursor_keys) says.
     ///
     /// # Errors
     ///
@@ -477,7 +486,7 @@ impl Hub {
     pub fn set_cursor_keys(&self, keys: CursorKeys) -> Result<(), ConfigError> {
         let mut sequencer = lock(&self.inner.sequencer);
         for shard in &self.inner.shards {
-            lock(shard).broker.set_cursor_keys(keys.clone())?;
+            lock(shard).broker.shard_mut().set_cursor_keys(keys.clone())?;
         }
         sequencer.set_cursor_keys(keys);
         Ok(())
@@ -492,7 +501,7 @@ impl Hub {
     pub fn set_lag(&self, topic: &TopicName, lag: Option<Lag>) -> Result<(), TopicSettingError> {
         let mut result = Ok(());
         self.inner.for_all_at_once(|shard, now| {
-            result = result.and(shard.broker.set_lag(now, topic, lag));
+            result = result.and(shard.broker.topic_mut(topic).set_lag(now, lag));
         });
         result
     }

@@ -50,8 +50,8 @@ impl Session {
     /// Puts what is pending into `batch`, up to about `limit` bytes, for one write.
     ///
     /// [`Filled::All`]: the task is woken when there is more, so that if the write takes it all,
-    /// there is no need to ask again before. `Pending`: there is nothing now. The task is woken when
-    /// there is.
+    /// there is no need to ask again before. `Pending`: there is nothing now. The task is woken
+    /// when there is.
     pub fn poll_batch(
         &mut self,
         context: &mut Context<'_>,
@@ -96,7 +96,7 @@ impl Session {
     pub fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let (id, end) = (self.opened.session, &mut self.end);
         self.hub.with(id.shard().into(), |shard, now| {
-            if shard.broker.is_open(id) {
+            if shard.broker.session(id).is_open() {
                 shard.set_waker(id, context.waker());
                 return Poll::Pending;
             }

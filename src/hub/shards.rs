@@ -2,9 +2,10 @@
 
 use super::{Listener, Session, ShardBroker};
 use crate::broker::{
-    Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, Publication,
-    PublishError, Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, Value,
+    Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, PublishError,
+    Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, Value,
 };
+use crate::event::Event;
 use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 use alloc::boxed::Box;
@@ -67,20 +68,17 @@ impl Inner {
         request: SessionConfig,
         follow_up: &mut FollowUp,
     ) -> Result<Opened, OpenError> {
-        let request = request.normalized();
         let mut census = self.census(at, &request);
         let now = self.timer.now();
-        let eviction = lock(&self.shards[at]).broker.eviction_for(now, &request, &census);
+        let eviction = lock(&self.shards[at]).broker.shard().eviction_for(now, &request, &census);
         if let Some(eviction) = eviction {
             self.call(eviction.shard().into(), follow_up, |shard, now| {
-                shard.broker.evict_oldest(now, eviction.address());
+                shard.broker.shard_mut().evict(now, &eviction);
             });
             census = self.census(at, &request);
             census.note_eviction();
         }
-        self.call(at, follow_up, |shard, now| {
-            shard.broker.open_beside(now, request, census.elsewhere())
-        })
+        self.call(at, follow_up, |shard, now| shard.broker.shard_mut().open(now, request, &census))
     }
 
     /// What all shards have but one.
@@ -88,7 +86,7 @@ impl Inner {
         let mut census = Census::default();
         for (number, shard) in (0..).zip(&self.shards) {
             if usize::from(number) != except {
-                census.add(number, lock(shard).broker.occupancy(request));
+                census.add(number, lock(shard).broker.shard().occupancy(request));
             }
         }
         census
@@ -97,7 +95,7 @@ impl Inner {
     pub(super) fn publish(
         &self,
         topic: Audience,
-        event: Publication<'_>,
+        event: &Event,
     ) -> Result<Published, PublishError> {
         self.publish_with(&topic.clone(), |sequencer| sequencer.publish(topic, event))
     }
@@ -118,7 +116,7 @@ impl Inner {
         let result = (first..first + count).try_for_each(|shard| {
             let shard = shard % count;
             self.call(shard, &mut follow_up, |shard, now| {
-                shard.broker.apply_beside(now, &published)
+                shard.broker.shard_mut().apply_beside(now, &published)
             })
         });
         if result.is_ok() {
@@ -142,7 +140,7 @@ impl Inner {
     }
 
     pub(super) fn check_addressee(&self, topic: &Audience) -> Result<(), PublishError> {
-        let check = |shard: usize| lock(&self.shards[shard]).broker.check_addressee(topic);
+        let check = |shard: usize| lock(&self.shards[shard]).broker.shard().check_publish(topic);
         match topic {
             Audience::Client(client) => check(self.shard_of(Some(client))),
             Audience::Session(session) if usize::from(session.shard()) < self.shards.len() => {
@@ -283,7 +281,7 @@ impl Drop for Inner {
 impl Shard {
     /// Whether it opens no session any more and its last one is gone.
     pub(super) fn is_over(&self) -> bool {
-        (self.broker.is_closed() || self.broker.is_draining()) && self.broker.session_count() == 0
+        self.broker.is_over()
     }
 
     pub(super) fn take_waker(&mut self, session: SessionId) -> Option<Waker> {
@@ -330,10 +328,11 @@ impl Drop for Delivering<'_> {
 
 /// A function of its own, so that the lock is gone before the listener is called.
 fn next_event(shard: &Mutex<Shard>) -> Option<(EventNumber, BrokerEvent)> {
-    lock(shard).broker.poll_numbered_event()
+    lock(shard).broker.poll_event()
 }
 
-/// A panic under a lock can only come from the caller's own closure, which leaves the machine whole.
+/// A panic under a lock can only come from the caller's own closure, which leaves the machine
+/// whole.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,7 +20,7 @@ pub enum LagPolicy {
     SkipToOldest,
     /// It goes on with the next event to be published to the topic.
     SkipToNewest,
-    /// It passes events that a newer one of the same [key](crate::broker::EventKey) has superseded:
+    /// It passes events that a newer one of the same [key](crate::EventKey) has superseded:
     /// those beyond its bounds, or all of them where it has no bounds. So a session that keeps up
     /// gets everything, and one that does not gets the newest of each key, in the order of
     /// publishing. Events without a key are never superseded. Where the next event is kept no more,
@@ -42,7 +42,7 @@ pub enum LagPolicy {
 /// Until the session has got the replay, only what is published later counts, in all its topics.
 ///
 /// A session that is [opened with a lag](crate::broker::SessionConfig::with_lag) has it in all
-/// topics. A session without has that of [each topic](crate::broker::Broker::set_lag), and where a
+/// topics. A session without has that of [each topic](crate::broker::TopicMut::set_lag), and where a
 /// topic has none, that of the [broker](crate::broker::BrokerConfig::lag).
 ///
 /// ```

@@ -15,7 +15,7 @@ pub struct Retention {
     pub bytes: usize,
     /// Their age; `None` for any. Default 5 minutes, in which most lost networks are back.
     pub age: Option<Duration>,
-    /// Whether events that a newer one of the same [key](crate::broker::EventKey) has superseded go
+    /// Whether events that a newer one of the same [key](crate::EventKey) has superseded go
     /// first where there are too many events or bytes. Default `false`: the oldest go first.
     ///
     /// So the newest event of each key is kept as long as there is room for these, and a session
