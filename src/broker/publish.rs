@@ -1,4 +1,4 @@
-//! What is published, and to whom.
+//! What is published, and to which audience; topics, and what is set about them.
 
 use super::arena::Key;
 use super::calls::Calls;
@@ -87,8 +87,8 @@ impl<'a, B: Calls> TopicMut<'a, B> {
         self.broker.set_retention(now, self.name, retention)
     }
 
-    /// Sets how far behind sessions may be in the topic from now on, and what they meet
-    /// beyond that, unless they chose for themselves. `None` goes back to
+    /// Sets how far behind sessions may be in the topic from now on, and what happens to them beyond
+    /// that. Sessions with a lag of their own keep it. `None` goes back to
     /// [`BrokerConfig::lag`](super::BrokerConfig::lag).
     ///
     /// # Errors
@@ -100,12 +100,11 @@ impl<'a, B: Calls> TopicMut<'a, B> {
 }
 
 impl Broker {
-    /// Publishes an event to a topic; all that get it share one encoded frame. One with a
+    /// Publishes an event to an audience. All sessions that get it share one encoded frame. One with a
     /// [key](crate::EventKey) supersedes earlier ones with an equal key.
     ///
-    /// Work is constant: one append, and the topic's parked list becomes ready as a whole; and the
-    /// same for each pattern in use that matches. Publishing to a client costs as much as it has
-    /// sessions.
+    /// The work is the same however many sessions there are: one append, and the list of waiting
+    /// sessions becomes ready as a whole. Each pattern in use that matches costs the same again.
     ///
     /// # Errors
     ///

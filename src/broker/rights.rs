@@ -1,4 +1,5 @@
-//! For how long and to what a session may listen, and how that is taken away.
+//! One client: its sessions and metadata; for how long and to what sessions may listen, and how that
+//! is taken away.
 
 use super::arena::Key;
 use super::calls::Calls;

@@ -1,4 +1,4 @@
-//! What an open session subscribes to from now on, and what no longer.
+//! One session: what it subscribes to, its lease, and its end.
 
 use super::arena::Key;
 use super::calls::Calls;
@@ -45,7 +45,7 @@ impl<'a> SessionRef<'a> {
         self.broker.sessions.by_id(self.id).is_some()
     }
 
-    /// Returns whose session it is; `None` if it is nobody's, or not open.
+    /// Returns the client whose session it is; `None` if it has no client, or is not open.
     pub fn client(self) -> Option<&'a ClientId> {
         self.broker.client_of(self.broker.sessions.key_of(self.id)?)
     }
@@ -116,16 +116,16 @@ impl<'a, B: Calls> SessionMut<'a, B> {
         self.broker.subscribe(now, self.id, filter.into(), start)
     }
 
-    /// Ends a subscription of a session that is open: it gets nothing more by it, not even what
-    /// was published before and is still to be sent. Returns whether there was one.
+    /// Ends a subscription: the session gets nothing more by it, not even what was published before
+    /// and is still to be sent. Returns whether there was one.
     ///
-    /// What a batch holds already is sent. A topic that a pattern of the session matches goes on
-    /// to reach it through that, from where it stood.
+    /// What a batch holds already is sent. Where a pattern of the session matches the topic, its
+    /// events still come by the pattern.
     pub fn unsubscribe(self, now: Instant, filter: &TopicFilter) -> bool {
         self.broker.unsubscribe(now, self.id, filter)
     }
 
-    /// Says until when a session may listen from now on: later than before, or sooner. A session
+    /// Sets until when the session may listen from now on: later than before, or sooner. A session
     /// that had no [lease](super::SessionConfig::with_lease) has one then.
     ///
     /// ```

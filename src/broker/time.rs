@@ -11,11 +11,11 @@ use core::time::Duration;
 use std::time::Instant;
 
 impl Broker {
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called next.
     ///
-    /// `None`: nothing waits for a time; any input, and `poll_transmit`, may change that, and may
-    /// bring the time forward. It may come up earlier than anything is due; calling
-    /// `handle_timeout` then moves it.
+    /// `None`: nothing waits for a time. Any input, and `poll_transmit`, may change that, and may
+    /// bring the time forward. The time may come before anything is due; `handle_timeout` then moves
+    /// it.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = [
             self.sessions.next_timeout(),
@@ -42,9 +42,9 @@ impl Broker {
         self.forget_absent();
     }
 
-    /// Lets all sessions go over a period: each gets what was published before its turn, the
-    /// farewell and its reconnection time, and its end. Until then it is served as ever, and
-    /// what is published goes to those who are left. No other session is opened any more.
+    /// Ends all sessions over a period: each gets what was published before its turn, the farewell
+    /// with its reconnection time, and its end. Until its turn it is served as ever, and what is
+    /// published goes to all that are left. No other session is opened any more.
     ///
     /// [`BrokerEvent::Drained`] tells when the last is gone. This walks over all sessions once.
     ///
