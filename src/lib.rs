@@ -1,5 +1,6 @@
-//! Server-Sent Events ([WHATWG HTML, 9.2](https://html.spec.whatwg.org/multipage/server-sent-events.html)),
-//! both sides, with no I/O inside.
+//! Server-Sent Events ([WHATWG HTML,
+//! 9.2](https://html.spec.whatwg.org/multipage/server-sent-events.html)), both sides, with no I/O
+//! inside.
 //!
 //! Everything is a machine. What happened goes in, together with the time, and what is to be done
 //! comes out:
@@ -56,7 +57,8 @@
 //!    at the bound.
 //! 8. No input from a peer, and no string of the caller's, makes the library panic. A value that
 //!    exists is valid: what cannot be sent cannot be built.
-//! 9. Errors say whose [`Fault`] it is: the peer's, the caller's, the transport's, a limit's, or that
+//! 9. Errors say whose [`Fault`] it is: the peer's, the caller's, the transport's, a limit's, or
+//! that
 //!    of a state, such as a closed broker. None of them is an `io::Error`.
 //!
 //! Where a promise has an exception, the method says so: [`Broker::drain`](broker::Broker::drain),

@@ -18,10 +18,11 @@
 //!
 //! # How it works
 //!
-//! A topic's log is both the replay buffer and the delivery queue, and a session is a set of cursors
-//! into logs. No session has a queue, so a slow one costs nothing but its place, and a
-//! `Last-Event-ID` only sets the cursors. A session without output waits on the lists of its topics.
-//! A publish appends once, and moves the topic's whole list to the ready queue, however long it is.
+//! A topic's log is both the replay buffer and the delivery queue, and a session is a set of
+//! cursors into logs. No session has a queue, so a slow one costs nothing but its place, and a
+//! `Last-Event-ID` only sets the cursors. A session without output waits on the lists of its
+//! topics. A publish appends once, and moves the topic's whole list to the ready queue, however
+//! long it is.
 //!
 //! ```
 //! use sansse::Event;
@@ -216,13 +217,13 @@ impl Broker {
         }
     }
 
-    /// A page of those who are here, also in their grace time, in the order of their ids: up to
-    /// `limit` of them (1 at least) after `after`, or from the first on. `details` says what of
-    /// each one's metadata is wanted.
+    /// Returns a page of the clients that are present, those in their grace time included, in the
+    /// order of their ids: up to `limit` of them (1 at least) after `after`, or from the first on.
+    /// `details` takes what is wanted from the metadata of each.
     ///
-    /// The pages and the numbered [events](Self::poll_event) together tell exactly who is
-    /// here, though pages are taken at different times: a [`Roster`] does it. The
-    /// cost is that of the page, however many there are.
+    /// The pages and the numbered [events](Self::poll_event) together tell exactly which clients
+    /// are present, though pages are taken at different times: a [`Roster`] puts them together. The
+    /// cost is that of the page, however many clients there are.
     pub fn presence_page<T>(
         &self,
         after: Option<&ClientId>,
@@ -270,8 +271,8 @@ impl Broker {
         state.is_some_and(|state| batch.is_of(session, state.poll()))
     }
 
-    /// Drops values of the application's, or leaves that to the caller, which may hold a lock around
-    /// the broker: a value may do anything when it is dropped, such as taking that lock.
+    /// Drops values of the application's, or leaves that to the caller, which may hold a lock
+    /// around the broker: a value may do anything when it is dropped, such as taking that lock.
     pub(super) fn let_go(&mut self, values: impl IntoIterator<Item = Value>) {
         if let Some(kept) = &mut self.let_go {
             kept.extend(values);

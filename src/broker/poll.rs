@@ -12,14 +12,14 @@ use bytes::Bytes;
 use std::time::Instant;
 
 impl Broker {
-    /// The next session that has output again, or that ended and is to be told so.
+    /// Returns the next session that has output again, or that ended and is to be told so.
     ///
-    /// A session to which [`poll_transmit`](Self::poll_transmit) said `None` is parked, and comes
-    /// out exactly once when it has output again; not if it was polled before and got some, since
-    /// it is parked no more. A session that ended as stalled comes out once, parked or not: whoever
-    /// drives it may wait for a write that never ends.
+    /// A session for which [`poll_transmit`](Self::poll_transmit) gave `None` is parked. It comes
+    /// out exactly once when it has output again, unless it is polled before that and gets some. A
+    /// session that ended as stalled comes out once, parked or not: its driver may wait for a write
+    /// that never ends.
     ///
-    /// `None` here: no parked session has output; `publish`, `apply`, `close_session`, `close` and
+    /// `None`: no parked session has output; `publish`, `apply`, `close_session`, `close` and
     /// `handle_timeout` may change that.
     pub fn poll_ready(&mut self) -> Option<SessionId> {
         let key = self.sessions.pop_ready(self.clock.now(), &mut self.topics)?;
@@ -39,7 +39,8 @@ impl Broker {
         self.events.poll()
     }
 
-    /// Returns the next thing that a session has to transmit, in the order in which it was published.
+    /// Returns the next thing that a session has to transmit, in the order in which it was
+    /// published.
     ///
     /// `None`: the session is parked, and its id comes out of [`poll_ready`](Self::poll_ready)
     /// exactly once when there is output again: after a `publish` or `apply` to one of its
@@ -137,8 +138,8 @@ impl Broker {
     /// write stopped. It is empty if the write took everything.
     ///
     /// Only the batch of this session's newest poll can be taken back, and only once. Of any other
-    /// batch, all the rest is returned, to be written. Of a session that has ended meanwhile, only the
-    /// rest of the one frame is left to write.
+    /// batch, all the rest is returned, to be written. Of a session that has ended meanwhile, only
+    /// the rest of the one frame is left to write.
     pub fn handle_partial_write(
         &mut self,
         now: Instant,

@@ -50,8 +50,7 @@ impl<'a> SessionRef<'a> {
         self.broker.client_of(self.broker.sessions.key_of(self.id)?)
     }
 
-    /// Returns to what it subscribes, beside what is for everyone; nothing for one that is not
-    /// open.
+    /// Returns the topics and patterns to which it subscribes; none for one that is not open.
     pub fn topics(self) -> impl Iterator<Item = TopicFilter> + use<'a> {
         let session = self.broker.sessions.by_id(self.id);
         session.into_iter().flat_map(|session| self.broker.filters(session)).map(|one| one.1)
@@ -70,17 +69,18 @@ impl<'a, B: Calls> SessionMut<'a, B> {
         Self { broker, id }
     }
 
-    /// Subscribes a session that is open to one topic more, or to a pattern.
+    /// Subscribes the session to one topic more, or to a pattern.
     ///
     /// From [`StartAt::Now`] it gets what is published after this call, and nothing from before.
     /// From another place, what is kept from there on is replayed, in order with what else is
     /// pending, and the outcome says whether that is all. Events of topics to which the session had
-    /// subscribed already are not replayed: they came, or were not wanted. Replayed events bring
-    /// their ids, which lie before the session's place; after them it is told its place again. A
-    /// peer that loses the connection in between resumes from the replayed event: it gets some of
-    /// the other topics' events again, but misses none. Before the first id of the replay has
-    /// reached the peer, it resumes from where it was, without the replay. An application that
-    /// cannot do without asks for it again when the session
+    /// subscribed already are excluded from the replay.
+    ///
+    /// Replayed events bring their ids, which lie before the session's place. After them the
+    /// session is told its place again. A peer that loses the connection in between resumes from
+    /// the replayed event: it gets some of the other topics' events again, but misses none. A peer
+    /// that loses it before the first replayed id resumes from where it was, without the replay. An
+    /// application that needs the replay then asks for it again when the session
     /// [resumes](super::BrokerEvent::SessionOpened).
     ///
     /// Subscribing to what the session has already does nothing, and is [`Resumption::Live`].

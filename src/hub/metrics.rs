@@ -11,12 +11,11 @@ impl Hub {
     ///
     /// Gauges: `sansse_sessions`, `sansse_clients`, `sansse_topics`, `sansse_retained_bytes`.
     /// Counters: `sansse_sessions_opened` (by `resume`), `sansse_sessions_refused` (by `reason`),
-    /// `sansse_sessions_ended` (by `reason`), `sansse_events_replayed`,
-    /// `sansse_events_published`, `sansse_bytes_published`, `sansse_events_delivered`,
-    /// `sansse_bytes_delivered`, `sansse_heartbeats`, `sansse_events_lost` (by `reason`),
-    /// `sansse_events_superseded`, and the two distributions in the manner of Prometheus, each bucket
-    /// with all before it: `sansse_queue_age_microseconds_bucket` and `sansse_lag_events_bucket` (by
-    /// `le`).
+    /// `sansse_sessions_ended` (by `reason`), `sansse_events_replayed`, `sansse_events_published`,
+    /// `sansse_bytes_published`, `sansse_events_delivered`, `sansse_bytes_delivered`,
+    /// `sansse_heartbeats`, `sansse_events_lost` (by `reason`), `sansse_events_superseded`, and the
+    /// two distributions in the manner of Prometheus, each bucket with all before it:
+    /// `sansse_queue_age_microseconds_bucket` and `sansse_lag_events_bucket` (by `le`).
     pub fn record_metrics(&self) {
         let counters = self.counters();
         set_gauge("sansse_sessions", counters.sessions);

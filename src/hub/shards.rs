@@ -23,11 +23,11 @@ pub(super) struct Inner {
     pub(super) shards: Box<[Mutex<Shard>]>,
     /// When those come back who are refused by any shard. Locked with nothing else.
     pub(super) returns: Mutex<ReturnsOfAll>,
-    /// Where the next session of nobody goes.
+    /// Where the next session without a client goes.
     pub(super) turn: AtomicUsize,
     pub(super) driver: Mutex<Option<Waker>>,
     pub(super) on_event: Option<Listener>,
-    /// Somebody is calling the listener.
+    /// The listener is being called.
     pub(super) delivering: AtomicBool,
 }
 
@@ -54,7 +54,7 @@ impl Inner {
             let _sequencer = lock(&self.sequencer);
             self.open_beside(shard, request, &mut follow_up)
         };
-        // Before anybody's code runs: if that panics, the session is closed.
+        // Before the application's code runs: if that panics, the session is closed.
         let session = opened.map(|opened| Session::new(self.clone(), opened));
         self.run(follow_up);
         session
@@ -239,7 +239,7 @@ impl Inner {
         self.on_event.is_some() || cfg!(feature = "tracing")
     }
 
-    /// Calls the listener with what happened, unless somebody is doing so already.
+    /// Calls the listener with what happened, unless another thread is doing so already.
     pub(super) fn deliver(&self) {
         if !self.is_listened_to() {
             return;
@@ -307,7 +307,7 @@ impl Shard {
     }
 }
 
-/// What follows from a call of a shard. It may run anybody's code, which may call the hub.
+/// What follows from a call of a shard. It may run the application's code, which may call the hub.
 #[derive(Default)]
 pub(super) struct FollowUp {
     pub(super) wakers: Vec<Waker>,

@@ -173,7 +173,7 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     ///
-    /// [`RecordError`], by the fault of whoever wrote the record, or of who cut it.
+    /// [`RecordError`], by the fault of what wrote the record, or cut it.
     pub fn parse(record: &'a [u8]) -> Result<Self, RecordError> {
         let max_line = 64 << 20;
         let mut rest = record;

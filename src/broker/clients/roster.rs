@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 /// A part of the clients that are present, in the order of their ids, as it was at one moment.
 ///
-/// A client is present from [`BrokerEvent::ClientJoined`] to [`BrokerEvent::ClientLeft`], also in its
-/// grace time, when it has no session.
+/// A client is present from [`BrokerEvent::ClientJoined`] to [`BrokerEvent::ClientLeft`], also in
+/// its grace time, when it has no session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresencePage<T = ()> {
     as_of: EventNumber,
@@ -98,9 +98,9 @@ impl<T> PresencePage<T> {
 /// Keeps track of which clients are present, from a snapshot in pages and the events of the broker.
 ///
 /// It is exact: no change is missed and none counted twice, in whatever order pages and events come
-/// among each other. All events go to [`apply`](Self::apply), in the order in which they are polled.
-/// The pages go to [`apply_page`](Self::apply_page), from the first on. An event whose page has not
-/// come yet waits for it.
+/// among each other. All events go to [`apply`](Self::apply), in the order in which they are
+/// polled. The pages go to [`apply_page`](Self::apply_page), from the first on. An event whose page
+/// has not come yet waits for it.
 ///
 /// ```
 /// use sansse::broker::{Broker, BrokerConfig, ClientId, Epoch, Roster, SessionConfig};

@@ -42,8 +42,8 @@ pub enum LagPolicy {
 /// Until the session has got the replay, only what is published later counts, in all its topics.
 ///
 /// A session that is [opened with a lag](crate::broker::SessionConfig::with_lag) has it in all
-/// topics. A session without has that of [each topic](crate::broker::TopicMut::set_lag), and where a
-/// topic has none, that of the [broker](crate::broker::BrokerConfig::lag).
+/// topics. A session without has that of [each topic](crate::broker::TopicMut::set_lag), and where
+/// a topic has none, that of the [broker](crate::broker::BrokerConfig::lag).
 ///
 /// ```
 /// use sansse::broker::{Lag, LagPolicy, SessionConfig};

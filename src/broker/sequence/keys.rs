@@ -62,7 +62,7 @@ impl CursorKeys {
 pub(super) struct Signer(Option<CursorKeys>);
 
 impl Signer {
-    /// Writes ids that anybody can make.
+    /// Writes ids without a code, which any peer can make.
     pub(super) const PLAIN: Self = Self(None);
 
     pub(super) const fn new(keys: Option<CursorKeys>) -> Self {

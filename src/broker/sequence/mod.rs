@@ -61,8 +61,8 @@ pub enum EventIds {
     #[default]
     Assigned,
     /// Events have the ids that they bring, or none. A session can resume only from an event that
-    /// brought an id. Events without an id may arrive twice. A peer that loses the connection before
-    /// the first event with an id misses what was published before that event.
+    /// brought an id. Events without an id may arrive twice. A peer that loses the connection
+    /// before the first event with an id misses what was published before that event.
     Own,
 }
 
@@ -116,8 +116,8 @@ impl Published {
         self.own_id.as_ref()
     }
 
-    /// Makes it again of its parts, as a record tells them. `None` for the end of an audience that is
-    /// no topic.
+    /// Makes it again of its parts, as a record tells them. `None` for the end of an audience that
+    /// is no topic.
     #[cfg(feature = "record")]
     pub(crate) fn from_parts(
         epoch: Epoch,

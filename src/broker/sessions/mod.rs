@@ -295,8 +295,8 @@ impl Sessions {
         self.deadlines.next()
     }
 
-    /// Returns the next session for which something is due by now. A heartbeat that is due wakes its
-    /// session at once.
+    /// Returns the next session for which something is due by now. A heartbeat that is due wakes
+    /// its session at once.
     pub(crate) fn pop_due(&mut self, now: Tick) -> Option<(Key, Due)> {
         while let Some(timer) = self.deadlines.pop_due(now) {
             if let Some(key) = self.sessions.key_at(timer.slot())

@@ -1,7 +1,7 @@
 //! The queue of sessions that have output again.
 //!
-//! A publish hands over a channel's whole waiting list at once, however long it is. A subscription in
-//! it is looked at when its turn comes, and dropped if it means nothing any more:
+//! A publish hands over a channel's whole waiting list at once, however long it is. A subscription
+//! in it is looked at when its turn comes, and dropped if it means nothing any more:
 //!
 //! ```text
 //!   front ─▶ [ list of "news": s4 s7 s9 … ] [ s2 itself ] [ list of "chat": s4 ]
