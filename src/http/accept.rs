@@ -31,20 +31,47 @@ use http::{Method, Request, Response, StatusCode, Uri};
 ///
 /// [`Refusal`], by the peer's fault; [`Refusal::response`] is what to answer.
 pub fn accept<B>(request: &Request<B>) -> Result<Accepted, Refusal> {
-    if *request.method() != Method::GET && *request.method() != Method::POST {
-        return Err(Refusal::MethodNotAllowed);
+    Asked::from(request).accept()
+}
+
+/// The parts of a request that say whether it is answered by an event stream, and from where on.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+    /// The id that the HTTP server kept, since a header value cannot hold it.
+    pub(crate) retained: Option<&'a LastEventId>,
+}
+
+impl Asked<'_> {
+    /// As [`accept`].
+    pub(crate) fn accept(self) -> Result<Accepted, Refusal> {
+        if *self.method != Method::GET && *self.method != Method::POST {
+            return Err(Refusal::MethodNotAllowed);
+        }
+        if !admits_event_streams(self.headers) {
+            return Err(Refusal::NotAcceptable);
+        }
+        Ok(Accepted {
+            last_event_id: match id_from_headers(self.headers, self.retained) {
+                LastEventId::Absent => id_from_query(self.uri),
+                from_header => from_header,
+            },
+            padding: asks_for_padding(self.uri),
+        })
     }
-    if !admits_event_streams(request.headers()) {
-        return Err(Refusal::NotAcceptable);
+}
+
+impl<'a, B> From<&'a Request<B>> for Asked<'a> {
+    fn from(request: &'a Request<B>) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            retained: request.extensions().get(),
+        }
     }
-    let retained = request.extensions().get::<LastEventId>();
-    Ok(Accepted {
-        last_event_id: match id_from_headers(request.headers(), retained) {
-            LastEventId::Absent => id_from_query(request.uri()),
-            from_header => from_header,
-        },
-        padding: asks_for_padding(request.uri()),
-    })
 }
 
 /// What a request for an event stream asks for.

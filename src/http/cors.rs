@@ -123,8 +123,15 @@ impl Cors {
     /// `EventSource` that is a `Last-Event-ID` of more than 128 bytes, or with
     /// bytes in it such as `<`.
     pub fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
-        let asked = request.headers();
-        let is_preflight = *request.method() == Method::OPTIONS
+        self.preflight_of(request.method(), request.headers())
+    }
+
+    pub(crate) fn preflight_of(
+        &self,
+        method: &Method,
+        asked: &HeaderMap,
+    ) -> Option<Response<Bytes>> {
+        let is_preflight = *method == Method::OPTIONS
             && asked.contains_key(header::ORIGIN)
             && asked.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         if !is_preflight {

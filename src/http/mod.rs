@@ -25,6 +25,8 @@ mod accept;
 mod cors;
 mod response_head;
 
+#[cfg(feature = "broker")]
+pub(crate) use accept::Asked;
 pub use accept::{Accepted, Refusal, accept};
 pub use cors::{Cors, OriginError};
 pub use response_head::ResponseHead;

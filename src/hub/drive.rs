@@ -9,10 +9,20 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::time::Instant;
 
-/// The future of [`Hub::drive`](super::Hub::drive).
+/// The future that makes time pass for a [`Hub`](super::Hub). It is built together with the hub,
+/// and spawned once on any executor.
+///
+/// It is ready when the hub was closed or drained and its last session is gone, and when all
+/// handles to the hub are gone; a [`Session`](super::Session) is a handle too.
+///
+/// **Dropping it stops time for the hub for good**, since there is no other driver. What is
+/// published still reaches the sessions. What waits for a time no longer happens by itself:
+/// heartbeats, the end of stalled sessions, of leases and of maximum ages, the turns of a drain,
+/// the ends of grace times, and the trimming of events by age. A test in which no time passes can
+/// drop it on purpose.
 #[must_use = "time does not pass for the hub unless this is spawned"]
 pub struct Drive {
-    /// Weak, so that a hub which everybody has dropped goes away.
+    /// Weak, so that the driver does not keep a hub whose handles are all gone.
     hub: Weak<Inner>,
     sleep: Option<Sleep>,
 }
@@ -34,11 +44,12 @@ impl Future for Drive {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         loop {
             let Some(hub) = self.hub.upgrade() else { return Poll::Ready(()) };
-            // Before the deadlines are read, so that one that moves forward meanwhile wakes us.
+            // The waker is set before the deadlines are read: a deadline that becomes earlier in
+            // between then wakes this task.
             let replaced = lock(&hub.driver).replace(context.waker().clone());
-            // Only now is the lock gone.
+            // Dropping a waker may run any code, so that the lock must be gone.
             drop(replaced);
-            // Those that a panic left.
+            // A listener that panicked has left events.
             hub.deliver();
             let (next, is_over) = hub.look_ahead();
             if is_over {
@@ -65,7 +76,7 @@ impl Future for Drive {
 }
 
 impl Inner {
-    /// The next deadline of all shards, and whether the hub is over.
+    /// Returns the next deadline of all shards, and whether the hub is over.
     fn look_ahead(&self) -> (Option<Instant>, bool) {
         let mut next: Option<Instant> = None;
         let mut is_over = true;

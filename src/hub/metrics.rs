@@ -1,4 +1,4 @@
-//! What a hub counts, for whatever recorder of `metrics` the application has.
+//! What a hub counts, for the recorder of `metrics` that the application has.
 
 use super::Hub;
 use crate::broker::{Ended, Histogram, Lost, Refused, Resumed};
@@ -6,16 +6,17 @@ use alloc::string::ToString;
 use metrics::{counter, gauge};
 
 impl Hub {
-    /// Hands what the hub has [counted](Self::counters) to the recorder of the `metrics` crate: to
-    /// be called whenever that is read, or every few seconds. Between these calls it costs nothing.
+    /// Hands what the hub has [counted](Self::counters) to the recorder of the `metrics` crate.
+    /// Call it before the recorder is read, or every few seconds. It costs nothing between calls.
     ///
     /// Gauges: `sansse_sessions`, `sansse_clients`, `sansse_topics`, `sansse_retained_bytes`.
     /// Counters: `sansse_sessions_opened` (by `resume`), `sansse_sessions_refused` (by `reason`),
-    /// `sansse_sessions_ended` (by `reason`), `sansse_events_replayed`, `sansse_events_published`,
-    /// `sansse_bytes_published`, `sansse_events_delivered`, `sansse_bytes_delivered`,
-    /// `sansse_heartbeats`, `sansse_events_lost` (by `reason`), `sansse_events_superseded`, and the
-    /// two distributions in the manner of Prometheus, each bucket with all before it:
-    /// `sansse_queue_age_microseconds_bucket` and `sansse_lag_events_bucket` (by `le`).
+    /// `sansse_sessions_ended` (by `reason`), `sansse_events_replayed`,
+    /// `sansse_events_published`, `sansse_bytes_published`, `sansse_events_delivered`,
+    /// `sansse_bytes_delivered`, `sansse_heartbeats`, `sansse_events_lost` (by `reason`),
+    /// `sansse_events_superseded`, and two distributions (by `le`):
+    /// `sansse_queue_age_microseconds_bucket` and `sansse_lag_events_bucket`. A bucket's count
+    /// includes the buckets before it, as Prometheus has it.
     pub fn record_metrics(&self) {
         let counters = self.counters();
         set_gauge("sansse_sessions", counters.sessions);

@@ -1,9 +1,10 @@
-//! The broker behind futures: shards under short locks, and who is to be woken.
+//! The broker behind futures: shards under short locks, and wakers for the tasks that wait.
 //!
-//! A [`Hub`] is shared by all who publish and all who serve. It has no runtime in it: a
-//! [`Timer`] brings the clock, and [`Hub::drive`] is a future that is spawned once. Each call
-//! locks a shard, calls its [`Broker`], collects wakers, unlocks, and wakes.
+//! Publishers and connections share a [`Hub`]. It has no runtime in it: a [`Timer`] brings the
+//! clock, and time passes in a future, [`Drive`], which is built together with the hub and spawned
+//! once. Each call locks a shard, calls its [`Broker`], collects wakers, unlocks, and wakes.
 
+mod accept;
 mod drive;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -15,53 +16,49 @@ mod topics;
 #[cfg(feature = "tracing")]
 mod trace;
 
+pub use accept::Answer;
 pub use drive::Drive;
 pub use session::Session;
 
 use shards::{FollowUp, Inner, Shard, lock};
 
-#[cfg(doc)]
-use crate::broker::Broker;
 #[cfg(not(feature = "record"))]
 use crate::broker::Broker as ShardBroker;
 #[cfg(feature = "signed")]
 use crate::broker::CursorKeys;
 use crate::broker::{
-    Audience, BrokerConfig, BrokerEvent, ClientId, ComesBack, ConfigError, Counters, Drain,
-    DrainError, EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage,
-    PublishError, Published, Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId,
-    TopicName, TopicSettingError,
+    Audience, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
+    EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published,
+    Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, TopicName, TopicSettingError,
 };
 use crate::event::Event;
-use crate::fault::Fault;
-use crate::http::{ResponseHead, accept, plain_text};
+use crate::http::ResponseHead;
 use crate::net::Timer;
 #[cfg(feature = "record")]
 use crate::record::RecordedBroker as ShardBroker;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex};
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::fmt;
 use core::num::NonZeroU16;
 use core::time::Duration;
-use http::StatusCode;
-use http::header::{HeaderValue, RETRY_AFTER};
 use std::time::Instant;
 
-/// A shared broker; clones are handles to the same one.
+/// A shared broker. Clones are handles to the same one.
 ///
 /// ```no_run
 /// # async fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
 /// use sansse::broker::{BrokerConfig, Epoch, SessionConfig, Audience};
 /// use sansse::{Event, Hub};
 ///
-/// let hub = Hub::new(timer, BrokerConfig::new(Epoch(0xbeef)))?;
-/// // Spawn `hub.drive()` on any executor; then, for each connection:
+/// let (hub, drive) = Hub::new(timer, BrokerConfig::new(Epoch(0xbeef)))?;
+/// # fn spawn(_: sansse::hub::Drive) {}
+/// // A task of any executor makes time pass:
+/// spawn(drive);
+/// // For each connection:
 /// let session = hub.open(SessionConfig::new())?;
-/// // and from anywhere:
+/// // From anywhere:
 /// hub.publish(Audience::Everyone, &Event::new("hello"))?;
 /// // `session` is a `Stream` of frames; dropping it closes the session.
 /// # Ok(()) }
@@ -71,10 +68,11 @@ pub struct Hub {
     inner: Arc<Inner>,
 }
 
-/// What a hub is made of, beside the configuration of its broker.
+/// Builds a [`Hub`] from the configuration of its broker, and from what a hub has beside that.
 pub struct HubBuilder {
     config: BrokerConfig,
     shards: NonZeroU16,
+    head: ResponseHead,
     on_event: Option<Listener>,
     #[cfg(feature = "record")]
     recorder: Option<record::Recorder>,
@@ -82,52 +80,40 @@ pub struct HubBuilder {
 
 type Listener = Box<dyn Fn(EventNumber, BrokerEvent) + Send + Sync>;
 
-/// An HTTP request's answer: an event stream, or a plain response.
-#[derive(Debug)]
-pub enum Answer {
-    /// An event stream: its head, and the session that is its body.
-    Stream(http::Response<()>, Session),
-    /// Anything else.
-    Response(http::Response<Bytes>),
-}
-
-impl From<http::Response<Bytes>> for Answer {
-    fn from(response: http::Response<Bytes>) -> Self {
-        Self::Response(response)
-    }
-}
-
 impl HubBuilder {
-    /// A hub of one shard, without a listener.
-    pub const fn new(config: BrokerConfig) -> Self {
+    /// Begins a hub of one shard, with the default head and without a listener.
+    pub fn new(config: BrokerConfig) -> Self {
         Self {
             config,
             shards: NonZeroU16::MIN,
+            head: ResponseHead::new(),
             on_event: None,
             #[cfg(feature = "record")]
             recorder: None,
         }
     }
 
-    /// Over how many shards the sessions are spread, each with a lock of its own. Default 1, which
-    /// is enough until several cores deliver at once. All sessions of a client share a shard.
+    /// Sets over how many shards the sessions are spread, each with a lock of its own. Default 1,
+    /// which is enough until several cores deliver at once. All sessions of a client share a shard.
     ///
-    /// What the configuration says about sessions holds for the hub as a whole, whatever their
-    /// number: how many there may be in all, of one client and from one address. Who has to make
-    /// room is the one of all shards that was opened first; since sessions are opened one after the
-    /// other, one always was. For that, opening one asks each shard for its numbers; ending one
-    /// asks nobody.
+    /// Limits on sessions hold for the hub as a whole, whatever the number of shards: how many
+    /// there may be in all, of one client and from one address. The session that makes room is the
+    /// one of all shards that was opened first. Sessions are opened one after the other, so that
+    /// there always is a first. Opening a session therefore asks each shard for its numbers; ending
+    /// one asks no other shard.
     ///
-    /// What bounds memory holds for each shard. All keep the broadcast and the named topics, in
-    /// logs of their own that share the events' bytes, and what is published to one client or
-    /// session is kept by its shard alone. So
-    /// [`max_retained_bytes`](BrokerConfig::max_retained_bytes) is what all shards keep together
-    /// where most is for everybody, and no more than that for each shard;
-    /// [`max_topics`](BrokerConfig::max_topics) counts what a shard knows, as there are topics and
-    /// patterns to which only sessions there subscribe; and each shard remembers
-    /// [`max_absent_clients`](BrokerConfig::max_absent_clients),
-    /// [`max_ended_topics`](BrokerConfig::max_ended_topics) and
-    /// [`max_unread_events`](BrokerConfig::max_unread_events).
+    /// Limits on memory hold for each shard:
+    ///
+    /// - The broadcast and the named topics are kept by every shard, in logs of its own that share
+    ///   the events' bytes. What is published to one client or session is kept by its shard alone.
+    ///   Where most is for everyone,
+    ///   [`max_retained_bytes`](BrokerConfig::max_retained_bytes) is therefore what all shards keep
+    ///   together; otherwise it is what each of them keeps.
+    /// - [`max_topics`](BrokerConfig::max_topics) counts the topics that a shard knows. Shards
+    ///   differ in those to which only their own sessions subscribe.
+    /// - Each shard remembers [`max_absent_clients`](BrokerConfig::max_absent_clients),
+    ///   [`max_ended_topics`](BrokerConfig::max_ended_topics) and
+    ///   [`max_unread_events`](BrokerConfig::max_unread_events).
     ///
     /// ```
     /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
@@ -138,9 +124,10 @@ impl HubBuilder {
     /// let mut config = BrokerConfig::new(Epoch(0xbeef));
     /// config.max_sessions = 2;
     /// config.at_max_sessions = LimitPolicy::EvictOldest;
-    /// let hub = HubBuilder::new(config).with_shards(NonZeroU16::new(8).unwrap()).build(timer)?;
+    /// let builder = HubBuilder::new(config).with_shards(NonZeroU16::new(8).unwrap());
+    /// let (hub, _drive) = builder.build(timer)?;
     /// let sessions = [(); 3].map(|()| hub.open(SessionConfig::new()).unwrap());
-    /// assert_eq!(hub.session_count(), 2, "the first made room for the third");
+    /// assert_eq!(hub.counters().sessions, 2, "the first made room for the third");
     /// # Ok(()) }
     /// ```
     pub fn with_shards(mut self, shards: NonZeroU16) -> Self {
@@ -148,16 +135,33 @@ impl HubBuilder {
         self
     }
 
-    /// What is called for each [`BrokerEvent`], one at a time, in order within a shard, and with
-    /// no lock held, so that it may call the hub. It runs on the thread that caused the
-    /// event: it should be quick, or send the event on. Default: events are dropped.
-    pub fn on_event(self, listener: impl Fn(BrokerEvent) + Send + Sync + 'static) -> Self {
-        self.on_numbered_event(move |_, event| listener(event))
+    /// Sets the head of the responses that are streams, and with it which pages of other origins
+    /// may read them, for all requests that [`Hub::accept`] answers. Default
+    /// [`ResponseHead::new`].
+    ///
+    /// ```
+    /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use sansse::broker::{BrokerConfig, Epoch};
+    /// use sansse::http::{Cors, ResponseHead};
+    /// use sansse::hub::HubBuilder;
+    ///
+    /// let head = ResponseHead::new().with_cors(Cors::origins(["https://app.example"])?);
+    /// let builder = HubBuilder::new(BrokerConfig::new(Epoch(0xbeef))).with_response_head(head);
+    /// let (hub, drive) = builder.build(timer)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn with_response_head(mut self, head: ResponseHead) -> Self {
+        self.head = head;
+        self
     }
 
-    /// As [`on_event`](Self::on_event), in its place, with the number of each event within its
-    /// shard, as a [`Roster`](crate::broker::Roster) wants them.
-    pub fn on_numbered_event(
+    /// Sets the listener, which is called for each [`BrokerEvent`] with the event's number within
+    /// its shard, as a [`Roster`](crate::broker::Roster) wants it. Default: events are dropped.
+    ///
+    /// The listener is called for one event at a time, in order within a shard. No lock is held
+    /// then, so that it may call the hub. It runs on the thread that caused the event: it should be
+    /// quick, or send the event on.
+    pub fn on_event(
         mut self,
         listener: impl Fn(EventNumber, BrokerEvent) + Send + Sync + 'static,
     ) -> Self {
@@ -165,12 +169,13 @@ impl HubBuilder {
         self
     }
 
-    /// The hub.
+    /// Builds the hub, and the future that makes time pass for it. The future is to be spawned; see
+    /// [`Drive`].
     ///
     /// # Errors
     ///
     /// [`ConfigError`] for a setting that cannot hold.
-    pub fn build(self, timer: impl Timer) -> Result<Hub, ConfigError> {
+    pub fn build(self, timer: impl Timer) -> Result<(Hub, Drive), ConfigError> {
         let now = timer.now();
         let sequencer = self.config.sequencer();
         let shards = (0..self.shards.get()).map(|number| {
@@ -187,6 +192,7 @@ impl HubBuilder {
         });
         let inner = Inner {
             timer: Box::new(timer),
+            head: self.head,
             sequencer: Mutex::new(sequencer),
             returns: Mutex::new(ReturnsOfAll::new(now, &self.config)),
             shards: shards.collect::<Result<_, ConfigError>>()?,
@@ -195,60 +201,21 @@ impl HubBuilder {
             on_event: self.on_event,
             delivering: AtomicBool::new(false),
         };
-        Ok(Hub { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        let drive = Drive::new(&inner);
+        Ok((Hub { inner }, drive))
     }
 }
 
 impl Hub {
-    /// A hub of one shard, without a listener for events; [`HubBuilder`] has more.
+    /// Builds a hub of one shard, without a listener for events, and the future that makes time
+    /// pass for it; [`HubBuilder`] has more.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] for a setting that cannot hold.
-    pub fn new(timer: impl Timer, config: BrokerConfig) -> Result<Self, ConfigError> {
+    pub fn new(timer: impl Timer, config: BrokerConfig) -> Result<(Self, Drive), ConfigError> {
         HubBuilder::new(config).build(timer)
-    }
-
-    /// The future that makes time pass for the hub: heartbeats, deadlines, ages. It is spawned
-    /// once. It is ready when the hub was closed or drained and its last session is gone, and when
-    /// all handles to the hub are.
-    pub fn drive(&self) -> Drive {
-        Drive::new(&self.inner)
-    }
-
-    /// Answers a request for an event stream: negotiates, takes the last event id from the
-    /// request, opens the session and makes the head. What cannot be is a plain response: 405; 403
-    /// where it asks for what is not permitted to it, or its lease is over already; 406; 503 with
-    /// `Retry-After` where the broker has no room, or 429 with it where the client or its address
-    /// has as many sessions as may be; 204 where all that is asked for has
-    /// [ended](Self::end_topic) and nothing is left, so that an `EventSource` asks no more; and so
-    /// is the answer to a CORS preflight.
-    pub fn accept<B>(
-        &self,
-        request: &http::Request<B>,
-        session: SessionConfig,
-        head: &ResponseHead,
-    ) -> Answer {
-        let headers = request.headers();
-        if let Some(preflight) = head.preflight(request) {
-            return preflight.into();
-        }
-        let accepted = match accept(request) {
-            Ok(accepted) => accepted,
-            Err(refusal) => return head.refusal(headers, refusal).into(),
-        };
-        let mut session = session.with_last_event_id(accepted.last_event_id().clone());
-        if let Some(padding) = accepted.padding_text() {
-            session = session.with_opening_comment(padding);
-        }
-        match self.inner.open(session) {
-            Ok(session) => Answer::Stream(head.response(headers), session),
-            Err(error) => {
-                let mut response = unavailable(error, self.retry_after(&error));
-                head.apply_cors(headers, response.headers_mut());
-                response.into()
-            }
-        }
     }
 
     /// Opens a session.
@@ -261,13 +228,14 @@ impl Hub {
     }
 
     /// Returns how long a peer that was refused with this error is to wait, for a `Retry-After`;
-    /// `None` where waiting does not help. [`accept`](Self::accept) says it by itself. As
-    /// [`Broker::retry_after`](crate::broker::Broker::retry_after), for all shards together.
+    /// `None` where waiting does not help. [`accept`](Self::accept) puts it into its responses by
+    /// itself. As [`Broker::retry_after`](crate::broker::Broker::retry_after), for all shards
+    /// together.
     pub fn retry_after(&self, error: &OpenError) -> Option<Duration> {
         lock(&self.inner.returns).retry_after(self.inner.timer.now(), *error)
     }
 
-    /// Publishes an event to a topic, on all shards. One with a [key](crate::EventKey)
+    /// Publishes an event to an audience, on all shards. An event with a [key](crate::EventKey)
     /// supersedes earlier ones with an equal key.
     ///
     /// # Errors
@@ -275,14 +243,14 @@ impl Hub {
     /// [`PublishError`]; then nothing was published.
     pub fn publish(
         &self,
-        topic: impl Into<Audience>,
+        audience: impl Into<Audience>,
         event: &Event,
     ) -> Result<Published, PublishError> {
-        self.inner.publish(topic.into(), event)
+        self.inner.publish(audience.into(), event)
     }
 
-    /// Closes a session: it gets what was published before, then its end. Says whether there was
-    /// such a session.
+    /// Closes a session: it gets what was published before, then its end. Returns whether there
+    /// was such a session.
     pub fn close_session(&self, session: SessionId) -> bool {
         usize::from(session.shard()) < self.inner.shards.len()
             && self.inner.with(session.shard().into(), |shard, now| {
@@ -291,14 +259,13 @@ impl Hub {
     }
 
     /// Closes the hub: each session gets what was published before, then its end, and no other is
-    /// opened. [`drive`](Self::drive) is ready when the last is gone.
+    /// opened. The [driver](Drive) is ready when the last session is gone.
     pub fn close(&self) {
         self.inner.for_all_at_once(|shard, now| shard.broker.close(now));
     }
 
-    /// Says until when a session may listen from now on; see
-    /// [`SessionMut::renew_lease`](crate::broker::SessionMut::renew_lease). The time is that of the
-    /// hub's timer.
+    /// Sets until when a session may listen, by the clock of the hub's timer; see
+    /// [`SessionMut::renew_lease`](crate::broker::SessionMut::renew_lease).
     ///
     /// # Errors
     ///
@@ -312,8 +279,8 @@ impl Hub {
             .with(shard, |shard, now| shard.broker.session_mut(session).renew_lease(now, until))
     }
 
-    /// Ends all sessions of a client at once, whatever they have not taken yet; see
-    /// [`ClientMut::revoke`](crate::broker::ClientMut::revoke). Says how many there were.
+    /// Ends all sessions of a client at once, and drops what they have not taken yet; see
+    /// [`ClientMut::revoke`](crate::broker::ClientMut::revoke). Returns how many there were.
     ///
     /// # Errors
     ///
@@ -324,7 +291,7 @@ impl Hub {
     }
 
     /// Takes a named topic from all sessions of a client at once; see
-    /// [`ClientMut::revoke_topic`](crate::broker::ClientMut::revoke_topic). Says from how many.
+    /// [`ClientMut::revoke_topic`](crate::broker::ClientMut::revoke_topic). Returns from how many.
     ///
     /// # Errors
     ///
@@ -335,44 +302,36 @@ impl Hub {
             .with(shard, |shard, now| shard.broker.client_mut(client).revoke_topic(now, topic))
     }
 
-    /// Lets all sessions go over a period, on all shards: each gets what was published before its
-    /// turn, the farewell, and its end, and no other is opened. [`drive`](Self::drive) is ready
-    /// when the last is gone.
+    /// Ends all sessions over a period, on all shards: each gets what was published before its
+    /// turn, the farewell, and its end, and no other is opened. The [driver](Drive) is ready when
+    /// the last session is gone.
     ///
     /// # Errors
     ///
     /// [`DrainError`]; then nothing was done.
     pub fn drain(&self, drain: Drain) -> Result<(), DrainError> {
         let mut result = Ok(());
-        // All shards are closed, or drain, at once, so that what one says is true of all.
+        // All shards close at once, and drain at once, so that all give the same result.
         self.inner.for_all_at_once(|shard, now| {
             result = result.and(shard.broker.drain(now, drain.clone()));
         });
         result
     }
 
-    /// Ends all sessions at once, whatever they have not taken yet, and closes the hub.
+    /// Ends all sessions at once, drops what they have not taken yet, and closes the hub.
     pub fn abort(&self) {
         self.inner.for_all_at_once(|shard, now| shard.broker.abort(now));
     }
 
-    /// How many sessions are open.
-    pub fn session_count(&self) -> usize {
-        let mut count = 0;
-        self.inner.for_all(|shard, _| {
-            count += usize::try_from(shard.broker.counters().sessions).unwrap_or(usize::MAX);
-        });
-        count
-    }
-
-    /// What the hub has done, and how much there is in it now: the sum of its shards, one after the
-    /// other. What was published is counted once; topics, and what they keep, are counted for each
-    /// shard that knows them.
+    /// Returns what the hub has done, and how much there is in it now, such as how many sessions
+    /// are open. It is the sum of the shards, which are locked one after the other. What was
+    /// published is counted once. Topics, and what they keep, are counted for each shard that knows
+    /// them.
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
         for shard in &self.inner.shards {
             let counters = lock(shard).broker.counters();
-            // Each shard has all of it.
+            // Every shard has seen everything that was published: the last one's count is the hub's.
             let published = (counters.published, counters.published_bytes);
             sum += &counters;
             (sum.published, sum.published_bytes) = published;
@@ -380,30 +339,22 @@ impl Hub {
         sum
     }
 
-    /// Whether the client has a session now.
-    pub fn is_present(&self, client: &ClientId) -> bool {
+    /// Returns how many sessions a client has now: `Some(0)` in its grace time, and `None` for a
+    /// client that is not known, or was absent for longer.
+    pub fn sessions_of(&self, client: &ClientId) -> Option<usize> {
         let shard = self.inner.shard_of(Some(client));
         self.inner.with(shard, |shard, _| {
-            shard.broker.client(client).is_some_and(|client| client.sessions().len() > 0)
+            shard.broker.client(client).map(|client| client.sessions().len())
         })
     }
 
-    /// The clients that have a session now, each with how many. This walks over all of them.
-    pub fn present(&self) -> Vec<(ClientId, usize)> {
-        let mut present = Vec::new();
-        self.inner.for_all(|shard, _| {
-            let page = shard.broker.presence_page(None, usize::MAX, |_, _| ());
-            let clients = page.clients().iter().filter(|one| one.sessions > 0);
-            present.extend(clients.map(|one| (one.client.clone(), one.sessions)));
-        });
-        present
-    }
-
-    /// A page of those who are here, also in their grace time: up to `limit` of them (1 at least)
-    /// from the cursor on, and the cursor of the next page. Shard by shard, and in the order of
-    /// their ids within one; the default cursor is the beginning. `details` says what of each
-    /// one's metadata is wanted; it runs under the lock of a shard, as for
-    /// [`metadata`](Self::metadata).
+    /// Returns a page of the clients that are known, those in their grace time included, and the
+    /// cursor of the next page.
+    ///
+    /// A page has up to `limit` clients (1 at least) from the cursor on. The default cursor is the
+    /// beginning. Clients come shard by shard, and in the order of their ids within one. `details`
+    /// picks what the page is to have of each client's metadata. It runs under the lock of a shard,
+    /// as for [`metadata`](Self::metadata).
     ///
     /// ```
     /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
@@ -413,14 +364,14 @@ impl Hub {
     ///
     /// let roster = Arc::new(Mutex::new(Roster::new()));
     /// let follower = roster.clone();
-    /// let hub = HubBuilder::new(BrokerConfig::new(Epoch(0xbeef)))
-    ///     .on_numbered_event(move |number, event| {
+    /// let (hub, _drive) = HubBuilder::new(BrokerConfig::new(Epoch(0xbeef)))
+    ///     .on_event(move |number, event| {
     ///         follower.lock().unwrap().apply(number, &event).unwrap();
     ///     })
     ///     .build(timer)?;
     /// let mut next = Some(PresenceCursor::default());
     /// while let Some(cursor) = next {
-    ///     // Without the roster's lock, which the listener takes.
+    ///     // The roster is not locked here: the listener locks it, and this may call the listener.
     ///     let (page, following) = hub.presence_page(&cursor, 1_000, |_, _| ());
     ///     roster.lock().unwrap().apply_page(page)?;
     ///     next = following;
@@ -433,7 +384,7 @@ impl Hub {
         limit: usize,
         details: impl FnMut(&ClientId, &http::Extensions) -> T,
     ) -> (PresencePage<T>, Option<PresenceCursor>) {
-        // No cursor that was given out lies beyond the last.
+        // A cursor of this hub never lies beyond the last shard; one of another hub may.
         let last = self.inner.shards.len() - 1;
         let shard = usize::from(cursor.shard()).min(last);
         let page = self
@@ -444,8 +395,8 @@ impl Hub {
         (page, next)
     }
 
-    /// Reads or changes what the application keeps with a client; `None` if the client is not
-    /// known, or was absent for longer than its grace time.
+    /// Reads or changes what the application keeps with a client. Returns `None` for a client that
+    /// is not known, or was absent for longer than its grace time.
     ///
     /// `access` runs under the lock of the client's shard: it should be quick, and a call of the
     /// hub in it would wait for ever.
@@ -458,7 +409,7 @@ impl Hub {
         self.inner.with(shard, |shard, _| shard.broker.client_mut(client).metadata().map(access))
     }
 
-    /// Says how much of one named topic is kept from now on; `None` for the configuration's.
+    /// Sets how much of one named topic is kept from now on; `None` for the configuration's.
     ///
     /// # Errors
     ///
@@ -492,8 +443,9 @@ impl Hub {
         Ok(())
     }
 
-    /// Says how far behind sessions may be in one named topic from now on, and what they meet
-    /// beyond that, unless they chose for themselves; `None` for the configuration's.
+    /// Sets how far behind sessions may be in one named topic from now on, and what happens to them
+    /// beyond that; `None` for the configuration's. A session that was opened with a lag of its own
+    /// keeps that.
     ///
     /// # Errors
     ///
@@ -505,25 +457,6 @@ impl Hub {
         });
         result
     }
-}
-
-fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Response<Bytes> {
-    if error == OpenError::TopicsEnded {
-        let mut response = http::Response::new(Bytes::new());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        return response;
-    }
-    let status = match (error.fault(), error.comes_back()) {
-        (Fault::Caller, _) => StatusCode::INTERNAL_SERVER_ERROR,
-        (Fault::Peer, _) => StatusCode::FORBIDDEN,
-        (_, ComesBack::AfterMinimum) => StatusCode::TOO_MANY_REQUESTS,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    let mut response = plain_text(status, format!("{error}\n"));
-    if let Some(retry_after) = retry_after {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs()));
-    }
-    response
 }
 
 impl fmt::Debug for Hub {

@@ -6,7 +6,7 @@ use crate::record::{Entry, RecordedBroker};
 use alloc::sync::Arc;
 use std::time::Instant;
 
-/// Who gets the shards' records.
+/// Gets the entries of all shards' records, each with the number of its shard.
 pub(super) type Recorder = Arc<dyn Fn(u16, Entry) + Send + Sync>;
 
 pub(super) fn broker(
@@ -22,13 +22,12 @@ pub(super) fn broker(
 }
 
 impl HubBuilder {
-    /// Records what is done to each shard, from its beginning on, as a
-    /// [`RecordedBroker`] does. Each shard, by its number, has a [record](crate::record) of
-    /// its own, in the order in which its lock was taken.
+    /// Records what is done to each shard, from its beginning on, as a [`RecordedBroker`] does.
+    /// Default: nothing is recorded.
     ///
-    /// `sink` runs under the lock of the shard: it should do no more than send the entry to a
-    /// thread that writes, and a call of the hub in it would wait for ever. Default: nothing is
-    /// recorded.
+    /// Each shard has a [record](crate::record) of its own, by its number, in the order in which
+    /// its lock was taken. `sink` runs under the lock of the shard: it should do no more than send
+    /// the entry to a thread that writes, and a call of the hub in it would wait for ever.
     ///
     /// **A record holds everything that was published.**
     ///
@@ -42,7 +41,7 @@ impl HubBuilder {
     /// use std::sync::mpsc;
     ///
     /// let (sender, entries) = mpsc::sync_channel(10_000);
-    /// let hub = HubBuilder::new(BrokerConfig::new(Epoch(0xbeef)))
+    /// let (hub, _drive) = HubBuilder::new(BrokerConfig::new(Epoch(0xbeef)))
     ///     .with_shards(NonZeroU16::MIN.saturating_add(1))
     ///     // A full channel must not hold up the shard. A replay says where an entry is missing.
     ///     .record(move |shard, entry| drop(sender.try_send((shard, entry))))

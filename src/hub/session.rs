@@ -1,4 +1,4 @@
-//! A session as its connection sees it: a stream of frames, or of batches.
+//! What a connection has of its session: a stream of frames, or of batches.
 
 use super::Inner;
 use crate::broker::{Batch, EndReason, Filled, Opened, Resumption, SessionId, Transmit};
@@ -13,8 +13,8 @@ use futures_core::Stream;
 /// An open session of a [`Hub`](super::Hub). Dropping it closes the session.
 ///
 /// It is a [`Stream`] of [`Frame`]s, which ends when the session does;
-/// [`end_reason`](Self::end_reason) then says why. For a socket of one's own,
-/// [`poll_batch`](Self::poll_batch) hands over what one write takes.
+/// [`end_reason`](Self::end_reason) then says why. An application that writes to a socket itself
+/// takes many frames for one write by [`poll_batch`](Self::poll_batch).
 pub struct Session {
     pub(super) hub: Arc<Inner>,
     opened: Opened,
@@ -32,26 +32,26 @@ impl Session {
         Self { hub, opened, end: End::NotYet }
     }
 
-    /// The session's id.
+    /// Returns the session's id.
     pub fn id(&self) -> SessionId {
         self.opened.session
     }
 
-    /// How its resumption went.
+    /// Returns how its resumption went.
     pub fn resumption(&self) -> Resumption {
         self.opened.resumption
     }
 
-    /// Why it ended; `None` while it has not, or has not been seen to.
+    /// Returns why it ended; `None` until a poll has returned the end.
     pub fn end_reason(&self) -> Option<EndReason> {
         self.end.reason()
     }
 
     /// Puts what is pending into `batch`, up to about `limit` bytes, for one write.
     ///
-    /// [`Filled::All`]: the task is woken when there is more, so that if the write takes it all,
-    /// there is no need to ask again before. `Pending`: there is nothing now. The task is woken
-    /// when there is.
+    /// [`Filled::All`]: the batch holds everything. The task is woken when there is more. If the
+    /// write takes the whole batch, there is no need to poll before that. `Pending`: there is
+    /// nothing now, and the task is woken when there is.
     pub fn poll_batch(
         &mut self,
         context: &mut Context<'_>,
@@ -74,9 +74,10 @@ impl Session {
         })
     }
 
-    /// Takes back what a write did not take of the newest batch, of which `written` bytes were
-    /// written. What is returned must be written before the next batch: the rest of the one frame
-    /// at which the write stopped.
+    /// Takes back the rest of the newest batch, of which a write took `written` bytes.
+    ///
+    /// Returns the rest of the one frame at which the write stopped. It must be written before the
+    /// next batch.
     pub fn handle_partial_write(&mut self, batch: &Batch, written: usize) -> Bytes {
         let id = self.opened.session;
         self.hub.with(id.shard().into(), |shard, now| {
@@ -84,15 +85,15 @@ impl Session {
         })
     }
 
-    /// Takes note that the peer took some bytes of what
+    /// Records that the peer took some bytes of what
     /// [`handle_partial_write`](Self::handle_partial_write) returned, so that it has not stalled.
     pub fn handle_progress(&mut self) {
         let id = self.opened.session;
         self.hub.with(id.shard().into(), |shard, now| shard.broker.handle_progress(now, id));
     }
 
-    /// Ready when the session has ended, though it has not been asked for output: to be polled
-    /// while a write waits for a peer that takes nothing.
+    /// Is ready when the session has ended, without a poll for its output. Poll this while a write
+    /// waits for a peer that takes nothing.
     pub fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let (id, end) = (self.opened.session, &mut self.end);
         self.hub.with(id.shard().into(), |shard, now| {
@@ -116,7 +117,7 @@ impl End {
         }
     }
 
-    /// The reason is told once, so that the first one stays.
+    /// Records the end. The broker tells the reason once, so that a later end must not replace it.
     fn come(&mut self, reason: Option<EndReason>) {
         if !matches!(self, Self::Came(Some(_))) {
             *self = Self::Came(reason);
@@ -151,7 +152,7 @@ impl Drop for Session {
             shard.broker.handle_disconnect(now, id);
             shard.take_waker(id)
         });
-        // Here, where no lock is held.
+        // Dropping a waker may run any code, so that no lock is held here.
         drop(waker);
     }
 }

@@ -1,4 +1,5 @@
-//! What a hub is made of: shards under short locks, and who is to be woken or told after each call.
+//! The inside of a hub: shards under short locks, and what follows from a call once no lock is
+//! held.
 
 use super::{Listener, Session, ShardBroker};
 use crate::broker::{
@@ -6,6 +7,7 @@ use crate::broker::{
     Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, Value,
 };
 use crate::event::Event;
+use crate::http::ResponseHead;
 use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 use alloc::boxed::Box;
@@ -17,28 +19,30 @@ use std::time::Instant;
 
 pub(super) struct Inner {
     pub(super) timer: Box<dyn Timer>,
-    /// Locked for the whole of whatever concerns all shards at once, such as a publish, so that
-    /// all see the same order; always before a shard.
+    /// The head of the streams that the hub answers with.
+    pub(super) head: ResponseHead,
+    /// Locked as long as a call concerns all shards at once, such as a publish, so that all shards
+    /// see these calls in the same order. Locked before any shard, never after.
     pub(super) sequencer: Mutex<Sequencer>,
     pub(super) shards: Box<[Mutex<Shard>]>,
-    /// When those come back who are refused by any shard. Locked with nothing else.
+    /// When the peers that any shard refuses are to come back. Locked with nothing else.
     pub(super) returns: Mutex<ReturnsOfAll>,
-    /// Where the next session without a client goes.
+    /// Picks the shard of the next session that has no client.
     pub(super) turn: AtomicUsize,
     pub(super) driver: Mutex<Option<Waker>>,
     pub(super) on_event: Option<Listener>,
-    /// The listener is being called.
+    /// Whether a thread is calling the listener.
     pub(super) delivering: AtomicBool,
 }
 
 pub(super) struct Shard {
     pub(super) broker: ShardBroker,
-    /// Who waits for each session's output, by the session's slot.
+    /// The wakers of the tasks that wait for a session's output, by the session's slot.
     pub(super) wakers: Vec<Option<(SessionId, Waker)>>,
-    /// Wakers that others have taken the place of, until the lock is gone: the last handle to a
-    /// task drops all that the task owns.
+    /// Wakers that were replaced. They are dropped once the lock is gone, since the last handle to
+    /// a task drops all that the task owns.
     pub(super) replaced: Vec<Waker>,
-    /// Until when the driver sleeps as far as this shard goes.
+    /// The deadline of this shard that the driver has seen.
     pub(super) driven_until: Option<Instant>,
 }
 
@@ -49,19 +53,22 @@ impl Inner {
         let opened = if self.shards.len() == 1 {
             self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request))
         } else {
-            // Not in the middle of a publish: an event that has left one shard already would be
-            // unknown to the shard to which its receiver comes back. And one at a time.
+            // Not in the middle of a publish: a peer that got the event from one shard could come
+            // back to another that does not know the event yet. And one session at a time, since
+            // the census must not change before the session opens.
             let _sequencer = lock(&self.sequencer);
             self.open_beside(shard, request, &mut follow_up)
         };
-        // Before the application's code runs: if that panics, the session is closed.
+        // Made before wakers and the listener run: if one of them panics, the session is closed.
         let session = opened.map(|opened| Session::new(self.clone(), opened));
         self.run(follow_up);
         session
     }
 
-    /// Opens a session where the limits hold for all shards. No two shards are locked at a time, so
-    /// that what goes on in one waits for no other.
+    /// Opens a session where the limits hold for all shards together.
+    ///
+    /// No two shards are locked at a time, so that work in one shard waits for no other. Eviction
+    /// happens before the session opens here.
     fn open_beside(
         &self,
         at: usize,
@@ -81,7 +88,7 @@ impl Inner {
         self.call(at, follow_up, |shard, now| shard.broker.shard_mut().open(now, request, &census))
     }
 
-    /// What all shards have but one.
+    /// Counts the sessions of all shards but one.
     fn census(&self, except: usize, request: &SessionConfig) -> Census {
         let mut census = Census::default();
         for (number, shard) in (0..).zip(&self.shards) {
@@ -94,10 +101,10 @@ impl Inner {
 
     pub(super) fn publish(
         &self,
-        topic: Audience,
+        audience: Audience,
         event: &Event,
     ) -> Result<Published, PublishError> {
-        self.publish_with(&topic.clone(), |sequencer| sequencer.publish(topic, event))
+        self.publish_with(&audience.clone(), |sequencer| sequencer.publish(audience, event))
     }
 
     pub(super) fn publish_with(
@@ -106,12 +113,13 @@ impl Inner {
         number: impl FnOnce(&mut Sequencer) -> Published,
     ) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
-        self.check_addressee(topic)?;
+        self.check_audience(topic)?;
         let mut next = sequencer.clone();
         let published = number(&mut next);
         let mut follow_up = FollowUp::default();
-        // The first shard is the one that may refuse it, before any other knows the position. All
-        // have the same configuration, so that where no addressee has a shard, any is.
+        // The first shard may still refuse the event, when no other knows its position. The others
+        // have the same configuration and cannot differ. For a client or a session the first is
+        // its own shard; for the other audiences it is shard 0.
         let (first, count) = (self.shard_of_topic(published.audience()), self.shards.len());
         let result = (first..first + count).try_for_each(|shard| {
             let shard = shard % count;
@@ -120,7 +128,8 @@ impl Inner {
             })
         });
         if result.is_ok() {
-            // A position that was refused is given again, so that it is missing to no shard.
+            // After a refusal the sequencer stays as it was, so that the next event takes the same
+            // position and no shard sees a hole.
             *sequencer = next;
         }
         drop(sequencer);
@@ -128,7 +137,7 @@ impl Inner {
         result.map(|()| published)
     }
 
-    /// Calls all shards between two publishes.
+    /// Calls all shards, and lets no publish come in between.
     pub(super) fn for_all_at_once(&self, mut call: impl FnMut(&mut Shard, Instant)) {
         let sequencer = lock(&self.sequencer);
         let mut follow_up = FollowUp::default();
@@ -139,7 +148,7 @@ impl Inner {
         self.run(follow_up);
     }
 
-    pub(super) fn check_addressee(&self, topic: &Audience) -> Result<(), PublishError> {
+    pub(super) fn check_audience(&self, topic: &Audience) -> Result<(), PublishError> {
         let check = |shard: usize| lock(&self.shards[shard]).broker.shard().check_publish(topic);
         match topic {
             Audience::Client(client) => check(self.shard_of(Some(client))),
@@ -147,7 +156,8 @@ impl Inner {
                 check(session.shard().into())
             }
             Audience::Session(_) => Err(PublishError::UnknownSession),
-            // One shard that has room is enough, and one that knows of the end too.
+            // One shard that knows that the topic has ended refuses it for all. Otherwise one shard
+            // with room is enough.
             Audience::Everyone | Audience::Topic(_) => {
                 (1..self.shards.len()).fold(check(0), |result, shard| match result {
                     Err(PublishError::TopicEnded) => result,
@@ -183,7 +193,7 @@ impl Inner {
         }
     }
 
-    /// Calls a shard, and does what follows from it once the lock is gone.
+    /// Calls a shard, and runs what follows once the lock is gone.
     pub(super) fn with<R>(&self, shard: usize, call: impl FnOnce(&mut Shard, Instant) -> R) -> R {
         let mut follow_up = FollowUp::default();
         let result = self.call(shard, &mut follow_up, call);
@@ -191,7 +201,7 @@ impl Inner {
         result
     }
 
-    /// Calls a shard, and notes what is to follow once no lock is held.
+    /// Calls a shard, and notes what the caller must [`run`](Self::run) once no lock is held.
     pub(super) fn call<R>(
         &self,
         shard: usize,
@@ -215,7 +225,7 @@ impl Inner {
             (next, None) => next.is_some(),
             (None, _) => false,
         };
-        // No deadline tells the driver that it is no longer needed.
+        // The end of the hub is no deadline, and the driver must learn of it.
         follow_up.wakes_driver |= shard.is_over();
         result
     }
@@ -226,8 +236,8 @@ impl Inner {
         if follow_up.wakes_driver {
             self.wake_driver();
         }
-        // A listener that panicked is not called by what its panic drops: a second panic would end
-        // the process. The driver goes on.
+        // During a panic the listener is not called, since a second panic would end the process.
+        // The driver delivers the events instead.
         if follow_up.has_events && std::thread::panicking() {
             self.wake_driver();
         } else if follow_up.has_events {
@@ -239,13 +249,13 @@ impl Inner {
         self.on_event.is_some() || cfg!(feature = "tracing")
     }
 
-    /// Calls the listener with what happened, unless another thread is doing so already.
+    /// Calls the listener with what happened, unless another thread is doing so.
     pub(super) fn deliver(&self) {
         if !self.is_listened_to() {
             return;
         }
-        // A thread that finds the flag set leaves its events to the thread that set it. That one
-        // therefore looks once more after clearing it.
+        // A thread that finds the flag set leaves its events to the thread that set it. The latter
+        // must therefore look once more after it has cleared the flag.
         while self.shards.iter().any(|shard| lock(shard).broker.has_events()) {
             let order = Ordering::SeqCst;
             if self.delivering.compare_exchange(false, true, order, order).is_err() {
@@ -279,7 +289,7 @@ impl Drop for Inner {
 }
 
 impl Shard {
-    /// Whether it opens no session any more and its last one is gone.
+    /// Returns whether the shard is closed or drains, and has no session left.
     pub(super) fn is_over(&self) -> bool {
         self.broker.is_over()
     }
@@ -307,7 +317,8 @@ impl Shard {
     }
 }
 
-/// What follows from a call of a shard. It may run the application's code, which may call the hub.
+/// What follows from a call of a shard. It runs code of applications and executors, which may call
+/// the hub, so that no lock may be held.
 #[derive(Default)]
 pub(super) struct FollowUp {
     pub(super) wakers: Vec<Waker>,
@@ -317,7 +328,7 @@ pub(super) struct FollowUp {
     pub(super) has_events: bool,
 }
 
-/// Clears the flag even when the listener panics.
+/// Clears the flag when it is dropped, so that a listener that panics does not leave it set.
 pub(super) struct Delivering<'a>(&'a AtomicBool);
 
 impl Drop for Delivering<'_> {
@@ -326,21 +337,23 @@ impl Drop for Delivering<'_> {
     }
 }
 
-/// A function of its own, so that the lock is gone before the listener is called.
+/// Returns a shard's next event. This is a function of its own, so that the lock is gone before the
+/// listener is called.
 fn next_event(shard: &Mutex<Shard>) -> Option<(EventNumber, BrokerEvent)> {
     lock(shard).broker.poll_event()
 }
 
-/// A panic under a lock can only come from the caller's own closure, which leaves the machine
-/// whole.
+/// Locks a mutex, also after a panic. A panic under a lock can only come from a closure of the
+/// application, which the broker calls when its own state is whole.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same client goes to the same shard, on every platform.
+/// Returns a number from which a client's shard follows, the same on every platform.
 ///
-/// FNV-1a, whose last bytes reach few of its bits, and then the finalizer of `MurmurHash3`, so
-/// that names which differ at their end alone are spread too.
+/// This is FNV-1a, and then the finalizer of `MurmurHash3`. In FNV-1a alone the last bytes of a
+/// name reach few bits of the hash, so that names which differ only at their end would share a
+/// shard.
 fn spread(bytes: &[u8]) -> usize {
     let mut hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

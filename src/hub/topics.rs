@@ -14,9 +14,9 @@ impl Hub {
     /// use sansse::broker::{BrokerConfig, Epoch, SessionConfig, StartAt, TopicName};
     /// use sansse::{Event, Hub};
     ///
-    /// let hub = Hub::new(timer, BrokerConfig::new(Epoch(1)))?;
+    /// let (hub, _drive) = Hub::new(timer, BrokerConfig::new(Epoch(1)))?;
     /// let answer = TopicName::new("answer/42")?;
-    /// // Each peer that asks for it, also again after a reload, gets all of it and then the end:
+    /// // A peer that asks for it gets all of it and then the end, again after each reload:
     /// let request = SessionConfig::new()
     ///     .topics_only()
     ///     .with_topic(answer.clone())
@@ -35,7 +35,7 @@ impl Hub {
         self.inner.publish_with(&addressee, |sequencer| sequencer.end_topic(topic.clone()))
     }
 
-    /// Subscribes a session that is open to one topic more, or to a pattern; see
+    /// Subscribes an open session to one more topic, or to a pattern; see
     /// [`SessionMut::subscribe`](crate::broker::SessionMut::subscribe).
     ///
     /// # Errors
@@ -50,16 +50,15 @@ impl Hub {
         self.inner.subscribe(session, filter.into(), start)
     }
 
-    /// Ends a subscription of a session that is open; see
-    /// [`SessionMut::unsubscribe`](crate::broker::SessionMut::unsubscribe). Says whether there was
-    /// one.
+    /// Ends a subscription of an open session; see
+    /// [`SessionMut::unsubscribe`](crate::broker::SessionMut::unsubscribe). Returns whether there was one.
     pub fn unsubscribe(&self, session: SessionId, filter: &TopicFilter) -> bool {
         self.inner.unsubscribe(session, filter)
     }
 }
 
 impl Session {
-    /// Subscribes to one topic more, or to a pattern; see
+    /// Subscribes to one more topic, or to a pattern; see
     /// [`SessionMut::subscribe`](crate::broker::SessionMut::subscribe).
     ///
     /// # Errors
@@ -73,9 +72,8 @@ impl Session {
         self.hub.subscribe(self.id(), filter.into(), start)
     }
 
-    /// Ends a subscription; see
-    /// [`SessionMut::unsubscribe`](crate::broker::SessionMut::unsubscribe). Says whether there was
-    /// one.
+    /// Ends a subscription; see [`SessionMut::unsubscribe`](crate::broker::SessionMut::unsubscribe).
+    /// Returns whether there was one.
     pub fn unsubscribe(&self, filter: &TopicFilter) -> bool {
         self.hub.unsubscribe(self.id(), filter)
     }
@@ -92,7 +90,7 @@ impl Inner {
         if shard >= self.shards.len() {
             return Err(SubscribeError::UnknownSession);
         }
-        // As when a session is opened: not in the middle of a publish.
+        // Not in the middle of a publish, for the reason given in `open`.
         let sequencer = (self.shards.len() > 1).then(|| lock(&self.sequencer));
         let mut follow_up = FollowUp::default();
         let resume = self.call(shard, &mut follow_up, |shard, now| {

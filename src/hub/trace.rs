@@ -5,7 +5,8 @@ use tracing::{debug, info, warn};
 
 const TARGET: &str = "sansse::hub";
 
-/// What a peer's slowness costs is a warning; what comes and goes is for debugging.
+/// Writes an event of the broker as an event of `tracing`. Losses and ends by a slow peer are
+/// warnings; clients and sessions that come and go are for debugging.
 pub(super) fn trace(event: &BrokerEvent) {
     match event {
         BrokerEvent::ClientJoined { client } => {

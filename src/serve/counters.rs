@@ -1,4 +1,4 @@
-//! What a server counts, and who waits until the count of connections is 0.
+//! What a server counts, and the tasks that wait until the count of connections is 0.
 
 use crate::http1::ServerCloseReason;
 use alloc::sync::Arc;
@@ -24,7 +24,7 @@ struct Cells {
     slow_heads: AtomicU64,
     bad_requests: AtomicU64,
     junk_after_stream: AtomicU64,
-    /// Who waits for the last connection to go.
+    /// The wakers of the tasks that wait for the last connection to go.
     waiting: Mutex<Vec<Waker>>,
 }
 
@@ -113,7 +113,7 @@ impl ServerCounters {
         self.cells.open.load(Ordering::SeqCst)
     }
 
-    /// Ready when no connection is open.
+    /// Is ready when no connection is open.
     pub(super) fn poll_gone(&self, context: &Context<'_>) -> Poll<()> {
         // Before the count is read, so that the last one to go finds the waker.
         self.waiting().push(context.waker().clone());

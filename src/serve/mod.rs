@@ -54,7 +54,7 @@ const MAX_REFUSALS: usize = 256;
 /// can mend.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What those who are too many are told to wait, in seconds.
+/// How long a connection that is too many is told to wait, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 impl<R: Runtime> Server<R> {

@@ -1,4 +1,4 @@
-//! How far a server's shutdown is, and who is to be told.
+//! How far a server's shutdown is, and the connections that are told of it.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) struct Phases {
 #[derive(Debug, Default)]
 struct Shared {
     phase: Phase,
-    /// Who waits, by a number that is never used twice.
+    /// The wakers of connections, by a number that is never used twice.
     waiting: BTreeMap<u64, Waker>,
     next: u64,
 }

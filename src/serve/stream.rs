@@ -30,7 +30,7 @@ const BATCH: usize = 64 << 10;
 /// cut off, and nothing else is lost.
 const END_TIME: Duration = Duration::from_secs(5);
 
-/// After how many writes a stream that has ever more to write lets others have their turn.
+/// After how many writes a stream that still has more to write lets other tasks run.
 const TURN: usize = 16;
 
 thread_local! {
@@ -86,7 +86,8 @@ impl<S: Socket, R: Runtime> EventStream<S, R> {
                     self.session.handle_progress();
                 }
                 if result.is_pending() {
-                    // Nobody else would notice that the session is over.
+                    // The broker is not polled for output meanwhile, so that this alone notices
+                    // the end of the session.
                     ready!(self.session.poll_ended(context));
                     return Poll::Ready(Err(FailureKind::Closed.into()));
                 }

@@ -14,7 +14,6 @@ use http::{Request, Response, StatusCode};
 use sansse::broker::{
     Audience, BrokerConfig, BrokerEvent, Epoch, Resumption, SessionConfig, SessionId,
 };
-use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::{Event, EventId, EventType, Hub};
 use serde_json::{Value, json};
@@ -195,7 +194,7 @@ impl Server {
         config.retry = Some(RETRY);
         config.heartbeat = Some(HEARTBEAT);
         let (sender, opened) = unbounded_channel();
-        let builder = HubBuilder::new(config).on_event(move |event| {
+        let builder = HubBuilder::new(config).on_event(move |_, event| {
             if let BrokerEvent::SessionOpened { session, resumption, .. } = event {
                 let _ = sender.send((session, resumption));
             }
@@ -215,7 +214,7 @@ impl Server {
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 Answer::from(response)
             } else {
-                streams.accept(&request, session.clone(), &ResponseHead::new())
+                streams.accept(&request, session.clone())
             };
             std::future::ready(answer)
         };

@@ -1,14 +1,19 @@
 //! `Hub::accept`: an event stream, or the plain answer to what cannot be one.
 
+use super::VirtualTimer;
 use super::tasks::Probe;
-use super::{config, data, drain, hub, hub_of, request_of, say};
+use super::{config, data, drain, request_of, say};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
+use http::header::{
+    ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER, SERVER,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use sansse::Hub;
-use sansse::broker::{AddressKey, LagPolicy, Resumption, SessionConfig, TopicFilter, TopicName};
+use sansse::broker::{
+    AddressKey, BrokerConfig, LagPolicy, Resumption, SessionConfig, TopicFilter, TopicName,
+};
 use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
-use sansse::hub::{Answer, Session};
+use sansse::hub::{Answer, HubBuilder, Session};
+use sansse::{Hub, LastEventId};
 use std::time::Duration;
 
 const PAGE: HeaderValue = HeaderValue::from_static("https://a.example");
@@ -21,6 +26,15 @@ fn get(uri: &str) -> Request<()> {
 
 fn head() -> ResponseHead {
     ResponseHead::new().with_cors(Cors::origins(["https://a.example"]).unwrap())
+}
+
+fn hub_of(config: BrokerConfig) -> Hub {
+    let builder = HubBuilder::new(config).with_response_head(head());
+    builder.build(VirtualTimer::new()).unwrap().0
+}
+
+fn hub() -> Hub {
+    hub_of(config())
 }
 
 fn stream_of(answer: Answer) -> (Response<()>, Session) {
@@ -40,19 +54,18 @@ fn refusal_of(answer: Answer) -> Response<Bytes> {
 /// The plain answer, which left no session behind.
 fn response_of(hub: &Hub, answer: Answer) -> Response<Bytes> {
     let response = refusal_of(answer);
-    assert_eq!(hub.session_count(), 0);
+    assert_eq!(hub.counters().sessions, 0);
     response
 }
 
 #[test]
 fn a_request_for_a_stream_opens_a_session() {
     let (hub, probe) = (hub(), Probe::new());
-    let (response, mut session) =
-        stream_of(hub.accept(&get("/events"), SessionConfig::new(), &head()));
+    let (response, mut session) = stream_of(hub.accept(&get("/events"), SessionConfig::new()));
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
     assert_eq!(response.headers()["access-control-allow-origin"], PAGE);
-    assert_eq!((hub.session_count(), session.resumption()), (1, Resumption::Live));
+    assert_eq!((hub.counters().sessions, session.resumption()), (1, Resumption::Live));
     say(&hub, "a");
     assert_eq!(data(&drain(&mut session, &probe)), ["a"]);
 }
@@ -61,10 +74,7 @@ fn a_request_for_a_stream_opens_a_session() {
 fn a_post_opens_one_too_and_any_body_will_do() {
     let hub = hub();
     let request = Request::post("/").body("a question").unwrap();
-    assert_eq!(
-        stream_of(hub.accept(&request, SessionConfig::new(), &head())).0.status(),
-        StatusCode::OK
-    );
+    assert_eq!(stream_of(hub.accept(&request, SessionConfig::new())).0.status(), StatusCode::OK);
 }
 
 #[test]
@@ -73,7 +83,7 @@ fn a_method_that_asks_for_no_stream_is_refused_with_those_that_do() {
     for method in [Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS] {
         let mut request = get("/");
         *request.method_mut() = method;
-        let answer = hub.accept(&request, SessionConfig::new(), &head());
+        let answer = hub.accept(&request, SessionConfig::new());
         let response = response_of(&hub, answer);
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()[ALLOW], "GET, POST");
@@ -84,8 +94,8 @@ fn a_method_that_asks_for_no_stream_is_refused_with_those_that_do() {
 fn an_accept_header_that_rules_streams_out_is_refused() {
     let hub = hub();
     let mut request = get("/");
-    request.headers_mut().insert(http::header::ACCEPT, HeaderValue::from_static("text/html"));
-    let answer = hub.accept(&request, SessionConfig::new(), &head());
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/html"));
+    let answer = hub.accept(&request, SessionConfig::new());
     assert_eq!(response_of(&hub, answer).status(), StatusCode::NOT_ACCEPTABLE);
 }
 
@@ -93,11 +103,11 @@ fn an_accept_header_that_rules_streams_out_is_refused() {
 fn a_hub_that_is_closed_or_full_says_when_to_come_back() {
     let mut one = config();
     one.max_sessions = 1;
-    let (full, closed) = (hub_of(one).0, hub());
+    let (full, closed) = (hub_of(one), hub());
     let _session = full.open(SessionConfig::new()).unwrap();
     closed.close();
     for hub in [full, closed] {
-        let answer = hub.accept(&get("/"), SessionConfig::new(), &head());
+        let answer = hub.accept(&get("/"), SessionConfig::new());
         let response = refusal_of(answer);
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[RETRY_AFTER], "5");
@@ -109,11 +119,11 @@ fn a_client_or_an_address_with_too_many_sessions_is_told_so() {
     let mut one = config();
     one.max_sessions_per_client = 1;
     one.max_sessions_per_address = 1;
-    let hub = hub_of(one).0;
+    let hub = hub_of(one);
     let address = AddressKey::new("somewhere").unwrap();
     for request in [request_of("alice"), SessionConfig::new().with_address(address)] {
         let _session = hub.open(request.clone()).unwrap();
-        let response = refusal_of(hub.accept(&get("/"), request, &head()));
+        let response = refusal_of(hub.accept(&get("/"), request));
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(response.headers()[RETRY_AFTER], "5");
     }
@@ -124,12 +134,12 @@ fn a_request_for_what_is_not_permitted_is_forbidden() {
     let hub = hub();
     let [own, others] = ["team/7/**", "team/*"].map(|text| TopicFilter::new(text).unwrap());
     let session = SessionConfig::new().with_permitted([own.clone()]);
-    let answer = hub.accept(&get("/"), session.clone().with_topic(others), &head());
+    let answer = hub.accept(&get("/"), session.clone().with_topic(others));
     let response = response_of(&hub, answer);
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert!(!response.headers().contains_key(RETRY_AFTER));
     assert_eq!(hub.counters().refused.not_permitted, 1);
-    let (response, _session) = stream_of(hub.accept(&get("/"), session.with_topic(own), &head()));
+    let (response, _session) = stream_of(hub.accept(&get("/"), session.with_topic(own)));
     assert_eq!(response.status(), StatusCode::OK);
 }
 
@@ -144,7 +154,7 @@ fn what_the_application_asked_for_wrongly_is_its_own_fault() {
         SessionConfig::new().with_stall_timeout(Some(Duration::ZERO)),
         SessionConfig::new().with_permitted(filters),
     ] {
-        let answer = hub.accept(&get("/"), session, &head());
+        let answer = hub.accept(&get("/"), session);
         let response = response_of(&hub, answer);
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!response.headers().contains_key(RETRY_AFTER));
@@ -156,22 +166,78 @@ fn a_preflight_is_answered_and_opens_nothing() {
     let hub = hub();
     let mut request = get("/");
     *request.method_mut() = Method::OPTIONS;
-    let name = http::header::ACCESS_CONTROL_REQUEST_METHOD;
-    request.headers_mut().insert(name, HeaderValue::from_static("GET"));
-    let answer = hub.accept(&request, SessionConfig::new(), &head());
+    request.headers_mut().insert(ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("GET"));
+    let answer = hub.accept(&request, SessionConfig::new());
     let response = response_of(&hub, answer);
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     assert_eq!(response.headers()["access-control-allow-methods"], "GET, POST");
-    let answer = hub.accept(&request, SessionConfig::new(), &ResponseHead::new());
+    let answer = hub.accept_with(&request, SessionConfig::new(), &ResponseHead::new());
     let Answer::Response(response) = answer else { panic!("{answer:?}") };
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "without CORS it is none");
+}
+
+#[test]
+fn a_call_may_bring_a_head_of_its_own() {
+    let hub = hub();
+    let own = ResponseHead::new().with_header(SERVER, HeaderValue::from_static("own"));
+    let answer = hub.accept_with(&get("/"), SessionConfig::new(), &own);
+    let (response, _session) = stream_of(answer);
+    assert_eq!(response.headers()[SERVER], "own");
+    assert!(!response.headers().contains_key("access-control-allow-origin"), "it is not the hub's");
+    let (response, _session) = stream_of(hub.accept(&get("/"), SessionConfig::new()));
+    assert!(!response.headers().contains_key(SERVER), "the next call has the hub's again");
+}
+
+#[test]
+fn a_request_that_was_taken_apart_is_answered_as_the_whole_one_is() {
+    let hub = hub();
+    say(&hub, "a");
+    let ask = |request: &Request<()>| {
+        let whole = hub.accept(request, SessionConfig::new());
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let parts = hub.accept_parts(method, uri, headers, SessionConfig::new());
+        (whole, parts)
+    };
+    let mut with_header = get("/");
+    with_header.headers_mut().insert(LAST_EVENT_ID, HeaderValue::from_static("beef-0"));
+    for request in [get("/"), get("/?lastEventId=beef-0"), with_header] {
+        let (whole, parts) = ask(&request);
+        let ((whole, session), (parts, other)) = (stream_of(whole), stream_of(parts));
+        assert_eq!(whole.headers(), parts.headers());
+        assert_eq!(session.resumption(), other.resumption(), "{request:?}");
+    }
+    let mut refused = [get("/"), get("/"), get("/")];
+    *refused[0].method_mut() = Method::PUT;
+    refused[1].headers_mut().insert(ACCEPT, HeaderValue::from_static("text/html"));
+    *refused[2].method_mut() = Method::OPTIONS;
+    refused[2].headers_mut().insert(ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("GET"));
+    let mut statuses = Vec::new();
+    for request in refused {
+        let (whole, parts) = ask(&request);
+        let (whole, parts) = (refusal_of(whole), refusal_of(parts));
+        assert_eq!((whole.status(), whole.headers()), (parts.status(), parts.headers()));
+        statuses.push(parts.status().as_u16());
+    }
+    assert_eq!(statuses, [405, 406, 204]);
+}
+
+#[test]
+fn an_id_that_no_header_value_can_hold_is_seen_in_the_whole_request() {
+    let hub = hub();
+    let mut request = get("/");
+    request.extensions_mut().insert(LastEventId::Malformed);
+    let (_, session) = stream_of(hub.accept(&request, SessionConfig::new()));
+    assert_eq!(session.resumption(), Resumption::UnknownId { replayed: 0 });
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let parts = hub.accept_parts(method, uri, headers, SessionConfig::new());
+    assert_eq!(stream_of(parts).1.resumption(), Resumption::Live);
 }
 
 #[test]
 fn the_last_event_id_is_taken_from_the_request_and_no_bad_one_is_an_error() {
     let mut config = config();
     config.retention.events = 2;
-    let (hub, probe) = (hub_of(config).0, Probe::new());
+    let (hub, probe) = (hub_of(config), Probe::new());
     for text in ["a", "b", "c"] {
         say(&hub, text);
     }
@@ -179,7 +245,7 @@ fn the_last_event_id_is_taken_from_the_request_and_no_bad_one_is_an_error() {
         let mut request = get("/");
         request.headers_mut().insert(LAST_EVENT_ID, HeaderValue::from_bytes(id).unwrap());
         // The application's own default does not outweigh what the peer says.
-        let (_, mut session) = stream_of(hub.accept(&request, SessionConfig::new(), &head()));
+        let (_, mut session) = stream_of(hub.accept(&request, SessionConfig::new()));
         (session.resumption(), data(&drain(&mut session, &probe)).concat())
     };
     let long = [b'x'; 2000];
@@ -201,8 +267,7 @@ fn the_last_event_id_is_taken_from_the_request_and_no_bad_one_is_an_error() {
         };
         assert_eq!(resume(id), (resumed, expected.to_owned()), "{id:?}");
     }
-    let (_, session) =
-        stream_of(hub.accept(&get("/?lastEventId=beef-1"), SessionConfig::new(), &head()));
+    let (_, session) = stream_of(hub.accept(&get("/?lastEventId=beef-1"), SessionConfig::new()));
     assert_eq!(session.resumption(), Resumption::Complete { replayed: 2 });
 }
 
@@ -212,7 +277,7 @@ fn a_polyfill_that_asks_for_padding_gets_it_before_anything_else() {
     let request = get("/?padding=true");
     // What the application asked for stays.
     let wanted = SessionConfig::new().with_lag(LagPolicy::SkipToNewest);
-    let (_, mut session) = stream_of(hub.accept(&request, wanted, &head()));
+    let (_, mut session) = stream_of(hub.accept(&request, wanted));
     let frames = drain(&mut session, &probe);
     assert_eq!(frames.len(), 1);
     let text = std::str::from_utf8(frames[0].as_ref()).unwrap();

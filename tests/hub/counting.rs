@@ -1,9 +1,9 @@
 //! What a hub counts, and what it tells `tracing` and `metrics`.
 
 use super::VirtualTimer;
-#[cfg(feature = "tracing")]
-use super::request_of;
 use super::tasks::Probe;
+#[cfg(feature = "tracing")]
+use super::{client, request_of};
 use super::{config, drain, parked, say, sharded};
 use sansse::broker::{Audience, LagPolicy, SessionConfig};
 use sansse::{EventKey, Hub};
@@ -19,7 +19,7 @@ fn say_twice(hub: &Hub) {
 
 #[test]
 fn a_hub_counts_for_all_its_shards_and_what_is_published_once() {
-    let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap();
+    let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap().0;
     let probe = Probe::new();
     let mut sessions: Vec<_> = (0..6).map(|_| parked(&hub, SessionConfig::new(), &probe)).collect();
     for _ in 0..4 {
@@ -78,7 +78,7 @@ fn what_happens_is_traced_with_no_lock_held() {
             event.record(&mut line);
             self.0.lock().unwrap().push(line.0);
             // It may call the hub.
-            self.1.get().unwrap().session_count();
+            self.1.get().unwrap().sessions_of(&client("alice"));
         }
         fn enter(&self, _: &Id) {}
         fn exit(&self, _: &Id) {}
@@ -86,7 +86,7 @@ fn what_happens_is_traced_with_no_lock_held() {
 
     without_deadlock(|| {
         let lines = Arc::new(Lines(Mutex::default(), OnceLock::new()));
-        let hub = sharded(config(), 1).build(VirtualTimer::new()).unwrap();
+        let hub = sharded(config(), 1).build(VirtualTimer::new()).unwrap().0;
         assert!(lines.1.set(hub.clone()).is_ok());
         // Of a single subscriber, `tracing` asks the thread that comes to a place in the code first
         // whether that is of interest, which may be one of another test, where there is none.
@@ -176,7 +176,7 @@ fn what_is_counted_goes_to_the_recorder() {
         }
     }
 
-    let hub = sharded(config(), 2).build(VirtualTimer::new()).unwrap();
+    let hub = sharded(config(), 2).build(VirtualTimer::new()).unwrap().0;
     let probe = Probe::new();
     let mut sessions: Vec<_> = (0..3).map(|_| parked(&hub, SessionConfig::new(), &probe)).collect();
     say(&hub, "x");

@@ -7,7 +7,6 @@ use http::header::RETRY_AFTER;
 use http::{Request, StatusCode};
 use sansse::Event;
 use sansse::broker::{BrokerEvent, Drain, DrainError, EndReason, OpenError, SessionConfig};
-use sansse::http::ResponseHead;
 use sansse::hub::{Answer, Session};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -29,12 +28,12 @@ fn a_hub_lets_its_sessions_go_over_the_period_and_its_driver_is_done_with_the_la
     let timer = VirtualTimer::new();
     let log = Arc::new(Mutex::new(Vec::new()));
     let events = log.clone();
-    let hub = sharded(config(), 3).on_event(move |event| events.lock().unwrap().push(event));
-    let hub = hub.build(timer.clone()).unwrap();
+    let hub = sharded(config(), 3).on_event(move |_, event| events.lock().unwrap().push(event));
+    let (hub, drive) = hub.build(timer.clone()).unwrap();
     let probe = Probe::new();
     let mut open: Vec<Session> =
         (0..12).map(|_| parked(&hub, SessionConfig::new(), &probe)).collect();
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     let drain = Drain::new(seconds(12)).with_farewell(Event::new("bye"));
     hub.drain(drain.clone()).unwrap();
     assert_eq!(hub.drain(drain), Err(DrainError::AlreadyDraining));
@@ -65,13 +64,11 @@ fn a_hub_lets_its_sessions_go_over_the_period_and_its_driver_is_done_with_the_la
 
 #[test]
 fn those_who_come_during_a_drain_are_told_when_to_come_back() {
-    let hub = sharded(config(), 2).build(VirtualTimer::new()).unwrap();
+    let hub = sharded(config(), 2).build(VirtualTimer::new()).unwrap().0;
     let _session = hub.open(SessionConfig::new()).unwrap();
     hub.drain(Drain::new(seconds(10))).unwrap();
     let request = Request::get("/").body(()).unwrap();
-    let Answer::Response(response) =
-        hub.accept(&request, SessionConfig::new(), &ResponseHead::new())
-    else {
+    let Answer::Response(response) = hub.accept(&request, SessionConfig::new()) else {
         panic!("a stream during a drain")
     };
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -84,11 +81,11 @@ fn those_who_are_refused_are_told_different_times_in_whole_seconds() {
     config.max_sessions = 1;
     config.reconnects_per_second = 2.try_into().unwrap();
     // One rate for all shards, however many.
-    let hub = sharded(config, 3).build(VirtualTimer::new()).unwrap();
+    let hub = sharded(config, 3).build(VirtualTimer::new()).unwrap().0;
     let _session = hub.open(SessionConfig::new()).unwrap();
     let request = Request::get("/").body(()).unwrap();
     let told: Vec<String> = (0..5)
-        .map(|_| match hub.accept(&request, SessionConfig::new(), &ResponseHead::new()) {
+        .map(|_| match hub.accept(&request, SessionConfig::new()) {
             Answer::Response(response) => {
                 response.headers()[RETRY_AFTER].to_str().unwrap().to_owned()
             }

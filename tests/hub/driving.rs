@@ -3,8 +3,8 @@
 
 use super::VirtualTimer;
 use super::tasks::{Driver, Probe, next, poll_ended};
-use super::{client, config, data, drain, hub_of, parked, request_of, say, seconds};
-use sansse::broker::{BrokerEvent, EndReason, SessionConfig};
+use super::{client, config, data, drain, driven, parked, request_of, say, seconds};
+use sansse::broker::{BrokerConfig, BrokerEvent, EndReason, SessionConfig};
 use sansse::hub::HubBuilder;
 use sansse::{Frame, Hub};
 use std::sync::{Arc, Mutex};
@@ -30,10 +30,10 @@ fn pass(timer: &VirtualTimer, driver: &mut Driver, time: Duration) {
 
 #[test]
 fn it_sleeps_until_exactly_the_deadline() {
-    let (hub, timer) = hub_of(config());
+    let (hub, drive, timer) = driven(config());
     let probe = Probe::new();
     let mut session = parked(&hub, every(10), &probe);
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     assert_eq!(timer.sleeps(), [seconds(10)]);
     timer.advance(Duration::from_nanos(9_999_999_999));
     assert_eq!(driver.run(), 0);
@@ -49,8 +49,8 @@ fn it_sleeps_without_an_end_while_nothing_waits_for_a_time() {
     let mut config = config();
     config.stall_timeout = None;
     config.heartbeat = None;
-    let (hub, timer) = hub_of(config);
-    let mut driver = Driver::new(&hub);
+    let (hub, drive, timer) = driven(config);
+    let mut driver = Driver::new(drive);
     assert_eq!(timer.begun(), 0);
     let probe = Probe::new();
     let mut session = parked(&hub, SessionConfig::new(), &probe);
@@ -64,10 +64,10 @@ fn it_sleeps_without_an_end_while_nothing_waits_for_a_time() {
 
 #[test]
 fn a_deadline_that_moves_forward_wakes_it() {
-    let (hub, timer) = hub_of(config());
+    let (hub, drive, timer) = driven(config());
     let probe = Probe::new();
     let _slow = parked(&hub, every(10), &probe);
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     let quick = parked(&hub, every(3), &probe);
     assert!(driver.run() > 0);
     assert_eq!(timer.sleeps(), [seconds(3)]);
@@ -78,10 +78,10 @@ fn a_deadline_that_moves_forward_wakes_it() {
 
 #[test]
 fn a_deadline_that_moves_back_does_not() {
-    let (hub, timer) = hub_of(config());
+    let (hub, drive, timer) = driven(config());
     let probe = Probe::new();
     let mut session = parked(&hub, every(10), &probe);
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     for _ in 0..5 {
         timer.advance(seconds(1));
         say(&hub, "a");
@@ -93,10 +93,10 @@ fn a_deadline_that_moves_back_does_not() {
 
 #[test]
 fn a_sleep_that_ends_early_is_not_trusted() {
-    let (hub, timer) = hub_of(config());
+    let (hub, drive, timer) = driven(config());
     let probe = Probe::new();
     let mut session = parked(&hub, every(10), &probe);
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     timer.advance(seconds(9));
     timer.end_sleeps_early();
     assert_eq!(driver.run(), 1);
@@ -109,10 +109,10 @@ fn a_sleep_that_ends_early_is_not_trusted() {
 
 #[test]
 fn a_driver_that_is_polled_for_nothing_goes_on_with_its_sleep() {
-    let (hub, timer) = hub_of(config());
+    let (hub, drive, timer) = driven(config());
     let probe = Probe::new();
     let _session = parked(&hub, every(10), &probe);
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     hub.close_session(hub.open(every(10)).unwrap().id());
     driver.run();
     assert_eq!((timer.begun(), timer.sleeps()), (1, vec![seconds(10)]));
@@ -120,10 +120,10 @@ fn a_driver_that_is_polled_for_nothing_goes_on_with_its_sleep() {
 
 #[test]
 fn heartbeats_come_where_nothing_else_came_and_before_the_first_event_too() {
-    let (hub, timer) = hub_of(config());
+    let (hub, drive, timer) = driven(config());
     let probe = Probe::new();
     let mut session = parked(&hub, SessionConfig::new(), &probe);
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     let mut heard = Vec::new();
     for second in 1..=60 {
         pass(&timer, &mut driver, seconds(1));
@@ -140,10 +140,10 @@ fn heartbeats_come_where_nothing_else_came_and_before_the_first_event_too() {
 
 #[test]
 fn a_clock_that_jumps_makes_one_heartbeat() {
-    let (hub, timer) = hub_of(config());
+    let (hub, drive, timer) = driven(config());
     let probe = Probe::new();
     let mut session = parked(&hub, every(10), &probe);
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     timer.advance(seconds(3600));
     driver.run();
     assert_eq!(drain(&mut session, &probe).len(), 1);
@@ -153,11 +153,11 @@ fn a_clock_that_jumps_makes_one_heartbeat() {
 
 #[test]
 fn a_session_that_takes_nothing_is_ended_as_stalled() {
-    let (hub, timer) = hub_of(config());
+    let (hub, drive, timer) = driven(config());
     let (probe, other) = (Probe::new(), Probe::new());
     let mut session = parked(&hub, SessionConfig::new(), &probe);
     let mut well = parked(&hub, SessionConfig::new(), &other);
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     say(&hub, "a");
     assert!(poll_ended(&mut session, &probe).is_pending());
     probe.take_wakes();
@@ -170,7 +170,7 @@ fn a_session_that_takes_nothing_is_ended_as_stalled() {
     assert_eq!(probe.take_wakes(), 1);
     assert!(poll_ended(&mut session, &probe).is_ready());
     assert_eq!(session.end_reason(), Some(EndReason::Stalled));
-    assert_eq!(hub.session_count(), 1);
+    assert_eq!(hub.counters().sessions, 1);
 }
 
 #[test]
@@ -178,15 +178,15 @@ fn a_client_leaves_when_its_grace_time_is_over() {
     let timer = VirtualTimer::new();
     let left = Arc::new(Mutex::new(Vec::new()));
     let heard = left.clone();
-    let hub = HubBuilder::new(config())
-        .on_event(move |event| {
+    let (hub, drive) = HubBuilder::new(config())
+        .on_event(move |_, event| {
             if let BrokerEvent::ClientLeft { client } = event {
                 heard.lock().unwrap().push(client);
             }
         })
         .build(timer.clone())
         .unwrap();
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     drop(parked(&hub, request_of("alice"), &Probe::new()));
     assert!(driver.run() > 0);
     pass(&timer, &mut driver, seconds(29));
@@ -196,11 +196,12 @@ fn a_client_leaves_when_its_grace_time_is_over() {
 }
 
 /// What a hub holds that is closed, at the moment at which nothing is left of it.
-fn ends_with_the_last_session(hub: Hub, timer: &VirtualTimer) {
+fn ends_with_the_last_session(config: BrokerConfig) {
+    let (hub, drive, timer) = driven(config);
     let probe = Probe::new();
     let mut first = parked(&hub, SessionConfig::new(), &probe);
     let second = parked(&hub, SessionConfig::new(), &probe);
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     hub.close();
     driver.run();
     assert!(!driver.is_over(), "two sessions have not taken their end");
@@ -215,8 +216,7 @@ fn ends_with_the_last_session(hub: Hub, timer: &VirtualTimer) {
 
 #[test]
 fn it_is_over_at_once_when_a_closed_hub_loses_its_last_session() {
-    let (hub, timer) = hub_of(config());
-    ends_with_the_last_session(hub, &timer);
+    ends_with_the_last_session(config());
 }
 
 #[test]
@@ -224,15 +224,14 @@ fn it_is_over_also_where_nothing_waits_for_a_time() {
     let mut config = config();
     config.stall_timeout = None;
     config.heartbeat = None;
-    let (hub, timer) = hub_of(config);
-    ends_with_the_last_session(hub, &timer);
+    ends_with_the_last_session(config);
 }
 
 #[test]
 fn it_is_over_at_once_when_a_hub_without_sessions_is_closed() {
     for end in [Hub::close, Hub::abort] {
-        let (hub, _) = hub_of(config());
-        let mut driver = Driver::new(&hub);
+        let (hub, drive, _) = driven(config());
+        let mut driver = Driver::new(drive);
         end(&hub);
         driver.run();
         assert!(driver.is_over());
@@ -241,10 +240,10 @@ fn it_is_over_at_once_when_a_hub_without_sessions_is_closed() {
 
 #[test]
 fn it_is_over_when_a_hub_is_aborted_whatever_its_sessions_do() {
-    let (hub, _) = hub_of(config());
+    let (hub, drive, _) = driven(config());
     let probe = Probe::new();
     let _session = parked(&hub, SessionConfig::new(), &probe);
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     hub.abort();
     driver.run();
     assert!(driver.is_over());
@@ -252,10 +251,10 @@ fn it_is_over_when_a_hub_is_aborted_whatever_its_sessions_do() {
 
 #[test]
 fn it_is_over_when_nobody_has_a_handle_to_the_hub() {
-    let (hub, timer) = hub_of(config());
+    let (hub, drive, timer) = driven(config());
     let probe = Probe::new();
     let session = parked(&hub, SessionConfig::new(), &probe);
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     drop(hub);
     driver.run();
     assert!(!driver.is_over(), "the session is a handle too");

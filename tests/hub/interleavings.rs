@@ -125,7 +125,7 @@ fn run(seed: u64) {
     let mut config = config();
     config.retention.events = PUBLISHERS * EVENTS;
     let shards = [1, 3][usize::from(seed % 2 == 1)];
-    let hub = sharded(config, shards).build(VirtualTimer::new()).unwrap();
+    let hub = sharded(config, shards).build(VirtualTimer::new()).unwrap().0;
     let ready = AtomicUsize::new(0);
     let streams: Vec<Vec<(usize, usize)>> = std::thread::scope(|scope| {
         let readers: Vec<_> = (0..READERS)
@@ -166,7 +166,7 @@ fn run(seed: u64) {
     for stream in &streams[1..] {
         assert!(*stream == streams[0], "seed {seed}: two readers saw another order");
     }
-    assert_eq!(hub.session_count(), 0, "seed {seed}");
+    assert_eq!(hub.counters().sessions, 0, "seed {seed}");
 }
 
 #[test]

@@ -5,7 +5,6 @@ use super::tasks::{Driver, Probe, next};
 use super::{client, config, parked, request_of, say, seconds, sharded, topic};
 use http::{Request, StatusCode};
 use sansse::broker::{BrokerEvent, EndReason, LeaseError, RevokeError, SessionConfig};
-use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::{Event, Timer};
 use std::sync::{Arc, OnceLock};
@@ -23,19 +22,19 @@ fn a_listener_renews_leases_until_it_does_not() {
     let last_renewal = timer.now() + seconds(300);
     let handle: Arc<OnceLock<sansse::Hub>> = Arc::default();
     let renewing = handle.clone();
-    let hub = quiet().on_event(move |event| {
+    let hub = quiet().on_event(move |_, event| {
         if let BrokerEvent::LeaseExpiring { session, until, .. } = event
             && until < last_renewal
         {
             renewing.get().unwrap().renew_lease(session, until + seconds(60)).unwrap();
         }
     });
-    let hub = hub.build(timer.clone()).unwrap();
+    let (hub, drive) = hub.build(timer.clone()).unwrap();
     handle.set(hub.clone()).unwrap();
     let probe = Probe::new();
     let request = request_of("alice").with_lease(timer.now() + seconds(60));
     let mut session = parked(&hub, request, &probe);
-    let mut driver = Driver::new(&hub);
+    let mut driver = Driver::new(drive);
     while timer.elapsed() < seconds(299) {
         timer.advance(seconds(1));
         driver.run();
@@ -55,7 +54,7 @@ fn a_listener_renews_leases_until_it_does_not() {
 
 #[test]
 fn revoking_wakes_and_ends_the_sessions_of_a_client_wherever_it_lives() {
-    let hub = quiet().build(VirtualTimer::new()).unwrap();
+    let hub = quiet().build(VirtualTimer::new()).unwrap().0;
     let probe = Probe::new();
     for number in 0..20 {
         let name = format!("client {number}");
@@ -73,7 +72,7 @@ fn revoking_wakes_and_ends_the_sessions_of_a_client_wherever_it_lives() {
 
 #[test]
 fn a_revoked_topic_is_heard_no_more_wherever_the_client_lives() {
-    let hub = quiet().build(VirtualTimer::new()).unwrap();
+    let hub = quiet().build(VirtualTimer::new()).unwrap().0;
     let probe = Probe::new();
     for number in 0..20 {
         let name = format!("client {number}");
@@ -90,10 +89,10 @@ fn a_revoked_topic_is_heard_no_more_wherever_the_client_lives() {
 #[test]
 fn a_request_whose_lease_is_over_is_forbidden() {
     let timer = VirtualTimer::new();
-    let hub = quiet().build(timer.clone()).unwrap();
+    let hub = quiet().build(timer.clone()).unwrap().0;
     let request = Request::get("/").body(()).unwrap();
     let over = SessionConfig::new().with_lease(timer.now());
-    let Answer::Response(response) = hub.accept(&request, over, &ResponseHead::new()) else {
+    let Answer::Response(response) = hub.accept(&request, over) else {
         panic!("a stream without a right to it")
     };
     assert_eq!(response.status(), StatusCode::FORBIDDEN);

@@ -5,7 +5,7 @@ use super::tasks::{Probe, block_on, next, without_deadlock};
 use super::{Random, client, client_on, config, parked, seconds, sharded};
 use sansse::Hub;
 use sansse::broker::{AddressKey, BrokerConfig, EndReason, LimitPolicy, OpenError, SessionConfig};
-use sansse::hub::Session;
+use sansse::hub::{Drive, Session};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
@@ -14,6 +14,10 @@ use std::task::Poll;
 const SHARDS: u16 = 4;
 
 fn hub_with(change: impl Fn(&mut BrokerConfig)) -> Hub {
+    driven_with(change).0
+}
+
+fn driven_with(change: impl Fn(&mut BrokerConfig)) -> (Hub, Drive) {
     let mut config = config();
     change(&mut config);
     sharded(config, SHARDS).build(VirtualTimer::new()).unwrap()
@@ -80,7 +84,7 @@ fn the_oldest_of_all_shards_makes_room_and_its_task_is_woken() {
             _ => SessionConfig::new().with_client(client(format!("client {}", random.below(9)))),
         };
         sessions.push(parked(&hub, request, probe));
-        assert_eq!(hub.session_count(), (number + 1).min(5));
+        assert_eq!(hub.counters().sessions, (number as u64 + 1).min(5));
         if let Some(evicted) = number.checked_sub(5) {
             assert_eq!(probes[evicted].take_wakes(), 1, "{evicted}");
             let reason = end_of(&mut sessions[evicted], &probes[evicted]);
@@ -102,7 +106,7 @@ fn the_oldest_from_an_address_makes_room_wherever_it_is() {
     let mut sessions: Vec<Session> = Vec::new();
     for number in 0..12_usize {
         sessions.push(parked(&hub, from("a"), &probe));
-        assert_eq!(hub.session_count(), 1 + (number + 1).min(2));
+        assert_eq!(hub.counters().sessions, 1 + (number as u64 + 1).min(2));
         if let Some(evicted) = number.checked_sub(2) {
             assert_eq!(end_of(&mut sessions[evicted], &probe), Some(EndReason::Evicted));
         }
@@ -124,7 +128,7 @@ fn a_session_that_is_refused_evicts_nobody_on_any_shard() {
         let wrong = SessionConfig::new().with_heartbeat(Some(seconds(0)));
         assert_eq!(hub.open(wrong).unwrap_err(), OpenError::ZeroHeartbeat);
     }
-    assert_eq!((hub.session_count(), hub.counters().ended.total()), (4, 0));
+    assert_eq!((hub.counters().sessions, hub.counters().ended.total()), (4, 0));
 }
 
 #[cfg(feature = "record")]
@@ -152,7 +156,8 @@ fn the_records_of_shards_that_made_room_for_each_other_are_replayed() {
             writeln!(sink.lock().unwrap().entry(shard).or_default(), "{entry}").unwrap();
         })
         .build(timer)
-        .unwrap();
+        .unwrap()
+        .0;
     let mut random = Random(1);
     let mut opened: BTreeMap<u16, Vec<Result<SessionId, OpenError>>> = BTreeMap::new();
     let mut sessions = Vec::new();
@@ -200,13 +205,12 @@ fn the_records_of_shards_that_made_room_for_each_other_are_replayed() {
 fn threads_that_come_and_go_are_never_more_than_may_be() {
     const MOST: u32 = 3;
     without_deadlock(|| {
-        let hub = hub_with(|config| config.max_sessions = MOST);
+        let (hub, drive) = driven_with(|config| config.max_sessions = MOST);
         // Counted when a session is known to be open, and no longer before it is let go of: never
         // more than there are.
         let (open, most, refusals) =
             (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
-            let drive = hub.drive();
             scope.spawn(|| block_on(drive));
             let threads: Vec<_> = (0..6)
                 .map(|thread| {
@@ -267,7 +271,7 @@ fn of_threads_that_open_at_once_as_many_are_let_in_as_there_is_room_for() {
                         open.fetch_add(usize::from(session.is_ok()), Ordering::SeqCst);
                         barrier.wait();
                         assert_eq!(open.load(Ordering::SeqCst), ROOM as usize, "round {round}");
-                        assert_eq!(hub.session_count(), ROOM as usize);
+                        assert_eq!(hub.counters().sessions, u64::from(ROOM));
                         barrier.wait();
                         open.store(0, Ordering::SeqCst);
                         drop(session);

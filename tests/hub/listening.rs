@@ -8,7 +8,7 @@ use super::{
 use sansse::broker::{
     Audience, BrokerConfig, BrokerEvent, EndReason, LagPolicy, Resumption, SessionConfig, SessionId,
 };
-use sansse::hub::Session;
+use sansse::hub::{Drive, Session};
 use sansse::{Event, Hub};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,12 +16,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 type Heard = Arc<Mutex<Vec<BrokerEvent>>>;
 
-fn listened(config: BrokerConfig, shards: u16) -> (Hub, VirtualTimer, Heard) {
+fn listened(config: BrokerConfig, shards: u16) -> (Hub, Drive, VirtualTimer, Heard) {
     let timer = VirtualTimer::new();
     let heard = Heard::default();
     let all = heard.clone();
-    let builder = sharded(config, shards).on_event(move |event| all.lock().unwrap().push(event));
-    (builder.build(timer.clone()).unwrap(), timer, heard)
+    let builder = sharded(config, shards).on_event(move |_, event| all.lock().unwrap().push(event));
+    let (hub, drive) = builder.build(timer.clone()).unwrap();
+    (hub, drive, timer, heard)
 }
 
 fn take(heard: &Heard) -> Vec<BrokerEvent> {
@@ -38,7 +39,7 @@ fn ends(events: &[BrokerEvent]) -> Vec<(SessionId, EndReason)> {
 
 #[test]
 fn it_hears_what_happens_when_it_happens() {
-    let (hub, _, heard) = listened(config(), 1);
+    let (hub, _, _, heard) = listened(config(), 1);
     let probe = Probe::new();
     let session = parked(&hub, request_of("alice"), &probe);
     let (id, alice) = (session.id(), client("alice"));
@@ -60,8 +61,8 @@ fn it_hears_what_happens_when_it_happens() {
 fn each_session_has_exactly_one_end_whatever_happens_to_it_afterwards() {
     let mut config = config();
     config.retention.events = 2;
-    let (hub, timer, heard) = listened(config, 3);
-    let mut driver = Driver::new(&hub);
+    let (hub, drive, timer, heard) = listened(config, 3);
+    let mut driver = Driver::new(drive);
     let probe = Probe::new();
     let open = |policy| parked(&hub, SessionConfig::new().with_lag(policy), &probe);
     let dropped = open(LagPolicy::Close);
@@ -124,14 +125,14 @@ fn a_listener_may_call_the_hub_and_is_not_called_inside_its_own_call() {
         let hub: Arc<OnceLock<Hub>> = Arc::default();
         let heard = Heard::default();
         let (calls, all, inside) = (hub.clone(), heard.clone(), AtomicBool::new(false));
-        let builder = sharded(config(), 2).on_event(move |event| {
+        let builder = sharded(config(), 2).on_event(move |_, event| {
             assert!(!inside.swap(true, Ordering::SeqCst), "one at a time");
             all.lock().unwrap().push(event.clone());
             let hub = calls.get().unwrap();
             if let BrokerEvent::SessionOpened { session, client: Some(_), .. } = event {
                 hub.publish(session, &Event::new("hello")).unwrap();
                 hub.publish(Audience::Everyone, &Event::new("somebody came")).unwrap();
-                assert_eq!(hub.present().len(), 1);
+                assert_eq!(hub.counters().clients, 1);
                 // Sessions that come and go meanwhile, on both shards.
                 for _ in 0..2 {
                     hub.open(SessionConfig::new()).unwrap();
@@ -141,7 +142,7 @@ fn a_listener_may_call_the_hub_and_is_not_called_inside_its_own_call() {
             inside.store(false, Ordering::SeqCst);
         });
         let probe = Probe::new();
-        hub.set(builder.build(VirtualTimer::new()).unwrap()).unwrap();
+        hub.set(builder.build(VirtualTimer::new()).unwrap().0).unwrap();
         let hub = hub.get().unwrap();
         let mut session = hub.open(request_of("alice")).unwrap();
         assert_eq!(data(&drain(&mut session, &probe)), ["hello", "somebody came"]);
@@ -157,7 +158,7 @@ fn what_happens_meanwhile_on_a_shard_that_was_looked_at_already_is_heard_at_once
     let hub: Arc<OnceLock<Hub>> = Arc::default();
     let heard = Heard::default();
     let (calls, all, first) = (hub.clone(), heard.clone(), client_on(0, 2));
-    let builder = sharded(config(), 2).on_event(move |event| {
+    let builder = sharded(config(), 2).on_event(move |_, event| {
         if let BrokerEvent::SessionOpened { session, .. } = event
             && session.shard() == 1
         {
@@ -165,7 +166,7 @@ fn what_happens_meanwhile_on_a_shard_that_was_looked_at_already_is_heard_at_once
         }
         all.lock().unwrap().push(event);
     });
-    hub.set(builder.build(VirtualTimer::new()).unwrap()).unwrap();
+    hub.set(builder.build(VirtualTimer::new()).unwrap().0).unwrap();
     let session = hub.get().unwrap().open(client_on(1, 2)).unwrap();
     let ended = ends(&take(&heard));
     assert!(matches!(ended[..], [(id, EndReason::Disconnected)] if id.shard() == 0), "{ended:?}");
@@ -177,11 +178,11 @@ fn a_listener_that_panics_is_called_again_and_keeps_nobody_from_waking() {
     let panics = Arc::new(AtomicBool::new(false));
     let heard = Heard::default();
     let (does_panic, all) = (panics.clone(), heard.clone());
-    let builder = sharded(config(), 2).on_event(move |event| {
+    let builder = sharded(config(), 2).on_event(move |_, event| {
         all.lock().unwrap().push(event);
         assert!(!does_panic.load(Ordering::SeqCst), "as it was asked to");
     });
-    let hub = builder.build(VirtualTimer::new()).unwrap();
+    let hub = builder.build(VirtualTimer::new()).unwrap().0;
     let (probe, other) = (Probe::new(), Probe::new());
     let session = parked(&hub, SessionConfig::new(), &probe);
     let second = parked(&hub, SessionConfig::new(), &other);
@@ -202,10 +203,10 @@ fn a_listener_that_panics_is_called_again_and_keeps_nobody_from_waking() {
 
 #[test]
 fn a_task_is_woken_for_its_end_though_the_listener_panics_over_it() {
-    let builder = sharded(config(), 1).on_event(|event| {
+    let builder = sharded(config(), 1).on_event(|_, event| {
         assert!(!matches!(event, BrokerEvent::SessionEnded { .. }), "as it was asked to");
     });
-    let hub = builder.build(VirtualTimer::new()).unwrap();
+    let hub = builder.build(VirtualTimer::new()).unwrap().0;
     let probe = Probe::new();
     let session = parked(&hub, SessionConfig::new(), &probe);
     assert!(catch_unwind(AssertUnwindSafe(|| hub.abort())).is_err());
@@ -221,14 +222,14 @@ fn on_many_threads_it_still_hears_one_thing_at_a_time_and_in_order() {
     let (calls, inside) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let heard = Heard::default();
     let (count, all) = (calls.clone(), heard.clone());
-    let builder = sharded(config(), 3).on_event(move |event| {
+    let builder = sharded(config(), 3).on_event(move |_, event| {
         assert!(!inside.swap(true, Ordering::SeqCst), "one at a time");
         count.fetch_add(1, Ordering::SeqCst);
         all.lock().unwrap().push(event);
         std::thread::yield_now();
         inside.store(false, Ordering::SeqCst);
     });
-    let hub = builder.build(VirtualTimer::new()).unwrap();
+    let hub = builder.build(VirtualTimer::new()).unwrap().0;
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let hub = &hub;
@@ -270,12 +271,12 @@ fn a_listener_that_panics_while_a_session_is_opened_leaves_no_session_behind() {
     let panics = Arc::new(AtomicBool::new(true));
     let heard = Heard::default();
     let (does_panic, all) = (panics.clone(), heard.clone());
-    let builder = sharded(config(), 1).on_event(move |event| {
+    let builder = sharded(config(), 1).on_event(move |_, event| {
         all.lock().unwrap().push(event);
         assert!(!does_panic.load(Ordering::SeqCst), "as it was asked to");
     });
-    let hub = builder.build(VirtualTimer::new()).unwrap();
-    let mut driver = Driver::new(&hub);
+    let (hub, drive) = builder.build(VirtualTimer::new()).unwrap();
+    let mut driver = Driver::new(drive);
     let open = || hub.open(SessionConfig::new());
     assert!(catch_unwind(AssertUnwindSafe(open)).is_err());
     panics.store(false, Ordering::SeqCst);
@@ -283,5 +284,5 @@ fn a_listener_that_panics_while_a_session_is_opened_leaves_no_session_behind() {
     assert!(driver.run() > 0);
     let ended = ends(&take(&heard));
     assert!(matches!(ended[..], [(_, EndReason::Disconnected)]), "{ended:?}");
-    assert_eq!(hub.session_count(), 0);
+    assert_eq!(hub.counters().sessions, 0);
 }

@@ -29,7 +29,7 @@ mod wakes;
 use kit::random::Random;
 use kit::time::VirtualTimer;
 use sansse::broker::{Audience, BrokerConfig, ClientId, Epoch, SessionConfig, TopicName};
-use sansse::hub::{HubBuilder, Session};
+use sansse::hub::{Drive, HubBuilder, Session};
 use sansse::{Event, Frame, Hub};
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -39,9 +39,16 @@ fn config() -> BrokerConfig {
     BrokerConfig::new(Epoch(0xbeef))
 }
 
+/// A hub for which no time passes.
 fn hub_of(config: BrokerConfig) -> (Hub, VirtualTimer) {
+    let (hub, _, timer) = driven(config);
+    (hub, timer)
+}
+
+fn driven(config: BrokerConfig) -> (Hub, Drive, VirtualTimer) {
     let timer = VirtualTimer::new();
-    (Hub::new(timer.clone(), config).unwrap(), timer)
+    let (hub, drive) = Hub::new(timer.clone(), config).unwrap();
+    (hub, drive, timer)
 }
 
 fn hub() -> Hub {
@@ -66,7 +73,7 @@ fn request_of(name: &str) -> SessionConfig {
 
 /// A client that lives on this shard of so many.
 fn client_on(shard: u16, shards: u16) -> SessionConfig {
-    let hub = sharded(config(), shards).build(VirtualTimer::new()).unwrap();
+    let hub = sharded(config(), shards).build(VirtualTimer::new()).unwrap().0;
     let mut requests = (0..).map(|number| request_of(&format!("client {number}")));
     requests
         .find(|request| hub.open(request.clone()).unwrap().id().shard() == shard)

@@ -3,9 +3,10 @@
 
 use super::VirtualTimer;
 use super::tasks::{Driver, without_deadlock};
-use super::{config, request_of, seconds, sharded};
+use super::{client, config, request_of, seconds, sharded};
 use sansse::Hub;
 use sansse::broker::SessionConfig;
+use sansse::hub::Drive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -23,7 +24,7 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(hub) = self.hub.get() {
-            hub.session_count();
+            hub.sessions_of(&client("alice"));
         }
         self.drops.fetch_add(1, Ordering::SeqCst);
     }
@@ -31,6 +32,7 @@ impl Drop for Inner {
 
 struct World {
     hub: Arc<OnceLock<Hub>>,
+    drive: Option<Drive>,
     timer: VirtualTimer,
     drops: Arc<AtomicUsize>,
 }
@@ -41,8 +43,9 @@ impl World {
         config.max_sessions = 2;
         let timer = VirtualTimer::new();
         let hub = Arc::new(OnceLock::new());
-        assert!(hub.set(sharded(config, 1).build(timer.clone()).unwrap()).is_ok());
-        Self { hub, timer, drops: Arc::default() }
+        let (built, drive) = sharded(config, 1).build(timer.clone()).unwrap();
+        assert!(hub.set(built).is_ok());
+        Self { hub, drive: Some(drive), timer, drops: Arc::default() }
     }
 
     fn hub(&self) -> &Hub {
@@ -62,8 +65,8 @@ impl World {
 #[test]
 fn metadata_of_a_client_that_is_forgotten_may_call_the_hub() {
     without_deadlock(|| {
-        let world = World::new();
-        let mut driver = Driver::new(world.hub());
+        let mut world = World::new();
+        let mut driver = Driver::new(world.drive.take().unwrap());
         drop(world.hub().open(world.with(request_of("alice"))).unwrap());
         driver.run();
         assert_eq!(world.drops(), 0);

@@ -20,9 +20,10 @@ fn recorded(shards: u16) -> (Hub, VirtualTimer, Records, Events) {
         .record(move |shard, entry| {
             writeln!(sink.lock().unwrap().entry(shard).or_default(), "{entry}").unwrap();
         })
-        .on_numbered_event(move |number, event| listener.lock().unwrap().push((number, event)))
+        .on_event(move |number, event| listener.lock().unwrap().push((number, event)))
         .build(timer.clone())
-        .unwrap();
+        .unwrap()
+        .0;
     (hub, timer, records, events)
 }
 

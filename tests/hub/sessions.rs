@@ -2,7 +2,7 @@
 //! and the reason for it.
 
 use super::tasks::{Driver, Probe, next, poll_ended};
-use super::{Random, config, data, drain, hub, hub_of, parked, say, seconds};
+use super::{Random, config, data, drain, driven, hub, hub_of, parked, say, seconds};
 use sansse::broker::{
     Audience, Batch, EndReason, Filled, Framing, LagPolicy, Resumption, SessionConfig,
 };
@@ -82,8 +82,8 @@ fn a_limit_below_one_frame_still_gives_one() {
 /// A socket that takes some of what it is given, as a full one does.
 fn written_in_parts(seed: u64, form: Framing) -> (Vec<u8>, Vec<u8>) {
     let mut random = Random(seed);
-    let (hub, timer) = hub_of(config());
-    let mut driver = Driver::new(&hub);
+    let (hub, drive, timer) = driven(config());
+    let mut driver = Driver::new(drive);
     let (probe, mut batch) = (Probe::new(), Batch::new(form));
     let mut session = parked(&hub, SessionConfig::new(), &probe);
     let (mut expected, mut written) = (Vec::new(), Vec::new());
@@ -144,8 +144,8 @@ fn whatever_a_write_takes_the_bytes_are_the_same() {
 
 #[test]
 fn a_session_whose_write_stopped_is_not_woken_for_output_but_for_its_end() {
-    let (hub, timer) = hub_of(config());
-    let mut driver = Driver::new(&hub);
+    let (hub, drive, timer) = driven(config());
+    let mut driver = Driver::new(drive);
     let (probe, mut batch) = (Probe::new(), Batch::new(Framing::Chunked));
     let mut session = parked(&hub, SessionConfig::new(), &probe);
     say(&hub, "a");
@@ -167,8 +167,8 @@ type End = fn(&Hub, &Session, &mut dyn FnMut());
 
 /// A session that has come to its end; what `end` is given last lets a minute pass.
 fn ended_by(end: End) -> (Session, Probe) {
-    let (hub, timer) = hub_of(config());
-    let mut driver = Driver::new(&hub);
+    let (hub, drive, timer) = driven(config());
+    let mut driver = Driver::new(drive);
     let probe = Probe::new();
     let session = parked(&hub, SessionConfig::new(), &probe);
     assert_eq!(session.end_reason(), None);
@@ -254,9 +254,9 @@ fn dropping_a_session_closes_it() {
     let hub = hub();
     let session = hub.open(SessionConfig::new()).unwrap();
     let id = session.id();
-    assert_eq!(hub.session_count(), 1);
+    assert_eq!(hub.counters().sessions, 1);
     drop(session);
-    assert_eq!(hub.session_count(), 0);
+    assert_eq!(hub.counters().sessions, 0);
     assert!(!hub.close_session(id));
     assert!(hub.publish(id, &Event::new("x")).is_err());
 }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 fn hub_of(config: BrokerConfig, shards: u16) -> Hub {
-    sharded(config, shards).build(VirtualTimer::new()).unwrap()
+    sharded(config, shards).build(VirtualTimer::new()).unwrap().0
 }
 
 fn hub(shards: u16) -> Hub {
@@ -146,7 +146,7 @@ fn sessions_of_nobody_are_spread_evenly_and_no_two_have_the_same_id() {
     }
     let ids: BTreeSet<_> = sessions.iter().map(Session::id).collect();
     assert_eq!(ids.len(), 40);
-    assert_eq!(hub.session_count(), 40);
+    assert_eq!(hub.counters().sessions, 40);
 }
 
 #[test]
@@ -385,17 +385,15 @@ fn presence_and_metadata_are_those_of_all_shards() {
         sessions.push(hub.open(request.clone()).unwrap());
         sessions.push(hub.open(request).unwrap());
     }
-    let mut present = hub.present();
-    present.sort_unstable();
-    assert_eq!(present, names.map(|name| (client(name), 2)));
     for (number, name) in names.iter().enumerate() {
-        assert!(hub.is_present(&client(name)));
+        assert_eq!(hub.sessions_of(&client(name)), Some(2));
         let kept = hub.metadata(&client(name), |metadata| metadata.get::<usize>().copied());
         assert_eq!(kept, Some(Some(number)));
     }
     assert_eq!(hub.metadata(&client("nobody"), |_| ()), None);
+    assert_eq!(hub.sessions_of(&client("nobody")), None);
     sessions.clear();
-    assert!(hub.present().is_empty());
+    assert!(names.iter().all(|name| hub.sessions_of(&client(name)) == Some(0)));
     let kept = hub.metadata(&client("bob"), |metadata| metadata.get::<usize>().copied());
     assert_eq!(kept, Some(Some(1)), "within the grace time");
 }

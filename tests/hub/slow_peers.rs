@@ -16,7 +16,7 @@ fn publish(hub: &Hub, key: &str, data: &'static str) {
 
 #[test]
 fn a_topic_spares_sessions_that_are_behind_on_every_shard() {
-    let hub = sharded(config(), SHARDS).build(VirtualTimer::new()).unwrap();
+    let hub = sharded(config(), SHARDS).build(VirtualTimer::new()).unwrap().0;
     let lag = Lag::new(LagPolicy::KeepNewestPerKey);
     hub.set_lag(&topic("prices"), Some(lag)).unwrap();
     let probe = Probe::new();
@@ -43,7 +43,7 @@ fn a_topic_spares_sessions_that_are_behind_on_every_shard() {
 
 #[test]
 fn bounds_that_cannot_hold_are_refused_by_all_shards() {
-    let hub = sharded(config(), SHARDS).build(VirtualTimer::new()).unwrap();
+    let hub = sharded(config(), SHARDS).build(VirtualTimer::new()).unwrap().0;
     let zero = Lag::new(LagPolicy::Close).with_events(0);
     let refused = Err(TopicSettingError::Config(ConfigError::ZeroLag));
     assert_eq!(hub.set_lag(&topic("prices"), Some(zero)), refused);

@@ -203,7 +203,7 @@ fn run(seed: u64) {
     let told = Arc::new(Mutex::new(BTreeMap::<SessionId, Told>::new()));
     let listener = {
         let told = told.clone();
-        move |event| {
+        move |_, event| {
             let mut told = told.lock().unwrap();
             match event {
                 BrokerEvent::SessionOpened { session, .. } => {
@@ -220,11 +220,11 @@ fn run(seed: u64) {
         }
     };
     let shards = [1, 4][usize::from(seed % 2 == 1)];
-    let hub = sharded(config, shards).on_event(listener).build(VirtualTimer::new()).unwrap();
+    let builder = sharded(config, shards).on_event(listener);
+    let (hub, drive) = builder.build(VirtualTimer::new()).unwrap();
     let ready = AtomicUsize::new(0);
     let published = Mutex::new(BTreeMap::new());
     let readers: Vec<Reader> = std::thread::scope(|scope| {
-        let drive = hub.drive();
         scope.spawn(|| block_on(drive));
         let readers: Vec<_> = (0..READERS)
             .map(|number| {
@@ -260,7 +260,7 @@ fn run(seed: u64) {
         readers.into_iter().map(|reader| reader.join().unwrap()).collect()
     });
 
-    assert_eq!(hub.session_count(), 0, "seed {seed}");
+    assert_eq!(hub.counters().sessions, 0, "seed {seed}");
     let (told, published) = (told.lock().unwrap(), published.lock().unwrap());
     for (session, told) in told.iter() {
         assert_eq!((told.opened, told.ended), (1, 1), "seed {seed}: {session}");

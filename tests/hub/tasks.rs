@@ -1,8 +1,8 @@
 //! Tasks without an executor: polled by hand, or each on a thread of its own.
 
 use futures_core::Stream;
+use sansse::Frame;
 use sansse::hub::{Drive, Session};
-use sansse::{Frame, Hub};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,8 +62,8 @@ pub(super) struct Driver {
 
 impl Driver {
     /// A driver that has been polled once, as an executor does with a new task.
-    pub(super) fn new(hub: &Hub) -> Self {
-        let mut driver = Self { drive: Box::pin(hub.drive()), probe: Probe::new(), is_over: false };
+    pub(super) fn new(drive: Drive) -> Self {
+        let mut driver = Self { drive: Box::pin(drive), probe: Probe::new(), is_over: false };
         driver.poll();
         driver
     }

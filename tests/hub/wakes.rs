@@ -1,7 +1,7 @@
 //! Whose task is woken, when, and how often.
 
 use super::tasks::{Calling, Driver, Probe, next, poll_ended, without_deadlock};
-use super::{client, config, data, drain, hub, hub_of, parked, request_of, say, seconds, topic};
+use super::{client, config, data, drain, driven, hub, parked, request_of, say, seconds, topic};
 use futures_core::Stream;
 use sansse::Event;
 use sansse::broker::{Audience, SessionConfig};
@@ -129,8 +129,8 @@ fn a_blocked_session_is_woken_when_it_is_over_and_not_before() {
 #[test]
 fn a_waker_may_call_the_hub() {
     without_deadlock(|| {
-        let (hub, timer) = hub_of(config());
-        let mut driver = Driver::new(&hub);
+        let (hub, drive, timer) = driven(config());
+        let mut driver = Driver::new(drive);
         let probe = Probe::new();
         let mut other = parked(&hub, SessionConfig::new(), &probe);
         let mut session = hub.open(SessionConfig::new()).unwrap();
@@ -183,10 +183,11 @@ fn a_waker_that_is_dropped_may_call_the_hub() {
         assert!(hub.open(SessionConfig::new()).is_err(), "the waker was dropped with it");
     });
     without_deadlock(|| {
-        let (hub, probe) = (hub(), Probe::new());
+        let (hub, drive, _) = driven(config());
+        let probe = Probe::new();
         let calls = hub.clone();
         let waker = Waker::from(Arc::new(Calling(move || calls.abort())));
-        let mut drive = Box::pin(hub.drive());
+        let mut drive = Box::pin(drive);
         let mut poll = |waker: &Waker| drive.as_mut().poll(&mut Context::from_waker(waker));
         assert!(poll(&waker).is_pending());
         drop(waker);

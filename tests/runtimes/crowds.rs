@@ -114,7 +114,7 @@ async fn thousand_clients<P: Platform>(platform: P) {
         }
         ready.until(|ready| (*ready == 100).then_some(())).await;
     }
-    assert_eq!(application.hub.session_count(), CLIENTS);
+    assert_eq!(application.hub.counters().sessions, CLIENTS as u64);
     application.count(0..EVENTS);
     let all = received
         .until(|received| (received.len() == CLIENTS).then(|| std::mem::take(received)))

@@ -13,7 +13,6 @@ use futures_core::Stream;
 use http::Request;
 use sansse::client::{ClientConfig, ClientError, Timeout};
 use sansse::feed::Http1;
-use sansse::http::ResponseHead;
 use sansse::net::Runtime;
 use sansse::serve::Server;
 use sansse::{EventSource, Hub, SourceEvent};
@@ -75,12 +74,11 @@ pub(crate) async fn a_silent_and_then_dead_peer_wakes_a_client_at_exactly_its_de
 pub(crate) async fn an_idle_hub_wakes_for_its_heartbeats_alone<P: Platform>(platform: P) {
     const SESSIONS: usize = 5;
     let timer = VirtualTimer::new();
-    let hub = Hub::new(timer.clone(), config()).unwrap();
+    let (hub, drive) = Hub::new(timer.clone(), config()).unwrap();
     let (listener, address) = platform.listen(None);
     let streams = hub.clone();
     let handler = move |request: Request<Bytes>| {
-        let answer =
-            streams.accept(&request, sansse::broker::SessionConfig::new(), &ResponseHead::new());
+        let answer = streams.accept(&request, sansse::broker::SessionConfig::new());
         async move { answer }
     };
     let server = Server::new(platform.runtime(), hub.clone());
@@ -91,7 +89,7 @@ pub(crate) async fn an_idle_hub_wakes_for_its_heartbeats_alone<P: Platform>(plat
         crate::service::unless(&cancelled, serving).await;
     });
     // Here, and not in a task, so that it is known when it has had its turn.
-    let mut drive = pin!(hub.drive());
+    let mut drive = pin!(drive);
     let mut sources = Vec::new();
     for _ in 0..SESSIONS {
         let mut config = quick();

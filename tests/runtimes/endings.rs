@@ -24,7 +24,7 @@ pub(crate) async fn drain<P: Platform>(platform: P) {
     application.count(0..50);
     service.shut_down().await;
     assert_eq!(application.ended(3).await, [EndReason::Shutdown; 3]);
-    assert_eq!((application.hub.session_count(), service.counters.snapshot().open), (0, 0));
+    assert_eq!((application.hub.counters().sessions, service.counters.snapshot().open), (0, 0));
     assert!(application.hub.publish(Audience::Everyone, &Event::new("late")).is_err());
     for source in &mut sources {
         // All that was published, the proper end, and then nobody is there any more.
@@ -55,7 +55,7 @@ pub(crate) async fn cancel_a_client_by_drop<P: Platform>(platform: P) {
         assert_eq!(ends, vec![EndReason::Disconnected; round + 1]);
         application.count([2 * round + 1]);
         assert_eq!(numbers::<P>(&mut stays, 2).await, [2 * round, 2 * round + 1]);
-        assert_eq!(application.hub.session_count(), 1);
+        assert_eq!(application.hub.counters().sessions, 1);
     }
     // Before anything was sent, too.
     drop(service.source(&platform, ""));
@@ -99,7 +99,7 @@ pub(crate) async fn cancel_readers_of_a_feed_by_drop<P: Platform>(platform: P) {
     drop(first);
     application.broadcast("a");
     assert_eq!(second.next().await.unwrap().unwrap().data, "a");
-    assert_eq!(application.hub.session_count(), 1);
+    assert_eq!(application.hub.counters().sessions, 1);
     // The last handle but one is not the last.
     drop(feed);
     application.broadcast("b");
@@ -173,14 +173,14 @@ pub(crate) async fn cancel_a_server_by_drop<P: Platform>(platform: P) {
         matches!(&error, ClientError::Transport(failure) if failure.kind() == refused),
         "{error:?}"
     );
-    assert_eq!(application.hub.session_count(), 1);
+    assert_eq!(application.hub.counters().sessions, 1);
 }
 
 /// Without its driver time stands still for a hub, and events come as before. The driver ends when
 /// nobody has the hub, and not before.
 pub(crate) async fn cancel_a_hub_by_drop<P: Platform>(platform: P) {
-    let hub = sansse::Hub::new(platform.runtime(), config()).unwrap();
-    drop(hub.drive());
+    let (hub, drive) = sansse::Hub::new(platform.runtime(), config()).unwrap();
+    drop(drive);
     let mut session = hub.open(SessionConfig::new()).unwrap();
     hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     for expected in ["id: a-0\n\n", "id: a-1\ndata: a\n\n"] {
@@ -189,7 +189,8 @@ pub(crate) async fn cancel_a_hub_by_drop<P: Platform>(platform: P) {
     }
 
     let over = Shared::new(false);
-    let (drive, told) = (hub.drive(), over.clone());
+    let (hub, drive) = sansse::Hub::new(platform.runtime(), config()).unwrap();
+    let (session, told) = (hub.open(SessionConfig::new()).unwrap(), over.clone());
     platform.runtime().spawn(async move {
         drive.await;
         told.set();

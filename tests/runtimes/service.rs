@@ -11,7 +11,6 @@ use sansse::broker::{
 };
 use sansse::client::{ClientConfig, ClientError};
 use sansse::feed::Http1;
-use sansse::http::ResponseHead;
 use sansse::hub::HubBuilder;
 use sansse::net::Runtime;
 use sansse::serve::{Server, ServerCounters};
@@ -50,9 +49,9 @@ impl Application {
         let happened = Shared::new(Vec::new());
         let heard = happened.clone();
         let builder = HubBuilder::new(config)
-            .on_event(move |event| heard.update(|happened| happened.push(event)));
-        let hub = builder.build(platform.runtime()).unwrap();
-        platform.runtime().spawn(hub.drive());
+            .on_event(move |_, event| heard.update(|happened| happened.push(event)));
+        let (hub, drive) = builder.build(platform.runtime()).unwrap();
+        platform.runtime().spawn(drive);
         Self { hub, happened }
     }
 
@@ -124,7 +123,7 @@ impl Service {
         platform.runtime().spawn(async move {
             let ends = async move { shutdown.is_set().await };
             let handler = move |request: Request<Bytes>| {
-                let answer = hub.accept(&request, session(&request), &ResponseHead::new());
+                let answer = hub.accept(&request, session(&request));
                 async move { answer }
             };
             unless(&cancel, server.serve(listener, ends, handler)).await;

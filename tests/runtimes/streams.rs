@@ -17,7 +17,7 @@ pub(crate) async fn connect<P: Platform>(platform: P) {
     assert_eq!(url.to_string(), service.url(""));
 
     placed::<P>(&mut source).await;
-    assert_eq!((application.hub.session_count(), source.last_event_id()), (1, "a-0"));
+    assert_eq!((application.hub.counters().sessions, source.last_event_id()), (1, "a-0"));
     let hello = Event::new("hello\nworld").with_type(EventType::new("greeting").unwrap());
     application.hub.publish(Audience::Everyone, &hello).unwrap();
     let event = source.next().await;
@@ -80,5 +80,5 @@ pub(crate) async fn per_client_send<P: Platform>(platform: P) {
             }
         }
     }
-    assert!(application.hub.is_present(&ClientId::new("bob").unwrap()));
+    assert!(application.hub.sessions_of(&ClientId::new("bob").unwrap()) == Some(1));
 }

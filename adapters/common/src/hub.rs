@@ -19,7 +19,7 @@ pub fn hub(runtime: &impl Runtime) -> Hub {
 ///
 /// [`ConfigError`] for a setting that cannot hold.
 pub fn spawn_hub(runtime: &impl Runtime, builder: HubBuilder) -> Result<Hub, ConfigError> {
-    let hub = builder.build(runtime.clone())?;
-    runtime.spawn(hub.drive());
+    let (hub, drive) = builder.build(runtime.clone())?;
+    runtime.spawn(drive);
     Ok(hub)
 }

@@ -7,7 +7,6 @@
 //! ```no_run
 //! use sansse::Event;
 //! use sansse::broker::{SessionConfig, Audience};
-//! use sansse::http::ResponseHead;
 //! use sansse_smol::SmolRuntime;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,7 +23,7 @@
 //! .detach();
 //! let streams = hub.clone();
 //! smol::block_on(sansse_smol::serve(runtime, listener, hub, move |request| {
-//!     let answer = streams.accept(&request, SessionConfig::new(), &ResponseHead::new());
+//!     let answer = streams.accept(&request, SessionConfig::new());
 //!     async { answer }
 //! }))?;
 //! # Ok(()) }
@@ -104,6 +103,6 @@ mod tests {
     #[test]
     fn the_defaults_make_a_hub() {
         let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
-        assert_eq!(hub(&runtime).session_count(), 0);
+        assert_eq!(hub(&runtime).counters().sessions, 0);
     }
 }

@@ -6,7 +6,6 @@ use http::Request;
 use sansse::broker::{Audience, SessionConfig};
 use sansse::client::{ClientConfig, ClientError, CloseReason, Policy};
 use sansse::feed::Http1;
-use sansse::http::ResponseHead;
 use sansse::net::{FailureKind, Runtime};
 use sansse::serve::Server;
 use sansse::{Event, EventSource, Hub, SourceEvent};
@@ -61,7 +60,7 @@ fn start(executor: Executor, address: &str) -> Running {
     let streams = hub.clone();
     let handler = move |request: Request<Bytes>| {
         assert!(request.extensions().get::<SocketAddr>().is_some());
-        let answer = streams.accept(&request, SessionConfig::new(), &ResponseHead::new());
+        let answer = streams.accept(&request, SessionConfig::new());
         async { answer }
     };
     let server = Server::new(runtime.clone(), hub.clone());
@@ -107,13 +106,13 @@ fn a_feed_is_driven_by_a_task() {
         let server = start(executor, "127.0.0.1:0");
         let feed = sansse_smol::feed(get(&server.url), |task| executor.runtime().spawn(task));
         let mut messages = feed.subscribe();
-        while server.hub.session_count() == 0 {
+        while server.hub.counters().sessions == 0 {
             smol::Timer::after(Duration::from_millis(1)).await;
         }
         server.hub.publish(Audience::Everyone, &Event::new("hello")).unwrap();
         assert_eq!(messages.next().await.unwrap().unwrap().data, "hello");
         drop((messages, feed));
-        while server.hub.session_count() > 0 {
+        while server.hub.counters().sessions > 0 {
             smol::Timer::after(Duration::from_millis(1)).await;
         }
     });

@@ -32,7 +32,6 @@
 //!
 //! ```no_run
 //! use sansse::broker::SessionConfig;
-//! use sansse::http::ResponseHead;
 //! use sansse::serve::Server;
 //! use sansse_tokio::{TokioAcceptor, TokioRuntime};
 //! use sansse_tls::{TlsListener, server_config};
@@ -46,7 +45,7 @@
 //! let streams = hub.clone();
 //! let server = Server::new(TokioRuntime, hub);
 //! server.serve(listener, std::future::pending(), move |request| {
-//!     let answer = streams.accept(&request, SessionConfig::new(), &ResponseHead::new());
+//!     let answer = streams.accept(&request, SessionConfig::new());
 //!     async { answer }
 //! })
 //! .await;

@@ -10,7 +10,6 @@ use common::{Authority, PATIENCE, Running, next_data, next_open, quick};
 use http::Request;
 use sansse::broker::{Audience, BrokerConfig, BrokerEvent, EndReason, Epoch, SessionConfig};
 use sansse::feed::Http1;
-use sansse::http::ResponseHead;
 use sansse::hub::HubBuilder;
 use sansse::net::{FailureKind, Socket};
 use sansse::serve::Server;
@@ -351,7 +350,7 @@ async fn a_reader_that_takes_nothing_is_closed_as_stalled() {
     let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
     let mut config = BrokerConfig::new(Epoch(0xbeef));
     config.stall_timeout = Some(Duration::from_millis(300));
-    let hub = HubBuilder::new(config).on_event(move |event| {
+    let hub = HubBuilder::new(config).on_event(move |_, event| {
         if let BrokerEvent::SessionEnded { reason, .. } = event {
             let _ = ended.send(reason);
         }
@@ -360,7 +359,7 @@ async fn a_reader_that_takes_nothing_is_closed_as_stalled() {
     let listener = TlsListener::new(MemoryListener(Some(far)), authority.server());
     let streams = hub.clone();
     let handler = move |request: Request<bytes::Bytes>| {
-        std::future::ready(streams.accept(&request, SessionConfig::new(), &ResponseHead::new()))
+        std::future::ready(streams.accept(&request, SessionConfig::new()))
     };
     let server = Server::new(TokioRuntime, hub.clone());
     let serving = tokio::spawn(server.serve(listener, std::future::pending(), handler));

@@ -171,8 +171,7 @@ async fn a_redirect_from_https_to_http_is_followed_only_where_that_is_allowed() 
     let hub = sansse_tokio::hub();
     let streams = hub.clone();
     let serving = tokio::spawn(sansse_tokio::serve(plain, hub, move |request| {
-        let head = sansse::http::ResponseHead::new();
-        let request = streams.accept(&request, sansse::broker::SessionConfig::new(), &head);
+        let request = streams.accept(&request, sansse::broker::SessionConfig::new());
         std::future::ready(request)
     }));
     let foreign = Foreign::start(authority.server(), redirect(&target), End::Proper).await;

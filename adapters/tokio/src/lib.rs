@@ -4,7 +4,6 @@
 //! ```no_run
 //! use sansse::Event;
 //! use sansse::broker::{SessionConfig, Audience};
-//! use sansse::http::ResponseHead;
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,7 +18,7 @@
 //! });
 //! let streams = hub.clone();
 //! sansse_tokio::serve(listener, hub, move |request| {
-//!     let answer = streams.accept(&request, SessionConfig::new(), &ResponseHead::new());
+//!     let answer = streams.accept(&request, SessionConfig::new());
 //!     async { answer }
 //! })
 //! .await;
@@ -113,6 +112,6 @@ mod tests {
 
     #[tokio::test]
     async fn the_defaults_make_a_hub() {
-        assert_eq!(hub().session_count(), 0);
+        assert_eq!(hub().counters().sessions, 0);
     }
 }

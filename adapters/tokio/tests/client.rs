@@ -8,7 +8,6 @@ use http::Request;
 use sansse::broker::{Audience, BrokerEvent, SessionConfig};
 use sansse::client::{ClientConfig, ClientError, CloseReason, Timeout};
 use sansse::feed::{FeedError, Http1};
-use sansse::http::ResponseHead;
 use sansse::hub::HubBuilder;
 use sansse::net::{FailureKind, connect_any};
 use sansse::{Event, EventSource, Feed, Hub, SourceEvent};
@@ -77,7 +76,7 @@ fn listen(address: SocketAddr) -> TcpListener {
 fn serving(hub: &Hub, listener: TcpListener) -> JoinHandle<()> {
     let streams = hub.clone();
     tokio::spawn(serve(listener, hub.clone(), move |request: Request<Bytes>| {
-        let answer = streams.accept(&request, SessionConfig::new(), &ResponseHead::new());
+        let answer = streams.accept(&request, SessionConfig::new());
         std::future::ready(answer)
     }))
 }
@@ -192,7 +191,7 @@ async fn nothing_is_missed_or_doubled_when_the_server_is_restarted_on_its_port()
 #[tokio::test]
 async fn a_feed_reads_on_through_a_restart_and_ends_with_its_handles() {
     let (opened, mut sessions) = tokio::sync::mpsc::unbounded_channel();
-    let builder = HubBuilder::new(common::config()).on_event(move |event| {
+    let builder = HubBuilder::new(common::config()).on_event(move |_, event| {
         if let BrokerEvent::SessionOpened { .. } = event {
             let _ = opened.send(());
         }

@@ -202,5 +202,5 @@ async fn a_head_request_gets_the_head_of_a_stream_and_opens_none() {
     assert_eq!(header(&head, "content-type"), Some("text/event-stream"));
     assert_eq!(header(&head, "content-length"), None, "a stream has none");
     assert_eq!(client.answered("200 OK").await, "page");
-    assert_eq!((server.hub.session_count(), server.counters.snapshot().streams), (0, 0));
+    assert_eq!((server.hub.counters().sessions, server.counters.snapshot().streams), (0, 0));
 }

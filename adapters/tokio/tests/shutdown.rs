@@ -213,8 +213,7 @@ async fn a_server_on_two_ports_counts_and_ends_as_one() {
         let ends = async move { drop(signal.wait_for(|is_over| *is_over).await) };
         let streams: Hub = hub.clone();
         let handler = move |request: http::Request<bytes::Bytes>| {
-            let head = sansse::http::ResponseHead::new();
-            let answer = streams.accept(&request, sansse::broker::SessionConfig::new(), &head);
+            let answer = streams.accept(&request, sansse::broker::SessionConfig::new());
             async { answer }
         };
         tasks.push(tokio::spawn(server.clone().serve(TokioAcceptor::new(listener), ends, handler)));

@@ -108,7 +108,7 @@ async fn a_peer_that_is_left_behind_skips_if_that_is_the_policy() {
         while positions(&stream).last().is_none_or(|last| *last < 101) {
             stream += &client.read_through("\n\n\r\n").await;
             let skips = server.events().iter().any(|event| skipped(event).is_some());
-            if skips && server.hub.session_count() == 1 && !stream.contains("data: end") {
+            if skips && server.hub.counters().sessions == 1 && !stream.contains("data: end") {
                 let published = server.hub.publish(Audience::Everyone, &Event::new("end"));
                 if published.unwrap().position() > 101 {
                     break;
@@ -245,7 +245,7 @@ async fn among_1000_sessions_10_that_never_read_cost_the_others_nothing_and_no_m
         let client = server.get("/events").await;
         readers.push(tokio::spawn(read_all(client, expected.clone(), received.clone())));
     }
-    let sessions = || server.hub.session_count() as u64;
+    let sessions = || server.hub.counters().sessions;
     until(|| sessions() == SESSIONS, || format!("{} sessions", sessions())).await;
 
     let mut halfway = 0;

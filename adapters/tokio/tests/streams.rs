@@ -141,7 +141,7 @@ async fn many_subscribers_have_every_event_in_order() {
 async fn a_peer_that_closes_is_noticed_at_once() {
     let server = start().await;
     let client = server.subscribe().await;
-    assert_eq!(server.hub.session_count(), 1);
+    assert_eq!(server.hub.counters().sessions, 1);
     drop(client);
     server.ended(&[EndReason::Disconnected]).await;
     server.counted(|counted| counted.open == 0).await;
@@ -175,6 +175,6 @@ async fn a_peer_that_is_gone_before_its_head_leaves_no_session() {
         drop(client);
     }
     server.counted(|counted| counted.accepted == 20 && counted.open == 0).await;
-    assert_eq!(server.hub.session_count(), 0);
+    assert_eq!(server.hub.counters().sessions, 0);
     assert!(server.ends().iter().all(|reason| *reason == EndReason::Disconnected));
 }

@@ -10,7 +10,6 @@
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use sansse::broker::{Audience, BrokerConfig, EventIds, SessionConfig};
-use sansse::http::ResponseHead;
 use sansse::hub::HubBuilder;
 use sansse::net::{Listener, Runtime};
 use sansse::serve::Server;
@@ -73,18 +72,17 @@ async fn serve(runtime: impl Runtime, listener: impl Listener) -> Result<(), Box
     config.event_ids = EventIds::Own;
     config.retention.events = 65_536;
     config.retention.bytes = 64 << 20;
-    let hub = HubBuilder::new(config).build(runtime.clone())?;
-    runtime.spawn(hub.drive());
+    let (hub, drive) = HubBuilder::new(config).build(runtime.clone())?;
+    runtime.spawn(drive);
     let (starts, received) = smol::channel::unbounded();
     runtime.spawn(publish(runtime.clone(), hub.clone(), received));
 
     let streams = hub.clone();
-    let head = ResponseHead::new();
     Server::new(runtime, hub)
         .with_max_connections(1 << 20)
         .serve(listener, pending(), move |request: Request<Bytes>| {
             let answer = match (request.method(), request.uri().path()) {
-                (_, "/events") => streams.accept(&request, SessionConfig::new(), &head),
+                (_, "/events") => streams.accept(&request, SessionConfig::new()),
                 (&Method::POST, "/start") => start(&request, &starts).into(),
                 _ => empty(StatusCode::NOT_FOUND).into(),
             };

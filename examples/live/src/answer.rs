@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use sansse::broker::{Epoch, PublishError, SessionConfig, StartAt, TopicName};
-use sansse::http::ResponseHead;
 use sansse::hub::Answer;
 use sansse::{Event, EventType, Hub, event_type};
 use std::collections::BTreeSet;
@@ -80,7 +79,7 @@ impl Answers {
             .with_topic(topic)
             .with_start(StartAt::Oldest)
             .with_announcement(RESUME);
-        self.hub.accept(request, session, &ResponseHead::new())
+        self.hub.accept(request, session)
     }
 
     /// Lets the answers that are under way come to their ends at once.

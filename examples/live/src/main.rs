@@ -21,7 +21,6 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use presence::{Name, Presence};
 use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError, SessionConfig};
-use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
 use sansse::{Event, EventType, Hub, event_type};
@@ -66,10 +65,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     config.private_retention.bytes = MAX_LIST;
     let (presence, follower) = presence::channel();
     let followed = presence.clone();
-    let hub = HubBuilder::new(config)
-        .on_numbered_event(move |number, event| followed.event(number, event))
+    let (hub, drive) = HubBuilder::new(config)
+        .on_event(move |number, event| followed.event(number, event))
         .build(TokioRuntime)?;
-    let driver = tokio::spawn(hub.drive());
+    let driver = tokio::spawn(drive);
     tokio::spawn(follower.publish(hub.clone()));
     let answers = Answers::new(hub.clone(), life);
     let publisher = hub.clone();
@@ -149,7 +148,7 @@ impl Site {
         if let Some(client) = person.client {
             session = session.with_client(client).with_metadata(Name(person.name));
         }
-        let answer = self.hub.accept(request, session, &ResponseHead::new());
+        let answer = self.hub.accept(request, session);
         if let Answer::Stream(_, session) = &answer {
             self.presence.welcome(session.id());
         }

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use sansse::broker::{BrokerConfig, EventIds, SessionConfig, SessionId};
-use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
 use sansse::{Event, Hub};
@@ -74,7 +73,7 @@ fn answer(hub: &Hub, request: &Request<Bytes>, manner: Manner) -> Answer {
         Ok(question) => question,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()).into(),
     };
-    let answer = hub.accept(request, SessionConfig::new(), &ResponseHead::new());
+    let answer = hub.accept(request, SessionConfig::new());
     if let Answer::Stream(_, session) = &answer {
         tokio::spawn(say(hub.clone(), session.id(), question, manner));
     }

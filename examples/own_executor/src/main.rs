@@ -13,7 +13,6 @@ use bytes::Bytes;
 use executor::Executor;
 use http::Request;
 use sansse::broker::{Audience, SessionConfig};
-use sansse::http::ResponseHead;
 use sansse::net::Runtime;
 use sansse::{Event, SourceEvent, Timer};
 use sansse_smol::{SmolRuntime, SmolTimer};
@@ -34,7 +33,7 @@ async fn serve_and_read(executor: Executor) -> Result<(), Box<dyn Error>> {
 
     let streams = hub.clone();
     let serving = sansse_smol::serve(runtime.clone(), listener, hub.clone(), move |request| {
-        let answer = streams.accept(&request, SessionConfig::new(), &ResponseHead::new());
+        let answer = streams.accept(&request, SessionConfig::new());
         async { answer }
     });
     runtime.spawn(async { serving.await.unwrap_or_else(|error| eprintln!("{error}")) });

@@ -9,7 +9,7 @@ use sansse::broker::{
     BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch, LimitPolicy, OpenError, Resumption,
     SessionConfig, Audience,
 };
-use sansse::hub::{HubBuilder, Session};
+use sansse::hub::{Drive, HubBuilder, Session};
 use sansse::{Event, Frame, Hub, LastEventId, Timer};
 use std::future::Future;
 use std::num::NonZeroU16;
@@ -90,6 +90,10 @@ fn hub(shards: u16) -> Hub {
 }
 
 fn hub_of(config: BrokerConfig, shards: u16) -> Hub {
+    built(config, shards).0
+}
+
+fn built(config: BrokerConfig, shards: u16) -> (Hub, Drive) {
     HubBuilder::new(config).with_shards(NonZeroU16::new(shards).unwrap()).build(Still).unwrap()
 }
 
@@ -157,7 +161,7 @@ fn a_session_that_is_dropped_while_something_is_published_is_gone_and_nobody_els
         assert_eq!(next_data(&mut staying).as_deref(), Some("1"));
         publisher.join().unwrap();
         leaver.join().unwrap();
-        assert_eq!(hub.session_count(), 1);
+        assert_eq!(hub.counters().sessions, 1);
         // A waker that is left behind would wake the next session in its place.
         say(&hub, "2");
         assert_eq!(next_data(&mut staying).as_deref(), Some("2"));
@@ -184,20 +188,17 @@ fn a_hub_that_closes_ends_each_session_that_was_let_in() {
         assert_eq!(next_data(&mut first), None);
         assert_eq!(first.end_reason(), Some(EndReason::Shutdown));
         closer.join().unwrap();
-        assert_eq!(hub.session_count(), 0);
+        assert_eq!(hub.counters().sessions, 0);
     });
 }
 
 #[test]
 fn what_was_published_before_a_hub_closes_is_heard_and_the_driver_ends() {
     loom::model(|| {
-        let hub = hub(1);
+        let (hub, drive) = built(config(), 1);
         let mut session = hub.open(SessionConfig::new()).unwrap();
         assert!(next(&mut session).is_some());
-        let driver = {
-            let drive = hub.drive();
-            thread::spawn(move || block_on(drive))
-        };
+        let driver = thread::spawn(move || block_on(drive));
         say(&hub, "last");
         hub.close();
         assert_eq!(next_data(&mut session).as_deref(), Some("last"));
@@ -210,18 +211,15 @@ fn what_was_published_before_a_hub_closes_is_heard_and_the_driver_ends() {
 #[test]
 fn a_drain_ends_all_sessions_and_the_driver() {
     loom::model(|| {
-        let hub = hub(1);
+        let (hub, drive) = built(config(), 1);
         let mut session = hub.open(SessionConfig::new()).unwrap();
         assert!(next(&mut session).is_some());
-        let driver = {
-            let drive = hub.drive();
-            thread::spawn(move || block_on(drive))
-        };
+        let driver = thread::spawn(move || block_on(drive));
         hub.drain(Drain::new(Duration::ZERO)).unwrap();
         assert_eq!(hub.open(SessionConfig::new()).err(), Some(OpenError::Draining));
         assert_eq!(next_data(&mut session), None);
         driver.join().unwrap();
-        assert_eq!(hub.session_count(), 0);
+        assert_eq!(hub.counters().sessions, 0);
     });
 }
 
@@ -268,7 +266,7 @@ fn of_two_that_come_at_once_to_two_shards_where_there_is_room_for_one_one_is_let
             thread::spawn(move || hub.open(on(0)))
         };
         let opened = [hub.open(on(1)), other.join().unwrap()];
-        assert_eq!(hub.session_count(), 1);
+        assert_eq!(hub.counters().sessions, 1);
         let refused: Vec<_> = opened.iter().filter_map(|one| one.as_ref().err()).collect();
         assert_eq!(refused, [&OpenError::TooManySessions]);
     });
@@ -289,9 +287,9 @@ fn a_session_evicted_from_another_shard_learns_of_it_while_it_waits() {
         assert_eq!(next_data(&mut old), None);
         assert_eq!(old.end_reason(), Some(EndReason::Evicted));
         let new = other.join().unwrap();
-        assert_eq!(hub.session_count(), 1);
+        assert_eq!(hub.counters().sessions, 1);
         drop((old, new));
-        assert_eq!(hub.session_count(), 0);
+        assert_eq!(hub.counters().sessions, 0);
     });
 }
 
@@ -306,7 +304,7 @@ fn a_session_that_ends_by_itself_and_one_that_evicts_it_leave_one() {
         let leaver = thread::spawn(move || drop(old));
         let new = hub.open(on(1)).unwrap();
         leaver.join().unwrap();
-        assert_eq!(hub.session_count(), 1);
+        assert_eq!(hub.counters().sessions, 1);
         let ended = hub.counters().ended;
         assert_eq!((ended.total(), ended.evicted + ended.disconnected), (1, 1));
         drop(new);
@@ -319,9 +317,9 @@ fn every_event_reaches_the_listener_once() {
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
         let listener = {
             let heard = heard.clone();
-            move |event| heard.lock().unwrap().push(event)
+            move |_, event| heard.lock().unwrap().push(event)
         };
-        let hub = HubBuilder::new(config()).on_event(listener).build(Still).unwrap();
+        let (hub, _) = HubBuilder::new(config()).on_event(listener).build(Still).unwrap();
         let other = {
             let hub = hub.clone();
             thread::spawn(move || drop(hub.open(SessionConfig::new()).unwrap()))

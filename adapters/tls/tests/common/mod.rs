@@ -15,7 +15,6 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use sansse::broker::{Audience, BrokerConfig, Epoch, SessionConfig};
 use sansse::client::{ClientConfig, ClientError, CloseReason};
 use sansse::feed::Http1;
-use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::net::{Failure, Listener};
 use sansse::serve::{Server, ServerCounters};
@@ -136,7 +135,7 @@ impl Running {
             let answer = if request.uri().path() == "/echo" {
                 Answer::from(http::Response::new(request.into_body()))
             } else {
-                streams.accept(&request, SessionConfig::new(), &ResponseHead::new())
+                streams.accept(&request, SessionConfig::new())
             };
             std::future::ready(answer)
         };

@@ -77,7 +77,8 @@ pub(crate) fn start_accepting(
 ) -> Running {
     let events = Arc::new(Mutex::new(Vec::new()));
     let heard = events.clone();
-    let builder = HubBuilder::new(config).on_event(move |event| heard.lock().unwrap().push(event));
+    let builder =
+        HubBuilder::new(config).on_event(move |_, event| heard.lock().unwrap().push(event));
     let hub = spawn_hub(builder).unwrap();
     let server = set(Server::new(TokioRuntime, hub.clone()));
     let counters = server.counters();
@@ -100,7 +101,7 @@ fn route(hub: Hub, request: Request<Bytes>) -> impl Future<Output = Answer> + Se
     assert_ne!(request.uri().path(), "/panic-at-once", "as it was asked to");
     async move {
         match request.uri().path() {
-            "/events" => hub.accept(&request, SessionConfig::new(), &ResponseHead::new()),
+            "/events" => hub.accept(&request, SessionConfig::new()),
             "/unasked" => {
                 let session = hub.open(SessionConfig::new()).unwrap();
                 Answer::Stream(ResponseHead::new().response(request.headers()), session)
@@ -108,7 +109,7 @@ fn route(hub: Hub, request: Request<Bytes>) -> impl Future<Output = Answer> + Se
             "/told" => {
                 let type_name = sansse::EventType::new("resumed").unwrap();
                 let session = SessionConfig::new().with_announcement(type_name);
-                hub.accept(&request, session, &ResponseHead::new())
+                hub.accept(&request, session)
             }
             "/echo" => Response::new(request.into_body()).into(),
             "/large" => Response::new(Bytes::from(vec![b'x'; 8 << 20])).into(),
