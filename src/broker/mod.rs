@@ -128,14 +128,24 @@ pub enum BrokerState {
     Closed,
 }
 
-/// One shard of a broker.
+/// A broker, or one shard of one.
 ///
-/// Inputs act at once; outputs are polled, in any order and as often as the caller likes:
+/// Inputs act at once. Outputs are polled, in any order and as often as the caller likes:
 ///
 /// - [`poll_ready`](Self::poll_ready): which sessions have output again;
 /// - [`poll_transmit`](Self::poll_transmit): what goes to one session;
 /// - [`poll_event`](Self::poll_event): what happened;
 /// - [`poll_timeout`](Self::poll_timeout): when to call [`handle_timeout`](Self::handle_timeout).
+///
+/// What concerns one session, client or topic is asked of a handle:
+///
+/// - [`session`](Self::session) and [`session_mut`](Self::session_mut): its client and topics;
+///   subscribe, renew its lease, close it;
+/// - [`client`](Self::client) and [`client_mut`](Self::client_mut): its sessions and metadata; revoke
+///   its rights;
+/// - [`topic_mut`](Self::topic_mut): end it, set its retention and its lag;
+/// - [`shard`](Self::shard) and [`shard_mut`](Self::shard_mut): what the driver of several shards
+///   needs.
 #[derive(Debug)]
 pub struct Broker {
     config: BrokerConfig,

@@ -15,18 +15,20 @@
 //!
 //! ```no_run
 //! use sansse::Event;
-//! use sansse::broker::{ClientId, SessionConfig};
+//! use sansse::broker::{BrokerConfig, ClientId, SessionConfig};
 //! use sansse::http::{Cors, ResponseHead};
+//! use sansse::hub::HubBuilder;
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! let alice = ClientId::new("alice")?;
 //! let head = ResponseHead::new().with_cors(Cors::any_origin());
-//! let hub = sansse_tokio::hub();
+//! let config = BrokerConfig::new(sansse_tokio::random_epoch());
+//! let hub = sansse_tokio::spawn_hub(HubBuilder::new(config).with_response_head(head))?;
 //! let (streams, client) = (hub.clone(), alice.clone());
 //! tokio::spawn(sansse_tokio::serve(listener, hub.clone(), move |request| {
-//!     let answer = streams.accept(&request, SessionConfig::new().with_client(client.clone()), &head);
+//!     let answer = streams.accept(&request, SessionConfig::new().with_client(client.clone()));
 //!     async { answer }
 //! }));
 //! hub.publish(alice, &Event::new("hello"))?;
@@ -37,14 +39,14 @@
 //!
 //! | go-sse | here |
 //! | --- | --- |
-//! | `NewBroker(customHeaders)` | [`Hub::new`] or [`Broker::new`]; headers are in a [`ResponseHead`], whose own win over the defaults |
+//! | `NewBroker(customHeaders)` | [`HubBuilder::new`] or [`Broker::new`]; headers are in a [`ResponseHead`], whose own win over the defaults |
 //! | `Connect` | [`Hub::accept`] or [`Broker::open`] |
 //! | `ConnectWithHeartBeatInterval` | [`SessionConfig::with_heartbeat`]; 15 s by default |
 //! | `Broadcast` | [`Hub::publish`] to [`Audience::Everyone`] |
 //! | `Send(clientId)` | [`Hub::publish`] to [`Audience::Client`] |
 //! | `ClientConnection.Send` | [`Hub::publish`] to [`Audience::Session`] |
 //! | one broker for each subject | [`Hub::publish`] to [`Audience::Topic`] |
-//! | `IsClientPresent` | [`Hub::is_present`], and [`Hub::present`] for all clients |
+//! | `IsClientPresent` | [`Hub::sessions_of`], and [`Hub::presence_page`] for all clients |
 //! | `SetClientMetadata`, `GetClientMetadata` | [`Hub::metadata`]; it outlives a reload |
 //! | `ClientConnection.SessionId` | [`Session::id`] |
 //! | `ClientConnection.Done` | the end of the stream, and [`Session::end_reason`] |
@@ -70,11 +72,11 @@
 //! What go-sse has no name for: a browser that comes back gets what it missed, and a session that
 //! reads too slowly meets a [policy](crate::broker::LagPolicy). Both are on by default.
 //!
-//! [`Hub::new`]: crate::Hub::new
+//! [`HubBuilder::new`]: crate::hub::HubBuilder::new
 //! [`Hub::accept`]: crate::Hub::accept
 //! [`Hub::publish`]: crate::Hub::publish
-//! [`Hub::is_present`]: crate::Hub::is_present
-//! [`Hub::present`]: crate::Hub::present
+//! [`Hub::sessions_of`]: crate::Hub::sessions_of
+//! [`Hub::presence_page`]: crate::Hub::presence_page
 //! [`Hub::metadata`]: crate::Hub::metadata
 //! [`Hub::close`]: crate::Hub::close
 //! [`Hub::abort`]: crate::Hub::abort
