@@ -19,8 +19,8 @@ impl Broker {
     /// session that ended as stalled comes out once, parked or not: its driver may wait for a write
     /// that never ends.
     ///
-    /// `None`: no parked session has output; `publish`, `apply`, `close_session`, `close` and
-    /// `handle_timeout` may change that.
+    /// `None`: no parked session has output. Any input may change that, such as a publish, a
+    /// session's or the broker's `close`, and `handle_timeout`.
     pub fn poll_ready(&mut self) -> Option<SessionId> {
         let key = self.sessions.pop_ready(self.clock.now(), &mut self.topics)?;
         Some(self.sessions.id_of(key))
@@ -34,7 +34,7 @@ impl Broker {
     /// is opened any more.
     ///
     /// Events of a shard are numbered from 1 on, by which a
-    /// [page of those who are here](Self::presence_page) says what it takes into account.
+    /// [page of present clients](Self::presence_page) says what it takes into account.
     pub fn poll_event(&mut self) -> Option<(EventNumber, BrokerEvent)> {
         self.events.poll()
     }
@@ -43,8 +43,8 @@ impl Broker {
     /// published.
     ///
     /// `None`: the session is parked, and its id comes out of [`poll_ready`](Self::poll_ready)
-    /// exactly once when there is output again: after a `publish` or `apply` to one of its
-    /// topics, after `close_session` or `close`, and when a heartbeat is due.
+    /// exactly once when there is output again: after an event was published to it, after its or
+    /// the broker's `close`, and when a heartbeat is due.
     ///
     /// A heartbeat is an empty comment without an id. It comes only where nothing else did for the
     /// session's interval.

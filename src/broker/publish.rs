@@ -11,8 +11,7 @@ use super::{
 use crate::event::Event;
 use std::time::Instant;
 
-/// A topic of a [`Broker`], or of a broker that is recorded, to be changed; see
-/// [`Broker::topic_mut`].
+/// Changes one topic of a [`Broker`] or of a recorded broker; from [`Broker::topic_mut`].
 #[derive(Debug)]
 pub struct TopicMut<'a, B = Broker> {
     broker: &'a mut B,
@@ -126,7 +125,7 @@ impl Broker {
         Ok(published)
     }
 
-    /// Changes a topic, which need not exist.
+    /// Returns a handle that changes a topic, which need not exist.
     pub const fn topic_mut<'a>(&'a mut self, name: &'a TopicName) -> TopicMut<'a> {
         TopicMut::new(self, name)
     }

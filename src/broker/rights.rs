@@ -10,15 +10,14 @@ use super::{Broker, ClientId, EndReason, LeaseError, RevokeError, SessionId, Top
 use alloc::vec::Vec;
 use std::time::Instant;
 
-/// A client that is known to a [`Broker`], to be looked at; see [`Broker::client`].
+/// Looks at one client that a [`Broker`] knows; from [`Broker::client`].
 #[derive(Clone, Copy, Debug)]
 pub struct ClientRef<'a> {
     broker: &'a Broker,
     client: &'a Client,
 }
 
-/// A client of a [`Broker`], or of a broker that is recorded, to be changed; see
-/// [`Broker::client_mut`].
+/// Changes one client of a [`Broker`] or of a recorded broker; from [`Broker::client_mut`].
 #[derive(Debug)]
 pub struct ClientMut<'a, B = Broker> {
     broker: &'a mut B,
@@ -26,13 +25,13 @@ pub struct ClientMut<'a, B = Broker> {
 }
 
 impl Broker {
-    /// Looks at a client. `None` if it is not known: it never had a session, or was absent for
-    /// longer than [`BrokerConfig::client_grace`](super::BrokerConfig).
+    /// Returns a handle that looks at a client. `None` if it is not known: it never had a session,
+    /// or was absent for longer than [`BrokerConfig::client_grace`](super::BrokerConfig).
     pub fn client(&self, id: &ClientId) -> Option<ClientRef<'_>> {
         self.clients.get(id).map(|client| ClientRef { broker: self, client })
     }
 
-    /// Changes a client, which need not be known.
+    /// Returns a handle that changes a client, which need not be known.
     pub const fn client_mut<'a>(&'a mut self, id: &'a ClientId) -> ClientMut<'a> {
         ClientMut::new(self, id)
     }

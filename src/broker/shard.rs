@@ -1,4 +1,4 @@
-//! What the driver of several shards needs of each, so that they are one broker.
+//! One shard: what the driver of several shards needs of each, so that they are one broker.
 //!
 //! Sessions of all shards count together where a session is opened with a [`Census`]: what all
 //! other shards have. The driver asks each of the others for its [`Occupancy`], one after the
@@ -17,8 +17,7 @@ use super::{
 use super::{ConfigError, CursorKeys, EventIds};
 use std::time::Instant;
 
-/// A [`Broker`] as one shard among several that are one broker, to be looked at; see
-/// [`Broker::shard`].
+/// Looks at a [`Broker`] that is one shard among several; from [`Broker::shard`].
 ///
 /// ```
 /// use sansse::Event;
@@ -56,7 +55,7 @@ pub struct ShardRef<'a> {
     broker: &'a Broker,
 }
 
-/// A [`Broker`], or a broker that is recorded, as one shard among several, to be changed; see
+/// Changes a [`Broker`], or a recorded broker, that is one shard among several; from
 /// [`Broker::shard_mut`].
 #[derive(Debug)]
 pub struct ShardMut<'a, B = Broker> {
@@ -178,12 +177,12 @@ impl<'a, B: Calls> ShardMut<'a, B> {
 }
 
 impl Broker {
-    /// Looks at the broker as one shard among several that are one broker.
+    /// Returns a handle that looks at the broker as one shard among several.
     pub const fn shard(&self) -> ShardRef<'_> {
         ShardRef { broker: self }
     }
 
-    /// Drives the broker as one shard among several that are one broker.
+    /// Returns a handle that drives the broker as one shard among several.
     pub const fn shard_mut(&mut self) -> ShardMut<'_> {
         ShardMut::new(self)
     }

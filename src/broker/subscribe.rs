@@ -12,15 +12,14 @@ use crate::last_event_id::LastEventId;
 use alloc::vec::Vec;
 use std::time::Instant;
 
-/// One session of a [`Broker`], to be looked at; see [`Broker::session`].
+/// Looks at one session of a [`Broker`]; from [`Broker::session`].
 #[derive(Clone, Copy, Debug)]
 pub struct SessionRef<'a> {
     broker: &'a Broker,
     id: SessionId,
 }
 
-/// One session of a [`Broker`], or of a broker that is recorded, to be changed; see
-/// [`Broker::session_mut`].
+/// Changes one session of a [`Broker`] or of a recorded broker; from [`Broker::session_mut`].
 #[derive(Debug)]
 pub struct SessionMut<'a, B = Broker> {
     broker: &'a mut B,
@@ -28,12 +27,12 @@ pub struct SessionMut<'a, B = Broker> {
 }
 
 impl Broker {
-    /// Looks at a session, which need not be open.
+    /// Returns a handle that looks at a session, which need not be open.
     pub const fn session(&self, id: SessionId) -> SessionRef<'_> {
         SessionRef { broker: self, id }
     }
 
-    /// Changes a session, which need not be open.
+    /// Returns a handle that changes a session, which need not be open.
     pub const fn session_mut(&mut self, id: SessionId) -> SessionMut<'_> {
         SessionMut::new(self, id)
     }
