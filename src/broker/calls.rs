@@ -11,10 +11,10 @@ use super::{
 use super::{ConfigError, CursorKeys};
 use std::time::Instant;
 
-/// A broker, recorded or not. Its handles have these methods under shorter names, with what each
-/// does.
+/// A broker, recorded or not. Its handles have these methods under shorter names, where each is
+/// documented.
 ///
-/// It is public since handles name it, and sealed since nobody outside can name it.
+/// It is public since the handles' types name it, and sealed since its path is private.
 pub trait Calls: AsRef<Broker> {
     fn subscribe(
         &mut self,

@@ -71,7 +71,7 @@ pub enum ConfigError {
     /// Keys sign the ids that the broker makes, and with
     /// [`EventIds::Own`](crate::broker::EventIds::Own) it makes none.
     NothingToSign,
-    /// Who may be behind by nothing could get nothing.
+    /// A session that may be behind by nothing could get nothing.
     ZeroLag,
     /// With [`max_sessions`](crate::broker::BrokerConfig::max_sessions) of zero no session could be
     /// opened.

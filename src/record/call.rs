@@ -99,7 +99,7 @@ pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, RecordErrorK
     broker.instant(at).ok_or(RecordErrorKind::Time)
 }
 
-/// What whoever called had, and a replay must have too.
+/// What the caller had, and a replay must have too.
 #[derive(Debug)]
 pub(super) struct Held {
     /// The batches that can still be taken back.

@@ -51,7 +51,7 @@
 //!
 //! # Versions
 //!
-//! A record can be replayed by whoever has its [`VERSION`]; another is refused, since outputs would
+//! A library of the same [`VERSION`] can replay a record; another refuses it, since outputs would
 //! not be the same. With the feature `record`, types that are in records implement serde's traits,
 //! in the form that they have there, which may change with each version.
 

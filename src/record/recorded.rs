@@ -1,4 +1,4 @@
-//! A broker whose calls are told to somebody before they are done.
+//! A broker whose calls go to a sink before they are done.
 
 use super::call::{Call, Request, Written};
 use super::{Entry, Input, Line, Start, VERSION};
@@ -36,7 +36,7 @@ impl RecordedBroker {
     /// A broker without sessions, and a record from its beginning on.
     ///
     /// `sink` gets each entry before what it tells of is done. It runs within the call: it should
-    /// be quick, or send the entry on to whoever writes. If it panics, the call is not done.
+    /// be quick, or send the entry on to a thread that writes. If it panics, the call is not done.
     ///
     /// # Errors
     ///
