@@ -58,6 +58,7 @@
 mod call;
 mod read;
 mod recorded;
+mod table;
 mod text;
 
 pub use read::{Output, Record, RecordError, RecordErrorKind, Replay, ReplayStep};
@@ -81,7 +82,7 @@ pub struct Entry(Line);
 #[serde(untagged)]
 enum Line {
     Start(Box<Start>),
-    Input(Input),
+    Input(Box<Input>),
 }
 
 /// The first line.

@@ -116,6 +116,12 @@ pub enum Output {
     Draining(Result<(), DrainError>),
 }
 
+impl Output {
+    pub(super) const fn done((): ()) -> Self {
+        Self::Done
+    }
+}
+
 /// Why a record could not be read, or not further.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordError {

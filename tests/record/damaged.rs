@@ -86,12 +86,12 @@ fn a_line_that_no_recorder_wrote_is_refused_with_its_number() {
         (r#"{"poll_transmit":{"session":"0-0-0"}}"#.to_owned(), "no session's id"),
         (r#"{"publish":{"audience":"Everyone","event":{"id":"a\nb"}}}"#.to_owned(), "'\\n' at byte 1"),
         (
-            r#"{"apply":{"epoch":1,"position":1,"audience":"Everyone","payload":"data: x\n"}}"#
+            r#"{"apply":{"published":{"epoch":1,"position":1,"audience":"Everyone","payload":"data: x\n"}}}"#
                 .to_owned(),
             "blank line",
         ),
         (
-            r#"{"apply":{"epoch":1,"position":1,"audience":"Everyone","payload":"\n","is_end":true}}"#
+            r#"{"apply":{"published":{"epoch":1,"position":1,"audience":"Everyone","payload":"\n","is_end":true}}}"#
                 .to_owned(),
             "no named topic",
         ),
@@ -111,8 +111,10 @@ fn a_line_that_no_recorder_wrote_is_refused_with_its_number() {
         assert!(error.to_string().contains(part), "{call}: {error}");
     }
     // No platform's time is that far, and none panics.
-    let call =
-        format!("{first}\n{{\"number\":1,\"at\":{},\"call\":\"handle_timeout\"}}\n", u64::MAX);
+    let call = format!(
+        "{first}\n{{\"number\":1,\"at\":{},\"call\":{{\"handle_timeout\":{{}}}}}}\n",
+        u64::MAX
+    );
     let (read, error) = outputs_until_error(call.as_bytes());
     assert!(read == [Output::Done] || error.unwrap().kind() == &RecordErrorKind::Time);
 }
@@ -146,7 +148,10 @@ fn nonsense(seed: u64) -> String {
         let call = calls[usize::try_from(rng.below(calls.len() as u64)).unwrap()];
         if call.contains("newest") && rng.chance(98) {
             // Of most there is no such batch, which ends the replay.
-            let _ = writeln!(record, r#"{{"number":{number},"at":0,"call":"handle_timeout"}}"#);
+            let _ = writeln!(
+                record,
+                r#"{{"number":{number},"at":0,"call":{{"handle_timeout":{{}}}}}}"#
+            );
             continue;
         }
         let mut call = call.to_owned();
