@@ -58,8 +58,7 @@
 //! 8. No input from a peer, and no string of the caller's, makes the library panic. A value that
 //!    exists is valid: what cannot be sent cannot be built.
 //! 9. Errors say whose [`Fault`] it is: the peer's, the caller's, the transport's, a limit's, or
-//! that
-//!    of a state, such as a closed broker. None of them is an `io::Error`.
+//!    that of a state, such as a closed broker. None of them is an `io::Error`.
 //!
 //! Where a promise has an exception, the method says so: [`Broker::drain`](broker::Broker::drain),
 //! for example, walks over all sessions once.
