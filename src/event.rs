@@ -1,5 +1,6 @@
 //! What is sent: an [`Event`] and the validated texts it is made of.
 
+use crate::event_key::EventKey;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
@@ -33,6 +34,7 @@ pub struct Event {
     event_type: EventType,
     id: Option<EventId>,
     retry: Option<Duration>,
+    key: Option<EventKey>,
 }
 
 impl Event {
@@ -83,7 +85,14 @@ impl Event {
 
     /// A block of nothing, to be added to.
     pub(crate) const fn empty() -> Self {
-        Self { data: None, comment: None, event_type: EventType::MESSAGE, id: None, retry: None }
+        Self {
+            data: None,
+            comment: None,
+            event_type: EventType::MESSAGE,
+            id: None,
+            retry: None,
+            key: None,
+        }
     }
 
     /// Sets the event's type, by which a page subscribes with `addEventListener`.
@@ -112,6 +121,14 @@ impl Event {
         self
     }
 
+    /// Says what the event is about, so that it supersedes earlier ones with an equal key where it
+    /// is published. The key does not go over the wire. Default: nothing; the event supersedes none
+    /// and is never superseded.
+    pub fn with_key(mut self, key: EventKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
     /// Returns the data, as it was given; `None` for a block that dispatches nothing.
     pub fn data(&self) -> Option<&str> {
         self.data.as_deref()
@@ -130,6 +147,11 @@ impl Event {
     /// Returns the id, if the event brings its own.
     pub fn id(&self) -> Option<&EventId> {
         self.id.as_ref()
+    }
+
+    /// Returns what the event is about, if that was said.
+    pub fn key(&self) -> Option<&EventKey> {
+        self.key.as_ref()
     }
 
     /// Returns the reconnection time, if the block sets one.

@@ -72,6 +72,7 @@ pub mod client;
 mod decode;
 mod encode;
 mod event;
+mod event_key;
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 mod fault;
 #[cfg(feature = "feed")]
@@ -103,6 +104,7 @@ mod sync;
 pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
 pub use encode::{Frame, Framing};
 pub use event::{Event, EventId, EventType, FieldError};
+pub use event_key::{EventKey, EventKeyError};
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub use feed::{EventSource, Feed, SourceEvent, Transport};

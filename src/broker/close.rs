@@ -19,14 +19,6 @@ impl Broker {
         }
     }
 
-    /// Closes a session: it gets what was published before, then its end. Says whether there is
-    /// such a session.
-    pub fn close_session(&mut self, now: Instant, session: SessionId) -> bool {
-        self.clock.advance(now);
-        let key = self.sessions.key_of(session);
-        key.is_some_and(|key| self.finish(key, EndReason::Closed, None))
-    }
-
     /// Closes the broker: each session gets what was published before, then its end, and no
     /// other is opened. A session that does not take it meets the stall timeout.
     pub fn close(&mut self, now: Instant) {
@@ -44,6 +36,13 @@ impl Broker {
     pub fn abort(&mut self, now: Instant) {
         self.close(now);
         self.end_all(EndReason::Shutdown);
+    }
+
+    /// Closes a session, as [`SessionMut::close`](super::SessionMut::close) says.
+    pub(super) fn close_session(&mut self, now: Instant, session: SessionId) -> bool {
+        self.clock.advance(now);
+        let key = self.sessions.key_of(session);
+        key.is_some_and(|key| self.finish(key, EndReason::Closed, None))
     }
 
     pub(super) fn end_all(&mut self, reason: EndReason) {

@@ -47,8 +47,8 @@ pub struct Counters {
     pub refused: Refused,
     /// How many sessions ended, by the reason.
     pub ended: Ended,
-    /// How many events were published here or [applied](crate::broker::Broker::apply) here, whether
-    /// or not anybody heard them. Each shard counts all of them; a hub counts them once.
+    /// How many events were published here or [applied](crate::broker::ShardMut::apply) here,
+    /// whether or not anybody heard them. Each shard counts all of them; a hub counts them once.
     pub published: u64,
     /// The encoded size of these events, without what HTTP adds.
     pub published_bytes: u64,

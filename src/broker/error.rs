@@ -251,7 +251,7 @@ pub enum SubscribeError {
     UnknownSession,
     /// The session may not subscribe to that: it is not
     /// [permitted](crate::broker::SessionConfig::with_permitted), or was
-    /// [revoked](crate::broker::Broker::revoke_topic) since.
+    /// [revoked](crate::broker::ClientMut::revoke_topic) since.
     NotPermitted,
     /// There are as many topics and patterns as may be, and this would be a new one.
     TooManyTopics,

@@ -149,7 +149,7 @@ pub enum BrokerEvent {
         /// How many events it did not get.
         lost: u64,
     },
-    /// A session was spared events that newer ones of the same [key](crate::broker::EventKey) have
+    /// A session was spared events that newer ones of the same [key](crate::EventKey) have
     /// superseded.
     ///
     /// Those that follow each other before this event is polled are added up.
@@ -162,7 +162,7 @@ pub enum BrokerEvent {
         superseded: u64,
     },
     /// A session's lease is about to lapse. The session ends then, unless the lease is
-    /// [renewed](crate::broker::Broker::renew_lease).
+    /// [renewed](crate::broker::SessionMut::renew_lease).
     LeaseExpiring {
         /// The session.
         session: SessionId,
@@ -218,7 +218,7 @@ pub enum EndReason {
     Drained,
     /// Its [lease](crate::broker::SessionConfig::with_lease) lapsed and was not renewed.
     LeaseExpired,
-    /// Its client's rights were [revoked](crate::broker::Broker::revoke).
+    /// Its client's rights were [revoked](crate::broker::ClientMut::revoke).
     Revoked,
 }
 

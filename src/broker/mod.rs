@@ -33,6 +33,7 @@
 
 mod admission;
 mod arena;
+mod calls;
 mod clients;
 mod clock;
 mod close;
@@ -45,7 +46,6 @@ mod names;
 mod one_or_many;
 mod open;
 mod poll;
-mod publication;
 mod publish;
 mod rights;
 mod sequence;
@@ -69,17 +69,23 @@ pub use error::{
 };
 pub use event::{BrokerEvent, EndReason, EventNumber, Opened, Resumption};
 pub use names::{
-    AddressKey, ClientId, EventKey, MAX_LEVELS, MAX_NAME, SessionId, TopicFilter, TopicName,
-    TopicPattern,
+    AddressKey, ClientId, MAX_LEVELS, MAX_NAME, SessionId, TopicFilter, TopicName, TopicPattern,
 };
-pub use publication::Publication;
 pub use sequence::{Audience, Epoch, EventIds, Published, Sequencer};
 #[cfg(feature = "signed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
 pub use sequence::{CursorKeys, KeyError, MIN_SECRET};
 
-pub(crate) use admission::{Census, ReturnsOfAll};
+pub(crate) use admission::ReturnsOfAll;
+pub use admission::{Census, Eviction, Occupancy};
+pub use publish::TopicMut;
+pub use rights::{ClientMut, ClientRef};
+pub use shard::{ShardMut, ShardRef};
+pub use subscribe::{SessionMut, SessionRef};
+
 pub(crate) use arena::Key;
+#[cfg(feature = "record")]
+pub(crate) use calls::Calls;
 pub(crate) use config::Value;
 #[cfg(feature = "record")]
 pub(crate) use {admission::Elsewhere, clock::Tick};
@@ -94,6 +100,20 @@ use event::EventQueue;
 use sessions::Sessions;
 use std::time::Instant;
 use topics::Topics;
+
+/// Whether a [`Broker`] opens sessions, or lets them go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BrokerState {
+    /// It opens sessions.
+    Open,
+    /// It [drains](Broker::drain): its sessions have their turns, and no other is opened.
+    Draining,
+    /// It drained, and the last session is gone.
+    Drained,
+    /// It was closed: no session is opened and nothing published.
+    Closed,
+}
 
 /// One shard of a broker.
 ///
@@ -147,39 +167,27 @@ impl Broker {
         })
     }
 
-    /// Whether the broker was closed; then no session is opened and nothing published.
-    pub const fn is_closed(&self) -> bool {
-        self.admission.is_closed()
+    /// Returns whether sessions are opened, or are let go.
+    pub fn state(&self) -> BrokerState {
+        if self.admission.is_closed() {
+            BrokerState::Closed
+        } else if !self.admission.is_draining() {
+            BrokerState::Open
+        } else if self.sessions.len() == 0 {
+            BrokerState::Drained
+        } else {
+            BrokerState::Draining
+        }
     }
 
-    /// Whether the broker lets its sessions go, or has done so.
-    pub const fn is_draining(&self) -> bool {
-        self.admission.is_draining()
+    /// Returns whether no session is opened any more and the last one is gone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state() != BrokerState::Open && self.sessions.len() == 0
     }
 
-    /// Whether the broker was told to let its sessions go, and the last is gone.
-    pub fn is_drained(&self) -> bool {
-        self.is_draining() && self.sessions.len() == 0
-    }
-
-    /// Whether there is such a session, and it has not ended.
-    pub fn is_open(&self, session: SessionId) -> bool {
-        self.sessions.by_id(session).is_some()
-    }
-
-    /// The number of the newest event, polled or not.
-    pub fn last_event(&self) -> EventNumber {
-        self.events.last_number()
-    }
-
-    /// Whether [`poll_event`](Self::poll_event) has something.
-    pub fn has_events(&self) -> bool {
+    /// Returns whether [`poll_event`](Self::poll_event) has something.
+    pub(crate) fn has_events(&self) -> bool {
         !self.events.is_empty()
-    }
-
-    /// The position of the newest event; 0 if there is none.
-    pub const fn last_position(&self) -> u64 {
-        self.sequencer.last()
     }
 
     /// What the broker has done, and how much there is in it now. It costs a copy of some hundred
@@ -195,40 +203,12 @@ impl Broker {
         }
     }
 
-    /// How many bytes of events are kept in all: encoded, without what keeping them takes.
-    pub fn retained_bytes(&self) -> usize {
-        self.topics.retained_bytes()
-    }
-
-    /// How many sessions are open.
-    pub fn session_count(&self) -> usize {
-        self.sessions.len()
-    }
-
-    /// Whether the client has a session now.
-    pub fn is_present(&self, client: &ClientId) -> bool {
-        self.clients.get(client).is_some_and(|client| !client.sessions().is_empty())
-    }
-
-    /// The clients that have a session now, by their ids' order, each with its sessions.
-    ///
-    /// This walks over all clients; whoever wants to know all the time takes
-    /// [pages](Self::presence_page) once and follows the events.
-    pub fn present(&self) -> impl Iterator<Item = (&ClientId, usize)> {
-        self.clients.present()
-    }
-
-    /// How many clients are known: those that have a session, and those in their grace time.
-    pub fn client_count(&self) -> usize {
-        self.clients.len()
-    }
-
     /// A page of those who are here, also in their grace time, in the order of their ids: up to
-    /// `limit` of them (1 at least) after `after`, or from the first on. `details` says what of each
-    /// one's metadata is wanted.
+    /// `limit` of them (1 at least) after `after`, or from the first on. `details` says what of
+    /// each one's metadata is wanted.
     ///
-    /// The pages and the [numbered events](Self::poll_numbered_event) together tell exactly who is
-    /// here, though pages are taken at different times: a [`Roster`](super::Roster) does it. The
+    /// The pages and the numbered [events](Self::poll_event) together tell exactly who is
+    /// here, though pages are taken at different times: a [`Roster`] does it. The
     /// cost is that of the page, however many there are.
     pub fn presence_page<T>(
         &self,
@@ -236,42 +216,13 @@ impl Broker {
         limit: usize,
         details: impl FnMut(&ClientId, &http::Extensions) -> T,
     ) -> PresencePage<T> {
-        self.clients.page(after, limit, details, self.last_event())
+        self.clients.page(after, limit, details, self.events.last_number())
     }
 
-    /// The sessions of a client, in the order in which they were opened; none for a client that is
-    /// not known.
-    pub fn sessions_of(&self, client: &ClientId) -> impl Iterator<Item = SessionId> {
-        let client = self.clients.get(client);
-        let keys = client.into_iter().flat_map(|client| client.sessions().iter());
-        keys.map(|&key| self.sessions.id_of(key))
-    }
-
-    /// Whose session it is; `None` for nobody's, and for a session that is not open.
-    pub fn client_of(&self, session: SessionId) -> Option<&ClientId> {
-        self.client_of_key(self.sessions.key_of(session)?)
-    }
-
-    fn client_of_key(&self, session: Key) -> Option<&ClientId> {
+    /// Returns whose session it is.
+    fn client_of(&self, session: Key) -> Option<&ClientId> {
         let client = self.sessions.get(session)?.client()?;
         self.clients.at(client).map(Client::id)
-    }
-
-    /// What the application keeps with a client; `None` if the client is not known, or was absent
-    /// for longer than [`BrokerConfig::client_grace`](super::BrokerConfig).
-    pub fn metadata(&self, client: &ClientId) -> Option<&http::Extensions> {
-        self.clients.get(client).map(Client::metadata)
-    }
-
-    /// As [`metadata`](Self::metadata), to be changed.
-    pub fn metadata_mut(&mut self, client: &ClientId) -> Option<&mut http::Extensions> {
-        let key = self.clients.key_of(client)?;
-        self.clients.at_mut(key).map(Client::metadata_mut)
-    }
-
-    /// How many sessions there are from this address.
-    pub fn sessions_from(&self, address: &AddressKey) -> usize {
-        self.admission.sessions_from(address)
     }
 
     /// Returns the number of nanoseconds after which it was, or will be, this time.

@@ -31,8 +31,8 @@ impl Broker {
         self.open_beside(now, request, &Elsewhere::default())
     }
 
-    /// Opens a session as [`open`](Self::open) does, in one shard among several whose sessions count
-    /// as well.
+    /// Opens a session as [`open`](Self::open) does, in one shard among several whose sessions
+    /// count as well.
     pub(crate) fn open_beside(
         &mut self,
         now: Instant,
@@ -40,7 +40,7 @@ impl Broker {
         elsewhere: &Elsewhere,
     ) -> Result<Opened, OpenError> {
         let now = self.clock.advance(now);
-        let mut request = request.normalized();
+        let mut request = request;
         let metadata = request.take_metadata();
         if !elsewhere.has_made_room()
             && let Err(error) = self.check_open(now, &request, elsewhere)

@@ -13,10 +13,10 @@ use std::time::Instant;
 impl Broker {
     /// The next session that has output again, or that ended and is to be told so.
     ///
-    /// A session to which [`poll_transmit`](Self::poll_transmit) said `None` is parked, and comes out
-    /// exactly once when it has output again; not if it was polled before and got some, since it is
-    /// parked no more. A session that ended as stalled comes out once, parked or not: whoever drives
-    /// it may wait for a write that never ends.
+    /// A session to which [`poll_transmit`](Self::poll_transmit) said `None` is parked, and comes
+    /// out exactly once when it has output again; not if it was polled before and got some, since
+    /// it is parked no more. A session that ended as stalled comes out once, parked or not: whoever
+    /// drives it may wait for a write that never ends.
     ///
     /// `None` here: no parked session has output; `publish`, `apply`, `close_session`, `close` and
     /// `handle_timeout` may change that.
@@ -28,16 +28,13 @@ impl Broker {
     /// The next thing that happened. `None`: nothing since; any input, and `poll_transmit`, may
     /// change that.
     ///
-    /// They are kept until polled. When [`BrokerConfig::max_unread_events`] wait, no session is
-    /// opened any more.
-    pub fn poll_event(&mut self) -> Option<BrokerEvent> {
-        self.poll_numbered_event().map(|(_, event)| event)
-    }
-
-    /// As [`poll_event`](Self::poll_event), with the number of the event, by which a
-    /// [page of those who are here](Self::presence_page) says what it takes into account. Events
-    /// that are polled without it are numbered too.
-    pub fn poll_numbered_event(&mut self) -> Option<(EventNumber, BrokerEvent)> {
+    /// They are kept until polled. When
+    /// [`BrokerConfig::max_unread_events`](super::BrokerConfig::max_unread_events) wait, no session
+    /// is opened any more.
+    ///
+    /// Events of a shard are numbered from 1 on, by which a
+    /// [page of those who are here](Self::presence_page) says what it takes into account.
+    pub fn poll_event(&mut self) -> Option<(EventNumber, BrokerEvent)> {
         self.events.poll()
     }
 

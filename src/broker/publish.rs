@@ -1,89 +1,47 @@
 //! What is published, and to whom.
 
 use super::arena::Key;
+use super::calls::Calls;
 use super::clock::Tick;
 use super::sessions::Subscription;
 use super::topics::NewEntry;
 use super::{
-    Audience, Broker, Lag, Publication, PublishError, Published, Retention, TopicName,
-    TopicSettingError,
+    Audience, Broker, Lag, PublishError, Published, Retention, TopicName, TopicSettingError,
 };
-#[cfg(feature = "signed")]
-use super::{ConfigError, CursorKeys, EventIds};
+use crate::event::Event;
 use std::time::Instant;
 
-impl Broker {
-    /// Publishes an event to a topic; all that get it share one encoded frame. With a
-    /// [key](super::EventKey), it is a [`Publication`].
-    ///
-    /// Work is constant: one append, and the topic's parked list becomes ready as a whole; and the
-    /// same for each pattern in use that matches. Publishing to a client costs as much as it has
-    /// sessions.
-    ///
-    /// # Errors
-    ///
-    /// [`PublishError`]; then nothing was done.
-    pub fn publish<'a>(
-        &mut self,
-        now: Instant,
-        audience: impl Into<Audience>,
-        event: impl Into<Publication<'a>>,
-    ) -> Result<Published, PublishError> {
-        let now = self.clock.advance(now);
-        let audience = audience.into();
-        self.check_addressee(&audience)?;
-        let mut sequencer = self.sequencer.clone();
-        let published = sequencer.publish(audience, event);
-        self.append(now, &published)?;
-        self.counters.publish(published.frame());
-        self.sequencer = sequencer;
-        Ok(published)
+/// A topic of a [`Broker`], or of a broker that is recorded, to be changed; see
+/// [`Broker::topic_mut`].
+#[derive(Debug)]
+pub struct TopicMut<'a, B = Broker> {
+    broker: &'a mut B,
+    name: &'a TopicName,
+}
+
+impl<'a, B: Calls> TopicMut<'a, B> {
+    pub(crate) const fn new(broker: &'a mut B, name: &'a TopicName) -> Self {
+        Self { broker, name }
     }
 
-    /// Publishes what another shard or an engine outside has numbered.
+    /// Ends the topic: nothing more can be published to it.
     ///
-    /// A client or a session that is not here is somebody else's, and no error; nor is a topic
-    /// that would be one too many, which then keeps nothing here: sessions with a pattern that
-    /// matches have lost the event. Events that are not for this
-    /// shard are to be applied as well: the position of the newest one decides what last event
-    /// ids are valid, and a position that is left out (also the first ones, of a stream that this
-    /// shard joins late) is a gap to whoever resumes from before it. All sessions of one client
-    /// belong on one shard, where alone what is published to the client is kept. A shard that is
-    /// rebuilt from its history, before its first session, does not know whose clients they were:
-    /// what was published to any is a gap to each that resumes from before it.
-    ///
-    /// # Errors
-    ///
-    /// [`PublishError`]; then nothing was done.
-    pub fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError> {
-        let knows_nobody = self.sessions.is_unused();
-        self.apply_beside(now, published)?;
-        // The client may be one of an earlier process, whose history this is.
-        if let Audience::Client(_) = published.audience()
-            && knows_nobody
-        {
-            self.clients.note_forgotten(published.position());
-        }
-        Ok(())
-    }
-
-    /// Ends a topic: nothing more can be published to it.
-    ///
-    /// What it keeps goes out as before. A session
-    /// [without the broadcast](SessionConfig::topics_only) ends with
+    /// What it keeps goes out as before. A session [without the
+    /// broadcast](super::SessionConfig::topics_only) ends with
     /// [`EndReason::TopicsEnded`](super::EndReason::TopicsEnded) when it has what is left and all
     /// its topics have ended. Whoever comes back gets the rest, and once there is none, is refused
-    /// with [`OpenError::TopicsEnded`], for which an HTTP answer is 204: an `EventSource` then asks
-    /// no more. So an answer that is streamed once survives a lost connection, and a reload of the
-    /// page with [`StartAt::Oldest`]. Where the broker [makes no ids](super::EventIds::Own), whoever
-    /// could only be told that it may have missed something is refused as well: there is no place
-    /// to tell it, and it would come back for ever.
+    /// with [`OpenError::TopicsEnded`](super::OpenError::TopicsEnded), for which an HTTP answer is
+    /// 204: an `EventSource` then asks no more. So an answer that is streamed once survives a lost
+    /// connection, and a reload of the page with [`StartAt::Oldest`](super::StartAt::Oldest). Where
+    /// the broker [makes no ids](super::EventIds::Own), whoever could only be told that it may have
+    /// missed something is refused as well: there is no place to tell it, and it would come back
+    /// for ever.
     ///
     /// The end is remembered for the age of the topic's [`Retention`](super::Retention), but of no
     /// more than [`BrokerConfig::max_ended_topics`](super::BrokerConfig::max_ended_topics) topics,
     /// and as long as anything subscribes to it or is kept. After that its name is that of a new
     /// topic. Ending a topic that does not exist is remembered as well. The end takes a position as
-    /// an event does; other shards [`apply`](Self::apply) it.
+    /// an event does; other shards [`apply`](super::ShardMut::apply) it.
     ///
     /// ```
     /// use sansse::broker::{Broker, BrokerConfig, Epoch, OpenError, SessionConfig, TopicName};
@@ -93,7 +51,7 @@ impl Broker {
     /// # let mut broker = Broker::new(now, BrokerConfig::new(Epoch(1)))?;
     /// let answer = TopicName::new("answer/42")?;
     /// broker.publish(now, answer.clone(), &Event::new("forty-two"))?;
-    /// broker.end_topic(now, &answer)?;
+    /// broker.topic_mut(&answer).end(now)?;
     ///
     /// let request = SessionConfig::new().topics_only().with_topic(answer);
     /// let session = broker.open(now, request.clone().with_start(StartAt::Oldest))?.session;
@@ -111,13 +69,77 @@ impl Broker {
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was done.
-    pub fn end_topic(
+    pub fn end(self, now: Instant) -> Result<Published, PublishError> {
+        self.broker.end_topic(now, self.name)
+    }
+
+    /// Sets how much of the topic is kept from now on, instead of
+    /// [`BrokerConfig::retention`](super::BrokerConfig::retention). `None` goes back to that.
+    ///
+    /// # Errors
+    ///
+    /// [`TopicSettingError`]; then nothing was done.
+    pub fn set_retention(
+        self,
+        now: Instant,
+        retention: Option<Retention>,
+    ) -> Result<(), TopicSettingError> {
+        self.broker.set_retention(now, self.name, retention)
+    }
+
+    /// Sets how far behind sessions may be in the topic from now on, and what they meet
+    /// beyond that, unless they chose for themselves. `None` goes back to
+    /// [`BrokerConfig::lag`](super::BrokerConfig::lag).
+    ///
+    /// # Errors
+    ///
+    /// [`TopicSettingError`]; then nothing was done.
+    pub fn set_lag(self, now: Instant, lag: Option<Lag>) -> Result<(), TopicSettingError> {
+        self.broker.set_lag(now, self.name, lag)
+    }
+}
+
+impl Broker {
+    /// Publishes an event to a topic; all that get it share one encoded frame. One with a
+    /// [key](crate::EventKey) supersedes earlier ones with an equal key.
+    ///
+    /// Work is constant: one append, and the topic's parked list becomes ready as a whole; and the
+    /// same for each pattern in use that matches. Publishing to a client costs as much as it has
+    /// sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]; then nothing was done.
+    pub fn publish(
+        &mut self,
+        now: Instant,
+        audience: impl Into<Audience>,
+        event: &Event,
+    ) -> Result<Published, PublishError> {
+        let now = self.clock.advance(now);
+        let audience = audience.into();
+        self.check_publish(&audience)?;
+        let mut sequencer = self.sequencer.clone();
+        let published = sequencer.publish(audience, event);
+        self.append(now, &published)?;
+        self.counters.publish(published.frame());
+        self.sequencer = sequencer;
+        Ok(published)
+    }
+
+    /// Changes a topic, which need not exist.
+    pub const fn topic_mut<'a>(&'a mut self, name: &'a TopicName) -> TopicMut<'a> {
+        TopicMut::new(self, name)
+    }
+
+    /// Ends a topic, as [`TopicMut::end`] says.
+    pub(super) fn end_topic(
         &mut self,
         now: Instant,
         topic: &TopicName,
     ) -> Result<Published, PublishError> {
         let now = self.clock.advance(now);
-        self.check_addressee(&Audience::Topic(topic.clone()))?;
+        self.check_publish(&Audience::Topic(topic.clone()))?;
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.end_topic(topic.clone());
         self.append(now, &published)?;
@@ -125,12 +147,36 @@ impl Broker {
         Ok(published)
     }
 
-    /// Whether something can be published to `topic`.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`publish`](Self::publish) that do not depend on the event.
-    pub fn check_addressee(&self, audience: &Audience) -> Result<(), PublishError> {
+    /// Sets a retention, as [`TopicMut::set_retention`] says.
+    pub(super) fn set_retention(
+        &mut self,
+        now: Instant,
+        topic: &TopicName,
+        retention: Option<Retention>,
+    ) -> Result<(), TopicSettingError> {
+        let now = self.clock.advance(now);
+        if let Some(retention) = &retention {
+            retention.check().map_err(TopicSettingError::Config)?;
+        }
+        self.topics.set_retention(now, topic, retention)
+    }
+
+    /// Sets a lag, as [`TopicMut::set_lag`] says.
+    pub(super) fn set_lag(
+        &mut self,
+        now: Instant,
+        topic: &TopicName,
+        lag: Option<Lag>,
+    ) -> Result<(), TopicSettingError> {
+        self.clock.advance(now);
+        if let Some(lag) = &lag {
+            lag.check().map_err(TopicSettingError::Config)?;
+        }
+        self.topics.set_lag(topic, lag)
+    }
+
+    /// Returns whether something can be published to `audience`.
+    pub(super) fn check_publish(&self, audience: &Audience) -> Result<(), PublishError> {
         if self.admission.is_closed() {
             return Err(PublishError::Closed);
         }
@@ -148,67 +194,6 @@ impl Broker {
                 _ => Err(PublishError::UnknownSession),
             },
         }
-    }
-
-    /// Whether the topic was ended, and that is remembered.
-    pub fn has_ended(&self, topic: &TopicName) -> bool {
-        self.topics.named(topic).is_some_and(|slot| self.topics.has_ended(slot))
-    }
-
-    /// Says how much of one named topic is kept from now on, instead of
-    /// [`BrokerConfig::retention`](super::BrokerConfig::retention). `None` goes back to that.
-    ///
-    /// # Errors
-    ///
-    /// [`TopicSettingError`]; then nothing was done.
-    pub fn set_retention(
-        &mut self,
-        now: Instant,
-        topic: &TopicName,
-        retention: Option<Retention>,
-    ) -> Result<(), TopicSettingError> {
-        let now = self.clock.advance(now);
-        if let Some(retention) = &retention {
-            retention.check().map_err(TopicSettingError::Config)?;
-        }
-        self.topics.set_retention(now, topic, retention)
-    }
-
-    /// Says how far behind sessions may be in one named topic from now on, and what they meet
-    /// beyond that, unless they chose for themselves. `None` goes back to
-    /// [`BrokerConfig::lag`](super::BrokerConfig::lag).
-    ///
-    /// # Errors
-    ///
-    /// [`TopicSettingError`]; then nothing was done.
-    pub fn set_lag(
-        &mut self,
-        now: Instant,
-        topic: &TopicName,
-        lag: Option<Lag>,
-    ) -> Result<(), TopicSettingError> {
-        self.clock.advance(now);
-        if let Some(lag) = &lag {
-            lag.check().map_err(TopicSettingError::Config)?;
-        }
-        self.topics.set_lag(topic, lag)
-    }
-
-    /// Signs the ids of all that is published from now on with other keys. What the earlier ones
-    /// signed stays valid if the new keys [accept](CursorKeys::accepting) it; without that, whoever
-    /// holds such an id is told that it is [forged](super::Resume::Forged).
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::NothingToSign`] with [`EventIds::Own`]; then nothing was done.
-    #[cfg(feature = "signed")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
-    pub fn set_cursor_keys(&mut self, keys: CursorKeys) -> Result<(), ConfigError> {
-        if self.sequencer.ids() == EventIds::Own {
-            return Err(ConfigError::NothingToSign);
-        }
-        self.sequencer.set_cursor_keys(keys);
-        Ok(())
     }
 
     /// Appends what was numbered to the channel for which it is.

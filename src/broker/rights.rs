@@ -1,41 +1,123 @@
 //! For how long and to what a session may listen, and how that is taken away.
 
 use super::arena::Key;
+use super::calls::Calls;
+use super::clients::Client;
 use super::clock::Tick;
 use super::sessions::Told;
 use super::{Broker, ClientId, EndReason, LeaseError, RevokeError, SessionId, TopicName};
 use alloc::vec::Vec;
 use std::time::Instant;
 
+/// A client that is known to a [`Broker`], to be looked at; see [`Broker::client`].
+#[derive(Clone, Copy, Debug)]
+pub struct ClientRef<'a> {
+    broker: &'a Broker,
+    client: &'a Client,
+}
+
+/// A client of a [`Broker`], or of a broker that is recorded, to be changed; see
+/// [`Broker::client_mut`].
+#[derive(Debug)]
+pub struct ClientMut<'a, B = Broker> {
+    broker: &'a mut B,
+    id: &'a ClientId,
+}
+
 impl Broker {
-    /// Says until when a session may listen from now on: later than before, or sooner. A session
-    /// that had no [lease](super::SessionConfig::with_lease) has one then.
+    /// Looks at a client. `None` if it is not known: it never had a session, or was absent for
+    /// longer than [`BrokerConfig::client_grace`](super::BrokerConfig).
+    pub fn client(&self, id: &ClientId) -> Option<ClientRef<'_>> {
+        self.clients.get(id).map(|client| ClientRef { broker: self, client })
+    }
+
+    /// Changes a client, which need not be known.
+    pub const fn client_mut<'a>(&'a mut self, id: &'a ClientId) -> ClientMut<'a> {
+        ClientMut::new(self, id)
+    }
+}
+
+impl<'a> ClientRef<'a> {
+    /// Returns its sessions, in the order in which they were opened; none in its grace time.
+    pub fn sessions(self) -> impl ExactSizeIterator<Item = SessionId> + use<'a> {
+        let sessions = self.client.sessions().iter();
+        sessions.map(move |&key| self.broker.sessions.id_of(key))
+    }
+
+    /// Returns what the application keeps with the client.
+    pub const fn metadata(self) -> &'a http::Extensions {
+        self.client.metadata()
+    }
+}
+
+impl<'a, B: Calls> ClientMut<'a, B> {
+    pub(crate) const fn new(broker: &'a mut B, id: &'a ClientId) -> Self {
+        Self { broker, id }
+    }
+
+    /// Returns what the application keeps with the client, to be changed; `None` if the client is
+    /// not known.
+    pub fn metadata(self) -> Option<&'a mut http::Extensions> {
+        self.broker.metadata_mut(self.id)
+    }
+
+    /// Ends all sessions of the client at once, with [`EndReason::Revoked`], whatever they have not
+    /// taken yet: nothing more goes to them but the rest of a frame that is half written. Returns
+    /// how many there were.
+    ///
+    /// The client itself stays known for its grace time, and with it what is kept for it: whether
+    /// it comes in again is decided when it asks.
+    ///
+    /// # Errors
+    ///
+    /// [`RevokeError`].
+    pub fn revoke(self, now: Instant) -> Result<usize, RevokeError> {
+        self.broker.revoke(now, self.id)
+    }
+
+    /// Takes a named topic from all sessions of the client at once: nothing more of it goes to
+    /// them, also of what was published before and is not sent yet. They go on with their other
+    /// topics, and are told nothing; but one that hears the topic through a
+    /// [pattern](super::TopicPattern) ends with [`EndReason::Revoked`], since a pattern is heard as
+    /// a whole: when it comes back, it is to ask for what it may hear, and it has missed nothing of
+    /// that. Returns how many sessions heard the topic.
+    ///
+    /// A session whose [permission](super::SessionConfig::with_permitted) covers the topic may not
+    /// subscribe to it any more, nor to a pattern that matches it, whether or not it had it. For
+    /// one without a permission, the caller of [`subscribe`](super::SessionMut::subscribe) decides.
+    /// Whether the sessions get the topic again when they reconnect is decided when they ask.
     ///
     /// ```
-    /// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, Epoch, SessionConfig};
-    /// use std::time::Duration;
+    /// use sansse::broker::{
+    ///     Broker, BrokerConfig, ClientId, Epoch, StartAt, SessionConfig, SubscribeError, TopicFilter,
+    ///     TopicName,
+    /// };
     /// # let now = std::time::Instant::now();
     ///
     /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
-    /// let request = SessionConfig::new().with_lease(now + Duration::from_secs(600));
+    /// let (alice, room) = (ClientId::new("alice")?, TopicName::new("room/7")?);
+    /// let request = SessionConfig::new()
+    ///     .with_client(alice.clone())
+    ///     .with_permitted([TopicFilter::new("room/*")?])
+    ///     .with_topic(room.clone());
     /// let session = broker.open(now, request)?.session;
-    /// # broker.poll_event();
-    /// // Before it lapses, and while its driver keeps polling, the application is asked:
-    /// let now = now + Duration::from_secs(570);
-    /// # while broker.poll_transmit(now, session).is_some() {}
-    /// broker.handle_timeout(now);
-    /// let Some(BrokerEvent::LeaseExpiring { session, until, .. }) = broker.poll_event() else {
-    ///     panic!()
-    /// };
-    /// // and says yes; otherwise the session would end at that time.
-    /// broker.renew_lease(now, session, until + Duration::from_secs(600))?;
+    /// assert_eq!(broker.client_mut(&alice).revoke_topic(now, &room), Ok(1));
+    /// let again = broker.session_mut(session).subscribe(now, room, StartAt::Now);
+    /// assert_eq!(again, Err(SubscribeError::NotPermitted));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`LeaseError`]; then the lease is as it was.
-    pub fn renew_lease(
+    /// [`RevokeError`].
+    pub fn revoke_topic(self, now: Instant, topic: &TopicName) -> Result<usize, RevokeError> {
+        self.broker.revoke_topic(now, self.id, topic)
+    }
+}
+
+impl Broker {
+    /// Sets a lease, as [`SessionMut::renew_lease`](super::SessionMut::renew_lease) says.
+    pub(super) fn renew_lease(
         &mut self,
         now: Instant,
         session: SessionId,
@@ -56,23 +138,8 @@ impl Broker {
         Ok(())
     }
 
-    /// Until when a session may listen; `None` for as long as it lasts, and for one that is not
-    /// open.
-    pub fn lease_of(&self, session: SessionId) -> Option<Instant> {
-        self.clock.instant(self.sessions.by_id(session)?.lease_until()?)
-    }
-
-    /// Ends all sessions of a client at once, with [`EndReason::Revoked`], whatever they have not
-    /// taken yet: nothing more goes to them but the rest of a frame that is half written. Says how
-    /// many there were.
-    ///
-    /// The client itself stays known for its grace time, and with it what is kept for it: whether it
-    /// comes in again is decided when it asks.
-    ///
-    /// # Errors
-    ///
-    /// [`RevokeError`].
-    pub fn revoke(&mut self, now: Instant, client: &ClientId) -> Result<usize, RevokeError> {
+    /// Ends a client's sessions, as [`ClientMut::revoke`] says.
+    pub(super) fn revoke(&mut self, now: Instant, client: &ClientId) -> Result<usize, RevokeError> {
         self.clock.advance(now);
         let sessions = self.session_keys_of(client).ok_or(RevokeError::UnknownClient)?;
         for &key in &sessions {
@@ -81,42 +148,8 @@ impl Broker {
         Ok(sessions.len())
     }
 
-    /// Takes a named topic from all sessions of a client at once: nothing more of it goes to them,
-    /// also of what was published before and is not sent yet. They go on with their other topics,
-    /// and are told nothing; but one that hears the topic through a
-    /// [pattern](super::TopicPattern) ends with [`EndReason::Revoked`], since a pattern is heard as a
-    /// whole: when it comes back, it is to ask for what it may hear, and it has missed nothing of
-    /// that. Says how many sessions heard the topic.
-    ///
-    /// A session whose [permission](super::SessionConfig::with_permitted) covers the topic may not
-    /// subscribe to it any more, nor to a pattern that matches it, whether or not it had it. For one
-    /// without a permission, whoever calls [`subscribe`](Self::subscribe) decides; and whether they
-    /// get it again when they reconnect is decided when they ask.
-    ///
-    /// ```
-    /// use sansse::broker::{
-    ///     Broker, BrokerConfig, ClientId, Epoch, StartAt, SessionConfig, SubscribeError, TopicFilter,
-    ///     TopicName,
-    /// };
-    /// # let now = std::time::Instant::now();
-    ///
-    /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
-    /// let (alice, room) = (ClientId::new("alice")?, TopicName::new("room/7")?);
-    /// let request = SessionConfig::new()
-    ///     .with_client(alice.clone())
-    ///     .with_permitted([TopicFilter::new("room/*")?])
-    ///     .with_topic(room.clone());
-    /// let session = broker.open(now, request)?.session;
-    /// assert_eq!(broker.revoke_topic(now, &alice, &room), Ok(1));
-    /// let again = broker.subscribe(now, session, room, StartAt::Now);
-    /// assert_eq!(again, Err(SubscribeError::NotPermitted));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`RevokeError`].
-    pub fn revoke_topic(
+    /// Takes a topic from a client's sessions, as [`ClientMut::revoke_topic`] says.
+    pub(super) fn revoke_topic(
         &mut self,
         now: Instant,
         client: &ClientId,
@@ -135,6 +168,11 @@ impl Broker {
             }
         }
         Ok(heard)
+    }
+
+    pub(super) fn metadata_mut(&mut self, client: &ClientId) -> Option<&mut http::Extensions> {
+        let key = self.clients.key_of(client)?;
+        self.clients.at_mut(key).map(Client::metadata_mut)
     }
 
     fn session_keys_of(&self, client: &ClientId) -> Option<Vec<Key>> {

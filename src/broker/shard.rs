@@ -1,25 +1,195 @@
 //! What the driver of several shards needs of each, so that they are one broker.
 //!
-//! The sessions of a shard that is about to open another are counted beside those of the others:
-//! the driver asks each of the others for its [`Occupancy`], one after the other, and opens no
-//! other session meanwhile. Sessions end as they like in between, which only makes room.
+//! Sessions of all shards count together where a session is opened with a [`Census`]: what all
+//! other shards have. The driver asks each of the others for its [`Occupancy`], one after the
+//! other, and opens no other session meanwhile. Sessions end as they like in between, which only
+//! makes room.
 
 use super::admission::{Census, Eviction, Occupancy};
+use super::calls::Calls;
 use super::names::AddressKey;
 use super::sessions::Told;
-use super::{Audience, Broker, EndReason, PublishError, Published, SessionConfig};
+use super::{
+    Audience, Broker, EndReason, EventNumber, OpenError, Opened, PublishError, Published,
+    SessionConfig,
+};
+#[cfg(feature = "signed")]
+use super::{ConfigError, CursorKeys, EventIds};
 use std::time::Instant;
 
+/// A [`Broker`] as one shard among several that are one broker, to be looked at; see
+/// [`Broker::shard`].
+///
+/// ```
+/// use sansse::Event;
+/// use sansse::broker::{Audience, Broker, BrokerConfig, Census, Epoch, SessionConfig};
+/// # let now = std::time::Instant::now();
+///
+/// let mut shards = [0, 1].map(|number| {
+///     let mut config = BrokerConfig::new(Epoch(1));
+///     config.shard = number;
+///     config.shards = std::num::NonZeroU16::new(2).unwrap();
+///     Broker::new(now, config).unwrap()
+/// });
+/// // A session is opened in one shard, beside what the others have.
+/// let config = SessionConfig::new();
+/// let census = |shards: &mut [Broker; 2]| {
+///     let mut census = Census::default();
+///     census.add(0, shards[0].shard().occupancy(&config));
+///     census
+/// };
+/// let mut others = census(&mut shards);
+/// if let Some(eviction) = shards[1].shard().eviction_for(now, &config, &others) {
+///     shards[usize::from(eviction.shard())].shard_mut().evict(now, &eviction);
+///     others = census(&mut shards);
+///     others.note_eviction();
+/// }
+/// let session = shards[1].shard_mut().open(now, config.clone(), &others)?.session;
+/// // What one shard publishes, the others apply.
+/// let published = shards[0].publish(now, Audience::Everyone, &Event::new("hello"))?;
+/// shards[1].shard_mut().apply_beside(now, &published)?;
+/// assert!(shards[1].session(session).is_open());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ShardRef<'a> {
+    broker: &'a Broker,
+}
+
+/// A [`Broker`], or a broker that is recorded, as one shard among several, to be changed; see
+/// [`Broker::shard_mut`].
+#[derive(Debug)]
+pub struct ShardMut<'a, B = Broker> {
+    broker: &'a mut B,
+}
+
+impl ShardRef<'_> {
+    /// Returns what this shard has, for a session that is to be opened in another.
+    pub fn occupancy(self, config: &SessionConfig) -> Occupancy {
+        self.broker.occupancy(config)
+    }
+
+    /// Returns which session of another shard has to make room, if this one is to be opened here.
+    /// `None`: none has to, or the session is refused. There is no more than one.
+    pub fn eviction_for(
+        self,
+        now: Instant,
+        config: &SessionConfig,
+        others: &Census,
+    ) -> Option<Eviction> {
+        self.broker.eviction_for(now, config, others)
+    }
+
+    /// Returns whether something can be published to `audience` here.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Broker::publish`] that do not depend on the event.
+    pub fn check_publish(self, audience: &Audience) -> Result<(), PublishError> {
+        self.broker.check_publish(audience)
+    }
+
+    /// Returns the position of the newest event; 0 if there is none.
+    pub fn last_position(self) -> u64 {
+        self.broker.sequencer.last()
+    }
+
+    /// Returns the number of the newest [event](Broker::poll_event) that the application was, or is
+    /// to be, told.
+    pub fn last_event(self) -> EventNumber {
+        self.broker.events.last_number()
+    }
+
+    /// Returns how many sessions there are from this address.
+    pub fn sessions_from(self, address: &AddressKey) -> usize {
+        self.broker.admission.sessions_from(address)
+    }
+}
+
+impl<'a, B: Calls> ShardMut<'a, B> {
+    pub(crate) const fn new(broker: &'a mut B) -> Self {
+        Self { broker }
+    }
+
+    /// Ends the session that has to make room for one that another shard opens. After this, that
+    /// shard is asked for nothing more: opening cannot fail for lack of room.
+    pub fn evict(self, now: Instant, eviction: &Eviction) {
+        self.broker.evict_oldest(now, eviction.address());
+    }
+
+    /// Opens a session, as [`Broker::open`] does, beside those of the other shards.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; then nothing was done.
+    pub fn open(
+        self,
+        now: Instant,
+        config: SessionConfig,
+        others: &Census,
+    ) -> Result<Opened, OpenError> {
+        self.broker.open_beside(now, config, others.elsewhere())
+    }
+
+    /// Publishes what another shard or an engine outside has numbered.
+    ///
+    /// A client or a session that is not here is another shard's, and no error; nor is a topic that
+    /// would be one too many, which then keeps nothing here: sessions with a pattern that matches
+    /// have lost the event. Events that are not for this shard are to be applied as well: the
+    /// position of the newest one decides what last event ids are valid, and a position that is
+    /// left out (also the first ones, of a stream that this shard joins late) is a gap to a session
+    /// that resumes from before it. All sessions of one client belong on one shard, where alone
+    /// what is published to the client is kept. A shard that is rebuilt from its history, before
+    /// its first session, does not know whose clients they were: what was published to any is a gap
+    /// to each that resumes from before it.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]; then nothing was done.
+    pub fn apply(self, now: Instant, published: &Published) -> Result<(), PublishError> {
+        self.broker.apply(now, published)
+    }
+
+    /// Publishes what another shard has numbered, as [`apply`](Self::apply) does, where all shards
+    /// began together: a client that is not here is on another.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]; then nothing was done.
+    pub fn apply_beside(self, now: Instant, published: &Published) -> Result<(), PublishError> {
+        self.broker.apply_beside(now, published)
+    }
+
+    /// Signs the ids of all that is published from now on with other keys. What the earlier ones
+    /// signed stays valid if the new keys [accept](CursorKeys::accepting) it; without that, such
+    /// an id is [forged](super::Resumption::Forged).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NothingToSign`] with [`EventIds::Own`]; then nothing was done.
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub fn set_cursor_keys(self, keys: CursorKeys) -> Result<(), ConfigError> {
+        self.broker.set_cursor_keys(keys)
+    }
+}
+
 impl Broker {
-    /// Returns what this shard has, for a request that another one got.
-    pub(crate) fn occupancy(&self, request: &SessionConfig) -> Occupancy {
+    /// Looks at the broker as one shard among several that are one broker.
+    pub const fn shard(&self) -> ShardRef<'_> {
+        ShardRef { broker: self }
+    }
+
+    /// Drives the broker as one shard among several that are one broker.
+    pub const fn shard_mut(&mut self) -> ShardMut<'_> {
+        ShardMut::new(self)
+    }
+
+    fn occupancy(&self, request: &SessionConfig) -> Occupancy {
         self.admission.occupancy(self.sessions.len(), request.address())
     }
 
-    /// Returns which session of another shard has to make room, if the
-    /// [normalized](SessionConfig::normalized) request is to be opened here. `None`: none has to,
-    /// or the request is refused. There is no more than one.
-    pub(crate) fn eviction_for(
+    fn eviction_for(
         &self,
         now: Instant,
         request: &SessionConfig,
@@ -36,7 +206,7 @@ impl Broker {
     }
 
     /// Ends the oldest session, or the oldest from this address, for one that another shard opens.
-    pub(crate) fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {
+    pub(super) fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {
         self.clock.advance(now);
         if let Some(oldest) = self.admission.oldest(address) {
             self.end(oldest, EndReason::Evicted, Told::ByReady);
@@ -45,7 +215,7 @@ impl Broker {
 
     /// Publishes what another shard has numbered, where all began together: a client that is not
     /// here is on another.
-    pub(crate) fn apply_beside(
+    pub(super) fn apply_beside(
         &mut self,
         now: Instant,
         published: &Published,
@@ -74,6 +244,32 @@ impl Broker {
             self.counters.publish(published.frame());
         }
         self.sequencer.observe(position);
+        Ok(())
+    }
+
+    /// Publishes what another shard or an engine has numbered, as [`ShardMut::apply`] says.
+    pub(super) fn apply(
+        &mut self,
+        now: Instant,
+        published: &Published,
+    ) -> Result<(), PublishError> {
+        let knows_nobody = self.sessions.is_unused();
+        self.apply_beside(now, published)?;
+        // The client may be one of an earlier process, whose history this is.
+        if let Audience::Client(_) = published.audience()
+            && knows_nobody
+        {
+            self.clients.note_forgotten(published.position());
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "signed")]
+    pub(super) fn set_cursor_keys(&mut self, keys: CursorKeys) -> Result<(), ConfigError> {
+        if self.sequencer.ids() == EventIds::Own {
+            return Err(ConfigError::NothingToSign);
+        }
+        self.sequencer.set_cursor_keys(keys);
         Ok(())
     }
 

@@ -53,7 +53,6 @@ impl Shards {
             }
             census
         };
-        let request = request.normalized();
         let mut before = census(&self.brokers, &request);
         if let Some(eviction) = self.brokers[at].eviction_for(self.now, &request, &before) {
             assert_ne!(usize::from(eviction.shard()), at);
@@ -65,7 +64,7 @@ impl Shards {
             before.note_eviction();
         }
         let opened = self.brokers[at].open_beside(self.now, request, before.elsewhere());
-        let sessions: usize = self.brokers.iter().map(Broker::session_count).sum();
+        let sessions: usize = self.brokers.iter().map(|broker| broker.sessions.len()).sum();
         assert!(sessions <= self.config.max_sessions as usize, "{sessions} sessions");
         opened.map(|opened| opened.session)
     }
@@ -114,8 +113,12 @@ impl Shards {
         for broker in &self.brokers {
             let of_shard = |one: &&(SessionId, _, _)| one.0.shard() == broker.config.shard;
             let expected: Vec<_> = self.expected.iter().filter(of_shard).collect();
-            assert!(expected.iter().all(|one| broker.is_open(one.0)), "{:?}", self.expected);
-            assert_eq!(broker.session_count(), expected.len(), "{:?}", self.expected);
+            assert!(
+                expected.iter().all(|one| broker.session(one.0).is_open()),
+                "{:?}",
+                self.expected
+            );
+            assert_eq!(broker.sessions.len(), expected.len(), "{:?}", self.expected);
         }
     }
 }
@@ -189,13 +192,15 @@ fn who_is_refused_for_another_reason_evicts_nobody_elsewhere() {
     let first = shards.open(0, request(None, None)).unwrap();
     let wrong = SessionConfig::new().with_heartbeat(Some(core::time::Duration::ZERO));
     assert_eq!(shards.open(1, wrong), Err(OpenError::ZeroHeartbeat));
-    assert!(shards.brokers[0].is_open(first));
+    assert!(shards.brokers[0].session(first).is_open());
     // Nothing is named twice, or it would be too much here.
     shards.brokers[1].config.max_topics_per_session = 1;
     let topic = super::super::TopicName::new("news").unwrap();
     let twice = SessionConfig::new().with_topic(topic.clone()).with_topic(topic);
     let second = shards.open(1, twice).unwrap();
-    assert!(!shards.brokers[0].is_open(first) && shards.brokers[1].is_open(second));
+    assert!(
+        !shards.brokers[0].session(first).is_open() && shards.brokers[1].session(second).is_open()
+    );
 }
 
 #[test]
@@ -206,7 +211,7 @@ fn a_session_for_which_room_was_made_is_opened_whatever_has_come_up_since() {
     let mut shards = Shards::new(2, config);
     shards.open(0, request(None, None)).unwrap();
     let until = shards.now + core::time::Duration::from_secs(1);
-    let leased = request(None, None).with_lease(until).normalized();
+    let leased = request(None, None).with_lease(until);
     let mut census = Census::default();
     census.add(0, shards.brokers[0].occupancy(&leased));
     let eviction = shards.brokers[1].eviction_for(shards.now, &leased, &census).unwrap();
@@ -220,7 +225,7 @@ fn a_session_for_which_room_was_made_is_opened_whatever_has_come_up_since() {
     let broker = &mut shards.brokers[1];
     let opened = broker.open_beside(until, leased.clone(), census.elsewhere()).unwrap();
     broker.handle_timeout(until);
-    assert!(!broker.is_open(opened.session));
+    assert!(!broker.session(opened.session).is_open());
     assert_eq!(broker.counters().ended.lease_expired, 1);
     let mut census = Census::default();
     census.add(0, alone);

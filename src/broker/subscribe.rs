@@ -1,28 +1,87 @@
 //! What an open session subscribes to from now on, and what no longer.
 
 use super::arena::Key;
+use super::calls::Calls;
 use super::clock::Tick;
 use super::delivery::{self, Wish};
 use super::names::TopicFilter;
 use super::sequence::EventIds;
 use super::sessions::{Phase, Session, Subscription, is_over};
-use super::{Broker, Resumption, SessionId, StartAt, SubscribeError};
+use super::{Broker, ClientId, LeaseError, Resumption, SessionId, StartAt, SubscribeError};
 use crate::last_event_id::LastEventId;
 use alloc::vec::Vec;
 use std::time::Instant;
 
+/// One session of a [`Broker`], to be looked at; see [`Broker::session`].
+#[derive(Clone, Copy, Debug)]
+pub struct SessionRef<'a> {
+    broker: &'a Broker,
+    id: SessionId,
+}
+
+/// One session of a [`Broker`], or of a broker that is recorded, to be changed; see
+/// [`Broker::session_mut`].
+#[derive(Debug)]
+pub struct SessionMut<'a, B = Broker> {
+    broker: &'a mut B,
+    id: SessionId,
+}
+
 impl Broker {
+    /// Looks at a session, which need not be open.
+    pub const fn session(&self, id: SessionId) -> SessionRef<'_> {
+        SessionRef { broker: self, id }
+    }
+
+    /// Changes a session, which need not be open.
+    pub const fn session_mut(&mut self, id: SessionId) -> SessionMut<'_> {
+        SessionMut::new(self, id)
+    }
+}
+
+impl<'a> SessionRef<'a> {
+    /// Returns whether there is such a session, and it has not ended.
+    pub fn is_open(self) -> bool {
+        self.broker.sessions.by_id(self.id).is_some()
+    }
+
+    /// Returns whose session it is; `None` if it is nobody's, or not open.
+    pub fn client(self) -> Option<&'a ClientId> {
+        self.broker.client_of(self.broker.sessions.key_of(self.id)?)
+    }
+
+    /// Returns to what it subscribes, beside what is for everyone; nothing for one that is not
+    /// open.
+    pub fn topics(self) -> impl Iterator<Item = TopicFilter> + use<'a> {
+        let session = self.broker.sessions.by_id(self.id);
+        session.into_iter().flat_map(|session| self.broker.filters(session)).map(|one| one.1)
+    }
+
+    /// Returns until when it may listen; `None` for as long as it lasts, and for one that is not
+    /// open.
+    pub fn lease(self) -> Option<Instant> {
+        let until = self.broker.sessions.by_id(self.id)?.lease_until()?;
+        self.broker.clock.instant(until)
+    }
+}
+
+impl<'a, B: Calls> SessionMut<'a, B> {
+    pub(crate) const fn new(broker: &'a mut B, id: SessionId) -> Self {
+        Self { broker, id }
+    }
+
     /// Subscribes a session that is open to one topic more, or to a pattern.
     ///
-    /// From [`StartAt::Now`] it gets what is published after this call, and nothing from before. From
-    /// another place, what is kept from there on is replayed, in order with what else is pending,
-    /// and the outcome says whether that is all. Events of topics to which the session had
+    /// From [`StartAt::Now`] it gets what is published after this call, and nothing from before.
+    /// From another place, what is kept from there on is replayed, in order with what else is
+    /// pending, and the outcome says whether that is all. Events of topics to which the session had
     /// subscribed already are not replayed: they came, or were not wanted. Replayed events bring
-    /// their ids, which lie before the session's place; after them it is told its place again.
-    /// Whoever loses the connection in between resumes from the replayed event, and gets some of
+    /// their ids, which lie before the session's place; after them it is told its place again. A
+    /// peer that loses the connection in between resumes from the replayed event: it gets some of
     /// the other topics' events again, but misses none. Before the first id of the replay has
-    /// reached the peer, it resumes from where it was, without the replay: who must have it asks
-    /// for it again when the session [resumes](super::BrokerEvent::SessionOpened).
+    /// reached the peer, it resumes from where it was, without the replay. An application that
+    /// cannot do without asks for it again when the session
+    /// [resumes](super::BrokerEvent::SessionOpened).
     ///
     /// Subscribing to what the session has already does nothing, and is [`Resumption::Live`].
     ///
@@ -36,12 +95,12 @@ impl Broker {
     /// let session = broker.open(now, SessionConfig::new())?.session;
     /// while broker.poll_transmit(now, session).is_some() {}
     ///
-    /// let outcome = broker.subscribe(now, session, room.clone(), StartAt::Oldest)?;
+    /// let outcome = broker.session_mut(session).subscribe(now, room.clone(), StartAt::Oldest)?;
     /// assert_eq!(outcome.replayed(), 1);
     /// assert_eq!(broker.poll_ready(), Some(session));
     /// let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
     /// assert_eq!(frame.payload(), "id: 1-1\ndata: earlier\n\n");
-    /// assert!(broker.unsubscribe(now, session, &room.into()));
+    /// assert!(broker.session_mut(session).unsubscribe(now, &room.into()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -49,14 +108,71 @@ impl Broker {
     ///
     /// [`SubscribeError`]; then nothing was done.
     pub fn subscribe(
-        &mut self,
+        self,
         now: Instant,
-        session: SessionId,
         filter: impl Into<TopicFilter>,
         start: StartAt,
     ) -> Result<Resumption, SubscribeError> {
+        self.broker.subscribe(now, self.id, filter.into(), start)
+    }
+
+    /// Ends a subscription of a session that is open: it gets nothing more by it, not even what
+    /// was published before and is still to be sent. Returns whether there was one.
+    ///
+    /// What a batch holds already is sent. A topic that a pattern of the session matches goes on
+    /// to reach it through that, from where it stood.
+    pub fn unsubscribe(self, now: Instant, filter: &TopicFilter) -> bool {
+        self.broker.unsubscribe(now, self.id, filter)
+    }
+
+    /// Says until when a session may listen from now on: later than before, or sooner. A session
+    /// that had no [lease](super::SessionConfig::with_lease) has one then.
+    ///
+    /// ```
+    /// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, Epoch, SessionConfig};
+    /// use std::time::Duration;
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// let request = SessionConfig::new().with_lease(now + Duration::from_secs(600));
+    /// let session = broker.open(now, request)?.session;
+    /// # broker.poll_event();
+    /// // Before it lapses, and while its driver keeps polling, the application is asked:
+    /// let now = now + Duration::from_secs(570);
+    /// # while broker.poll_transmit(now, session).is_some() {}
+    /// broker.handle_timeout(now);
+    /// let Some(BrokerEvent::LeaseExpiring { session, until, .. }) = broker.poll_event().map(|(_, event)| event) else {
+    ///     panic!()
+    /// };
+    /// // and says yes; otherwise the session would end at that time.
+    /// broker.session_mut(session).renew_lease(now, until + Duration::from_secs(600))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError`]; then the lease is as it was.
+    pub fn renew_lease(self, now: Instant, until: Instant) -> Result<(), LeaseError> {
+        self.broker.renew_lease(now, self.id, until)
+    }
+
+    /// Closes the session: it gets what was published before, then its end. Returns whether there
+    /// is such a session.
+    pub fn close(self, now: Instant) -> bool {
+        self.broker.close_session(now, self.id)
+    }
+}
+
+impl Broker {
+    /// Subscribes a session, as [`SessionMut::subscribe`] says.
+    pub(super) fn subscribe(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        filter: TopicFilter,
+        start: StartAt,
+    ) -> Result<Resumption, SubscribeError> {
         let now = self.clock.advance(now);
-        let filter = filter.into();
         let key = self.sessions.key_of(session).ok_or(SubscribeError::UnknownSession)?;
         let session = self.sessions.get(key).filter(|session| session.ending().is_none());
         let session = session.ok_or(SubscribeError::UnknownSession)?;
@@ -108,12 +224,13 @@ impl Broker {
         Ok(resume.with_replayed(replayed))
     }
 
-    /// Ends a subscription of a session that is open: it gets nothing more by it, not even what
-    /// was published before and is still to be sent. Says whether there was one.
-    ///
-    /// What a batch holds already is sent. A topic that a pattern of the session matches goes on
-    /// to reach it through that, from where it stood.
-    pub fn unsubscribe(&mut self, now: Instant, session: SessionId, filter: &TopicFilter) -> bool {
+    /// Ends a subscription, as [`SessionMut::unsubscribe`] says.
+    pub(super) fn unsubscribe(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        filter: &TopicFilter,
+    ) -> bool {
         let now = self.clock.advance(now);
         let found = self.sessions.key_of(session).and_then(|key| {
             let session = self.sessions.get(key)?;
@@ -125,12 +242,6 @@ impl Broker {
             session.forget_batch();
         }
         self.take_subscription(now, key, number)
-    }
-
-    /// What a session subscribes to, beside the broadcast; nothing for one that is not open.
-    pub fn subscriptions(&self, session: SessionId) -> impl Iterator<Item = TopicFilter> {
-        let session = self.sessions.by_id(session);
-        session.into_iter().flat_map(|session| self.filters(session)).map(|one| one.1)
     }
 
     /// Returns the numbers of a session's subscriptions to topics and patterns, and what they are.

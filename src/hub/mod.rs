@@ -30,10 +30,10 @@ use crate::broker::Broker as ShardBroker;
 use crate::broker::CursorKeys;
 use crate::broker::{
     Audience, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
-    EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, Publication,
-    PublishError, Published, Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId,
-    TopicName, TopicSettingError,
+    EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published,
+    Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, TopicName, TopicSettingError,
 };
+use crate::event::Event;
 use crate::http::ResponseHead;
 use crate::net::Timer;
 #[cfg(feature = "record")]
@@ -237,27 +237,27 @@ impl Hub {
         lock(&self.inner.returns).retry_after(self.inner.timer.now(), *error)
     }
 
-    /// Publishes an event to an audience, on all shards. An event with a
-    /// [key](crate::broker::EventKey) is a [`Publication`].
+    /// Publishes an event to an audience, on all shards. An event with a [key](crate::EventKey)
+    /// supersedes earlier ones with an equal key.
     ///
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was published.
-    pub fn publish<'a>(
+    pub fn publish(
         &self,
         audience: impl Into<Audience>,
-        event: impl Into<Publication<'a>>,
+        event: &Event,
     ) -> Result<Published, PublishError> {
-        self.inner.publish(audience.into(), event.into())
+        self.inner.publish(audience.into(), event)
     }
 
     /// Closes a session: it gets what was published before, then its end. Returns whether there
     /// was such a session.
     pub fn close_session(&self, session: SessionId) -> bool {
         usize::from(session.shard()) < self.inner.shards.len()
-            && self
-                .inner
-                .with(session.shard().into(), |shard, now| shard.broker.close_session(now, session))
+            && self.inner.with(session.shard().into(), |shard, now| {
+                shard.broker.session_mut(session).close(now)
+            })
     }
 
     /// Closes the hub: each session gets what was published before, then its end, and no other is
@@ -267,7 +267,7 @@ impl Hub {
     }
 
     /// Sets until when a session may listen, by the clock of the hub's timer; see
-    /// [`Broker::renew_lease`](crate::broker::Broker::renew_lease).
+    /// [`SessionMut::renew_lease`](crate::broker::SessionMut::renew_lease).
     ///
     /// # Errors
     ///
@@ -277,29 +277,31 @@ impl Hub {
         if shard >= self.inner.shards.len() {
             return Err(LeaseError::UnknownSession);
         }
-        self.inner.with(shard, |shard, now| shard.broker.renew_lease(now, session, until))
+        self.inner
+            .with(shard, |shard, now| shard.broker.session_mut(session).renew_lease(now, until))
     }
 
     /// Ends all sessions of a client at once, and drops what they have not taken yet; see
-    /// [`Broker::revoke`](crate::broker::Broker::revoke). Returns how many there were.
+    /// [`ClientMut::revoke`](crate::broker::ClientMut::revoke). Returns how many there were.
     ///
     /// # Errors
     ///
     /// [`RevokeError`].
     pub fn revoke(&self, client: &ClientId) -> Result<usize, RevokeError> {
         let shard = self.inner.shard_of(Some(client));
-        self.inner.with(shard, |shard, now| shard.broker.revoke(now, client))
+        self.inner.with(shard, |shard, now| shard.broker.client_mut(client).revoke(now))
     }
 
     /// Takes a named topic from all sessions of a client at once; see
-    /// [`Broker::revoke_topic`](crate::broker::Broker::revoke_topic). Returns from how many.
+    /// [`ClientMut::revoke_topic`](crate::broker::ClientMut::revoke_topic). Returns from how many.
     ///
     /// # Errors
     ///
     /// [`RevokeError`].
     pub fn revoke_topic(&self, client: &ClientId, topic: &TopicName) -> Result<usize, RevokeError> {
         let shard = self.inner.shard_of(Some(client));
-        self.inner.with(shard, |shard, now| shard.broker.revoke_topic(now, client, topic))
+        self.inner
+            .with(shard, |shard, now| shard.broker.client_mut(client).revoke_topic(now, topic))
     }
 
     /// Ends all sessions over a period, on all shards: each gets what was published before its
@@ -344,8 +346,7 @@ impl Hub {
     pub fn sessions_of(&self, client: &ClientId) -> Option<usize> {
         let shard = self.inner.shard_of(Some(client));
         self.inner.with(shard, |shard, _| {
-            let is_known = shard.broker.metadata(client).is_some();
-            is_known.then(|| shard.broker.sessions_of(client).count())
+            shard.broker.client(client).map(|client| client.sessions().len())
         })
     }
 
@@ -407,7 +408,7 @@ impl Hub {
         access: impl FnOnce(&mut http::Extensions) -> R,
     ) -> Option<R> {
         let shard = self.inner.shard_of(Some(client));
-        self.inner.with(shard, |shard, _| shard.broker.metadata_mut(client).map(access))
+        self.inner.with(shard, |shard, _| shard.broker.client_mut(client).metadata().map(access))
     }
 
     /// Sets how much of one named topic is kept from now on; `None` for the configuration's.
@@ -422,13 +423,13 @@ impl Hub {
     ) -> Result<(), TopicSettingError> {
         let mut result = Ok(());
         self.inner.for_all_at_once(|shard, now| {
-            result = result.and(shard.broker.set_retention(now, topic, retention));
+            result = result.and(shard.broker.topic_mut(topic).set_retention(now, retention));
         });
         result
     }
 
     /// Signs the ids of all that is published from now on with other keys, on all shards at once,
-    /// as [`Broker::set_cursor_keys`] says.
+    /// as [`ShardMut::set_cursor_keys`](crate::broker::ShardMut::set_cursor_keys) says.
     ///
     /// # Errors
     ///
@@ -438,7 +439,7 @@ impl Hub {
     pub fn set_cursor_keys(&self, keys: CursorKeys) -> Result<(), ConfigError> {
         let mut sequencer = lock(&self.inner.sequencer);
         for shard in &self.inner.shards {
-            lock(shard).broker.set_cursor_keys(keys.clone())?;
+            lock(shard).broker.shard_mut().set_cursor_keys(keys.clone())?;
         }
         sequencer.set_cursor_keys(keys);
         Ok(())
@@ -454,7 +455,7 @@ impl Hub {
     pub fn set_lag(&self, topic: &TopicName, lag: Option<Lag>) -> Result<(), TopicSettingError> {
         let mut result = Ok(());
         self.inner.for_all_at_once(|shard, now| {
-            result = result.and(shard.broker.set_lag(now, topic, lag));
+            result = result.and(shard.broker.topic_mut(topic).set_lag(now, lag));
         });
         result
     }

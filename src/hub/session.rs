@@ -97,7 +97,7 @@ impl Session {
     pub fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let (id, end) = (self.opened.session, &mut self.end);
         self.hub.with(id.shard().into(), |shard, now| {
-            if shard.broker.is_open(id) {
+            if shard.broker.session(id).is_open() {
                 shard.set_waker(id, context.waker());
                 return Poll::Pending;
             }

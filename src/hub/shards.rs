@@ -3,9 +3,10 @@
 
 use super::{Listener, Session, ShardBroker};
 use crate::broker::{
-    Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, Publication,
-    PublishError, Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, Value,
+    Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, PublishError,
+    Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, Value,
 };
+use crate::event::Event;
 use crate::http::ResponseHead;
 use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
@@ -46,17 +47,17 @@ pub(super) struct Shard {
 }
 
 impl Inner {
-    pub(super) fn open(self: &Arc<Self>, request: SessionConfig) -> Result<Session, OpenError> {
-        let shard = self.shard_of(request.client());
+    pub(super) fn open(self: &Arc<Self>, config: SessionConfig) -> Result<Session, OpenError> {
+        let shard = self.shard_of(config.client());
         let mut follow_up = FollowUp::default();
         let opened = if self.shards.len() == 1 {
-            self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request))
+            self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, config))
         } else {
             // Not in the middle of a publish: a peer that got the event from one shard could come
             // back to another that does not know the event yet. And one session at a time, since
             // the census must not change before the session opens.
             let _sequencer = lock(&self.sequencer);
-            self.open_beside(shard, request, &mut follow_up)
+            self.open_beside(shard, config, &mut follow_up)
         };
         // Made before wakers and the listener run: if one of them panics, the session is closed.
         let session = opened.map(|opened| Session::new(self.clone(), opened));
@@ -71,31 +72,28 @@ impl Inner {
     fn open_beside(
         &self,
         at: usize,
-        request: SessionConfig,
+        config: SessionConfig,
         follow_up: &mut FollowUp,
     ) -> Result<Opened, OpenError> {
-        let request = request.normalized();
-        let mut census = self.census(at, &request);
+        let mut census = self.census(at, &config);
         let now = self.timer.now();
-        let eviction = lock(&self.shards[at]).broker.eviction_for(now, &request, &census);
+        let eviction = lock(&self.shards[at]).broker.shard().eviction_for(now, &config, &census);
         if let Some(eviction) = eviction {
             self.call(eviction.shard().into(), follow_up, |shard, now| {
-                shard.broker.evict_oldest(now, eviction.address());
+                shard.broker.shard_mut().evict(now, &eviction);
             });
-            census = self.census(at, &request);
+            census = self.census(at, &config);
             census.note_eviction();
         }
-        self.call(at, follow_up, |shard, now| {
-            shard.broker.open_beside(now, request, census.elsewhere())
-        })
+        self.call(at, follow_up, |shard, now| shard.broker.shard_mut().open(now, config, &census))
     }
 
     /// Counts the sessions of all shards but one.
-    fn census(&self, except: usize, request: &SessionConfig) -> Census {
+    fn census(&self, except: usize, config: &SessionConfig) -> Census {
         let mut census = Census::default();
         for (number, shard) in (0..).zip(&self.shards) {
             if usize::from(number) != except {
-                census.add(number, lock(shard).broker.occupancy(request));
+                census.add(number, lock(shard).broker.shard().occupancy(config));
             }
         }
         census
@@ -103,30 +101,30 @@ impl Inner {
 
     pub(super) fn publish(
         &self,
-        topic: Audience,
-        event: Publication<'_>,
+        audience: Audience,
+        event: &Event,
     ) -> Result<Published, PublishError> {
-        self.publish_with(&topic.clone(), |sequencer| sequencer.publish(topic, event))
+        self.publish_with(&audience.clone(), |sequencer| sequencer.publish(audience, event))
     }
 
     pub(super) fn publish_with(
         &self,
-        topic: &Audience,
+        audience: &Audience,
         number: impl FnOnce(&mut Sequencer) -> Published,
     ) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
-        self.check_addressee(topic)?;
+        self.check_audience(audience)?;
         let mut next = sequencer.clone();
         let published = number(&mut next);
         let mut follow_up = FollowUp::default();
         // The first shard may still refuse the event, when no other knows its position. The others
         // have the same configuration and cannot differ. For a client or a session the first is
         // its own shard; for the other audiences it is shard 0.
-        let (first, count) = (self.shard_of_topic(published.audience()), self.shards.len());
+        let (first, count) = (self.shard_of_audience(published.audience()), self.shards.len());
         let result = (first..first + count).try_for_each(|shard| {
             let shard = shard % count;
             self.call(shard, &mut follow_up, |shard, now| {
-                shard.broker.apply_beside(now, &published)
+                shard.broker.shard_mut().apply_beside(now, &published)
             })
         });
         if result.is_ok() {
@@ -150,9 +148,9 @@ impl Inner {
         self.run(follow_up);
     }
 
-    pub(super) fn check_addressee(&self, topic: &Audience) -> Result<(), PublishError> {
-        let check = |shard: usize| lock(&self.shards[shard]).broker.check_addressee(topic);
-        match topic {
+    pub(super) fn check_audience(&self, audience: &Audience) -> Result<(), PublishError> {
+        let check = |shard: usize| lock(&self.shards[shard]).broker.shard().check_publish(audience);
+        match audience {
             Audience::Client(client) => check(self.shard_of(Some(client))),
             Audience::Session(session) if usize::from(session.shard()) < self.shards.len() => {
                 check(session.shard().into())
@@ -173,8 +171,8 @@ impl Inner {
         }
     }
 
-    pub(super) fn shard_of_topic(&self, topic: &Audience) -> usize {
-        match topic {
+    pub(super) fn shard_of_audience(&self, audience: &Audience) -> usize {
+        match audience {
             Audience::Client(client) => self.shard_of(Some(client)),
             Audience::Session(session) => session.shard().into(),
             Audience::Everyone | Audience::Topic(_) => 0,
@@ -293,7 +291,7 @@ impl Drop for Inner {
 impl Shard {
     /// Returns whether the shard is closed or drains, and has no session left.
     pub(super) fn is_over(&self) -> bool {
-        (self.broker.is_closed() || self.broker.is_draining()) && self.broker.session_count() == 0
+        self.broker.is_over()
     }
 
     pub(super) fn take_waker(&mut self, session: SessionId) -> Option<Waker> {
@@ -342,7 +340,7 @@ impl Drop for Delivering<'_> {
 /// Returns a shard's next event. This is a function of its own, so that the lock is gone before the
 /// listener is called.
 fn next_event(shard: &Mutex<Shard>) -> Option<(EventNumber, BrokerEvent)> {
-    lock(shard).broker.poll_numbered_event()
+    lock(shard).broker.poll_event()
 }
 
 /// Locks a mutex, also after a panic. A panic under a lock can only come from a closure of the

@@ -7,7 +7,7 @@ use crate::broker::{
 };
 
 impl Hub {
-    /// Ends a topic, on all shards; see [`Broker::end_topic`](crate::broker::Broker::end_topic).
+    /// Ends a topic, on all shards; see [`TopicMut::end`](crate::broker::TopicMut::end).
     ///
     /// ```no_run
     /// # async fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
@@ -36,7 +36,7 @@ impl Hub {
     }
 
     /// Subscribes an open session to one more topic, or to a pattern; see
-    /// [`Broker::subscribe`](crate::broker::Broker::subscribe).
+    /// [`SessionMut::subscribe`](crate::broker::SessionMut::subscribe).
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Hub {
     }
 
     /// Ends a subscription of an open session; see
-    /// [`Broker::unsubscribe`](crate::broker::Broker::unsubscribe). Returns whether there was one.
+    /// [`SessionMut::unsubscribe`](crate::broker::SessionMut::unsubscribe). Returns whether there was one.
     pub fn unsubscribe(&self, session: SessionId, filter: &TopicFilter) -> bool {
         self.inner.unsubscribe(session, filter)
     }
@@ -59,7 +59,7 @@ impl Hub {
 
 impl Session {
     /// Subscribes to one more topic, or to a pattern; see
-    /// [`Broker::subscribe`](crate::broker::Broker::subscribe).
+    /// [`SessionMut::subscribe`](crate::broker::SessionMut::subscribe).
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Session {
         self.hub.subscribe(self.id(), filter.into(), start)
     }
 
-    /// Ends a subscription; see [`Broker::unsubscribe`](crate::broker::Broker::unsubscribe).
+    /// Ends a subscription; see [`SessionMut::unsubscribe`](crate::broker::SessionMut::unsubscribe).
     /// Returns whether there was one.
     pub fn unsubscribe(&self, filter: &TopicFilter) -> bool {
         self.hub.unsubscribe(self.id(), filter)
@@ -94,7 +94,7 @@ impl Inner {
         let sequencer = (self.shards.len() > 1).then(|| lock(&self.sequencer));
         let mut follow_up = FollowUp::default();
         let resume = self.call(shard, &mut follow_up, |shard, now| {
-            shard.broker.subscribe(now, session, filter, start)
+            shard.broker.session_mut(session).subscribe(now, filter, start)
         });
         drop(sequencer);
         self.run(follow_up);
@@ -104,6 +104,8 @@ impl Inner {
     fn unsubscribe(&self, session: SessionId, filter: &TopicFilter) -> bool {
         let shard = usize::from(session.shard());
         shard < self.shards.len()
-            && self.with(shard, |shard, now| shard.broker.unsubscribe(now, session, filter))
+            && self.with(shard, |shard, now| {
+                shard.broker.session_mut(session).unsubscribe(now, filter)
+            })
     }
 }

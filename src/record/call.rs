@@ -2,9 +2,9 @@
 
 use super::read::{Output, RecordFault};
 use crate::broker::{
-    AddressKey, Audience, Batch, Broker, ClientId, Drain, Elsewhere, EventKey, Filled, Lag,
-    OpenError, Publication, Published, Retention, SessionConfig, SessionId, StartAt, Tick,
-    TopicFilter, TopicName, Transmit,
+    AddressKey, Audience, Batch, Broker, Calls, ClientId, Drain, Elsewhere, Filled, Lag, OpenError,
+    Published, Retention, SessionConfig, SessionId, StartAt, Tick, TopicFilter, TopicName,
+    Transmit,
 };
 use crate::encode::Framing;
 use crate::event::Event;
@@ -21,83 +21,32 @@ use std::time::Instant;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Call {
     Open(Box<Request>),
-    OpenBeside {
-        request: Box<Request>,
-        elsewhere: Elsewhere,
-    },
-    EvictOldest {
-        address: Option<AddressKey>,
-    },
-    HandleDisconnect {
-        session: SessionId,
-    },
-    CloseSession {
-        session: SessionId,
-    },
+    OpenBeside { request: Box<Request>, elsewhere: Elsewhere },
+    EvictOldest { address: Option<AddressKey> },
+    HandleDisconnect { session: SessionId },
+    CloseSession { session: SessionId },
     Close,
     Abort,
     PollReady,
     PollEvent,
     HandleTimeout,
     Drain(Box<Drain>),
-    EndTopic {
-        topic: TopicName,
-    },
-    RenewLease {
-        session: SessionId,
-        until: Tick,
-    },
-    Revoke {
-        client: ClientId,
-    },
-    RevokeTopic {
-        client: ClientId,
-        topic: TopicName,
-    },
-    Publish {
-        audience: Audience,
-        event: Box<Event>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        key: Option<EventKey>,
-    },
+    EndTopic { topic: TopicName },
+    RenewLease { session: SessionId, until: Tick },
+    Revoke { client: ClientId },
+    RevokeTopic { client: ClientId, topic: TopicName },
+    Publish { audience: Audience, event: Box<Event> },
     Apply(Box<Published>),
     ApplyBeside(Box<Published>),
-    SetRetention {
-        topic: TopicName,
-        retention: Option<Retention>,
-    },
-    SetLag {
-        topic: TopicName,
-        lag: Option<Lag>,
-    },
-    RetryAfter {
-        error: OpenError,
-    },
-    Subscribe {
-        session: SessionId,
-        filter: TopicFilter,
-        start: StartAt,
-    },
-    Unsubscribe {
-        session: SessionId,
-        filter: TopicFilter,
-    },
-    PollTransmit {
-        session: SessionId,
-    },
-    PollTransmitBatch {
-        session: SessionId,
-        limit: usize,
-        framing: Framing,
-    },
-    HandlePartialWrite {
-        session: SessionId,
-        written: usize,
-        batch: Written,
-    },
-    HandleProgress {
-        session: SessionId,
-    },
+    SetRetention { topic: TopicName, retention: Option<Retention> },
+    SetLag { topic: TopicName, lag: Option<Lag> },
+    RetryAfter { error: OpenError },
+    Subscribe { session: SessionId, filter: TopicFilter, start: StartAt },
+    Unsubscribe { session: SessionId, filter: TopicFilter },
+    PollTransmit { session: SessionId },
+    PollTransmitBatch { session: SessionId, limit: usize, framing: Framing },
+    HandlePartialWrite { session: SessionId, written: usize, batch: Written },
+    HandleProgress { session: SessionId },
     SetCursorKeys,
 }
 
@@ -162,8 +111,8 @@ pub(super) struct Held {
 impl Held {
     fn keep(&mut self, broker: &Broker, session: SessionId, batch: Batch) {
         self.newest.insert(session, batch);
-        if self.newest.len() > 2 * broker.session_count() + 64 {
-            self.newest.retain(|&session, _| broker.is_open(session));
+        if self.newest.len() as u64 > 2 * broker.counters().sessions + 64 {
+            self.newest.retain(|&session, _| broker.session(session).is_open());
         }
     }
 }
@@ -185,17 +134,19 @@ impl Call {
             }
             Self::OpenBeside { request, elsewhere } => {
                 let request = request.restore(broker)?;
-                Output::Opened(broker.open_beside(now, request, &elsewhere))
+                Output::Opened(Calls::open_beside(broker, now, request, &elsewhere))
             }
             Self::EvictOldest { address } => {
-                broker.evict_oldest(now, address.as_ref());
+                Calls::evict_oldest(broker, now, address.as_ref());
                 Output::Done
             }
             Self::HandleDisconnect { session } => {
                 broker.handle_disconnect(now, session);
                 Output::Done
             }
-            Self::CloseSession { session } => Output::Found(broker.close_session(now, session)),
+            Self::CloseSession { session } => {
+                Output::Found(Calls::close_session(broker, now, session))
+            }
             Self::Close => {
                 broker.close(now);
                 Output::Done
@@ -205,40 +156,40 @@ impl Call {
                 Output::Done
             }
             Self::PollReady => Output::Ready(broker.poll_ready()),
-            Self::PollEvent => Output::Event(broker.poll_numbered_event()),
+            Self::PollEvent => Output::Event(broker.poll_event()),
             Self::HandleTimeout => {
                 broker.handle_timeout(now);
                 Output::Done
             }
             Self::Drain(drain) => Output::Draining(broker.drain(now, *drain)),
-            Self::EndTopic { topic } => Output::Published(broker.end_topic(now, &topic)),
+            Self::EndTopic { topic } => Output::Published(Calls::end_topic(broker, now, &topic)),
             Self::RenewLease { session, until } => {
                 let until = instant(broker, until)?;
-                Output::Renewed(broker.renew_lease(now, session, until))
+                Output::Renewed(Calls::renew_lease(broker, now, session, until))
             }
-            Self::Revoke { client } => Output::Revoked(broker.revoke(now, &client)),
+            Self::Revoke { client } => Output::Revoked(Calls::revoke(broker, now, &client)),
             Self::RevokeTopic { client, topic } => {
-                Output::Revoked(broker.revoke_topic(now, &client, &topic))
+                Output::Revoked(Calls::revoke_topic(broker, now, &client, &topic))
             }
-            Self::Publish { audience, event, key } => {
-                let publication = match key {
-                    Some(key) => Publication::new(&event).with_key(key),
-                    None => Publication::new(&event),
-                };
-                Output::Published(broker.publish(now, audience, publication))
+            Self::Publish { audience, event } => {
+                Output::Published(broker.publish(now, audience, &event))
             }
-            Self::Apply(published) => Output::Applied(broker.apply(now, &published)),
-            Self::ApplyBeside(published) => Output::Applied(broker.apply_beside(now, &published)),
+            Self::Apply(published) => Output::Applied(Calls::apply(broker, now, &published)),
+            Self::ApplyBeside(published) => {
+                Output::Applied(Calls::apply_beside(broker, now, &published))
+            }
             Self::SetRetention { topic, retention } => {
-                Output::TopicSet(broker.set_retention(now, &topic, retention))
+                Output::TopicSet(Calls::set_retention(broker, now, &topic, retention))
             }
-            Self::SetLag { topic, lag } => Output::TopicSet(broker.set_lag(now, &topic, lag)),
+            Self::SetLag { topic, lag } => {
+                Output::TopicSet(Calls::set_lag(broker, now, &topic, lag))
+            }
             Self::RetryAfter { error } => Output::RetryAfter(broker.retry_after(now, &error)),
             Self::Subscribe { session, filter, start } => {
-                Output::Subscribed(broker.subscribe(now, session, filter, start))
+                Output::Subscribed(Calls::subscribe(broker, now, session, filter, start))
             }
             Self::Unsubscribe { session, filter } => {
-                Output::Found(broker.unsubscribe(now, session, &filter))
+                Output::Found(Calls::unsubscribe(broker, now, session, &filter))
             }
             Self::PollTransmit { session } => {
                 held.newest.remove(&session);
@@ -279,7 +230,7 @@ impl Call {
             #[cfg(feature = "signed")]
             Self::SetCursorKeys => {
                 let keys = held.keys.pop_front().ok_or(RecordFault::NoKeys)?;
-                Output::KeysSet(broker.set_cursor_keys(keys))
+                Output::KeysSet(Calls::set_cursor_keys(broker, keys))
             }
             #[cfg(not(feature = "signed"))]
             Self::SetCursorKeys => return Err(RecordFault::NoKeys),

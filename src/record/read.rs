@@ -25,8 +25,9 @@ pub struct Record<'a> {
     /// The longest line that is read, in bytes. Default 64 MiB: several times an event of the size
     /// that a topic keeps by default, with every character escaped.
     pub max_line: usize,
-    /// The keys of each [`Broker::set_cursor_keys`] in the record, in order; those of the beginning
-    /// belong into [`config`](Self::config). Secrets are in no record. Default: none.
+    /// The keys of each [`ShardMut::set_cursor_keys`](crate::broker::ShardMut::set_cursor_keys) in
+    /// the record, in order; those of the beginning belong into [`config`](Self::config). Secrets
+    /// are in no record. Default: none.
     #[cfg(feature = "signed")]
     #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
     pub later_keys: alloc::vec::Vec<crate::broker::CursorKeys>,
@@ -68,11 +69,11 @@ pub enum Output {
     Done,
     /// Of [`Broker::open`].
     Opened(Result<Opened, OpenError>),
-    /// Of [`Broker::publish`] and [`Broker::end_topic`].
+    /// Of [`Broker::publish`] and [`TopicMut::end`](crate::broker::TopicMut::end).
     Published(Result<Published, PublishError>),
-    /// Of [`Broker::apply`].
+    /// Of [`ShardMut::apply`](crate::broker::ShardMut::apply).
     Applied(Result<(), PublishError>),
-    /// Of [`Broker::subscribe`].
+    /// Of [`SessionMut::subscribe`](crate::broker::SessionMut::subscribe).
     Subscribed(Result<Resumption, SubscribeError>),
     /// Of [`Broker::poll_transmit`]: the next frame.
     Frame(Frame),
@@ -93,19 +94,22 @@ pub enum Output {
     Remainder(Bytes),
     /// Of [`Broker::poll_ready`].
     Ready(Option<SessionId>),
-    /// Of [`Broker::poll_event`] and [`Broker::poll_numbered_event`].
+    /// Of [`Broker::poll_event`].
     Event(Option<(EventNumber, BrokerEvent)>),
-    /// Of [`Broker::close_session`] and [`Broker::unsubscribe`].
+    /// Of [`SessionMut::close`](crate::broker::SessionMut::close) and
+    /// [`SessionMut::unsubscribe`](crate::broker::SessionMut::unsubscribe).
     Found(bool),
     /// Of [`Broker::retry_after`].
     RetryAfter(Option<Duration>),
-    /// Of [`Broker::renew_lease`].
+    /// Of [`SessionMut::renew_lease`](crate::broker::SessionMut::renew_lease).
     Renewed(Result<(), LeaseError>),
-    /// Of [`Broker::revoke`] and [`Broker::revoke_topic`].
+    /// Of [`ClientMut::revoke`](crate::broker::ClientMut::revoke) and
+    /// [`ClientMut::revoke_topic`](crate::broker::ClientMut::revoke_topic).
     Revoked(Result<usize, RevokeError>),
-    /// Of [`Broker::set_retention`] and [`Broker::set_lag`].
+    /// Of [`TopicMut::set_retention`](crate::broker::TopicMut::set_retention) and
+    /// [`TopicMut::set_lag`](crate::broker::TopicMut::set_lag).
     TopicSet(Result<(), TopicSettingError>),
-    /// Of `Broker::set_cursor_keys`.
+    /// Of `ShardMut::set_cursor_keys`.
     KeysSet(Result<(), ConfigError>),
     /// Of [`Broker::drain`].
     Draining(Result<(), DrainError>),
@@ -193,13 +197,13 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// A broker with this configuration, made at `start`, to which the calls are then done. Times in
-    /// outputs, such as that of a lease, are counted from `start`.
+    /// A broker with this configuration, made at `start`, to which the calls are then done. Times
+    /// in outputs, such as that of a lease, are counted from `start`.
     ///
     /// # Errors
     ///
-    /// [`RecordFault::Config`] for a configuration that cannot hold, and [`RecordFault::NoKeys`] for one that
-    /// lacks the keys that the recorded one had.
+    /// [`RecordFault::Config`] for a configuration that cannot hold, and [`RecordFault::NoKeys`]
+    /// for one that lacks the keys that the recorded one had.
     pub fn replay(self, start: Instant) -> Result<Replay<'a>, RecordError> {
         if self.is_signed && self.config.cursor_keys.is_none() {
             return Err(RecordFault::NoKeys.at(1));

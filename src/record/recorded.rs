@@ -3,11 +3,13 @@
 use super::call::{Call, Request, Written};
 use super::{Entry, Input, Line, Start, VERSION};
 use crate::broker::{
-    AddressKey, Audience, Batch, Broker, BrokerConfig, BrokerEvent, ClientId, ConfigError, Drain,
-    DrainError, Elsewhere, EventNumber, Filled, Lag, LeaseError, OpenError, Opened, Publication,
-    PublishError, Published, Resumption, Retention, RevokeError, SessionConfig, SessionId, StartAt,
-    SubscribeError, TopicFilter, TopicName, TopicSettingError, Transmit,
+    AddressKey, Audience, Batch, Broker, BrokerConfig, BrokerEvent, Calls, ClientId, ClientMut,
+    ConfigError, Drain, DrainError, Elsewhere, EventNumber, Filled, Lag, LeaseError, OpenError,
+    Opened, PublishError, Published, Resumption, Retention, RevokeError, SessionConfig, SessionId,
+    SessionMut, ShardMut, StartAt, SubscribeError, TopicFilter, TopicMut, TopicName,
+    TopicSettingError, Transmit,
 };
+use crate::event::Event;
 use alloc::boxed::Box;
 use bytes::Bytes;
 use core::fmt;
@@ -88,6 +90,12 @@ impl From<Broker> for RecordedBroker {
     }
 }
 
+impl AsRef<Broker> for RecordedBroker {
+    fn as_ref(&self) -> &Broker {
+        &self.broker
+    }
+}
+
 impl Deref for RecordedBroker {
     type Target = Broker;
 
@@ -114,12 +122,6 @@ impl RecordedBroker {
         self.broker.handle_disconnect(now, session);
     }
 
-    /// As [`Broker::close_session`].
-    pub fn close_session(&mut self, now: Instant, session: SessionId) -> bool {
-        self.note(now, |_| Call::CloseSession { session });
-        self.broker.close_session(now, session)
-    }
-
     /// As [`Broker::close`].
     pub fn close(&mut self, now: Instant) {
         self.note(now, |_| Call::Close);
@@ -141,16 +143,32 @@ impl RecordedBroker {
     }
 
     /// As [`Broker::poll_event`]. `None`, and what may change that, is as there.
-    pub fn poll_event(&mut self) -> Option<BrokerEvent> {
-        self.poll_numbered_event().map(|(_, event)| event)
-    }
-
-    /// As [`Broker::poll_numbered_event`]. `None`, and what may change that, is as there.
-    pub fn poll_numbered_event(&mut self) -> Option<(EventNumber, BrokerEvent)> {
+    pub fn poll_event(&mut self) -> Option<(EventNumber, BrokerEvent)> {
         if self.broker.has_events() {
             self.note_timeless(Call::PollEvent);
         }
-        self.broker.poll_numbered_event()
+        self.broker.poll_event()
+    }
+
+    /// As [`Broker::session_mut`].
+    pub const fn session_mut(&mut self, id: SessionId) -> SessionMut<'_, Self> {
+        SessionMut::new(self, id)
+    }
+
+    /// As [`Broker::client_mut`]. What is done to the client's metadata changes nothing that the
+    /// broker looks at, and is not recorded.
+    pub const fn client_mut<'a>(&'a mut self, id: &'a ClientId) -> ClientMut<'a, Self> {
+        ClientMut::new(self, id)
+    }
+
+    /// As [`Broker::topic_mut`].
+    pub const fn topic_mut<'a>(&'a mut self, name: &'a TopicName) -> TopicMut<'a, Self> {
+        TopicMut::new(self, name)
+    }
+
+    /// As [`Broker::shard_mut`]. That the keys were set is recorded, and the keys are not.
+    pub const fn shard_mut(&mut self) -> ShardMut<'_, Self> {
+        ShardMut::new(self)
     }
 
     /// As [`Broker::handle_timeout`].
@@ -169,151 +187,29 @@ impl RecordedBroker {
         self.broker.drain(now, drain)
     }
 
-    /// As [`Broker::end_topic`].
-    ///
-    /// # Errors
-    ///
-    /// [`PublishError`]; then nothing was done.
-    pub fn end_topic(
-        &mut self,
-        now: Instant,
-        topic: &TopicName,
-    ) -> Result<Published, PublishError> {
-        self.note(now, |_| Call::EndTopic { topic: topic.clone() });
-        self.broker.end_topic(now, topic)
-    }
-
-    /// As [`Broker::renew_lease`].
-    ///
-    /// # Errors
-    ///
-    /// [`LeaseError`]; then the lease is as it was.
-    pub fn renew_lease(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        until: Instant,
-    ) -> Result<(), LeaseError> {
-        self.note(now, |broker| Call::RenewLease { session, until: broker.tick(until) });
-        self.broker.renew_lease(now, session, until)
-    }
-
-    /// As [`Broker::revoke`].
-    ///
-    /// # Errors
-    ///
-    /// [`RevokeError`].
-    pub fn revoke(&mut self, now: Instant, client: &ClientId) -> Result<usize, RevokeError> {
-        self.note(now, |_| Call::Revoke { client: client.clone() });
-        self.broker.revoke(now, client)
-    }
-
-    /// As [`Broker::revoke_topic`].
-    ///
-    /// # Errors
-    ///
-    /// [`RevokeError`].
-    pub fn revoke_topic(
-        &mut self,
-        now: Instant,
-        client: &ClientId,
-        topic: &TopicName,
-    ) -> Result<usize, RevokeError> {
-        let call = |_: &Broker| Call::RevokeTopic { client: client.clone(), topic: topic.clone() };
-        self.note(now, call);
-        self.broker.revoke_topic(now, client, topic)
-    }
-
     /// As [`Broker::publish`].
     ///
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was done.
-    pub fn publish<'a>(
+    pub fn publish(
         &mut self,
         now: Instant,
         audience: impl Into<Audience>,
-        event: impl Into<Publication<'a>>,
+        event: &Event,
     ) -> Result<Published, PublishError> {
-        let (audience, publication) = (audience.into(), event.into());
-        self.note(now, |_| {
-            let (event, key) = publication.clone().into_parts();
-            Call::Publish { audience: audience.clone(), event: Box::new(event.clone()), key }
+        let audience = audience.into();
+        self.note(now, |_| Call::Publish {
+            audience: audience.clone(),
+            event: Box::new(event.clone()),
         });
-        self.broker.publish(now, audience, publication)
-    }
-
-    /// As [`Broker::apply`].
-    ///
-    /// # Errors
-    ///
-    /// [`PublishError`]; then nothing was done.
-    pub fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError> {
-        self.note(now, |_| Call::Apply(Box::new(published.clone())));
-        self.broker.apply(now, published)
-    }
-
-    /// As [`Broker::set_retention`].
-    ///
-    /// # Errors
-    ///
-    /// [`TopicSettingError`]; then nothing was done.
-    pub fn set_retention(
-        &mut self,
-        now: Instant,
-        topic: &TopicName,
-        retention: Option<Retention>,
-    ) -> Result<(), TopicSettingError> {
-        self.note(now, |_| Call::SetRetention { topic: topic.clone(), retention });
-        self.broker.set_retention(now, topic, retention)
-    }
-
-    /// As [`Broker::set_lag`].
-    ///
-    /// # Errors
-    ///
-    /// [`TopicSettingError`]; then nothing was done.
-    pub fn set_lag(
-        &mut self,
-        now: Instant,
-        topic: &TopicName,
-        lag: Option<Lag>,
-    ) -> Result<(), TopicSettingError> {
-        self.note(now, |_| Call::SetLag { topic: topic.clone(), lag });
-        self.broker.set_lag(now, topic, lag)
+        self.broker.publish(now, audience, event)
     }
 
     /// As [`Broker::retry_after`].
     pub fn retry_after(&mut self, now: Instant, error: &OpenError) -> Option<Duration> {
         self.note(now, |_| Call::RetryAfter { error: *error });
         self.broker.retry_after(now, error)
-    }
-
-    /// As [`Broker::subscribe`].
-    ///
-    /// # Errors
-    ///
-    /// [`SubscribeError`]; then nothing was done.
-    pub fn subscribe(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        filter: impl Into<TopicFilter>,
-        start: StartAt,
-    ) -> Result<Resumption, SubscribeError> {
-        let filter = filter.into();
-        self.note(now, |_| Call::Subscribe {
-            session,
-            filter: filter.clone(),
-            start: start.clone(),
-        });
-        self.broker.subscribe(now, session, filter, start)
-    }
-
-    /// As [`Broker::unsubscribe`].
-    pub fn unsubscribe(&mut self, now: Instant, session: SessionId, filter: &TopicFilter) -> bool {
-        self.note(now, |_| Call::Unsubscribe { session, filter: filter.clone() });
-        self.broker.unsubscribe(now, session, filter)
     }
 
     /// As [`Broker::poll_transmit`]. `None`, and what may change that, is as there.
@@ -355,26 +251,98 @@ impl RecordedBroker {
         self.broker.handle_progress(now, session);
     }
 
-    /// As [`Broker::set_cursor_keys`]. That it was called is recorded, and the keys are not.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::NothingToSign`] with [`EventIds::Own`](crate::broker::EventIds::Own); then
-    /// nothing was done.
-    #[cfg(feature = "signed")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
-    pub fn set_cursor_keys(&mut self, keys: crate::broker::CursorKeys) -> Result<(), ConfigError> {
-        self.note_timeless(Call::SetCursorKeys);
-        self.broker.set_cursor_keys(keys)
+    pub(crate) fn keep_let_go(&mut self) {
+        self.broker.keep_let_go();
     }
 
-    /// As [`Broker::metadata_mut`]: it changes nothing that the broker looks at, and is not
-    /// recorded.
-    pub fn metadata_mut(&mut self, client: &ClientId) -> Option<&mut http::Extensions> {
-        self.broker.metadata_mut(client)
+    pub(crate) fn take_let_go(&mut self) -> alloc::vec::Vec<crate::broker::Value> {
+        self.broker.take_let_go()
+    }
+}
+
+/// What the handles call.
+impl Calls for RecordedBroker {
+    fn subscribe(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        filter: TopicFilter,
+        start: StartAt,
+    ) -> Result<Resumption, SubscribeError> {
+        self.note(now, |_| Call::Subscribe {
+            session,
+            filter: filter.clone(),
+            start: start.clone(),
+        });
+        Calls::subscribe(&mut self.broker, now, session, filter, start)
     }
 
-    pub(crate) fn open_beside(
+    fn unsubscribe(&mut self, now: Instant, session: SessionId, filter: &TopicFilter) -> bool {
+        self.note(now, |_| Call::Unsubscribe { session, filter: filter.clone() });
+        Calls::unsubscribe(&mut self.broker, now, session, filter)
+    }
+
+    fn renew_lease(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        until: Instant,
+    ) -> Result<(), LeaseError> {
+        self.note(now, |broker| Call::RenewLease { session, until: broker.tick(until) });
+        Calls::renew_lease(&mut self.broker, now, session, until)
+    }
+
+    fn close_session(&mut self, now: Instant, session: SessionId) -> bool {
+        self.note(now, |_| Call::CloseSession { session });
+        Calls::close_session(&mut self.broker, now, session)
+    }
+
+    fn revoke(&mut self, now: Instant, client: &ClientId) -> Result<usize, RevokeError> {
+        self.note(now, |_| Call::Revoke { client: client.clone() });
+        Calls::revoke(&mut self.broker, now, client)
+    }
+
+    fn revoke_topic(
+        &mut self,
+        now: Instant,
+        client: &ClientId,
+        topic: &TopicName,
+    ) -> Result<usize, RevokeError> {
+        let call = |_: &Broker| Call::RevokeTopic { client: client.clone(), topic: topic.clone() };
+        self.note(now, call);
+        Calls::revoke_topic(&mut self.broker, now, client, topic)
+    }
+
+    fn metadata_mut(&mut self, client: &ClientId) -> Option<&mut http::Extensions> {
+        Calls::metadata_mut(&mut self.broker, client)
+    }
+
+    fn end_topic(&mut self, now: Instant, topic: &TopicName) -> Result<Published, PublishError> {
+        self.note(now, |_| Call::EndTopic { topic: topic.clone() });
+        Calls::end_topic(&mut self.broker, now, topic)
+    }
+
+    fn set_retention(
+        &mut self,
+        now: Instant,
+        topic: &TopicName,
+        retention: Option<Retention>,
+    ) -> Result<(), TopicSettingError> {
+        self.note(now, |_| Call::SetRetention { topic: topic.clone(), retention });
+        Calls::set_retention(&mut self.broker, now, topic, retention)
+    }
+
+    fn set_lag(
+        &mut self,
+        now: Instant,
+        topic: &TopicName,
+        lag: Option<Lag>,
+    ) -> Result<(), TopicSettingError> {
+        self.note(now, |_| Call::SetLag { topic: topic.clone(), lag });
+        Calls::set_lag(&mut self.broker, now, topic, lag)
+    }
+
+    fn open_beside(
         &mut self,
         now: Instant,
         request: SessionConfig,
@@ -384,29 +352,28 @@ impl RecordedBroker {
             request: Box::new(Request::of(&request, broker)),
             elsewhere: *elsewhere,
         });
-        self.broker.open_beside(now, request, elsewhere)
+        Calls::open_beside(&mut self.broker, now, request, elsewhere)
     }
 
-    pub(crate) fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {
+    fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {
         self.note(now, |_| Call::EvictOldest { address: address.cloned() });
-        self.broker.evict_oldest(now, address);
+        Calls::evict_oldest(&mut self.broker, now, address);
     }
 
-    pub(crate) fn apply_beside(
-        &mut self,
-        now: Instant,
-        published: &Published,
-    ) -> Result<(), PublishError> {
+    fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError> {
+        self.note(now, |_| Call::Apply(Box::new(published.clone())));
+        Calls::apply(&mut self.broker, now, published)
+    }
+
+    fn apply_beside(&mut self, now: Instant, published: &Published) -> Result<(), PublishError> {
         self.note(now, |_| Call::ApplyBeside(Box::new(published.clone())));
-        self.broker.apply_beside(now, published)
+        Calls::apply_beside(&mut self.broker, now, published)
     }
 
-    pub(crate) fn keep_let_go(&mut self) {
-        self.broker.keep_let_go();
-    }
-
-    pub(crate) fn take_let_go(&mut self) -> alloc::vec::Vec<crate::broker::Value> {
-        self.broker.take_let_go()
+    #[cfg(feature = "signed")]
+    fn set_cursor_keys(&mut self, keys: crate::broker::CursorKeys) -> Result<(), ConfigError> {
+        self.note_timeless(Call::SetCursorKeys);
+        Calls::set_cursor_keys(&mut self.broker, keys)
     }
 }
 

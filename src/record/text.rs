@@ -2,11 +2,12 @@
 //! when it is built.
 
 use crate::broker::{
-    AddressKey, Audience, ClientId, Epoch, EventKey, Key, Published, SessionId, TopicFilter,
-    TopicName, TopicPattern,
+    AddressKey, Audience, ClientId, Epoch, Key, Published, SessionId, TopicFilter, TopicName,
+    TopicPattern,
 };
 use crate::encode::Frame;
 use crate::event::{Event, EventId, EventType};
+use crate::event_key::EventKey;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use core::net::IpAddr;
@@ -93,6 +94,8 @@ struct EventForm<'a> {
     id: Option<Cow<'a, EventId>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Cow<'a, EventKey>>,
 }
 
 impl Serialize for Event {
@@ -104,6 +107,7 @@ impl Serialize for Event {
             event_type: (*event_type != EventType::MESSAGE).then_some(Cow::Borrowed(event_type)),
             id: self.id().map(Cow::Borrowed),
             retry: self.retry(),
+            key: self.key().map(Cow::Borrowed),
         };
         form.serialize(serializer)
     }
@@ -111,7 +115,7 @@ impl Serialize for Event {
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let EventForm { data, comment, event_type, id, retry } =
+        let EventForm { data, comment, event_type, id, retry, key } =
             EventForm::deserialize(deserializer)?;
         let mut event = data.map_or_else(Self::empty, |data| Self::new(data.into_owned()));
         if let Some(comment) = comment {
@@ -123,10 +127,13 @@ impl<'de> Deserialize<'de> for Event {
         if let Some(id) = id {
             event = event.with_id(id.into_owned());
         }
-        Ok(match retry {
-            Some(retry) => event.with_retry(retry),
-            None => event,
-        })
+        if let Some(retry) = retry {
+            event = event.with_retry(retry);
+        }
+        if let Some(key) = key {
+            event = event.with_key(key.into_owned());
+        }
+        Ok(event)
     }
 }
 

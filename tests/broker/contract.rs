@@ -39,7 +39,11 @@ fn a_retention_set_again_and_again_leaves_one_timer() {
         for _ in 0..count {
             let retention =
                 Retention { events: 10, bytes: 1000, age: Some(secs(60)), compact: false };
-            shard.broker.set_retention(shard.now, &topic("news"), Some(retention)).unwrap();
+            shard
+                .broker
+                .topic_mut(&topic("news"))
+                .set_retention(shard.now, Some(retention))
+                .unwrap();
         }
         shard.size()
     };
@@ -151,7 +155,7 @@ fn nothing_has_to_be_drained_before_the_next_input() {
         shard.broker.handle_timeout(shard.now);
         shard.broker.poll_timeout();
     }
-    shard.broker.close_session(shard.now, sessions[1]);
+    shard.broker.session_mut(sessions[1]).close(shard.now);
     shard.broker.handle_disconnect(shard.now, sessions[2]);
     assert_eq!(shard.take(sessions[0]).len(), 1 + 10);
     assert_eq!(shard.take(sessions[1]).len(), 1 + 10 + 1);
@@ -167,7 +171,7 @@ fn a_session_that_is_still_polled_does_not_come_out() {
     assert_eq!(shard.ready(), [], "it was never told `None`");
     assert!(shard.next(session).is_some());
     shard.broadcast("c");
-    shard.broker.close_session(shard.now, session);
+    shard.broker.session_mut(session).close(shard.now);
     assert_eq!(shard.ready(), []);
     assert_eq!(shard.data(session), ["a", "b", "c", END]);
     assert_eq!(shard.ready(), []);
@@ -278,7 +282,7 @@ fn sessions_that_come_and_go_while_others_stay_leave_nothing() {
     grows(shard, |shard, _| {
         let session = shard.parked(anyone());
         shard.broadcast("a");
-        shard.broker.close_session(shard.now, session);
+        shard.broker.session_mut(session).close(shard.now);
         shard.take(session);
         shard.events();
         shard.pass(millis(100));
@@ -358,7 +362,7 @@ fn any_call_with_any_session_at_any_time_is_harmless() {
     shard.broker.handle_disconnect(shard.now, session);
     let far = start + secs(1 << 33);
     for now in [far, start] {
-        assert!(!shard.broker.close_session(now, session));
+        assert!(!shard.broker.session_mut(session).close(now));
         shard.broker.handle_disconnect(now, session);
         for written in [0, 1, batch.len(), usize::MAX] {
             shard.broker.handle_partial_write(now, session, &batch, written);

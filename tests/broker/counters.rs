@@ -2,8 +2,8 @@
 //! the model in `broker_model`; here are the values that the model leaves open.
 
 use crate::kit::broker::*;
-use sansse::Event;
 use sansse::broker::*;
+use sansse::{Event, EventKey};
 use std::time::Duration;
 
 /// The buckets that are not empty.
@@ -106,8 +106,8 @@ fn what_is_coalesced_is_counted_once_it_cannot_come_back() {
     let session = shard.parked(anyone().with_lag(LagPolicy::KeepNewestPerKey));
     let publish = |shard: &mut Shard, key: &'static str| {
         let event = Event::new("x");
-        let publication = Publication::new(&event).with_key(EventKey::new(key).unwrap());
-        shard.broker.publish(shard.now, Audience::Everyone, publication).unwrap();
+        let event = event.with_key(EventKey::new(key).unwrap());
+        shard.broker.publish(shard.now, Audience::Everyone, &event).unwrap();
     };
     for key in ["a", "b", "a", "a"] {
         publish(&mut shard, key);

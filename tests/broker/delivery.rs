@@ -51,7 +51,7 @@ fn a_session_that_is_closed_is_not_behind_by_what_comes_later() {
         let session = shard.parked(session_of("alice").with_lag(lag));
         shard.broadcast("a");
         shard.publish(client("alice"), "b");
-        assert!(shard.broker.close_session(shard.now, session));
+        assert!(shard.broker.session_mut(session).close(shard.now));
         shard.events();
         // "a" is kept as one of three, then lost; what comes after the end was never meant for it.
         for data in ["c", "d"] {
@@ -69,7 +69,7 @@ fn a_session_that_is_closed_is_not_behind_by_what_comes_later() {
 
         let session = shard.parked(session_of("alice").with_lag(lag));
         shard.broadcast("e");
-        assert!(shard.broker.close_session(shard.now, session));
+        assert!(shard.broker.session_mut(session).close(shard.now));
         shard.events();
         for data in ["f", "g", "h", "i", "j"] {
             shard.broadcast(data);
@@ -93,7 +93,7 @@ fn a_session_that_has_everything_is_closed_and_not_behind() {
     config.retention.events = 3;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
-    shard.broker.close_session(shard.now, session);
+    shard.broker.session_mut(session).close(shard.now);
     for _ in 0..10 {
         shard.broadcast("later");
     }
@@ -191,7 +191,7 @@ fn an_event_gets_the_id_of_its_position_unless_it_brings_one() {
             ": why\nid: e-6\nevent: tick\ndata: d\n\n",
         ]
     );
-    assert_eq!(shard.broker.last_position(), 6);
+    assert_eq!(shard.broker.shard().last_position(), 6);
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn a_closed_session_gets_what_was_published_before_and_then_its_end() {
         shard.broadcast("a");
         shard.publish(topic("news"), "b");
         shard.publish(session, "c");
-        assert!(shard.broker.close_session(shard.now, session));
+        assert!(shard.broker.session_mut(session).close(shard.now));
         shard.broadcast("too late");
         let refused = shard.broker.publish(shard.now, session, &Event::new("too late"));
         assert_eq!(refused, Err(PublishError::UnknownSession));
@@ -233,7 +233,7 @@ fn a_closed_session_gets_what_was_published_before_and_then_its_end() {
         }
         assert_eq!(shard.events(), [ended(session, EndReason::Closed)]);
         assert_eq!(shard.take(session), [END], "for ever");
-        assert!(!shard.broker.close_session(shard.now, session));
+        assert!(!shard.broker.session_mut(session).close(shard.now));
         assert_eq!((shard.ready(), shard.events()), (vec![], vec![]));
     }
 }
@@ -257,7 +257,7 @@ fn a_closed_broker_delivers_to_all_and_opens_none() {
     assert_eq!(opened, Err(OpenError::Closed));
     let published = shard.broker.publish(shard.now, Audience::Everyone, &Event::new("b"));
     assert_eq!(published, Err(PublishError::Closed));
-    assert_eq!(shard.broker.last_position(), 1);
+    assert_eq!(shard.broker.shard().last_position(), 1);
 }
 
 #[test]
@@ -267,10 +267,10 @@ fn each_session_ends_once_with_the_first_reason_that_takes_effect() {
     shard.events();
     shard.broker.handle_disconnect(shard.now, gone);
     shard.broker.handle_disconnect(shard.now, gone);
-    assert!(!shard.broker.close_session(shard.now, gone));
-    shard.broker.close_session(shard.now, closed);
+    assert!(!shard.broker.session_mut(gone).close(shard.now));
+    shard.broker.session_mut(closed).close(shard.now);
     // Closed by the application, but its connection is gone before it is told.
-    shard.broker.close_session(shard.now, left);
+    shard.broker.session_mut(left).close(shard.now);
     shard.broker.handle_disconnect(shard.now, left);
     shard.broker.close(shard.now);
     for session in [gone, closed, left, shut] {
@@ -285,7 +285,7 @@ fn each_session_ends_once_with_the_first_reason_that_takes_effect() {
             ended(shut, EndReason::Shutdown),
         ]
     );
-    assert_eq!(shard.broker.session_count(), 0);
+    assert_eq!(shard.broker.counters().sessions, 0);
     shard.sleep(secs(1_000));
     assert_eq!(shard.events(), []);
     // Only those that were not told otherwise came out.
@@ -369,7 +369,7 @@ fn an_unknown_addressee_cannot_be_published_to() {
     assert_eq!(unknown, Err(PublishError::UnknownClient));
     let unknown = shard.broker.publish(shard.now, session, &event);
     assert_eq!(unknown, Err(PublishError::UnknownSession));
-    assert_eq!(shard.broker.last_position(), 0, "no position was used");
+    assert_eq!(shard.broker.shard().last_position(), 0, "no position was used");
 }
 
 #[test]
@@ -519,7 +519,7 @@ fn writes_that_stop_anywhere_and_often_lose_and_repeat_nothing() {
                 Framing::Chunked => expected.extend_from_slice(published.frame().chunk()),
             }
             if left == 0 && ends {
-                assert!(shard.broker.close_session(shard.now, session));
+                assert!(shard.broker.session_mut(session).close(shard.now));
             }
         };
         let mut got = Vec::new();
@@ -546,7 +546,7 @@ fn writes_that_stop_anywhere_and_often_lose_and_repeat_nothing() {
             got.extend_from_slice(&rest);
         }
         assert!(got == expected, "seed {seed}, round {round}");
-        assert_eq!(shard.broker.session_count(), usize::from(!ends));
+        assert_eq!(shard.broker.counters().sessions, u64::from(!ends));
     }
 }
 

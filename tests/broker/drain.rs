@@ -52,7 +52,7 @@ fn follow(shards: &mut [Broker], start: Instant) -> Vec<(Duration, Duration)> {
                     }
                 }
             }
-            if broker.is_drained() {
+            if broker.state() == BrokerState::Drained {
                 break;
             }
             now = now.max(broker.poll_timeout().unwrap());
@@ -224,10 +224,10 @@ fn no_session_is_opened_during_a_drain_or_after_it() {
     let mut shard = Shard::new(config());
     let session = shard.parked(anyone());
     shard.broker.drain(shard.now, drain(10)).unwrap();
-    assert!(shard.broker.is_draining() && !shard.broker.is_drained());
+    assert!(shard.broker.state() == BrokerState::Draining);
     assert_eq!(shard.broker.open(shard.now, anyone()), Err(OpenError::Draining));
     shard.take(session);
-    assert!(shard.broker.is_drained());
+    assert!(shard.broker.state() == BrokerState::Drained);
     assert_eq!(shard.broker.open(shard.now, anyone()), Err(OpenError::Draining));
     // What is published is for those on other shards.
     shard.broadcast("a");
@@ -257,7 +257,7 @@ fn a_drain_of_nobody_is_over_at_once() {
     let mut shard = Shard::new(config());
     shard.broker.drain(shard.now, drain(10)).unwrap();
     assert_eq!(shard.events(), [BrokerEvent::Drained { shard: 0 }]);
-    assert!(shard.broker.is_drained());
+    assert!(shard.broker.state() == BrokerState::Drained);
     assert_eq!(shard.broker.poll_timeout(), None);
 }
 
@@ -271,7 +271,7 @@ fn sessions_that_leave_before_their_turn_are_no_matter() {
         shard.broker.handle_disconnect(shard.now, session);
     }
     assert_eq!(ends(&mut shard).len(), 10);
-    assert!(shard.broker.is_drained());
+    assert!(shard.broker.state() == BrokerState::Drained);
     shard.sleep(secs(60));
     assert_eq!(shard.events(), []);
 }
@@ -299,7 +299,7 @@ fn a_drain_that_cannot_be_is_refused_and_nothing_is_done() {
     let with_id = Event::new("bye").with_id(id("1"));
     let plan = drain(1).with_farewell(with_id);
     assert_eq!(shard.broker.drain(shard.now, plan), Err(DrainError::FarewellWithId));
-    assert!(!shard.broker.is_draining());
+    assert!(shard.broker.state() == BrokerState::Open);
     shard.open(anyone());
     shard.broker.drain(shard.now, drain(1)).unwrap();
     assert_eq!(shard.broker.drain(shard.now, drain(1)), Err(DrainError::AlreadyDraining));
@@ -312,7 +312,7 @@ fn a_drain_that_cannot_be_is_refused_and_nothing_is_done() {
     let plan = Drain::new(Duration::MAX).with_retry(Duration::MAX, Duration::MAX);
     shard.broker.drain(shard.now, plan.with_patience(Duration::MAX)).unwrap();
     shard.sleep(secs(30));
-    assert_eq!(shard.broker.session_count(), 2);
+    assert_eq!(shard.broker.counters().sessions, 2);
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn an_answer_that_is_streamed_once_is_completed_and_no_longer_waited_for_than_pa
     assert_eq!(shard.take(sessions[2]), [END]);
     assert_eq!(ends(&mut shard), [(sessions[2], EndReason::Drained)]);
     shard.publish(answer.clone(), "the rest");
-    shard.broker.end_topic(shard.now, &answer).unwrap();
+    shard.broker.topic_mut(&answer).end(shard.now).unwrap();
     assert_eq!(shard.data(sessions[0]), ["the rest", END]);
     assert_eq!(ends(&mut shard), [(sessions[0], EndReason::TopicsEnded)]);
     shard.sleep(secs(5));
@@ -347,7 +347,7 @@ fn a_session_of_the_maximum_age_ends_with_all_that_was_published_and_misses_noth
     shard.events();
     shard.sleep(just_before(secs(100)));
     shard.take(session);
-    assert!(shard.broker.is_open(session));
+    assert!(shard.broker.session(session).is_open());
     shard.broadcast("a");
     shard.pass(TICK);
     shard.broker.handle_timeout(shard.now);
@@ -394,7 +394,7 @@ fn ages_are_spread_over_the_jitter() {
         }
         counts.push(ready.len());
     }
-    assert_eq!(shard.broker.session_count(), 0);
+    assert_eq!(shard.broker.counters().sessions, 0);
     let peak = counts.iter().max().unwrap();
     assert!(*peak < 260, "{peak} in a second, where 200 are the average");
 }

@@ -47,7 +47,7 @@ fn a_session_further_behind_is_closed_and_the_loss_is_exact() {
         assert_eq!(shard.ready(), [session]);
         assert_eq!(shard.take(session), [END]);
         assert_eq!(shard.events(), [lagged(session, lost)]);
-        assert_eq!((shard.ready(), shard.broker.session_count()), (vec![], 0));
+        assert_eq!((shard.ready(), shard.broker.counters().sessions), (vec![], 0));
     }
 }
 
@@ -237,7 +237,7 @@ fn a_topic_keeps_as_much_as_was_said_for_it() {
     let mut shard = Shard::new(config());
     let news = topic("news");
     let keep = |events| Some(Retention { events, bytes: 1 << 20, age: None, compact: false });
-    shard.broker.set_retention(shard.now, &news, keep(2)).unwrap();
+    shard.broker.topic_mut(&news).set_retention(shard.now, keep(2)).unwrap();
     for data in ["a", "b", "c"] {
         shard.publish(news.clone(), data);
     }
@@ -249,7 +249,7 @@ fn a_topic_keeps_as_much_as_was_said_for_it() {
     };
     assert_eq!(replayed(&mut shard), 2);
     // Less takes effect at once, and what it says is remembered where nobody listens.
-    shard.broker.set_retention(shard.now, &news, keep(1)).unwrap();
+    shard.broker.topic_mut(&news).set_retention(shard.now, keep(1)).unwrap();
     assert_eq!(replayed(&mut shard), 1);
     shard.sleep(secs(100_000));
     assert_eq!(replayed(&mut shard), 1);
@@ -258,7 +258,7 @@ fn a_topic_keeps_as_much_as_was_said_for_it() {
     }
     assert_eq!(replayed(&mut shard), 1);
     // And back to what holds for all.
-    shard.broker.set_retention(shard.now, &news, None).unwrap();
+    shard.broker.topic_mut(&news).set_retention(shard.now, None).unwrap();
     for data in ["f", "g"] {
         shard.publish(news.clone(), data);
     }
@@ -273,10 +273,10 @@ fn a_shorter_age_takes_effect_at_its_own_deadline() {
     let news = topic("news");
     shard.publish(news.clone(), "a");
     let retention = Retention { events: 10, bytes: 1_000, age: Some(secs(10)), compact: false };
-    shard.broker.set_retention(shard.now, &news, Some(retention)).unwrap();
+    shard.broker.topic_mut(&news).set_retention(shard.now, Some(retention)).unwrap();
     assert_eq!(shard.broker.poll_timeout(), Some(shard.now + secs(10)));
     let longer = Retention { age: Some(secs(20)), ..retention };
-    shard.broker.set_retention(shard.now, &news, Some(longer)).unwrap();
+    shard.broker.topic_mut(&news).set_retention(shard.now, Some(longer)).unwrap();
     let kept = |shard: &mut Shard| {
         let request = after("e-0").with_topic(topic("news"));
         shard.broker.open(shard.now, request).unwrap().resumption
@@ -381,7 +381,7 @@ fn sessions_that_never_read_harm_nobody_and_cost_nothing() {
         .collect();
     // 64 KiB hold 582 to 595 such events, so that the count of 500 is the bound.
     assert_eq!(lost, [9_500; 10]);
-    assert_eq!(shard.broker.session_count(), 990);
+    assert_eq!(shard.broker.counters().sessions, 990);
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn sessions_that_never_read_may_skip_instead() {
             let BrokerEvent::SessionSkipped { lost: said, .. } = event else { panic!("{event:?}") };
             assert_eq!(said, lost);
         }
-        assert_eq!(shard.broker.session_count(), 1_000);
+        assert_eq!(shard.broker.counters().sessions, 1_000);
     }
 }
 

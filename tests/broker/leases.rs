@@ -56,8 +56,8 @@ fn a_lease_that_is_renewed_does_not_lapse_and_is_asked_about_again() {
         shard.sleep(secs(70));
         assert_eq!(asked(&mut shard), [(session, secs(30))]);
         let until = shard.now + secs(100);
-        shard.broker.renew_lease(shard.now, session, until).unwrap();
-        assert_eq!(shard.broker.lease_of(session), Some(until));
+        shard.broker.session_mut(session).renew_lease(shard.now, until).unwrap();
+        assert_eq!(shard.broker.session(session).lease(), Some(until));
     }
     shard.broadcast("a");
     assert_eq!(shard.data(session), ["a"]);
@@ -102,7 +102,7 @@ fn a_busy_session_ends_when_its_lease_does_and_one_that_is_closing_too() {
     let busy = shard.parked(leased(&shard, secs(10)));
     let closing = shard.open(leased(&shard, secs(10)));
     shard.broadcast("not taken");
-    shard.broker.close_session(shard.now, closing);
+    shard.broker.session_mut(closing).close(shard.now);
     for _ in 0..10 {
         shard.broadcast("x");
         shard.take(busy);
@@ -123,7 +123,7 @@ fn a_short_lease_is_asked_about_at_half_time_and_not_without_end() {
         assert_eq!(asked(&mut shard), []);
         shard.sleep(TICK);
         assert_eq!(asked(&mut shard), [(session, secs(5))]);
-        shard.broker.renew_lease(shard.now, session, shard.now + secs(10)).unwrap();
+        shard.broker.session_mut(session).renew_lease(shard.now, shard.now + secs(10)).unwrap();
         assert_eq!(asked(&mut shard), [], "at once again");
     }
 }
@@ -132,12 +132,12 @@ fn a_short_lease_is_asked_about_at_half_time_and_not_without_end() {
 fn a_lease_may_be_made_shorter_and_given_to_a_session_that_had_none() {
     let mut shard = quiet();
     let session = shard.parked(session_of("alice"));
-    assert_eq!(shard.broker.lease_of(session), None);
+    assert_eq!(shard.broker.session(session).lease(), None);
     shard.events();
     shard.sleep(secs(1_000));
     assert_eq!(shard.events(), []);
-    shard.broker.renew_lease(shard.now, session, shard.now + secs(500)).unwrap();
-    shard.broker.renew_lease(shard.now, session, shard.now + secs(50)).unwrap();
+    shard.broker.session_mut(session).renew_lease(shard.now, shard.now + secs(500)).unwrap();
+    shard.broker.session_mut(session).renew_lease(shard.now, shard.now + secs(50)).unwrap();
     shard.sleep(secs(49));
     assert_eq!(asked(&mut shard), [(session, secs(1))]);
     shard.sleep(secs(1));
@@ -155,22 +155,28 @@ fn a_lease_that_cannot_be_is_refused_and_nothing_is_done() {
     }
     assert_eq!(shard.events(), []);
     let session = shard.open(leased(&shard, secs(100)));
-    let (now, lease) = (shard.now, shard.broker.lease_of(session));
-    assert_eq!(shard.broker.renew_lease(now, session, now), Err(LeaseError::InThePast));
-    assert_eq!(shard.broker.lease_of(session), lease);
+    let (now, lease) = (shard.now, shard.broker.session(session).lease());
+    assert_eq!(shard.broker.session_mut(session).renew_lease(now, now), Err(LeaseError::InThePast));
+    assert_eq!(shard.broker.session(session).lease(), lease);
     // A `now` that goes back brings no time back.
     let earlier = now - secs(5);
     assert_eq!(
-        shard.broker.renew_lease(earlier, session, now - secs(1)),
+        shard.broker.session_mut(session).renew_lease(earlier, now - secs(1)),
         Err(LeaseError::InThePast)
     );
     shard.broker.handle_disconnect(now, session);
     let later = now + secs(1);
-    assert_eq!(shard.broker.renew_lease(now, session, later), Err(LeaseError::UnknownSession));
+    assert_eq!(
+        shard.broker.session_mut(session).renew_lease(now, later),
+        Err(LeaseError::UnknownSession)
+    );
     let session = shard.parked(leased(&shard, secs(100)));
     shard.pass(secs(100));
     let (now, later) = (shard.now, shard.now + secs(1));
-    assert_eq!(shard.broker.renew_lease(now, session, later), Err(LeaseError::UnknownSession));
+    assert_eq!(
+        shard.broker.session_mut(session).renew_lease(now, later),
+        Err(LeaseError::UnknownSession)
+    );
     assert_eq!(shard.take(session), [END], "what has lapsed is not brought back");
 }
 
@@ -184,7 +190,7 @@ fn revoking_ends_all_sessions_of_a_client_with_what_they_have_not_got_yet() {
     shard.broadcast("not sent yet");
     shard.publish(one, "for it alone");
     shard.events();
-    assert_eq!(shard.broker.revoke(shard.now, &client("alice")), Ok(2));
+    assert_eq!(shard.broker.client_mut(&client("alice")).revoke(shard.now), Ok(2));
     let reason = EndReason::Revoked;
     let who = Some(client("alice"));
     assert_eq!(
@@ -198,8 +204,8 @@ fn revoking_ends_all_sessions_of_a_client_with_what_they_have_not_got_yet() {
     assert!(ready.contains(&one) && ready.contains(&two));
     assert_eq!((shard.take(one), shard.take(two)), (vec![END.to_owned()], vec![END.to_owned()]));
     assert_eq!(shard.data(other), ["not sent yet"]);
-    assert_eq!(shard.broker.revoke(shard.now, &client("alice")), Ok(0));
-    let nobody = shard.broker.revoke(shard.now, &client("nobody"));
+    assert_eq!(shard.broker.client_mut(&client("alice")).revoke(shard.now), Ok(0));
+    let nobody = shard.broker.client_mut(&client("nobody")).revoke(shard.now);
     assert_eq!(nobody, Err(RevokeError::UnknownClient));
 }
 
@@ -211,7 +217,7 @@ fn of_a_batch_that_was_not_written_only_the_frame_under_way_goes_out() {
         shard.broadcast(text);
     }
     let (batch, _) = shard.batch(session, 10_000, Framing::Plain);
-    shard.broker.revoke(shard.now, &client("alice")).unwrap();
+    shard.broker.client_mut(&client("alice")).revoke(shard.now).unwrap();
     let rest = shard.broker.handle_partial_write(shard.now, session, &batch, 3);
     assert_eq!(text(&rest), event_at(1, "first")[3..]);
     assert_eq!(shard.take(session), [END]);
@@ -229,7 +235,7 @@ fn a_topic_that_is_revoked_is_heard_no_more_and_the_others_are() {
     shard.publish(secret.clone(), "not sent yet");
     shard.publish(news.clone(), "b");
     shard.events();
-    assert_eq!(shard.broker.revoke_topic(shard.now, &client("alice"), &secret), Ok(2));
+    assert_eq!(shard.broker.client_mut(&client("alice")).revoke_topic(shard.now, &secret), Ok(2));
     shard.publish(secret.clone(), "never sent");
     shard.broadcast("c");
     for session in sessions {
@@ -242,9 +248,12 @@ fn a_topic_that_is_revoked_is_heard_no_more_and_the_others_are() {
     shard.ready();
     shard.publish(secret.clone(), "x");
     assert_eq!(shard.ready(), [bob]);
-    assert_eq!(shard.broker.revoke_topic(shard.now, &client("alice"), &secret), Ok(0));
-    assert_eq!(shard.broker.revoke_topic(shard.now, &client("alice"), &topic("?")), Ok(0));
-    let nobody = shard.broker.revoke_topic(shard.now, &client("nobody"), &secret);
+    assert_eq!(shard.broker.client_mut(&client("alice")).revoke_topic(shard.now, &secret), Ok(0));
+    assert_eq!(
+        shard.broker.client_mut(&client("alice")).revoke_topic(shard.now, &topic("?")),
+        Ok(0)
+    );
+    let nobody = shard.broker.client_mut(&client("nobody")).revoke_topic(shard.now, &secret);
     assert_eq!(nobody, Err(RevokeError::UnknownClient));
 }
 
@@ -257,7 +266,7 @@ fn of_a_batch_that_comes_back_a_revoked_topic_is_left_out() {
     shard.publish(secret.clone(), "b");
     shard.broadcast("c");
     let (batch, _) = shard.batch(session, 10_000, Framing::Plain);
-    shard.broker.revoke_topic(shard.now, &client("alice"), &secret).unwrap();
+    shard.broker.client_mut(&client("alice")).revoke_topic(shard.now, &secret).unwrap();
     let rest = shard.broker.handle_partial_write(shard.now, session, &batch, 3);
     assert_eq!(text(&rest), event_at(1, "a")[3..]);
     assert_eq!(shard.data(session), ["c"]);
@@ -269,10 +278,10 @@ fn a_topic_that_only_revoked_sessions_heard_is_forgotten() {
     config.max_topics = 1;
     let mut shard = Shard::new(config);
     let session = shard.parked(session_of("alice").with_topic(topic("secret")));
-    shard.broker.revoke_topic(shard.now, &client("alice"), &topic("secret")).unwrap();
+    shard.broker.client_mut(&client("alice")).revoke_topic(shard.now, &topic("secret")).unwrap();
     shard.publish(topic("another"), "x");
     shard.broker.handle_disconnect(shard.now, session);
-    assert_eq!(shard.broker.session_count(), 0);
+    assert_eq!(shard.broker.counters().sessions, 0);
 }
 
 #[test]
@@ -284,14 +293,23 @@ fn a_session_that_hears_a_revoked_topic_through_a_pattern_ends_and_may_ask_again
     shard.publish(topic("room/1"), "a");
     shard.publish(topic("room/2"), "not sent yet");
     // Also where nothing was ever published to it, or it is not known yet.
-    assert_eq!(shard.broker.revoke_topic(shard.now, &client("alice"), &topic("hall/1")), Ok(0));
-    assert_eq!(shard.broker.revoke_topic(shard.now, &client("alice"), &topic("room/2")), Ok(1));
+    assert_eq!(
+        shard.broker.client_mut(&client("alice")).revoke_topic(shard.now, &topic("hall/1")),
+        Ok(0)
+    );
+    assert_eq!(
+        shard.broker.client_mut(&client("alice")).revoke_topic(shard.now, &topic("room/2")),
+        Ok(1)
+    );
     assert_eq!(shard.take(hears), [END]);
     assert_eq!(ends(&mut shard), [(hears, EndReason::Revoked)]);
     assert_eq!(shard.data(other), ["a"]);
     let again = shard.open(after("e-0").with_topic(topic("room/1")));
     assert_eq!(shard.data(again), ["a"]);
     let hears = shard.parked(session_of("alice").with_topic(all()));
-    assert_eq!(shard.broker.revoke_topic(shard.now, &client("alice"), &topic("room/3")), Ok(1));
+    assert_eq!(
+        shard.broker.client_mut(&client("alice")).revoke_topic(shard.now, &topic("room/3")),
+        Ok(1)
+    );
     assert_eq!(shard.take(hears), [END]);
 }

@@ -166,7 +166,7 @@ fn a_session_that_is_refused_leaves_nothing_behind() {
 #[test]
 fn a_session_that_may_not_hear_a_topic_does_not_learn_that_it_has_ended() {
     let mut shard = Shard::new(config());
-    shard.broker.end_topic(shard.now, &topic("secret")).unwrap();
+    shard.broker.topic_mut(&topic("secret")).end(shard.now).unwrap();
     let only = |permission: &[&str]| asking(permission, &["secret"]).topics_only();
     let now = shard.now;
     assert_eq!(shard.broker.open(now, only(&["other"])), Err(OpenError::NotPermitted));
@@ -181,13 +181,15 @@ fn what_is_not_permitted_is_refused_later_too_and_nothing_is_done() {
     shard.events();
     let before = shard.size();
     for text in ["secret", "room/**", "**", "room/1/secret"] {
-        let refused = shard.broker.subscribe(shard.now, session, filter(text), StartAt::Oldest);
+        let refused =
+            shard.broker.session_mut(session).subscribe(shard.now, filter(text), StartAt::Oldest);
         assert_eq!(refused, Err(SubscribeError::NotPermitted), "{text}");
     }
     assert_eq!(shard.size(), before);
     // What it has already is no new subscription.
     for (text, replayed) in [("room/1", 0), ("news", 0), ("room/*", 1)] {
-        let outcome = shard.broker.subscribe(shard.now, session, filter(text), StartAt::Oldest);
+        let outcome =
+            shard.broker.session_mut(session).subscribe(shard.now, filter(text), StartAt::Oldest);
         assert_eq!(outcome.unwrap().replayed(), replayed, "{text}");
     }
     assert_eq!(shard.data(session), ["before"]);
@@ -216,7 +218,8 @@ fn a_permission_is_bounded_and_naming_something_twice_is_the_same_as_once() {
     shard.open(permitted(&["a", "b", "a", "b"]));
     // What was said last holds.
     let session = shard.open(permitted(&["a", "b", "c"]).with_permitted([filter("d")]));
-    let subscribed = shard.broker.subscribe(shard.now, session, filter("a"), StartAt::Now);
+    let subscribed =
+        shard.broker.session_mut(session).subscribe(shard.now, filter("a"), StartAt::Now);
     assert_eq!(subscribed, Err(SubscribeError::NotPermitted));
 }
 
@@ -230,24 +233,36 @@ fn a_revoked_topic_stays_forbidden_for_the_rest_of_the_session() {
     let might = shard.parked(asking(&["room/**"], &["room/8"]));
     let free = shard.parked(session_of("alice").with_topic(topic("room/7")));
     let bob = shard.parked(permitted(&["room/*"]).with_client(client("bob")));
-    assert_eq!(shard.broker.revoke_topic(shard.now, &client("alice"), &topic("room/7")), Ok(2));
+    assert_eq!(
+        shard.broker.client_mut(&client("alice")).revoke_topic(shard.now, &topic("room/7")),
+        Ok(2)
+    );
     for session in [has, might] {
         for text in ["room/7", "room/*"] {
-            let refused = shard.broker.subscribe(shard.now, session, filter(text), StartAt::Now);
+            let refused =
+                shard.broker.session_mut(session).subscribe(shard.now, filter(text), StartAt::Now);
             assert_eq!(refused, Err(SubscribeError::NotPermitted), "{text}");
         }
         // Everything else is as it was.
         for text in ["room/8", "room/9"] {
-            assert!(shard.broker.subscribe(shard.now, session, filter(text), StartAt::Now).is_ok());
+            assert!(
+                shard
+                    .broker
+                    .session_mut(session)
+                    .subscribe(shard.now, filter(text), StartAt::Now)
+                    .is_ok()
+            );
         }
     }
-    let deeper = shard.broker.subscribe(shard.now, might, filter("room/7/*"), StartAt::Now);
+    let deeper =
+        shard.broker.session_mut(might).subscribe(shard.now, filter("room/7/*"), StartAt::Now);
     assert_eq!(deeper, Ok(Resumption::Live), "what only looks like it");
-    let all = shard.broker.subscribe(shard.now, might, filter("room/**"), StartAt::Now);
+    let all = shard.broker.session_mut(might).subscribe(shard.now, filter("room/**"), StartAt::Now);
     assert_eq!(all, Err(SubscribeError::NotPermitted));
     // Without a permission the caller decides, and other clients are not concerned.
     for session in [free, bob] {
-        let again = shard.broker.subscribe(shard.now, session, topic("room/7"), StartAt::Now);
+        let again =
+            shard.broker.session_mut(session).subscribe(shard.now, topic("room/7"), StartAt::Now);
         assert_eq!(again, Ok(Resumption::Live));
     }
     shard.publish(topic("room/7"), "x");
@@ -265,7 +280,7 @@ fn a_session_from_which_too_much_was_revoked_ends() {
     let session = shard.parked(permitted(&["room/*"]));
     let listed = shard.parked(permitted(&["room/1", "room/2"]));
     let revoke = |shard: &mut Shard, name: &str| {
-        shard.broker.revoke_topic(shard.now, &client("alice"), &topic(name)).unwrap()
+        shard.broker.client_mut(&client("alice")).revoke_topic(shard.now, &topic(name)).unwrap()
     };
     // What it may not hear anyway takes no room, nor what is revoked again.
     for name in ["room/1", "room/2", "room/1", "hall", "room/1/1"] {
@@ -281,5 +296,5 @@ fn a_session_from_which_too_much_was_revoked_ends() {
     };
     assert_eq!(shard.events(), [ended]);
     assert_eq!(shard.take(session), [END]);
-    assert!(shard.broker.is_open(listed));
+    assert!(shard.broker.session(listed).is_open());
 }

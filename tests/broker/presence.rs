@@ -1,5 +1,7 @@
 //! Who is here: clients, their sessions, their metadata, and how many there may be.
 
+use super::kit::broker::is_present;
+use super::kit::broker::sessions_of;
 use crate::kit::broker::*;
 use sansse::Event;
 use sansse::broker::*;
@@ -26,7 +28,8 @@ fn gone(session: SessionId, name: &str) -> BrokerEvent {
 }
 
 fn present(shard: &Shard) -> Vec<(String, usize)> {
-    shard.broker.present().map(|(id, sessions)| (id.to_string(), sessions)).collect()
+    let present = super::kit::broker::present(&shard.broker).into_iter();
+    present.map(|(id, sessions)| (id.to_string(), sessions)).collect()
 }
 
 #[test]
@@ -48,17 +51,16 @@ fn several_sessions_of_a_client_are_one_client() {
         ]
     );
     assert_eq!(present(&shard), [("alice".to_owned(), 1), ("bob".to_owned(), 2)]);
-    assert_eq!(shard.broker.session_count(), 4);
-    let sessions: Vec<_> = shard.broker.sessions_of(&client("bob")).collect();
-    assert_eq!(sessions, [laptop, phone]);
-    assert_eq!(shard.broker.sessions_of(&client("nobody")).count(), 0);
-    assert_eq!(shard.broker.client_of(phone), Some(&client("bob")));
-    assert_eq!(shard.broker.client_of(guest), None);
+    assert_eq!(shard.broker.counters().sessions, 4);
+    assert_eq!(sessions_of(&shard.broker, &client("bob")), [laptop, phone]);
+    assert!(shard.broker.client(&client("nobody")).is_none());
+    assert_eq!(shard.broker.session(phone).client(), Some(&client("bob")));
+    assert_eq!(shard.broker.session(guest).client(), None);
     shard.broker.handle_disconnect(shard.now, laptop);
-    assert_eq!(shard.broker.client_of(laptop), None);
-    assert!(shard.broker.is_present(&client("bob")));
+    assert_eq!(shard.broker.session(laptop).client(), None);
+    assert!(is_present(&shard.broker, &client("bob")));
     shard.broker.handle_disconnect(shard.now, phone);
-    assert!(!shard.broker.is_present(&client("bob")));
+    assert!(!is_present(&shard.broker, &client("bob")));
     assert_eq!(present(&shard), [("alice".to_owned(), 1)]);
 }
 
@@ -66,11 +68,13 @@ fn several_sessions_of_a_client_are_one_client() {
 fn metadata_outlives_a_reconnect_within_the_grace_time_and_no_longer() {
     let mut shard = Shard::new(config());
     let alice = client("alice");
-    assert!(shard.broker.metadata(&alice).is_none());
-    assert!(shard.broker.metadata_mut(&alice).is_none());
+    assert!(shard.broker.client(&alice).map(ClientRef::metadata).is_none());
+    assert!(shard.broker.client_mut(&alice).metadata().is_none());
     let session = shard.open(session_of("alice"));
-    shard.broker.metadata_mut(&alice).unwrap().insert("her name");
-    let name = |shard: &Shard| shard.broker.metadata(&alice)?.get::<&str>().copied();
+    shard.broker.client_mut(&alice).metadata().unwrap().insert("her name");
+    let name = |shard: &Shard| {
+        shard.broker.client(&alice).map(ClientRef::metadata)?.get::<&str>().copied()
+    };
     shard.broker.handle_disconnect(shard.now, session);
     shard.events();
     shard.sleep(just_before(secs(30)));
@@ -86,7 +90,7 @@ fn metadata_outlives_a_reconnect_within_the_grace_time_and_no_longer() {
     assert_eq!(shard.broker.poll_timeout(), Some(shard.now + TICK));
     shard.sleep(TICK);
     assert_eq!(shard.events(), [left("alice")]);
-    assert!(shard.broker.metadata(&alice).is_none());
+    assert!(shard.broker.client(&alice).map(ClientRef::metadata).is_none());
     let session = shard.open(session_of("alice"));
     assert_eq!(name(&shard), None, "she starts anew");
     assert_eq!(shard.events(), [joined("alice"), opened(session, Some("alice"))]);
@@ -158,9 +162,9 @@ fn an_id_of_a_session_is_never_used_again() {
 
 /// What a refused session leaves behind: nothing.
 fn refuses(shard: &mut Shard, request: SessionConfig, error: OpenError) {
-    let before = (shard.broker.session_count(), present(shard), shard.size());
+    let before = (shard.broker.counters().sessions, present(shard), shard.size());
     assert_eq!(shard.broker.open(shard.now, request), Err(error));
-    let after = (shard.broker.session_count(), present(shard), shard.size());
+    let after = (shard.broker.counters().sessions, present(shard), shard.size());
     assert_eq!(before, after);
 }
 
@@ -192,7 +196,7 @@ fn more_topics_than_may_be_are_refused_and_none_of_them_is_made() {
     let event = Event::new("x");
     let refused = shard.broker.publish(shard.now, topic("c"), &event);
     assert_eq!(refused, Err(PublishError::TooManyTopics));
-    let refused = shard.broker.set_retention(shard.now, &topic("c"), None);
+    let refused = shard.broker.topic_mut(&topic("c")).set_retention(shard.now, None);
     assert_eq!(refused, Err(TopicSettingError::TooManyTopics));
     // Once nobody listens to the others, and they keep nothing, there is room.
     shard.broker.handle_disconnect(shard.now, first);
@@ -273,6 +277,6 @@ fn a_setting_that_cannot_hold_is_refused() {
     assert_eq!(refused(|_| {}), None);
     let mut shard = Shard::new(config());
     let nothing = Retention { events: 0, bytes: 1, age: None, compact: false };
-    let refused = shard.broker.set_retention(shard.now, &topic("news"), Some(nothing));
+    let refused = shard.broker.topic_mut(&topic("news")).set_retention(shard.now, Some(nothing));
     assert_eq!(refused, Err(TopicSettingError::Config(ConfigError::ZeroRetention)));
 }

@@ -1,5 +1,7 @@
 //! Who is here, as a snapshot in pages and the changes since: nothing missed, nothing twice.
 
+use super::kit::broker::is_present;
+use super::kit::broker::present;
 use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
@@ -30,7 +32,7 @@ fn snapshot(shard: &Shard) -> Roster {
 }
 
 fn follow(shard: &mut Shard, roster: &mut Roster) {
-    while let Some((number, event)) = shard.broker.poll_numbered_event() {
+    while let Some((number, event)) = shard.broker.poll_event() {
         roster.apply(number, &event).unwrap();
     }
 }
@@ -54,7 +56,7 @@ fn a_page_lists_clients_by_id_with_their_sessions_and_what_is_wanted_of_their_me
     let second = page(&shard, Some(&after), 2);
     assert_eq!(listed(&second), named(&[("carol", 1)]));
     assert!(second.is_last());
-    assert_eq!(shard.broker.client_count(), 3);
+    assert_eq!(shard.broker.counters().clients, 3);
     // A limit of none is one of one.
     assert_eq!(listed(&page(&shard, None, 0)), named(&[("alice", 2)]));
 }
@@ -151,7 +153,7 @@ fn pages_taken_at_different_times_and_the_changes_between_make_one_truth() {
                 8 => {
                     // Some of what happened is heard of.
                     for _ in 0..rng.below(20) {
-                        let Some((number, event)) = shard.broker.poll_numbered_event() else {
+                        let Some((number, event)) = shard.broker.poll_event() else {
                             break;
                         };
                         roster.apply(number, &event).unwrap();
@@ -184,7 +186,7 @@ fn pages_taken_at_different_times_and_the_changes_between_make_one_truth() {
         let truth = listed(&page(&shard, None, usize::MAX));
         assert_eq!(roster_list(&roster), truth, "seed {seed}");
         let present: BTreeMap<_, _> =
-            shard.broker.present().map(|(id, count)| (id.to_string(), count)).collect();
+            present(&shard.broker).into_iter().map(|(id, count)| (id.to_string(), count)).collect();
         let here: BTreeMap<_, _> = truth.into_iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!(here, present, "seed {seed}");
     }
@@ -210,7 +212,7 @@ fn every_join_has_at_most_one_leave_and_a_leave_comes_before_the_next_join() {
                 shard.ready();
             }
         }
-        open.retain(|session| shard.broker.is_open(*session));
+        open.retain(|session| shard.broker.session(*session).is_open());
         for event in shard.events() {
             match event {
                 BrokerEvent::ClientJoined { client } => {
@@ -218,7 +220,7 @@ fn every_join_has_at_most_one_leave_and_a_leave_comes_before_the_next_join() {
                 }
                 BrokerEvent::ClientLeft { client } => {
                     assert_eq!(here.insert(client.clone(), false), Some(true), "{client}");
-                    assert!(!shard.broker.is_present(&client));
+                    assert!(!is_present(&shard.broker, &client));
                 }
                 _ => {}
             }
@@ -249,7 +251,7 @@ fn changes_that_wait_for_no_page_are_bounded() {
     for _ in 0..60_000 {
         let session = shard.open(session_of("alice"));
         shard.broker.handle_disconnect(shard.now, session);
-        while let Some((number, event)) = shard.broker.poll_numbered_event() {
+        while let Some((number, event)) = shard.broker.poll_event() {
             failed = failed.or(roster.apply(number, &event).err());
         }
     }
@@ -259,15 +261,15 @@ fn changes_that_wait_for_no_page_are_bounded() {
 #[test]
 fn events_are_numbered_without_a_hole_also_those_polled_without_their_numbers() {
     let mut shard = Shard::new(config());
-    assert_eq!(shard.broker.last_event().get(), 0);
+    assert_eq!(shard.broker.shard().last_event().get(), 0);
     for _ in 0..3 {
         shard.open(session_of("alice"));
     }
-    assert_eq!(shard.broker.last_event().get(), 4);
-    assert_eq!(shard.broker.poll_numbered_event().unwrap().0.get(), 1);
+    assert_eq!(shard.broker.shard().last_event().get(), 4);
+    assert_eq!(shard.broker.poll_event().unwrap().0.get(), 1);
     shard.broker.poll_event();
-    assert_eq!(shard.broker.poll_numbered_event().unwrap().0.get(), 3);
-    let (number, _) = shard.broker.poll_numbered_event().unwrap();
-    assert_eq!(number, shard.broker.last_event());
+    assert_eq!(shard.broker.poll_event().unwrap().0.get(), 3);
+    let (number, _) = shard.broker.poll_event().unwrap();
+    assert_eq!(number, shard.broker.shard().last_event());
     assert_eq!(number.shard(), 0);
 }

@@ -95,7 +95,7 @@ fn a_topic_that_thousands_leave_while_it_makes_them_ready_makes_ready_who_stays(
     shard.publish(name.clone(), "one");
     let (stay, leave) = split(&sessions);
     for &session in &leave {
-        assert!(shard.broker.unsubscribe(shard.now, session, &name.clone().into()));
+        assert!(shard.broker.session_mut(session).unsubscribe(shard.now, &name.clone().into()));
     }
     assert_eq!(shard.ready(), stay);
     for &session in &stay {
@@ -115,7 +115,7 @@ fn thousands_that_are_ended_are_each_told_so_unless_they_know_before() {
     let mut shard = Shard::new(many());
     let all = || session_of("alice");
     let sessions: Vec<_> = (0..MANY).map(|_| shard.parked(all())).collect();
-    assert_eq!(shard.broker.revoke(shard.now, &client("alice")), Ok(MANY));
+    assert_eq!(shard.broker.client_mut(&client("alice")).revoke(shard.now), Ok(MANY));
     let (stay, leave) = split(&sessions);
     for session in leave {
         let end = Some(Transmit::Ended(Some(EndReason::Revoked)));

@@ -158,7 +158,7 @@ fn run(story: &Story) {
             let topic = topic.clone().map_or(Audience::Everyone, Audience::from);
             let published = sequencer.publish(topic, &Event::new(point.to_string()));
             for shard in &mut shards {
-                shard.broker.apply(shard.now, &published).unwrap();
+                shard.broker.shard_mut().apply(shard.now, &published).unwrap();
             }
         }
     }
@@ -223,10 +223,10 @@ fn a_shard_that_is_behind_says_so_and_leaves_no_hole() {
             reader.poll(&mut first, Poll::AllFrames);
             for (position, published) in (1..).zip(&published) {
                 if position <= seen {
-                    first.broker.apply(first.now, published).unwrap();
+                    first.broker.shard_mut().apply(first.now, published).unwrap();
                 }
                 if position <= applied {
-                    second.broker.apply(second.now, published).unwrap();
+                    second.broker.shard_mut().apply(second.now, published).unwrap();
                 }
             }
             reader.poll(&mut first, Poll::AllFrames);
@@ -239,7 +239,7 @@ fn a_shard_that_is_behind_says_so_and_leaves_no_hole() {
             }
             reader.session = Some(opened.session);
             for published in &published[usize::try_from(applied).unwrap()..] {
-                second.broker.apply(second.now, published).unwrap();
+                second.broker.shard_mut().apply(second.now, published).unwrap();
             }
             reader.poll(&mut second, Poll::AllFrames);
             let mut had: Vec<String> = reader.data.clone();

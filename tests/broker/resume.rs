@@ -1,5 +1,6 @@
 //! How a session continues from a last event id, and what the peer is told of its place.
 
+use super::kit::broker::sessions_of;
 use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
@@ -420,7 +421,7 @@ fn what_was_for_a_client_that_is_forgotten_is_a_gap() {
     shard.sleep(secs(29));
     let (outcome, frames) = resume(&mut shard, again("e-0"));
     assert_eq!((outcome, frames), (Resumption::Complete { replayed: 1 }, vec![event_at(1, "a")]));
-    for session in shard.broker.sessions_of(&client("alice")).collect::<Vec<_>>() {
+    for session in sessions_of(&shard.broker, &client("alice")) {
         shard.broker.handle_disconnect(shard.now, session);
     }
     shard.sleep(secs(30));

@@ -77,12 +77,12 @@ fn several_shards_give_the_same_streams_as_one() {
                     let alone = one.broker.publish(one.now, topic, &event);
                     let known = many
                         .iter()
-                        .any(|shard| shard.broker.check_addressee(&shared_topic).is_ok());
+                        .any(|shard| shard.broker.shard().check_publish(&shared_topic).is_ok());
                     assert_eq!(alone.is_ok(), known, "seed {seed}, step {step}");
                     if known {
                         let published = sequencer.publish(shared_topic, &event);
                         for shard in &mut many {
-                            shard.broker.apply(shard.now, &published).unwrap();
+                            shard.broker.shard_mut().apply(shard.now, &published).unwrap();
                         }
                         let alone = alone.unwrap();
                         assert_eq!(alone.frame(), published.frame());
@@ -98,8 +98,8 @@ fn several_shards_give_the_same_streams_as_one() {
                         one.broker.handle_disconnect(one.now, alone);
                         shard.broker.handle_disconnect(shard.now, split);
                     } else {
-                        one.broker.close_session(one.now, alone);
-                        shard.broker.close_session(shard.now, split);
+                        one.broker.session_mut(alone).close(one.now);
+                        shard.broker.session_mut(split).close(shard.now);
                         assert_eq!(one.take(alone), shard.take(split));
                     }
                 }
@@ -134,13 +134,13 @@ fn an_applied_event_is_the_published_one_without_another_copy() {
     let mut second = Shard::new(on(1));
     let session = second.parked(anyone());
     let published = first.publish(Audience::Everyone, "x");
-    second.broker.apply(second.now, &published).unwrap();
+    second.broker.shard_mut().apply(second.now, &published).unwrap();
     assert_eq!(second.ready(), [session]);
     let Some(Transmit::Frame(frame)) = second.broker.poll_transmit(second.now, session) else {
         panic!("nothing came");
     };
     assert_eq!(frame.chunk().as_ptr(), published.frame().chunk().as_ptr());
-    assert_eq!(second.broker.last_position(), 1);
+    assert_eq!(second.broker.shard().last_position(), 1);
 }
 
 #[test]
@@ -150,10 +150,10 @@ fn what_is_for_somebody_elsewhere_still_counts() {
     let alice = first.parked(session_of("alice"));
     let other = second.parked(anyone());
     for published in [first.publish(alice, "a"), first.publish(client("alice"), "b")] {
-        second.broker.apply(second.now, &published).unwrap();
+        second.broker.shard_mut().apply(second.now, &published).unwrap();
     }
     assert_eq!((second.ready(), second.next(other)), (vec![], None));
-    assert_eq!(second.broker.last_position(), 2);
+    assert_eq!(second.broker.shard().last_position(), 2);
     // So that an id from there is valid here.
     let opened = second.broker.open(second.now, after("e-2")).unwrap();
     assert_eq!(opened.resumption, Resumption::Complete { replayed: 0 });
@@ -166,20 +166,20 @@ fn what_comes_twice_or_late_or_from_elsewhere_is_refused() {
     let mut sequencer = Sequencer::new(Epoch(0xe), 10, EventIds::Assigned);
     let first = sequencer.publish(Audience::Everyone, &Event::new("a"));
     let second = sequencer.publish(Audience::Everyone, &Event::new("b"));
-    shard.broker.apply(shard.now, &second).unwrap();
+    shard.broker.shard_mut().apply(shard.now, &second).unwrap();
     for late in [&first, &second] {
-        let refused = shard.broker.apply(shard.now, late);
+        let refused = shard.broker.shard_mut().apply(shard.now, late);
         assert_eq!(refused, Err(PublishError::OutOfOrder { last: 12 }));
     }
     let foreign = Sequencer::new(Epoch(0xf), 20, EventIds::Assigned)
         .publish(Audience::Everyone, &Event::new("c"));
-    assert_eq!(shard.broker.apply(shard.now, &foreign), Err(PublishError::OtherEpoch));
+    assert_eq!(shard.broker.shard_mut().apply(shard.now, &foreign), Err(PublishError::OtherEpoch));
     assert_eq!(shard.take(session), [event_at(12, "b")]);
     // The broker's own numbering goes on after what it was told.
     assert_eq!(shard.broadcast("d"), 13);
     shard.broker.close(shard.now);
     let third = sequencer.publish(Audience::Everyone, &Event::new("e"));
-    assert_eq!(shard.broker.apply(shard.now, &third), Err(PublishError::Closed));
+    assert_eq!(shard.broker.shard_mut().apply(shard.now, &third), Err(PublishError::Closed));
 }
 
 #[test]
@@ -190,8 +190,8 @@ fn an_event_of_a_topic_that_is_one_too_many_is_not_kept_and_a_session_that_asks_
     let session = shard.parked(anyone().with_topic(topic("a")));
     let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
     let published = sequencer.publish(topic("b").into(), &Event::new("x"));
-    assert_eq!(shard.broker.apply(shard.now, &published), Ok(()));
-    assert_eq!(shard.broker.last_position(), 1);
+    assert_eq!(shard.broker.shard_mut().apply(shard.now, &published), Ok(()));
+    assert_eq!(shard.broker.shard().last_position(), 1);
     shard.broker.handle_disconnect(shard.now, session);
     let opened = shard.broker.open(shard.now, after("e-0").with_topic(topic("b"))).unwrap();
     assert_eq!(opened.resumption, Resumption::Gap { replayed: 0 });
@@ -203,12 +203,12 @@ fn what_was_refused_may_be_applied_once_there_is_room() {
     let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
     let published = sequencer.publish(topic("b").into(), &Event::new("x".repeat(100)));
     let retention = Retention { events: 10, bytes: 50, age: None, compact: false };
-    shard.broker.set_retention(shard.now, &topic("b"), Some(retention)).unwrap();
-    let refused = shard.broker.apply(shard.now, &published);
+    shard.broker.topic_mut(&topic("b")).set_retention(shard.now, Some(retention)).unwrap();
+    let refused = shard.broker.shard_mut().apply(shard.now, &published);
     assert!(matches!(refused, Err(PublishError::TooLarge { .. })), "{refused:?}");
-    assert_eq!(shard.broker.last_position(), 0, "nothing was done");
-    shard.broker.set_retention(shard.now, &topic("b"), None).unwrap();
-    assert_eq!(shard.broker.apply(shard.now, &published), Ok(()));
+    assert_eq!(shard.broker.shard().last_position(), 0, "nothing was done");
+    shard.broker.topic_mut(&topic("b")).set_retention(shard.now, None).unwrap();
+    assert_eq!(shard.broker.shard_mut().apply(shard.now, &published), Ok(()));
     let opened = shard.broker.open(shard.now, after("e-0").with_topic(topic("b"))).unwrap();
     assert_eq!(opened.resumption, Resumption::Complete { replayed: 1 });
 }
@@ -218,10 +218,10 @@ fn a_session_that_is_being_closed_gets_nothing_more_from_elsewhere() {
     let mut shard = Shard::new(on(0));
     let session = shard.parked(anyone());
     shard.publish(session, "before");
-    shard.broker.close_session(shard.now, session);
+    shard.broker.session_mut(session).close(shard.now);
     let mut sequencer = Sequencer::new(Epoch(0xe), 1, EventIds::Assigned);
     let published = sequencer.publish(session.into(), &Event::new("after"));
-    shard.broker.apply(shard.now, &published).unwrap();
+    shard.broker.shard_mut().apply(shard.now, &published).unwrap();
     shard.events();
     assert_eq!(shard.data(session), ["before", END]);
     let reason = EndReason::Closed;
@@ -240,9 +240,9 @@ fn a_session_of_another_shard_is_nobody_here() {
     here.events();
     assert_eq!(here.take(theirs), [END]);
     assert_eq!(here.batch(theirs, 100, Framing::Chunked).1, Filled::Ended(None));
-    assert!(!here.broker.close_session(here.now, theirs));
+    assert!(!here.broker.session_mut(theirs).close(here.now));
     here.broker.handle_disconnect(here.now, theirs);
-    assert_eq!(here.broker.client_of(theirs), None);
+    assert_eq!(here.broker.session(theirs).client(), None);
     let refused = here.broker.publish(here.now, theirs, &Event::new("x"));
     assert_eq!(refused, Err(PublishError::UnknownSession));
     // A batch from there is not taken back here.
@@ -255,7 +255,7 @@ fn a_session_of_another_shard_is_nobody_here() {
     assert_eq!(rest, batch.as_slice()[1..]);
     assert_eq!(here.data(mine), [""; 0]);
     assert_eq!(here.events(), []);
-    assert_eq!(here.broker.session_count(), 1);
+    assert_eq!(here.broker.counters().sessions, 1);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn with_its_engine_outside_a_stream_goes_on_after_a_restart() {
         ["a", "b", "c"].map(|data| sequencer.publish(Audience::Everyone, &Event::new(data))).into();
     let mut shard = Shard::new(on(0));
     for published in &events {
-        shard.broker.apply(shard.now, published).unwrap();
+        shard.broker.shard_mut().apply(shard.now, published).unwrap();
     }
     let opened = shard.broker.open(shard.now, after("e-1")).unwrap();
     assert_eq!(opened.resumption, Resumption::Complete { replayed: 2 });
@@ -279,7 +279,7 @@ fn a_position_that_was_left_out_is_a_gap_to_a_session_that_resumes_from_before_i
     let mut sequencer = Sequencer::new(Epoch(0xe), 4, EventIds::Assigned);
     let mut shard = Shard::new(on(0));
     let published = sequencer.publish(Audience::Everyone, &Event::new("five"));
-    shard.broker.apply(shard.now, &published).unwrap();
+    shard.broker.shard_mut().apply(shard.now, &published).unwrap();
     let resume = |shard: &mut Shard, request: SessionConfig, last: &str| {
         let request = request.with_last_event_id(LastEventId::Id(id(last)));
         shard.broker.open(shard.now, request).unwrap().resumption
@@ -293,9 +293,9 @@ fn a_position_that_was_left_out_is_a_gap_to_a_session_that_resumes_from_before_i
 
     // One that was refused here, though others took it.
     let refused = sequencer.publish(topic("news").into(), &Event::new("x".repeat(5_000_000)));
-    assert!(shard.broker.apply(shard.now, &refused).is_err());
+    assert!(shard.broker.shard_mut().apply(shard.now, &refused).is_err());
     let published = sequencer.publish(Audience::Everyone, &Event::new("seven"));
-    shard.broker.apply(shard.now, &published).unwrap();
+    shard.broker.shard_mut().apply(shard.now, &published).unwrap();
     assert_eq!(resume(&mut shard, anyone(), "e-5"), Resumption::Gap { replayed: 1 });
     assert_eq!(resume(&mut shard, anyone(), "e-6"), Resumption::Complete { replayed: 1 });
 }
@@ -311,7 +311,7 @@ fn a_shard_rebuilt_from_its_history_tells_clients_of_what_it_cannot_know() {
     ];
     let mut new = Shard::new(config());
     for published in &history {
-        new.broker.apply(new.now, published).unwrap();
+        new.broker.shard_mut().apply(new.now, published).unwrap();
     }
     let mut resume = |request: SessionConfig| new.broker.open(new.now, request).unwrap().resumption;
     let alice = |last| after(last).with_client(client("alice"));

@@ -140,7 +140,7 @@ fn a_place_that_only_another_shard_has_reached_is_believed_only_with_its_code() 
     let ahead = elsewhere.publish(Audience::Everyone, &Event::new("d"));
     assert_eq!(resume(&mut shard, &id_of(&ahead)), Resumption::Ahead { replayed: 3 });
     assert_eq!(resume(&mut shard, "e-4"), Resumption::Forged);
-    shard.broker.apply(shard.now, &ahead).unwrap();
+    shard.broker.shard_mut().apply(shard.now, &ahead).unwrap();
     assert_eq!(resume(&mut shard, &id_of(&ahead)), Resumption::Complete { replayed: 0 });
 }
 
@@ -175,7 +175,7 @@ fn every_shard_believes_what_any_of_them_gave_out() {
     let published = ["a", "b"].map(|data| sequencer.publish(Audience::Everyone, &Event::new(data)));
     for shard in &mut shards {
         for published in &published {
-            shard.broker.apply(shard.now, published).unwrap();
+            shard.broker.shard_mut().apply(shard.now, published).unwrap();
         }
     }
     for shard in &mut shards {
@@ -222,7 +222,7 @@ fn a_key_is_changed_without_anybody_losing_a_place() {
     let (mut shard, old) = with_three(signed());
     let next = CursorKeys::new(NEXT_SECRET).unwrap();
     // Before anything is signed with it, every machine accepts it.
-    shard.broker.set_cursor_keys(keys().accepting(NEXT_SECRET).unwrap()).unwrap();
+    shard.broker.shard_mut().set_cursor_keys(keys().accepting(NEXT_SECRET).unwrap()).unwrap();
     let mut elsewhere = Shard::new({
         let mut config = config();
         config.cursor_keys = Some(next.clone().accepting(SECRET).unwrap());
@@ -239,10 +239,10 @@ fn a_key_is_changed_without_anybody_losing_a_place() {
         }
     }
     // Now it signs with the new one, and in the end it forgets the old one.
-    shard.broker.set_cursor_keys(next.clone().accepting(SECRET).unwrap()).unwrap();
+    shard.broker.shard_mut().set_cursor_keys(next.clone().accepting(SECRET).unwrap()).unwrap();
     assert_eq!(resume(&mut shard, &old[0]), Resumption::Complete { replayed: 2 });
     let signed_with_new = id_of(&shard.publish(Audience::Everyone, "d"));
-    shard.broker.set_cursor_keys(next).unwrap();
+    shard.broker.shard_mut().set_cursor_keys(next).unwrap();
     assert_eq!(resume(&mut shard, &old[0]), Resumption::Forged);
     assert_eq!(resume(&mut shard, &news[0]), Resumption::Complete { replayed: 3 });
     assert_eq!(resume(&mut shard, &signed_with_new), Resumption::Complete { replayed: 0 });
@@ -278,9 +278,9 @@ fn keys_that_cannot_hold_are_refused() {
     assert_eq!(refused, ConfigError::NothingToSign);
     config.cursor_keys = None;
     let mut own = Broker::new(shard.now, config).unwrap();
-    assert_eq!(own.set_cursor_keys(keys()), Err(ConfigError::NothingToSign));
+    assert_eq!(own.shard_mut().set_cursor_keys(keys()), Err(ConfigError::NothingToSign));
     // A broker whose ids were plain believes none of them from then on.
     shard.broadcast("a");
-    shard.broker.set_cursor_keys(keys()).unwrap();
+    shard.broker.shard_mut().set_cursor_keys(keys()).unwrap();
     assert_eq!(resume(&mut shard, "e-0"), Resumption::Forged);
 }

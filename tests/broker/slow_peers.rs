@@ -4,7 +4,7 @@
 use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
-use sansse::{Event, EventType};
+use sansse::{Event, EventKey, EventType};
 
 fn key(text: &str) -> EventKey {
     EventKey::new(text).unwrap()
@@ -15,12 +15,11 @@ fn publish_all(shard: &mut Shard, topic: impl Into<Audience>, all: &[&str]) {
     let topic = topic.into();
     for text in all {
         let event = Event::new((*text).to_owned());
-        let publication = Publication::new(&event);
-        let publication = match text.split_once(' ').unwrap() {
-            ("-", _) => publication,
-            (name, _) => publication.with_key(key(name)),
+        let event = match text.split_once(' ').unwrap() {
+            ("-", _) => event,
+            (name, _) => event.with_key(key(name)),
         };
-        shard.broker.publish(shard.now, topic.clone(), publication).unwrap();
+        shard.broker.publish(shard.now, topic.clone(), &event).unwrap();
     }
 }
 
@@ -120,7 +119,7 @@ fn a_closing_session_gets_the_newest_that_was_there_when_it_was_closed() {
     let mut shard = Shard::new(config());
     let session = shard.parked(newest());
     publish_all(&mut shard, Audience::Everyone, &["a 1", "a 2"]);
-    shard.broker.close_session(shard.now, session);
+    shard.broker.session_mut(session).close(shard.now);
     publish_all(&mut shard, Audience::Everyone, &["a 3"]);
     assert_eq!(shard.data(session), ["a 2", END]);
 }
@@ -299,7 +298,8 @@ fn the_session_chooses_before_the_topic_and_the_topic_before_the_broker() {
     let mut shard = Shard::new(config);
     let two = |policy| Lag::new(policy).with_events(2);
     let prices = topic("prices");
-    let set = |shard: &mut Shard, lag| shard.broker.set_lag(shard.now, &topic("prices"), lag);
+    let set =
+        |shard: &mut Shard, lag| shard.broker.topic_mut(&topic("prices")).set_lag(shard.now, lag);
     set(&mut shard, Some(two(LagPolicy::KeepNewestPerKey))).unwrap();
     let own = two(LagPolicy::SkipToOldest);
     let request = || anyone().with_topic(topic("prices"));
@@ -319,7 +319,7 @@ fn the_session_chooses_before_the_topic_and_the_topic_before_the_broker() {
 fn what_was_said_for_a_topic_is_remembered_where_nobody_listens() {
     let mut shard = Shard::new(config());
     let keeps = Lag::new(LagPolicy::KeepNewestPerKey);
-    shard.broker.set_lag(shard.now, &topic("prices"), Some(keeps)).unwrap();
+    shard.broker.topic_mut(&topic("prices")).set_lag(shard.now, Some(keeps)).unwrap();
     shard.sleep(secs(10_000));
     let session = shard.parked(anyone().with_topic(topic("prices")));
     publish_all(&mut shard, topic("prices"), &["a 1", "a 2"]);
@@ -415,7 +415,7 @@ fn what_cannot_hold_is_refused_and_nothing_is_done() {
         assert_eq!(Broker::new(now, wrong).unwrap_err(), ConfigError::ZeroLag);
         let mut shard = Shard::new(config());
         let before = shard.size();
-        let set = shard.broker.set_lag(shard.now, &topic("news"), Some(zero));
+        let set = shard.broker.topic_mut(&topic("news")).set_lag(shard.now, Some(zero));
         assert_eq!(set, Err(TopicSettingError::Config(ConfigError::ZeroLag)));
         let opened = shard.broker.open(shard.now, anyone().with_lag(zero));
         assert_eq!(opened.unwrap_err(), OpenError::ZeroLag);
@@ -424,7 +424,7 @@ fn what_cannot_hold_is_refused_and_nothing_is_done() {
     let mut config = config();
     config.max_topics = 0;
     let mut shard = Shard::new(config);
-    let set = shard.broker.set_lag(shard.now, &topic("news"), Some(Lag::default()));
+    let set = shard.broker.topic_mut(&topic("news")).set_lag(shard.now, Some(Lag::default()));
     assert_eq!(set, Err(TopicSettingError::TooManyTopics));
 }
 
@@ -435,12 +435,12 @@ fn a_key_reaches_another_shard_with_its_event() {
     let session = there.parked(newest());
     for (data, position) in [("1", 1), ("2", 2)] {
         let event = Event::new(data);
-        let publication = Publication::new(&event).with_key(key("a"));
-        let published = here.broker.publish(here.now, Audience::Everyone, publication).unwrap();
+        let event = event.with_key(key("a"));
+        let published = here.broker.publish(here.now, Audience::Everyone, &event).unwrap();
         assert_eq!(published.key(), Some(&key("a")));
         let sent = text(published.frame().as_ref());
         assert_eq!(sent, event_at(position, data), "and not over the wire");
-        there.broker.apply(there.now, &published).unwrap();
+        there.broker.shard_mut().apply(there.now, &published).unwrap();
     }
     assert_eq!(there.data(session), ["2"]);
 }
@@ -534,7 +534,7 @@ fn a_replay_of_a_topic_to_an_open_session_does_not_close_it() {
         shard.publish(topic("room"), data);
     }
     let session = shard.parked(anyone().with_lag(Lag::new(LagPolicy::Close).with_events(2)));
-    shard.broker.subscribe(shard.now, session, topic("room"), StartAt::Oldest).unwrap();
+    shard.broker.session_mut(session).subscribe(shard.now, topic("room"), StartAt::Oldest).unwrap();
     assert_eq!(shard.data(session), ["a", "b", "c", "d"]);
 }
 
@@ -545,11 +545,11 @@ fn what_waits_behind_a_replay_is_within_bounds_whatever_is_replayed() {
         shard.publish(topic("shop/1"), "earlier");
         let session = shard.parked(anyone().with_topic(topic("room")));
         let bound = Lag::new(LagPolicy::Close).with_events(1);
-        shard.broker.set_lag(shard.now, &topic("room"), Some(bound)).unwrap();
+        shard.broker.topic_mut(&topic("room")).set_lag(shard.now, Some(bound)).unwrap();
         shard.publish(topic("room"), "a");
         shard.publish(topic("room"), "b");
         let filter = TopicFilter::new(filter).unwrap();
-        shard.broker.subscribe(shard.now, session, filter, StartAt::Oldest).unwrap();
+        shard.broker.session_mut(session).subscribe(shard.now, filter, StartAt::Oldest).unwrap();
         assert_eq!(shard.data(session), ["earlier", "a", "b"]);
         shard.publish(topic("room"), "c");
         shard.publish(topic("room"), "d");
@@ -568,12 +568,16 @@ fn what_is_replayed_is_within_bounds_that_its_topic_is_given_later() {
         }
         let session = if is_live {
             let session = shard.parked(anyone());
-            shard.broker.subscribe(shard.now, session, topic("room"), StartAt::Oldest).unwrap();
+            shard
+                .broker
+                .session_mut(session)
+                .subscribe(shard.now, topic("room"), StartAt::Oldest)
+                .unwrap();
             session
         } else {
             shard.open(room().with_start(StartAt::Oldest))
         };
-        shard.broker.set_lag(shard.now, &topic("room"), bound).unwrap();
+        shard.broker.topic_mut(&topic("room")).set_lag(shard.now, bound).unwrap();
         assert_eq!(shard.data(session), ["a", "b", "c", "d"]);
         for data in ["e", "f", "g"] {
             shard.publish(topic("room"), data);

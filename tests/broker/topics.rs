@@ -145,7 +145,7 @@ fn strings(all: &[&str]) -> Vec<String> {
 fn an_event_of_a_matching_topic_that_is_gone_is_a_gap() {
     let mut shard = Shard::new(config());
     let short = Retention { events: 1, ..config().retention };
-    shard.broker.set_retention(shard.now, &topic("room/short"), Some(short)).unwrap();
+    shard.broker.topic_mut(&topic("room/short")).set_retention(shard.now, Some(short)).unwrap();
     let watcher = shard.parked(matching("room/*"));
     shard.publish(topic("room/short"), "lost");
     shard.publish(topic("room/long"), "a");
@@ -167,7 +167,7 @@ fn a_matching_topic_that_was_forgotten_is_a_gap() {
     let mut shard = Shard::new(config);
     let position = shard.publish(topic("room/1"), "gone").position();
     shard.sleep(secs(60));
-    assert_eq!(shard.broker.check_addressee(&topic("room/1").into()), Ok(()));
+    assert_eq!(shard.broker.shard().check_publish(&topic("room/1").into()), Ok(()));
     let request = matching("room/*").with_last_event_id(after_id(position - 1));
     assert_eq!(resume(&mut shard, request).0, Resumption::Gap { replayed: 0 });
     let request = matching("room/*").with_last_event_id(after_id(position));
@@ -179,7 +179,7 @@ fn what_was_gone_before_a_session_began_is_no_loss_to_it() {
     let mut shard = Shard::new(config());
     let short = Retention { events: 1, ..config().retention };
     let keeper = shard.parked(matching("room/*"));
-    shard.broker.set_retention(shard.now, &topic("room/short"), Some(short)).unwrap();
+    shard.broker.topic_mut(&topic("room/short")).set_retention(shard.now, Some(short)).unwrap();
     shard.publish(topic("room/long"), "a");
     shard.publish(topic("room/short"), "gone");
     shard.publish(topic("room/long"), "b");
@@ -188,7 +188,7 @@ fn what_was_gone_before_a_session_began_is_no_loss_to_it() {
     let opened = opened.unwrap();
     assert_eq!(opened.resumption, Resumption::Gap { replayed: 3 });
     assert_eq!(shard.data(opened.session), ["a", "b", "c"]);
-    assert!(shard.broker.is_open(opened.session));
+    assert!(shard.broker.session(opened.session).is_open());
     // It is one to who was there and did not take it.
     assert_eq!(shard.data(keeper), [END]);
     let lost = shard.events().into_iter().find_map(|event| match event {
@@ -202,7 +202,7 @@ fn what_was_gone_before_a_session_began_is_no_loss_to_it() {
 fn a_laggard_that_skips_gets_all_that_is_kept_around_what_is_gone() {
     let mut shard = Shard::new(config());
     let short = Retention { events: 1, ..config().retention };
-    shard.broker.set_retention(shard.now, &topic("room/short"), Some(short)).unwrap();
+    shard.broker.topic_mut(&topic("room/short")).set_retention(shard.now, Some(short)).unwrap();
     let session = shard.parked(matching("room/*").with_lag(LagPolicy::SkipToOldest));
     for data in ["a", "c", "e"] {
         shard.publish(topic("room/long"), data);
@@ -265,7 +265,7 @@ fn an_event_that_no_topic_can_keep_is_lost_to_who_has_a_matching_pattern() {
     assert_eq!(shard.data(session), ["x"]);
     let mut elsewhere = Sequencer::new(Epoch(0xe), 1, EventIds::Assigned);
     let published = elsewhere.publish(topic("a/2").into(), &Event::new("y"));
-    assert_eq!(shard.broker.apply(shard.now, &published), Ok(()));
+    assert_eq!(shard.broker.shard_mut().apply(shard.now, &published), Ok(()));
     assert_eq!(shard.ready(), [session]);
     shard.events();
     assert_eq!(shard.data(session), [""; 0]);

@@ -1,5 +1,6 @@
 //! Topics that end, and sessions that end with them.
 
+use super::kit::broker::has_ended;
 use crate::kit::broker::*;
 use sansse::broker::*;
 use sansse::{Event, LastEventId};
@@ -11,7 +12,7 @@ fn only(name: &str) -> SessionConfig {
 
 impl Shard {
     fn end(&mut self, name: &str) -> u64 {
-        self.broker.end_topic(self.now, &topic(name)).unwrap().position()
+        self.broker.topic_mut(&topic(name)).end(self.now).unwrap().position()
     }
 
     fn refusal(&mut self, request: SessionConfig) -> OpenError {
@@ -178,7 +179,7 @@ fn a_session_goes_on_while_something_may_come() {
     assert_eq!(shard.data(broadcast), ["b"]);
     shard.publish(topic("answers/2"), "c");
     assert_eq!(shard.data(matching), ["c"]);
-    assert_eq!(shard.broker.session_count(), 2);
+    assert_eq!(shard.broker.counters().sessions, 2);
 }
 
 #[test]
@@ -186,7 +187,7 @@ fn a_session_ends_when_it_gives_up_the_last_topic_that_has_not_ended() {
     let mut shard = Shard::new(config());
     let session = shard.parked(only("answer").with_topic(topic("other")));
     shard.end("answer");
-    assert!(shard.broker.unsubscribe(shard.now, session, &topic("other").into()));
+    assert!(shard.broker.session_mut(session).unsubscribe(shard.now, &topic("other").into()));
     assert_eq!(shard.ready(), [session]);
     assert_eq!(shard.take(session), [END]);
 }
@@ -199,7 +200,8 @@ fn a_session_without_topics_waits_for_one_and_may_get_one_that_has_ended() {
     assert_eq!(shard.ready(), []);
     shard.publish(topic("answer"), "a");
     shard.end("answer");
-    let outcome = shard.broker.subscribe(shard.now, session, topic("answer"), StartAt::Oldest);
+    let outcome =
+        shard.broker.session_mut(session).subscribe(shard.now, topic("answer"), StartAt::Oldest);
     assert_eq!(outcome, Ok(Resumption::Oldest { replayed: 1 }));
     assert_eq!(shard.ready(), [session]);
     assert_eq!(shard.take(session), [event_at(2, "a"), "id: e-3\n\n".to_owned(), END.to_owned()]);
@@ -209,14 +211,14 @@ fn a_session_without_topics_waits_for_one_and_may_get_one_that_has_ended() {
 fn nothing_can_be_published_to_a_topic_that_has_ended_nor_can_it_end_again() {
     let mut shard = Shard::new(config());
     let position = shard.end("answer");
-    assert!(shard.broker.has_ended(&topic("answer")));
+    assert!(has_ended(&shard.broker, &topic("answer")));
     let refused = shard.broker.publish(shard.now, topic("answer"), &Event::new("a"));
     assert_eq!(refused, Err(PublishError::TopicEnded));
-    let again = shard.broker.end_topic(shard.now, &topic("answer"));
+    let again = shard.broker.topic_mut(&topic("answer")).end(shard.now);
     assert_eq!(again, Err(PublishError::TopicEnded));
-    assert_eq!(shard.broker.last_position(), position);
+    assert_eq!(shard.broker.shard().last_position(), position);
     shard.broker.close(shard.now);
-    let closed = shard.broker.end_topic(shard.now, &topic("other"));
+    let closed = shard.broker.topic_mut(&topic("other")).end(shard.now);
     assert_eq!(closed, Err(PublishError::Closed));
 }
 
@@ -229,7 +231,7 @@ fn the_end_is_remembered_for_the_age_of_the_retention() {
     shard.sleep(just_before(secs(60)));
     assert_eq!(shard.refusal(only("answer")), OpenError::TopicsEnded);
     shard.sleep(TICK);
-    assert!(!shard.broker.has_ended(&topic("answer")));
+    assert!(!has_ended(&shard.broker, &topic("answer")));
     // Now the name is that of a new topic.
     shard.publish(topic("answer"), "a");
     let session = shard.parked(only("answer"));
@@ -248,7 +250,7 @@ fn of_too_many_ends_the_first_is_forgotten_but_for_those_who_have_the_topic() {
         shard.end(name);
     }
     let ended =
-        |shard: &Shard| ["0", "1", "2", "3"].map(|name| shard.broker.has_ended(&topic(name)));
+        |shard: &Shard| ["0", "1", "2", "3"].map(|name| has_ended(&shard.broker, &topic(name)));
     assert_eq!(ended(&shard), [true, false, true, true]);
     shard.broker.handle_disconnect(shard.now, holder);
     assert_eq!(ended(&shard), [false, false, true, true]);
@@ -261,15 +263,15 @@ fn another_shard_applies_the_end() {
     let (mut one, mut two) = (Shard::new(config()), Shard::new(config()));
     let session = two.parked(only("answer"));
     let published = one.publish(topic("answer"), "a");
-    two.broker.apply(two.now, &published).unwrap();
-    let end = one.broker.end_topic(one.now, &topic("answer")).unwrap();
+    two.broker.shard_mut().apply(two.now, &published).unwrap();
+    let end = one.broker.topic_mut(&topic("answer")).end(one.now).unwrap();
     assert!(end.is_end() && !published.is_end());
-    two.broker.apply(two.now, &end).unwrap();
+    two.broker.shard_mut().apply(two.now, &end).unwrap();
     assert_eq!(two.data(session), ["a", END]);
-    assert_eq!(two.broker.last_position(), 2);
+    assert_eq!(two.broker.shard().last_position(), 2);
     let late = Sequencer::new(Epoch(0xe), 2, EventIds::Assigned)
         .publish(topic("answer").into(), &Event::new("b"));
-    assert_eq!(two.broker.apply(two.now, &late), Err(PublishError::TopicEnded));
+    assert_eq!(two.broker.shard_mut().apply(two.now, &late), Err(PublishError::TopicEnded));
 }
 
 #[test]
@@ -281,7 +283,7 @@ fn topics_that_end_leave_nothing() {
         let name = format!("answer/{number}");
         let own = Retention { events: 5, ..BrokerConfig::new(Epoch(0)).retention };
         let own = Retention { age: Some(millis(500)), ..own };
-        shard.broker.set_retention(shard.now, &topic(&name), Some(own)).unwrap();
+        shard.broker.topic_mut(&topic(&name)).set_retention(shard.now, Some(own)).unwrap();
         let session = shard.parked(only(&name));
         shard.publish(topic(&name), "x");
         shard.end(&name);

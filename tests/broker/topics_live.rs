@@ -9,11 +9,11 @@ fn filter(text: &str) -> TopicFilter {
 
 impl Shard {
     fn subscribe(&mut self, session: SessionId, text: &str, start: StartAt) -> Resumption {
-        self.broker.subscribe(self.now, session, filter(text), start).unwrap()
+        self.broker.session_mut(session).subscribe(self.now, filter(text), start).unwrap()
     }
 
     fn unsubscribe(&mut self, session: SessionId, text: &str) -> bool {
-        self.broker.unsubscribe(self.now, session, &filter(text))
+        self.broker.session_mut(session).unsubscribe(self.now, &filter(text))
     }
 }
 
@@ -28,7 +28,7 @@ fn a_parked_session_gets_what_is_published_after_it_subscribed_and_nothing_from_
         shard.publish(topic("news/uk"), "after");
         assert_eq!(shard.ready(), [session]);
         assert_eq!(shard.data(session), ["after"]);
-        assert_eq!(shard.broker.subscriptions(session).collect::<Vec<_>>(), [filter(text)]);
+        assert_eq!(shard.broker.session(session).topics().collect::<Vec<_>>(), [filter(text)]);
         assert!(shard.unsubscribe(session, text));
         shard.publish(topic("news/uk"), "later");
         assert_eq!((shard.ready(), shard.data(session)), (vec![], vec![]));
@@ -127,14 +127,14 @@ fn what_the_session_had_already_is_not_replayed() {
 fn what_is_left_out_of_a_replay_is_no_loss_when_it_goes() {
     let mut shard = Shard::new(config());
     let short = Retention { events: 1, ..config().retention };
-    shard.broker.set_retention(shard.now, &topic("a/1"), Some(short)).unwrap();
+    shard.broker.topic_mut(&topic("a/1")).set_retention(shard.now, Some(short)).unwrap();
     shard.publish(topic("a/1"), "1");
     shard.publish(topic("a/2"), "2");
     let session = shard.parked(anyone().with_topic(topic("a/1")));
     shard.subscribe(session, "a/*", StartAt::Oldest);
     shard.publish(topic("a/1"), "3");
     assert_eq!(shard.data(session), ["2", "3"]);
-    assert!(shard.broker.is_open(session));
+    assert!(shard.broker.session(session).is_open());
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn what_cannot_be_subscribed_is_an_error_and_changes_nothing() {
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone().with_topic(topic("a")));
     let subscribe = |shard: &mut Shard, session, text: &str| {
-        shard.broker.subscribe(shard.now, session, filter(text), StartAt::Now)
+        shard.broker.session_mut(session).subscribe(shard.now, filter(text), StartAt::Now)
     };
     assert_eq!(subscribe(&mut shard, session, "a"), Ok(Resumption::Live), "it has that already");
     shard.publish(topic("b"), "x");
@@ -158,8 +158,8 @@ fn what_cannot_be_subscribed_is_an_error_and_changes_nothing() {
     // A place that was left can be taken again.
     assert!(shard.unsubscribe(session, "a"));
     assert_eq!(subscribe(&mut shard, session, "*"), Ok(Resumption::Live));
-    assert_eq!(shard.broker.subscriptions(session).count(), 2);
-    shard.broker.close_session(shard.now, session);
+    assert_eq!(shard.broker.session(session).topics().count(), 2);
+    shard.broker.session_mut(session).close(shard.now);
     let unknown = Err(SubscribeError::UnknownSession);
     assert_eq!(subscribe(&mut shard, session, "b"), unknown, "it is about to end");
     shard.take(session);

@@ -5,15 +5,15 @@ use super::tasks::Probe;
 #[cfg(feature = "tracing")]
 use super::{client, request_of};
 use super::{config, drain, parked, say, sharded};
-use sansse::Hub;
-use sansse::broker::{Audience, EventKey, LagPolicy, Publication, SessionConfig};
+use sansse::broker::{Audience, LagPolicy, SessionConfig};
+use sansse::{EventKey, Hub};
 
 /// Two events of one key.
 fn say_twice(hub: &Hub) {
     let event = sansse::Event::new("x");
     for _ in 0..2 {
-        let publication = Publication::new(&event).with_key(EventKey::new("key").unwrap());
-        hub.publish(Audience::Everyone, publication).unwrap();
+        let event = event.clone().with_key(EventKey::new("key").unwrap());
+        hub.publish(Audience::Everyone, &event).unwrap();
     }
 }
 

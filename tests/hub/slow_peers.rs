@@ -1,19 +1,17 @@
 //! Keys, policies and bounds through the hub, on several shards.
 
 use super::{Probe, VirtualTimer, config, next, sharded, topic};
-use sansse::broker::{
-    ConfigError, EventKey, Lag, LagPolicy, OpenError, Publication, SessionConfig, TopicSettingError,
-};
+use sansse::broker::{ConfigError, Lag, LagPolicy, OpenError, SessionConfig, TopicSettingError};
 use sansse::hub::Session;
-use sansse::{Event, Hub};
+use sansse::{Event, EventKey, Hub};
 use std::task::Poll;
 
 const SHARDS: u16 = 3;
 
 fn publish(hub: &Hub, key: &str, data: &'static str) {
     let event = Event::new(data);
-    let publication = Publication::new(&event).with_key(EventKey::new(key).unwrap());
-    hub.publish(topic("prices"), publication).unwrap();
+    let event = event.with_key(EventKey::new(key).unwrap());
+    hub.publish(topic("prices"), &event).unwrap();
 }
 
 #[test]

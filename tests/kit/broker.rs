@@ -3,7 +3,7 @@
 use super::base_instant;
 use sansse::broker::{
     Audience, Batch, Broker, BrokerConfig, BrokerEvent, ClientId, Epoch, Filled, Framing,
-    Published, SessionConfig, SessionId, TopicName, Transmit,
+    PublishError, Published, SessionConfig, SessionId, TopicName, Transmit,
 };
 use sansse::{Event, EventId, LastEventId};
 use std::time::{Duration, Instant};
@@ -33,6 +33,30 @@ pub(crate) fn just_before(time: Duration) -> Duration {
 
 pub(crate) fn config() -> BrokerConfig {
     BrokerConfig::new(Epoch(0xe))
+}
+
+pub(crate) fn sessions_of(broker: &Broker, client: &ClientId) -> Vec<SessionId> {
+    broker.client(client).map_or_else(Vec::new, |client| client.sessions().collect())
+}
+
+pub(crate) fn is_present(broker: &Broker, client: &ClientId) -> bool {
+    !sessions_of(broker, client).is_empty()
+}
+
+pub(crate) fn retained_bytes(broker: &Broker) -> usize {
+    broker.counters().retained_bytes.try_into().unwrap()
+}
+
+/// Whether nothing can be published to the topic since it was ended. A closed broker does not say.
+pub(crate) fn has_ended(broker: &Broker, topic: &TopicName) -> bool {
+    broker.shard().check_publish(&topic.clone().into()) == Err(PublishError::TopicEnded)
+}
+
+/// The clients that have a session, each with how many.
+pub(crate) fn present(broker: &Broker) -> Vec<(ClientId, usize)> {
+    let page = broker.presence_page(None, usize::MAX, |_, _| ());
+    let here = page.clients().iter().filter(|one| one.sessions > 0);
+    here.map(|one| (one.client.clone(), one.sessions)).collect()
 }
 
 pub(crate) fn client(name: &str) -> ClientId {
@@ -169,7 +193,7 @@ impl Shard {
     }
 
     pub(crate) fn events(&mut self) -> Vec<BrokerEvent> {
-        core::iter::from_fn(|| self.broker.poll_event()).collect()
+        core::iter::from_fn(|| self.broker.poll_event()).map(|(_, event)| event).collect()
     }
 
     /// How much there is in the broker, in no unit: all its state, written out.

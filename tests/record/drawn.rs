@@ -69,7 +69,7 @@ impl World {
     }
 
     pub(super) fn place(&mut self) -> Option<EventId> {
-        let last = self.broker.last_position();
+        let last = self.broker.shard().last_position();
         match self.rng.below(6) {
             0 => Some(id(self.rng.pick(&["own 1", "own 2", "x", "d-1"]))),
             1..4 => Some(id(&format!("e-{}", last.saturating_sub(self.rng.below(9))))),

@@ -24,7 +24,7 @@ fn a_call_is_told_before_it_is_done_and_not_done_if_the_sink_panics() {
         broker.publish(start(), Audience::Everyone, &Event::new("two"))
     }));
     assert!(unwind.is_err());
-    assert_eq!((broker.last_position(), told.lock().unwrap().len()), (1, 3));
+    assert_eq!((broker.shard().last_position(), told.lock().unwrap().len()), (1, 3));
     assert!(told.lock().unwrap()[2].contains("two"));
 }
 
@@ -50,13 +50,13 @@ fn metadata_is_in_no_record_and_decides_nothing() {
     let alice = client("alice");
     let opened = world.broker.open(start(), session_of("alice").with_metadata(Token));
     world.note(Output::Opened(opened));
-    world.broker.metadata_mut(&alice).unwrap().insert("more");
+    world.broker.client_mut(&alice).metadata().unwrap().insert("more");
     let text = world.text();
     assert_eq!(text.lines().count(), 2);
     let mut replay = Record::parse(text.as_bytes()).unwrap().replay(start()).unwrap();
     assert_eq!(replay.next().unwrap().unwrap().output, world.outputs[0]);
-    assert!(world.broker.metadata(&alice).unwrap().get::<Token>().is_some());
-    assert!(replay.broker().metadata(&alice).unwrap().is_empty());
+    assert!(world.broker.client(&alice).map(ClientRef::metadata).unwrap().get::<Token>().is_some());
+    assert!(replay.broker().client(&alice).map(ClientRef::metadata).unwrap().is_empty());
 }
 
 #[cfg(feature = "signed")]
@@ -71,7 +71,7 @@ fn keys_are_in_no_record_and_have_to_be_given_for_a_replay() {
     for text in ["one", "two"] {
         let published = world.broker.publish(start(), Audience::Everyone, &Event::new(text));
         world.note(Output::Published(published));
-        let set = world.broker.set_cursor_keys(keys(0xa5));
+        let set = world.broker.shard_mut().set_cursor_keys(keys(0xa5));
         world.note(Output::KeysSet(set));
     }
     let text = world.text();

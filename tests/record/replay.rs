@@ -1,5 +1,6 @@
 //! What was recorded, done again.
 
+use super::kit::broker::present;
 use super::world::World;
 use super::{small, start};
 use crate::kit::number;
@@ -133,9 +134,13 @@ fn a_configuration_can_be_changed_before_the_replay_and_has_to_hold() {
 
 /// All that can be asked of a broker without changing it.
 pub(super) fn state(broker: &Broker) -> String {
-    let present: Vec<_> = broker.present().collect();
+    let present = present(broker);
     let page = broker.presence_page(None, 100, |_, _| ());
     let (counters, deadline) = (broker.counters(), broker.poll_timeout());
-    let numbers = (broker.last_position(), broker.last_event(), broker.retained_bytes());
-    format!("{present:?} {page:?} {counters:?} {deadline:?} {numbers:?} {}", broker.is_drained())
+    let numbers = (
+        broker.shard().last_position(),
+        broker.shard().last_event(),
+        broker.counters().retained_bytes,
+    );
+    format!("{present:?} {page:?} {counters:?} {deadline:?} {numbers:?} {:?}", broker.state())
 }

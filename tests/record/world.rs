@@ -3,6 +3,7 @@
 use super::drawn::{random_config, random_lag, random_retention};
 use super::start;
 use crate::kit::broker::*;
+use sansse::EventKey;
 use sansse::broker::*;
 use sansse::record::{Output, RecordedBroker};
 use std::fmt::Write as _;
@@ -94,7 +95,7 @@ impl World {
             }
             15 => {
                 let session = self.session();
-                Output::Found(self.broker.close_session(now, session))
+                Output::Found(self.broker.session_mut(session).close(now))
             }
             16 if self.rng.chance(3) => {
                 self.broker.close(now);
@@ -115,39 +116,39 @@ impl World {
                 Output::Draining(self.broker.drain(now, drain))
             }
             17..22 => Output::Ready(self.broker.poll_ready()),
-            22..26 => Output::Event(self.broker.poll_numbered_event()),
+            22..26 => Output::Event(self.broker.poll_event()),
             26..29 => {
                 self.broker.handle_timeout(now);
                 Output::Done
             }
             29 => {
                 let name = self.name();
-                Output::Published(self.broker.end_topic(now, &name))
+                Output::Published(self.broker.topic_mut(&name).end(now))
             }
             30..32 => {
                 let session = self.session();
                 let until = now + self.rng.pick(&[0, 500, 9_000].map(millis));
-                Output::Renewed(self.broker.renew_lease(now, session, until))
+                Output::Renewed(self.broker.session_mut(session).renew_lease(now, until))
             }
             32 => {
                 let client = self.client();
-                Output::Revoked(self.broker.revoke(now, &client))
+                Output::Revoked(self.broker.client_mut(&client).revoke(now))
             }
             33 => {
                 let (client, name) = (self.client(), self.name());
-                Output::Revoked(self.broker.revoke_topic(now, &client, &name))
+                Output::Revoked(self.broker.client_mut(&client).revoke_topic(now, &name))
             }
             34..54 => {
-                let (topic, event) = (self.topic(), self.event());
-                let mut publication = Publication::new(&event);
+                let (topic, mut event) = (self.topic(), self.event());
                 if self.rng.chance(40) {
                     let key = self.rng.pick(&["a", "b"]);
-                    publication = publication.with_key(EventKey::new(key).unwrap());
+                    event = event.with_key(EventKey::new(key).unwrap());
                 }
-                Output::Published(self.broker.publish(now, topic, publication))
+                Output::Published(self.broker.publish(now, topic, &event))
             }
             54..58 => {
-                let last = (self.broker.last_position() + self.rng.below(3)).saturating_sub(1);
+                let last =
+                    (self.broker.shard().last_position() + self.rng.below(3)).saturating_sub(1);
                 let epoch = Epoch(self.rng.pick(&[0xe, 0xe, 0xe, 0xe, 0xd]));
                 let mut sequencer = Sequencer::new(epoch, last, EventIds::Assigned);
                 let published = if self.rng.chance(20) {
@@ -155,16 +156,16 @@ impl World {
                 } else {
                     sequencer.publish(self.topic(), &self.event())
                 };
-                Output::Applied(self.broker.apply(now, &published))
+                Output::Applied(self.broker.shard_mut().apply(now, &published))
             }
             58 => {
                 let name = self.name();
                 let retention = self.rng.chance(70).then(|| random_retention(&mut self.rng));
                 if self.rng.chance(50) {
                     let lag = self.rng.chance(70).then(|| random_lag(&mut self.rng));
-                    Output::TopicSet(self.broker.set_lag(now, &name, lag))
+                    Output::TopicSet(self.broker.topic_mut(&name).set_lag(now, lag))
                 } else {
-                    Output::TopicSet(self.broker.set_retention(now, &name, retention))
+                    Output::TopicSet(self.broker.topic_mut(&name).set_retention(now, retention))
                 }
             }
             59..61 => {
@@ -182,11 +183,11 @@ impl World {
                     None if self.rng.chance(50) => StartAt::Now,
                     None => StartAt::Oldest,
                 };
-                Output::Subscribed(self.broker.subscribe(now, session, filter, place))
+                Output::Subscribed(self.broker.session_mut(session).subscribe(now, filter, place))
             }
             66..68 => {
                 let (session, filter) = (self.session(), self.filter());
-                Output::Found(self.broker.unsubscribe(now, session, &filter))
+                Output::Found(self.broker.session_mut(session).unsubscribe(now, &filter))
             }
             68..80 => {
                 let session = self.session();
@@ -220,7 +221,7 @@ impl World {
             }
             97 => {
                 let client = self.client();
-                if let Some(values) = self.broker.metadata_mut(&client) {
+                if let Some(values) = self.broker.client_mut(&client).metadata() {
                     values.insert(7_u8);
                 }
                 return;

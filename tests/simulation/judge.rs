@@ -26,7 +26,7 @@ pub(crate) struct Behind {
 impl World {
     /// What is to be expected of the next poll.
     pub(crate) fn look_behind(&mut self, at: usize, session: SessionId) -> Behind {
-        let is_open = self.server.broker(session).is_open(session);
+        let is_open = self.server.broker(session).session(session).is_open();
         let connection = &self.connections[at];
         let pending = connection.owed.pending.keys().copied().collect();
         self.truths[connection.shard].trim_delivered(at, &pending);

@@ -68,9 +68,8 @@ impl World {
         let left_out = plan.replayed.iter().any(is_left_out);
         plan.replayed.retain(|event| !is_left_out(event));
         let now = self.now;
-        let result = self.server.broker(session).subscribe(
+        let result = self.server.broker(session).session_mut(session).subscribe(
             now,
-            session,
             filter.for_broker().unwrap(),
             place.clone(),
         );
@@ -82,7 +81,7 @@ impl World {
             Ok(outcome) => outcome,
             Err(SubscribeError::UnknownSession) => {
                 // It may have ended at this very time, which nobody has been told yet.
-                let has_ended = !self.server.broker(session).is_open(session);
+                let has_ended = !self.server.broker(session).session(session).is_open();
                 let state = &self.connections[at];
                 let may_end = state.through.is_some() || state.is_timed;
                 assert!(has_ended || may_end, "the session is open");
@@ -152,7 +151,7 @@ impl World {
         for (session, at) in sessions {
             let now = self.now;
             let name = filter.for_broker().unwrap();
-            let has_had = self.server.broker(session).unsubscribe(now, session, &name);
+            let has_had = self.server.broker(session).session_mut(session).unsubscribe(now, &name);
             assert_eq!(has_had, self.connections[at].owed.filters.contains(&filter));
             self.give_up(at, filter);
         }
@@ -177,7 +176,7 @@ impl World {
         let client = ClientId::new(name).unwrap();
         let now = self.now;
         let broker = &mut self.server.shards[shard_of(name, self.server.count)];
-        match broker.revoke(now, &client) {
+        match broker.client_mut(&client).revoke(now) {
             Ok(count) => assert_eq!(count, sessions.len()),
             Err(RevokeError::UnknownClient) => assert!(sessions.is_empty()),
             Err(error) => panic!("{error}"),
@@ -211,7 +210,7 @@ impl World {
         let client = ClientId::new(name).unwrap();
         let now = self.now;
         let broker = &mut self.server.shards[shard_of(name, self.server.count)];
-        let result = broker.revoke_topic(now, &client, &TopicName::new(topic).unwrap());
+        let result = broker.client_mut(&client).revoke_topic(now, &TopicName::new(topic).unwrap());
         self.note(|| format!("{name} may not hear {topic}: {result:?}"));
         let hears = |filter: &Filter| filter.hears(crate::filter::Address::Named(topic));
         let mut heard = 0;

@@ -1,5 +1,6 @@
 //! How requests are answered, and how sessions begin.
 
+use super::kit::broker::has_ended;
 use crate::filter::{ANSWER, Address, Filter};
 use crate::network::{End, Item};
 use crate::scenario::{millis, shard_of};
@@ -7,7 +8,9 @@ use crate::truth::{Kind, Plan};
 use crate::world::{Happening, World};
 use bytes::Bytes;
 use http::{Request, Response};
-use sansse::broker::{ClientId, EventIds, OpenError, Opened, SessionConfig, StartAt, TopicName};
+use sansse::broker::{
+    BrokerState, ClientId, EventIds, OpenError, Opened, SessionConfig, StartAt, TopicName,
+};
 use sansse::http::{ResponseHead, accept};
 use sansse::net::FailureKind;
 use sansse::{EventId, event_type};
@@ -118,10 +121,11 @@ impl World {
         let broker = &self.server.shards[shard];
         let has_ended = |filter: &Filter| match filter {
             Filter::Topic(topic) => {
-                let has_ended = broker.has_ended(&TopicName::new(topic).unwrap());
+                let has_ended = has_ended(broker, &TopicName::new(topic).unwrap());
                 let truth = &self.truths[shard];
                 assert!(!has_ended || truth.has_ended(topic), "{topic} has not ended");
-                let must_know = truth.must_know_end(self.now, topic) && !broker.is_closed();
+                let must_know =
+                    truth.must_know_end(self.now, topic) && broker.state() != BrokerState::Closed;
                 assert!(has_ended || !must_know, "{topic} has ended");
                 has_ended
             }
@@ -139,7 +143,7 @@ impl World {
             && named.next() == Some(&Filter::Topic(ANSWER))
             && named.next().is_none()
             && self.truths[shard].has_ended(ANSWER)
-            && !self.server.shards[shard].has_ended(&answer)
+            && !has_ended(&self.server.shards[shard], &answer)
     }
 
     fn session_request(&self, reader: usize, filters: &[Filter]) -> SessionConfig {

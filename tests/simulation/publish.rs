@@ -4,10 +4,8 @@ use crate::filter::{ANSWER, Address, CLIENTS, TOPICS};
 use crate::scenario::{KEYS, chance, one_of, shard_of, up_to};
 use crate::truth::{Kind, Record};
 use crate::world::{Happening, World};
-use sansse::broker::{
-    Audience, ClientId, EventKey, Publication, PublishError, Published, SessionId, TopicName,
-};
-use sansse::{Event, EventId};
+use sansse::broker::{Audience, ClientId, PublishError, Published, SessionId, TopicName};
+use sansse::{Event, EventId, EventKey};
 
 /// What was published, and what is to be remembered of it.
 #[derive(Clone)]
@@ -81,24 +79,23 @@ impl World {
         if let Some(id) = &own_id {
             event = event.with_id(EventId::new(id.clone()).unwrap());
         }
-        let mut publication = Publication::new(&event);
         if let Some(key) = key {
-            publication = publication.with_key(EventKey::new(key).unwrap());
+            event = event.with_key(EventKey::new(key).unwrap());
         }
         let broker = &mut self.server.shards[first];
         let result = if self.server.count == 1 {
             match (kind, topic) {
-                (Kind::End, Audience::Topic(name)) => broker.end_topic(self.now, &name),
-                (_, topic) => broker.publish(self.now, topic, publication),
+                (Kind::End, Audience::Topic(name)) => broker.topic_mut(&name).end(self.now),
+                (_, topic) => broker.publish(self.now, topic, &event),
             }
         } else {
             let mut sequencer = self.server.sequencer.clone();
-            let published = broker.check_addressee(&topic).and_then(|()| {
+            let published = broker.shard().check_publish(&topic).and_then(|()| {
                 let published = match (kind, topic) {
                     (Kind::End, Audience::Topic(name)) => sequencer.end_topic(name),
-                    (_, topic) => sequencer.publish(topic, publication),
+                    (_, topic) => sequencer.publish(topic, &event),
                 };
-                broker.apply(self.now, &published).map(|()| published)
+                broker.shard_mut().apply(self.now, &published).map(|()| published)
             });
             if published.is_ok() {
                 self.server.sequencer = sequencer;
@@ -150,7 +147,7 @@ impl World {
     fn apply_next(&mut self, shard: usize) {
         let (_, announced) = self.server.pending[shard].pop_front().unwrap();
         let broker = &mut self.server.shards[shard];
-        let is_taken = match broker.apply(self.now, &announced.published) {
+        let is_taken = match broker.shard_mut().apply(self.now, &announced.published) {
             Ok(()) => true,
             Err(PublishError::Closed) => false,
             Err(error) => panic!("{error}"),

@@ -72,7 +72,7 @@ impl World {
     /// A session that stalled has ended while its driver waited for room.
     fn notice_end(&mut self, at: usize, session: SessionId) {
         let broker = self.server.broker(session);
-        if !broker.is_open(session) {
+        if !broker.session(session).is_open() {
             let end = match broker.poll_transmit(self.now, session) {
                 Some(Transmit::Ended(reason)) => reason,
                 other => panic!("{other:?} of a session that has ended"),
@@ -136,7 +136,7 @@ impl World {
         assert!(
             !self.connections[at].owed.is_changed
                 || count == polled.events.len()
-                || !self.server.broker(session).is_open(session),
+                || !self.server.broker(session).session(session).is_open(),
             "a batch is taken back from before it heard something else"
         );
         self.commit(at, polled, count);

@@ -1,12 +1,13 @@
 //! The server: its shards, what becomes of its sessions, and its restarts.
 
+use super::kit::broker::has_ended;
 use crate::filter::ANSWER;
 use crate::publish::Announced;
 use crate::scenario::{Restart, Scenario, chance, millis, one_of, up_to};
 use crate::world::{Happening, World};
 use sansse::broker::{
-    Batch, Broker, BrokerConfig, BrokerEvent, Drain, EndReason, Epoch, Framing, Lag, Published,
-    Sequencer, SessionId, TopicName,
+    Batch, Broker, BrokerConfig, BrokerEvent, BrokerState, Drain, EndReason, Epoch, Framing, Lag,
+    Published, Sequencer, SessionId, TopicName,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU16;
@@ -66,7 +67,7 @@ impl Server {
             (config.shard, config.shards) = (shard, NonZeroU16::new(shards).unwrap());
             let mut broker = Broker::new(now, config).unwrap();
             if let Some((topic, lag)) = self.topic_lag {
-                broker.set_lag(now, &TopicName::new(topic).unwrap(), Some(lag)).unwrap();
+                broker.topic_mut(&TopicName::new(topic).unwrap()).set_lag(now, Some(lag)).unwrap();
             }
             broker
         };
@@ -115,7 +116,7 @@ impl World {
     }
 
     fn drain_events_of(&mut self, shard: usize) {
-        while let Some(event) = self.server.shards[shard].poll_event() {
+        while let Some((_, event)) = self.server.shards[shard].poll_event() {
             match event {
                 BrokerEvent::SessionOpened { session, resumption, .. } => {
                     let (at, end) = self.server.sessions[&session];
@@ -144,11 +145,15 @@ impl World {
                 BrokerEvent::LeaseExpiring { session, until, .. } => {
                     assert!(until > self.now, "asked too late");
                     // It may be gone by the time that the application reads of it.
-                    let is_open = self.server.broker(session).is_open(session);
+                    let is_open = self.server.broker(session).session(session).is_open();
                     if is_open && (self.is_healed || chance(&mut self.random, 60)) {
                         self.log.count("lease renewed");
                         let until = until + millis(4_000);
-                        self.server.broker(session).renew_lease(self.now, session, until).unwrap();
+                        self.server
+                            .broker(session)
+                            .session_mut(session)
+                            .renew_lease(self.now, until)
+                            .unwrap();
                     }
                 }
                 BrokerEvent::SessionSkipped { session, lost, .. } => {
@@ -174,7 +179,7 @@ impl World {
             self.connections.iter().filter_map(|connection| connection.session).collect();
         if !self.server.shards.is_empty() && !open.is_empty() {
             let session = one_of(&mut self.random, &open);
-            if self.server.broker(session).close_session(self.now, session) {
+            if self.server.broker(session).session_mut(session).close(self.now) {
                 self.ends_through(|other| other == session);
             }
         }
@@ -190,7 +195,9 @@ impl World {
     }
 
     pub(crate) fn restart(&mut self, restart: Restart) {
-        if self.server.is_draining || self.server.shards.first().is_none_or(Broker::is_closed) {
+        if self.server.is_draining
+            || self.server.shards.first().is_none_or(|shard| shard.state() == BrokerState::Closed)
+        {
             return;
         }
         if restart == Restart::Drained {
@@ -243,7 +250,7 @@ impl World {
             return;
         }
         for broker in &mut self.server.shards {
-            assert!(broker.is_drained() == self.server.is_draining);
+            assert!((broker.state() == BrokerState::Drained) == self.server.is_draining);
             broker.abort(self.now);
         }
         self.serve_ready();
@@ -278,7 +285,7 @@ impl World {
             self.server.start(self.now);
             for broker in &mut self.server.shards {
                 for published in &self.server.published[lost..] {
-                    broker.apply(self.now, published).unwrap();
+                    broker.shard_mut().apply(self.now, published).unwrap();
                 }
             }
             for truth in &mut self.truths {
@@ -288,7 +295,7 @@ impl World {
             self.server.published.drain(..lost);
             // Its publisher knows more than the history may tell.
             let answer = TopicName::new(ANSWER).unwrap();
-            if self.server.answer_is_over && !self.server.shards[0].has_ended(&answer) {
+            if self.server.answer_is_over && !has_ended(&self.server.shards[0], &answer) {
                 self.server.answer_is_over = false;
                 self.end_answer();
             }
@@ -314,7 +321,7 @@ impl World {
         }
         for broker in &mut self.server.shards {
             broker.abort(self.now);
-            assert_eq!(broker.session_count(), 0);
+            assert_eq!(broker.counters().sessions, 0);
         }
         self.serve_ready();
         self.server.check_all_ended();

@@ -4,8 +4,8 @@ use crate::kit::random::Random;
 use bytes::Bytes;
 use http::{Request, Response};
 use sansse::broker::{
-    Audience, Batch, Broker, BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch,
-    EventIds, Filled, Framing, OpenError, Published, Sequencer, SessionConfig, SessionId,
+    Audience, Batch, Broker, BrokerConfig, BrokerEvent, BrokerState, ClientId, Drain, EndReason,
+    Epoch, EventIds, Filled, Framing, OpenError, Published, Sequencer, SessionConfig, SessionId,
     TopicName, TopicPattern,
 };
 use sansse::client::{Attempt, Client, ClientConfig, ClientEvent, CloseReason, ReadyState};
@@ -125,7 +125,7 @@ impl World {
             (config.shard, config.shards) = (shard, count);
             let mut broker = Broker::new(self.now, config).unwrap();
             for published in &self.history {
-                broker.apply(self.now, published).unwrap();
+                broker.shard_mut().apply(self.now, published).unwrap();
             }
             broker
         });
@@ -228,7 +228,7 @@ impl World {
     /// it is.
     pub(crate) fn check_all_ended(&self, server: usize, reason: EndReason) {
         let server = &self.servers[server];
-        assert!(server.shards.iter().all(Broker::is_drained));
+        assert!(server.shards.iter().all(|shard| shard.state() == BrokerState::Drained));
         assert_eq!(server.sessions.len(), self.listeners.len());
         for (session, (number, end)) in &server.sessions {
             let is_over = self.listeners[*number].is_finite && *end == Some(EndReason::TopicsEnded);
@@ -255,7 +255,7 @@ impl World {
     fn give(&mut self, published: Published, topic: Option<usize>) {
         for server in 0..self.servers.len() {
             for shard in &mut self.servers[server].shards {
-                shard.apply(self.now, &published).unwrap();
+                shard.shard_mut().apply(self.now, &published).unwrap();
             }
         }
         self.history.push(published);
@@ -478,7 +478,7 @@ impl World {
     fn take_events(&mut self, server: usize) {
         let Server { shards, sessions, .. } = &mut self.servers[server];
         for shard in shards {
-            while let Some(event) = shard.poll_event() {
+            while let Some((_, event)) = shard.poll_event() {
                 if let BrokerEvent::SessionEnded { session, reason, .. } = event {
                     let (_, end) = sessions.get_mut(&session).unwrap();
                     assert!(end.replace(reason).is_none(), "session {session} ended twice");

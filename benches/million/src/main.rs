@@ -19,8 +19,8 @@
 use allocation_counter::measure;
 use sansse::Event;
 use sansse::broker::{
-    Audience, Batch, Broker, BrokerConfig, ClientId, Drain, Epoch, Framing, SessionConfig,
-    SessionId, TopicName,
+    Audience, Batch, Broker, BrokerConfig, BrokerState, ClientId, Drain, Epoch, Framing,
+    SessionConfig, SessionId, TopicName,
 };
 use std::error::Error;
 use std::process::Command;
@@ -238,7 +238,7 @@ impl World {
                 self.serve(session);
                 while self.broker.poll_event().is_some() {}
             }
-            if self.broker.is_drained() {
+            if self.broker.state() == BrokerState::Drained {
                 break;
             }
             self.now = self.broker.poll_timeout().ok_or("there is no next turn")?;

@@ -17,7 +17,7 @@ use super::Admission;
 /// What other shards have whose sessions count as well; nothing where there are none.
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Elsewhere {
+pub struct Elsewhere {
     sessions: usize,
     /// Of these, how many are from the address of the session to be opened.
     of_address: usize,
@@ -49,7 +49,7 @@ impl Elsewhere {
 
 /// What one shard has, where a session is about to be opened in another.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Occupancy {
+pub struct Occupancy {
     elsewhere: Elsewhere,
     /// The number of the oldest session, where that may be evicted.
     oldest: Option<u64>,
@@ -58,7 +58,7 @@ pub(crate) struct Occupancy {
 
 /// What all shards have but the one in which a session is about to be opened.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Census {
+pub struct Census {
     elsewhere: Elsewhere,
     /// The number of the oldest session that may be evicted, and its shard.
     oldest: Option<(u64, u16)>,
@@ -67,26 +67,26 @@ pub(crate) struct Census {
 
 /// The session that is to make room: the oldest of a shard, or the oldest there from an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Eviction {
+pub struct Eviction {
     shard: u16,
     address: Option<AddressKey>,
 }
 
 impl Eviction {
     /// Returns the shard whose session it is.
-    pub(crate) const fn shard(&self) -> u16 {
+    pub const fn shard(&self) -> u16 {
         self.shard
     }
 
     /// Returns the address from which it is the oldest; `None` for the oldest of the shard.
-    pub(crate) const fn address(&self) -> Option<&AddressKey> {
+    pub const fn address(&self) -> Option<&AddressKey> {
         self.address.as_ref()
     }
 }
 
 impl Census {
     /// Adds what one shard has.
-    pub(crate) fn add(&mut self, shard: u16, occupancy: Occupancy) {
+    pub fn add(&mut self, shard: u16, occupancy: Occupancy) {
         let (sum, more) = (&mut self.elsewhere, occupancy.elsewhere);
         sum.sessions += more.sessions;
         sum.of_address += more.of_address;
@@ -99,7 +99,7 @@ impl Census {
     }
 
     /// Takes note that a session was evicted to make room.
-    pub(crate) const fn note_eviction(&mut self) {
+    pub const fn note_eviction(&mut self) {
         self.elsewhere.has_made_room = true;
     }
 

@@ -12,7 +12,9 @@ mod returns;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use census::{Census, Elsewhere, Eviction, Occupancy};
+pub use census::{Census, Eviction, Occupancy};
+
+pub(crate) use census::Elsewhere;
 pub(crate) use drain::DrainStep;
 pub(crate) use returns::ReturnsOfAll;
 

@@ -123,7 +123,7 @@ impl<T> PresencePage<T> {
 /// }
 /// // From now on the events are enough.
 /// broker.open(now, of("bob")?)?;
-/// while let Some((number, event)) = broker.poll_numbered_event() {
+/// while let Some((number, event)) = broker.poll_event() {
 ///     roster.apply(number, &event)?;
 /// }
 /// let here: Vec<_> = roster.clients().map(|(id, sessions)| (id.as_str(), sessions)).collect();

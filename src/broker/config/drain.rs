@@ -15,7 +15,7 @@ use core::time::Duration;
 /// [`BrokerConfig::retry`](crate::broker::BrokerConfig::retry).
 ///
 /// ```
-/// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, Drain, Epoch, OpenError, SessionConfig};
+/// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, BrokerState, Drain, Epoch, OpenError, SessionConfig};
 /// use sansse::{Event, EventType};
 /// use std::time::Duration;
 /// # let now = std::time::Instant::now();
@@ -31,7 +31,7 @@ use core::time::Duration;
 /// assert_eq!(broker.open(now, SessionConfig::new()), Err(OpenError::Draining));
 /// // Its driver polls it as ever, and it gets what was published, the farewell, and its end.
 /// while let Some(sansse::broker::Transmit::Frame(_)) = broker.poll_transmit(now, session) {}
-/// assert!(broker.is_drained());
+/// assert_eq!(broker.state(), BrokerState::Drained);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
@@ -77,7 +77,7 @@ impl Drain {
     }
 
     /// Lets sessions [without the broadcast](crate::broker::SessionConfig::topics_only) go
-    /// on until their topics [have ended](crate::broker::Broker::end_topic), instead of having a
+    /// on until their topics [have ended](crate::broker::TopicMut::end), instead of having a
     /// turn: an answer that is streamed once is completed, unless patience is over before. Default:
     /// they have their turn as all others.
     pub const fn letting_topics_end(mut self) -> Self {

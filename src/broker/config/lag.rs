@@ -20,7 +20,7 @@ pub enum LagPolicy {
     SkipToOldest,
     /// It goes on with the next event to be published to the topic.
     SkipToNewest,
-    /// It is spared the events that a newer one of the same [key](crate::broker::EventKey) has
+    /// It is spared the events that a newer one of the same [key](crate::EventKey) has
     /// superseded, from its bounds on; without bounds, always. So a session that keeps up gets
     /// everything, and one that does not gets the newest of each key, in the order of publishing.
     /// Events without a key are never spared. Where the next event is kept no more, it goes on with
@@ -42,7 +42,7 @@ pub enum LagPolicy {
 ///
 /// It is chosen by the session, or else by the topic, or else for the broker. A session that is
 /// [opened with one](crate::broker::SessionConfig::with_lag) has it in all topics. A session
-/// without gets that of [each topic](crate::broker::Broker::set_lag), and where there is none
+/// without gets that of [each topic](crate::broker::TopicMut::set_lag), and where there is none
 /// [`BrokerConfig::lag`](crate::broker::BrokerConfig::lag).
 ///
 /// ```

@@ -100,8 +100,8 @@ pub struct BrokerConfig {
     pub max_topics_per_session: u32,
     /// How many topics and patterns the [permission](SessionConfig::with_permitted) of one session
     /// may name, together. Default 256; each subscription is looked for in all of them. As many
-    /// topics may be taken out of it [again](crate::broker::Broker::revoke_topic): a session from
-    /// which one more is revoked ends with [`EndReason::Revoked`](crate::broker::EndReason).
+    /// topics may be taken out of it [again](crate::broker::ClientMut::revoke_topic): a session
+    /// from which one more is revoked ends with [`EndReason::Revoked`](crate::broker::EndReason).
     pub max_permitted_per_session: u32,
     /// How many clients without a session one shard remembers at a time. Default 100,000; beyond it
     /// the one that has been away longest is forgotten early.
@@ -120,7 +120,7 @@ pub struct BrokerConfig {
     /// otherwise. Default 15 s, as the standard suggests (WHATWG HTML, 9.2.7). `None`: never.
     pub heartbeat: Option<Duration>,
     /// How far a session may be behind, and what it meets beyond that, unless the session or [the
-    /// topic](crate::broker::Broker::set_lag) says otherwise. Default: as far as events are kept,
+    /// topic](crate::broker::TopicMut::set_lag) says otherwise. Default: as far as events are kept,
     /// and [`LagPolicy::Close`].
     pub lag: Lag,
     /// Tells the peers of what they lost, unless a session says otherwise: before the first event

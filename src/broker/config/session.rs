@@ -84,8 +84,8 @@ impl SessionConfig {
     /// reaches it once.
     ///
     /// Resuming covers them all, also topics that came to be in the meantime. Where a session falls
-    /// behind, an event counts as lost once for each subscription that it was for. The first session
-    /// with a pattern pays for a look at all topics whose names begin as it does.
+    /// behind, an event counts as lost once for each subscription that it was for. The first
+    /// session with a pattern pays for a look at all topics whose names begin as it does.
     ///
     /// ```
     /// use sansse::broker::{NameError, SessionConfig, TopicFilter, TopicName, TopicPattern};
@@ -98,7 +98,11 @@ impl SessionConfig {
     /// # Ok::<(), NameError>(())
     /// ```
     pub fn with_topic(mut self, topic: impl Into<TopicFilter>) -> Self {
-        self.topics.push(topic.into());
+        let topic = topic.into();
+        // In order and each once, so that asking for the same is asking in the same way.
+        if let Err(index) = self.topics.binary_search(&topic) {
+            self.topics.insert(index, topic);
+        }
         self
     }
 
@@ -112,7 +116,7 @@ impl SessionConfig {
     /// So what a peer asks for can be handed on as it is, and what it may have is said once, where
     /// that is known. The broadcast, and what is published to the client or to the session, is not
     /// part of it; [`topics_only`](Self::topics_only) is for that. A topic that is
-    /// [revoked](crate::broker::Broker::revoke_topic) is no longer permitted.
+    /// [revoked](crate::broker::ClientMut::revoke_topic) is no longer permitted.
     ///
     /// At most
     /// [`max_permitted_per_session`](crate::broker::BrokerConfig::max_permitted_per_session);
@@ -135,12 +139,15 @@ impl SessionConfig {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn with_permitted(mut self, filters: impl IntoIterator<Item = TopicFilter>) -> Self {
-        self.permitted = Some(filters.into_iter().collect());
+        let mut permitted: Vec<TopicFilter> = filters.into_iter().collect();
+        permitted.sort_unstable();
+        permitted.dedup();
+        self.permitted = Some(permitted);
         self
     }
 
     /// Does without the broadcast. Such a session ends when all its topics have
-    /// [ended](crate::broker::Broker::end_topic); it has to have one for that, and no pattern,
+    /// [ended](crate::broker::TopicMut::end); it has to have one for that, and no pattern,
     /// since what matches may yet come to be. What is published to it alone, or to its client, does
     /// not keep it open. Default: every session gets the broadcast.
     pub fn topics_only(mut self) -> Self {
@@ -184,7 +191,7 @@ impl SessionConfig {
     }
 
     /// How far this session may be behind in each of its topics, and what it meets beyond that.
-    /// Default: what was [said for the topic](crate::broker::Broker::set_lag), or else the
+    /// Default: what was [said for the topic](crate::broker::TopicMut::set_lag), or else the
     /// broker's.
     pub fn with_lag(mut self, lag: impl Into<Lag>) -> Self {
         self.lag = Some(lag.into());
@@ -243,22 +250,11 @@ impl SessionConfig {
 
     /// Until when the session may listen, as a token does that expires. Before that the application
     /// is asked by [`BrokerEvent::LeaseExpiring`](crate::broker::BrokerEvent), and may
-    /// [renew](crate::broker::Broker::renew_lease) it; otherwise the session ends at that time with
-    /// [`EndReason::LeaseExpired`](crate::broker::EndReason), whatever it has not taken yet.
+    /// [renew](crate::broker::SessionMut::renew_lease) it; otherwise the session ends at that time
+    /// with [`EndReason::LeaseExpired`](crate::broker::EndReason), whatever it has not taken yet.
     /// Default: for as long as the session lasts.
     pub fn with_lease(mut self, until: Instant) -> Self {
         self.lease = Some(until);
-        self
-    }
-
-    /// Returns the same without anything named twice.
-    pub(crate) fn normalized(mut self) -> Self {
-        self.topics.sort_unstable();
-        self.topics.dedup();
-        if let Some(permitted) = &mut self.permitted {
-            permitted.sort_unstable();
-            permitted.dedup();
-        }
         self
     }
 

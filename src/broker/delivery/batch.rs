@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// A caller-owned buffer into which
-/// [`Broker::poll_transmit_batch`](crate::broker::Broker::poll_transmit_batch) puts what one write takes.
+/// [`Broker::poll_transmit_batch`](crate::broker::Broker::poll_transmit_batch) puts what one write
+/// takes.
 ///
 /// One batch serves any number of sessions, one after the other: what a write did not take goes
-/// back with [`Broker::handle_partial_write`](crate::broker::Broker::handle_partial_write), so that nothing
-/// of it has to be kept for a slow peer.
+/// back with [`Broker::handle_partial_write`](crate::broker::Broker::handle_partial_write), so that
+/// nothing of it has to be kept for a slow peer.
 #[derive(Debug)]
 pub struct Batch {
     framing: Framing,

@@ -131,8 +131,8 @@ enum Next {
 
 /// Lets the sink take what a session has to transmit, in the order in which it was published.
 ///
-/// Most sessions keep up, so that one look at their sources finds one event or none. Only the others
-/// are a [`Delivery`].
+/// Most sessions keep up, so that one look at their sources finds one event or none. Only the
+/// others are a [`Delivery`].
 #[inline]
 pub(crate) fn fill(poll: Poll<'_>, sink: &mut impl Sink, passed: &mut Passed) -> Outcome {
     let pending = survey(poll.session, poll.topics);

@@ -49,8 +49,8 @@ enum Wanted {
 }
 
 impl<'a> Wish<'a> {
-    /// Asks to go on after a last event id, or for `start` where there is none. `unseen` is the newest position
-    /// that other shards gave and this one never saw.
+    /// Asks to go on after a last event id, or for `start` where there is none. `unseen` is the
+    /// newest position that other shards gave and this one never saw.
     pub(crate) const fn new(
         last_event_id: &'a LastEventId,
         start: &'a StartAt,

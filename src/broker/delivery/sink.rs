@@ -9,8 +9,8 @@ pub(crate) trait Sink {
     /// Begins with nothing, for this poll of this session.
     fn begin(&mut self, session: SessionId, poll: u32);
 
-    /// Takes an event before anything else, for which there always is room: the one with this number
-    /// of a channel, by the subscription that is its source.
+    /// Takes an event before anything else, for which there always is room: the one with this
+    /// number of a channel, by the subscription that is its source.
     fn take(&mut self, subscription: u32, channel: u32, number: u64, frame: &Frame);
 
     /// Takes an event, as [`take`](Self::take) does, if there is room.

@@ -1,16 +1,14 @@
-//! How clients, sessions, topics, keys and addresses are named. A value of these types is valid
+//! How clients, sessions, topics and addresses are named. A value of these types is valid
 //! since it was built.
 
 mod address;
 mod client;
-mod event_key;
 mod pattern;
 mod session;
 mod topic;
 
 pub use address::AddressKey;
 pub use client::ClientId;
-pub use event_key::EventKey;
 pub use pattern::{TopicFilter, TopicPattern};
 pub use session::SessionId;
 pub use topic::TopicName;
@@ -93,13 +91,5 @@ mod tests {
             TopicName::new("é\n"),
             Err(NameError::Forbidden { position: 2, character: '\n' })
         );
-    }
-
-    #[test]
-    fn a_key_is_refused_with_its_reason() {
-        assert_eq!(EventKey::new(""), Err(NameError::Empty));
-        let length = MAX_NAME + 1;
-        assert_eq!(EventKey::new("k".repeat(length)), Err(NameError::TooLong { length }));
-        assert_eq!(EventKey::new("k".repeat(MAX_NAME)).unwrap().as_str().len(), MAX_NAME);
     }
 }

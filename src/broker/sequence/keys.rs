@@ -22,10 +22,10 @@ pub use signed::{KeyError, MIN_SECRET};
 /// (RFC 2104, 5) and written in base64url without padding (RFC 4648, 5), 22 characters. Any program
 /// that has the secret can make and check it. Codes are compared in constant time.
 ///
-/// With keys, a peer gets something replayed only for an id with the right code, or for the id
-/// that an event brought and that is still kept. An id that has a position and not its code is
-/// [`Resumption::Forged`](crate::broker::Resume::Forged). Nothing is replayed for an unknown id either,
-/// whatever [`BrokerConfig::on_gap`](crate::broker::BrokerConfig::on_gap) says. Ids that
+/// With keys, a peer gets something replayed only for an id with the right code, or for the id that
+/// an event brought and that is still kept. An id that has a position and not its code is
+/// [`Resumption::Forged`](crate::broker::Resumption::Forged). Nothing is replayed for an unknown id
+/// either, whatever [`BrokerConfig::on_gap`](crate::broker::BrokerConfig::on_gap) says. Ids that
 /// events bring are not signed: a peer that knows one that is kept can start from there.
 ///
 /// The code proves that the id was given out, not to whom. What a session may read is for the
@@ -36,7 +36,7 @@ pub use signed::{KeyError, MIN_SECRET};
 ///
 /// To change the secret, let every machine accept the new one first. Then sign with the new one,
 /// and accept the old one for as long as ids live, which is the age of what is kept.
-/// `Broker::set_cursor_keys` does both without a restart.
+/// `ShardMut::set_cursor_keys` does both without a restart.
 #[derive(Clone)]
 pub struct CursorKeys(Secrets);
 

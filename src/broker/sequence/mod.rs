@@ -10,10 +10,10 @@ pub(crate) use keys::CursorKeys;
 #[cfg(feature = "signed")]
 pub use keys::{CursorKeys, KeyError, MIN_SECRET};
 
-use super::names::{ClientId, EventKey, SessionId, TopicName};
-use super::publication::Publication;
+use super::names::{ClientId, SessionId, TopicName};
 use crate::encode::Frame;
 use crate::event::{Event, EventId};
+use crate::event_key::EventKey;
 use cursor::Cursor;
 use keys::Signer;
 
@@ -66,7 +66,7 @@ pub enum EventIds {
 }
 
 /// An event that has its position: what one shard publishes and the others
-/// [`apply`](crate::broker::Broker::apply), encoded once for all.
+/// [`apply`](crate::broker::ShardMut::apply), encoded once for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     epoch: Epoch,
@@ -175,12 +175,7 @@ impl Sequencer {
     }
 
     /// Numbers an event and encodes it. Comments take a position too, but never an id.
-    pub fn publish<'a>(
-        &mut self,
-        audience: Audience,
-        event: impl Into<Publication<'a>>,
-    ) -> Published {
-        let (event, key) = event.into().into_parts();
+    pub fn publish(&mut self, audience: Audience, event: &Event) -> Published {
         // After 2^64 events the numbers stand still, and shards refuse them.
         self.last = self.last.saturating_add(1);
         let frame = match (event.id(), self.ids) {
@@ -189,13 +184,13 @@ impl Sequencer {
             }
             _ => Frame::new(event),
         };
-        let own_id = event.id().cloned();
+        let (own_id, key) = (event.id().cloned(), event.key().cloned());
         let (epoch, position) = (self.epoch, self.last);
         Published { epoch, position, audience, frame, own_id, key, is_end: false }
     }
 
     /// Numbers the end of a topic, as
-    /// [`Broker::end_topic`](crate::broker::Broker::end_topic) does.
+    /// [`TopicMut::end`](crate::broker::TopicMut::end) does.
     pub fn end_topic(&mut self, topic: TopicName) -> Published {
         let mut published = self.publish(topic.into(), &Event::empty());
         published.is_end = true;

@@ -1,8 +1,8 @@
 //! When sessions are to be looked at.
 //!
-//! A session has one timer, which is never moved: it is looked at when it comes up, and set anew for
-//! the true deadline. Each write postpones the heartbeat, and moving a timer at each write would
-//! cost more than the write's own bookkeeping.
+//! A session has one timer, which is never moved: it is looked at when it comes up, and set anew
+//! for the true deadline. Each write postpones the heartbeat, and moving a timer at each write
+//! would cost more than the write's own bookkeeping.
 
 use super::session::Session;
 use crate::broker::arena::Arena;

@@ -96,8 +96,8 @@ pub(crate) struct Loss {
     lost: u64,
 }
 
-/// How a session ends that gets the rest first. Nothing published later is for it, so that it cannot
-/// fall behind by that either.
+/// How a session ends that gets the rest first. Nothing published later is for it, so that it
+/// cannot fall behind by that either.
 #[derive(Debug)]
 pub(crate) struct Ending {
     reason: EndReason,
@@ -587,8 +587,8 @@ impl Session {
         self.armed == at
     }
 
-    /// Returns when a parked session is to get a heartbeat, or another has stalled, by the intervals
-    /// that hold for sessions without their own.
+    /// Returns when a parked session is to get a heartbeat, or another has stalled, by the
+    /// intervals that hold for sessions without their own.
     #[inline]
     pub(super) fn idle_deadline(&self, heartbeat: Tick, stall_timeout: Tick) -> Tick {
         let terms = self.terms.as_ref();

@@ -18,10 +18,10 @@
 
 use crate::broker::clock::{Tick, ticks};
 use crate::broker::config::Retention;
-use crate::broker::names::EventKey;
 use crate::broker::sequence::Published;
 use crate::encode::Frame;
 use crate::event::EventId;
+use crate::event_key::EventKey;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::cmp::Reverse;

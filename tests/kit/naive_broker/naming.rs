@@ -3,8 +3,8 @@
 use super::history::Filter;
 use super::kit::*;
 use super::model::{Content, LogName};
-use sansse::Event;
 use sansse::broker::*;
+use sansse::{Event, EventKey};
 
 pub(super) fn topic_name(number: u64) -> TopicName {
     topic(["a", "a/b", "a/b/c", "b/c", "x"][usize::try_from(number).unwrap()])
@@ -39,11 +39,10 @@ pub(super) fn own_id_text(number: u64) -> String {
     }
 }
 
-pub(super) fn publication(event: &Event, key: Option<u64>) -> Publication<'_> {
-    let publication = Publication::new(event);
+pub(super) fn keyed(event: Event, key: Option<u64>) -> Event {
     match key {
-        Some(key) => publication.with_key(EventKey::new(format!("{key}")).unwrap()),
-        None => publication,
+        Some(key) => event.with_key(EventKey::new(format!("{key}")).unwrap()),
+        None => event,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the model says about who is here.
 
+use super::kit::{has_ended, is_present, present, retained_bytes, sessions_of};
 use super::model::{LogName, Model};
 use super::naming::topic_name;
 use sansse::broker::*;
@@ -21,7 +22,7 @@ impl Model {
             let forgotten = absent
                 .iter()
                 .filter(|(since, _)| *since == longest)
-                .find(|(_, id)| broker.metadata(id).is_none())
+                .find(|(_, id)| broker.client(id).map(ClientRef::metadata).is_none())
                 .map(|(_, id)| (*id).clone())
                 .expect("a client that was to be forgotten is still known");
             self.guests.remove(&forgotten);
@@ -58,17 +59,17 @@ impl Model {
             .filter(|(_, guest)| !guest.sessions.is_empty())
             .map(|(id, guest)| (id.clone(), guest.sessions.len()))
             .collect();
-        let present: Vec<_> = broker.present().map(|(id, count)| (id.clone(), count)).collect();
-        if here != present || self.members.len() != broker.session_count() {
+        let present = present(broker);
+        if here != present || self.members.len() as u64 != broker.counters().sessions {
             return Err(format!(
                 "{present:?}, {} sessions, where there are {here:?}, {}",
-                broker.session_count(),
+                broker.counters().sessions,
                 self.members.len()
             ));
         }
         for (id, guest) in &self.guests {
-            let sessions: Vec<_> = broker.sessions_of(id).collect();
-            let metadata = broker.metadata(id).map(|values| values.get::<u64>().copied());
+            let sessions = sessions_of(broker, id);
+            let metadata = broker.client(id).map(|client| client.metadata().get::<u64>().copied());
             if metadata != Some(guest.metadata) {
                 return Err(format!("{metadata:?} is kept of {id}, and not {:?}", guest.metadata));
             }
@@ -78,7 +79,7 @@ impl Model {
         }
         for (session, member) in &self.members {
             let mut has: Vec<_> =
-                broker.subscriptions(*session).map(|one| one.to_string()).collect();
+                broker.session(*session).topics().map(|one| one.to_string()).collect();
             has.sort();
             let filters = member.logs.iter().filter_map(|log| match log {
                 LogName::Named(name) => Some(name.to_string()),
@@ -90,24 +91,24 @@ impl Model {
             if has != expected {
                 return Err(format!("{session} has {has:?} instead of {expected:?}"));
             }
-            if broker.client_of(*session) != member.client.as_ref() {
-                return Err(format!("{session} is of {:?}", broker.client_of(*session)));
+            if broker.session(*session).client() != member.client.as_ref() {
+                return Err(format!("{session} is of {:?}", broker.session(*session).client()));
             }
         }
         for address in 0..3 {
             let key = AddressKey::new(address.to_string()).unwrap();
             let here = self.members.values().filter(|member| member.address == Some(address));
-            if broker.sessions_from(&key) != here.count() {
-                return Err(format!("{} sessions from {key}", broker.sessions_from(&key)));
+            if broker.shard().sessions_from(&key) != here.count() {
+                return Err(format!("{} sessions from {key}", broker.shard().sessions_from(&key)));
             }
         }
-        let (kept, limit) = (broker.retained_bytes(), self.config.max_retained_bytes);
+        let (kept, limit) = (retained_bytes(broker), self.config.max_retained_bytes);
         if kept != self.retained_bytes() || kept > limit {
             return Err(format!("{kept} bytes are kept instead of {}", self.retained_bytes()));
         }
         self.check_flags(broker)?;
-        if broker.last_position() != self.last {
-            return Err(format!("at {} instead of {}", broker.last_position(), self.last));
+        if broker.shard().last_position() != self.last {
+            return Err(format!("at {} instead of {}", broker.shard().last_position(), self.last));
         }
         Ok(())
     }
@@ -115,24 +116,27 @@ impl Model {
     /// What is asked with a yes or a no.
     fn check_flags(&self, broker: &Broker) -> Result<(), String> {
         let is_draining = self.drain.is_some();
-        let (flags, expected) = (
-            (broker.is_closed(), broker.is_draining(), broker.is_drained()),
-            (self.closed, is_draining, is_draining && self.members.is_empty()),
-        );
-        if flags != expected {
-            return Err(format!("closed, draining, drained: {flags:?}, and not {expected:?}"));
+        let expected = match (self.closed, is_draining, self.members.is_empty()) {
+            (true, ..) => BrokerState::Closed,
+            (_, true, true) => BrokerState::Drained,
+            (_, true, false) => BrokerState::Draining,
+            _ => BrokerState::Open,
+        };
+        if broker.state() != expected {
+            return Err(format!("{:?}, and not {expected:?}", broker.state()));
         }
         for name in (0..5).map(topic_name) {
-            if broker.has_ended(&name) != self.has_ended(&name) {
-                return Err(format!("whether {name} has ended: {}", broker.has_ended(&name)));
+            let has_ended = has_ended(broker, &name);
+            if has_ended != (self.has_ended(&name) && !self.closed) {
+                return Err(format!("whether {name} has ended: {has_ended}"));
             }
         }
         for (id, guest) in &self.guests {
-            if broker.is_present(id) == guest.sessions.is_empty() {
-                return Err(format!("whether {id} is present: {}", broker.is_present(id)));
+            if is_present(broker, id) == guest.sessions.is_empty() {
+                return Err(format!("whether {id} is present: {}", is_present(broker, id)));
             }
         }
-        let is_open = |session: &SessionId| broker.is_open(*session);
+        let is_open = |session: &SessionId| broker.session(*session).is_open();
         if !self.members.keys().all(is_open) || self.ended_untold.iter().any(is_open) {
             return Err("a session is open that is not, or is not that is".to_owned());
         }

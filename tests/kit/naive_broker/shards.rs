@@ -3,7 +3,7 @@
 
 use super::history::{History, Op, Step};
 use super::model::Content;
-use super::naming::{event, own_id_text, publication, topic_name};
+use super::naming::{event, keyed, own_id_text, topic_name};
 use super::world::World;
 use sansse::broker::*;
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ impl Said {
     ) -> Self {
         let own_id = own_id.map(own_id_text);
         let event = event(content, own_id.as_ref());
-        let published = sequencer.publish(topic, publication(&event, key));
+        let published = sequencer.publish(topic, &keyed(event, key));
         Self::Event { published, content: content.clone(), own_id, key }
     }
 

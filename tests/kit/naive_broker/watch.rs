@@ -34,13 +34,13 @@ impl World {
             _ => unreachable!(),
         };
         let mut events = Vec::new();
-        while let Some((number, event)) = self.broker.poll_numbered_event() {
+        while let Some((number, event)) = self.broker.poll_event() {
             self.watch.events += 1;
             same(&(number.shard(), number.get()), &(self.shard(), self.watch.events))?;
             self.watch.roster.apply(number, &event).map_err(|error| error.to_string())?;
             events.push(event);
         }
-        same(&self.broker.last_event().get(), &self.watch.events)?;
+        same(&self.broker.shard().last_event().get(), &self.watch.events)?;
         let _ = writeln!(self.transcript, "{events:?}");
         self.watch.superseded += events.iter().map(superseded).sum::<u64>();
         same(&self.broker.counters().superseded, &self.watch.superseded)?;
@@ -78,7 +78,7 @@ impl World {
             .broker
             .presence_page(after.as_ref(), limit, |_, values| values.get::<u64>().copied());
         let _ = writeln!(self.transcript, "{page:?}");
-        same(&page.as_of(), &self.broker.last_event())?;
+        same(&page.as_of(), &self.broker.shard().last_event())?;
         let here = page.clients().iter();
         let here: Vec<_> =
             here.map(|one| (one.client.clone(), one.sessions, one.details)).collect();
@@ -97,7 +97,7 @@ impl World {
     pub(super) fn finish(&mut self) -> Result<(), String> {
         self.close()?;
         self.check_events()?;
-        same(&self.broker.session_count(), &0)?;
+        same(&self.broker.counters().sessions, &0)?;
         self.model.check_presence(&self.broker)?;
         self.model.check_counters(&self.broker)?;
         // The drivers of those that ended are told so, and time takes the rest away.

@@ -3,7 +3,7 @@
 use super::history::{Op, Step, To};
 use super::kit::*;
 use super::model::{Model, Out};
-use super::naming::{event, log_name, own_id_text, publication, topic_filter, topic_name};
+use super::naming::{event, keyed, log_name, own_id_text, topic_filter, topic_name};
 use super::shards::Said;
 use super::signed::Keys;
 use super::watch::Watch;
@@ -93,7 +93,7 @@ impl World {
                 let Some(topic) = self.topic(to) else { return Ok(()) };
                 let own_id = own_id.map(own_id_text);
                 let event = event(content, own_id.as_ref());
-                let got = self.broker.publish(now, topic.clone(), publication(&event, *key));
+                let got = self.broker.publish(now, topic.clone(), &keyed(event, *key));
                 let got =
                     got.map(|published| (published.position(), text(published.frame().as_ref())));
                 let got = self.note(got);
@@ -161,7 +161,7 @@ impl World {
             }
             Op::CloseSession { session } => {
                 let Some(session) = self.session(*session) else { return Ok(()) };
-                let got = self.broker.close_session(now, session);
+                let got = self.broker.session_mut(session).close(now);
                 same(&got, &self.model.close_session(session))
             }
             Op::Close => {
@@ -185,23 +185,23 @@ impl World {
             Op::Renew { session, lease } => {
                 let Some(session) = self.session(*session) else { return Ok(()) };
                 let until = self.model.now + millis(*lease);
-                let got = self.broker.renew_lease(now, session, self.start + until);
+                let got = self.broker.session_mut(session).renew_lease(now, self.start + until);
                 let got = self.note(got);
                 same(&got, &self.model.renew_lease(session, until))?;
                 let lease = self.model.members.get(&session).and_then(|member| member.lease);
                 let expected = lease.map(|until| self.start + until);
-                same(&self.broker.lease_of(session), &expected)
+                same(&self.broker.session(session).lease(), &expected)
             }
             Op::Revoke { client } => {
                 let client = super::kit::client(&format!("client {client}"));
-                let got = self.broker.revoke(now, &client);
+                let got = self.broker.client_mut(&client).revoke(now);
                 let got = self.note(got);
                 same(&got, &self.model.revoke(&client, &self.broker))
             }
             Op::RevokeTopic { client, topic } => {
                 let client = super::kit::client(&format!("client {client}"));
                 let topic = topic_name(*topic);
-                let got = self.broker.revoke_topic(now, &client, &topic);
+                let got = self.broker.client_mut(&client).revoke_topic(now, &topic);
                 let got = self.note(got);
                 same(&got, &self.model.revoke_topic(&client, &topic, &self.broker))
             }
@@ -229,7 +229,8 @@ impl World {
                     None if *from_oldest => StartAt::Oldest,
                     None => StartAt::Now,
                 };
-                let got = self.broker.subscribe(now, session, topic_filter(*filter), place);
+                let got =
+                    self.broker.session_mut(session).subscribe(now, topic_filter(*filter), place);
                 let got = self.note(got);
                 let id = id.map(Ok);
                 let filter = log_name(*filter);
@@ -237,11 +238,11 @@ impl World {
             }
             Op::Unsubscribe { session, filter } => {
                 let Some(session) = self.session(*session) else { return Ok(()) };
-                let got = self.broker.unsubscribe(now, session, &topic_filter(*filter));
+                let got = self.broker.session_mut(session).unsubscribe(now, &topic_filter(*filter));
                 same(&got, &self.model.unsubscribe(session, &log_name(*filter)))
             }
             Op::EndTopic { topic } => {
-                let got = self.broker.end_topic(now, &topic_name(*topic));
+                let got = self.broker.topic_mut(&topic_name(*topic)).end(now);
                 let got = self.note(got.map(|published| published.position()));
                 same(&got, &self.model.end_topic(&topic_name(*topic)))
             }
@@ -252,12 +253,12 @@ impl World {
             }
             Op::SetRetention { topic, retention } => {
                 let topic = topic_name(*topic);
-                let got = self.broker.set_retention(now, &topic, *retention);
+                let got = self.broker.topic_mut(&topic).set_retention(now, *retention);
                 same(&got, &self.model.set_retention(&topic, *retention))
             }
             Op::SetLag { topic, lag } => {
                 let topic = topic_name(*topic);
-                let got = self.broker.set_lag(now, &topic, *lag);
+                let got = self.broker.topic_mut(&topic).set_lag(now, *lag);
                 same(&got, &self.model.set_lag(&topic, *lag))
             }
             Op::Pass { time } => {
@@ -279,7 +280,7 @@ impl World {
 
     /// What another shard published, or the application.
     pub(super) fn apply(&mut self, now: Instant, said: &Said) -> Result<(), String> {
-        let got = self.broker.apply(now, said.published());
+        let got = self.broker.shard_mut().apply(now, said.published());
         let got = self.note(got);
         let position = said.published().position();
         let expected = match said {
@@ -311,7 +312,7 @@ impl World {
 
     #[cfg(feature = "signed")]
     fn set_keys(&mut self, keys: Keys) -> Result<(), String> {
-        let got = self.broker.set_cursor_keys(super::signed::cursor_keys(&keys));
+        let got = self.broker.shard_mut().set_cursor_keys(super::signed::cursor_keys(&keys));
         let got = self.note(got);
         if self.config.event_ids == EventIds::Own {
             return same(&got, &Err(ConfigError::NothingToSign));
