@@ -22,8 +22,6 @@ pub use session::Session;
 
 use shards::{FollowUp, Inner, Shard, lock};
 
-#[cfg(doc)]
-use crate::broker::Broker;
 #[cfg(not(feature = "record"))]
 use crate::broker::Broker as ShardBroker;
 #[cfg(feature = "signed")]
@@ -83,7 +81,7 @@ pub struct HubBuilder {
 type Listener = Box<dyn Fn(EventNumber, BrokerEvent) + Send + Sync>;
 
 impl HubBuilder {
-    /// Makes a builder of a hub of one shard, with the default head and without a listener.
+    /// Begins a hub of one shard, with the default head and without a listener.
     pub fn new(config: BrokerConfig) -> Self {
         Self {
             config,
@@ -225,8 +223,8 @@ impl Hub {
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&self, config: SessionConfig) -> Result<Session, OpenError> {
-        self.inner.open(config)
+    pub fn open(&self, request: SessionConfig) -> Result<Session, OpenError> {
+        self.inner.open(request)
     }
 
     /// Returns how long a peer that was refused with this error is to wait, for a `Retry-After`;

@@ -1,6 +1,6 @@
 //! The calls that are in a record, and how each is done again.
 
-use super::read::{Output, RecordFault};
+use super::read::{Output, RecordErrorKind};
 use crate::broker::{
     AddressKey, Audience, Batch, Broker, Calls, ClientId, Drain, Elsewhere, Filled, Lag, OpenError,
     Published, Retention, SessionConfig, SessionId, StartAt, Tick, TopicFilter, TopicName,
@@ -75,7 +75,7 @@ impl Request {
         Self { request: request.clone(), lease }
     }
 
-    fn restore(self, broker: &Broker) -> Result<SessionConfig, RecordFault> {
+    fn restore(self, broker: &Broker) -> Result<SessionConfig, RecordErrorKind> {
         Ok(match self.lease {
             Some(until) => self.request.with_lease(instant(broker, until)?),
             None => self.request,
@@ -95,8 +95,8 @@ impl Written {
 }
 
 /// The time so long after the broker was made, if this platform has it.
-pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, RecordFault> {
-    broker.instant(at).ok_or(RecordFault::Time)
+pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, RecordErrorKind> {
+    broker.instant(at).ok_or(RecordErrorKind::Time)
 }
 
 /// What whoever called had, and a replay must have too.
@@ -125,7 +125,7 @@ impl Call {
         at: Tick,
         broker: &mut Broker,
         held: &mut Held,
-    ) -> Result<Output, RecordFault> {
+    ) -> Result<Output, RecordErrorKind> {
         let now = instant(broker, at)?;
         Ok(match self {
             Self::Open(request) => {
@@ -213,11 +213,11 @@ impl Call {
                 let rest = match batch {
                     Written::Newest => match held.newest.get(&session) {
                         Some(batch) => broker.handle_partial_write(now, session, batch, written),
-                        None => return Err(RecordFault::NoBatch { session }),
+                        None => return Err(RecordErrorKind::NoBatch { session }),
                     },
                     Written::Other { text, ends } => {
                         let batch = Batch::from_parts(text.into_bytes(), &ends);
-                        let batch = batch.ok_or(RecordFault::BatchEnds)?;
+                        let batch = batch.ok_or(RecordErrorKind::BatchEnds)?;
                         broker.handle_partial_write(now, session, &batch, written)
                     }
                 };
@@ -229,11 +229,11 @@ impl Call {
             }
             #[cfg(feature = "signed")]
             Self::SetCursorKeys => {
-                let keys = held.keys.pop_front().ok_or(RecordFault::NoKeys)?;
+                let keys = held.keys.pop_front().ok_or(RecordErrorKind::NoKeys)?;
                 Output::KeysSet(Calls::set_cursor_keys(broker, keys))
             }
             #[cfg(not(feature = "signed"))]
-            Self::SetCursorKeys => return Err(RecordFault::NoKeys),
+            Self::SetCursorKeys => return Err(RecordErrorKind::NoKeys),
         })
     }
 }

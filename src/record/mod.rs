@@ -60,7 +60,7 @@ mod read;
 mod recorded;
 mod text;
 
-pub use read::{Output, Record, RecordError, RecordFault, Replay, ReplayStep};
+pub use read::{Output, Record, RecordError, RecordErrorKind, Replay, ReplayStep};
 pub use recorded::RecordedBroker;
 
 use crate::broker::BrokerConfig;
