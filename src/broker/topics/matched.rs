@@ -300,7 +300,10 @@ mod tests {
         fn new() -> Self {
             let mut channels = Channels::new();
             let topics = ["news/uk", "news/fr"].map(|name| {
-                channels.insert(Channel::new(Kind::Named(TopicName::new(name).unwrap()), 0))
+                channels.insert(Channel::new(
+                    Kind::Named(alloc::boxed::Box::new(TopicName::new(name).unwrap())),
+                    0,
+                ))
             });
             let pattern = TopicPattern::new("news/*").unwrap();
             let matched = Matched::new(pattern, &channels, &topics, 0);

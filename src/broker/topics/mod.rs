@@ -27,6 +27,7 @@ use super::config::{BrokerConfig, Lag, Retention};
 use super::error::{PublishError, TopicSettingError};
 use super::names::{TopicFilter, TopicName, TopicPattern};
 use super::timers::Timers;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use channel::Channel;
@@ -152,7 +153,7 @@ impl Topics {
     }
 
     fn open_topic(&mut self, name: &TopicName) -> u32 {
-        let mut channel = Channel::new(Kind::Named(name.clone()), self.forgotten);
+        let mut channel = Channel::new(Kind::Named(Box::new(name.clone())), self.forgotten);
         channel.set_patterns(self.patterns.matching(name));
         let slot = self.channels.insert(channel).slot();
         self.names.insert(name.clone(), slot);
@@ -235,7 +236,7 @@ impl Topics {
     /// Returns what a session subscribes to by this channel; `None` for one that it has anyway.
     pub(crate) fn filter(&self, slot: u32) -> Option<TopicFilter> {
         match self.kind(slot)? {
-            Kind::Named(name) => Some(name.clone().into()),
+            Kind::Named(name) => Some(TopicFilter::Topic(TopicName::clone(name))),
             Kind::Pattern(_) => self.pattern(slot).map(|pattern| pattern.clone().into()),
             Kind::Everyone | Kind::Client | Kind::Session => None,
         }
@@ -594,7 +595,7 @@ impl Topics {
                 Kind::Pattern(matched) => self.release_pattern(*matched, slot),
                 Kind::Named(name) => {
                     self.note_forgotten(channel.log().lost_through());
-                    self.names.remove(name);
+                    self.names.remove(&**name);
                 }
                 Kind::Everyone | Kind::Client | Kind::Session => {}
             }
