@@ -9,7 +9,7 @@ use core::fmt;
 pub enum ComesBack {
     /// It is not: another attempt meets the same error.
     Never,
-    /// After [`BrokerConfig::retry_after`](crate::broker::BrokerConfig::retry_after): it has as
+    /// After [`Reconnect::retry_after`](crate::broker::Reconnect::retry_after): it has as
     /// many sessions as it may, and has to close one itself. Over HTTP that is 429.
     AfterMinimum,
     /// When its turn comes among all that were refused, so that they do not come all at once. Over
@@ -73,24 +73,24 @@ pub enum ConfigError {
     NothingToSign,
     /// Who may be behind by nothing could get nothing.
     ZeroLag,
-    /// With [`max_sessions`](crate::broker::BrokerConfig::max_sessions) of zero no session could be
+    /// With [`sessions`](crate::broker::BrokerLimits::sessions) of zero no session could be
     /// opened.
     ZeroSessions,
-    /// With [`max_sessions_per_client`](crate::broker::BrokerConfig::max_sessions_per_client) of
+    /// With [`sessions_per_client`](crate::broker::BrokerLimits::sessions_per_client) of
     /// zero no client could have a session.
     ZeroSessionsPerClient,
-    /// With [`max_sessions_per_address`](crate::broker::BrokerConfig::max_sessions_per_address) of
+    /// With [`sessions_per_address`](crate::broker::BrokerLimits::sessions_per_address) of
     /// zero no address could have a session.
     ZeroSessionsPerAddress,
-    /// With [`max_unread_events`](crate::broker::BrokerConfig::max_unread_events) of zero no
+    /// With [`unread_events`](crate::broker::BrokerLimits::unread_events) of zero no
     /// session could be opened.
     ZeroUnreadEvents,
     /// A maximum age of zero would end every session.
     ZeroSessionAge,
-    /// With a [`max_session_age_jitter`](crate::broker::BrokerConfig::max_session_age_jitter) as
+    /// With a [`max_age_jitter`](crate::broker::SessionDefaults::max_age_jitter) as
     /// large as the maximum age, a session could end as soon as it begins.
     JitterBeyondAge,
-    /// With [`max_retained_bytes`](crate::broker::BrokerConfig::max_retained_bytes) of zero nothing
+    /// With [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes) of zero nothing
     /// could be delivered.
     ZeroRetainedBytes,
 }
@@ -307,7 +307,7 @@ pub enum PublishError {
         /// Its size in bytes.
         size: usize,
         /// The topic's [`Retention::bytes`](crate::broker::Retention), or the broker's
-        /// [`max_retained_bytes`](crate::broker::BrokerConfig::max_retained_bytes) if that is less.
+        /// [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes) if that is less.
         limit: usize,
     },
     /// It was numbered in another epoch than this broker's.

@@ -36,7 +36,7 @@ pub enum Resumption {
     /// Its last event id is known to be older than something that is kept no more.
     ///
     /// What is kept after it is replayed, or nothing, as
-    /// [`BrokerConfig::on_gap`](crate::broker::BrokerConfig) says.
+    /// [`SessionDefaults::on_gap`](crate::broker::SessionDefaults::on_gap) says.
     Gap {
         /// How many events.
         replayed: u64,
@@ -212,7 +212,7 @@ pub enum EndReason {
     /// It made room for a newer one, as [`LimitPolicy::EvictOldest`](crate::broker::LimitPolicy)
     /// says.
     Evicted,
-    /// It had the age of [`BrokerConfig::max_session_age`](crate::broker::BrokerConfig).
+    /// It had the age of [`SessionDefaults::max_age`](crate::broker::SessionDefaults::max_age).
     MaxAge,
     /// Its turn came in a [drain](crate::broker::Broker::drain).
     Drained,

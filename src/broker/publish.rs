@@ -38,7 +38,7 @@ impl<'a, B: Calls> TopicMut<'a, B> {
     /// for ever.
     ///
     /// The end is remembered for the age of the topic's [`Retention`](super::Retention), but of no
-    /// more than [`BrokerConfig::max_ended_topics`](super::BrokerConfig::max_ended_topics) topics,
+    /// more than [`BrokerLimits::ended_topics`](super::BrokerLimits::ended_topics) topics,
     /// and as long as anything subscribes to it or is kept. After that its name is that of a new
     /// topic. Ending a topic that does not exist is remembered as well. The end takes a position as
     /// an event does; other shards [`apply`](super::ShardMut::apply) it.
@@ -89,7 +89,7 @@ impl<'a, B: Calls> TopicMut<'a, B> {
 
     /// Sets how far behind sessions may be in the topic from now on, and what they meet
     /// beyond that, unless they chose for themselves. `None` goes back to
-    /// [`BrokerConfig::lag`](super::BrokerConfig::lag).
+    /// [`SessionDefaults::lag`](super::SessionDefaults::lag).
     ///
     /// # Errors
     ///

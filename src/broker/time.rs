@@ -63,16 +63,16 @@ impl Broker {
     /// `Retry-After`, and so in whole seconds (RFC 9110, section 10.2.3); `None` where waiting does
     /// not help.
     ///
-    /// It is no less than [`BrokerConfig::retry_after`](super::BrokerConfig::retry_after). Where
+    /// It is no less than [`Reconnect::retry_after`](super::Reconnect::retry_after). Where
     /// the broker as a whole has no room, who asks is told no earlier time than the one before, so
     /// that of those who wait as long as they are told no more than
-    /// [`BrokerConfig::reconnects_per_second`](super::BrokerConfig::reconnects_per_second) come
+    /// [`Reconnect::per_second`](super::Reconnect::per_second) come
     /// back in any second; beyond five minutes it begins anew. It depends on how many were refused,
     /// and so on the load. If all are refused at the same time, each second is used; those who are
     /// refused over a period, and more of them than may come, may take as much longer as that
     /// period, since seconds of those who ask at different times begin at different times.
     ///
-    /// Of several [shards](super::BrokerConfig::shards) without a hub each allots its part, and one
+    /// Of several [shards](super::BrokerConfig::shard) without a hub each allots its part, and one
     /// return in several seconds where there are more shards than returns: then those of different
     /// shards may come together. A hub allots for all of them.
     pub fn retry_after(&mut self, now: Instant, error: &OpenError) -> Option<Duration> {
@@ -105,7 +105,7 @@ impl Broker {
     /// Tells once that the last session of a drain is gone.
     pub(super) fn emit_drained(&mut self) {
         if self.admission.is_draining() && self.sessions.len() == 0 {
-            self.events.push(BrokerEvent::Drained { shard: self.config.shard });
+            self.events.push(BrokerEvent::Drained { shard: self.config.shard.get() });
         }
     }
 

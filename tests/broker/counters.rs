@@ -147,7 +147,7 @@ fn comments_of_the_brokers_own_are_no_events() {
 #[test]
 fn what_is_refused_is_counted_by_the_error() {
     let mut config = config();
-    config.max_sessions = 1;
+    config.limits.sessions.most = 1;
     let mut shard = Shard::new(config);
     shard.open(anyone());
     let now = shard.now;

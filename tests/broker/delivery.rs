@@ -554,7 +554,7 @@ fn writes_that_stop_anywhere_and_often_lose_and_repeat_nothing() {
 fn what_was_taken_back_and_is_kept_no_more_is_counted_as_lost() {
     let mut config = config();
     config.retention.events = 4;
-    config.lag = LagPolicy::SkipToOldest.into();
+    config.session.lag = LagPolicy::SkipToOldest.into();
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     for data in ["a", "b", "c", "d"] {

@@ -8,7 +8,7 @@ fn three(lag: LagPolicy) -> BrokerConfig {
     let mut config = config();
     config.retention.events = 3;
     config.private_retention.events = 3;
-    config.lag = lag.into();
+    config.session.lag = lag.into();
     config
 }
 
@@ -183,7 +183,7 @@ fn a_closed_lagging_session_comes_back_to_a_gap() {
 #[test]
 fn the_log_keeps_no_more_bytes_than_it_may() {
     let mut config = config();
-    config.lag = LagPolicy::SkipToOldest.into();
+    config.session.lag = LagPolicy::SkipToOldest.into();
     let size = Shard::new(config.clone()).publish(Audience::Everyone, "a").frame().chunk().len();
     config.retention.bytes = 3 * size;
     let mut shard = Shard::new(config);
@@ -206,8 +206,8 @@ fn the_log_keeps_nothing_older_than_it_may() {
     let mut config = config();
     config.retention.age = Some(secs(10));
     config.private_retention.age = Some(secs(5));
-    config.lag = LagPolicy::SkipToOldest.into();
-    config.heartbeat = None;
+    config.session.lag = LagPolicy::SkipToOldest.into();
+    config.session.heartbeat = None;
     let mut shard = Shard::new(config);
     let session = shard.parked(session_of("alice"));
     shard.events();
@@ -313,7 +313,7 @@ fn stalled_among_many(lag: LagPolicy, events: u64) -> Shard {
     let mut config = config();
     config.retention =
         Retention { events: 500, bytes: 64 << 10, age: Some(secs(60)), compact: false };
-    config.lag = lag.into();
+    config.session.lag = lag.into();
     let mut shard = Shard::new(config);
     let ids: Vec<_> = (0..1_000).map(|n| (shard.parked(anyone()), n % 100 == 0)).collect();
     shard.events();

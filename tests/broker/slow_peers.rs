@@ -294,7 +294,7 @@ fn each_topic_is_behind_by_itself() {
 #[test]
 fn the_session_chooses_before_the_topic_and_the_topic_before_the_broker() {
     let mut config = config();
-    config.lag = Lag::new(LagPolicy::SkipToNewest).with_events(2);
+    config.session.lag = Lag::new(LagPolicy::SkipToNewest).with_events(2);
     let mut shard = Shard::new(config);
     let two = |policy| Lag::new(policy).with_events(2);
     let prices = topic("prices");
@@ -330,8 +330,8 @@ fn what_was_said_for_a_topic_is_remembered_where_nobody_listens() {
 fn a_peer_is_told_of_its_loss_before_the_first_event_after_the_hole() {
     let mut config = config();
     config.retention.events = 2;
-    config.lag = LagPolicy::SkipToOldest.into();
-    config.loss_announcement = Some(lost("lost"));
+    config.session.lag = LagPolicy::SkipToOldest.into();
+    config.session.loss_announcement = Some(lost("lost"));
     let mut shard = Shard::new(config);
     let quiet = topic("quiet");
     let session = shard.parked(anyone().with_topic(quiet.clone()));
@@ -365,8 +365,8 @@ fn a_peer_that_skips_to_the_newest_is_told_at_once_and_resumes_from_there() {
 fn what_tells_of_a_loss_begins_a_batch_and_so_is_never_taken_back() {
     let mut config = config();
     config.retention.events = 2;
-    config.lag = LagPolicy::SkipToOldest.into();
-    config.loss_announcement = Some(lost("lost"));
+    config.session.lag = LagPolicy::SkipToOldest.into();
+    config.session.loss_announcement = Some(lost("lost"));
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone().with_topic(topic("quiet")));
     publish_all(&mut shard, topic("quiet"), &["- 1"]);
@@ -386,8 +386,8 @@ fn what_tells_of_a_loss_begins_a_batch_and_so_is_never_taken_back() {
 fn a_session_may_be_told_nothing_where_the_others_are_and_without_ids_where_there_are_none() {
     let mut config = config();
     config.retention.events = 1;
-    config.lag = LagPolicy::SkipToOldest.into();
-    config.loss_announcement = Some(lost("lost"));
+    config.session.lag = LagPolicy::SkipToOldest.into();
+    config.session.loss_announcement = Some(lost("lost"));
     config.event_ids = EventIds::Own;
     let mut shard = Shard::new(config);
     let untold = shard.parked(anyone().with_loss_announcement(None));
@@ -410,7 +410,7 @@ fn what_cannot_hold_is_refused_and_nothing_is_done() {
     let zeros = [Lag::default().with_events(0), Lag::default().with_bytes(0)];
     for zero in zeros {
         let mut wrong = config();
-        wrong.lag = zero;
+        wrong.session.lag = zero;
         let now = Shard::new(config()).now;
         assert_eq!(Broker::new(now, wrong).unwrap_err(), ConfigError::ZeroLag);
         let mut shard = Shard::new(config());
@@ -422,7 +422,7 @@ fn what_cannot_hold_is_refused_and_nothing_is_done() {
         assert_eq!(shard.size(), before);
     }
     let mut config = config();
-    config.max_topics = 0;
+    config.limits.topics = 0;
     let mut shard = Shard::new(config);
     let set = shard.broker.topic_mut(&topic("news")).set_lag(shard.now, Some(Lag::default()));
     assert_eq!(set, Err(TopicSettingError::TooManyTopics));

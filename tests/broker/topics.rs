@@ -239,8 +239,8 @@ fn an_own_id_is_found_through_a_pattern() {
 #[test]
 fn topics_and_patterns_count_together_and_limits_are_errors() {
     let mut config = config();
-    config.max_topics = 3;
-    config.max_topics_per_session = 2;
+    config.limits.topics = 3;
+    config.limits.topics_per_session = 2;
     let mut shard = Shard::new(config);
     let request = matching("a/*").with_topic(topic("b")).with_topic(topic("b"));
     let session = shard.open(request.clone());
@@ -258,7 +258,7 @@ fn topics_and_patterns_count_together_and_limits_are_errors() {
 #[test]
 fn an_event_that_no_topic_can_keep_is_lost_to_who_has_a_matching_pattern() {
     let mut config = config();
-    config.max_topics = 2;
+    config.limits.topics = 2;
     let mut shard = Shard::new(config);
     let session = shard.parked(matching("a/*").with_lag(LagPolicy::SkipToOldest));
     shard.publish(topic("a/1"), "x");
@@ -279,7 +279,7 @@ fn an_event_that_no_topic_can_keep_is_lost_to_who_has_a_matching_pattern() {
 fn topics_and_patterns_that_nobody_has_leave_nothing() {
     let mut config = config();
     config.retention.age = Some(secs(1));
-    config.max_unread_events = 100_000;
+    config.limits.unread_events = 100_000;
     let mut shard = Shard::new(config);
     let round = |shard: &mut Shard, number: u64| {
         let session = shard.parked(matching(&format!("*/{number}/**")));

@@ -140,8 +140,8 @@ fn what_is_left_out_of_a_replay_is_no_loss_when_it_goes() {
 #[test]
 fn what_cannot_be_subscribed_is_an_error_and_changes_nothing() {
     let mut config = config();
-    config.max_topics = 2;
-    config.max_topics_per_session = 2;
+    config.limits.topics = 2;
+    config.limits.topics_per_session = 2;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone().with_topic(topic("a")));
     let subscribe = |shard: &mut Shard, session, text: &str| {

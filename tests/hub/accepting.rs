@@ -102,7 +102,7 @@ fn an_accept_header_that_rules_streams_out_is_refused() {
 #[test]
 fn a_hub_that_is_closed_or_full_says_when_to_come_back() {
     let mut one = config();
-    one.max_sessions = 1;
+    one.limits.sessions.most = 1;
     let (full, closed) = (hub_of(one), hub());
     let _session = full.open(SessionConfig::new()).unwrap();
     closed.close();
@@ -117,8 +117,8 @@ fn a_hub_that_is_closed_or_full_says_when_to_come_back() {
 #[test]
 fn a_client_or_an_address_with_too_many_sessions_is_told_so() {
     let mut one = config();
-    one.max_sessions_per_client = 1;
-    one.max_sessions_per_address = 1;
+    one.limits.sessions_per_client.most = 1;
+    one.limits.sessions_per_address.most = 1;
     let hub = hub_of(one);
     let address = AddressKey::new("somewhere").unwrap();
     for request in [request_of("alice"), SessionConfig::new().with_address(address)] {

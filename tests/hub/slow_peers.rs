@@ -50,7 +50,7 @@ fn bounds_that_cannot_hold_are_refused_by_all_shards() {
     let opened = hub.open(SessionConfig::new().with_lag(zero));
     assert_eq!(opened.unwrap_err(), OpenError::ZeroLag);
     let mut config = config();
-    config.lag = zero;
+    config.session.lag = zero;
     let built = sharded(config, SHARDS).build(VirtualTimer::new());
     assert_eq!(built.unwrap_err(), ConfigError::ZeroLag);
 }

@@ -127,7 +127,7 @@ fn a_configuration_can_be_changed_before_the_replay_and_has_to_hold() {
     assert_ne!(outputs[2], step.output);
 
     let mut record = Record::parse(text.as_bytes()).unwrap();
-    record.config.max_sessions = 0;
+    record.config.limits.sessions.most = 0;
     let error = record.replay(start()).unwrap_err();
     assert_eq!(error.fault(), &RecordFault::Config(ConfigError::ZeroSessions));
 }

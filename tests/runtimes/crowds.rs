@@ -17,7 +17,7 @@ pub(crate) async fn slow_reader<P: Platform>(platform: P) {
     let mut config = config();
     config.retention.events = KEPT;
     // On a network in memory the time of the whole scenario passes at once.
-    config.stall_timeout = None;
+    config.session.stall_timeout = None;
     let application = Application::new(&platform, config);
     let service = Service::start(&platform, &application);
     let mut fast = Vec::new();

@@ -335,7 +335,7 @@ impl World {
     fn lag_of(&self, at: usize, filter: Filter) -> Lag {
         let own = self.connections[at].owed.lag;
         let of_topic = self.scenario.topic_lag.filter(|(topic, _)| filter == Filter::Topic(topic));
-        own.or(of_topic.map(|(_, lag)| lag)).unwrap_or(self.server.config.lag)
+        own.or(of_topic.map(|(_, lag)| lag)).unwrap_or(self.server.config.session.lag)
     }
 
     /// Whether what is due, from this one on, is more than one event and more than the bounds allow.

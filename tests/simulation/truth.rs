@@ -91,7 +91,7 @@ impl Truth {
             forgotten: 0,
             retention: config.retention,
             private_retention: config.private_retention,
-            on_gap: config.on_gap,
+            on_gap: config.session.on_gap,
         };
         truth.begin(config.epoch);
         truth

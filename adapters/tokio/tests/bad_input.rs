@@ -201,7 +201,7 @@ async fn a_storm_of_connections_costs_only_those_that_are_too_many() {
 #[tokio::test]
 async fn a_broker_without_room_says_when_to_come_back() {
     let mut config = config();
-    config.max_sessions = 1;
+    config.limits.sessions.most = 1;
     let server = start_with(config, |server| server).await;
     let _first = server.subscribe().await;
     let mut second = server.get("/events").await;

@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let life = sansse_tokio::random_epoch();
     let mut config = BrokerConfig::new(life);
-    config.retry = Some(Duration::from_secs(1));
+    config.reconnect.retry = Some(Duration::from_secs(1));
     config.client_grace = GRACE;
     config.private_retention.bytes = MAX_LIST;
     let (presence, follower) = presence::channel();

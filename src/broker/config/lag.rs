@@ -7,7 +7,7 @@ use super::super::error::ConfigError;
 ///
 /// Each topic is looked at by itself. What is lost is told to the application with
 /// [`SessionSkipped`](crate::broker::BrokerEvent::SessionSkipped), and to the peer where that is
-/// [asked for](crate::broker::BrokerConfig::loss_announcement).
+/// [asked for](crate::broker::SessionDefaults::loss_announcement).
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,7 +43,7 @@ pub enum LagPolicy {
 /// It is chosen by the session, or else by the topic, or else for the broker. A session that is
 /// [opened with one](crate::broker::SessionConfig::with_lag) has it in all topics. A session
 /// without gets that of [each topic](crate::broker::TopicMut::set_lag), and where there is none
-/// [`BrokerConfig::lag`](crate::broker::BrokerConfig::lag).
+/// [`SessionDefaults::lag`](crate::broker::SessionDefaults::lag).
 ///
 /// ```
 /// use sansse::broker::{Lag, LagPolicy, SessionConfig};

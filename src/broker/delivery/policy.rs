@@ -239,7 +239,10 @@ mod tests {
     fn topics(keys: &[&str], kept: usize) -> Topics {
         let mut config = BrokerConfig::new(Epoch(1));
         config.retention = Retention { events: kept, ..config.retention };
-        let (mut topics, mut ready) = (Topics::new(&config), ReadyQueue::default());
+        let (mut topics, mut ready) = (
+            Topics::new(&config.limits, config.retention, config.private_retention),
+            ReadyQueue::default(),
+        );
         for (key, position) in keys.iter().zip(1..) {
             let everyone = topics.everyone();
             let new = NewEntry::sample(position, "x", key);

@@ -44,7 +44,7 @@ impl Model {
             LogName::Named(_) => self.logs.get(source).and_then(|log| log.lag),
             _ => None,
         };
-        member.lag.or(own).unwrap_or(self.config.lag)
+        member.lag.or(own).unwrap_or(self.config.session.lag)
     }
 
     /// Lets the session meet its policies. Says what it has lost, if that closes it.

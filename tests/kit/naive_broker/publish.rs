@@ -19,7 +19,7 @@ impl Model {
                 Err(PublishError::UnknownSession)
             }
             Audience::Topic(name)
-                if !self.knows(name) && self.topics() >= self.config.max_topics as usize =>
+                if !self.knows(name) && self.topics() >= self.config.limits.topics as usize =>
             {
                 Err(PublishError::TooManyTopics)
             }
@@ -116,7 +116,7 @@ impl Model {
             _ => unreachable!(),
         };
         let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes);
-        let limit = limit.min(self.config.max_retained_bytes);
+        let limit = limit.min(self.config.limits.retained_bytes);
         if size > limit {
             return Err(PublishError::TooLarge { size, limit });
         }
@@ -168,7 +168,7 @@ impl Model {
         topic: &TopicName,
         retention: Option<Retention>,
     ) -> Result<(), TopicSettingError> {
-        if !self.knows(topic) && self.topics() >= self.config.max_topics as usize {
+        if !self.knows(topic) && self.topics() >= self.config.limits.topics as usize {
             return Err(TopicSettingError::TooManyTopics);
         }
         let name = LogName::Named(topic.clone());
@@ -321,7 +321,7 @@ impl Model {
         if lag.is_some_and(|lag| lag.events == Some(0) || lag.bytes == Some(0)) {
             return Err(TopicSettingError::Config(ConfigError::ZeroLag));
         }
-        if !self.knows(topic) && self.topics() >= self.config.max_topics as usize {
+        if !self.knows(topic) && self.topics() >= self.config.limits.topics as usize {
             return Err(TopicSettingError::TooManyTopics);
         }
         let name = LogName::Named(topic.clone());
