@@ -62,8 +62,8 @@ impl core::error::Error for NameError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A retention of nothing: the log is also the queue, so nothing could be delivered.
-    ZeroRetention,
+    /// A retention of no age: the log is also the queue, so nothing could be delivered.
+    ZeroRetentionAge,
     /// A heartbeat interval of zero would send heartbeats without end.
     ZeroHeartbeat,
     /// A stall timeout of zero would end every session.
@@ -73,26 +73,11 @@ pub enum ConfigError {
     NothingToSign,
     /// Who may be behind by nothing could get nothing.
     ZeroLag,
-    /// With [`sessions`](crate::broker::BrokerLimits::sessions) of zero no session could be
-    /// opened.
-    ZeroSessions,
-    /// With [`sessions_per_client`](crate::broker::BrokerLimits::sessions_per_client) of
-    /// zero no client could have a session.
-    ZeroSessionsPerClient,
-    /// With [`sessions_per_address`](crate::broker::BrokerLimits::sessions_per_address) of
-    /// zero no address could have a session.
-    ZeroSessionsPerAddress,
-    /// With [`unread_events`](crate::broker::BrokerLimits::unread_events) of zero no
-    /// session could be opened.
-    ZeroUnreadEvents,
     /// A maximum age of zero would end every session.
     ZeroSessionAge,
     /// With a [`max_age_jitter`](crate::broker::SessionDefaults::max_age_jitter) as
     /// large as the maximum age, a session could end as soon as it begins.
     JitterBeyondAge,
-    /// With [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes) of zero nothing
-    /// could be delivered.
-    ZeroRetainedBytes,
 }
 
 impl ConfigError {
@@ -105,18 +90,13 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ZeroRetention => "a retention of nothing delivers nothing",
+            Self::ZeroRetentionAge => "events that are kept for no time are not delivered",
             Self::ZeroHeartbeat => "a heartbeat interval of zero",
             Self::ZeroStallTimeout => "a stall timeout of zero",
             Self::NothingToSign => "keys for ids of the broker's making, which makes none",
             Self::ZeroLag => "sessions that may be behind by nothing",
-            Self::ZeroSessions => "a limit of no sessions",
-            Self::ZeroSessionsPerClient => "a limit of no sessions for each client",
-            Self::ZeroSessionsPerAddress => "a limit of no sessions for each address",
-            Self::ZeroUnreadEvents => "a limit of no unread events lets no session in",
             Self::ZeroSessionAge => "a maximum age of zero",
             Self::JitterBeyondAge => "a jitter that leaves nothing of the maximum age",
-            Self::ZeroRetainedBytes => "retaining nothing delivers nothing",
         })
     }
 }

@@ -112,7 +112,7 @@ impl Broker {
             .from(request.address());
         self.admission.check(&wants, elsewhere)?;
         let unread = self.events.len().max(self.sessions.untold());
-        if unread >= self.config.limits.unread_events as usize {
+        if unread >= self.config.limits.unread_events.get() as usize {
             return Err(OpenError::UnreadEvents);
         }
         request.check()?;

@@ -66,7 +66,7 @@ impl Shards {
         }
         let opened = self.brokers[at].open_beside(self.now, request, before.elsewhere());
         let sessions: usize = self.brokers.iter().map(|broker| broker.sessions.len()).sum();
-        assert!(sessions <= self.config.limits.sessions.most as usize, "{sessions} sessions");
+        assert!(sessions <= self.config.limits.sessions.most.get() as usize, "{sessions} sessions");
         opened.map(|opened| opened.session)
     }
 
@@ -84,27 +84,30 @@ impl Shards {
             self.expected.iter().filter(|one| client.is_some() && one.1 == client).collect();
         let from: Vec<_> =
             self.expected.iter().filter(|one| address.is_some() && one.2 == address).collect();
-        if refuses(config.limits.sessions.policy, self.expected.len(), config.limits.sessions.most)
-        {
+        if refuses(
+            config.limits.sessions.policy,
+            self.expected.len(),
+            config.limits.sessions.most.get(),
+        ) {
             return Err(OpenError::TooManySessions);
         }
-        let limit = config.limits.sessions_per_client.most;
+        let limit = config.limits.sessions_per_client.most.get();
         if refuses(config.limits.sessions_per_client.policy, of_client.len(), limit) {
             return Err(OpenError::TooManySessionsOfClient { limit });
         }
-        let limit = config.limits.sessions_per_address.most;
+        let limit = config.limits.sessions_per_address.most.get();
         if refuses(config.limits.sessions_per_address.policy, from.len(), limit) {
             return Err(OpenError::TooManySessionsFromAddress { limit });
         }
         let mut gone = Vec::new();
-        if of_client.len() >= config.limits.sessions_per_client.most as usize {
+        if of_client.len() >= config.limits.sessions_per_client.most.get() as usize {
             gone.push(of_client[0].0);
         }
         let mut from = from.into_iter().filter(|one| !gone.contains(&one.0));
         if from.clone().count() >= limit as usize {
             gone.extend(from.next().map(|one| one.0));
         }
-        if gone.is_empty() && self.expected.len() >= config.limits.sessions.most as usize {
+        if gone.is_empty() && self.expected.len() >= config.limits.sessions.most.get() as usize {
             gone.push(self.expected[0].0);
         }
         self.expected.retain(|one| !gone.contains(&one.0));
@@ -142,9 +145,11 @@ fn limits_hold_for_all_shards_as_they_would_for_one() {
         let mut pick = |limit| below(&mut state, limit);
         let policy = |number: u64| policies[usize::try_from(number).unwrap()];
         let mut config = config();
-        config.limits.sessions.most = u32::try_from(1 + pick(8)).unwrap();
-        config.limits.sessions_per_client.most = u32::try_from(1 + pick(3)).unwrap();
-        config.limits.sessions_per_address.most = u32::try_from(1 + pick(4)).unwrap();
+        config.limits.sessions.most = u32::try_from(1 + pick(8)).unwrap().try_into().unwrap();
+        config.limits.sessions_per_client.most =
+            u32::try_from(1 + pick(3)).unwrap().try_into().unwrap();
+        config.limits.sessions_per_address.most =
+            u32::try_from(1 + pick(4)).unwrap().try_into().unwrap();
         config.limits.sessions.policy = policy(pick(2));
         config.limits.sessions_per_client.policy = policy(pick(2));
         config.limits.sessions_per_address.policy = policy(pick(2));
@@ -188,7 +193,7 @@ fn limits_hold_for_all_shards_as_they_would_for_one() {
 #[test]
 fn who_is_refused_for_another_reason_evicts_nobody_elsewhere() {
     let mut config = config();
-    config.limits.sessions.most = 1;
+    config.limits.sessions.most = 1.try_into().unwrap();
     config.limits.sessions.policy = LimitPolicy::EvictOldest;
     let mut shards = Shards::new(2, config);
     let first = shards.open(0, request(None, None)).unwrap();
@@ -208,7 +213,7 @@ fn who_is_refused_for_another_reason_evicts_nobody_elsewhere() {
 #[test]
 fn a_session_for_which_room_was_made_is_opened_whatever_has_come_up_since() {
     let mut config = config();
-    config.limits.sessions.most = 1;
+    config.limits.sessions.most = 1.try_into().unwrap();
     config.limits.sessions.policy = LimitPolicy::EvictOldest;
     let mut shards = Shards::new(2, config);
     shards.open(0, request(None, None)).unwrap();

@@ -123,7 +123,7 @@ impl HubBuilder {
     /// use std::num::NonZeroU16;
     ///
     /// let mut config = BrokerConfig::new(Epoch(0xbeef));
-    /// config.limits.sessions.most = 2;
+    /// config.limits.sessions.most = 2.try_into()?;
     /// config.limits.sessions.policy = LimitPolicy::EvictOldest;
     /// let builder = HubBuilder::new(config).with_shards(NonZeroU16::new(8).unwrap());
     /// let (hub, _drive) = builder.build(timer)?;

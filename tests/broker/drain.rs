@@ -80,7 +80,7 @@ fn many(sessions: usize, shards: u16) -> (Vec<Broker>, Instant) {
     let brokers = ShardNumber::all(NonZeroU16::new(shards).unwrap()).map(|shard| {
         let mut config = config();
         config.shard = shard;
-        config.limits.unread_events = 1_000_000;
+        config.limits.unread_events = 1_000_000.try_into().unwrap();
         config.session.heartbeat = None;
         config.seed = seed(1);
         let mut broker = Broker::new(start, config).unwrap();
@@ -377,7 +377,7 @@ fn ages_are_spread_over_the_jitter() {
     let mut config = config();
     config.session.max_age = Some(secs(100));
     config.session.max_age_jitter = secs(50);
-    config.limits.unread_events = 1_000_000;
+    config.limits.unread_events = 1_000_000.try_into().unwrap();
     config.session.heartbeat = None;
     let mut shard = Shard::new(config);
     for _ in 0..10_000 {
@@ -453,7 +453,7 @@ fn those_who_lose_their_connections_together_come_back_one_after_the_other() {
 #[test]
 fn each_refused_peer_is_told_a_later_time_than_the_one_before() {
     let mut config = config();
-    config.limits.sessions.most = 1;
+    config.limits.sessions.most = 1.try_into().unwrap();
     config.reconnect.per_second = NonZeroU32::new(10).unwrap();
     let mut shard = Shard::new(config);
     shard.open(anyone());

@@ -171,7 +171,7 @@ fn refuses(shard: &mut Shard, request: SessionConfig, error: OpenError) {
 #[test]
 fn more_sessions_than_may_be_are_refused() {
     let mut config = config();
-    config.limits.sessions.most = 2;
+    config.limits.sessions.most = 2.try_into().unwrap();
     let mut shard = Shard::new(config);
     let first = shard.open(anyone());
     shard.open(anyone());
@@ -209,7 +209,7 @@ fn more_topics_than_may_be_are_refused_and_none_of_them_is_made() {
 #[test]
 fn where_the_application_reads_no_events_no_session_is_opened() {
     let mut config = config();
-    config.limits.unread_events = 3;
+    config.limits.unread_events = 3.try_into().unwrap();
     let mut shard = Shard::new(config);
     let session = shard.open(session_of("alice"));
     shard.open(anyone());
@@ -223,7 +223,7 @@ fn where_the_application_reads_no_events_no_session_is_opened() {
 #[test]
 fn where_nobody_is_told_of_the_ended_sessions_none_is_opened() {
     let mut config = config();
-    config.limits.unread_events = 3;
+    config.limits.unread_events = 3.try_into().unwrap();
     config.session.lag = LagPolicy::SkipToNewest.into();
     let mut shard = Shard::new(config);
     let mut sessions = Vec::new();
@@ -260,11 +260,9 @@ fn a_setting_that_cannot_hold_is_refused() {
         change(&mut config);
         Broker::new(now, config).err()
     };
-    assert_eq!(refused(|config| config.retention.events = 0), Some(ConfigError::ZeroRetention));
-    assert_eq!(refused(|config| config.retention.bytes = 0), Some(ConfigError::ZeroRetention));
     assert_eq!(
         refused(|config| config.private_retention.age = Some(secs(0))),
-        Some(ConfigError::ZeroRetention)
+        Some(ConfigError::ZeroRetentionAge)
     );
     assert_eq!(
         refused(|config| config.session.heartbeat = Some(secs(0))),
@@ -276,7 +274,7 @@ fn a_setting_that_cannot_hold_is_refused() {
     );
     assert_eq!(refused(|_| {}), None);
     let mut shard = Shard::new(config());
-    let nothing = Retention { events: 0, bytes: 1, age: None, compact: false };
+    let nothing = Retention { age: Some(secs(0)), ..config().retention };
     let refused = shard.broker.topic_mut(&topic("news")).set_retention(shard.now, Some(nothing));
-    assert_eq!(refused, Err(TopicSettingError::Config(ConfigError::ZeroRetention)));
+    assert_eq!(refused, Err(TopicSettingError::Config(ConfigError::ZeroRetentionAge)));
 }

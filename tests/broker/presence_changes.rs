@@ -130,7 +130,7 @@ fn pages_taken_at_different_times_and_the_changes_between_make_one_truth() {
         let mut config = config();
         config.client_grace = secs(rng.below(4));
         config.limits.absent_clients = 4;
-        config.limits.sessions_per_client.most = 2;
+        config.limits.sessions_per_client.most = 2.try_into().unwrap();
         config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
         let mut shard = Shard::new(config);
         let mut open = Vec::new();

@@ -10,9 +10,9 @@ const MANY: usize = 6_000;
 
 fn many() -> BrokerConfig {
     let mut config = config();
-    config.limits.sessions.most = 100_000;
-    config.limits.sessions_per_client.most = 100_000;
-    config.limits.unread_events = 1_000_000;
+    config.limits.sessions.most = 100_000.try_into().unwrap();
+    config.limits.sessions_per_client.most = 100_000.try_into().unwrap();
+    config.limits.unread_events = 1_000_000.try_into().unwrap();
     config.session.stall_timeout = None;
     config
 }

@@ -8,8 +8,8 @@ use sansse::{Event, LastEventId, event_type};
 
 fn small() -> BrokerConfig {
     let mut config = config();
-    config.retention.events = 3;
-    config.private_retention.events = 2;
+    config.retention.events = 3.try_into().unwrap();
+    config.private_retention.events = 2.try_into().unwrap();
     config
 }
 

@@ -9,7 +9,7 @@ use std::num::NonZeroU16;
 fn on(shard: u16) -> BrokerConfig {
     let mut config = config();
     config.shard = ShardNumber::new(shard, NonZeroU16::MAX).unwrap();
-    config.retention.events = 20;
+    config.retention.events = 20.try_into().unwrap();
     config.session.lag = LagPolicy::SkipToOldest.into();
     config
 }
@@ -203,7 +203,12 @@ fn what_was_refused_may_be_applied_once_there_is_room() {
     let mut shard = Shard::new(on(0));
     let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
     let published = sequencer.publish(topic("b").into(), &Event::new("x".repeat(100)));
-    let retention = Retention { events: 10, bytes: 50, age: None, compact: false };
+    let retention = Retention {
+        events: 10.try_into().unwrap(),
+        bytes: 50.try_into().unwrap(),
+        age: None,
+        compact: false,
+    };
     shard.broker.topic_mut(&topic("b")).set_retention(shard.now, Some(retention)).unwrap();
     let refused = shard.broker.shard_mut().apply(shard.now, &published);
     assert!(matches!(refused, Err(PublishError::TooLarge { .. })), "{refused:?}");

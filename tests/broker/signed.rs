@@ -203,7 +203,7 @@ fn a_peer_that_wants_to_know_is_told_that_its_place_is_forged() {
 #[test]
 fn an_id_that_an_event_brought_is_not_signed_and_found_as_long_as_it_is_kept() {
     let mut config = signed();
-    config.retention.events = 2;
+    config.retention.events = 2.try_into().unwrap();
     let mut shard = Shard::new(config);
     for own in ["mine", "e-7"] {
         let event = Event::new("x").with_id(id(own));

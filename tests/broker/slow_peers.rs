@@ -40,7 +40,12 @@ fn superseded(session: SessionId, superseded: u64) -> BrokerEvent {
 }
 
 fn keep(events: usize, compact: bool) -> Retention {
-    Retention { events, bytes: 1 << 20, age: None, compact }
+    Retention {
+        events: events.try_into().unwrap(),
+        bytes: (1 << 20).try_into().unwrap(),
+        age: None,
+        compact,
+    }
 }
 
 #[test]
@@ -329,7 +334,7 @@ fn what_was_said_for_a_topic_is_remembered_where_nobody_listens() {
 #[test]
 fn a_peer_is_told_of_its_loss_before_the_first_event_after_the_hole() {
     let mut config = config();
-    config.retention.events = 2;
+    config.retention.events = 2.try_into().unwrap();
     config.session.lag = LagPolicy::SkipToOldest.into();
     config.session.loss_announcement = Some(lost("lost"));
     let mut shard = Shard::new(config);
@@ -364,7 +369,7 @@ fn a_peer_that_skips_to_the_newest_is_told_at_once_and_resumes_from_there() {
 #[test]
 fn what_tells_of_a_loss_begins_a_batch_and_so_is_never_taken_back() {
     let mut config = config();
-    config.retention.events = 2;
+    config.retention.events = 2.try_into().unwrap();
     config.session.lag = LagPolicy::SkipToOldest.into();
     config.session.loss_announcement = Some(lost("lost"));
     let mut shard = Shard::new(config);
@@ -385,7 +390,7 @@ fn what_tells_of_a_loss_begins_a_batch_and_so_is_never_taken_back() {
 #[test]
 fn a_session_may_be_told_nothing_where_the_others_are_and_without_ids_where_there_are_none() {
     let mut config = config();
-    config.retention.events = 1;
+    config.retention.events = 1.try_into().unwrap();
     config.session.lag = LagPolicy::SkipToOldest.into();
     config.session.loss_announcement = Some(lost("lost"));
     config.event_ids = EventIds::Own;

@@ -79,7 +79,7 @@ fn a_session_that_comes_back_gets_the_rest_and_then_is_told_that_there_is_no_mor
 #[test]
 fn somebody_who_may_have_missed_something_is_told_so_before_the_end() {
     let mut config = config();
-    config.retention.events = 1;
+    config.retention.events = 1.try_into().unwrap();
     let mut shard = Shard::new(config);
     shard.publish(topic("answer"), "a");
     shard.publish(topic("answer"), "b");
@@ -281,7 +281,8 @@ fn topics_that_end_leave_nothing() {
     let mut shard = Shard::new(config);
     let round = |shard: &mut Shard, number: u64| {
         let name = format!("answer/{number}");
-        let own = Retention { events: 5, ..BrokerConfig::new(Epoch(0)).retention };
+        let own =
+            Retention { events: 5.try_into().unwrap(), ..BrokerConfig::new(Epoch(0)).retention };
         let own = Retention { age: Some(millis(500)), ..own };
         shard.broker.topic_mut(&topic(&name)).set_retention(shard.now, Some(own)).unwrap();
         let session = shard.parked(only(&name));

@@ -126,7 +126,7 @@ fn what_the_session_had_already_is_not_replayed() {
 #[test]
 fn what_is_left_out_of_a_replay_is_no_loss_when_it_goes() {
     let mut shard = Shard::new(config());
-    let short = Retention { events: 1, ..config().retention };
+    let short = Retention { events: 1.try_into().unwrap(), ..config().retention };
     shard.broker.topic_mut(&topic("a/1")).set_retention(shard.now, Some(short)).unwrap();
     shard.publish(topic("a/1"), "1");
     shard.publish(topic("a/2"), "2");

@@ -78,7 +78,7 @@ fn those_who_come_during_a_drain_are_told_when_to_come_back() {
 #[test]
 fn those_who_are_refused_are_told_different_times_in_whole_seconds() {
     let mut config = config();
-    config.limits.sessions.most = 1;
+    config.limits.sessions.most = 1.try_into().unwrap();
     config.reconnect.per_second = 2.try_into().unwrap();
     // One rate for all shards, however many.
     let hub = sharded(config, 3).build(VirtualTimer::new()).unwrap().0;

@@ -146,16 +146,16 @@ pub(super) fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.private_retention = random_retention(rng);
     config.limits.topics = rng.pick(&[2, 6, 100]);
     config.limits.ended_topics = rng.pick(&[1, 100]);
-    config.limits.sessions.most = rng.pick(&[3, 8, 16]);
+    config.limits.sessions.most = rng.pick(&[3, 8, 16]).try_into().unwrap();
     config.limits.sessions.policy = random_limit(rng);
-    config.limits.sessions_per_client.most = rng.pick(&[1, 3, 256]);
+    config.limits.sessions_per_client.most = rng.pick(&[1, 3, 256]).try_into().unwrap();
     config.limits.sessions_per_client.policy = random_limit(rng);
-    config.limits.sessions_per_address.most = rng.pick(&[1, 4, 1000]);
+    config.limits.sessions_per_address.most = rng.pick(&[1, 4, 1000]).try_into().unwrap();
     config.limits.sessions_per_address.policy = random_limit(rng);
-    config.limits.retained_bytes = rng.pick(&[400, 60_000, 1 << 28, 1 << 28]);
+    config.limits.retained_bytes = rng.pick(&[400, 60_000, 1 << 28, 1 << 28]).try_into().unwrap();
     config.limits.topics_per_session = rng.pick(&[2, 64]);
     config.limits.absent_clients = rng.pick(&[0, 1, 100]);
-    config.limits.unread_events = rng.pick(&[30, 1000, 1000]);
+    config.limits.unread_events = rng.pick(&[30, 1000, 1000]).try_into().unwrap();
     config.client_grace = rng.pick(&[0, 1_500, 30_000].map(millis));
     config.session.stall_timeout = rng.pick(&[None, Some(secs(2)), Some(secs(60))]);
     config.session.heartbeat = rng.pick(&[None, Some(secs(1)), Some(secs(15))]);
@@ -174,8 +174,8 @@ pub(super) fn random_config(rng: &mut Rng) -> BrokerConfig {
 
 pub(super) fn random_retention(rng: &mut Rng) -> Retention {
     Retention {
-        events: rng.pick(&[1, 8, 1000]),
-        bytes: rng.pick(&[300, 40_000, 1 << 20]),
+        events: rng.pick(&[1, 8, 1000]).try_into().unwrap(),
+        bytes: rng.pick(&[300, 40_000, 1 << 20]).try_into().unwrap(),
         age: rng.pick(&[None, Some(millis(700)), Some(secs(40))]),
         compact: rng.chance(30),
     }

@@ -139,14 +139,15 @@ impl Scenario {
         }
         let mut readers: Vec<Reading> = (0..=random.below(3)).map(|_| reading(random)).collect();
         if chance(random, 15) {
-            broker.limits.sessions.most = u32::try_from(readers.len()).unwrap();
+            broker.limits.sessions.most = u32::try_from(readers.len()).unwrap().try_into().unwrap();
         }
         if chance(random, 10) {
-            broker.limits.sessions.most = u32::try_from(1 + random.below(readers.len())).unwrap();
+            broker.limits.sessions.most =
+                u32::try_from(1 + random.below(readers.len())).unwrap().try_into().unwrap();
             broker.limits.sessions.policy = LimitPolicy::EvictOldest;
         }
         if chance(random, 10) {
-            broker.limits.sessions_per_client.most = 1;
+            broker.limits.sessions_per_client.most = 1.try_into().unwrap();
             broker.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
             // Of three that take each other's place in step, one may never be seen at rest.
             for client in CLIENTS {
@@ -192,7 +193,12 @@ impl Scenario {
     /// Something that goes on for long, with the little kept that a bound needs to show.
     pub(crate) fn draw_long(random: &mut Random, events: usize) -> Self {
         let mut scenario = Self::draw(random);
-        let little = Retention { events: 10, bytes: 4_096, age: None, compact: false };
+        let little = Retention {
+            events: 10.try_into().unwrap(),
+            bytes: 4_096.try_into().unwrap(),
+            age: None,
+            compact: false,
+        };
         scenario.broker.retention = little;
         scenario.broker.private_retention = little;
         scenario.script.retain(|(_, act)| !matches!(act, Act::Restart(_)));
@@ -214,10 +220,15 @@ impl Scenario {
 
 fn retention(random: &mut Random) -> Retention {
     let compact = chance(random, 30);
-    let mut retention = Retention { events: 8_192, bytes: 4 << 20, age: None, compact };
+    let mut retention = Retention {
+        events: 8_192.try_into().unwrap(),
+        bytes: (4 << 20).try_into().unwrap(),
+        age: None,
+        compact,
+    };
     match random.below(6) {
-        0 => retention.events = 1 + random.below(6),
-        1 => retention.bytes = 80 + random.below(500),
+        0 => retention.events = (1 + random.below(6)).try_into().unwrap(),
+        1 => retention.bytes = (80 + random.below(500)).try_into().unwrap(),
         2 => retention.age = Some(millis(200) + up_to(random, millis(8_000))),
         _ => {}
     }

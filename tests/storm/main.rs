@@ -109,7 +109,8 @@ fn those_who_are_refused_come_back_no_faster_than_the_server_says() {
         world.begin_server(shards, config());
         world.let_all_in(secs(10));
         let mut small = config();
-        small.limits.sessions.most = u32::try_from(listeners / 2 / shards).unwrap();
+        small.limits.sessions.most =
+            u32::try_from(listeners / 2 / shards).unwrap().try_into().unwrap();
         small.reconnect.per_second = NonZeroU32::new(rate).unwrap();
         world.begin_server(shards, small);
         // They come faster than the rate at which those whom it refuses are to come again.
@@ -190,7 +191,7 @@ fn config() -> BrokerConfig {
     let mut config = BrokerConfig::new(Epoch(0x57));
     config.reconnect.retry = Some(secs(3));
     config.session.heartbeat = Some(secs(30));
-    config.limits.sessions.most = 1_000_000;
+    config.limits.sessions.most = 1_000_000.try_into().unwrap();
     config.seed = number("SANSSE_SEED").unwrap_or(1);
     config
 }

@@ -62,7 +62,7 @@ async fn a_peer_that_takes_nothing_is_closed_as_stalled_and_others_notice_nothin
 /// A stalled client that is then more than the log behind, and reads on.
 async fn left_behind(policy: LagPolicy) -> (Running, Client) {
     let mut config = config();
-    config.retention.events = 10;
+    config.retention.events = 10.try_into().unwrap();
     config.session.lag = policy.into();
     let server = start_narrow(config, |server| server);
     let mut well = server.subscribe().await;
@@ -224,7 +224,7 @@ async fn among_1000_sessions_10_that_never_read_cost_the_others_nothing_and_no_m
     }
     let began = std::time::Instant::now();
     let mut config = config();
-    config.retention.events = KEPT;
+    config.retention.events = KEPT.try_into().unwrap();
     config.session.heartbeat = None;
     let server = start_narrow(config, |server| server);
     let event = |number: u64| Event::new(format!("{number} {}", "x".repeat(100)));

@@ -88,7 +88,7 @@ async fn heartbeats_come_while_nothing_else_does_and_keep_coming() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_backlog_comes_complete_whatever_the_sizes() {
     let mut config = config();
-    config.retention.bytes = 64 << 20;
+    config.retention.bytes = (64 << 20).try_into().unwrap();
     let server = start_with(config, |server| server).await;
     let mut client = server.subscribe().await;
     let mut expected = Vec::new();

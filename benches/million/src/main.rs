@@ -116,8 +116,8 @@ impl World {
     fn new(sessions: u32, topics: u32, clients: bool) -> Result<Self, Box<dyn Error>> {
         let now = Instant::now();
         let mut config = BrokerConfig::new(Epoch(1));
-        config.limits.sessions.most = sessions;
-        config.limits.unread_events = sessions + 1;
+        config.limits.sessions.most = sessions.try_into().unwrap();
+        config.limits.unread_events = (sessions + 1).try_into().unwrap();
         config.limits.topics = topics;
         let names = (0..topics).map(|number| TopicName::new(format!("topic/{number}")));
         Ok(Self {

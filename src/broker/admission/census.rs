@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn the_oldest_of_all_makes_room_wherever_it_is() {
         let mut config = config();
-        config.limits.sessions.most = 3;
+        config.limits.sessions.most = 3.try_into().unwrap();
         config.limits.sessions.policy = LimitPolicy::EvictOldest;
         let (mut here, mut there) = (Shard::new(&config), Shard::new(&config));
         here.open_numbered(0, None, 2);
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn the_oldest_from_the_address_makes_room_wherever_it_is() {
         let mut config = config();
-        config.limits.sessions_per_address.most = 2;
+        config.limits.sessions_per_address.most = 2.try_into().unwrap();
         config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;
         let (mut here, mut there) = (Shard::new(&config), Shard::new(&config));
         let office = address("office");
@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn nobody_has_to_go_elsewhere_where_a_session_of_the_client_goes_anyway() {
         let mut config = config();
-        config.limits.sessions.most = 2;
-        config.limits.sessions_per_client.most = 1;
-        config.limits.sessions_per_address.most = 2;
+        config.limits.sessions.most = 2.try_into().unwrap();
+        config.limits.sessions_per_client.most = 1.try_into().unwrap();
+        config.limits.sessions_per_address.most = 2.try_into().unwrap();
         config.limits.sessions.policy = LimitPolicy::EvictOldest;
         config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
         config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;

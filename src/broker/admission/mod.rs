@@ -115,11 +115,13 @@ impl Admission {
             return Err(OpenError::TooManySessions);
         }
         if self.per_client.refuses(wants.of_client.unwrap_or(0)) {
-            return Err(OpenError::TooManySessionsOfClient { limit: self.per_client.most });
+            return Err(OpenError::TooManySessionsOfClient { limit: self.per_client.most.get() });
         }
         let from = wants.from.map_or(0, |from| self.sessions_from(from));
         if self.per_address.refuses(from + elsewhere.of_address()) {
-            return Err(OpenError::TooManySessionsFromAddress { limit: self.per_address.most });
+            return Err(OpenError::TooManySessionsFromAddress {
+                limit: self.per_address.most.get(),
+            });
         }
         Ok(())
     }

@@ -92,9 +92,9 @@ fn nobody_else() -> Elsewhere {
 #[test]
 fn a_limit_refuses_one_more_and_none_before() {
     let mut config = config();
-    config.limits.sessions.most = 3;
-    config.limits.sessions_per_client.most = 2;
-    config.limits.sessions_per_address.most = 1;
+    config.limits.sessions.most = 3.try_into().unwrap();
+    config.limits.sessions_per_client.most = 2.try_into().unwrap();
+    config.limits.sessions_per_address.most = 1.try_into().unwrap();
     let mut shard = Shard::new(&config);
     let office = address("office");
     let check = |shard: &Shard, wants: Wants<'_>| shard.admission.check(&wants, &nobody_else());
@@ -114,8 +114,8 @@ fn a_limit_refuses_one_more_and_none_before() {
 #[test]
 fn sessions_elsewhere_count_too() {
     let mut config = config();
-    config.limits.sessions.most = 2;
-    config.limits.sessions_per_address.most = 2;
+    config.limits.sessions.most = 2.try_into().unwrap();
+    config.limits.sessions_per_address.most = 2.try_into().unwrap();
     let (here, mut there) = (Shard::new(&config), Shard::new(&config));
     let office = address("office");
     let check = |there: &Shard, from| {
@@ -127,7 +127,7 @@ fn sessions_elsewhere_count_too() {
     assert_eq!(check(&there, Some(&office)), Ok(()));
     there.open(1, Some(&office), &nobody_else());
     assert_eq!(check(&there, None), Err(OpenError::TooManySessions));
-    config.limits.sessions.most = 3;
+    config.limits.sessions.most = 3.try_into().unwrap();
     let here = Shard::new(&config);
     let mut census = Census::default();
     census.add(1, there.admission.occupancy(2, Some(&office)));
@@ -138,9 +138,9 @@ fn sessions_elsewhere_count_too() {
 #[test]
 fn a_session_of_the_client_goes_first_then_one_from_the_address_then_any() {
     let mut config = config();
-    config.limits.sessions.most = 4;
-    config.limits.sessions_per_client.most = 2;
-    config.limits.sessions_per_address.most = 2;
+    config.limits.sessions.most = 4.try_into().unwrap();
+    config.limits.sessions_per_client.most = 2.try_into().unwrap();
+    config.limits.sessions_per_address.most = 2.try_into().unwrap();
     config.limits.sessions.policy = LimitPolicy::EvictOldest;
     config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
     config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;
@@ -173,8 +173,8 @@ fn a_session_of_the_client_goes_first_then_one_from_the_address_then_any() {
 #[test]
 fn the_new_session_stays_where_other_shards_are_full() {
     let mut config = config();
-    config.limits.sessions.most = 2;
-    config.limits.sessions_per_address.most = 2;
+    config.limits.sessions.most = 2.try_into().unwrap();
+    config.limits.sessions_per_address.most = 2.try_into().unwrap();
     config.limits.sessions.policy = LimitPolicy::EvictOldest;
     config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;
     let (mut here, mut there) = (Shard::new(&config), Shard::new(&config));
@@ -357,27 +357,30 @@ impl Shards {
         let of_client = self.of_client(client);
         let from: Vec<_> =
             self.expected.iter().filter(|one| from.is_some() && one.from == from).collect();
-        if refuses(config.limits.sessions.policy, self.expected.len(), config.limits.sessions.most)
-        {
+        if refuses(
+            config.limits.sessions.policy,
+            self.expected.len(),
+            config.limits.sessions.most.get(),
+        ) {
             return Err(OpenError::TooManySessions);
         }
-        let limit = config.limits.sessions_per_client.most;
+        let limit = config.limits.sessions_per_client.most.get();
         if refuses(config.limits.sessions_per_client.policy, of_client.len(), limit) {
             return Err(OpenError::TooManySessionsOfClient { limit });
         }
-        let limit = config.limits.sessions_per_address.most;
+        let limit = config.limits.sessions_per_address.most.get();
         if refuses(config.limits.sessions_per_address.policy, from.len(), limit) {
             return Err(OpenError::TooManySessionsFromAddress { limit });
         }
         let mut gone = BTreeSet::new();
-        if of_client.len() >= config.limits.sessions_per_client.most as usize {
+        if of_client.len() >= config.limits.sessions_per_client.most.get() as usize {
             gone.insert(of_client[0].slot());
         }
         let left: Vec<_> = from.iter().filter(|one| !gone.contains(&one.slot)).collect();
         if left.len() >= limit as usize {
             gone.insert(left[0].slot);
         }
-        if gone.is_empty() && self.expected.len() >= config.limits.sessions.most as usize {
+        if gone.is_empty() && self.expected.len() >= config.limits.sessions.most.get() as usize {
             gone.insert(self.expected[0].slot);
         }
         Ok(gone)
@@ -401,9 +404,9 @@ fn limits_hold_for_all_shards_as_they_would_for_one() {
         let mut pick = |limit: u32| u32::try_from(random.below(limit.into())).unwrap();
         let policy = |number: u32| policies[number as usize];
         let mut config = config();
-        config.limits.sessions.most = 1 + pick(8);
-        config.limits.sessions_per_client.most = 1 + pick(3);
-        config.limits.sessions_per_address.most = 1 + pick(4);
+        config.limits.sessions.most = (1 + pick(8)).try_into().unwrap();
+        config.limits.sessions_per_client.most = (1 + pick(3)).try_into().unwrap();
+        config.limits.sessions_per_address.most = (1 + pick(4)).try_into().unwrap();
         config.limits.sessions.policy = policy(pick(2));
         config.limits.sessions_per_client.policy = policy(pick(2));
         config.limits.sessions_per_address.policy = policy(pick(2));

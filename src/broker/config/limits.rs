@@ -1,6 +1,6 @@
 //! How many of something there may be.
 
-use super::super::error::ConfigError;
+use core::num::{NonZeroU32, NonZeroUsize};
 
 /// What happens when a session is to be opened where there are as many as may be.
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
@@ -23,24 +23,24 @@ pub enum LimitPolicy {
 #[non_exhaustive]
 pub struct SessionLimit {
     /// How many there may be at a time.
-    pub most: u32,
+    pub most: NonZeroU32,
     /// What a session meets that would be one more. Default [`LimitPolicy::Refuse`], so that those
     /// that are here are served.
     pub policy: LimitPolicy,
 }
 
 impl SessionLimit {
-    const fn refusing(most: u32) -> Self {
+    const fn refusing(most: NonZeroU32) -> Self {
         Self { most, policy: LimitPolicy::Refuse }
     }
 
     /// Returns whether there are as many as may be.
     pub(crate) const fn is_reached(self, count: usize) -> bool {
-        count >= self.most as usize
+        count >= self.most.get() as usize
     }
 
     pub(crate) const fn is_exceeded(self, count: usize) -> bool {
-        count > self.most as usize
+        count > self.most.get() as usize
     }
 
     /// Returns whether one more is refused.
@@ -50,6 +50,18 @@ impl SessionLimit {
 }
 
 /// How many of each thing a broker has at most.
+///
+/// Where zero of something would let nothing through, the number is one that cannot be zero: a
+/// number from elsewhere is [converted](TryFrom), a zero is refused there.
+///
+/// ```
+/// use sansse::broker::{BrokerConfig, Epoch};
+///
+/// let mut config = BrokerConfig::new(Epoch(0xbeef));
+/// config.limits.sessions.most = 20_000.try_into()?;
+/// config.limits.retained_bytes = (64 << 20).try_into()?;
+/// # Ok::<(), std::num::TryFromIntError>(())
+/// ```
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -86,48 +98,28 @@ pub struct BrokerLimits {
     pub absent_clients: u32,
     /// How many outputs of one shard may wait unread in `poll_event` and, of ended sessions, in
     /// `poll_ready` before no session is opened there any more. Default 100,000.
-    pub unread_events: u32,
-    /// How many bytes of events, encoded, all logs of one shard may keep together, at least 1.
+    pub unread_events: NonZeroU32,
+    /// How many bytes of events, encoded, all logs of one shard may keep together.
     /// Default 256 MiB, a fraction of a small server's memory. Beyond it, the log that would keep
     /// the most with the new event gives up its oldest one (of two that keep equally much, the one
     /// whose oldest event is the older), so that a log that keeps less than an equal share
     /// loses nothing to those that keep more.
-    pub retained_bytes: usize,
+    pub retained_bytes: NonZeroUsize,
 }
 
 impl BrokerLimits {
     pub(super) const DEFAULT: Self = Self {
-        sessions: SessionLimit::refusing(100_000),
-        sessions_per_client: SessionLimit::refusing(256),
-        sessions_per_address: SessionLimit::refusing(1_000),
+        sessions: SessionLimit::refusing(NonZeroU32::new(100_000).unwrap()),
+        sessions_per_client: SessionLimit::refusing(NonZeroU32::new(256).unwrap()),
+        sessions_per_address: SessionLimit::refusing(NonZeroU32::new(1_000).unwrap()),
         topics: 100_000,
         ended_topics: 10_000,
         topics_per_session: 64,
         permitted_per_session: 256,
         absent_clients: 100_000,
-        unread_events: 100_000,
-        retained_bytes: 256 << 20,
+        unread_events: NonZeroU32::new(100_000).unwrap(),
+        retained_bytes: NonZeroUsize::new(256 << 20).unwrap(),
     };
-
-    /// Checks that no limit is zero that must not be.
-    pub(super) const fn check(&self) -> Result<(), ConfigError> {
-        if self.sessions.most == 0 {
-            return Err(ConfigError::ZeroSessions);
-        }
-        if self.sessions_per_client.most == 0 {
-            return Err(ConfigError::ZeroSessionsPerClient);
-        }
-        if self.sessions_per_address.most == 0 {
-            return Err(ConfigError::ZeroSessionsPerAddress);
-        }
-        if self.unread_events == 0 {
-            return Err(ConfigError::ZeroUnreadEvents);
-        }
-        if self.retained_bytes == 0 {
-            return Err(ConfigError::ZeroRetainedBytes);
-        }
-        Ok(())
-    }
 }
 
 impl Default for BrokerLimits {

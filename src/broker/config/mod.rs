@@ -101,18 +101,8 @@ impl BrokerConfig {
             shard: ShardNumber::ONLY,
             event_ids: EventIds::Assigned,
             cursor_keys: None,
-            retention: Retention {
-                events: 8_192,
-                bytes: 4 << 20,
-                age: Some(Duration::from_secs(300)),
-                compact: false,
-            },
-            private_retention: Retention {
-                events: 256,
-                bytes: 256 << 10,
-                age: Some(Duration::from_secs(300)),
-                compact: false,
-            },
+            retention: Retention::DEFAULT,
+            private_retention: Retention::PRIVATE,
             limits: BrokerLimits::DEFAULT,
             client_grace: Duration::from_secs(30),
             session: SessionDefaults::DEFAULT,
@@ -134,7 +124,6 @@ impl BrokerConfig {
         if self.cursor_keys.is_some() && self.event_ids == EventIds::Own {
             return Err(ConfigError::NothingToSign);
         }
-        self.limits.check()?;
         self.session.check()
     }
 }

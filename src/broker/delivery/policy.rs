@@ -238,7 +238,7 @@ mod tests {
     /// which keeps the last `kept` of them.
     fn topics(keys: &[&str], kept: usize) -> Topics {
         let mut config = BrokerConfig::new(Epoch(1));
-        config.retention = Retention { events: kept, ..config.retention };
+        config.retention = Retention { events: kept.try_into().unwrap(), ..config.retention };
         let (mut topics, mut ready) = (
             Topics::new(&config.limits, config.retention, config.private_retention),
             ReadyQueue::default(),

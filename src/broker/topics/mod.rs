@@ -94,7 +94,7 @@ impl Topics {
             names: BTreeMap::new(),
             patterns: PatternTree::default(),
             matched: Arena::new(),
-            ledger: Ledger::new(limits.retained_bytes),
+            ledger: Ledger::new(limits.retained_bytes.get()),
             timers: Timers::default(),
             ended: BTreeMap::new(),
             forgotten: 0,
@@ -370,7 +370,7 @@ impl Topics {
     }
 
     fn check_size(&self, new: &NewEntry, retention: &Retention) -> Result<(), PublishError> {
-        let (size, limit) = (new.size(), retention.bytes.min(self.ledger.limit()));
+        let (size, limit) = (new.size(), retention.bytes.get().min(self.ledger.limit()));
         if size > limit { Err(PublishError::TooLarge { size, limit }) } else { Ok(()) }
     }
 

@@ -18,17 +18,18 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.private_retention = drawn_retention(choices);
     config.limits.topics = choices.pick(&[2, 4, 100]);
     config.limits.ended_topics = choices.pick(&[0, 1, 100]);
-    config.limits.sessions.most = choices.pick(&[3, 8, 16]);
+    config.limits.sessions.most = choices.pick(&[3, 8, 16]).try_into().unwrap();
     config.limits.sessions.policy = drawn_limit(choices);
-    config.limits.sessions_per_client.most = choices.pick(&[1, 2, 3, 256]);
+    config.limits.sessions_per_client.most = choices.pick(&[1, 2, 3, 256]).try_into().unwrap();
     config.limits.sessions_per_client.policy = drawn_limit(choices);
-    config.limits.sessions_per_address.most = choices.pick(&[1, 2, 4, 1000]);
+    config.limits.sessions_per_address.most = choices.pick(&[1, 2, 4, 1000]).try_into().unwrap();
     config.limits.sessions_per_address.policy = drawn_limit(choices);
-    config.limits.retained_bytes = choices.pick(&[80, 400, 3_000, 60_000, 1 << 28, 1 << 28]);
+    config.limits.retained_bytes =
+        choices.pick(&[80, 400, 3_000, 60_000, 1 << 28, 1 << 28]).try_into().unwrap();
     config.limits.topics_per_session = choices.pick(&[1, 3, 64]);
     config.limits.permitted_per_session = config.limits.topics;
     config.limits.absent_clients = choices.pick(&[0, 1, 3, 100]);
-    config.limits.unread_events = choices.pick(&[1, 30, 1000, 1000]);
+    config.limits.unread_events = choices.pick(&[1, 30, 1000, 1000]).try_into().unwrap();
     config.client_grace = choices.pick(&[0, 1_500, 30_000].map(millis));
     config.session.stall_timeout = choices.pick(&[None, None, Some(secs(2)), Some(secs(60))]);
     config.session.heartbeat = choices.pick(&[None, Some(secs(1)), Some(secs(15))]);
@@ -48,8 +49,8 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
 
 fn drawn_retention(choices: &mut Choices<'_>) -> Retention {
     Retention {
-        events: choices.pick(&[1, 3, 8, 1000]),
-        bytes: choices.pick(&[60, 300, 40_000]),
+        events: choices.pick(&[1, 3, 8, 1000]).try_into().unwrap(),
+        bytes: choices.pick(&[60, 300, 40_000]).try_into().unwrap(),
         age: choices.pick(&[None, Some(millis(700)), Some(secs(40))]),
         compact: choices.chance(40),
     }

@@ -290,7 +290,7 @@ impl Model {
             Err(OpenError::Draining)
         } else if let Some(error) = self.refusal(wish) {
             Err(error)
-        } else if unread >= self.config.limits.unread_events as usize {
+        } else if unread >= self.config.limits.unread_events.get() as usize {
             Err(OpenError::UnreadEvents)
         } else if wish.heartbeat == Some(Some(Duration::ZERO)) {
             Err(OpenError::ZeroHeartbeat)

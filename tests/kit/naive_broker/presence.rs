@@ -102,7 +102,7 @@ impl Model {
                 return Err(format!("{} sessions from {key}", broker.shard().sessions_from(&key)));
             }
         }
-        let (kept, limit) = (retained_bytes(broker), self.config.limits.retained_bytes);
+        let (kept, limit) = (retained_bytes(broker), self.config.limits.retained_bytes.get());
         if kept != self.retained_bytes() || kept > limit {
             return Err(format!("{kept} bytes are kept instead of {}", self.retained_bytes()));
         }

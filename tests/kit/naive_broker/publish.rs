@@ -115,8 +115,8 @@ impl Model {
             Audience::Session(id) => LogName::Private(*id),
             _ => unreachable!(),
         };
-        let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes);
-        let limit = limit.min(self.config.limits.retained_bytes);
+        let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes.get());
+        let limit = limit.min(self.config.limits.retained_bytes.get());
         if size > limit {
             return Err(PublishError::TooLarge { size, limit });
         }
@@ -270,7 +270,7 @@ impl Model {
         loop {
             let kept = &self.logs[name].kept;
             let bytes: usize = kept.iter().map(|kept| kept.size).sum();
-            if kept.len() <= retention.events && bytes <= retention.bytes {
+            if kept.len() <= retention.events.get() && bytes <= retention.bytes.get() {
                 break;
             }
             self.drop_one(name);

@@ -259,7 +259,7 @@ fn a_session_that_comes_back_to_another_shard_has_everything_once() {
 fn of_two_that_come_at_once_to_two_shards_where_there_is_room_for_one_one_is_let_in() {
     loom::model(|| {
         let mut config = config();
-        config.limits.sessions.most = 1;
+        config.limits.sessions.most = 1.try_into().unwrap();
         let hub = hub_of(config, 2);
         let other = {
             let hub = hub.clone();
@@ -276,7 +276,7 @@ fn of_two_that_come_at_once_to_two_shards_where_there_is_room_for_one_one_is_let
 fn a_session_evicted_from_another_shard_learns_of_it_while_it_waits() {
     loom::model(|| {
         let mut config = config();
-        config.limits.sessions.most = 1;
+        config.limits.sessions.most = 1.try_into().unwrap();
         config.limits.sessions.policy = LimitPolicy::EvictOldest;
         let hub = hub_of(config, 2);
         let mut old = hub.open(on(0)).unwrap();
@@ -297,7 +297,7 @@ fn a_session_evicted_from_another_shard_learns_of_it_while_it_waits() {
 fn a_session_that_ends_by_itself_and_one_that_evicts_it_leave_one() {
     loom::model(|| {
         let mut config = config();
-        config.limits.sessions.most = 1;
+        config.limits.sessions.most = 1.try_into().unwrap();
         config.limits.sessions.policy = LimitPolicy::EvictOldest;
         let hub = hub_of(config, 2);
         let old = hub.open(on(0)).unwrap();
