@@ -75,8 +75,7 @@ pub enum ConfigError {
     ZeroLag,
     /// A maximum age of zero would end every session.
     ZeroSessionAge,
-    /// With a [`max_age_jitter`](crate::broker::SessionDefaults::max_age_jitter) as
-    /// large as the maximum age, a session could end as soon as it begins.
+    /// With a jitter as large as the maximum age, a session could end as soon as it begins.
     JitterBeyondAge,
 }
 

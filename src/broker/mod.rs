@@ -59,8 +59,8 @@ mod topics;
 pub use crate::encode::Framing;
 pub use clients::{PresenceCursor, PresencePage, PresentClient, Roster};
 pub use config::{
-    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, OnGap, Reconnect, Retention,
-    SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
+    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Reconnect,
+    Retention, SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
 };
 pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
 pub use delivery::{Batch, Filled, Transmit};

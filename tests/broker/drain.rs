@@ -339,7 +339,7 @@ fn an_answer_that_is_streamed_once_is_completed_and_no_longer_waited_for_than_pa
 #[test]
 fn a_session_of_the_maximum_age_ends_with_all_that_was_published_and_misses_nothing() {
     let mut config = config();
-    config.session.max_age = Some(secs(100));
+    config.session.max_age = Some(MaxAge::new(secs(100), secs(0)).unwrap());
     config.session.heartbeat = None;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
@@ -360,7 +360,7 @@ fn a_session_of_the_maximum_age_ends_with_all_that_was_published_and_misses_noth
 #[test]
 fn a_busy_session_grows_no_older_than_a_quiet_one() {
     let mut config = config();
-    config.session.max_age = Some(secs(30));
+    config.session.max_age = Some(MaxAge::new(secs(30), secs(0)).unwrap());
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     for _ in 0..29 {
@@ -375,8 +375,7 @@ fn a_busy_session_grows_no_older_than_a_quiet_one() {
 #[test]
 fn ages_are_spread_over_the_jitter() {
     let mut config = config();
-    config.session.max_age = Some(secs(100));
-    config.session.max_age_jitter = secs(50);
+    config.session.max_age = Some(MaxAge::new(secs(100), secs(50)).unwrap());
     config.limits.unread_events = 1_000_000.try_into().unwrap();
     config.session.heartbeat = None;
     let mut shard = Shard::new(config);
@@ -400,12 +399,7 @@ fn ages_are_spread_over_the_jitter() {
 
 #[test]
 fn an_age_that_cannot_hold_is_refused() {
-    let error = |age, jitter| {
-        let mut config = config();
-        config.session.max_age = Some(age);
-        config.session.max_age_jitter = jitter;
-        Broker::new(Shard::new(crate::kit::broker::config()).now, config).err()
-    };
+    let error = |age, jitter| MaxAge::new(age, jitter).err();
     assert_eq!(error(secs(0), secs(0)), Some(ConfigError::ZeroSessionAge));
     assert_eq!(error(secs(1), secs(1)), Some(ConfigError::JitterBeyondAge));
     assert_eq!(error(secs(2), secs(1)), None);

@@ -165,8 +165,9 @@ pub(super) fn random_config(rng: &mut Rng) -> BrokerConfig {
     config.reconnect.spread_retry = rng.chance(20);
     config.reconnect.per_second = rng.pick(&[7, 1_000]).try_into().unwrap();
     config.reconnect.retry_after = rng.pick(&[1, 5].map(secs));
-    config.session.max_age = rng.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
-    config.session.max_age_jitter = rng.pick(&[0, 2_999].map(millis));
+    let age = rng.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
+    let jitter = rng.pick(&[0, 2_999].map(millis));
+    config.session.max_age = age.map(|age| MaxAge::new(age, jitter).unwrap());
     config.session.lease_lead = rng.pick(&[0, 500, 30_000].map(millis));
     config.seed = rng.next();
     config

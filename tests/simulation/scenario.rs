@@ -3,7 +3,7 @@
 use crate::filter::{ANSWER, CLIENTS, Filter, PATTERNS, TOPICS};
 use crate::kit::random::Random;
 use sansse::broker::{
-    BrokerConfig, Epoch, EventIds, Lag, LagPolicy, LimitPolicy, OnGap, Retention,
+    BrokerConfig, Epoch, EventIds, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Retention,
 };
 use sansse::event_type;
 use std::time::Duration;
@@ -156,8 +156,9 @@ impl Scenario {
             }
         }
         if chance(random, 15) {
-            broker.session.max_age = Some(millis(1_000) + up_to(random, millis(20_000)));
-            broker.session.max_age_jitter = up_to(random, millis(900));
+            let age = millis(1_000) + up_to(random, millis(20_000));
+            let jitter = up_to(random, millis(900));
+            broker.session.max_age = Some(MaxAge::new(age, jitter).unwrap());
         }
         // Sessions that others end again and again, or time, are to be long enough for an event.
         let is_cut_short = broker.limits.sessions.policy == LimitPolicy::EvictOldest

@@ -84,7 +84,6 @@ impl Admission {
     /// Makes the door of a shard in which there are no sessions.
     pub(crate) fn new(config: &BrokerConfig) -> Self {
         let BrokerConfig { shard, limits, session, reconnect, .. } = config;
-        let jitter = ticks(session.max_age_jitter);
         Self {
             in_all: limits.sessions,
             per_client: limits.sessions_per_client,
@@ -92,7 +91,7 @@ impl Admission {
             addresses: Addresses::new(),
             opening: Opening::default(),
             last_opened: 0,
-            max_age: session.max_age.map(|age| (ticks(age), jitter)),
+            max_age: session.max_age.map(|max| (ticks(max.age()), ticks(max.jitter()))),
             retry_times: RetryTimes::new(*shard, reconnect),
             returns: Returns::of_shard(*shard, reconnect),
             random: Random::new(config.seed, shard.get()),

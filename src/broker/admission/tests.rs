@@ -1,5 +1,6 @@
 //! Limits and evictions, of one shard and of several.
 
+use super::super::config::MaxAge;
 use super::super::sequence::Epoch;
 use super::*;
 use crate::event::{Event, EventId};
@@ -200,9 +201,9 @@ fn without_an_eviction_of_the_oldest_there_is_no_order_to_keep() {
 fn ages_are_less_by_no_more_than_the_jitter() {
     let mut config = config();
     assert_eq!(Admission::new(&config).expiry(7), None);
-    config.session.max_age = Some(Duration::from_nanos(100));
+    config.session.max_age = MaxAge::new(Duration::from_nanos(100), Duration::ZERO).ok();
     assert_eq!(Admission::new(&config).expiry(7), Some(107));
-    config.session.max_age_jitter = Duration::from_nanos(3);
+    config.session.max_age = MaxAge::new(Duration::from_nanos(100), Duration::from_nanos(3)).ok();
     let mut admission = Admission::new(&config);
     let mut seen: Vec<_> = (0..100).filter_map(|_| admission.expiry(7)).collect();
     seen.sort_unstable();

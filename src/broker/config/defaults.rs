@@ -1,7 +1,7 @@
 //! What a session has where it does not choose.
 
 use super::super::error::ConfigError;
-use super::{Lag, LagPolicy, OnGap};
+use super::{Lag, LagPolicy, MaxAge, OnGap};
 use crate::event::EventType;
 use core::time::Duration;
 
@@ -35,10 +35,7 @@ pub struct SessionDefaults {
     /// The age at which a session ends with [`EndReason::MaxAge`](crate::broker::EndReason), when
     /// it has got what was published before. A peer that resumes misses nothing, and may come to
     /// another server, with other rights. Default `None`: it may grow as old as it likes.
-    pub max_age: Option<Duration>,
-    /// By how much less a session's maximum age may be, evenly, so that those that were opened
-    /// together do not end together; less than [`max_age`](Self::max_age). Default zero.
-    pub max_age_jitter: Duration,
+    pub max_age: Option<MaxAge>,
     /// How long before a session's [lease](crate::broker::SessionConfig::with_lease) lapses the
     /// application is asked about it; or when half of a lease is over that is shorter than twice
     /// this. Default 30 s, enough to ask somebody else.
@@ -53,7 +50,6 @@ impl SessionDefaults {
         loss_announcement: None,
         on_gap: OnGap::ReplayKept,
         max_age: None,
-        max_age_jitter: Duration::ZERO,
         lease_lead: Duration::from_secs(30),
     };
 
@@ -62,11 +58,6 @@ impl SessionDefaults {
             return Err(ConfigError::ZeroStallTimeout);
         }
         self.lag.check()?;
-        match self.max_age {
-            Some(Duration::ZERO) => return Err(ConfigError::ZeroSessionAge),
-            Some(age) if age <= self.max_age_jitter => return Err(ConfigError::JitterBeyondAge),
-            _ => {}
-        }
         if self.heartbeat == Some(Duration::ZERO) {
             return Err(ConfigError::ZeroHeartbeat);
         }

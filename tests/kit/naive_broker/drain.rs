@@ -103,9 +103,9 @@ impl Model {
     }
 
     pub(super) fn expiry(&mut self) -> Option<Duration> {
-        let age = self.config.session.max_age?;
-        let jitter = u64::try_from(self.config.session.max_age_jitter.as_nanos()).unwrap();
-        Some(self.now + age - Duration::from_nanos(self.below(jitter + 1)))
+        let max = self.config.session.max_age?;
+        let jitter = u64::try_from(max.jitter().as_nanos()).unwrap();
+        Some(self.now + max.age() - Duration::from_nanos(self.below(jitter + 1)))
     }
 
     pub(super) fn retry(&self, session: SessionId) -> Option<Duration> {

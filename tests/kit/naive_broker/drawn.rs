@@ -40,8 +40,9 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.reconnect.spread_retry = choices.chance(20);
     config.reconnect.per_second = choices.pick(&[1, 7, 1_000]).try_into().unwrap();
     config.reconnect.retry_after = choices.pick(&[0, 800, 2_000].map(millis));
-    config.session.max_age = choices.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
-    config.session.max_age_jitter = choices.pick(&[0, 2_999].map(millis));
+    let age = choices.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
+    let jitter = choices.pick(&[0, 2_999].map(millis));
+    config.session.max_age = age.map(|age| MaxAge::new(age, jitter).unwrap());
     config.session.lease_lead = choices.pick(&[0, 500, 30_000].map(millis));
     config.seed = choices.below(1 << 16);
     config
