@@ -1,7 +1,9 @@
-//! Server-Sent Events ([WHATWG HTML, 9.2](https://html.spec.whatwg.org/multipage/server-sent-events.html)),
-//! both sides, with no I/O inside.
+//! Server-Sent Events ([WHATWG HTML,
+//! 9.2](https://html.spec.whatwg.org/multipage/server-sent-events.html)), both sides, with no I/O
+//! inside.
 //!
-//! Everything is a machine that takes what happened and the time, and gives what is to be done:
+//! Everything is a machine. What happened goes in, together with the time, and what is to be done
+//! comes out:
 //!
 //! ```text
 //!   bytes of a request ─▶ ┌──────────────────┐ ─▶ http::Request
@@ -35,22 +37,35 @@
 //!
 //! # The contract
 //!
+//! Each sentence has a test.
+//!
 //! 1. The machines never read a clock, open a socket, spawn, sleep, lock or draw a random number.
-//!    Time is an `Instant` passed in, first argument; randomness is in the configuration. The
-//!    async layer over them locks briefly and reads time only through [`Timer`].
-//! 2. Inputs are `handle_*` or plain verbs and act at once. Outputs are `poll_*`. No call order is
-//!    forbidden, and nothing has to be drained first.
-//! 3. `None` from a `poll_*` means *parked*, as `Poll::Pending` does: the id comes out of
-//!    `poll_ready` exactly once when there is output again.
-//! 4. `poll_timeout` is cheap. A driver that sleeps exactly until it delays nothing; calling
-//!    `handle_timeout` at the deadline moves the deadline. Early, late, repeated and out-of-date
-//!    times do no harm.
-//! 5. Any split of the same bytes gives the same messages. The same inputs give the same outputs.
+//!    Time is an `Instant` passed in, as the first argument; randomness is a seed in the
+//!    configuration. The async layer over them locks briefly and reads time only through [`Timer`].
+//! 2. Inputs are `handle_*` or plain verbs, and act at once. Outputs are `poll_*`. No call order is
+//!    forbidden: a machine takes an input whether or not the outputs of the one before were polled.
+//! 3. `None` from `poll_transmit` means that a session is *parked*, as `Poll::Pending` does: its id
+//!    comes out of `poll_ready` exactly once when there is output again. Every other `poll_*` says
+//!    what its `None` means, and what may change it.
+//! 4. `poll_timeout(&self)` is cheap. A driver that sleeps exactly until it delays nothing, and
+//!    `handle_timeout(now)` at the deadline moves the deadline. Times that come early, late, twice or
+//!    out of order do no harm.
+//! 5. Any split of the same bytes gives the same messages. The same inputs with the same seed give
+//!    the same outputs.
 //! 6. Work per call is proportional to what is ready, never to how many sessions exist.
-//! 7. Everything is bounded, with a finite default that can be changed.
-//! 8. No input from a peer, and no string of the caller, panics. A value that exists is valid: what
-//!    cannot be sent cannot be built.
-//! 9. Errors say whose fault it is. None of them is an `io::Error`.
+//! 7. Everything is bounded, with a finite default that can be changed, and a documented behaviour
+//!    at the bound.
+//! 8. No input from a peer, and no string of the caller's, makes the library panic. A value that
+//!    exists is valid: what cannot be sent cannot be built.
+//! 9. Errors say whose [`Fault`] it is: the peer's, the caller's, the transport's, a limit's, or
+//!    that of a state, such as a closed broker. None of them is an `io::Error`.
+//!
+//! Where a promise has an exception, the method says so: [`Broker::drain`](broker::Broker::drain),
+//! for example, walks over all sessions once.
+//!
+//! # Guides
+//!
+//! - [`guide::from_go_sse`]: what became of each name of SubChord/go-sse.
 #![no_std]
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -78,6 +93,8 @@ mod fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub mod feed;
+#[cfg(all(any(doc, doctest), feature = "feed", feature = "serve"))]
+pub mod guide;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;

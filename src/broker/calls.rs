@@ -11,83 +11,19 @@ use super::{
 use super::{ConfigError, CursorKeys};
 use std::time::Instant;
 
-/// A broker, recorded or not. Its handles have these methods under shorter names, with what each
-/// does.
-///
-/// It is public since handles name it, and sealed since nobody outside can name it.
-pub trait Calls: AsRef<Broker> {
-    fn subscribe(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        filter: TopicFilter,
-        start: StartAt,
-    ) -> Result<Resumption, SubscribeError>;
+/// Makes the trait of these methods, each of which is the broker's own of the same name.
+macro_rules! calls {
+    ($($(#[$attribute:meta])*
+    fn $name:ident(&mut self $(, $argument:ident: $kind:ty)*) $(-> $result:ty)?;)*) => {
+        /// A broker, recorded or not. Its handles have these methods under shorter names, where each
+        /// is documented.
+        ///
+        /// It is public since the handles' types name it, and sealed since its path is private.
+        pub trait Calls: AsRef<Broker> {
+            $($(#[$attribute])*
+            fn $name(&mut self $(, $argument: $kind)*) $(-> $result)?;)*
+        }
 
-    fn unsubscribe(&mut self, now: Instant, session: SessionId, filter: &TopicFilter) -> bool;
-
-    fn renew_lease(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        until: Instant,
-    ) -> Result<(), LeaseError>;
-
-    fn close_session(&mut self, now: Instant, session: SessionId) -> bool;
-
-    fn revoke(&mut self, now: Instant, client: &ClientId) -> Result<usize, RevokeError>;
-
-    fn revoke_topic(
-        &mut self,
-        now: Instant,
-        client: &ClientId,
-        topic: &TopicName,
-    ) -> Result<usize, RevokeError>;
-
-    fn metadata_mut(&mut self, client: &ClientId) -> Option<&mut http::Extensions>;
-
-    fn end_topic(&mut self, now: Instant, topic: &TopicName) -> Result<Published, PublishError>;
-
-    fn set_retention(
-        &mut self,
-        now: Instant,
-        topic: &TopicName,
-        retention: Option<Retention>,
-    ) -> Result<(), TopicSettingError>;
-
-    fn set_lag(
-        &mut self,
-        now: Instant,
-        topic: &TopicName,
-        lag: Option<Lag>,
-    ) -> Result<(), TopicSettingError>;
-
-    fn open_beside(
-        &mut self,
-        now: Instant,
-        config: SessionConfig,
-        elsewhere: &Elsewhere,
-    ) -> Result<Opened, OpenError>;
-
-    fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>);
-
-    fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError>;
-
-    fn apply_beside(&mut self, now: Instant, published: &Published) -> Result<(), PublishError>;
-
-    #[cfg(feature = "signed")]
-    fn set_cursor_keys(&mut self, keys: CursorKeys) -> Result<(), ConfigError>;
-}
-
-impl AsRef<Self> for Broker {
-    fn as_ref(&self) -> &Self {
-        self
-    }
-}
-
-/// Each method is the broker's own of the same name.
-macro_rules! own {
-    ($($(#[$attribute:meta])* fn $name:ident(&mut self $(, $argument:ident: $kind:ty)*) $(-> $result:ty)?;)*) => {
         impl Calls for Broker {
             $($(#[$attribute])*
             fn $name(&mut self $(, $argument: $kind)*) $(-> $result)? {
@@ -97,7 +33,7 @@ macro_rules! own {
     };
 }
 
-own! {
+calls! {
     fn subscribe(&mut self, now: Instant, session: SessionId, filter: TopicFilter, start: StartAt)
         -> Result<Resumption, SubscribeError>;
     fn unsubscribe(&mut self, now: Instant, session: SessionId, filter: &TopicFilter) -> bool;
@@ -120,4 +56,10 @@ own! {
     fn apply_beside(&mut self, now: Instant, published: &Published) -> Result<(), PublishError>;
     #[cfg(feature = "signed")]
     fn set_cursor_keys(&mut self, keys: CursorKeys) -> Result<(), ConfigError>;
+}
+
+impl AsRef<Self> for Broker {
+    fn as_ref(&self) -> &Self {
+        self
+    }
 }

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use std::time::Instant;
 
 impl Broker {
-    /// Takes note that the connection of a session is gone. Nothing more is said to whoever
-    /// drives it. A session that is not open is no error.
+    /// Ends a session whose connection is gone. Its driver is told nothing more. A session that is
+    /// not open is no error.
     pub fn handle_disconnect(&mut self, now: Instant, session: SessionId) {
         self.clock.advance(now);
         if let Some(key) = self.sessions.key_of(session) {
@@ -19,8 +19,8 @@ impl Broker {
         }
     }
 
-    /// Closes the broker: each session gets what was published before, then its end, and no
-    /// other is opened. A session that does not take it meets the stall timeout.
+    /// Closes the broker: each session gets what was published before, then its end, and no other
+    /// is opened. A session that takes nothing ends by the stall timeout.
     pub fn close(&mut self, now: Instant) {
         self.clock.advance(now);
         if !self.admission.close() {

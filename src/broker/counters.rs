@@ -39,7 +39,7 @@ pub struct Counters {
     pub retained_bytes: u64,
     /// How many events wait to be polled now.
     pub unread_events: u64,
-    /// How the sessions resumed that were opened. The sum is how many were opened.
+    /// How opened sessions resumed. The sum is how many were opened.
     pub resumed: Resumed,
     /// How many events were to be replayed to sessions that resumed.
     pub replayed: u64,
@@ -48,7 +48,7 @@ pub struct Counters {
     /// How many sessions ended, by the reason.
     pub ended: Ended,
     /// How many events were published here or [applied](crate::broker::ShardMut::apply) here,
-    /// whether or not anybody heard them. Each shard counts all of them; a hub counts them once.
+    /// whether or not a session got them. Each shard counts all of them; a hub counts them once.
     pub published: u64,
     /// The encoded size of these events, without what HTTP adds.
     pub published_bytes: u64,
@@ -62,15 +62,16 @@ pub struct Counters {
     pub returned: u64,
     /// How many heartbeats were handed over.
     pub heartbeats: u64,
-    /// How many events sessions did not get that were too far behind, by what they met.
+    /// How many events were lost to sessions that were too far behind, by what became of the
+    /// session.
     pub lost: Lost,
-    /// How many events sessions were spared that [keep the newest per
-    /// key](crate::broker::LagPolicy::KeepNewestPerKey), which is no loss. What was passed between
-    /// the frames of a batch may come back with them, and is counted when its session is polled
-    /// again, or ends.
+    /// How many superseded events did not go to sessions that [keep the newest per
+    /// key](crate::broker::LagPolicy::KeepNewestPerKey). This is no loss. Superseded events between
+    /// the frames of a batch may come back with these, so they are counted when the session is
+    /// polled again, or ends.
     pub superseded: u64,
-    /// For each hand-over of a published event (one that came back and goes out again is counted
-    /// twice): how long before it was published, in microseconds.
+    /// For each hand-over of a published event, the time since it was published, in microseconds.
+    /// An event that came back and goes out again is counted twice.
     pub queue_age: Histogram,
     /// For each hand-over of a published event: how many events had been published to the same
     /// topic after it.
@@ -153,7 +154,7 @@ counted! {
     topics: OpenError::TooManyTopics,
     /// [`OpenError::UnreadEvents`].
     unread_events: OpenError::UnreadEvents,
-    /// Requests that could not be: all others.
+    /// All other errors: requests that no broker of this configuration accepts.
     invalid: _,
 }
 
@@ -184,15 +185,15 @@ counted! {
     topics_ended: EndReason::TopicsEnded,
 }
 
-/// How many events sessions did not get.
+/// How many events were lost to sessions, by what became of the session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lost {
-    /// Of sessions that were closed for being behind, as far as they are kept no more.
+    /// Lost to sessions that were closed for being too far behind.
     pub closed: u64,
-    /// Of sessions that skipped.
+    /// Lost to sessions that skipped them.
     pub skipped: u64,
-    /// Published to one session alone, which ended before.
+    /// Published to one session alone, which ended before it took them.
     pub undelivered: u64,
 }
 
@@ -236,8 +237,8 @@ impl Histogram {
     }
 }
 
-/// Adds all numbers up: those of shards that are not copies of each other. What was published is on
-/// each shard of one stream, so that it is counted once for each.
+/// Adds up the counters of several shards. Each shard of one stream has all that was published, so
+/// that an event is counted once for each shard.
 impl AddAssign<&Self> for Counters {
     fn add_assign(&mut self, other: &Self) {
         let Self { lost, .. } = other;
@@ -276,7 +277,7 @@ fn add<'a>(pairs: impl Iterator<Item = (&'a mut u64, u64)>) {
 }
 
 impl Counters {
-    /// Takes note that an event of so many bytes is handed over, after which `behind` others came
+    /// Records that an event of so many bytes is handed over, after which `behind` others came
     /// to its log.
     pub(crate) fn deliver(&mut self, now: Tick, published_at: Tick, bytes: usize, behind: u64) {
         self.delivered += 1;
@@ -285,31 +286,31 @@ impl Counters {
         self.lag.record(behind);
     }
 
-    /// Takes note that so many events came back.
+    /// Records that so many events came back.
     pub(crate) fn take_back(&mut self, events: usize, bytes: usize) {
         self.delivered -= events as u64;
         self.delivered_bytes -= bytes as u64;
         self.returned += events as u64;
     }
 
-    /// Takes note of an event that was published.
+    /// Records an event that was published.
     pub(crate) fn publish(&mut self, frame: &Frame) {
         self.published += 1;
         self.published_bytes += frame.len() as u64;
     }
 
-    /// Takes note of a session that was opened.
+    /// Records a session that was opened.
     pub(crate) fn open(&mut self, resume: Resumption) {
         self.replayed += resume.replayed();
         self.resumed.count(resume);
     }
 
-    /// Takes note of a session that was not opened.
+    /// Records a session that was not opened.
     pub(crate) fn refuse(&mut self, error: OpenError) {
         self.refused.count(error);
     }
 
-    /// Takes note of a session that ended.
+    /// Records a session that ended.
     pub(crate) fn end(&mut self, reason: EndReason, undelivered: u64) {
         if let EndReason::Lagged { lost } = reason {
             self.lost.closed += lost;

@@ -71,7 +71,7 @@ pub enum ConfigError {
     /// Keys sign the ids that the broker makes, and with
     /// [`EventIds::Own`](crate::broker::EventIds::Own) it makes none.
     NothingToSign,
-    /// Who may be behind by nothing could get nothing.
+    /// A session that may be behind by nothing could get nothing.
     ZeroLag,
     /// A maximum age of zero would end every session.
     ZeroSessionAge,

@@ -19,7 +19,7 @@ pub struct Opened {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Resumption {
-    /// It asked for nothing and starts now.
+    /// It asked for nothing from before, and starts now.
     Live,
     /// It brought no id and asked for all that is kept, which is replayed.
     Oldest {
@@ -29,13 +29,14 @@ pub enum Resumption {
     /// Everything since its last event id is replayed; nothing is missing, but what newer events
     /// of the same key have superseded in a [compact](crate::broker::Retention::compact) log.
     Complete {
-        /// How many events; a session that [keeps the newest per
-        /// key](crate::broker::LagPolicy::KeepNewestPerKey) is spared some of them.
+        /// How many events. A session that [keeps the newest per
+        /// key](crate::broker::LagPolicy::KeepNewestPerKey) does not get those of them that are
+        /// superseded.
         replayed: u64,
     },
-    /// Its last event id is known to be older than something that is kept no more.
+    /// Something that was published after its last event id is kept no more.
     ///
-    /// What is kept after it is replayed, or nothing, as
+    /// What is kept of the rest is replayed, or nothing, as
     /// [`SessionDefaults::on_gap`](crate::broker::SessionDefaults::on_gap) says.
     Gap {
         /// How many events.
@@ -47,16 +48,16 @@ pub enum Resumption {
         /// How many events.
         replayed: u64,
     },
-    /// Its last event id is from another life of the stream, so that nobody knows what is missing.
-    /// What is replayed is as for a gap.
+    /// Its last event id is from another life of the stream, so that it is not known what is
+    /// missing. What is replayed is as for a gap.
     OtherEpoch {
         /// How many events.
         replayed: u64,
     },
     /// Its last event id names a position of this epoch that was not given out here yet: it was
     /// made by hand, or an epoch was used twice, or it comes from a shard that is ahead of this
-    /// one. What is replayed is as for a gap; in the last case the session gets again what it
-    /// has.
+    /// one. What is replayed is as for a gap. In the last case the session gets events again that
+    /// it has.
     Ahead {
         /// How many events.
         replayed: u64,
@@ -124,7 +125,7 @@ pub enum BrokerEvent {
         /// The client.
         client: ClientId,
     },
-    /// A client had no session for the grace time and is forgotten, with its metadata.
+    /// A client had no session for the grace time. It is forgotten, with its metadata.
     ClientLeft {
         /// The client.
         client: ClientId,
@@ -133,7 +134,7 @@ pub enum BrokerEvent {
     SessionOpened {
         /// The session.
         session: SessionId,
-        /// The client whose session it is; `None` for nobody's.
+        /// The client whose session it is; `None` for a session without a client.
         client: Option<ClientId>,
         /// How its resumption went.
         resumption: Resumption,
@@ -144,21 +145,21 @@ pub enum BrokerEvent {
     SessionSkipped {
         /// The session.
         session: SessionId,
-        /// The client whose session it is; `None` for nobody's.
+        /// The client whose session it is; `None` for a session without a client.
         client: Option<ClientId>,
         /// How many events it did not get.
         lost: u64,
     },
-    /// A session was spared events that newer ones of the same [key](crate::EventKey) have
-    /// superseded.
+    /// A session did not get events, because newer ones of the same
+    /// [key](crate::EventKey) have superseded them.
     ///
     /// Those that follow each other before this event is polled are added up.
     SessionSuperseded {
         /// The session.
         session: SessionId,
-        /// The client whose session it is; `None` for nobody's.
+        /// The client whose session it is; `None` for a session without a client.
         client: Option<ClientId>,
-        /// How many events it did not get and need not have.
+        /// How many events were superseded.
         superseded: u64,
     },
     /// A session's lease is about to lapse. The session ends then, unless the lease is
@@ -166,7 +167,7 @@ pub enum BrokerEvent {
     LeaseExpiring {
         /// The session.
         session: SessionId,
-        /// The client whose session it is; `None` for nobody's.
+        /// The client whose session it is; `None` for a session without a client.
         client: Option<ClientId>,
         /// Until when it may listen.
         until: Instant,
@@ -175,7 +176,7 @@ pub enum BrokerEvent {
     SessionEnded {
         /// The session.
         session: SessionId,
-        /// The client whose session it is; `None` for nobody's.
+        /// The client whose session it is; `None` for a session without a client.
         client: Option<ClientId>,
         /// Why it ended.
         reason: EndReason,
@@ -201,13 +202,14 @@ pub enum EndReason {
     Shutdown,
     /// It was too far behind, and its policy is to close.
     Lagged {
-        /// How many of the events that it did not get are kept no more. With 0, it was only further
-        /// behind than its [`Lag`](crate::broker::Lag) allows, and can resume without a loss.
+        /// How many of the events that it did not get are kept no more. 0 says that it was only
+        /// further behind than its [`Lag`](crate::broker::Lag) allows: it can resume without a
+        /// loss.
         lost: u64,
     },
     /// It had output and took none for the stall timeout.
     Stalled,
-    /// All its topics have ended, it has what they kept, and it does without the broadcast.
+    /// It had no broadcast, all its topics have ended, and it has got what they kept.
     TopicsEnded,
     /// It made room for a newer one, as [`LimitPolicy::EvictOldest`](crate::broker::LimitPolicy)
     /// says.
@@ -284,7 +286,7 @@ pub(crate) struct EventQueue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Sum {
     Skipped,
-    Coalesced,
+    Superseded,
 }
 
 impl EventQueue {
@@ -309,15 +311,15 @@ impl EventQueue {
         }
     }
 
-    /// Tells that a session was spared so many events. `client` is asked only if no event of it
-    /// waits.
+    /// Tells that so many events of a session were superseded. `client` is asked only if no event
+    /// of it waits.
     pub(crate) fn superseded(
         &mut self,
         session: SessionId,
         client: impl FnOnce() -> Option<ClientId>,
         superseded: u64,
     ) {
-        if !self.add(session, Sum::Coalesced, superseded) {
+        if !self.add(session, Sum::Superseded, superseded) {
             self.push(BrokerEvent::SessionSuperseded { session, client: client(), superseded });
         }
     }
@@ -330,7 +332,7 @@ impl EventQueue {
         let index = usize::try_from(number - self.polled - 1).unwrap_or(usize::MAX);
         match (sum, self.events.get_mut(index)) {
             (Sum::Skipped, Some(BrokerEvent::SessionSkipped { lost: count, .. }))
-            | (Sum::Coalesced, Some(BrokerEvent::SessionSuperseded { superseded: count, .. })) => {
+            | (Sum::Superseded, Some(BrokerEvent::SessionSuperseded { superseded: count, .. })) => {
                 *count += more;
                 true
             }
@@ -344,7 +346,7 @@ impl EventQueue {
         self.polled += 1;
         let sum = match &event {
             BrokerEvent::SessionSkipped { session, .. } => Some((*session, Sum::Skipped)),
-            BrokerEvent::SessionSuperseded { session, .. } => Some((*session, Sum::Coalesced)),
+            BrokerEvent::SessionSuperseded { session, .. } => Some((*session, Sum::Superseded)),
             _ => None,
         };
         if let Some(sum) = sum {

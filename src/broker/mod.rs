@@ -1,15 +1,28 @@
-//! The broker machine: who is connected, who gets what, what is replayed, who is too slow, who is
-//! to leave, and when.
+//! The broker machine: which sessions are open, which events go to each, what is replayed, what
+//! happens to sessions that are too slow, and when sessions end.
 //!
-//! Its idea: a topic's log is both the replay buffer and the delivery queue, and a session is a
-//! set of cursors into logs. No session has a queue, so a slow one costs nothing but its place,
-//! and a `Last-Event-ID` only sets the cursors. A session without output stands on the parked
-//! lists of its topics; a publish appends once and hands the whole list to the ready queue,
-//! however long it is.
+//! A [`Broker`] is a plain value without a lock, a clock or a socket. Its driver passes the time,
+//! polls the outputs, and sleeps no longer than [`poll_timeout`](Broker::poll_timeout) says.
 //!
-//! One [`Broker`] is one shard: a plain value without a lock, a clock or a socket. Whoever drives
-//! it passes the time, polls the outputs, and sleeps no longer than
-//! [`poll_timeout`](Broker::poll_timeout) says.
+//! # Words
+//!
+//! - A **session** is one event stream to one connection; a **client** is a user, device or visitor
+//!   of the application's, with any number of sessions, one after the other or at the same time.
+//! - An event is published to an [`Audience`]: everyone, one client, one session, or a **topic**.
+//!   Sessions subscribe to topics by name or by [pattern](TopicPattern).
+//! - Each publish has a **position**, and event ids name positions. A session that resumes after an
+//!   id gets what came after it, or learns that there is a gap: its [`Resumption`].
+//! - An event that a session does not get is **lost** (no longer kept when its turn came),
+//!   **superseded** (by a newer one of its [key](crate::EventKey)), **skipped** (by the session's
+//!   [policy](LagPolicy)), or **excluded** (a late subscription had it already).
+//!
+//! # How it works
+//!
+//! A topic's log is both the replay buffer and the delivery queue, and a session is a set of
+//! cursors into logs. No session has a queue, so a slow one costs nothing but its place, and a
+//! `Last-Event-ID` only sets the cursors. A session without output waits on the lists of its
+//! topics. A publish appends once, and moves the topic's whole list to the ready queue, however
+//! long it is.
 //!
 //! ```
 //! use sansse::Event;
@@ -116,14 +129,24 @@ pub enum BrokerState {
     Closed,
 }
 
-/// One shard of a broker.
+/// A broker, or one shard of one.
 ///
-/// Inputs act at once; outputs are polled, in any order and as often as the caller likes:
+/// Inputs act at once. Outputs are polled, in any order and as often as the caller likes:
 ///
 /// - [`poll_ready`](Self::poll_ready): which sessions have output again;
 /// - [`poll_transmit`](Self::poll_transmit): what goes to one session;
 /// - [`poll_event`](Self::poll_event): what happened;
 /// - [`poll_timeout`](Self::poll_timeout): when to call [`handle_timeout`](Self::handle_timeout).
+///
+/// What concerns one session, client or topic is asked of a handle:
+///
+/// - [`session`](Self::session) and [`session_mut`](Self::session_mut): its client and topics;
+///   subscribe, renew its lease, close it;
+/// - [`client`](Self::client) and [`client_mut`](Self::client_mut): its sessions and metadata; revoke
+///   its rights;
+/// - [`topic_mut`](Self::topic_mut): end it, set its retention and its lag;
+/// - [`shard`](Self::shard) and [`shard_mut`](Self::shard_mut): what the driver of several shards
+///   needs.
 #[derive(Debug)]
 pub struct Broker {
     config: BrokerConfig,
@@ -140,7 +163,8 @@ pub struct Broker {
     counters: Counters,
     /// What `poll_transmit` lends when it is kept nowhere else.
     lent: Option<Frame>,
-    /// Values of the application's that another is to drop, if anybody is.
+    /// Values of the application's that are to be dropped outside of a lock; `None` where each is
+    /// dropped at once.
     let_go: Option<Vec<Value>>,
 }
 
@@ -191,8 +215,8 @@ impl Broker {
         !self.events.is_empty()
     }
 
-    /// What the broker has done, and how much there is in it now. It costs a copy of some hundred
-    /// numbers.
+    /// Returns what the broker has done, and how much there is in it now. It costs a copy of some
+    /// hundred numbers.
     pub fn counters(&self) -> Counters {
         Counters {
             sessions: self.sessions.len() as u64,
@@ -204,13 +228,13 @@ impl Broker {
         }
     }
 
-    /// A page of those who are here, also in their grace time, in the order of their ids: up to
-    /// `limit` of them (1 at least) after `after`, or from the first on. `details` says what of
-    /// each one's metadata is wanted.
+    /// Returns a page of the clients that are present, those in their grace time included, in the
+    /// order of their ids: up to `limit` of them (1 at least) after `after`, or from the first on.
+    /// `details` takes what is wanted from the metadata of each.
     ///
-    /// The pages and the numbered [events](Self::poll_event) together tell exactly who is
-    /// here, though pages are taken at different times: a [`Roster`] does it. The
-    /// cost is that of the page, however many there are.
+    /// The pages and the numbered [events](Self::poll_event) together tell exactly which clients
+    /// are present, though pages are taken at different times: a [`Roster`] puts them together. The
+    /// cost is that of the page, however many clients there are.
     pub fn presence_page<T>(
         &self,
         after: Option<&ClientId>,
@@ -258,8 +282,8 @@ impl Broker {
         state.is_some_and(|state| batch.is_of(session, state.poll()))
     }
 
-    /// Drops values of the application's, or leaves that to whoever holds a lock around the broker:
-    /// they may do anything when they are dropped, such as calling whoever holds it.
+    /// Drops values of the application's, or leaves that to the caller, which may hold a lock
+    /// around the broker: a value may do anything when it is dropped, such as taking that lock.
     pub(super) fn let_go(&mut self, values: impl IntoIterator<Item = Value>) {
         if let Some(kept) = &mut self.let_go {
             kept.extend(values);

@@ -1,4 +1,5 @@
-//! Outputs: who has something, what goes out, what happened; and what a write did not take.
+//! Outputs: which sessions have something, what goes out, what happened; and what a write did not
+//! take.
 
 use super::arena::Key;
 use super::delivery::Passed;
@@ -11,41 +12,42 @@ use bytes::Bytes;
 use std::time::Instant;
 
 impl Broker {
-    /// The next session that has output again, or that ended and is to be told so.
+    /// Returns the next session that has output again, or that ended and is to be told so.
     ///
-    /// A session to which [`poll_transmit`](Self::poll_transmit) said `None` is parked, and comes
-    /// out exactly once when it has output again; not if it was polled before and got some, since
-    /// it is parked no more. A session that ended as stalled comes out once, parked or not: whoever
-    /// drives it may wait for a write that never ends.
+    /// A session for which [`poll_transmit`](Self::poll_transmit) gave `None` is parked. It comes
+    /// out exactly once when it has output again, unless it is polled before that and gets some. A
+    /// session that ended as stalled comes out once, parked or not: its driver may wait for a write
+    /// that never ends.
     ///
-    /// `None` here: no parked session has output; `publish`, `apply`, `close_session`, `close` and
-    /// `handle_timeout` may change that.
+    /// `None`: no parked session has output. Any input may change that, such as a publish, a
+    /// session's or the broker's `close`, and `handle_timeout`.
     pub fn poll_ready(&mut self) -> Option<SessionId> {
         let key = self.sessions.pop_ready(self.clock.now(), &mut self.topics)?;
         Some(self.sessions.id_of(key))
     }
 
-    /// The next thing that happened. `None`: nothing since; any input, and `poll_transmit`, may
-    /// change that.
+    /// Returns the next thing that happened. `None`: nothing since; any input, and `poll_transmit`,
+    /// may change that.
     ///
     /// They are kept until polled. When
     /// [`BrokerLimits::unread_events`](super::BrokerLimits::unread_events) wait, no session
     /// is opened any more.
     ///
     /// Events of a shard are numbered from 1 on, by which a
-    /// [page of those who are here](Self::presence_page) says what it takes into account.
+    /// [page of present clients](Self::presence_page) says what it takes into account.
     pub fn poll_event(&mut self) -> Option<(EventNumber, BrokerEvent)> {
         self.events.poll()
     }
 
-    /// The next thing that a session has to transmit, in the order in which it was published.
+    /// Returns the next thing that a session has to transmit, in the order in which it was
+    /// published.
     ///
     /// `None`: the session is parked, and its id comes out of [`poll_ready`](Self::poll_ready)
-    /// exactly once when there is output again: after a `publish` or `apply` to one of its
-    /// topics, after `close_session` or `close`, and when a heartbeat is due.
+    /// exactly once when there is output again: after an event was published to it, after its or
+    /// the broker's `close`, and when a heartbeat is due.
     ///
-    /// A heartbeat is an empty comment without an id, and comes only where nothing else did for
-    /// the session's interval.
+    /// A heartbeat is an empty comment without an id. It comes only where nothing else did for the
+    /// session's interval.
     pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
         let mut sink = FrameSink::default();
         let filled = self.fill(now, session, &mut sink);
@@ -65,7 +67,7 @@ impl Broker {
     /// Puts what a session has to transmit into `batch`, replacing what was in there, until about
     /// `limit` bytes are together; a single larger frame is handed over alone.
     ///
-    /// This is [`poll_transmit`](Self::poll_transmit) for those who write to a socket: what a
+    /// This is [`poll_transmit`](Self::poll_transmit) for a driver that writes to a socket: what a
     /// busy session has pending goes out in one write, and joining small frames costs less than
     /// handing them over one by one. What the write did not take goes back with
     /// [`handle_partial_write`](Self::handle_partial_write).
@@ -135,9 +137,9 @@ impl Broker {
     /// What is returned must still be written before that: the rest of the one frame at which the
     /// write stopped. It is empty if the write took everything.
     ///
-    /// A batch that is not what this session's last poll gave, or of which a part was taken back
-    /// before, is not taken back: then all the rest of it is returned. Of a session that has ended
-    /// meanwhile, only the rest of the one frame is left to write.
+    /// Only the batch of this session's newest poll can be taken back, and only once. Of any other
+    /// batch, all the rest is returned, to be written. Of a session that has ended meanwhile, only
+    /// the rest of the one frame is left to write.
     pub fn handle_partial_write(
         &mut self,
         now: Instant,
@@ -185,8 +187,8 @@ impl Broker {
         remainder
     }
 
-    /// Takes note that the peer took some bytes of what [`handle_partial_write`] returned, so that
-    /// a large frame on a slow line is no stall. A session that is not open is no error.
+    /// Records that the peer took some bytes of what [`handle_partial_write`] returned, so that a
+    /// large frame on a slow line is no stall. A session that is not open is no error.
     ///
     /// [`handle_partial_write`]: Self::handle_partial_write
     pub fn handle_progress(&mut self, now: Instant, session: SessionId) {

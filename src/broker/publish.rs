@@ -1,4 +1,4 @@
-//! What is published, and to whom.
+//! What is published, and to which audience; topics, and what is set about them.
 
 use super::arena::Key;
 use super::calls::Calls;
@@ -11,8 +11,7 @@ use super::{
 use crate::event::Event;
 use std::time::Instant;
 
-/// A topic of a [`Broker`], or of a broker that is recorded, to be changed; see
-/// [`Broker::topic_mut`].
+/// Changes one topic of a [`Broker`] or of a recorded broker; from [`Broker::topic_mut`].
 #[derive(Debug)]
 pub struct TopicMut<'a, B = Broker> {
     broker: &'a mut B,
@@ -28,20 +27,20 @@ impl<'a, B: Calls> TopicMut<'a, B> {
     ///
     /// What it keeps goes out as before. A session [without the
     /// broadcast](super::SessionConfig::topics_only) ends with
-    /// [`EndReason::TopicsEnded`](super::EndReason::TopicsEnded) when it has what is left and all
-    /// its topics have ended. Whoever comes back gets the rest, and once there is none, is refused
-    /// with [`OpenError::TopicsEnded`](super::OpenError::TopicsEnded), for which an HTTP answer is
-    /// 204: an `EventSource` then asks no more. So an answer that is streamed once survives a lost
-    /// connection, and a reload of the page with [`StartAt::Oldest`](super::StartAt::Oldest). Where
-    /// the broker [makes no ids](super::EventIds::Own), whoever could only be told that it may have
-    /// missed something is refused as well: there is no place to tell it, and it would come back
-    /// for ever.
+    /// [`EndReason::TopicsEnded`](super::EndReason::TopicsEnded) when all its topics have ended and
+    /// it has got what is left of them. A peer that comes back gets the rest. Once there is none,
+    /// it is refused with [`OpenError::TopicsEnded`](super::OpenError::TopicsEnded), for which the
+    /// HTTP answer is 204, after which an `EventSource` asks no more. So an answer that is streamed
+    /// once survives a lost connection, and with [`StartAt::Oldest`](super::StartAt::Oldest) a
+    /// reload of the page. Where the broker [makes no ids](super::EventIds::Own), a peer that could
+    /// only be told of a gap is refused as well: there is no place to tell it, so that it would
+    /// come back for ever.
     ///
-    /// The end is remembered for the age of the topic's [`Retention`](super::Retention), but of no
-    /// more than [`BrokerLimits::ended_topics`](super::BrokerLimits::ended_topics) topics,
-    /// and as long as anything subscribes to it or is kept. After that its name is that of a new
-    /// topic. Ending a topic that does not exist is remembered as well. The end takes a position as
-    /// an event does; other shards [`apply`](super::ShardMut::apply) it.
+    /// The end is remembered as long as the topic has subscribers or keeps events. Beyond that it
+    /// is remembered for the age of the topic's [`Retention`], for no more than
+    /// [`BrokerLimits::ended_topics`](super::BrokerLimits::ended_topics) topics. Then the
+    /// name is free for a new topic. A topic can be ended that does not exist. The end takes a
+    /// position as an event does; other shards [`apply`](super::ShardMut::apply) it.
     ///
     /// ```
     /// use sansse::broker::{Broker, BrokerConfig, Epoch, OpenError, SessionConfig, TopicName};
@@ -87,8 +86,8 @@ impl<'a, B: Calls> TopicMut<'a, B> {
         self.broker.set_retention(now, self.name, retention)
     }
 
-    /// Sets how far behind sessions may be in the topic from now on, and what they meet
-    /// beyond that, unless they chose for themselves. `None` goes back to
+    /// Sets how far behind sessions may be in the topic from now on, and what happens to them
+    /// beyond that. Sessions with a lag of their own keep it. `None` goes back to
     /// [`SessionDefaults::lag`](super::SessionDefaults::lag).
     ///
     /// # Errors
@@ -100,12 +99,11 @@ impl<'a, B: Calls> TopicMut<'a, B> {
 }
 
 impl Broker {
-    /// Publishes an event to a topic; all that get it share one encoded frame. One with a
-    /// [key](crate::EventKey) supersedes earlier ones with an equal key.
+    /// Publishes an event to an audience. All sessions that get it share one encoded frame. One
+    /// with a [key](crate::EventKey) supersedes earlier ones with an equal key.
     ///
-    /// Work is constant: one append, and the topic's parked list becomes ready as a whole; and the
-    /// same for each pattern in use that matches. Publishing to a client costs as much as it has
-    /// sessions.
+    /// The work is the same however many sessions there are: one append, and the list of waiting
+    /// sessions becomes ready as a whole. Each pattern in use that matches costs the same again.
     ///
     /// # Errors
     ///
@@ -127,7 +125,7 @@ impl Broker {
         Ok(published)
     }
 
-    /// Changes a topic, which need not exist.
+    /// Returns a handle that changes a topic, which need not exist.
     pub const fn topic_mut<'a>(&'a mut self, name: &'a TopicName) -> TopicMut<'a> {
         TopicMut::new(self, name)
     }

@@ -1,4 +1,5 @@
-//! For how long and to what a session may listen, and how that is taken away.
+//! One client: its sessions and metadata; for how long and to what sessions may listen, and how
+//! that is taken away.
 
 use super::arena::Key;
 use super::calls::Calls;
@@ -9,15 +10,14 @@ use super::{Broker, ClientId, EndReason, LeaseError, RevokeError, SessionId, Top
 use alloc::vec::Vec;
 use std::time::Instant;
 
-/// A client that is known to a [`Broker`], to be looked at; see [`Broker::client`].
+/// Looks at one client that a [`Broker`] knows; from [`Broker::client`].
 #[derive(Clone, Copy, Debug)]
 pub struct ClientRef<'a> {
     broker: &'a Broker,
     client: &'a Client,
 }
 
-/// A client of a [`Broker`], or of a broker that is recorded, to be changed; see
-/// [`Broker::client_mut`].
+/// Changes one client of a [`Broker`] or of a recorded broker; from [`Broker::client_mut`].
 #[derive(Debug)]
 pub struct ClientMut<'a, B = Broker> {
     broker: &'a mut B,
@@ -25,13 +25,13 @@ pub struct ClientMut<'a, B = Broker> {
 }
 
 impl Broker {
-    /// Looks at a client. `None` if it is not known: it never had a session, or was absent for
-    /// longer than [`BrokerConfig::client_grace`](super::BrokerConfig).
+    /// Returns a handle that looks at a client. `None` if it is not known: it never had a session,
+    /// or was absent for longer than [`BrokerConfig::client_grace`](super::BrokerConfig).
     pub fn client(&self, id: &ClientId) -> Option<ClientRef<'_>> {
         self.clients.get(id).map(|client| ClientRef { broker: self, client })
     }
 
-    /// Changes a client, which need not be known.
+    /// Returns a handle that changes a client, which need not be known.
     pub const fn client_mut<'a>(&'a mut self, id: &'a ClientId) -> ClientMut<'a> {
         ClientMut::new(self, id)
     }
@@ -61,12 +61,11 @@ impl<'a, B: Calls> ClientMut<'a, B> {
         self.broker.metadata_mut(self.id)
     }
 
-    /// Ends all sessions of the client at once, with [`EndReason::Revoked`], whatever they have not
-    /// taken yet: nothing more goes to them but the rest of a frame that is half written. Returns
-    /// how many there were.
+    /// Ends all sessions of the client at once, with [`EndReason::Revoked`]. Nothing more goes to
+    /// them but the rest of a frame that is half written. Returns how many there were.
     ///
-    /// The client itself stays known for its grace time, and with it what is kept for it: whether
-    /// it comes in again is decided when it asks.
+    /// The client stays known for its grace time, with what is kept for it. Whether it comes in
+    /// again is decided when it asks.
     ///
     /// # Errors
     ///
@@ -75,15 +74,17 @@ impl<'a, B: Calls> ClientMut<'a, B> {
         self.broker.revoke(now, self.id)
     }
 
-    /// Takes a named topic from all sessions of the client at once: nothing more of it goes to
-    /// them, also of what was published before and is not sent yet. They go on with their other
-    /// topics, and are told nothing; but one that hears the topic through a
-    /// [pattern](super::TopicPattern) ends with [`EndReason::Revoked`], since a pattern is heard as
-    /// a whole: when it comes back, it is to ask for what it may hear, and it has missed nothing of
-    /// that. Returns how many sessions heard the topic.
+    /// Takes a named topic from all sessions of the client at once. Nothing more of it goes to
+    /// them, not even what was published before and is not sent yet. Returns how many sessions had
+    /// the topic.
     ///
-    /// A session whose [permission](super::SessionConfig::with_permitted) covers the topic may not
-    /// subscribe to it any more, nor to a pattern that matches it, whether or not it had it. For
+    /// The sessions go on with their other topics, and are told nothing. A session that has the
+    /// topic by a [pattern](super::TopicPattern) ends with [`EndReason::Revoked`], since a pattern
+    /// is had as a whole. When it comes back, it is to ask for what it may have, and has missed
+    /// nothing of that.
+    ///
+    /// A session with a [permission](super::SessionConfig::with_permitted) may not subscribe to the
+    /// topic any more, nor to a pattern that matches it, whether or not it had it. For
     /// one without a permission, the caller of [`subscribe`](super::SessionMut::subscribe) decides.
     /// Whether the sessions get the topic again when they reconnect is decided when they ask.
     ///

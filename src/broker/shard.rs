@@ -1,4 +1,4 @@
-//! What the driver of several shards needs of each, so that they are one broker.
+//! One shard: what the driver of several shards needs of each, so that they are one broker.
 //!
 //! Sessions of all shards count together where a session is opened with a [`Census`]: what all
 //! other shards have. The driver asks each of the others for its [`Occupancy`], one after the
@@ -17,8 +17,7 @@ use super::{
 use super::{ConfigError, CursorKeys, EventIds};
 use std::time::Instant;
 
-/// A [`Broker`] as one shard among several that are one broker, to be looked at; see
-/// [`Broker::shard`].
+/// Looks at a [`Broker`] that is one shard among several; from [`Broker::shard`].
 ///
 /// ```
 /// use sansse::Event;
@@ -56,7 +55,7 @@ pub struct ShardRef<'a> {
     broker: &'a Broker,
 }
 
-/// A [`Broker`], or a broker that is recorded, as one shard among several, to be changed; see
+/// Changes a [`Broker`], or a recorded broker, that is one shard among several; from
 /// [`Broker::shard_mut`].
 #[derive(Debug)]
 pub struct ShardMut<'a, B = Broker> {
@@ -133,15 +132,18 @@ impl<'a, B: Calls> ShardMut<'a, B> {
 
     /// Publishes what another shard or an engine outside has numbered.
     ///
-    /// A client or a session that is not here is another shard's, and no error; nor is a topic that
-    /// would be one too many, which then keeps nothing here: sessions with a pattern that matches
-    /// have lost the event. Events that are not for this shard are to be applied as well: the
-    /// position of the newest one decides what last event ids are valid, and a position that is
-    /// left out (also the first ones, of a stream that this shard joins late) is a gap to a session
-    /// that resumes from before it. All sessions of one client belong on one shard, where alone
-    /// what is published to the client is kept. A shard that is rebuilt from its history, before
-    /// its first session, does not know whose clients they were: what was published to any is a gap
-    /// to each that resumes from before it.
+    /// Each shard is to apply every event, also those for a client or a session of another shard:
+    /// the position of the newest event decides which last event ids are valid. A position that is
+    /// missing is a gap to a session that resumes from before it; so are the first ones of a stream
+    /// that this shard joins late. A client or a session that is not here is no error.
+    ///
+    /// Where a topic would be one too many, it keeps nothing here. This is no error either:
+    /// sessions with a pattern that matches have lost the event.
+    ///
+    /// All sessions of one client belong on one shard, since what is published to the client is
+    /// kept there alone. A shard that is rebuilt from its history, before its first session, does
+    /// not know which clients were its own. What was published to any client is a gap to each
+    /// client that resumes from before it.
     ///
     /// # Errors
     ///
@@ -175,12 +177,12 @@ impl<'a, B: Calls> ShardMut<'a, B> {
 }
 
 impl Broker {
-    /// Looks at the broker as one shard among several that are one broker.
+    /// Returns a handle that looks at the broker as one shard among several.
     pub const fn shard(&self) -> ShardRef<'_> {
         ShardRef { broker: self }
     }
 
-    /// Drives the broker as one shard among several that are one broker.
+    /// Returns a handle that drives the broker as one shard among several.
     pub const fn shard_mut(&mut self) -> ShardMut<'_> {
         ShardMut::new(self)
     }
@@ -232,7 +234,7 @@ impl Broker {
             return Err(PublishError::OutOfOrder { last });
         }
         match self.append(now, published) {
-            // Nobody here listens to it; a session that comes later is told of the gap.
+            // No session here has it; one that comes later is told of the gap.
             Err(PublishError::TooManyTopics) => self.miss(published),
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
             Err(error) => return Err(error),
@@ -253,11 +255,11 @@ impl Broker {
         now: Instant,
         published: &Published,
     ) -> Result<(), PublishError> {
-        let knows_nobody = self.sessions.is_unused();
+        let is_unused = self.sessions.is_unused();
         self.apply_beside(now, published)?;
         // The client may be one of an earlier process, whose history this is.
         if let Audience::Client(_) = published.audience()
-            && knows_nobody
+            && is_unused
         {
             self.clients.note_forgotten(published.position());
         }

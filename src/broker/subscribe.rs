@@ -1,4 +1,4 @@
-//! What an open session subscribes to from now on, and what no longer.
+//! One session: what it subscribes to, its lease, and its end.
 
 use super::arena::Key;
 use super::calls::Calls;
@@ -12,15 +12,14 @@ use crate::last_event_id::LastEventId;
 use alloc::vec::Vec;
 use std::time::Instant;
 
-/// One session of a [`Broker`], to be looked at; see [`Broker::session`].
+/// Looks at one session of a [`Broker`]; from [`Broker::session`].
 #[derive(Clone, Copy, Debug)]
 pub struct SessionRef<'a> {
     broker: &'a Broker,
     id: SessionId,
 }
 
-/// One session of a [`Broker`], or of a broker that is recorded, to be changed; see
-/// [`Broker::session_mut`].
+/// Changes one session of a [`Broker`] or of a recorded broker; from [`Broker::session_mut`].
 #[derive(Debug)]
 pub struct SessionMut<'a, B = Broker> {
     broker: &'a mut B,
@@ -28,12 +27,12 @@ pub struct SessionMut<'a, B = Broker> {
 }
 
 impl Broker {
-    /// Looks at a session, which need not be open.
+    /// Returns a handle that looks at a session, which need not be open.
     pub const fn session(&self, id: SessionId) -> SessionRef<'_> {
         SessionRef { broker: self, id }
     }
 
-    /// Changes a session, which need not be open.
+    /// Returns a handle that changes a session, which need not be open.
     pub const fn session_mut(&mut self, id: SessionId) -> SessionMut<'_> {
         SessionMut::new(self, id)
     }
@@ -45,13 +44,12 @@ impl<'a> SessionRef<'a> {
         self.broker.sessions.by_id(self.id).is_some()
     }
 
-    /// Returns whose session it is; `None` if it is nobody's, or not open.
+    /// Returns the client whose session it is; `None` if it has no client, or is not open.
     pub fn client(self) -> Option<&'a ClientId> {
         self.broker.client_of(self.broker.sessions.key_of(self.id)?)
     }
 
-    /// Returns to what it subscribes, beside what is for everyone; nothing for one that is not
-    /// open.
+    /// Returns the topics and patterns to which it subscribes; none for one that is not open.
     pub fn topics(self) -> impl Iterator<Item = TopicFilter> + use<'a> {
         let session = self.broker.sessions.by_id(self.id);
         session.into_iter().flat_map(|session| self.broker.filters(session)).map(|one| one.1)
@@ -70,17 +68,18 @@ impl<'a, B: Calls> SessionMut<'a, B> {
         Self { broker, id }
     }
 
-    /// Subscribes a session that is open to one topic more, or to a pattern.
+    /// Subscribes the session to one topic more, or to a pattern.
     ///
     /// From [`StartAt::Now`] it gets what is published after this call, and nothing from before.
     /// From another place, what is kept from there on is replayed, in order with what else is
     /// pending, and the outcome says whether that is all. Events of topics to which the session had
-    /// subscribed already are not replayed: they came, or were not wanted. Replayed events bring
-    /// their ids, which lie before the session's place; after them it is told its place again. A
-    /// peer that loses the connection in between resumes from the replayed event: it gets some of
-    /// the other topics' events again, but misses none. Before the first id of the replay has
-    /// reached the peer, it resumes from where it was, without the replay. An application that
-    /// cannot do without asks for it again when the session
+    /// subscribed already are excluded from the replay.
+    ///
+    /// Replayed events bring their ids, which lie before the session's place. After them the
+    /// session is told its place again. A peer that loses the connection in between resumes from
+    /// the replayed event: it gets some of the other topics' events again, but misses none. A peer
+    /// that loses it before the first replayed id resumes from where it was, without the replay. An
+    /// application that needs the replay then asks for it again when the session
     /// [resumes](super::BrokerEvent::SessionOpened).
     ///
     /// Subscribing to what the session has already does nothing, and is [`Resumption::Live`].
@@ -116,16 +115,16 @@ impl<'a, B: Calls> SessionMut<'a, B> {
         self.broker.subscribe(now, self.id, filter.into(), start)
     }
 
-    /// Ends a subscription of a session that is open: it gets nothing more by it, not even what
-    /// was published before and is still to be sent. Returns whether there was one.
+    /// Ends a subscription: the session gets nothing more by it, not even what was published before
+    /// and is still to be sent. Returns whether there was one.
     ///
-    /// What a batch holds already is sent. A topic that a pattern of the session matches goes on
-    /// to reach it through that, from where it stood.
+    /// What a batch holds already is sent. Where a pattern of the session matches the topic, its
+    /// events still come by the pattern.
     pub fn unsubscribe(self, now: Instant, filter: &TopicFilter) -> bool {
         self.broker.unsubscribe(now, self.id, filter)
     }
 
-    /// Says until when a session may listen from now on: later than before, or sooner. A session
+    /// Sets until when the session may listen from now on: later than before, or sooner. A session
     /// that had no [lease](super::SessionConfig::with_lease) has one then.
     ///
     /// ```

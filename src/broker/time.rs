@@ -11,11 +11,11 @@ use core::time::Duration;
 use std::time::Instant;
 
 impl Broker {
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called next.
     ///
-    /// `None`: nothing waits for a time; any input, and `poll_transmit`, may change that, and may
-    /// bring the time forward. It may come up earlier than anything is due; calling
-    /// `handle_timeout` then moves it.
+    /// `None`: nothing waits for a time. Any input, and `poll_transmit`, may change that, and may
+    /// bring the time forward. The time may come before anything is due; `handle_timeout` then
+    /// moves it.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = [
             self.sessions.next_timeout(),
@@ -42,9 +42,9 @@ impl Broker {
         self.forget_absent();
     }
 
-    /// Lets all sessions go over a period: each gets what was published before its turn, the
-    /// farewell and its reconnection time, and its end. Until then it is served as ever, and
-    /// what is published goes to those who are left. No other session is opened any more.
+    /// Ends all sessions over a period: each gets what was published before its turn, the farewell
+    /// with its reconnection time, and its end. Until its turn it is served as ever, and what is
+    /// published goes to all that are left. No other session is opened any more.
     ///
     /// [`BrokerEvent::Drained`] tells when the last is gone. This walks over all sessions once.
     ///
@@ -59,22 +59,23 @@ impl Broker {
         Ok(())
     }
 
-    /// How long whoever was refused with this error is to wait before the next attempt, for a
-    /// `Retry-After`, and so in whole seconds (RFC 9110, section 10.2.3); `None` where waiting does
-    /// not help.
+    /// Returns how long a peer that was refused with this error is to wait before its next attempt;
+    /// `None` where waiting does not help. It is in whole seconds, as a `Retry-After` is (RFC 9110,
+    /// section 10.2.3).
     ///
     /// It is no less than [`Reconnect::retry_after`](super::Reconnect::retry_after). Where
-    /// the broker as a whole has no room, who asks is told no earlier time than the one before, so
-    /// that of those who wait as long as they are told no more than
+    /// the broker as a whole has no room, each peer is told a time no earlier than the one before.
+    /// So of the peers that wait as long as they are told, no more than
     /// [`Reconnect::per_second`](super::Reconnect::per_second) come
-    /// back in any second; beyond five minutes it begins anew. It depends on how many were refused,
-    /// and so on the load. If all are refused at the same time, each second is used; those who are
-    /// refused over a period, and more of them than may come, may take as much longer as that
-    /// period, since seconds of those who ask at different times begin at different times.
+    /// back in any second. Beyond five minutes it begins anew.
     ///
-    /// Of several [shards](super::BrokerConfig::shard) without a hub each allots its part, and one
-    /// return in several seconds where there are more shards than returns: then those of different
-    /// shards may come together. A hub allots for all of them.
+    /// Peers that are refused at the same time use each second to the full. Peers that are refused
+    /// over a period may take longer by that period, since their whole seconds begin at different
+    /// times.
+    ///
+    /// Of several [shards](super::BrokerConfig::shard) without a hub, each gives out its part of
+    /// the rate. Where there are more shards than returns in a second, peers of different shards
+    /// may come together. A hub gives out the times for all its shards.
     pub fn retry_after(&mut self, now: Instant, error: &OpenError) -> Option<Duration> {
         let now = self.clock.advance(now);
         self.admission.retry_after(now, *error)

@@ -183,7 +183,7 @@ impl Client {
     /// `Accept: text/event-stream` and `Cache-Control: no-cache` are added where the request has no
     /// such header. A `Last-Event-ID` header is where the stream is to go on, unless the
     /// configuration says so. Headers that belong to one connection or to framing
-    /// (`Connection`, `Content-Length`, …) are left out.
+    /// (`Connection`, `Content-Length`, …) are not sent.
     ///
     /// Nothing is sent by this. A request that can never be sent, by the caller's fault, ends the
     /// client: [`poll_event`](Self::poll_event) says so, as [`ClientError::Request`].

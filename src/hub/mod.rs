@@ -2,7 +2,8 @@
 //!
 //! Publishers and connections share a [`Hub`]. It has no runtime in it: a [`Timer`] brings the
 //! clock, and time passes in a future, [`Drive`], which is built together with the hub and spawned
-//! once. Each call locks a shard, calls its [`Broker`], collects wakers, unlocks, and wakes.
+//! once. Each call locks a shard, calls its [`Broker`](crate::broker::Broker), collects wakers,
+//! unlocks, and wakes.
 
 mod accept;
 mod drive;

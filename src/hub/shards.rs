@@ -47,17 +47,17 @@ pub(super) struct Shard {
 }
 
 impl Inner {
-    pub(super) fn open(self: &Arc<Self>, request: SessionConfig) -> Result<Session, OpenError> {
-        let shard = self.shard_of(request.client());
+    pub(super) fn open(self: &Arc<Self>, config: SessionConfig) -> Result<Session, OpenError> {
+        let shard = self.shard_of(config.client());
         let mut follow_up = FollowUp::default();
         let opened = if self.shards.len() == 1 {
-            self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, request))
+            self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, config))
         } else {
             // Not in the middle of a publish: a peer that got the event from one shard could come
             // back to another that does not know the event yet. And one session at a time, since
             // the census must not change before the session opens.
             let _sequencer = lock(&self.sequencer);
-            self.open_beside(shard, request, &mut follow_up)
+            self.open_beside(shard, config, &mut follow_up)
         };
         // Made before wakers and the listener run: if one of them panics, the session is closed.
         let session = opened.map(|opened| Session::new(self.clone(), opened));
@@ -72,28 +72,28 @@ impl Inner {
     fn open_beside(
         &self,
         at: usize,
-        request: SessionConfig,
+        config: SessionConfig,
         follow_up: &mut FollowUp,
     ) -> Result<Opened, OpenError> {
-        let mut census = self.census(at, &request);
+        let mut census = self.census(at, &config);
         let now = self.timer.now();
-        let eviction = lock(&self.shards[at]).broker.shard().eviction_for(now, &request, &census);
+        let eviction = lock(&self.shards[at]).broker.shard().eviction_for(now, &config, &census);
         if let Some(eviction) = eviction {
             self.call(eviction.shard().into(), follow_up, |shard, now| {
                 shard.broker.shard_mut().evict(now, &eviction);
             });
-            census = self.census(at, &request);
+            census = self.census(at, &config);
             census.note_eviction();
         }
-        self.call(at, follow_up, |shard, now| shard.broker.shard_mut().open(now, request, &census))
+        self.call(at, follow_up, |shard, now| shard.broker.shard_mut().open(now, config, &census))
     }
 
     /// Counts the sessions of all shards but one.
-    fn census(&self, except: usize, request: &SessionConfig) -> Census {
+    fn census(&self, except: usize, config: &SessionConfig) -> Census {
         let mut census = Census::default();
         for (number, shard) in (0..).zip(&self.shards) {
             if usize::from(number) != except {
-                census.add(number, lock(shard).broker.shard().occupancy(request));
+                census.add(number, lock(shard).broker.shard().occupancy(config));
             }
         }
         census
@@ -109,18 +109,18 @@ impl Inner {
 
     pub(super) fn publish_with(
         &self,
-        topic: &Audience,
+        audience: &Audience,
         number: impl FnOnce(&mut Sequencer) -> Published,
     ) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
-        self.check_audience(topic)?;
+        self.check_audience(audience)?;
         let mut next = sequencer.clone();
         let published = number(&mut next);
         let mut follow_up = FollowUp::default();
         // The first shard may still refuse the event, when no other knows its position. The others
         // have the same configuration and cannot differ. For a client or a session the first is
         // its own shard; for the other audiences it is shard 0.
-        let (first, count) = (self.shard_of_topic(published.audience()), self.shards.len());
+        let (first, count) = (self.shard_of_audience(published.audience()), self.shards.len());
         let result = (first..first + count).try_for_each(|shard| {
             let shard = shard % count;
             self.call(shard, &mut follow_up, |shard, now| {
@@ -148,9 +148,9 @@ impl Inner {
         self.run(follow_up);
     }
 
-    pub(super) fn check_audience(&self, topic: &Audience) -> Result<(), PublishError> {
-        let check = |shard: usize| lock(&self.shards[shard]).broker.shard().check_publish(topic);
-        match topic {
+    pub(super) fn check_audience(&self, audience: &Audience) -> Result<(), PublishError> {
+        let check = |shard: usize| lock(&self.shards[shard]).broker.shard().check_publish(audience);
+        match audience {
             Audience::Client(client) => check(self.shard_of(Some(client))),
             Audience::Session(session) if usize::from(session.shard()) < self.shards.len() => {
                 check(session.shard().into())
@@ -171,8 +171,8 @@ impl Inner {
         }
     }
 
-    pub(super) fn shard_of_topic(&self, topic: &Audience) -> usize {
-        match topic {
+    pub(super) fn shard_of_audience(&self, audience: &Audience) -> usize {
+        match audience {
             Audience::Client(client) => self.shard_of(Some(client)),
             Audience::Session(session) => session.shard().into(),
             Audience::Everyone | Audience::Topic(_) => 0,

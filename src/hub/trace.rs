@@ -26,7 +26,7 @@ pub(super) fn trace(event: &BrokerEvent) {
         }
         BrokerEvent::SessionSuperseded { session, client, superseded } => {
             let client = name(client.as_ref());
-            debug!(target: TARGET, %session, client, superseded, "session was spared events");
+            debug!(target: TARGET, %session, client, superseded, "events were superseded for a session");
         }
         BrokerEvent::LeaseExpiring { session, client, .. } => {
             let client = name(client.as_ref());

@@ -1,6 +1,7 @@
 //! The calls that are in a record, and how each is done again.
 
-use super::read::{Output, RecordFault};
+use super::read::{Output, RecordErrorKind};
+use super::table::{passed, rows, stored};
 use crate::broker::{
     AddressKey, Audience, Batch, Broker, Calls, ClientId, Drain, Elsewhere, Filled, Lag, OpenError,
     Published, Retention, SessionConfig, SessionId, StartAt, Tick, TopicFilter, TopicName,
@@ -16,39 +17,117 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// What a method of [`Broker`] was called with. Times are counted from when the broker was made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Call {
-    Open(Box<Request>),
-    OpenBeside { request: Box<Request>, elsewhere: Elsewhere },
-    EvictOldest { address: Option<AddressKey> },
-    HandleDisconnect { session: SessionId },
-    CloseSession { session: SessionId },
-    Close,
-    Abort,
-    PollReady,
-    PollEvent,
-    HandleTimeout,
-    Drain(Box<Drain>),
-    EndTopic { topic: TopicName },
-    RenewLease { session: SessionId, until: Tick },
-    Revoke { client: ClientId },
-    RevokeTopic { client: ClientId, topic: TopicName },
-    Publish { audience: Audience, event: Box<Event> },
-    Apply(Box<Published>),
-    ApplyBeside(Box<Published>),
-    SetRetention { topic: TopicName, retention: Option<Retention> },
-    SetLag { topic: TopicName, lag: Option<Lag> },
-    RetryAfter { error: OpenError },
-    Subscribe { session: SessionId, filter: TopicFilter, start: StartAt },
-    Unsubscribe { session: SessionId, filter: TopicFilter },
-    PollTransmit { session: SessionId },
-    PollTransmitBatch { session: SessionId, limit: usize, framing: Framing },
-    HandlePartialWrite { session: SessionId, written: usize, batch: Written },
-    HandleProgress { session: SessionId },
-    SetCursorKeys,
+macro_rules! calls {
+    ($($part:ident { $($variant:ident: $method:ident($($argument:ident: [$($kind:tt)+]),*)
+        -> $result:ty => $output:expr;)+ })+) => {
+        /// What a method of [`Broker`] was called with. Times are counted from when the broker was
+        /// made.
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case", deny_unknown_fields)]
+        pub(super) enum Call {
+            // Those of the table.
+            $($($variant { $($argument: stored!($($kind)+)),* },)+)+
+            Open(Box<Request>),
+            OpenBeside { request: Box<Request>, elsewhere: Elsewhere },
+            EvictOldest { address: Option<AddressKey> },
+            PollReady,
+            PollEvent,
+            RenewLease { session: SessionId, until: Tick },
+            Publish { audience: Audience, event: Box<Event> },
+            PollTransmit { session: SessionId },
+            PollTransmitBatch { session: SessionId, limit: usize, framing: Framing },
+            HandlePartialWrite { session: SessionId, written: usize, batch: Written },
+            SetCursorKeys,
+        }
+
+        impl Call {
+            /// Does the same to `broker`.
+            pub(super) fn perform(
+                self,
+                at: Tick,
+                broker: &mut Broker,
+                held: &mut Held,
+            ) -> Result<Output, RecordErrorKind> {
+                let now = instant(broker, at)?;
+                Ok(match self {
+                    $($(Self::$variant { $($argument),* } => {
+                        $output(calls!(@call $part broker $method(
+                            now $(, passed!($argument $($kind)+))*
+                        )))
+                    })+)+
+                    Self::Open(request) => {
+                        let request = request.restore(broker)?;
+                        Output::Opened(broker.open(now, request))
+                    }
+                    Self::OpenBeside { request, elsewhere } => {
+                        let request = request.restore(broker)?;
+                        Output::Opened(Calls::open_beside(broker, now, request, &elsewhere))
+                    }
+                    Self::EvictOldest { address } => {
+                        Calls::evict_oldest(broker, now, address.as_ref());
+                        Output::Done
+                    }
+                    Self::PollReady => Output::Ready(broker.poll_ready()),
+                    Self::PollEvent => Output::Event(broker.poll_event()),
+                    Self::RenewLease { session, until } => {
+                        let until = instant(broker, until)?;
+                        Output::Renewed(Calls::renew_lease(broker, now, session, until))
+                    }
+                    Self::Publish { audience, event } => {
+                        Output::Published(broker.publish(now, audience, &event))
+                    }
+                    Self::PollTransmit { session } => {
+                        held.newest.remove(&session);
+                        match broker.poll_transmit(now, session) {
+                            Some(Transmit::Frame(frame)) => Output::Frame(frame.clone()),
+                            Some(Transmit::Ended(reason)) => Output::End(reason),
+                            None => Output::Parked,
+                        }
+                    }
+                    Self::PollTransmitBatch { session, limit, framing } => {
+                        let mut batch = held.newest.remove(&session).unwrap_or_else(|| Batch::new(framing));
+                        batch.reset(framing);
+                        let end = broker.poll_transmit_batch(now, session, limit, &mut batch);
+                        let (bytes, frames) = (Bytes::copy_from_slice(batch.as_slice()), batch.frames());
+                        if !matches!(end, Filled::Ended(_)) {
+                            held.keep(broker, session, batch);
+                        }
+                        Output::Batch { bytes, frames, filled: end }
+                    }
+                    Self::HandlePartialWrite { session, written, batch } => {
+                        let rest = match batch {
+                            Written::Newest => match held.newest.get(&session) {
+                                Some(batch) => broker.handle_partial_write(now, session, batch, written),
+                                None => return Err(RecordErrorKind::NoBatch { session }),
+                            },
+                            Written::Other { text, ends } => {
+                                let batch = Batch::from_parts(text.into_bytes(), &ends);
+                                let batch = batch.ok_or(RecordErrorKind::BatchEnds)?;
+                                broker.handle_partial_write(now, session, &batch, written)
+                            }
+                        };
+                        Output::Remainder(rest)
+                    }
+                    #[cfg(feature = "signed")]
+                    Self::SetCursorKeys => {
+                        let keys = held.keys.pop_front().ok_or(RecordErrorKind::NoKeys)?;
+                        Output::KeysSet(Calls::set_cursor_keys(broker, keys))
+                    }
+                    #[cfg(not(feature = "signed"))]
+                    Self::SetCursorKeys => return Err(RecordErrorKind::NoKeys),
+                })
+            }
+        }
+    };
+    (@call broker $broker:ident $method:ident($($argument:expr),*)) => {
+        $broker.$method($($argument),*)
+    };
+    (@call handles $broker:ident $method:ident($($argument:expr),*)) => {
+        Calls::$method($broker, $($argument),*)
+    };
 }
+
+rows!(calls);
 
 /// A [`SessionConfig`] without its metadata, and its lease by the broker's clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,7 +154,7 @@ impl Request {
         Self { request: request.clone(), lease }
     }
 
-    fn restore(self, broker: &Broker) -> Result<SessionConfig, RecordFault> {
+    fn restore(self, broker: &Broker) -> Result<SessionConfig, RecordErrorKind> {
         Ok(match self.lease {
             Some(until) => self.request.with_lease(instant(broker, until)?),
             None => self.request,
@@ -95,11 +174,11 @@ impl Written {
 }
 
 /// The time so long after the broker was made, if this platform has it.
-pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, RecordFault> {
-    broker.instant(at).ok_or(RecordFault::Time)
+pub(super) fn instant(broker: &Broker, at: Tick) -> Result<Instant, RecordErrorKind> {
+    broker.instant(at).ok_or(RecordErrorKind::Time)
 }
 
-/// What whoever called had, and a replay must have too.
+/// What the caller had, and a replay must have too.
 #[derive(Debug)]
 pub(super) struct Held {
     /// The batches that can still be taken back.
@@ -114,126 +193,5 @@ impl Held {
         if self.newest.len() as u64 > 2 * broker.counters().sessions + 64 {
             self.newest.retain(|&session, _| broker.session(session).is_open());
         }
-    }
-}
-
-impl Call {
-    /// Does the same to `broker`.
-    #[expect(clippy::too_many_lines, reason = "one arm for each call")]
-    pub(super) fn perform(
-        self,
-        at: Tick,
-        broker: &mut Broker,
-        held: &mut Held,
-    ) -> Result<Output, RecordFault> {
-        let now = instant(broker, at)?;
-        Ok(match self {
-            Self::Open(request) => {
-                let request = request.restore(broker)?;
-                Output::Opened(broker.open(now, request))
-            }
-            Self::OpenBeside { request, elsewhere } => {
-                let request = request.restore(broker)?;
-                Output::Opened(Calls::open_beside(broker, now, request, &elsewhere))
-            }
-            Self::EvictOldest { address } => {
-                Calls::evict_oldest(broker, now, address.as_ref());
-                Output::Done
-            }
-            Self::HandleDisconnect { session } => {
-                broker.handle_disconnect(now, session);
-                Output::Done
-            }
-            Self::CloseSession { session } => {
-                Output::Found(Calls::close_session(broker, now, session))
-            }
-            Self::Close => {
-                broker.close(now);
-                Output::Done
-            }
-            Self::Abort => {
-                broker.abort(now);
-                Output::Done
-            }
-            Self::PollReady => Output::Ready(broker.poll_ready()),
-            Self::PollEvent => Output::Event(broker.poll_event()),
-            Self::HandleTimeout => {
-                broker.handle_timeout(now);
-                Output::Done
-            }
-            Self::Drain(drain) => Output::Draining(broker.drain(now, *drain)),
-            Self::EndTopic { topic } => Output::Published(Calls::end_topic(broker, now, &topic)),
-            Self::RenewLease { session, until } => {
-                let until = instant(broker, until)?;
-                Output::Renewed(Calls::renew_lease(broker, now, session, until))
-            }
-            Self::Revoke { client } => Output::Revoked(Calls::revoke(broker, now, &client)),
-            Self::RevokeTopic { client, topic } => {
-                Output::Revoked(Calls::revoke_topic(broker, now, &client, &topic))
-            }
-            Self::Publish { audience, event } => {
-                Output::Published(broker.publish(now, audience, &event))
-            }
-            Self::Apply(published) => Output::Applied(Calls::apply(broker, now, &published)),
-            Self::ApplyBeside(published) => {
-                Output::Applied(Calls::apply_beside(broker, now, &published))
-            }
-            Self::SetRetention { topic, retention } => {
-                Output::TopicSet(Calls::set_retention(broker, now, &topic, retention))
-            }
-            Self::SetLag { topic, lag } => {
-                Output::TopicSet(Calls::set_lag(broker, now, &topic, lag))
-            }
-            Self::RetryAfter { error } => Output::RetryAfter(broker.retry_after(now, &error)),
-            Self::Subscribe { session, filter, start } => {
-                Output::Subscribed(Calls::subscribe(broker, now, session, filter, start))
-            }
-            Self::Unsubscribe { session, filter } => {
-                Output::Found(Calls::unsubscribe(broker, now, session, &filter))
-            }
-            Self::PollTransmit { session } => {
-                held.newest.remove(&session);
-                match broker.poll_transmit(now, session) {
-                    Some(Transmit::Frame(frame)) => Output::Frame(frame.clone()),
-                    Some(Transmit::Ended(reason)) => Output::End(reason),
-                    None => Output::Parked,
-                }
-            }
-            Self::PollTransmitBatch { session, limit, framing } => {
-                let mut batch = held.newest.remove(&session).unwrap_or_else(|| Batch::new(framing));
-                batch.reset(framing);
-                let end = broker.poll_transmit_batch(now, session, limit, &mut batch);
-                let (bytes, frames) = (Bytes::copy_from_slice(batch.as_slice()), batch.frames());
-                if !matches!(end, Filled::Ended(_)) {
-                    held.keep(broker, session, batch);
-                }
-                Output::Batch { bytes, frames, filled: end }
-            }
-            Self::HandlePartialWrite { session, written, batch } => {
-                let rest = match batch {
-                    Written::Newest => match held.newest.get(&session) {
-                        Some(batch) => broker.handle_partial_write(now, session, batch, written),
-                        None => return Err(RecordFault::NoBatch { session }),
-                    },
-                    Written::Other { text, ends } => {
-                        let batch = Batch::from_parts(text.into_bytes(), &ends);
-                        let batch = batch.ok_or(RecordFault::BatchEnds)?;
-                        broker.handle_partial_write(now, session, &batch, written)
-                    }
-                };
-                Output::Remainder(rest)
-            }
-            Self::HandleProgress { session } => {
-                broker.handle_progress(now, session);
-                Output::Done
-            }
-            #[cfg(feature = "signed")]
-            Self::SetCursorKeys => {
-                let keys = held.keys.pop_front().ok_or(RecordFault::NoKeys)?;
-                Output::KeysSet(Calls::set_cursor_keys(broker, keys))
-            }
-            #[cfg(not(feature = "signed"))]
-            Self::SetCursorKeys => return Err(RecordFault::NoKeys),
-        })
     }
 }

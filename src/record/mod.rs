@@ -51,16 +51,17 @@
 //!
 //! # Versions
 //!
-//! A record can be replayed by whoever has its [`VERSION`]; another is refused, since outputs would
+//! A library of the same [`VERSION`] can replay a record; another refuses it, since outputs would
 //! not be the same. With the feature `record`, types that are in records implement serde's traits,
 //! in the form that they have there, which may change with each version.
 
 mod call;
 mod read;
 mod recorded;
+mod table;
 mod text;
 
-pub use read::{Output, Record, RecordError, RecordFault, Replay, ReplayStep};
+pub use read::{Output, Record, RecordError, RecordErrorKind, Replay, ReplayStep};
 pub use recorded::RecordedBroker;
 
 use crate::broker::BrokerConfig;
@@ -81,7 +82,7 @@ pub struct Entry(Line);
 #[serde(untagged)]
 enum Line {
     Start(Box<Start>),
-    Input(Input),
+    Input(Box<Input>),
 }
 
 /// The first line.

@@ -8,6 +8,7 @@ use crate::broker::{
     SubscribeError, TopicSettingError,
 };
 use crate::encode::Frame;
+use crate::fault::Fault;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use bytes::Bytes;
@@ -115,17 +116,23 @@ pub enum Output {
     Draining(Result<(), DrainError>),
 }
 
+impl Output {
+    pub(super) const fn done((): ()) -> Self {
+        Self::Done
+    }
+}
+
 /// Why a record could not be read, or not further.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordError {
     line: usize,
-    fault: RecordFault,
+    kind: RecordErrorKind,
 }
 
 /// What is wrong with a line of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum RecordFault {
+pub enum RecordErrorKind {
     /// There is not even a first line.
     Empty,
     /// The record ends in the middle of this line, as one does whose writer was stopped. All before
@@ -173,17 +180,17 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     ///
-    /// [`RecordError`], by the fault of whoever wrote the record, or of who cut it.
+    /// [`RecordError`], which is the fault of what wrote the record, or cut it.
     pub fn parse(record: &'a [u8]) -> Result<Self, RecordError> {
         let max_line = 64 << 20;
         let mut rest = record;
         let head = |rest: &mut &'a [u8]| {
-            let line = next_line(rest, max_line)?.ok_or(RecordFault::Empty)?;
+            let line = next_line(rest, max_line)?.ok_or(RecordErrorKind::Empty)?;
             // Another version may have anything else in it.
             let version: Version = line.read()?;
             match version.sansse_record {
                 VERSION => line.read::<Start>(),
-                found => Err(RecordFault::Version { found }),
+                found => Err(RecordErrorKind::Version { found }),
             }
         };
         let Start { config, is_signed, .. } = head(&mut rest).map_err(|fault| fault.at(1))?;
@@ -202,14 +209,14 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     ///
-    /// [`RecordFault::Config`] for a configuration that cannot hold, and [`RecordFault::NoKeys`]
+    /// [`RecordErrorKind::Config`] for a configuration that cannot hold, and [`RecordErrorKind::NoKeys`]
     /// for one that lacks the keys that the recorded one had.
     pub fn replay(self, start: Instant) -> Result<Replay<'a>, RecordError> {
         if self.is_signed && self.config.cursor_keys.is_none() {
-            return Err(RecordFault::NoKeys.at(1));
+            return Err(RecordErrorKind::NoKeys.at(1));
         }
-        let broker =
-            Broker::new(start, self.config).map_err(|error| RecordFault::Config(error).at(1))?;
+        let broker = Broker::new(start, self.config)
+            .map_err(|error| RecordErrorKind::Config(error).at(1))?;
         let held = Held {
             #[cfg(feature = "signed")]
             keys: self.later_keys.into(),
@@ -236,13 +243,13 @@ impl Replay<'_> {
         self.broker
     }
 
-    fn step(&mut self) -> Result<Option<ReplayStep>, RecordFault> {
+    fn step(&mut self) -> Result<Option<ReplayStep>, RecordErrorKind> {
         let Some(line) = next_line(&mut self.rest, self.max_line)? else { return Ok(None) };
         let input: Input = line.read()?;
         let Input { number, at, call } = input.clone();
         self.done += 1;
         if number != self.done {
-            return Err(RecordFault::Missing { number: self.done });
+            return Err(RecordErrorKind::Missing { number: self.done });
         }
         let output = call.perform(at, &mut self.broker, &mut self.held)?;
         Ok(Some(ReplayStep { line: self.line, input, output }))
@@ -268,7 +275,10 @@ struct TextLine<'a> {
 }
 
 /// `None` at the end.
-fn next_line<'a>(rest: &mut &'a [u8], limit: usize) -> Result<Option<TextLine<'a>>, RecordFault> {
+fn next_line<'a>(
+    rest: &mut &'a [u8],
+    limit: usize,
+) -> Result<Option<TextLine<'a>>, RecordErrorKind> {
     let all = *rest;
     if all.is_empty() {
         return Ok(None);
@@ -279,7 +289,7 @@ fn next_line<'a>(rest: &mut &'a [u8], limit: usize) -> Result<Option<TextLine<'a
             *rest = &all[end + 1..];
             (&all[..end], true)
         }
-        None if all.len() > limit => return Err(RecordFault::TooLong { limit }),
+        None if all.len() > limit => return Err(RecordErrorKind::TooLong { limit }),
         None => {
             *rest = &[];
             (all, false)
@@ -289,20 +299,20 @@ fn next_line<'a>(rest: &mut &'a [u8], limit: usize) -> Result<Option<TextLine<'a
 }
 
 impl TextLine<'_> {
-    fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, RecordFault> {
+    fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, RecordErrorKind> {
         serde_json::from_slice(self.text).map_err(|error| {
             if error.is_eof() && !self.has_end {
-                RecordFault::Cut
+                RecordErrorKind::Cut
             } else {
-                RecordFault::Malformed { column: error.column(), message: error.to_string() }
+                RecordErrorKind::Malformed { column: error.column(), message: error.to_string() }
             }
         })
     }
 }
 
-impl RecordFault {
+impl RecordErrorKind {
     const fn at(self, line: usize) -> RecordError {
-        RecordError { line, fault: self }
+        RecordError { line, kind: self }
     }
 }
 
@@ -313,28 +323,48 @@ impl RecordError {
     }
 
     /// What is wrong with it.
-    pub const fn fault(&self) -> &RecordFault {
-        &self.fault
+    pub const fn kind(&self) -> &RecordErrorKind {
+        &self.kind
+    }
+
+    /// Returns whose fault it is: the caller's where keys were not given, and the peer's, which is
+    /// what wrote or kept the record, everywhere else.
+    pub const fn fault(&self) -> Fault {
+        match self.kind {
+            RecordErrorKind::NoKeys => Fault::Caller,
+            RecordErrorKind::Empty
+            | RecordErrorKind::Cut
+            | RecordErrorKind::TooLong { .. }
+            | RecordErrorKind::Version { .. }
+            | RecordErrorKind::Malformed { .. }
+            | RecordErrorKind::Missing { .. }
+            | RecordErrorKind::Config(_)
+            | RecordErrorKind::Time
+            | RecordErrorKind::NoBatch { .. }
+            | RecordErrorKind::BatchEnds => Fault::Peer,
+        }
     }
 }
 
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {} of a record: ", self.line)?;
-        match &self.fault {
-            RecordFault::Empty => f.write_str("there is none"),
-            RecordFault::Cut => f.write_str("it is cut off"),
-            RecordFault::TooLong { limit } => write!(f, "longer than {limit} bytes"),
-            RecordFault::Version { found } => {
+        match &self.kind {
+            RecordErrorKind::Empty => f.write_str("there is none"),
+            RecordErrorKind::Cut => f.write_str("it is cut off"),
+            RecordErrorKind::TooLong { limit } => write!(f, "longer than {limit} bytes"),
+            RecordErrorKind::Version { found } => {
                 write!(f, "of version {found}, where {VERSION} is read")
             }
-            RecordFault::Malformed { message, .. } => f.write_str(message),
-            RecordFault::Missing { number } => write!(f, "call {number} should stand here"),
-            RecordFault::Config(error) => error.fmt(f),
-            RecordFault::NoKeys => f.write_str("ids are signed by keys that were not given"),
-            RecordFault::Time => f.write_str("a time that this platform does not have"),
-            RecordFault::NoBatch { session } => write!(f, "session {session} got no such batch"),
-            RecordFault::BatchEnds => f.write_str("a batch whose frames end where they cannot"),
+            RecordErrorKind::Malformed { message, .. } => f.write_str(message),
+            RecordErrorKind::Missing { number } => write!(f, "call {number} should stand here"),
+            RecordErrorKind::Config(error) => error.fmt(f),
+            RecordErrorKind::NoKeys => f.write_str("ids are signed by keys that were not given"),
+            RecordErrorKind::Time => f.write_str("a time that this platform does not have"),
+            RecordErrorKind::NoBatch { session } => {
+                write!(f, "session {session} got no such batch")
+            }
+            RecordErrorKind::BatchEnds => f.write_str("a batch whose frames end where they cannot"),
         }
     }
 }

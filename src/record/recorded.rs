@@ -1,6 +1,7 @@
-//! A broker whose calls are told to somebody before they are done.
+//! A broker whose calls go to a sink before they are done.
 
 use super::call::{Call, Request, Written};
+use super::table::rows;
 use super::{Entry, Input, Line, Start, VERSION};
 use crate::broker::{
     AddressKey, Audience, Batch, Broker, BrokerConfig, BrokerEvent, Calls, ClientId, ClientMut,
@@ -36,7 +37,7 @@ impl RecordedBroker {
     /// A broker without sessions, and a record from its beginning on.
     ///
     /// `sink` gets each entry before what it tells of is done. It runs within the call: it should
-    /// be quick, or send the entry on to whoever writes. If it panics, the call is not done.
+    /// be quick, or send the entry on to a thread that writes. If it panics, the call is not done.
     ///
     /// # Errors
     ///
@@ -68,7 +69,7 @@ impl RecordedBroker {
         if let Some(sink) = &mut self.sink {
             self.recorded += 1;
             let (number, at) = (self.recorded, self.broker.tick(now));
-            sink(Entry(Line::Input(Input { number, at, call: call(&self.broker) })));
+            sink(Entry(Line::Input(Box::new(Input { number, at, call: call(&self.broker) }))));
         }
     }
 
@@ -78,7 +79,7 @@ impl RecordedBroker {
         if let Some(sink) = &mut self.sink {
             self.recorded += 1;
             let (number, at) = (self.recorded, self.broker.now());
-            sink(Entry(Line::Input(Input { number, at, call })));
+            sink(Entry(Line::Input(Box::new(Input { number, at, call }))));
         }
     }
 }
@@ -114,24 +115,6 @@ impl RecordedBroker {
     pub fn open(&mut self, now: Instant, request: SessionConfig) -> Result<Opened, OpenError> {
         self.note(now, |broker| Call::Open(Box::new(Request::of(&request, broker))));
         self.broker.open(now, request)
-    }
-
-    /// As [`Broker::handle_disconnect`].
-    pub fn handle_disconnect(&mut self, now: Instant, session: SessionId) {
-        self.note(now, |_| Call::HandleDisconnect { session });
-        self.broker.handle_disconnect(now, session);
-    }
-
-    /// As [`Broker::close`].
-    pub fn close(&mut self, now: Instant) {
-        self.note(now, |_| Call::Close);
-        self.broker.close(now);
-    }
-
-    /// As [`Broker::abort`].
-    pub fn abort(&mut self, now: Instant) {
-        self.note(now, |_| Call::Abort);
-        self.broker.abort(now);
     }
 
     /// As [`Broker::poll_ready`]. `None`, and what may change that, is as there.
@@ -171,22 +154,6 @@ impl RecordedBroker {
         ShardMut::new(self)
     }
 
-    /// As [`Broker::handle_timeout`].
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.note(now, |_| Call::HandleTimeout);
-        self.broker.handle_timeout(now);
-    }
-
-    /// As [`Broker::drain`].
-    ///
-    /// # Errors
-    ///
-    /// [`DrainError`]; then nothing was done.
-    pub fn drain(&mut self, now: Instant, drain: Drain) -> Result<(), DrainError> {
-        self.note(now, |_| Call::Drain(Box::new(drain.clone())));
-        self.broker.drain(now, drain)
-    }
-
     /// As [`Broker::publish`].
     ///
     /// # Errors
@@ -204,12 +171,6 @@ impl RecordedBroker {
             event: Box::new(event.clone()),
         });
         self.broker.publish(now, audience, event)
-    }
-
-    /// As [`Broker::retry_after`].
-    pub fn retry_after(&mut self, now: Instant, error: &OpenError) -> Option<Duration> {
-        self.note(now, |_| Call::RetryAfter { error: *error });
-        self.broker.retry_after(now, error)
     }
 
     /// As [`Broker::poll_transmit`]. `None`, and what may change that, is as there.
@@ -245,12 +206,6 @@ impl RecordedBroker {
         self.broker.handle_partial_write(now, session, batch, written)
     }
 
-    /// As [`Broker::handle_progress`].
-    pub fn handle_progress(&mut self, now: Instant, session: SessionId) {
-        self.note(now, |_| Call::HandleProgress { session });
-        self.broker.handle_progress(now, session);
-    }
-
     pub(crate) fn keep_let_go(&mut self) {
         self.broker.keep_let_go();
     }
@@ -260,122 +215,74 @@ impl RecordedBroker {
     }
 }
 
-/// What the handles call.
-impl Calls for RecordedBroker {
-    fn subscribe(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        filter: TopicFilter,
-        start: StartAt,
-    ) -> Result<Resumption, SubscribeError> {
-        self.note(now, |_| Call::Subscribe {
-            session,
-            filter: filter.clone(),
-            start: start.clone(),
-        });
-        Calls::subscribe(&mut self.broker, now, session, filter, start)
-    }
+macro_rules! methods {
+    (broker { $($own:ident: $method:ident($($argument:ident: [$($kind:tt)+]),*)
+        -> $result:ty => $output:expr;)+ }
+    handles { $($variant:ident: $call:ident($($given:ident: [$($type:tt)+]),*)
+        -> $outcome:ty => $told:expr;)+ }) => {
+        /// The calls of the table.
+        impl RecordedBroker {
+            $(
+            #[doc = concat!("As [`Broker::", stringify!($method), "`].")]
+            #[allow(clippy::missing_errors_doc, reason = "the broker says which")]
+            pub fn $method(&mut self, now: Instant $(, $argument: $($kind)+)*) -> $result {
+                self.note(now, |_| Call::$own { $($argument: $argument.clone()),* });
+                self.broker.$method(now $(, $argument)*)
+            }
+            )+
+        }
 
-    fn unsubscribe(&mut self, now: Instant, session: SessionId, filter: &TopicFilter) -> bool {
-        self.note(now, |_| Call::Unsubscribe { session, filter: filter.clone() });
-        Calls::unsubscribe(&mut self.broker, now, session, filter)
-    }
+        /// What the handles call.
+        impl Calls for RecordedBroker {
+            $(
+            fn $call(&mut self, now: Instant $(, $given: $($type)+)*) -> $outcome {
+                self.note(now, |_| Call::$variant { $($given: $given.clone()),* });
+                Calls::$call(&mut self.broker, now $(, $given)*)
+            }
+            )+
 
-    fn renew_lease(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        until: Instant,
-    ) -> Result<(), LeaseError> {
-        self.note(now, |broker| Call::RenewLease { session, until: broker.tick(until) });
-        Calls::renew_lease(&mut self.broker, now, session, until)
-    }
+            fn renew_lease(
+                &mut self,
+                now: Instant,
+                session: SessionId,
+                until: Instant,
+            ) -> Result<(), LeaseError> {
+                self.note(now, |broker| Call::RenewLease { session, until: broker.tick(until) });
+                Calls::renew_lease(&mut self.broker, now, session, until)
+            }
 
-    fn close_session(&mut self, now: Instant, session: SessionId) -> bool {
-        self.note(now, |_| Call::CloseSession { session });
-        Calls::close_session(&mut self.broker, now, session)
-    }
+            fn metadata_mut(&mut self, client: &ClientId) -> Option<&mut http::Extensions> {
+                Calls::metadata_mut(&mut self.broker, client)
+            }
 
-    fn revoke(&mut self, now: Instant, client: &ClientId) -> Result<usize, RevokeError> {
-        self.note(now, |_| Call::Revoke { client: client.clone() });
-        Calls::revoke(&mut self.broker, now, client)
-    }
+            fn open_beside(
+                &mut self,
+                now: Instant,
+                request: SessionConfig,
+                elsewhere: &Elsewhere,
+            ) -> Result<Opened, OpenError> {
+                self.note(now, |broker| Call::OpenBeside {
+                    request: Box::new(Request::of(&request, broker)),
+                    elsewhere: *elsewhere,
+                });
+                Calls::open_beside(&mut self.broker, now, request, elsewhere)
+            }
 
-    fn revoke_topic(
-        &mut self,
-        now: Instant,
-        client: &ClientId,
-        topic: &TopicName,
-    ) -> Result<usize, RevokeError> {
-        let call = |_: &Broker| Call::RevokeTopic { client: client.clone(), topic: topic.clone() };
-        self.note(now, call);
-        Calls::revoke_topic(&mut self.broker, now, client, topic)
-    }
+            fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {
+                self.note(now, |_| Call::EvictOldest { address: address.cloned() });
+                Calls::evict_oldest(&mut self.broker, now, address);
+            }
 
-    fn metadata_mut(&mut self, client: &ClientId) -> Option<&mut http::Extensions> {
-        Calls::metadata_mut(&mut self.broker, client)
-    }
-
-    fn end_topic(&mut self, now: Instant, topic: &TopicName) -> Result<Published, PublishError> {
-        self.note(now, |_| Call::EndTopic { topic: topic.clone() });
-        Calls::end_topic(&mut self.broker, now, topic)
-    }
-
-    fn set_retention(
-        &mut self,
-        now: Instant,
-        topic: &TopicName,
-        retention: Option<Retention>,
-    ) -> Result<(), TopicSettingError> {
-        self.note(now, |_| Call::SetRetention { topic: topic.clone(), retention });
-        Calls::set_retention(&mut self.broker, now, topic, retention)
-    }
-
-    fn set_lag(
-        &mut self,
-        now: Instant,
-        topic: &TopicName,
-        lag: Option<Lag>,
-    ) -> Result<(), TopicSettingError> {
-        self.note(now, |_| Call::SetLag { topic: topic.clone(), lag });
-        Calls::set_lag(&mut self.broker, now, topic, lag)
-    }
-
-    fn open_beside(
-        &mut self,
-        now: Instant,
-        request: SessionConfig,
-        elsewhere: &Elsewhere,
-    ) -> Result<Opened, OpenError> {
-        self.note(now, |broker| Call::OpenBeside {
-            request: Box::new(Request::of(&request, broker)),
-            elsewhere: *elsewhere,
-        });
-        Calls::open_beside(&mut self.broker, now, request, elsewhere)
-    }
-
-    fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {
-        self.note(now, |_| Call::EvictOldest { address: address.cloned() });
-        Calls::evict_oldest(&mut self.broker, now, address);
-    }
-
-    fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError> {
-        self.note(now, |_| Call::Apply(Box::new(published.clone())));
-        Calls::apply(&mut self.broker, now, published)
-    }
-
-    fn apply_beside(&mut self, now: Instant, published: &Published) -> Result<(), PublishError> {
-        self.note(now, |_| Call::ApplyBeside(Box::new(published.clone())));
-        Calls::apply_beside(&mut self.broker, now, published)
-    }
-
-    #[cfg(feature = "signed")]
-    fn set_cursor_keys(&mut self, keys: crate::broker::CursorKeys) -> Result<(), ConfigError> {
-        self.note_timeless(Call::SetCursorKeys);
-        Calls::set_cursor_keys(&mut self.broker, keys)
-    }
+            #[cfg(feature = "signed")]
+            fn set_cursor_keys(&mut self, keys: crate::broker::CursorKeys) -> Result<(), ConfigError> {
+                self.note_timeless(Call::SetCursorKeys);
+                Calls::set_cursor_keys(&mut self.broker, keys)
+            }
+        }
+    };
 }
+
+rows!(methods);
 
 impl fmt::Debug for RecordedBroker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -101,7 +101,7 @@ fn what_is_lost_is_counted_by_what_was_met() {
 }
 
 #[test]
-fn what_is_coalesced_is_counted_once_it_cannot_come_back() {
+fn what_is_superseded_is_counted_once_it_cannot_come_back() {
     let mut shard = Shard::new(config());
     let session = shard.parked(anyone().with_lag(LagPolicy::KeepNewestPerKey));
     let publish = |shard: &mut Shard, key: &'static str| {

@@ -258,7 +258,7 @@ fn a_topic_that_is_revoked_is_heard_no_more_and_the_others_are() {
 }
 
 #[test]
-fn of_a_batch_that_comes_back_a_revoked_topic_is_left_out() {
+fn a_batch_that_comes_back_goes_out_again_without_a_revoked_topic() {
     let mut shard = quiet();
     let secret = topic("secret");
     let session = shard.parked(session_of("alice").with_topic(secret.clone()));

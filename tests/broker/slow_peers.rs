@@ -130,7 +130,7 @@ fn a_closing_session_gets_the_newest_that_was_there_when_it_was_closed() {
 }
 
 #[test]
-fn a_session_that_coalesces_resumes_from_any_event_it_got() {
+fn a_session_that_keeps_the_newest_of_each_key_resumes_from_any_event_it_got() {
     let all = ["a 1", "b 1", "a 2", "c 1", "b 2", "a 3"];
     for (last, rest) in [
         ("e-0", &["c 1", "b 2", "a 3"][..]),
@@ -403,7 +403,7 @@ fn a_session_may_be_told_nothing_where_the_others_are_and_without_ids_where_ther
 }
 
 #[test]
-fn what_is_spared_is_no_loss_to_the_peer() {
+fn what_is_superseded_is_no_loss_to_the_peer() {
     let mut shard = Shard::new(config());
     let session = shard.parked(newest().with_loss_announcement(Some(lost("lost"))));
     publish_all(&mut shard, Audience::Everyone, &["a 1", "a 2"]);

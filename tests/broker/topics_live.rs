@@ -124,7 +124,7 @@ fn what_the_session_had_already_is_not_replayed() {
 }
 
 #[test]
-fn what_is_left_out_of_a_replay_is_no_loss_when_it_goes() {
+fn what_is_excluded_of_a_replay_is_no_loss_when_it_goes() {
     let mut shard = Shard::new(config());
     let short = Retention { events: 1.try_into().unwrap(), ..config().retention };
     shard.broker.topic_mut(&topic("a/1")).set_retention(shard.now, Some(short)).unwrap();

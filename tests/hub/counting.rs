@@ -104,7 +104,7 @@ fn what_happens_is_traced_with_no_lock_held() {
             "DEBUG message=client joined client=\"alice\"",
             "message=session opened session=0-0-",
             "outcome=\"live\" replayed=0",
-            "DEBUG message=session was spared events session=0-0-",
+            "DEBUG message=events were superseded for a session session=0-0-",
             "client=\"bob\" superseded=1",
             "message=session ended",
             "reason=the connection is gone undelivered=0",

@@ -166,7 +166,7 @@ impl Shard {
         frames
     }
 
-    /// The data of all frames that [`take`](Self::take) gets; blocks without data are left out.
+    /// The data of all frames that [`take`](Self::take) gets; blocks without data are passed over.
     pub(crate) fn data(&mut self, session: SessionId) -> Vec<String> {
         let data = |frame: String| {
             let line = frame.lines().find_map(|line| line.strip_prefix("data: "));

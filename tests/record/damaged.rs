@@ -6,8 +6,9 @@ use crate::kit::broker::*;
 use crate::kit::number;
 use crate::kit::seed;
 use sansse::Event;
+use sansse::Fault;
 use sansse::broker::*;
-use sansse::record::{Output, Record, RecordFault, VERSION};
+use sansse::record::{Output, Record, RecordErrorKind, VERSION};
 use std::fmt::Write as _;
 
 #[test]
@@ -22,11 +23,11 @@ fn a_record_that_was_cut_off_anywhere_is_read_up_to_there_and_says_so() {
         let complete = whole + usize::from(text[length] == b'\n' && !at_line_end);
         assert_eq!(read, outputs[..complete.saturating_sub(1)], "{length}");
         let expected = match length {
-            0 => Some((1, RecordFault::Empty)),
+            0 => Some((1, RecordErrorKind::Empty)),
             _ if at_line_end || complete > whole => None,
-            _ => Some((whole + 1, RecordFault::Cut)),
+            _ => Some((whole + 1, RecordErrorKind::Cut)),
         };
-        let error = error.map(|error| (error.line(), error.fault().clone()));
+        let error = error.map(|error| (error.line(), error.kind().clone()));
         assert_eq!(error, expected, "{length}");
     }
     assert_eq!(outputs_until_error(text), (outputs, None));
@@ -46,7 +47,7 @@ fn a_record_that_lacks_a_line_or_has_one_twice_is_read_up_to_there() {
             assert_eq!(read, outputs[..good - 1]);
             let error = error.unwrap();
             let number = u64::try_from(good).unwrap();
-            assert_eq!(error.fault(), &RecordFault::Missing { number });
+            assert_eq!(error.kind(), &RecordErrorKind::Missing { number });
             assert_eq!(error.line(), good + 1);
         }
     }
@@ -56,11 +57,12 @@ fn a_record_that_lacks_a_line_or_has_one_twice_is_read_up_to_there() {
 fn a_record_of_another_version_is_refused_whatever_else_is_in_it() {
     let record = br#"{"sansse_record":3,"settings":[1,2]}"#;
     let error = Record::parse(record).unwrap_err();
-    assert_eq!((error.line(), error.fault()), (1, &RecordFault::Version { found: VERSION + 1 }));
+    assert_eq!((error.line(), error.kind()), (1, &RecordErrorKind::Version { found: VERSION + 1 }));
+    assert_eq!(error.fault(), Fault::Peer);
     assert_eq!(error.to_string(), "line 1 of a record: of version 3, where 2 is read");
     for other in ["{}\n", "null\n", "id: 1\n", "\n", "{\"sansse_record\":2}\n"] {
         let error = Record::parse(other.as_bytes()).unwrap_err();
-        assert!(matches!(error.fault(), RecordFault::Malformed { .. }), "{other}: {error}");
+        assert!(matches!(error.kind(), RecordErrorKind::Malformed { .. }), "{other}: {error}");
     }
 }
 
@@ -84,12 +86,12 @@ fn a_line_that_no_recorder_wrote_is_refused_with_its_number() {
         (r#"{"poll_transmit":{"session":"0-0-0"}}"#.to_owned(), "no session's id"),
         (r#"{"publish":{"audience":"Everyone","event":{"id":"a\nb"}}}"#.to_owned(), "'\\n' at byte 1"),
         (
-            r#"{"apply":{"epoch":1,"position":1,"audience":"Everyone","payload":"data: x\n"}}"#
+            r#"{"apply":{"published":{"epoch":1,"position":1,"audience":"Everyone","payload":"data: x\n"}}}"#
                 .to_owned(),
             "blank line",
         ),
         (
-            r#"{"apply":{"epoch":1,"position":1,"audience":"Everyone","payload":"\n","is_end":true}}"#
+            r#"{"apply":{"published":{"epoch":1,"position":1,"audience":"Everyone","payload":"\n","is_end":true}}}"#
                 .to_owned(),
             "no named topic",
         ),
@@ -109,10 +111,12 @@ fn a_line_that_no_recorder_wrote_is_refused_with_its_number() {
         assert!(error.to_string().contains(part), "{call}: {error}");
     }
     // No platform's time is that far, and none panics.
-    let call =
-        format!("{first}\n{{\"number\":1,\"at\":{},\"call\":\"handle_timeout\"}}\n", u64::MAX);
+    let call = format!(
+        "{first}\n{{\"number\":1,\"at\":{},\"call\":{{\"handle_timeout\":{{}}}}}}\n",
+        u64::MAX
+    );
     let (read, error) = outputs_until_error(call.as_bytes());
-    assert!(read == [Output::Done] || error.unwrap().fault() == &RecordFault::Time);
+    assert!(read == [Output::Done] || error.unwrap().kind() == &RecordErrorKind::Time);
 }
 
 #[test]
@@ -125,8 +129,11 @@ fn a_line_beyond_the_limit_is_not_read_and_the_limit_can_be_raised() {
         let mut record = Record::parse(text.as_bytes()).unwrap();
         record.max_line = limit;
         let step = record.replay(start()).unwrap().next().unwrap();
-        let fault = step.map(|_| ()).map_err(|error| (error.line(), error.fault().clone()));
-        assert_eq!(fault, if is_read { Ok(()) } else { Err((2, RecordFault::TooLong { limit })) });
+        let fault = step.map(|_| ()).map_err(|error| (error.line(), error.kind().clone()));
+        assert_eq!(
+            fault,
+            if is_read { Ok(()) } else { Err((2, RecordErrorKind::TooLong { limit })) }
+        );
     }
 }
 
@@ -141,7 +148,10 @@ fn nonsense(seed: u64) -> String {
         let call = calls[usize::try_from(rng.below(calls.len() as u64)).unwrap()];
         if call.contains("newest") && rng.chance(98) {
             // Of most there is no such batch, which ends the replay.
-            let _ = writeln!(record, r#"{{"number":{number},"at":0,"call":"handle_timeout"}}"#);
+            let _ = writeln!(
+                record,
+                r#"{{"number":{number},"at":0,"call":{{"handle_timeout":{{}}}}}}"#
+            );
             continue;
         }
         let mut call = call.to_owned();

@@ -62,7 +62,7 @@ fn metadata_is_in_no_record_and_decides_nothing() {
 #[cfg(feature = "signed")]
 #[test]
 fn keys_are_in_no_record_and_have_to_be_given_for_a_replay() {
-    use sansse::record::{RecordError, RecordFault};
+    use sansse::record::{RecordError, RecordErrorKind};
 
     let keys = |byte: u8| CursorKeys::new(&[byte; 32]).unwrap();
     let mut config = config();
@@ -79,7 +79,7 @@ fn keys_are_in_no_record_and_have_to_be_given_for_a_replay() {
         assert!(!text.contains(secret), "{text}");
     }
     let error = Record::parse(text.as_bytes()).unwrap().replay(start()).unwrap_err();
-    assert_eq!((error.line(), error.fault()), (1, &RecordFault::NoKeys));
+    assert_eq!((error.line(), error.kind()), (1, &RecordErrorKind::NoKeys));
     for later in 0..=2 {
         let mut record = Record::parse(text.as_bytes()).unwrap();
         record.config.cursor_keys = Some(keys(0x5a));
@@ -87,7 +87,7 @@ fn keys_are_in_no_record_and_have_to_be_given_for_a_replay() {
         let steps: Vec<_> = record.replay(start()).unwrap().collect();
         let outputs = steps.iter().flatten().map(|step| step.output.clone());
         assert!(outputs.eq(world.outputs.iter().take(1 + 2 * later).cloned()));
-        let error = steps.last().unwrap().as_ref().err().map(RecordError::fault);
-        assert_eq!(error, (later < 2).then_some(&RecordFault::NoKeys));
+        let error = steps.last().unwrap().as_ref().err().map(RecordError::kind);
+        assert_eq!(error, (later < 2).then_some(&RecordErrorKind::NoKeys));
     }
 }

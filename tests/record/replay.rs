@@ -6,7 +6,7 @@ use super::{small, start};
 use crate::kit::number;
 use crate::kit::seed;
 use sansse::broker::*;
-use sansse::record::{Output, Record, RecordFault};
+use sansse::record::{Output, Record, RecordErrorKind};
 
 const HISTORIES: u64 = 100;
 
@@ -129,7 +129,7 @@ fn a_configuration_can_be_changed_before_the_replay_and_has_to_hold() {
     let mut record = Record::parse(text.as_bytes()).unwrap();
     record.config.session.heartbeat = Some(std::time::Duration::ZERO);
     let error = record.replay(start()).unwrap_err();
-    assert_eq!(error.fault(), &RecordFault::Config(ConfigError::ZeroHeartbeat));
+    assert_eq!(error.kind(), &RecordErrorKind::Config(ConfigError::ZeroHeartbeat));
 }
 
 /// All that can be asked of a broker without changing it.

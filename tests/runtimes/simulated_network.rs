@@ -161,14 +161,14 @@ fn a_connection_can_break_at_any_byte() {
             network.cut_next_after(Some(bytes + 1));
             network.cut_next_after(None);
             let (mut client, mut server) = pair(&network).await;
-            let (mut whole, mut spared) = pair(&network).await;
+            let (mut whole, mut other) = pair(&network).await;
             let _ = write(&mut server, &[7; 100]).await;
             let expected = vec![7; usize::try_from(bytes).unwrap() + 1];
             assert_eq!(read_to_end(&mut client).await, (expected, Err(FailureKind::Closed)));
             assert_eq!(read(&mut server).await, Err(FailureKind::Closed));
             assert_eq!(write(&mut client, b"a").await, Err(FailureKind::Closed));
-            write(&mut spared, &[7; 100]).await.unwrap();
-            drop(spared);
+            write(&mut other, &[7; 100]).await.unwrap();
+            drop(other);
             assert_eq!(read_to_end(&mut whole).await, (vec![7; 100], Ok(())));
         });
     }

@@ -1,4 +1,4 @@
-//! Whether a session gets what it is owed, poll by poll: what it may lose or be spared, and what is
+//! Whether a session gets what it is owed, poll by poll: which events it may lose, which are superseded, and what is
 //! said of that.
 
 use crate::filter::Filter;
@@ -13,12 +13,12 @@ use sansse::broker::{EndReason, Filled, Lag, LagPolicy, SessionId};
 pub(crate) struct Behind {
     /// It is open, and all is known of it.
     is_exact: bool,
-    /// What it has told, or was spared, before.
+    /// What it has told, or was superseded before.
     told_lost: u64,
     /// What it loses, by which of its subscriptions.
     lost: Vec<(usize, Filter)>,
-    /// What it is spared before anything else comes, likewise.
-    spared: Vec<(usize, Filter)>,
+    /// What is superseded before anything else comes, likewise.
+    superseded: Vec<(usize, Filter)>,
     /// It ends, and so many events are lost to it.
     closes: Option<u64>,
 }
@@ -57,11 +57,11 @@ impl World {
             behind.lost.extend(lost.map(|event| (*event, *filter)));
             let goes_by = |index: &usize| {
                 let is_kept = self.truth(at).is_kept(due[*index]);
-                !is_kept || self.is_spared(at, lag, &due, *index)
+                !is_kept || self.is_superseded(at, lag, &due, *index)
             };
-            let spared = (skipped..due.len()).take_while(goes_by).map(|index| due[index]);
-            let spared = spared.filter(|event| !self.truth(at).is_lost(*event));
-            behind.spared.extend(spared.map(|event| (event, *filter)));
+            let superseded = (skipped..due.len()).take_while(goes_by).map(|index| due[index]);
+            let superseded = superseded.filter(|event| !self.truth(at).is_lost(*event));
+            behind.superseded.extend(superseded.map(|event| (event, *filter)));
         }
         behind.closes = closes.then_some(missing);
         behind
@@ -97,7 +97,7 @@ impl World {
                     "#{event} comes before the loss of {has_lost} events is told"
                 );
                 assert!(
-                    !behind.is_exact || !self.is_due_spared(at, event, &by),
+                    !behind.is_exact || !self.is_due_superseded(at, event, &by),
                     "#{event} is sent, though a newer one superseded it"
                 );
                 polled.events.push((event, by));
@@ -138,23 +138,24 @@ impl World {
             return;
         }
         assert!(behind.closes.is_none(), "it is not closed: {behind:?}");
-        // What stood after the last frame of a batch may have been spared with that already, before
+        // What stood after the last frame of a batch may have been superseded with that already, before
         // it was lost.
-        let was_spared = |(event, filter): &&(usize, Filter)| {
+        let was_superseded = |(event, filter): &&(usize, Filter)| {
             self.scenario.batch.is_some()
                 && self.lag_of(at, *filter).policy == LagPolicy::KeepNewestPerKey
                 && self.truth(at).superseded_by(*event).is_some()
         };
         let short = usize::try_from((behind.lost.len() as u64).saturating_sub(told)).unwrap();
-        let spared: Vec<_> = behind.lost.iter().filter(was_spared).take(short).copied().collect();
+        let superseded: Vec<_> =
+            behind.lost.iter().filter(was_superseded).take(short).copied().collect();
         let (mut behind, all) = (behind.clone(), behind);
-        behind.lost.retain(|one| !spared.contains(one));
-        behind.spared.extend(spared);
+        behind.lost.retain(|one| !superseded.contains(one));
+        behind.superseded.extend(superseded);
         assert_eq!(told, behind.lost.len() as u64, "{all:?}");
         let owed = &mut self.connections[at].owed;
         owed.lost.extend(&behind.lost);
-        owed.spared += behind.spared.len() as u64;
-        for (event, filter) in behind.lost.iter().chain(&behind.spared) {
+        owed.superseded += behind.superseded.len() as u64;
+        for (event, filter) in behind.lost.iter().chain(&behind.superseded) {
             owed.excuse(*event);
             owed.passed += 1;
             let by = owed.pending.get_mut(event).unwrap();
@@ -163,10 +164,10 @@ impl World {
                 owed.pending.remove(event);
             }
         }
-        for (event, filter) in &behind.spared {
-            self.count_spared(at, *event);
+        for (event, filter) in &behind.superseded {
+            self.count_superseded(at, *event);
             if is_bounded(self.lag_of(at, *filter)) {
-                self.log.count("spared while it is behind its bounds");
+                self.log.count("superseded while it is behind its bounds");
             }
         }
         if let Some((_, filter)) = behind.lost.first() {
@@ -188,7 +189,7 @@ impl World {
         let for_good = self.connections[at].owed.commit(polled, count);
         for due in for_good {
             let owed = &mut self.connections[at].owed;
-            owed.spared += due.1.len() as u64;
+            owed.superseded += due.1.len() as u64;
             owed.passed += 1;
         }
     }
@@ -219,27 +220,27 @@ impl World {
             assert!(newer.is_some() && !truth.is_lost(*event), "#{event} is passed over");
         }
         if is_in_time {
-            self.count_spared(at, *event);
+            self.count_superseded(at, *event);
             if lags.iter().any(|lag| is_bounded(*lag)) {
-                self.log.count("spared while it is behind its bounds");
+                self.log.count("superseded while it is behind its bounds");
             }
         }
     }
 
-    fn count_spared(&self, at: usize, event: usize) {
+    fn count_superseded(&self, at: usize, event: usize) {
         self.log.count(if self.truth(at).is_kept(event) {
-            "spared for a newer one of its key"
+            "superseded by a newer one of its key"
         } else {
             "passed over, as it is gone from a compact log"
         });
     }
 
     /// Whether a session need not get what came out first.
-    fn is_due_spared(&self, at: usize, event: usize, by: &[Filter]) -> bool {
+    fn is_due_superseded(&self, at: usize, event: usize, by: &[Filter]) -> bool {
         let [filter] = by[..] else { return false };
         let mut due = self.connections[at].owed.pending_by(filter);
         due.insert(0, event);
-        self.is_spared(at, self.lag_of(at, filter), &due, 0)
+        self.is_superseded(at, self.lag_of(at, filter), &due, 0)
     }
 
     /// How many of a subscription's events may have been passed with the last batch, after its last
@@ -247,13 +248,13 @@ impl World {
     pub(crate) fn passed_unnoticed(&self, at: usize, filter: Filter) -> u64 {
         let (due, lag) = (self.connections[at].owed.pending_by(filter), self.lag_of(at, filter));
         let goes_by = |index: &usize| {
-            !self.truth(at).is_kept(due[*index]) || self.is_spared(at, lag, &due, *index)
+            !self.truth(at).is_kept(due[*index]) || self.is_superseded(at, lag, &due, *index)
         };
         (0..due.len()).take_while(goes_by).count() as u64
     }
 
     /// Whether a session that keeps the newest of each key need not get one of those that are due.
-    fn is_spared(&self, at: usize, lag: Lag, due: &[usize], index: usize) -> bool {
+    fn is_superseded(&self, at: usize, lag: Lag, due: &[usize], index: usize) -> bool {
         let through = self.connections[at].through;
         let newer = self.truth(at).superseded_by(due[index]);
         lag.policy == LagPolicy::KeepNewestPerKey
@@ -284,7 +285,7 @@ impl World {
         let owed = &connection.owed;
         let is_over = self.is_over(connection.shard, &owed.filters);
         assert!(!is_over, "it waits for topics that have ended");
-        let told = owed.told_lost + owed.told_spared;
+        let told = owed.told_lost + owed.told_superseded;
         assert!(
             told >= owed.passed,
             "it has not got {} events, of which {told} are told",
@@ -292,9 +293,13 @@ impl World {
         );
         if !connection.is_timed && !owed.overlaps {
             assert_eq!(owed.told_lost, owed.lost.len() as u64);
-            let least = owed.spared;
-            let spared = least..=least + owed.passed_unnoticed;
-            assert!(spared.contains(&owed.told_spared), "{spared:?}, not {}", owed.told_spared);
+            let least = owed.superseded;
+            let superseded = least..=least + owed.passed_unnoticed;
+            assert!(
+                superseded.contains(&owed.told_superseded),
+                "{superseded:?}, not {}",
+                owed.told_superseded
+            );
         }
         if owed.is_told_of_losses {
             assert_eq!(owed.announced, owed.told_lost, "what is told to the peer");

@@ -61,12 +61,12 @@ impl World {
         // What it heard before is not replayed.
         let truth = self.truth(at);
         let named: Vec<Filter> = self.connections[at].owed.filters.clone();
-        let is_left_out = |event: &usize| {
+        let is_excluded = |event: &usize| {
             let to = truth.events[*event].to;
             named.iter().any(|one| one.is_named() && one.hears(to))
         };
-        let left_out = plan.replayed.iter().any(is_left_out);
-        plan.replayed.retain(|event| !is_left_out(event));
+        let has_excluded = plan.replayed.iter().any(is_excluded);
+        plan.replayed.retain(|event| !is_excluded(event));
         let now = self.now;
         let result = self.server.broker(session).session_mut(session).subscribe(
             now,
@@ -106,8 +106,8 @@ impl World {
             (_, Filter::Pattern(_), _) => "subscribe: a pattern from a place",
             _ => "subscribe: a topic from a place",
         });
-        if left_out {
-            self.log.count("subscribe: what it has is left out");
+        if has_excluded {
+            self.log.count("subscribe: what it has is excluded");
         }
         if outcome.may_miss() {
             self.log.count("subscribe: something may be missing");

@@ -34,12 +34,12 @@ pub(crate) struct Owed {
     pub(crate) excused: BTreeSet<usize>,
     /// What it has lost, once for each subscription that it was for.
     pub(crate) lost: Vec<(usize, Filter)>,
-    /// How many events it was spared, as the naive record has it; and how many it has lost, or was
-    /// spared, as the server's application was told.
-    pub(crate) spared: u64,
+    /// How many of its events were superseded, as the naive record has it; and how many were lost, or
+    /// superseded, as the server's application was told.
+    pub(crate) superseded: u64,
     pub(crate) told_lost: u64,
-    pub(crate) told_spared: u64,
-    /// How many more it may have been spared of subscriptions that ended.
+    pub(crate) told_superseded: u64,
+    /// How many more may have been superseded of subscriptions that ended.
     pub(crate) passed_unnoticed: u64,
     /// What it passed and was not sent, whatever the reason.
     pub(crate) passed: u64,

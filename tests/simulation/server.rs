@@ -164,7 +164,7 @@ impl World {
                 BrokerEvent::SessionSuperseded { session, superseded, .. } => {
                     let (at, end) = self.server.sessions[&session];
                     assert!(end.is_none());
-                    self.connections[at].owed.told_spared += superseded;
+                    self.connections[at].owed.told_superseded += superseded;
                 }
                 BrokerEvent::ClientLeft { client } => {
                     self.truths[shard].forget_client(client.as_str());

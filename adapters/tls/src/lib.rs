@@ -2,9 +2,9 @@
 //!
 //! [`Tls`] is a [`Connector`](sansse::net::Connector) around another, and
 //! [`TlsListener`] a [`Listener`](sansse::net::Listener) around another; both work on the
-//! [`Socket`](sansse::net::Socket)s of whatever runtime is underneath. An adapter with its feature
-//! `tls` on has this crate as its module `tls`, and its `connect` and `feed` speak `https` without
-//! more ado, trusting whom the system trusts. What follows is for other wishes.
+//! [`Socket`](sansse::net::Socket)s of any runtime. An adapter with its feature `tls` has this crate
+//! as its module `tls`. Its `connect` and `feed` then speak `https` by themselves, and trust the
+//! authorities that the system trusts. What follows is for other needs.
 //!
 //! A client that trusts a certificate authority of one's own besides:
 //!

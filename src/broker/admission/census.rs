@@ -47,7 +47,7 @@ impl Elsewhere {
     }
 }
 
-/// What one shard has, where a session is about to be opened in another.
+/// The numbers of one shard, for a session that is about to be opened in another.
 #[derive(Clone, Copy, Debug)]
 pub struct Occupancy {
     elsewhere: Elsewhere,
@@ -56,7 +56,7 @@ pub struct Occupancy {
     oldest_of_address: Option<u64>,
 }
 
-/// What all shards have but the one in which a session is about to be opened.
+/// The numbers of all shards but the one in which a session is about to be opened.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Census {
     elsewhere: Elsewhere,
@@ -98,7 +98,7 @@ impl Census {
         self.oldest_of_address = older(self.oldest_of_address, occupancy.oldest_of_address);
     }
 
-    /// Takes note that a session was evicted to make room.
+    /// Records that a session was evicted to make room.
     pub const fn note_eviction(&mut self) {
         self.elsewhere.has_made_room = true;
     }

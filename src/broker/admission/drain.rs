@@ -1,4 +1,4 @@
-//! Letting all sessions go, one after the other, so that a deploy makes no storm.
+//! A drain: all sessions end one after the other, so that a deploy makes no storm.
 
 use super::super::arena::Key;
 use super::super::clock::{Tick, ticks};

@@ -32,7 +32,7 @@ use opening::Opening;
 use random::Random;
 use returns::{RetryTimes, Returns};
 
-/// The door of one shard.
+/// The door of one shard: which sessions come in, and which have to go.
 #[derive(Debug)]
 pub(crate) struct Admission {
     in_all: SessionLimit,
@@ -62,7 +62,7 @@ pub(crate) struct Wants<'a> {
 }
 
 impl<'a> Wants<'a> {
-    /// A session of nobody and from nowhere in particular, beside so many of this shard.
+    /// A session without a client and without an address, beside so many of this shard.
     pub(crate) const fn new(sessions: usize) -> Self {
         Self { sessions, of_client: None, from: None }
     }
@@ -135,7 +135,7 @@ impl Admission {
         self.addresses.intern(address)
     }
 
-    /// Takes note of a session that was opened, and of where it is from. `open` is how many there
+    /// Records a session that was opened, and where it is from. `open` is how many there
     /// are with it.
     pub(crate) fn enter(
         &mut self,
@@ -155,7 +155,7 @@ impl Admission {
         }
     }
 
-    /// Takes note that a session has ended, and of where it was from.
+    /// Records that a session has ended, and where it was from.
     pub(crate) fn leave(
         &mut self,
         session: Key,

@@ -1,5 +1,4 @@
-//! The clients: who they are, which sessions they have, and how long they are remembered without
-//! one.
+//! The clients: their ids, the sessions of each, and how long a client is remembered without one.
 
 mod roster;
 
@@ -128,7 +127,7 @@ impl Clients {
         key
     }
 
-    /// Takes note that a client is about to have a session, so that it is not forgotten.
+    /// Records that a client is about to have a session, so that it is not forgotten.
     pub(crate) fn rejoin(&mut self, key: Key) {
         if let Some(client) = self.clients.get_mut(key) {
             let since = core::mem::replace(&mut client.absent_since, NEVER);
@@ -182,13 +181,13 @@ impl Clients {
         self.forgotten_through
     }
 
-    /// Takes note that what was published to a client up to this position is lost.
+    /// Records that what was published to a client up to this position is lost.
     pub(crate) fn note_forgotten(&mut self, position: u64) {
         self.forgotten_through = self.forgotten_through.max(position);
     }
 
-    /// Returns a page of those who are here, in the order of their ids: up to `limit` of them, 1 at
-    /// least, after `after`.
+    /// Returns a page of the clients that are known, in the order of their ids: up to `limit` of
+    /// them, 1 at least, after `after`.
     pub(crate) fn page<T>(
         &self,
         after: Option<&ClientId>,
@@ -353,7 +352,7 @@ mod tests {
             alloc::vec![(id("c"), 2, 1)],
         ];
         assert_eq!(pages, expected);
-        // After the last there is a page of nobody.
+        // After the last there is an empty page.
         let page = clients.page(Some(&id("c")), 10, |_, _| (), as_of);
         assert!(page.is_last() && page.clients().is_empty());
     }

@@ -1,4 +1,4 @@
-//! Who is here, as somebody outside keeps track of it: pages of a snapshot, and the changes since.
+//! Presence as an application keeps track of it: pages of a snapshot, and the changes since.
 
 use super::super::error::RosterError;
 use super::super::event::{BrokerEvent, EventNumber};
@@ -6,10 +6,10 @@ use super::super::names::ClientId;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// A part of those who are here, in the order of their ids, as it was at one moment.
+/// A part of the clients that are present, in the order of their ids, as it was at one moment.
 ///
-/// A client is here from [`BrokerEvent::ClientJoined`] to [`BrokerEvent::ClientLeft`], also in its
-/// grace time, when it has no session.
+/// A client is present from [`BrokerEvent::ClientJoined`] to [`BrokerEvent::ClientLeft`], also in
+/// its grace time, when it has no session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresencePage<T = ()> {
     as_of: EventNumber,
@@ -18,11 +18,11 @@ pub struct PresencePage<T = ()> {
     is_last: bool,
 }
 
-/// A client that is here.
+/// A client that is present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PresentClient<T = ()> {
-    /// Who.
+    /// Its id.
     pub client: ClientId,
     /// How many sessions it has; none in its grace time.
     pub sessions: usize,
@@ -68,7 +68,7 @@ impl<T> PresencePage<T> {
         self.as_of
     }
 
-    /// Returns those who are here.
+    /// Returns the clients of this page.
     pub fn clients(&self) -> &[PresentClient<T>] {
         &self.clients
     }
@@ -89,18 +89,18 @@ impl<T> PresencePage<T> {
         Some(PresenceCursor::new(self.as_of.shard(), after))
     }
 
-    /// Returns up to whom it tells; `None` for all the rest.
+    /// Returns the last client that it tells of; `None` where it tells of all the rest.
     fn through(&self) -> Option<&ClientId> {
         self.clients.last().filter(|_| !self.is_last).map(|last| &last.client)
     }
 }
 
-/// Keeps track of who is here, from a snapshot in pages and the events of the broker, exactly: no
-/// change is missed and none counted twice, however pages and events come in between each other.
+/// Keeps track of which clients are present, from a snapshot in pages and the events of the broker.
 ///
-/// All events go to [`apply`](Self::apply), in the order in which they are polled; and the pages to
-/// [`apply_page`](Self::apply_page), from the first on. Events that come before the page which
-/// they belong to wait for it.
+/// It is exact: no change is missed and none counted twice, in whatever order pages and events come
+/// among each other. All events go to [`apply`](Self::apply), in the order in which they are
+/// polled. The pages go to [`apply_page`](Self::apply_page), from the first on. An event whose page
+/// has not come yet waits for it.
 ///
 /// ```
 /// use sansse::broker::{Broker, BrokerConfig, ClientId, Epoch, Roster, SessionConfig};
@@ -139,7 +139,7 @@ pub struct Roster {
 /// What a roster has been told of a shard.
 #[derive(Clone, Debug, Default)]
 struct Known {
-    /// Up to whom each page told, and the event that it took into account.
+    /// The last client of each page, and the last event that the page took into account.
     pages: Vec<(Option<ClientId>, u64)>,
     is_complete: bool,
     /// Changes of clients that no page has told of yet.
@@ -163,28 +163,28 @@ impl Roster {
         Self { clients: BTreeMap::new(), shards: BTreeMap::new() }
     }
 
-    /// Returns those who are here as far as is known, in the order of their ids, each with the
+    /// Returns the clients that are known to be present, in the order of their ids, each with the
     /// number of its sessions.
     pub fn clients(&self) -> impl Iterator<Item = (&ClientId, usize)> {
         self.clients.iter().map(|(client, sessions)| (client, *sessions))
     }
 
-    /// Returns how many are here.
+    /// Returns how many clients are present.
     pub fn len(&self) -> usize {
         self.clients.len()
     }
 
-    /// Returns whether nobody is here.
+    /// Returns whether no client is present.
     pub fn is_empty(&self) -> bool {
         self.clients.is_empty()
     }
 
-    /// Returns how many sessions a client has; `None` if it is not here.
+    /// Returns how many sessions a client has; `None` if it is not present.
     pub fn sessions(&self, client: &ClientId) -> Option<usize> {
         self.clients.get(client).copied()
     }
 
-    /// Takes note of what happened. Events that are about no client change nothing.
+    /// Records what happened. Events that are about no client change nothing.
     ///
     /// # Errors
     ///
@@ -207,7 +207,7 @@ impl Roster {
         Ok(())
     }
 
-    /// Takes note of a page.
+    /// Records a page.
     ///
     /// # Errors
     ///

@@ -2,8 +2,8 @@
 
 use super::super::error::ConfigError;
 
-/// What a session meets that is too far behind in a topic: further than is kept, or than its
-/// [`Lag`] allows.
+/// What happens to a session that is too far behind in a topic: further than events are kept, or
+/// than its [`Lag`] allows.
 ///
 /// Each topic is looked at by itself. What is lost is told to the application with
 /// [`SessionSkipped`](crate::broker::BrokerEvent::SessionSkipped), and to the peer where that is
@@ -20,30 +20,30 @@ pub enum LagPolicy {
     SkipToOldest,
     /// It goes on with the next event to be published to the topic.
     SkipToNewest,
-    /// It is spared the events that a newer one of the same [key](crate::EventKey) has
-    /// superseded, from its bounds on; without bounds, always. So a session that keeps up gets
-    /// everything, and one that does not gets the newest of each key, in the order of publishing.
-    /// Events without a key are never spared. Where the next event is kept no more, it goes on with
-    /// the oldest that is, as with [`SkipToOldest`](Self::SkipToOldest); a
+    /// It passes events that a newer one of the same [key](crate::EventKey) has superseded:
+    /// those beyond its bounds, or all of them where it has no bounds. So a session that keeps up
+    /// gets everything, and one that does not gets the newest of each key, in the order of
+    /// publishing. Events without a key are never superseded. Where the next event is kept no more,
+    /// the session goes on with the oldest that is, as with [`SkipToOldest`](Self::SkipToOldest). A
     /// [compact](crate::broker::Retention::compact) log makes that seldom.
     ///
-    /// What it is spared is no loss and counted apart, in
+    /// Superseded events are no loss. They are counted apart, in
     /// [`SessionSuperseded`](crate::broker::BrokerEvent::SessionSuperseded).
     KeepNewestPerKey,
 }
 
-/// How far a session may be behind in one topic, and what it meets beyond that.
+/// How far a session may be behind in one topic, and what happens beyond that.
 ///
-/// The bounds come beside the topic's [`Retention`](crate::broker::Retention), beyond which nobody
-/// can be. They count what was published to the topic since the session's place in it; a single
-/// event is never too far, however large. They are looked at when the session is polled. What is
-/// replayed to a session is within any bounds, since it would come back for the same; until it has
-/// got that, it is too far behind in any of its topics only by what is published later.
+/// No session can be further behind than the topic's [`Retention`](crate::broker::Retention); these
+/// bounds are closer. They count what was published to the topic since the session's place in it,
+/// whenever the session is polled. A single event is never too far, however large.
 ///
-/// It is chosen by the session, or else by the topic, or else for the broker. A session that is
-/// [opened with one](crate::broker::SessionConfig::with_lag) has it in all topics. A session
-/// without gets that of [each topic](crate::broker::TopicMut::set_lag), and where there is none
-/// [`SessionDefaults::lag`](crate::broker::SessionDefaults::lag).
+/// A replay is within any bounds: if a session ended for it, its peer would come back for the same.
+/// Until the session has got the replay, only what is published later counts, in all its topics.
+///
+/// A session that is [opened with a lag](crate::broker::SessionConfig::with_lag) has it in all
+/// topics. A session without has that of [each topic](crate::broker::TopicMut::set_lag), and where
+/// a topic has none, that of the [broker](crate::broker::SessionDefaults::lag).
 ///
 /// ```
 /// use sansse::broker::{Lag, LagPolicy, SessionConfig};
@@ -57,7 +57,7 @@ pub enum LagPolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lag {
-    /// What it meets. Default [`LagPolicy::Close`].
+    /// What happens to the session. Default [`LagPolicy::Close`].
     pub policy: LagPolicy,
     /// By how many events it may be behind, at least 1. Default `None`: by what is kept.
     pub events: Option<usize>,

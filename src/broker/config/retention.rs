@@ -14,18 +14,18 @@ pub struct Retention {
     pub events: NonZeroUsize,
     /// Their encoded size. Default 4 MiB. An event larger than this is refused.
     pub bytes: NonZeroUsize,
-    /// Their age, more than zero; `None` for any. Default 5 minutes, in which most lost networks are back.
+    /// Their age, more than zero; `None` for any. Default 5 minutes, in which most lost networks are
+    /// back.
     pub age: Option<Duration>,
     /// Whether events that a newer one of the same [key](crate::EventKey) has superseded go
     /// first where there are too many events or bytes. Default `false`: the oldest go first.
     ///
-    /// So the newest event of each key is kept as long as there is room for those, and a session
-    /// that comes back, or is far behind, gets it. What goes as superseded is not missing: no
-    /// session is too far behind by it, it is no gap to a resumption, and sessions that did not get
-    /// it count it in [`SessionSuperseded`](crate::broker::BrokerEvent::SessionSuperseded). Where
-    /// an event that nothing superseded had to go after all, those before it count as lost like it.
-    /// The age spares no event: where the newest of each key is to be kept for good, there must be
-    /// none.
+    /// So the newest event of each key is kept as long as there is room for these, and a session
+    /// that comes back, or is far behind, gets it. A superseded event that goes is not missing: no
+    /// session is too far behind by it, it is no gap to a resumption, and for sessions that did not
+    /// get it [`SessionSuperseded`](crate::broker::BrokerEvent::SessionSuperseded) counts it. Once
+    /// an event that nothing superseded has to go, all missing events before it count as lost, as
+    /// it does. The age holds for every event: to keep the newest of each key for good, set none.
     pub compact: bool,
 }
 

@@ -20,7 +20,7 @@ use std::time::Instant;
 ///     .with_topic(TopicName::new("news")?);
 /// # Ok::<(), sansse::broker::NameError>(())
 /// ```
-// What is left out of a record has its default.
+// What is not in a record has its default.
 #[cfg_attr(
     feature = "record",
     derive(serde::Serialize, serde::Deserialize),

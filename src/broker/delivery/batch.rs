@@ -115,7 +115,7 @@ impl Batch {
         self.origin = None;
     }
 
-    /// Takes note of which session, and which poll of it, the batch comes from.
+    /// Records which session, and which poll of it, the batch comes from.
     pub(crate) fn stamp(&mut self, session: SessionId, poll: u32) {
         self.origin = Some((session, poll));
     }
@@ -168,7 +168,7 @@ impl Batch {
         self.parts.push(Part { source, cursor, end });
     }
 
-    /// Takes note that the newest frame moved another cursor as well.
+    /// Records that the newest frame moved another cursor as well.
     pub(crate) fn push_shared(&mut self, source: Source, cursor: u64) {
         if let Some(newest) = self.parts.pop() {
             // Before the frame, so that it goes back if and only if that does.

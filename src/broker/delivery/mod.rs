@@ -43,7 +43,7 @@ use core::cmp::Ordering::{Equal, Greater, Less};
 use policy::{Standing, Supersession};
 use sink::Room;
 
-/// One session that is polled, and what that takes.
+/// One session that is polled, with all that a delivery to it takes.
 #[derive(Debug)]
 pub(crate) struct Poll<'a> {
     now: Tick,
@@ -105,7 +105,7 @@ enum Pending<'a> {
     One { number: u32, view: View<'a> },
     /// Several events, or some that are gone.
     More {
-        /// Whether each source has at most one event, which is there.
+        /// Whether each source has at most one event, and that event is there.
         is_whole: bool,
     },
 }
@@ -124,7 +124,7 @@ enum Next {
     },
     /// What tells the peer of a loss.
     Loss,
-    /// Something that is lost, or left out, comes next somewhere.
+    /// Something that is lost, or excluded, comes next in one of the sources.
     Gone,
     Nothing,
 }
@@ -490,7 +490,7 @@ impl Delivery<'_> {
 }
 
 impl Passed {
-    /// Says of so many events that the session was spared them.
+    /// Says of so many events that they were superseded.
     pub(crate) const fn of_superseded(count: u64) -> Self {
         Self { lost: 0, superseded: count }
     }
@@ -500,7 +500,7 @@ impl Passed {
         self.lost
     }
 
-    /// Returns how many events it was spared.
+    /// Returns how many events were superseded.
     pub(crate) const fn superseded(self) -> u64 {
         self.superseded
     }

@@ -1,4 +1,5 @@
-//! What a session meets that is behind: where it stands in one channel, and how far it is moved.
+//! What happens to a session that is behind: where it stands in one channel, and how far its cursor
+//! moves.
 //!
 //! A session is behind by losses (events that are gone before it got them) or beyond the bounds of
 //! its [`Lag`]. What happens then is the policy's. With a bound of three events, and the cursor at
@@ -15,7 +16,7 @@
 //!   KeepNewestPerKey   goes on with 6: 3 and 4 are lost, and 5 was superseded
 //! ```
 //!
-//! With `KeepNewestPerKey` and a bound, only events beyond it are spared.
+//! With `KeepNewestPerKey` and a bound, superseded events are passed only beyond that bound.
 
 use crate::broker::config::{Lag, LagPolicy};
 use crate::broker::sessions::{Backlog, Ending, Session};
@@ -30,7 +31,7 @@ pub(crate) struct Standing<'a> {
     /// How many of the lost events after the cursor are counted already.
     known: u64,
     replayed_through: u64,
-    /// What it leaves out, which is neither delivered nor lost.
+    /// What is excluded: neither delivered nor lost.
     backlog: Option<&'a Backlog>,
 }
 
@@ -134,8 +135,8 @@ impl<'a> Standing<'a> {
         let keeps_newest = self.lag.policy == LagPolicy::KeepNewestPerKey;
         let first = self.view.find_from(target, |number, entry| {
             let is_superseded = keeps_newest && self.supersession.holds(self.view, number, entry);
-            let is_left_out = self.backlog.is_some_and(|backlog| backlog.excludes(number));
-            !is_superseded && !is_left_out
+            let is_excluded = self.backlog.is_some_and(|backlog| backlog.excludes(number));
+            !is_superseded && !is_excluded
         });
         let first = first.map_or(self.end(), |(number, _)| number.min(self.end()));
         let cursor = first.max(target);
@@ -260,7 +261,7 @@ mod tests {
         Standing::new(session, 0, topics, lag).unwrap()
     }
 
-    /// Where the session at `cursor` goes on, how many it lost, and how many it was spared.
+    /// Where the session at `cursor` goes on, how many it lost, and how many were superseded.
     fn step(keys: &[&str], kept: usize, cursor: u64, lag: Lag) -> (u64, u64, u64) {
         let topics = topics(keys, kept);
         let session = session(&topics, cursor);
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_neither_lost_nor_delivered() {
+    fn what_is_excluded_is_neither_lost_nor_delivered() {
         let topics = topics(&[""; 5], 3);
         let mut session = session(&topics, 0);
         session.exclude(0, alloc::vec![0, 2, 3]);

@@ -138,7 +138,7 @@ pub(crate) fn resume(
                 Places::new(views, |view| view.cursor_after(position))
             }
         }
-        // A forged place would gain nothing by its code if a nonsensical one were replayed to.
+        // Otherwise an id of nonsense would gain what a forged place does not.
         Wanted::Unknown if sequencer.is_signing() => newest(),
         Wanted::Unknown | Wanted::Ahead | Wanted::OtherEpoch => on_gap(),
     };
@@ -196,7 +196,7 @@ pub(crate) fn is_anything_left(
 ) -> bool {
     match sequencer.ids() {
         EventIds::Assigned => resume.replayed() > 0 || resume.may_miss(),
-        // Nobody can tell the peer a place, so that without an event it would come back for ever.
+        // There is no place to tell the peer, so that without an event it would come back for ever.
         EventIds::Own => places.last(views, |frame| has_field(frame, b"data: ")).is_some(),
     }
 }
@@ -209,7 +209,7 @@ fn has_field(frame: &Frame, field: &[u8]) -> bool {
 ///
 /// It tells the peer its place wherever no event will do so at once. Without that, a peer that
 /// connects, loses the connection before the first event and comes back would miss what was
-/// published between, and nobody could know.
+/// published between, and neither side would know.
 pub(crate) fn opening(
     request: &SessionConfig,
     resume: Resumption,

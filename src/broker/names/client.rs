@@ -5,7 +5,7 @@ use super::check_length;
 use alloc::sync::Arc;
 use core::fmt;
 
-/// Who is connected, by a name of the application's own: a user, a device, a visitor.
+/// A client, by a name of the application's own: a user, a device, a visitor.
 ///
 /// 1 to [`MAX_NAME`](super::MAX_NAME) bytes of any text. Cloning copies nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 use super::super::arena::Key;
 use core::fmt;
 
-/// One connection of a client; never used twice by the same broker.
+/// The id of one session. No other session of the same broker ever has it.
 ///
 /// It says nothing about the next process: a log line that outlives a restart should name the
 /// [`Epoch`](crate::broker::Epoch) beside it.

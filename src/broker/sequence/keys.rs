@@ -62,7 +62,7 @@ impl CursorKeys {
 pub(super) struct Signer(Option<CursorKeys>);
 
 impl Signer {
-    /// Writes ids that anybody can make.
+    /// Writes ids without a code, which any peer can make.
     pub(super) const PLAIN: Self = Self(None);
 
     pub(super) const fn new(keys: Option<CursorKeys>) -> Self {
@@ -224,7 +224,7 @@ mod signed {
         }
     }
 
-    /// The secrets themselves are left out.
+    /// Shows the stream and the number of keys, and no secret.
     impl fmt::Debug for Secrets {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.debug_struct("CursorKeys")

@@ -22,7 +22,8 @@ use keys::Signer;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Audience {
-    /// All sessions, but for those with [topics only](crate::broker::SessionConfig::topics_only).
+    /// All sessions with the broadcast: all that are not [for topics
+    /// only](crate::broker::SessionConfig::topics_only).
     Everyone,
     /// All sessions of one client, also those that come back within its grace time.
     Client(ClientId),
@@ -60,8 +61,8 @@ pub enum EventIds {
     #[default]
     Assigned,
     /// Events have the ids that they bring, or none. A session can resume only from an event that
-    /// brought an id: what comes without may arrive twice, and what is published before the
-    /// first of them is missed by a peer that loses the connection then.
+    /// brought an id. Events without an id may arrive twice. A peer that loses the connection
+    /// before the first event with an id misses what was published before that event.
     Own,
 }
 
@@ -105,7 +106,7 @@ impl Published {
     }
 
     /// Returns the encoded event, with its id. That of a topic's end is an empty block, which
-    /// nobody gets.
+    /// no session gets.
     pub const fn frame(&self) -> &Frame {
         &self.frame
     }
@@ -115,7 +116,8 @@ impl Published {
         self.own_id.as_ref()
     }
 
-    /// Makes it again of its parts, as a record tells them. `None` for the end of what has none.
+    /// Makes it again of its parts, as a record tells them. `None` for the end of an audience that
+    /// is no topic.
     #[cfg(feature = "record")]
     pub(crate) fn from_parts(
         epoch: Epoch,
@@ -207,7 +209,7 @@ impl Sequencer {
         self.last
     }
 
-    /// Takes note of a position that another sequencer gave.
+    /// Records a position that another sequencer gave.
     pub(crate) fn observe(&mut self, position: u64) {
         self.last = self.last.max(position);
     }

@@ -1,4 +1,4 @@
-//! Who is connected: sessions, their deadlines, and which of them have output again.
+//! Sessions, their deadlines, and which of them have output again.
 
 mod deadlines;
 mod session;
@@ -26,11 +26,11 @@ pub(crate) struct Sessions {
     sessions: Arena<Session>,
     deadlines: Deadlines,
     ready: ReadyQueue,
-    /// Sessions that ended and whose driver has not been told so yet.
+    /// Sessions that ended, and whose drivers have not been told.
     untold: BTreeMap<Key, EndReason>,
 }
 
-/// What a session is to meet because of the time.
+/// What becomes of a session because of the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// Its lease has lapsed.
@@ -285,7 +285,7 @@ impl Sessions {
         Some(reason)
     }
 
-    /// Returns how many ends are not told yet.
+    /// Returns how many ends have not been told.
     pub(crate) fn untold(&self) -> usize {
         self.untold.len()
     }
@@ -295,8 +295,8 @@ impl Sessions {
         self.deadlines.next()
     }
 
-    /// Returns the next session that meets something by now. A heartbeat that is due wakes its
-    /// session at once.
+    /// Returns the next session for which something is due by now. A heartbeat that is due wakes
+    /// its session at once.
     pub(crate) fn pop_due(&mut self, now: Tick) -> Option<(Key, Due)> {
         while let Some(timer) = self.deadlines.pop_due(now) {
             if let Some(key) = self.sessions.key_at(timer.slot())

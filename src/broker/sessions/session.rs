@@ -39,7 +39,7 @@ pub(crate) struct Session {
     poll: u32,
     sent_at: Tick,
     polled_at: Tick,
-    /// For when its timer stands.
+    /// When its timer comes up.
     armed: Tick,
 }
 
@@ -76,7 +76,7 @@ struct Extras {
     lag: Option<Box<LagState>>,
 }
 
-/// What concerns sessions that are behind, or chose how to be.
+/// What only sessions have that are behind, or that chose a lag of their own.
 #[derive(Debug, Default)]
 struct LagState {
     /// Its own lag, where that has bounds.
@@ -85,7 +85,7 @@ struct LagState {
     announcement: Setting<EventType>,
     /// What it is to be told.
     loss: Option<Loss>,
-    /// How many events it was spared in its newest batch, of which a part may be taken back.
+    /// How many superseded events its newest batch passed, of which a part may be taken back.
     uncounted: u64,
 }
 
@@ -109,7 +109,7 @@ pub(crate) struct Ending {
     last_words: Option<Frame>,
 }
 
-/// What is replayed to a session that subscribed to a pattern, but for what it gets otherwise.
+/// What a late subscription to a pattern replays, without the topics that the session had before.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     subscription: u32,
@@ -270,7 +270,7 @@ impl Session {
         backlogs.iter().find(|backlog| backlog.subscription == number)
     }
 
-    /// Leaves these out of what is replayed by a subscription.
+    /// Excludes these numbers from what is replayed by a subscription.
     pub(crate) fn exclude(&mut self, number: u32, excluded: Vec<u64>) {
         if !excluded.is_empty() {
             let backlog = Backlog { subscription: number, excluded: excluded.into() };
@@ -278,7 +278,7 @@ impl Session {
         }
     }
 
-    /// Forgets what a backlog leaves out before `cursor`.
+    /// Forgets what a backlog excludes before `cursor`.
     pub(crate) fn pass_backlog(&mut self, number: u32, cursor: u64) {
         let Some(extras) = self.extras.as_mut().filter(|extras| !extras.backlogs.is_empty()) else {
             return;
@@ -564,7 +564,7 @@ impl Session {
         self.heartbeat_due = true;
     }
 
-    /// Records for when the timer stands, if that is sooner than before. Returns whether it is.
+    /// Sets when the timer comes up, if that is sooner than before. Returns whether it is.
     #[inline]
     pub(super) const fn arm(&mut self, at: Tick) -> bool {
         let is_sooner = at < self.armed;
@@ -607,7 +607,7 @@ impl Session {
         let Some(terms) = &self.terms else { return NEVER };
         let lease = terms.lease();
         if self.ending().is_some() {
-            // It grows no older, and nobody is asked about it.
+            // It grows no older, and the application is not asked about it.
             return lease.until();
         }
         terms.expires_at().min(lease.until()).min(lease.ask_at())
@@ -738,7 +738,7 @@ impl Backlog {
         self.excluded.binary_search(&number).is_ok()
     }
 
-    /// Returns the numbers from `start` to `end` that it leaves out.
+    /// Returns the numbers from `start` to `end` that it excludes.
     pub(crate) fn between(&self, start: u64, end: u64) -> impl Iterator<Item = u64> {
         let first = self.excluded.partition_point(|number| *number < start);
         self.excluded.range(first..).copied().take_while(move |number| *number < end)

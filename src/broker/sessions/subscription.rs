@@ -6,7 +6,7 @@ use crate::broker::topics::{Topics, Waiting};
 #[derive(Debug)]
 pub(crate) struct Subscription {
     cursor: u64,
-    /// The channel's slot, which stays the channel's as long as anybody subscribes to it.
+    /// The channel's slot, which no other channel gets as long as this one has a subscriber.
     channel: u32,
     /// Where on a waiting list, or [`UNLISTED`]. The list is the channel's present one if the
     /// subscription stands there under this index, and else one that was handed over.

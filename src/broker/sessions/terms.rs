@@ -1,5 +1,5 @@
-//! On what terms a session is here, beyond those of all: until when, to what, how often it gets a
-//! heartbeat, and how long it may take nothing.
+//! The terms of a session that differ from those of all: until when it may listen and to what, how
+//! often it gets a heartbeat, and how long it may take nothing.
 
 use crate::broker::arena::Key;
 use crate::broker::clock::Tick;

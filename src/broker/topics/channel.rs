@@ -1,4 +1,5 @@
-//! One channel: whatever can be published to, with what is kept and who waits for more.
+//! One channel: whatever can be published to, with what it keeps and the subscriptions that wait
+//! for more.
 
 use super::log::Log;
 use super::waiting::{Waiting, WaitingList};
@@ -14,7 +15,7 @@ const NEVER: Tick = Tick::MAX;
 /// For whom a channel is.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// All sessions that do not do without it.
+    /// All sessions with the broadcast.
     Everyone,
     /// The subscribers of a topic.
     Named(TopicName),
@@ -32,7 +33,7 @@ pub(crate) struct Channel {
     kind: Kind,
     log: Log,
     waiting: WaitingList,
-    /// For when its timer stands.
+    /// When its timer comes up.
     armed: Tick,
     subscribers: u32,
     rare: Option<Box<Rare>>,
@@ -52,7 +53,7 @@ struct Rare {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     position: u64,
-    /// Until when it is remembered though nobody subscribes to the topic; `None` once that is over.
+    /// Until when it is remembered without a subscriber; `None` once that is over.
     until: Option<Tick>,
 }
 
@@ -158,7 +159,7 @@ impl Channel {
         self.change_rare(|rare| rare.end = Some(End { position, until: Some(until) }));
     }
 
-    /// Lets the end be forgotten as soon as nobody subscribes to the topic any more.
+    /// Lets the end be forgotten as soon as the topic has no subscriber.
     pub(super) fn forget_end(&mut self) {
         self.change_rare(|rare| {
             if let Some(end) = &mut rare.end {
@@ -167,13 +168,13 @@ impl Channel {
         });
     }
 
-    /// Returns whether nobody would notice if the channel were gone.
+    /// Returns whether the channel can go without any difference to be seen from outside.
     pub(crate) fn is_idle(&self) -> bool {
         let is_free = self.subscribers == 0;
         match &self.kind {
             Kind::Pattern(_) => is_free,
             Kind::Named(_) => is_free && self.log.is_empty() && !self.is_remembered(),
-            // They are closed by name.
+            // `Topics::close` closes these; the one for everyone stays.
             Kind::Everyone | Kind::Client | Kind::Session => false,
         }
     }
@@ -192,7 +193,7 @@ impl Channel {
         self.log.next_expiry(retention).into_iter().chain(remembered).min()
     }
 
-    /// Records for when the timer stands, if that is sooner than before. Returns whether it is.
+    /// Sets when the timer comes up, if that is sooner than before. Returns whether it is.
     pub(super) const fn arm(&mut self, at: Tick) -> bool {
         let is_sooner = at < self.armed;
         if is_sooner {

@@ -89,7 +89,7 @@ struct Labelled {
     compact: bool,
 }
 
-/// How many entries without a frame are always put up with.
+/// How many entries without a frame may always stay.
 const TAKEN: usize = 32;
 
 impl NewEntry {
@@ -277,8 +277,8 @@ impl Log {
 
     /// Returns the cursor after the newest entry that is lost.
     ///
-    /// A superseded entry that went from a compact log is not lost, unless a newer one is: nobody
-    /// remembers then which of the older ones were superseded.
+    /// A superseded entry that went from a compact log is not lost, unless a newer one is: then it
+    /// is not known any more which of the older ones were superseded.
     pub(crate) const fn start(&self) -> u64 {
         self.start
     }

@@ -30,8 +30,8 @@ pub(crate) struct Matched {
     /// The number of the next event to come.
     end: u64,
     /// No event after this position is lost, that is, none from the number `lost_end` on. An event
-    /// that is gone from there on was superseded in a compact log. Of those that are gone before,
-    /// nobody remembers which were.
+    /// that is gone from there on was superseded in a compact log. Which of those before were
+    /// superseded is not known any more.
     lost_through: u64,
     lost_end: u64,
     /// The size of all events.
@@ -128,8 +128,7 @@ impl Matched {
 
     /// Records that a topic keeps nothing through `position`.
     pub(crate) fn trim(&mut self, channels: &Channels, position: u64) {
-        // A topic that is new here keeps nothing either through what others lost before it: then
-        // the position is that of no entry.
+        // A new topic begins after what others lost before it. That position is no entry's here.
         if position > self.lost_through
             && let Ok(index) = self.entries.binary_search_by_key(&position, |one| one.position)
         {

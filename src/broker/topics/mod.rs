@@ -1,5 +1,5 @@
-//! Whatever can be published to: channels, what each keeps, who waits for more, and which of them
-//! match a pattern.
+//! Whatever can be published to: channels, what each keeps, the subscriptions that wait for more,
+//! and which channels match a pattern.
 //!
 //! A channel is for everyone, for the subscribers of a topic or a pattern, for a client's sessions,
 //! or for one session. Each has a log, which is the buffer for replay and the delivery queue of
@@ -46,7 +46,7 @@ pub(crate) struct Topics {
     matched: Arena<Matched>,
     ledger: Ledger,
     timers: Timers,
-    /// By the position of the end, the topics whose end is remembered though nobody subscribes.
+    /// By the position of the end, the topics whose end is remembered even without a subscriber.
     ended: BTreeMap<u64, u32>,
     /// The newest position lost with a topic that is no longer known. A session that comes back
     /// from before it may have missed something, and is told so.
@@ -198,8 +198,8 @@ impl Topics {
         self.channels.insert(Channel::new(Kind::Session, 0)).slot()
     }
 
-    /// Closes the channel of a client or a session, to which nobody subscribes any more. Returns
-    /// the position of its newest event.
+    /// Closes the channel of a client or a session, which has no subscriber any more. Returns the
+    /// position of its newest event.
     pub(crate) fn close(&mut self, slot: u32) -> u64 {
         let key = self.channels.key_at(slot);
         key.and_then(|key| self.channels.remove(key)).map_or(0, |channel| {
@@ -281,7 +281,7 @@ impl Topics {
     }
 
     /// Counts one subscriber less, which waits under `index` if it has one. Forgets the channel if
-    /// nobody would notice.
+    /// it is idle then.
     pub(crate) fn leave(&mut self, slot: u32, waiting: Waiting, index: Option<u32>) -> Left {
         let Some(channel) = self.channels.at_mut(slot) else { return Left::Nothing };
         channel.leave();
@@ -340,7 +340,7 @@ impl Topics {
         result
     }
 
-    /// Appends an event to a channel that has a log, and hands over the list of those who wait.
+    /// Appends an event to a channel that has a log, and hands over the channel's waiting list.
     pub(crate) fn append(
         &mut self,
         now: Tick,
@@ -374,7 +374,7 @@ impl Topics {
         if size > limit { Err(PublishError::TooLarge { size, limit }) } else { Ok(()) }
     }
 
-    /// Counts an event that no topic can keep as lost, for those whose pattern matches.
+    /// Counts an event that no topic can keep as lost to sessions with a matching pattern.
     pub(crate) fn miss(&mut self, name: &TopicName, position: u64, ready: &mut ReadyQueue) {
         self.note_forgotten(position);
         for slot in self.patterns.matching(name) {
@@ -443,7 +443,7 @@ impl Topics {
         Ok(())
     }
 
-    /// Drops what the only reader of a session's channel has got, or would not get any more.
+    /// Drops from a session's channel what the session has got, and what is too old.
     pub(crate) fn trim_delivered(&mut self, now: Tick, slot: u32, cursor: u64) {
         let retention = self.private_retention;
         self.change_log(slot, |log| {
@@ -497,8 +497,8 @@ impl Topics {
         change(log);
         let (after, lost_through) = (log.footprint(), log.lost_through());
         self.ledger.update(slot, before, after);
-        // What a topic had lost when it came to be was of an earlier life, which a pattern has seen
-        // if it was in use then.
+        // What a topic had lost when it was opened was lost under the same name before. A pattern
+        // that was in use then has counted it.
         if lost_through > lost && !channel.patterns().is_empty() {
             let channels = &self.channels;
             let patterns = channels.at(slot).map_or(&[][..], Channel::patterns);
@@ -528,7 +528,7 @@ impl Topics {
         emptied
     }
 
-    /// Makes those ready who wait for the channel.
+    /// Moves the channel's waiting list to the ready queue.
     fn hand_over(&mut self, slot: u32, ready: &mut ReadyQueue) {
         if let Some(channel) = self.channels.at_mut(slot)
             && !channel.waiting().is_empty()
@@ -562,7 +562,7 @@ impl Topics {
         }
     }
 
-    /// Arms the channel's timer for its deadline, if that is sooner than for when it stands.
+    /// Arms the channel's timer for its deadline, if that is sooner than the timer comes up.
     fn arm(&mut self, slot: u32) {
         let retention = *self.retention_of(slot);
         let Some(channel) = self.channels.at_mut(slot) else { return };
@@ -588,8 +588,7 @@ impl Topics {
         }
     }
 
-    /// Forgets a topic to which nobody subscribes and that keeps nothing, or a pattern that nobody
-    /// has.
+    /// Forgets a topic without a subscriber that keeps nothing, or a pattern without a subscriber.
     fn release(&mut self, slot: u32) {
         if self.channels.at(slot).is_some_and(Channel::is_idle)
             && let Some(key) = self.channels.key_at(slot)

@@ -1,8 +1,7 @@
 //! The queue of sessions that have output again.
 //!
-//! A publish hands over a channel's whole waiting list at once, however long it is. Nobody looks at
-//! the subscriptions in it before their turn comes; one that means nothing any more is found out
-//! then:
+//! A publish hands over a channel's whole waiting list at once, however long it is. A subscription
+//! in it is looked at when its turn comes, and dropped if it means nothing any more:
 //!
 //! ```text
 //!   front ─▶ [ list of "news": s4 s7 s9 … ] [ s2 itself ] [ list of "chat": s4 ]
@@ -33,7 +32,7 @@ enum Entry {
 /// How many emptied lists are kept, so that channels need not allocate new ones.
 const SPARE_LISTS: usize = 64;
 
-/// How many void entries are put up with before they are thrown away.
+/// How many void entries may always stay.
 const VOID: usize = 1024;
 
 #[derive(Debug, Default)]

@@ -19,7 +19,7 @@ pub(crate) enum Take {
     Taken,
     /// It is the last that has room.
     TakenLast,
-    /// It need not be delivered.
+    /// It is passed and not delivered.
     Superseded,
     /// It has no room any more.
     Full,
@@ -44,7 +44,7 @@ impl Run {
         self.taken
     }
 
-    /// Returns how many events were spared, or passed that were superseded and are gone.
+    /// Returns how many superseded events were passed, those included that are gone.
     pub(crate) const fn superseded(&self) -> u64 {
         self.superseded
     }

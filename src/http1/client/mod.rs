@@ -46,8 +46,8 @@ pub use self::error::{InvalidRequest, ResponseError};
 ///
 /// An HTTP/1.1 request, whatever the version that is set in it. Headers go out
 /// as they are given, but for those that speak of the connection or of framing
-/// (RFC 9110, 7.6.1), and for `Expect`, since no 100 is waited for: they are
-/// left out. Added are
+/// (RFC 9110, 7.6.1), and for `Expect`, since no 100 is waited for: these are
+/// dropped. Added are
 ///
 /// - `Host`, where the request has none, from the URL: with the port, if it is
 ///   not the scheme's own, and without the zone of an IPv6 address;
@@ -69,7 +69,7 @@ pub use self::error::{InvalidRequest, ResponseError};
 ///   A header that is continued on the next line is joined, as RFC 9112, 5.2
 ///   asks of user agents.
 /// - Values may hold any bytes beyond ASCII. A header whose value holds a
-///   control character is left out, as no `HeaderValue` can hold it; with NUL
+///   control character is dropped, as no `HeaderValue` can hold it; with NUL
 ///   or a lone CR, or in a header that says where the body ends, it is an error.
 /// - Interim responses (1xx) are read over, up to a limit. 101 is an error.
 /// - The body ends as the head says: by chunks, by length, or with the

@@ -170,7 +170,7 @@ impl ServerConnection {
     /// Answers the request that `poll_request` gave.
     ///
     /// `Content-Length` is set here. What else belongs to the connection or to
-    /// framing (RFC 9110, 7.6.1) is left out of the headers given, but for two
+    /// framing (RFC 9110, 7.6.1) is dropped from the headers given, but for two
     /// things: `Connection: close` is heeded, and so is `Content-Length` in
     /// the answer to HEAD where no body is given. The answer to HEAD, and one
     /// with status 204, 205 or 304, goes without the body. There is no `Date`,
@@ -204,7 +204,7 @@ impl ServerConnection {
     /// head has been taken, the machine has nothing more to do and can be
     /// dropped; the caller then sees to it that bytes which arrive, and the
     /// peer's end, end the stream. Headers that belong to the connection or to
-    /// framing are left out of those given.
+    /// framing are dropped from those given.
     ///
     /// # Errors
     ///

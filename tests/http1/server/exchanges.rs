@@ -94,7 +94,7 @@ fn statuses_without_a_body_have_none_and_only_205_says_so_by_a_length() {
 }
 
 #[test]
-fn headers_that_would_break_the_framing_are_left_out() {
+fn headers_that_would_break_the_framing_are_dropped() {
     let mut connection = Connection::after(GET);
     connection.request();
     let mut response = Response::builder().header("x-kept", "1");

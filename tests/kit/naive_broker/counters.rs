@@ -99,7 +99,7 @@ impl Model {
         expected.topics = self.topics() as u64;
         expected.retained_bytes = self.retained_bytes() as u64;
         expected.unread_events = self.events.len() as u64;
-        // Where a batch of such a session stops, and so at which poll what it was spared is counted,
+        // Where a batch of such a session stops, and so at which poll superseded events are counted,
         // is not for the model to say, nor whether an event waits that tells of it. That those
         // events add up to what is counted is checked where they are polled.
         if !self.inexact.is_empty() {

@@ -14,7 +14,7 @@ pub(super) enum State {
     /// As `Lost`, and counted.
     Told,
     /// It is not replayed to who has subscribed to it otherwise.
-    LeftOut,
+    Excluded,
 }
 
 /// What comes next for a session.
@@ -79,16 +79,16 @@ impl Model {
                 _ => 0,
             };
             let (skipped, rest) = list.split_at(target);
-            let uncounted = [State::Told, State::LeftOut];
+            let uncounted = [State::Told, State::Excluded];
             let told = skipped.iter().filter(|one| uncounted.contains(&one.state(&source))).count();
             let new = target - told + untold(rest, &source);
-            let spared = |index: usize| {
+            let is_superseded = |index: usize| {
                 lag.policy == LagPolicy::KeepNewestPerKey
-                    && self.is_spared(&member, &lag, &list, index)
+                    && self.is_superseded(&member, &lag, &list, index)
             };
-            let is_left_out = |index: usize| list[index].state(&source) == State::LeftOut;
+            let is_excluded = |index: usize| list[index].state(&source) == State::Excluded;
             let first = (target..list.len())
-                .find(|index| here(*index) && !spared(*index) && !is_left_out(*index));
+                .find(|index| here(*index) && !is_superseded(*index) && !is_excluded(*index));
             let first = first.unwrap_or(list.len());
             let passed = list[target..first].iter();
             superseded += passed.filter(|one| one.state(&source) == State::Waiting).count() as u64;
@@ -108,12 +108,12 @@ impl Model {
             *loss = (loss.0.min(before), loss.1 + lost);
         }
         self.note_skipped(session, &member, lost);
-        self.note_coalesced(session, &member, superseded);
+        self.note_superseded(session, &member, superseded);
         self.members.insert(session, member);
         Ok(())
     }
 
-    fn is_spared(&self, member: &Member, lag: &Lag, list: &[Pending], index: usize) -> bool {
+    fn is_superseded(&self, member: &Member, lag: &Lag, list: &[Pending], index: usize) -> bool {
         let superseded = self.superseded_at(&list[index]);
         superseded.is_some_and(|at| member.through.is_none_or(|through| at <= through))
             && ((lag.events, lag.bytes) == (None, None) || self.is_beyond(lag, list, index))
@@ -157,14 +157,14 @@ impl Model {
     /// passed on the way.
     pub(super) fn next_item(&self, member: &mut Member, passed: &mut Passed) -> Next {
         loop {
-            if let Some(next) = self.next_or_spared(member, passed) {
+            if let Some(next) = self.next_or_superseded(member, passed) {
                 return next;
             }
         }
     }
 
-    /// `None` where the next is something that a source is spared, and passes.
-    fn next_or_spared(&self, member: &mut Member, passed: &mut Passed) -> Option<Next> {
+    /// `None` where the next is superseded for a source, and is passed.
+    fn next_or_superseded(&self, member: &mut Member, passed: &mut Passed) -> Option<Next> {
         let mut coming = member.pending.iter();
         let next = coming.find(|one| one.first().is_some() && self.is_here(&one.log, one.position));
         let next = next.cloned();
@@ -179,7 +179,9 @@ impl Model {
         let lag = self.lag_of(member, first);
         let list = member.list(first);
         let index = list.iter().position(|one| one.position == next.position).unwrap();
-        if lag.policy == LagPolicy::KeepNewestPerKey && self.is_spared(member, &lag, &list, index) {
+        if lag.policy == LagPolicy::KeepNewestPerKey
+            && self.is_superseded(member, &lag, &list, index)
+        {
             member.pass(first, next.position + 1, passed);
             return None;
         }
@@ -197,7 +199,7 @@ impl Model {
         let mut next = None;
         let mut is_stopped = self.has_lost_next(&after);
         while !is_stopped && next.is_none() {
-            next = self.next_or_spared(&mut after, &mut passed_then);
+            next = self.next_or_superseded(&mut after, &mut passed_then);
             is_stopped = next.is_none() && self.has_lost_next(&after);
         }
         let next = match next {
@@ -213,7 +215,7 @@ impl Model {
         (next, is_stopped)
     }
 
-    /// Whether something that is lost, or left out, comes next from one of the sources.
+    /// Whether something that is lost, or excluded, comes next from one of the sources.
     fn has_lost_next(&self, member: &Member) -> bool {
         let is_here = |one: &Pending| self.is_here(&one.log, one.position);
         member.logs.iter().any(|source| member.has_stopped(source, is_here))
@@ -245,7 +247,7 @@ impl Model {
         }
     }
 
-    pub(super) fn note_coalesced(&mut self, session: SessionId, member: &Member, more: u64) {
+    pub(super) fn note_superseded(&mut self, session: SessionId, member: &Member, more: u64) {
         if more == 0 {
             return;
         }

@@ -210,14 +210,14 @@ pub(crate) struct Model {
     /// There was a session once.
     pub(super) has_begun: bool,
     /// Positions that were never given here.
-    pub(super) left_out: BTreeSet<u64>,
+    pub(super) missing: BTreeSet<u64>,
     /// What each position took, and in which log.
     pub(super) sizes: BTreeMap<u64, usize>,
     pub(super) published: BTreeMap<u64, LogName>,
     /// The positions that each pattern in use has known.
     pub(super) matched: BTreeMap<TopicPattern, BTreeSet<u64>>,
-    /// Sessions whose batches may have stopped elsewhere than in the model, so that what they are
-    /// spared may be counted at another poll.
+    /// Sessions whose batches may have stopped elsewhere than in the model, so that what is
+    /// superseded for them may be counted at another poll.
     pub(super) inexact: BTreeSet<SessionId>,
     /// Sessions that ended and whose driver has not been told so by a poll,
     pub(super) ended_untold: Vec<SessionId>,
@@ -250,7 +250,7 @@ impl Model {
             forgotten_topics: 0,
             forgotten_clients: 0,
             has_begun: false,
-            left_out: BTreeSet::new(),
+            missing: BTreeSet::new(),
             sizes: BTreeMap::new(),
             published: BTreeMap::new(),
             matched: BTreeMap::new(),
@@ -438,7 +438,7 @@ impl Model {
     /// The session is gone; `broker` only says which of several clients it has forgotten.
     pub(super) fn end(&mut self, session: SessionId, reason: EndReason, broker: &Broker) {
         let Some(member) = self.members.remove(&session) else { return };
-        self.note_coalesced(session, &member, member.passed.len() as u64);
+        self.note_superseded(session, &member, member.passed.len() as u64);
         self.order.retain(|other| *other != session);
         let private = LogName::Private(session);
         let waiting = member.pending.iter().filter(|pending| pending.log == private).count();

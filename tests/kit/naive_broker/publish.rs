@@ -75,7 +75,7 @@ impl Model {
             Err(_) => {}
         }
         self.tally.published(self.now, position, &payload);
-        self.left_out.extend(self.last + 1..position);
+        self.missing.extend(self.last + 1..position);
         self.last = position;
         Ok(())
     }

@@ -42,7 +42,7 @@ impl Model {
         // Where ids are signed, nothing is replayed to who cannot have got one.
         let is_nonsense = position.is_none() && place == PlaceOf::Unknown && self.keys.is_some();
         let is_gap = position.is_none_or(|position| {
-            self.left_out.iter().any(|missing| *missing > position)
+            self.missing.iter().any(|one| *one > position)
                 || logs.iter().any(|name| self.lost_through(name) > position)
         });
         let mut pending: Vec<Pending> = kept()

@@ -79,7 +79,7 @@ impl Model {
             }
             Err(error) => return Err(error),
         }
-        self.left_out.extend(self.last + 1..position);
+        self.missing.extend(self.last + 1..position);
         self.last = position;
         Ok(())
     }
@@ -135,12 +135,12 @@ impl Model {
         let (resume, mut replay) =
             self.resume(core::slice::from_ref(filter), last_event_id, from_oldest);
         let is_here = |pending: &Pending| self.is_here(&pending.log, pending.position);
-        let is_left_out = |pending: &Pending| before.iter().any(|log| log.covers(&pending.log));
-        for pending in replay.iter_mut().filter(|pending| is_here(pending) && is_left_out(pending))
+        let is_excluded = |pending: &Pending| before.iter().any(|log| log.covers(&pending.log));
+        for pending in replay.iter_mut().filter(|pending| is_here(pending) && is_excluded(pending))
         {
-            pending.by[0].1 = State::LeftOut;
+            pending.by[0].1 = State::Excluded;
         }
-        let is_replayed = |pending: &&Pending| is_here(pending) && !is_left_out(pending);
+        let is_replayed = |pending: &&Pending| is_here(pending) && !is_excluded(pending);
         let replayed = replay.iter().filter(is_replayed).count() as u64;
         if replayed == 0 {
             replay.clear();

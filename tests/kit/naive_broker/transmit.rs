@@ -25,7 +25,7 @@ impl Model {
                 Next::Nothing => None,
             },
         };
-        self.note_coalesced(session, &member, passed.len() as u64);
+        self.note_superseded(session, &member, passed.len() as u64);
         self.members.insert(session, member);
         let member = self.members.get_mut(&session).unwrap();
         if let Some(frame) = next {
@@ -248,7 +248,7 @@ impl Model {
         member.polled_at = self.now;
         let passed = core::mem::take(&mut member.passed).len() as u64;
         let member = member.clone();
-        self.note_coalesced(session, &member, passed);
+        self.note_superseded(session, &member, passed);
         let private = LogName::Private(session);
         let waiting: Vec<u64> = member.pending.iter().map(|pending| pending.position).collect();
         let log = self.logs.get_mut(&private).unwrap();

@@ -14,7 +14,7 @@ pub(super) struct Watch {
     is_complete: bool,
     /// How many events were polled.
     events: u64,
-    /// How many events sessions were spared, as these events say.
+    /// How many events of sessions were superseded, as these events say.
     superseded: u64,
 }
 

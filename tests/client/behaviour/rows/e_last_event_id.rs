@@ -86,10 +86,10 @@ fn e9_the_event_has_the_spaces_around_its_id() {
     }
 }
 
-/// An `http::HeaderValue` takes no control characters but the tab: the header is left out, and
+/// An `http::HeaderValue` takes no control characters but the tab: the header is not sent, and
 /// what the caller sees has them.
 #[test]
-fn e10_an_id_with_control_characters_is_left_out_and_stops_nothing() {
+fn e10_an_id_with_control_characters_is_not_sent_and_stops_nothing() {
     for config in both() {
         for control in ('\u{1}'..='\u{1f}').chain(['\u{7f}']) {
             if matches!(control, '\n' | '\r' | '\t') {

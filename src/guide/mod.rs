@@ -1,0 +1,3 @@
+//! Guides: how to come from another library. There is no code here.
+
+pub mod from_go_sse;

@@ -1,0 +1,70 @@
+//! The calls that are recorded with their arguments as they are, one in a row.
+//!
+//! ```text
+//!            ┌─► a variant of `Call`: what stands in the record
+//!     row ───┼─► a method of `RecordedBroker`: records the call, and does it
+//!            └─► an arm of `Call::perform`: does it again
+//! ```
+//!
+//! A call stands elsewhere if more than its arguments matter, or less, or if they are changed.
+
+/// Gives all rows to a macro: first the methods that a broker has itself, then those of its handles.
+macro_rules! rows {
+    ($then:ident) => {
+        $then! {
+            broker {
+                HandleDisconnect: handle_disconnect(session: [SessionId]) -> () => Output::done;
+                HandleTimeout: handle_timeout() -> () => Output::done;
+                HandleProgress: handle_progress(session: [SessionId]) -> () => Output::done;
+                Close: close() -> () => Output::done;
+                Abort: abort() -> () => Output::done;
+                Drain: drain(drain: [Drain]) -> Result<(), DrainError> => Output::Draining;
+                RetryAfter: retry_after(error: [&OpenError]) -> Option<Duration>
+                    => Output::RetryAfter;
+            }
+            handles {
+                Subscribe: subscribe(session: [SessionId], filter: [TopicFilter], start: [StartAt])
+                    -> Result<Resumption, SubscribeError> => Output::Subscribed;
+                Unsubscribe: unsubscribe(session: [SessionId], filter: [&TopicFilter]) -> bool
+                    => Output::Found;
+                CloseSession: close_session(session: [SessionId]) -> bool => Output::Found;
+                Revoke: revoke(client: [&ClientId]) -> Result<usize, RevokeError>
+                    => Output::Revoked;
+                RevokeTopic: revoke_topic(client: [&ClientId], topic: [&TopicName])
+                    -> Result<usize, RevokeError> => Output::Revoked;
+                EndTopic: end_topic(topic: [&TopicName]) -> Result<Published, PublishError>
+                    => Output::Published;
+                SetRetention: set_retention(topic: [&TopicName], retention: [Option<Retention>])
+                    -> Result<(), TopicSettingError> => Output::TopicSet;
+                SetLag: set_lag(topic: [&TopicName], lag: [Option<Lag>])
+                    -> Result<(), TopicSettingError> => Output::TopicSet;
+                Apply: apply(published: [&Published]) -> Result<(), PublishError>
+                    => Output::Applied;
+                ApplyBeside: apply_beside(published: [&Published]) -> Result<(), PublishError>
+                    => Output::Applied;
+            }
+        }
+    };
+}
+
+/// The type of an argument as it stands in an entry.
+macro_rules! stored {
+    (& $kind:ty) => {
+        $kind
+    };
+    ($kind:ty) => {
+        $kind
+    };
+}
+
+/// An argument from an entry, as the method takes it.
+macro_rules! passed {
+    ($value:ident & $kind:ty) => {
+        &$value
+    };
+    ($value:ident $kind:ty) => {
+        $value
+    };
+}
+
+pub(super) use {passed, rows, stored};
