@@ -71,8 +71,6 @@ pub enum ConfigError {
     /// Keys sign the ids that the broker makes, and with
     /// [`EventIds::Own`](crate::broker::EventIds::Own) it makes none.
     NothingToSign,
-    /// A session that may be behind by nothing could get nothing.
-    ZeroLag,
     /// A maximum age of zero would end every session.
     ZeroSessionAge,
     /// With a jitter as large as the maximum age, a session could end as soon as it begins.
@@ -93,7 +91,6 @@ impl fmt::Display for ConfigError {
             Self::ZeroHeartbeat => "a heartbeat interval of zero",
             Self::ZeroStallTimeout => "a stall timeout of zero",
             Self::NothingToSign => "keys for ids of the broker's making, which makes none",
-            Self::ZeroLag => "sessions that may be behind by nothing",
             Self::ZeroSessionAge => "a maximum age of zero",
             Self::JitterBeyondAge => "a jitter that leaves nothing of the maximum age",
         })
@@ -148,9 +145,6 @@ pub enum OpenError {
     ZeroHeartbeat,
     /// The session asks for a stall timeout of zero, by the caller's fault.
     ZeroStallTimeout,
-    /// The session asks for a [`Lag`](crate::broker::Lag) with a bound of zero, by the caller's
-    /// fault.
-    ZeroLag,
     /// The session's lease is over already. An HTTP answer is 403.
     LeaseInThePast,
 }
@@ -163,8 +157,7 @@ impl OpenError {
             Self::TooManyTopicsOfSession { .. }
             | Self::TooManyPermitted { .. }
             | Self::ZeroHeartbeat
-            | Self::ZeroStallTimeout
-            | Self::ZeroLag => Fault::Caller,
+            | Self::ZeroStallTimeout => Fault::Caller,
             Self::TooManySessions
             | Self::TooManySessionsOfClient { .. }
             | Self::TooManySessionsFromAddress { .. }
@@ -214,7 +207,6 @@ impl fmt::Display for OpenError {
             Self::UnreadEvents => f.write_str("too many events wait to be polled"),
             Self::ZeroHeartbeat => f.write_str("a heartbeat interval of zero"),
             Self::ZeroStallTimeout => f.write_str("a stall timeout of zero"),
-            Self::ZeroLag => f.write_str("a session that may be behind by nothing"),
             Self::LeaseInThePast => f.write_str("the lease is over already"),
         }
     }
@@ -509,7 +501,6 @@ mod tests {
             (E::TooManyPermitted { limit: 1 }, Fault::Caller, ComesBack::Never),
             (E::ZeroHeartbeat, Fault::Caller, ComesBack::Never),
             (E::ZeroStallTimeout, Fault::Caller, ComesBack::Never),
-            (E::ZeroLag, Fault::Caller, ComesBack::Never),
         ] {
             assert_eq!((error.fault(), error.comes_back()), (blame, comes_back), "{error}");
         }

@@ -6,7 +6,7 @@ use crate::kit::broker::*;
 use sansse::broker::*;
 use sansse::{Event, EventId, EventType, LastEventId};
 use std::net::IpAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::time::{Duration, Instant};
 
 impl World {
@@ -193,7 +193,7 @@ pub(super) fn random_lag(rng: &mut Rng) -> Lag {
         LagPolicy::SkipToNewest,
         LagPolicy::KeepNewestPerKey,
     ]));
-    lag.events = rng.pick(&[None, None, Some(1), Some(4)]);
-    lag.bytes = rng.pick(&[None, None, Some(100)]);
+    lag.events = NonZeroUsize::new(rng.pick(&[0, 0, 1, 4]));
+    lag.bytes = NonZeroUsize::new(rng.pick(&[0, 0, 100]));
     lag
 }

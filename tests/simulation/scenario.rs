@@ -240,8 +240,8 @@ fn lag(random: &mut Random) -> Lag {
     use LagPolicy::{Close, KeepNewestPerKey, SkipToNewest, SkipToOldest};
     let lag = Lag::new(one_of(random, &[Close, SkipToOldest, SkipToNewest, KeepNewestPerKey]));
     match random.below(4) {
-        0 => lag.with_events(1 + random.below(5)),
-        1 => lag.with_bytes(60 + random.below(400)),
+        0 => lag.with_events((1 + random.below(5)).try_into().unwrap()),
+        1 => lag.with_bytes((60 + random.below(400)).try_into().unwrap()),
         _ => lag,
     }
 }

@@ -57,7 +57,6 @@ impl SessionDefaults {
         if self.stall_timeout == Some(Duration::ZERO) {
             return Err(ConfigError::ZeroStallTimeout);
         }
-        self.lag.check()?;
         if self.heartbeat == Some(Duration::ZERO) {
             return Err(ConfigError::ZeroHeartbeat);
         }

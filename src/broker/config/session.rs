@@ -266,9 +266,6 @@ impl SessionConfig {
         if self.stall_timeout == Setting::Set(Duration::ZERO) {
             return Err(OpenError::ZeroStallTimeout);
         }
-        if self.lag.is_some_and(|lag| lag.check().is_err()) {
-            return Err(OpenError::ZeroLag);
-        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use super::model::Content;
 use super::signed::SECRETS;
 use sansse::EventType;
 use sansse::broker::*;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
@@ -72,19 +73,9 @@ fn drawn_lag(choices: &mut Choices<'_>) -> Lag {
         LagPolicy::SkipToNewest,
         LagPolicy::KeepNewestPerKey,
     ]));
-    lag.events = choices.pick(&[None, None, Some(1), Some(3)]);
-    lag.bytes = choices.pick(&[None, None, Some(50), Some(400)]);
+    lag.events = NonZeroUsize::new(choices.pick(&[0, 0, 1, 3]));
+    lag.bytes = NonZeroUsize::new(choices.pick(&[0, 0, 50, 400]));
     lag
-}
-
-/// Sometimes one that cannot hold.
-fn drawn_wished_lag(choices: &mut Choices<'_>) -> Lag {
-    let lag = drawn_lag(choices);
-    match choices.below(40) {
-        0 => lag.with_events(0),
-        1 => lag.with_bytes(0),
-        _ => lag,
-    }
 }
 
 fn drawn_filter(choices: &mut Choices<'_>) -> Filter {
@@ -115,7 +106,6 @@ fn drawn_error(choices: &mut Choices<'_>) -> OpenError {
         OpenError::TopicsEnded,
         OpenError::UnreadEvents,
         OpenError::ZeroHeartbeat,
-        OpenError::ZeroLag,
         OpenError::LeaseInThePast,
     ])
 }
@@ -192,7 +182,7 @@ fn drawn_opening(choices: &mut Choices<'_>, has_terms: bool) -> Op {
         from: drawn_from(choices),
         heartbeat: choices.below(20),
         stall_timeout,
-        lag: choices.chance(50).then(|| drawn_wished_lag(choices)),
+        lag: choices.chance(50).then(|| drawn_lag(choices)),
         announce: choices.chance(20),
         tells_losses: choices.chance(20).then(|| choices.chance(50)),
         comment: choices.chance(10),
@@ -262,7 +252,7 @@ pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
         87 if choices.chance(10) => Op::Close,
         87 if choices.chance(40) => Op::SetLag {
             topic: choices.below(5),
-            lag: choices.chance(70).then(|| drawn_wished_lag(choices)),
+            lag: choices.chance(70).then(|| drawn_lag(choices)),
         },
         87 if choices.chance(6) => Op::Drain {
             over: choices.pick(&[0, 700, 20_000].map(millis)),

@@ -296,8 +296,6 @@ impl Model {
             Err(OpenError::ZeroHeartbeat)
         } else if wish.stall_timeout == Some(Some(Duration::ZERO)) {
             Err(OpenError::ZeroStallTimeout)
-        } else if wish.lag.is_some_and(|lag| lag.events == Some(0) || lag.bytes == Some(0)) {
-            Err(OpenError::ZeroLag)
         } else if wish.lease.is_some_and(|until| until <= self.now) {
             Err(OpenError::LeaseInThePast)
         } else if topics.len() + patterns.len() > limit as usize {

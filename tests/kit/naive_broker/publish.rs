@@ -318,9 +318,6 @@ impl Model {
         topic: &TopicName,
         lag: Option<Lag>,
     ) -> Result<(), TopicSettingError> {
-        if lag.is_some_and(|lag| lag.events == Some(0) || lag.bytes == Some(0)) {
-            return Err(TopicSettingError::Config(ConfigError::ZeroLag));
-        }
         if !self.knows(topic) && self.topics() >= self.config.limits.topics as usize {
             return Err(TopicSettingError::TooManyTopics);
         }
