@@ -18,7 +18,8 @@ use core::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Clients {
     clients: Arena<Client>,
-    keys: BTreeMap<ClientId, Key>,
+    /// The slot of each, by its id: less than a key, since there may be a million.
+    slots: BTreeMap<ClientId, u32>,
     /// Those without a session, the longest absent first: each that has an
     /// [`absent_since`](Client::absent_since), with it.
     absent: BTreeSet<(Tick, Key)>,
@@ -82,7 +83,7 @@ impl Clients {
     pub(crate) fn new(grace: Duration, max_absent: u32) -> Self {
         Self {
             clients: Arena::new(),
-            keys: BTreeMap::new(),
+            slots: BTreeMap::new(),
             absent: BTreeSet::new(),
             grace: ticks(grace),
             max_absent,
@@ -97,7 +98,7 @@ impl Clients {
 
     /// Returns the key of the client of this id, if it is known.
     pub(crate) fn key_of(&self, id: &ClientId) -> Option<Key> {
-        self.keys.get(id).copied()
+        self.clients.key_at(*self.slots.get(id)?)
     }
 
     pub(crate) fn at(&self, key: Key) -> Option<&Client> {
@@ -115,7 +116,7 @@ impl Clients {
 
     /// Adds a client that is not known, and is about to have its first session.
     pub(crate) fn insert(&mut self, id: ClientId, channel: u32, metadata: Metadata) -> Key {
-        debug_assert!(!self.keys.contains_key(&id), "{id} is known already");
+        debug_assert!(!self.slots.contains_key(&id), "{id} is known already");
         let key = self.clients.insert(Client {
             id: id.clone(),
             sessions: OneOrMany::None,
@@ -123,7 +124,7 @@ impl Clients {
             absent_since: NEVER,
             channel,
         });
-        self.keys.insert(id, key);
+        self.slots.insert(id, key.slot());
         key
     }
 
@@ -166,7 +167,7 @@ impl Clients {
         }
         self.absent.pop_first();
         let Client { id, metadata, channel, .. } = self.clients.remove(key)?;
-        self.keys.remove(&id);
+        self.slots.remove(&id);
         Some(Forgotten { id, channel, metadata })
     }
 
@@ -196,9 +197,10 @@ impl Clients {
         as_of: EventNumber,
     ) -> PresencePage<T> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut rest = self.keys.range::<ClientId, _>((start, Bound::Unbounded));
+        let mut rest = self.slots.range::<ClientId, _>((start, Bound::Unbounded));
         let page = rest.by_ref().take(limit.max(1));
-        let clients = page.filter_map(|(id, &key)| self.at(key).map(|client| (id, client)));
+        let clients =
+            page.filter_map(|(id, &slot)| self.clients.at(slot).map(|client| (id, client)));
         let clients = clients.map(|(id, client)| PresentClient {
             client: id.clone(),
             sessions: client.sessions.len(),
@@ -244,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_client_takes_little_room_for_there_may_be_many() {
-        assert!(size_of::<Client>() <= 72, "{} bytes", size_of::<Client>());
+        assert!(size_of::<Client>() <= 56, "{} bytes", size_of::<Client>());
     }
 
     #[test]
