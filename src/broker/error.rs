@@ -9,7 +9,7 @@ use core::fmt;
 pub enum ComesBack {
     /// It is not: another attempt meets the same error.
     Never,
-    /// After [`BrokerConfig::retry_after`](crate::broker::BrokerConfig::retry_after): it has as
+    /// After [`Reconnect::retry_after`](crate::broker::Reconnect::retry_after): it has as
     /// many sessions as it may, and has to close one itself. Over HTTP that is 429.
     AfterMinimum,
     /// When its turn comes among all that were refused, so that they do not come all at once. Over
@@ -62,8 +62,8 @@ impl core::error::Error for NameError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A retention of nothing: the log is also the queue, so nothing could be delivered.
-    ZeroRetention,
+    /// A retention of no age: the log is also the queue, so nothing could be delivered.
+    ZeroRetentionAge,
     /// A heartbeat interval of zero would send heartbeats without end.
     ZeroHeartbeat,
     /// A stall timeout of zero would end every session.
@@ -71,28 +71,10 @@ pub enum ConfigError {
     /// Keys sign the ids that the broker makes, and with
     /// [`EventIds::Own`](crate::broker::EventIds::Own) it makes none.
     NothingToSign,
-    /// A session that may be behind by nothing could get nothing.
-    ZeroLag,
-    /// With [`max_sessions`](crate::broker::BrokerConfig::max_sessions) of zero no session could be
-    /// opened.
-    ZeroSessions,
-    /// With [`max_sessions_per_client`](crate::broker::BrokerConfig::max_sessions_per_client) of
-    /// zero no client could have a session.
-    ZeroSessionsPerClient,
-    /// With [`max_sessions_per_address`](crate::broker::BrokerConfig::max_sessions_per_address) of
-    /// zero no address could have a session.
-    ZeroSessionsPerAddress,
-    /// With [`max_unread_events`](crate::broker::BrokerConfig::max_unread_events) of zero no
-    /// session could be opened.
-    ZeroUnreadEvents,
     /// A maximum age of zero would end every session.
     ZeroSessionAge,
-    /// With a [`max_session_age_jitter`](crate::broker::BrokerConfig::max_session_age_jitter) as
-    /// large as the maximum age, a session could end as soon as it begins.
+    /// With a jitter as large as the maximum age, a session could end as soon as it begins.
     JitterBeyondAge,
-    /// With [`max_retained_bytes`](crate::broker::BrokerConfig::max_retained_bytes) of zero nothing
-    /// could be delivered.
-    ZeroRetainedBytes,
 }
 
 impl ConfigError {
@@ -105,18 +87,12 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ZeroRetention => "a retention of nothing delivers nothing",
+            Self::ZeroRetentionAge => "events that are kept for no time are not delivered",
             Self::ZeroHeartbeat => "a heartbeat interval of zero",
             Self::ZeroStallTimeout => "a stall timeout of zero",
             Self::NothingToSign => "keys for ids of the broker's making, which makes none",
-            Self::ZeroLag => "sessions that may be behind by nothing",
-            Self::ZeroSessions => "a limit of no sessions",
-            Self::ZeroSessionsPerClient => "a limit of no sessions for each client",
-            Self::ZeroSessionsPerAddress => "a limit of no sessions for each address",
-            Self::ZeroUnreadEvents => "a limit of no unread events lets no session in",
             Self::ZeroSessionAge => "a maximum age of zero",
             Self::JitterBeyondAge => "a jitter that leaves nothing of the maximum age",
-            Self::ZeroRetainedBytes => "retaining nothing delivers nothing",
         })
     }
 }
@@ -169,9 +145,6 @@ pub enum OpenError {
     ZeroHeartbeat,
     /// The session asks for a stall timeout of zero, by the caller's fault.
     ZeroStallTimeout,
-    /// The session asks for a [`Lag`](crate::broker::Lag) with a bound of zero, by the caller's
-    /// fault.
-    ZeroLag,
     /// The session's lease is over already. An HTTP answer is 403.
     LeaseInThePast,
 }
@@ -184,8 +157,7 @@ impl OpenError {
             Self::TooManyTopicsOfSession { .. }
             | Self::TooManyPermitted { .. }
             | Self::ZeroHeartbeat
-            | Self::ZeroStallTimeout
-            | Self::ZeroLag => Fault::Caller,
+            | Self::ZeroStallTimeout => Fault::Caller,
             Self::TooManySessions
             | Self::TooManySessionsOfClient { .. }
             | Self::TooManySessionsFromAddress { .. }
@@ -235,7 +207,6 @@ impl fmt::Display for OpenError {
             Self::UnreadEvents => f.write_str("too many events wait to be polled"),
             Self::ZeroHeartbeat => f.write_str("a heartbeat interval of zero"),
             Self::ZeroStallTimeout => f.write_str("a stall timeout of zero"),
-            Self::ZeroLag => f.write_str("a session that may be behind by nothing"),
             Self::LeaseInThePast => f.write_str("the lease is over already"),
         }
     }
@@ -307,7 +278,7 @@ pub enum PublishError {
         /// Its size in bytes.
         size: usize,
         /// The topic's [`Retention::bytes`](crate::broker::Retention), or the broker's
-        /// [`max_retained_bytes`](crate::broker::BrokerConfig::max_retained_bytes) if that is less.
+        /// [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes) if that is less.
         limit: usize,
     },
     /// It was numbered in another epoch than this broker's.
@@ -530,7 +501,6 @@ mod tests {
             (E::TooManyPermitted { limit: 1 }, Fault::Caller, ComesBack::Never),
             (E::ZeroHeartbeat, Fault::Caller, ComesBack::Never),
             (E::ZeroStallTimeout, Fault::Caller, ComesBack::Never),
-            (E::ZeroLag, Fault::Caller, ComesBack::Never),
         ] {
             assert_eq!((error.fault(), error.comes_back()), (blame, comes_back), "{error}");
         }

@@ -37,7 +37,7 @@ pub enum Resumption {
     /// Something that was published after its last event id is kept no more.
     ///
     /// What is kept of the rest is replayed, or nothing, as
-    /// [`BrokerConfig::on_gap`](crate::broker::BrokerConfig) says.
+    /// [`SessionDefaults::on_gap`](crate::broker::SessionDefaults::on_gap) says.
     Gap {
         /// How many events.
         replayed: u64,
@@ -214,7 +214,7 @@ pub enum EndReason {
     /// It made room for a newer one, as [`LimitPolicy::EvictOldest`](crate::broker::LimitPolicy)
     /// says.
     Evicted,
-    /// It had the age of [`BrokerConfig::max_session_age`](crate::broker::BrokerConfig).
+    /// It had the age of [`SessionDefaults::max_age`](crate::broker::SessionDefaults::max_age).
     MaxAge,
     /// Its turn came in a [drain](crate::broker::Broker::drain).
     Drained,

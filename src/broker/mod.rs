@@ -72,7 +72,8 @@ mod topics;
 pub use crate::encode::Framing;
 pub use clients::{PresenceCursor, PresencePage, PresentClient, Roster};
 pub use config::{
-    BrokerConfig, Drain, Lag, LagPolicy, LimitPolicy, OnGap, Retention, SessionConfig, StartAt,
+    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Reconnect,
+    Retention, SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
 };
 pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
 pub use delivery::{Batch, Filled, Transmit};
@@ -179,11 +180,11 @@ impl Broker {
             sequencer: config.sequencer(),
             unseen: 0,
             clock: Clock::new(now),
-            topics: Topics::new(&config),
-            sessions: Sessions::new(&config),
-            clients: Clients::new(config.client_grace, config.max_absent_clients),
+            topics: Topics::new(&config.limits, config.retention, config.private_retention),
+            sessions: Sessions::new(config.shard.get(), &config.session),
+            clients: Clients::new(config.client_grace, config.limits.absent_clients),
             admission: Admission::new(&config),
-            events: EventQueue::new(config.shard),
+            events: EventQueue::new(config.shard.get()),
             counters: Counters::default(),
             lent: None,
             let_go: None,

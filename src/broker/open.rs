@@ -75,7 +75,7 @@ impl Broker {
             session.owe_place();
         }
         if resumption.replayed() > 0 {
-            let (usual, channels) = (&self.config.lag, channels.iter().copied());
+            let (usual, channels) = (&self.config.session.lag, channels.iter().copied());
             if delivery::may_be_bounded(request.lag(), usual, channels, &self.topics) {
                 session.set_replayed_through(self.sequencer.last());
             }
@@ -112,14 +112,14 @@ impl Broker {
             .from(request.address());
         self.admission.check(&wants, elsewhere)?;
         let unread = self.events.len().max(self.sessions.untold());
-        if unread >= self.config.max_unread_events as usize {
+        if unread >= self.config.limits.unread_events.get() as usize {
             return Err(OpenError::UnreadEvents);
         }
         request.check()?;
         if request.lease().is_some_and(|until| self.lease(now, until).is_none()) {
             return Err(OpenError::LeaseInThePast);
         }
-        let limit = self.config.max_topics_per_session;
+        let limit = self.config.limits.topics_per_session;
         if request.topics().len() > limit as usize {
             return Err(OpenError::TooManyTopicsOfSession { limit });
         }
@@ -134,7 +134,7 @@ impl Broker {
     /// Returns whether the session may have all that it asks for.
     fn check_permission(&self, request: &SessionConfig) -> Result<(), OpenError> {
         let Some(permitted) = request.permitted() else { return Ok(()) };
-        let limit = self.config.max_permitted_per_session;
+        let limit = self.config.limits.permitted_per_session;
         if permitted.len() > limit as usize {
             return Err(OpenError::TooManyPermitted { limit });
         }
@@ -173,7 +173,7 @@ impl Broker {
     }
 
     fn wish<'a>(&self, request: &'a SessionConfig) -> Wish<'a> {
-        let on_gap = self.config.on_gap;
+        let on_gap = self.config.session.on_gap;
         Wish::new(request.last_event_id(), request.start(), on_gap, self.unseen)
     }
 
@@ -241,15 +241,18 @@ impl Broker {
             .with_address(address)
             .with_expiry(self.admission.expiry(now))
             .with_lease(lease)
-            .with_heartbeat(own_interval(request.heartbeat(), self.config.heartbeat))
-            .with_stall_timeout(own_interval(request.stall_timeout(), self.config.stall_timeout))
+            .with_heartbeat(own_interval(request.heartbeat(), self.config.session.heartbeat))
+            .with_stall_timeout(own_interval(
+                request.stall_timeout(),
+                self.config.session.stall_timeout,
+            ))
             .with_permission(request.take_permitted())
             .boxed()
     }
 
     /// Returns the lease until then; `None` if that is over.
     pub(super) fn lease(&self, now: Tick, until: Instant) -> Option<Lease> {
-        Lease::new(now, self.clock.tick(until), ticks(self.config.lease_lead))
+        Lease::new(now, self.clock.tick(until), ticks(self.config.session.lease_lead))
     }
 }
 

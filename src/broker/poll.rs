@@ -30,7 +30,7 @@ impl Broker {
     /// may change that.
     ///
     /// They are kept until polled. When
-    /// [`BrokerConfig::max_unread_events`](super::BrokerConfig::max_unread_events) wait, no session
+    /// [`BrokerLimits::unread_events`](super::BrokerLimits::unread_events) wait, no session
     /// is opened any more.
     ///
     /// Events of a shard are numbered from 1 on, by which a

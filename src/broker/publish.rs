@@ -38,7 +38,7 @@ impl<'a, B: Calls> TopicMut<'a, B> {
     ///
     /// The end is remembered as long as the topic has subscribers or keeps events. Beyond that it
     /// is remembered for the age of the topic's [`Retention`], for no more than
-    /// [`BrokerConfig::max_ended_topics`](super::BrokerConfig::max_ended_topics) topics. Then the
+    /// [`BrokerLimits::ended_topics`](super::BrokerLimits::ended_topics) topics. Then the
     /// name is free for a new topic. A topic can be ended that does not exist. The end takes a
     /// position as an event does; other shards [`apply`](super::ShardMut::apply) it.
     ///
@@ -88,7 +88,7 @@ impl<'a, B: Calls> TopicMut<'a, B> {
 
     /// Sets how far behind sessions may be in the topic from now on, and what happens to them
     /// beyond that. Sessions with a lag of their own keep it. `None` goes back to
-    /// [`BrokerConfig::lag`](super::BrokerConfig::lag).
+    /// [`SessionDefaults::lag`](super::SessionDefaults::lag).
     ///
     /// # Errors
     ///
@@ -167,9 +167,6 @@ impl Broker {
         lag: Option<Lag>,
     ) -> Result<(), TopicSettingError> {
         self.clock.advance(now);
-        if let Some(lag) = &lag {
-            lag.check().map_err(TopicSettingError::Config)?;
-        }
         self.topics.set_lag(topic, lag)
     }
 

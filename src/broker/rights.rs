@@ -201,7 +201,7 @@ impl Broker {
 
     /// Takes a topic out of what a session may subscribe to, if that was said.
     fn forbid(&mut self, key: Key, topic: &TopicName) {
-        let limit = self.config.max_permitted_per_session as usize;
+        let limit = self.config.limits.permitted_per_session as usize;
         if self.sessions.get_mut(key).is_some_and(|session| !session.forbid(topic, limit)) {
             self.end(key, EndReason::Revoked, Told::ByReady);
         }

@@ -21,13 +21,13 @@ use std::time::Instant;
 ///
 /// ```
 /// use sansse::Event;
-/// use sansse::broker::{Audience, Broker, BrokerConfig, Census, Epoch, SessionConfig};
+/// use sansse::broker::{Audience, Broker, BrokerConfig, Census, Epoch, SessionConfig, ShardNumber};
 /// # let now = std::time::Instant::now();
 ///
+/// let two = std::num::NonZeroU16::new(2).unwrap();
 /// let mut shards = [0, 1].map(|number| {
 ///     let mut config = BrokerConfig::new(Epoch(1));
-///     config.shard = number;
-///     config.shards = std::num::NonZeroU16::new(2).unwrap();
+///     config.shard = ShardNumber::new(number, two).unwrap();
 ///     Broker::new(now, config).unwrap()
 /// });
 /// // A session is opened in one shard, beside what the others have.

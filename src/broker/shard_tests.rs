@@ -1,7 +1,9 @@
 //! Limits of several shards, as brokers keep them.
 
 use super::*;
-use crate::broker::{BrokerConfig, ClientId, Epoch, LimitPolicy, OpenError, SessionId};
+use crate::broker::{
+    BrokerConfig, ClientId, Epoch, LimitPolicy, OpenError, SessionId, ShardNumber,
+};
 use alloc::format;
 use alloc::vec::Vec;
 use core::num::NonZeroU16;
@@ -34,9 +36,8 @@ impl Shards {
     #[expect(clippy::disallowed_methods, reason = "no other way to have a first `Instant`")]
     fn new(count: u16, config: BrokerConfig) -> Self {
         let now = Instant::now();
-        let brokers = (0..count).map(|shard| {
-            let shards = NonZeroU16::new(count).unwrap();
-            let config = BrokerConfig { shard, shards, ..config.clone() };
+        let brokers = ShardNumber::all(NonZeroU16::new(count).unwrap()).map(|shard| {
+            let config = BrokerConfig { shard, ..config.clone() };
             Broker::new(now, config).unwrap()
         });
         Self { now, brokers: brokers.collect(), config, expected: Vec::new() }
@@ -65,7 +66,7 @@ impl Shards {
         }
         let opened = self.brokers[at].open_beside(self.now, request, before.elsewhere());
         let sessions: usize = self.brokers.iter().map(|broker| broker.sessions.len()).sum();
-        assert!(sessions <= self.config.max_sessions as usize, "{sessions} sessions");
+        assert!(sessions <= self.config.limits.sessions.most.get() as usize, "{sessions} sessions");
         opened.map(|opened| opened.session)
     }
 
@@ -83,26 +84,30 @@ impl Shards {
             self.expected.iter().filter(|one| client.is_some() && one.1 == client).collect();
         let from: Vec<_> =
             self.expected.iter().filter(|one| address.is_some() && one.2 == address).collect();
-        if refuses(config.at_max_sessions, self.expected.len(), config.max_sessions) {
+        if refuses(
+            config.limits.sessions.policy,
+            self.expected.len(),
+            config.limits.sessions.most.get(),
+        ) {
             return Err(OpenError::TooManySessions);
         }
-        let limit = config.max_sessions_per_client;
-        if refuses(config.at_max_sessions_per_client, of_client.len(), limit) {
+        let limit = config.limits.sessions_per_client.most.get();
+        if refuses(config.limits.sessions_per_client.policy, of_client.len(), limit) {
             return Err(OpenError::TooManySessionsOfClient { limit });
         }
-        let limit = config.max_sessions_per_address;
-        if refuses(config.at_max_sessions_per_address, from.len(), limit) {
+        let limit = config.limits.sessions_per_address.most.get();
+        if refuses(config.limits.sessions_per_address.policy, from.len(), limit) {
             return Err(OpenError::TooManySessionsFromAddress { limit });
         }
         let mut gone = Vec::new();
-        if of_client.len() >= config.max_sessions_per_client as usize {
+        if of_client.len() >= config.limits.sessions_per_client.most.get() as usize {
             gone.push(of_client[0].0);
         }
         let mut from = from.into_iter().filter(|one| !gone.contains(&one.0));
         if from.clone().count() >= limit as usize {
             gone.extend(from.next().map(|one| one.0));
         }
-        if gone.is_empty() && self.expected.len() >= config.max_sessions as usize {
+        if gone.is_empty() && self.expected.len() >= config.limits.sessions.most.get() as usize {
             gone.push(self.expected[0].0);
         }
         self.expected.retain(|one| !gone.contains(&one.0));
@@ -111,7 +116,7 @@ impl Shards {
 
     fn check(&self) {
         for broker in &self.brokers {
-            let of_shard = |one: &&(SessionId, _, _)| one.0.shard() == broker.config.shard;
+            let of_shard = |one: &&(SessionId, _, _)| one.0.shard() == broker.config.shard.get();
             let expected: Vec<_> = self.expected.iter().filter(of_shard).collect();
             assert!(
                 expected.iter().all(|one| broker.session(one.0).is_open()),
@@ -140,12 +145,14 @@ fn limits_hold_for_all_shards_as_they_would_for_one() {
         let mut pick = |limit| below(&mut state, limit);
         let policy = |number: u64| policies[usize::try_from(number).unwrap()];
         let mut config = config();
-        config.max_sessions = u32::try_from(1 + pick(8)).unwrap();
-        config.max_sessions_per_client = u32::try_from(1 + pick(3)).unwrap();
-        config.max_sessions_per_address = u32::try_from(1 + pick(4)).unwrap();
-        config.at_max_sessions = policy(pick(2));
-        config.at_max_sessions_per_client = policy(pick(2));
-        config.at_max_sessions_per_address = policy(pick(2));
+        config.limits.sessions.most = u32::try_from(1 + pick(8)).unwrap().try_into().unwrap();
+        config.limits.sessions_per_client.most =
+            u32::try_from(1 + pick(3)).unwrap().try_into().unwrap();
+        config.limits.sessions_per_address.most =
+            u32::try_from(1 + pick(4)).unwrap().try_into().unwrap();
+        config.limits.sessions.policy = policy(pick(2));
+        config.limits.sessions_per_client.policy = policy(pick(2));
+        config.limits.sessions_per_address.policy = policy(pick(2));
         let count = u16::try_from(1 + pick(4)).unwrap();
         let mut shards = Shards::new(count, config);
         for _ in 0..200 {
@@ -186,15 +193,15 @@ fn limits_hold_for_all_shards_as_they_would_for_one() {
 #[test]
 fn who_is_refused_for_another_reason_evicts_nobody_elsewhere() {
     let mut config = config();
-    config.max_sessions = 1;
-    config.at_max_sessions = LimitPolicy::EvictOldest;
+    config.limits.sessions.most = 1.try_into().unwrap();
+    config.limits.sessions.policy = LimitPolicy::EvictOldest;
     let mut shards = Shards::new(2, config);
     let first = shards.open(0, request(None, None)).unwrap();
     let wrong = SessionConfig::new().with_heartbeat(Some(core::time::Duration::ZERO));
     assert_eq!(shards.open(1, wrong), Err(OpenError::ZeroHeartbeat));
     assert!(shards.brokers[0].session(first).is_open());
     // Nothing is named twice, or it would be too much here.
-    shards.brokers[1].config.max_topics_per_session = 1;
+    shards.brokers[1].config.limits.topics_per_session = 1;
     let topic = super::super::TopicName::new("news").unwrap();
     let twice = SessionConfig::new().with_topic(topic.clone()).with_topic(topic);
     let second = shards.open(1, twice).unwrap();
@@ -206,8 +213,8 @@ fn who_is_refused_for_another_reason_evicts_nobody_elsewhere() {
 #[test]
 fn a_session_for_which_room_was_made_is_opened_whatever_has_come_up_since() {
     let mut config = config();
-    config.max_sessions = 1;
-    config.at_max_sessions = LimitPolicy::EvictOldest;
+    config.limits.sessions.most = 1.try_into().unwrap();
+    config.limits.sessions.policy = LimitPolicy::EvictOldest;
     let mut shards = Shards::new(2, config);
     shards.open(0, request(None, None)).unwrap();
     let until = shards.now + core::time::Duration::from_secs(1);

@@ -182,7 +182,7 @@ impl Broker {
         if !session.permits(&filter) {
             return Err(SubscribeError::NotPermitted);
         }
-        let limit = self.config.max_topics_per_session;
+        let limit = self.config.limits.topics_per_session;
         if except.len() >= limit as usize {
             return Err(SubscribeError::TooManyTopicsOfSession { limit });
         }
@@ -190,7 +190,7 @@ impl Broker {
         let session = self.sessions.get_mut(key).ok_or(SubscribeError::UnknownSession)?;
         let view = self.topics.view(channel).ok_or(SubscribeError::TooManyTopics)?;
 
-        let wish = Wish::new(&LastEventId::Absent, &start, self.config.on_gap, self.unseen);
+        let wish = Wish::new(&LastEventId::Absent, &start, self.config.session.on_gap, self.unseen);
         let (resume, places) = delivery::resume(&[view], wish, &self.sequencer);
         let mut cursor = places.cursors().first().copied().unwrap_or(view.end());
         let mut gone = places.gone().first().map_or(0, |(_, gone)| *gone);
@@ -208,7 +208,12 @@ impl Broker {
                 session.owe_place();
             }
             let channels = session.channels().map(|(_, channel)| channel);
-            if delivery::may_be_bounded(session.lag(), &self.config.lag, channels, &self.topics) {
+            if delivery::may_be_bounded(
+                session.lag(),
+                &self.config.session.lag,
+                channels,
+                &self.topics,
+            ) {
                 session.set_replayed_through(self.sequencer.last());
             }
             session.exclude(number, excluded);

@@ -63,17 +63,17 @@ impl Broker {
     /// `None` where waiting does not help. It is in whole seconds, as a `Retry-After` is (RFC 9110,
     /// section 10.2.3).
     ///
-    /// It is no less than [`BrokerConfig::retry_after`](super::BrokerConfig::retry_after). Where
+    /// It is no less than [`Reconnect::retry_after`](super::Reconnect::retry_after). Where
     /// the broker as a whole has no room, each peer is told a time no earlier than the one before.
     /// So of the peers that wait as long as they are told, no more than
-    /// [`BrokerConfig::reconnects_per_second`](super::BrokerConfig::reconnects_per_second) come
+    /// [`Reconnect::per_second`](super::Reconnect::per_second) come
     /// back in any second. Beyond five minutes it begins anew.
     ///
     /// Peers that are refused at the same time use each second to the full. Peers that are refused
     /// over a period may take longer by that period, since their whole seconds begin at different
     /// times.
     ///
-    /// Of several [shards](super::BrokerConfig::shards) without a hub, each gives out its part of
+    /// Of several [shards](super::BrokerConfig::shard) without a hub, each gives out its part of
     /// the rate. Where there are more shards than returns in a second, peers of different shards
     /// may come together. A hub gives out the times for all its shards.
     pub fn retry_after(&mut self, now: Instant, error: &OpenError) -> Option<Duration> {
@@ -106,7 +106,7 @@ impl Broker {
     /// Tells once that the last session of a drain is gone.
     pub(super) fn emit_drained(&mut self) {
         if self.admission.is_draining() && self.sessions.len() == 0 {
-            self.events.push(BrokerEvent::Drained { shard: self.config.shard });
+            self.events.push(BrokerEvent::Drained { shard: self.config.shard.get() });
         }
     }
 

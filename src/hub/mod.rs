@@ -30,7 +30,8 @@ use crate::broker::CursorKeys;
 use crate::broker::{
     Audience, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
     EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published,
-    Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, TopicName, TopicSettingError,
+    Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, ShardNumber, TopicName,
+    TopicSettingError,
 };
 use crate::event::Event;
 use crate::http::ResponseHead;
@@ -108,13 +109,13 @@ impl HubBuilder {
     /// - The broadcast and the named topics are kept by every shard, in logs of its own that share
     ///   the events' bytes. What is published to one client or session is kept by its shard alone.
     ///   Where most is for everyone,
-    ///   [`max_retained_bytes`](BrokerConfig::max_retained_bytes) is therefore what all shards keep
-    ///   together; otherwise it is what each of them keeps.
-    /// - [`max_topics`](BrokerConfig::max_topics) counts the topics that a shard knows. Shards
-    ///   differ in those to which only their own sessions subscribe.
-    /// - Each shard remembers [`max_absent_clients`](BrokerConfig::max_absent_clients),
-    ///   [`max_ended_topics`](BrokerConfig::max_ended_topics) and
-    ///   [`max_unread_events`](BrokerConfig::max_unread_events).
+    ///   [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes) is therefore what all
+    ///   shards keep together; otherwise it is what each of them keeps.
+    /// - [`topics`](crate::broker::BrokerLimits::topics) counts the topics that a shard knows.
+    ///   Shards differ in those to which only their own sessions subscribe.
+    /// - Each shard remembers [`absent_clients`](crate::broker::BrokerLimits::absent_clients),
+    ///   [`ended_topics`](crate::broker::BrokerLimits::ended_topics) and
+    ///   [`unread_events`](crate::broker::BrokerLimits::unread_events).
     ///
     /// ```
     /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
@@ -123,8 +124,8 @@ impl HubBuilder {
     /// use std::num::NonZeroU16;
     ///
     /// let mut config = BrokerConfig::new(Epoch(0xbeef));
-    /// config.max_sessions = 2;
-    /// config.at_max_sessions = LimitPolicy::EvictOldest;
+    /// config.limits.sessions.most = 2.try_into()?;
+    /// config.limits.sessions.policy = LimitPolicy::EvictOldest;
     /// let builder = HubBuilder::new(config).with_shards(NonZeroU16::new(8).unwrap());
     /// let (hub, _drive) = builder.build(timer)?;
     /// let sessions = [(); 3].map(|()| hub.open(SessionConfig::new()).unwrap());
@@ -179,10 +180,9 @@ impl HubBuilder {
     pub fn build(self, timer: impl Timer) -> Result<(Hub, Drive), ConfigError> {
         let now = timer.now();
         let sequencer = self.config.sequencer();
-        let shards = (0..self.shards.get()).map(|number| {
+        let shards = ShardNumber::all(self.shards).map(|shard| {
             let mut config = self.config.clone();
-            config.shard = number;
-            config.shards = self.shards;
+            config.shard = shard;
             #[cfg(feature = "record")]
             let mut broker = record::broker(now, config, self.recorder.clone())?;
             #[cfg(not(feature = "record"))]
@@ -195,7 +195,7 @@ impl HubBuilder {
             timer: Box::new(timer),
             head: self.head,
             sequencer: Mutex::new(sequencer),
-            returns: Mutex::new(ReturnsOfAll::new(now, &self.config)),
+            returns: Mutex::new(ReturnsOfAll::new(now, &self.config.reconnect)),
             shards: shards.collect::<Result<_, ConfigError>>()?,
             turn: AtomicUsize::new(0),
             driver: Mutex::new(None),

@@ -14,7 +14,7 @@ pub(super) fn broker(
     config: BrokerConfig,
     recorder: Option<Recorder>,
 ) -> Result<RecordedBroker, ConfigError> {
-    let shard = config.shard;
+    let shard = config.shard.get();
     match recorder {
         Some(sink) => RecordedBroker::new(now, config, move |entry| sink(shard, entry)),
         None => Broker::new(now, config).map(Into::into),

@@ -37,8 +37,12 @@ fn a_retention_set_again_and_again_leaves_one_timer() {
     shard.publish(topic("news"), "a");
     let mut rounds = |count: u64| {
         for _ in 0..count {
-            let retention =
-                Retention { events: 10, bytes: 1000, age: Some(secs(60)), compact: false };
+            let retention = Retention {
+                events: 10.try_into().unwrap(),
+                bytes: 1000.try_into().unwrap(),
+                age: Some(secs(60)),
+                compact: false,
+            };
             shard
                 .broker
                 .topic_mut(&topic("news"))
@@ -54,7 +58,7 @@ fn a_retention_set_again_and_again_leaves_one_timer() {
 #[test]
 fn a_session_that_is_polled_before_its_id_came_out_can_stall() {
     let mut config = config();
-    config.heartbeat = None;
+    config.session.heartbeat = None;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     shard.broadcast("a");
@@ -258,7 +262,7 @@ fn grows(mut shard: Shard, mut round: impl FnMut(&mut Shard, u64)) {
 fn sessions_that_come_and_go_leave_nothing() {
     // Nobody asks who is ready, and nobody lets time pass.
     let mut config = config();
-    config.retention.events = 10;
+    config.retention.events = 10.try_into().unwrap();
     grows(Shard::new(config), |shard, number| {
         let session = shard.parked(session_of("alice").with_topic(topic("news")));
         shard.publish(topic("news"), "a");
@@ -274,7 +278,7 @@ fn sessions_that_come_and_go_leave_nothing() {
 #[test]
 fn sessions_that_come_and_go_while_others_stay_leave_nothing() {
     let mut config = config();
-    config.retention.events = 10;
+    config.retention.events = 10.try_into().unwrap();
     let mut shard = Shard::new(config);
     for _ in 0..10 {
         shard.parked(anyone());
@@ -293,7 +297,7 @@ fn sessions_that_come_and_go_while_others_stay_leave_nothing() {
 #[test]
 fn clients_that_come_and_go_leave_nothing() {
     let mut config = config();
-    config.max_absent_clients = 50;
+    config.limits.absent_clients = 50;
     grows(Shard::new(config), |shard, number| {
         let session = shard.open(session_of(&format!("client {number}")));
         shard.publish(client(&format!("client {number}")), "a");
@@ -305,7 +309,7 @@ fn clients_that_come_and_go_leave_nothing() {
 #[test]
 fn topics_are_no_more_than_may_be_and_go_with_what_they_keep() {
     let mut config = config();
-    config.max_topics = 50;
+    config.limits.topics = 50;
     config.retention.age = Some(secs(10));
     grows(Shard::new(config), |shard, number| {
         let name = topic(&format!("topic {number}"));
@@ -321,8 +325,8 @@ fn topics_are_no_more_than_may_be_and_go_with_what_they_keep() {
 #[test]
 fn timers_are_no_more_than_owners() {
     let mut config = config();
-    config.stall_timeout = Some(secs(100_000));
-    config.heartbeat = Some(secs(1));
+    config.session.stall_timeout = Some(secs(100_000));
+    config.session.heartbeat = Some(secs(1));
     let mut shard = Shard::new(config);
     for _ in 0..10 {
         shard.parked(anyone());
@@ -341,8 +345,8 @@ fn timers_are_no_more_than_owners() {
 #[test]
 fn unread_events_of_a_session_do_not_pile_up() {
     let mut config = config();
-    config.retention.events = 1;
-    config.lag = LagPolicy::SkipToOldest.into();
+    config.retention.events = 1.try_into().unwrap();
+    config.session.lag = LagPolicy::SkipToOldest.into();
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     grows(shard, |shard, _| {

@@ -80,7 +80,7 @@ fn what_comes_back_from_a_write_is_not_delivered() {
 #[test]
 fn what_is_lost_is_counted_by_what_was_met() {
     let mut config = config();
-    config.retention.events = 2;
+    config.retention.events = 2.try_into().unwrap();
     let mut shard = Shard::new(config);
     let closes = shard.parked(anyone());
     let skips = shard.parked(anyone().with_lag(LagPolicy::SkipToOldest));
@@ -147,7 +147,7 @@ fn comments_of_the_brokers_own_are_no_events() {
 #[test]
 fn what_is_refused_is_counted_by_the_error() {
     let mut config = config();
-    config.max_sessions = 1;
+    config.limits.sessions.most = 1.try_into().unwrap();
     let mut shard = Shard::new(config);
     shard.open(anyone());
     let now = shard.now;

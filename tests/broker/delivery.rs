@@ -46,7 +46,7 @@ fn a_batch_that_is_not_the_newest_takes_nothing_back() {
 fn a_session_that_is_closed_is_not_behind_by_what_comes_later() {
     for lag in [LagPolicy::Close, LagPolicy::SkipToOldest, LagPolicy::SkipToNewest] {
         let mut config = config();
-        config.retention.events = 3;
+        config.retention.events = 3.try_into().unwrap();
         let mut shard = Shard::new(config);
         let session = shard.parked(session_of("alice").with_lag(lag));
         shard.broadcast("a");
@@ -90,7 +90,7 @@ fn a_session_that_is_closed_is_not_behind_by_what_comes_later() {
 #[test]
 fn a_session_that_has_everything_is_closed_and_not_behind() {
     let mut config = config();
-    config.retention.events = 3;
+    config.retention.events = 3.try_into().unwrap();
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     shard.broker.session_mut(session).close(shard.now);
@@ -327,8 +327,8 @@ fn what_a_partial_write_left_for_one_session_alone_is_counted_at_its_end() {
 #[test]
 fn an_event_larger_than_all_that_is_kept_is_refused_and_nothing_is_left_of_it() {
     let mut config = config();
-    config.retention.bytes = 60;
-    config.private_retention.bytes = 40;
+    config.retention.bytes = 60.try_into().unwrap();
+    config.private_retention.bytes = 40.try_into().unwrap();
     let mut shard = Shard::new(config);
     let session = shard.parked(session_of("alice"));
     let large = Event::new("x".repeat(60));
@@ -553,8 +553,8 @@ fn writes_that_stop_anywhere_and_often_lose_and_repeat_nothing() {
 #[test]
 fn what_was_taken_back_and_is_kept_no_more_is_counted_as_lost() {
     let mut config = config();
-    config.retention.events = 4;
-    config.lag = LagPolicy::SkipToOldest.into();
+    config.retention.events = 4.try_into().unwrap();
+    config.session.lag = LagPolicy::SkipToOldest.into();
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     for data in ["a", "b", "c", "d"] {

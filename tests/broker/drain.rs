@@ -77,12 +77,11 @@ fn peak(mut times: Vec<Duration>) -> usize {
 
 fn many(sessions: usize, shards: u16) -> (Vec<Broker>, Instant) {
     let start = Shard::new(config()).now;
-    let brokers = (0..shards).map(|shard| {
+    let brokers = ShardNumber::all(NonZeroU16::new(shards).unwrap()).map(|shard| {
         let mut config = config();
         config.shard = shard;
-        config.shards = NonZeroU16::new(shards).unwrap();
-        config.max_unread_events = 1_000_000;
-        config.heartbeat = None;
+        config.limits.unread_events = 1_000_000.try_into().unwrap();
+        config.session.heartbeat = None;
         config.seed = seed(1);
         let mut broker = Broker::new(start, config).unwrap();
         for _ in 0..sessions / usize::from(shards) {
@@ -236,7 +235,7 @@ fn no_session_is_opened_during_a_drain_or_after_it() {
 #[test]
 fn a_session_that_takes_nothing_is_ended_when_patience_is_over() {
     let mut config = config();
-    config.stall_timeout = None;
+    config.session.stall_timeout = None;
     let mut shard = Shard::new(config);
     let stuck = shard.open(anyone());
     shard.broadcast("a");
@@ -305,7 +304,7 @@ fn a_drain_that_cannot_be_is_refused_and_nothing_is_done() {
     assert_eq!(shard.broker.drain(shard.now, drain(1)), Err(DrainError::AlreadyDraining));
     // The longest periods there are do no harm.
     let mut config = config();
-    config.heartbeat = None;
+    config.session.heartbeat = None;
     let mut shard = Shard::new(config);
     shard.parked(anyone());
     shard.parked(anyone());
@@ -340,8 +339,8 @@ fn an_answer_that_is_streamed_once_is_completed_and_no_longer_waited_for_than_pa
 #[test]
 fn a_session_of_the_maximum_age_ends_with_all_that_was_published_and_misses_nothing() {
     let mut config = config();
-    config.max_session_age = Some(secs(100));
-    config.heartbeat = None;
+    config.session.max_age = Some(MaxAge::new(secs(100), secs(0)).unwrap());
+    config.session.heartbeat = None;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     shard.events();
@@ -361,7 +360,7 @@ fn a_session_of_the_maximum_age_ends_with_all_that_was_published_and_misses_noth
 #[test]
 fn a_busy_session_grows_no_older_than_a_quiet_one() {
     let mut config = config();
-    config.max_session_age = Some(secs(30));
+    config.session.max_age = Some(MaxAge::new(secs(30), secs(0)).unwrap());
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     for _ in 0..29 {
@@ -376,10 +375,9 @@ fn a_busy_session_grows_no_older_than_a_quiet_one() {
 #[test]
 fn ages_are_spread_over_the_jitter() {
     let mut config = config();
-    config.max_session_age = Some(secs(100));
-    config.max_session_age_jitter = secs(50);
-    config.max_unread_events = 1_000_000;
-    config.heartbeat = None;
+    config.session.max_age = Some(MaxAge::new(secs(100), secs(50)).unwrap());
+    config.limits.unread_events = 1_000_000.try_into().unwrap();
+    config.session.heartbeat = None;
     let mut shard = Shard::new(config);
     for _ in 0..10_000 {
         shard.parked(anyone());
@@ -401,12 +399,7 @@ fn ages_are_spread_over_the_jitter() {
 
 #[test]
 fn an_age_that_cannot_hold_is_refused() {
-    let error = |age, jitter| {
-        let mut config = config();
-        config.max_session_age = Some(age);
-        config.max_session_age_jitter = jitter;
-        Broker::new(Shard::new(crate::kit::broker::config()).now, config).err()
-    };
+    let error = |age, jitter| MaxAge::new(age, jitter).err();
     assert_eq!(error(secs(0), secs(0)), Some(ConfigError::ZeroSessionAge));
     assert_eq!(error(secs(1), secs(1)), Some(ConfigError::JitterBeyondAge));
     assert_eq!(error(secs(2), secs(1)), None);
@@ -420,13 +413,12 @@ fn those_who_lose_their_connections_together_come_back_one_after_the_other() {
         let rate = 500;
         let start = Shard::new(config()).now;
         let mut told = Vec::new();
-        for number in 0..shards {
+        for shard in ShardNumber::all(NonZeroU16::new(shards).unwrap()) {
             let mut config = config();
-            config.shard = number;
-            config.shards = NonZeroU16::new(shards).unwrap();
-            config.spread_retry = true;
-            config.retry = Some(secs(2));
-            config.reconnects_per_second = NonZeroU32::new(rate).unwrap();
+            config.shard = shard;
+            config.reconnect.spread_retry = true;
+            config.reconnect.retry = Some(secs(2));
+            config.reconnect.per_second = NonZeroU32::new(rate).unwrap();
             let mut broker = Broker::new(start, config).unwrap();
             let mut open = Vec::new();
             let mut rng = Rng::new(seed(1));
@@ -455,8 +447,8 @@ fn those_who_lose_their_connections_together_come_back_one_after_the_other() {
 #[test]
 fn each_refused_peer_is_told_a_later_time_than_the_one_before() {
     let mut config = config();
-    config.max_sessions = 1;
-    config.reconnects_per_second = NonZeroU32::new(10).unwrap();
+    config.limits.sessions.most = 1.try_into().unwrap();
+    config.reconnect.per_second = NonZeroU32::new(10).unwrap();
     let mut shard = Shard::new(config);
     shard.open(anyone());
     let told = |shard: &mut Shard| {
@@ -478,9 +470,9 @@ fn each_refused_peer_is_told_a_later_time_than_the_one_before() {
 /// What is told to many who are refused at any times, and when they come back then.
 fn returns(config: &BrokerConfig, shards: u16, rng: &mut Rng) -> Vec<Duration> {
     let start = Shard::new(config.clone()).now;
-    let brokers = (0..shards).map(|shard| {
+    let brokers = ShardNumber::all(NonZeroU16::new(shards).unwrap()).map(|shard| {
         let mut config = config.clone();
-        (config.shard, config.shards) = (shard, NonZeroU16::new(shards).unwrap());
+        config.shard = shard;
         Broker::new(start, config).unwrap()
     });
     let mut brokers: Vec<Broker> = brokers.collect();
@@ -509,7 +501,7 @@ fn after_what_an_answer_says_no_more_come_back_in_any_second_than_were_promised(
     let mut rng = Rng::new(seed(1));
     for (rate, shards) in [(10, 1), (100, 1), (50, 1), (100, 4), (101, 4), (7, 7), (40, 16)] {
         let mut config = config();
-        config.reconnects_per_second = NonZeroU32::new(rate).unwrap();
+        config.reconnect.per_second = NonZeroU32::new(rate).unwrap();
         let returns = returns(&config, shards, &mut rng);
         let took = *returns.iter().max().unwrap();
         let peak = peak(returns);
@@ -521,7 +513,7 @@ fn after_what_an_answer_says_no_more_come_back_in_any_second_than_were_promised(
 #[test]
 fn those_who_are_refused_wait_for_their_turn_and_no_longer_than_they_took_to_ask() {
     let mut config = config();
-    config.reconnects_per_second = NonZeroU32::new(10).unwrap();
+    config.reconnect.per_second = NonZeroU32::new(10).unwrap();
     let mut shard = Shard::new(config);
     let error = OpenError::TooManySessions;
     // A few less than may come, at any times: all wait as long as they have to anyway.
@@ -548,8 +540,8 @@ fn those_who_are_refused_wait_for_their_turn_and_no_longer_than_they_took_to_ask
 #[test]
 fn shards_that_may_let_less_than_one_back_in_a_second_let_one_back_in_several() {
     let mut config = config();
-    config.reconnects_per_second = NonZeroU32::MIN;
-    (config.shards, config.shard) = (NonZeroU16::new(4).unwrap(), 3);
+    config.reconnect.per_second = NonZeroU32::MIN;
+    config.shard = ShardNumber::new(3, NonZeroU16::new(4).unwrap()).unwrap();
     let mut shard = Shard::new(config);
     let error = OpenError::TooManySessions;
     let told = (0..4).map(|_| shard.broker.retry_after(shard.now, &error).unwrap());
@@ -559,7 +551,7 @@ fn shards_that_may_let_less_than_one_back_in_a_second_let_one_back_in_several() 
 #[test]
 fn the_least_wait_is_rounded_up_to_what_an_answer_can_say() {
     let mut config = config();
-    config.retry_after = millis(1_001);
+    config.reconnect.retry_after = millis(1_001);
     let mut shard = Shard::new(config);
     for error in [OpenError::Closed, OpenError::TooManySessionsOfClient { limit: 1 }] {
         assert_eq!(shard.broker.retry_after(shard.now, &error), Some(secs(2)));

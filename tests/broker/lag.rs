@@ -6,9 +6,9 @@ use sansse::broker::*;
 
 fn three(lag: LagPolicy) -> BrokerConfig {
     let mut config = config();
-    config.retention.events = 3;
-    config.private_retention.events = 3;
-    config.lag = lag.into();
+    config.retention.events = 3.try_into().unwrap();
+    config.private_retention.events = 3.try_into().unwrap();
+    config.session.lag = lag.into();
     config
 }
 
@@ -183,9 +183,9 @@ fn a_closed_lagging_session_comes_back_to_a_gap() {
 #[test]
 fn the_log_keeps_no_more_bytes_than_it_may() {
     let mut config = config();
-    config.lag = LagPolicy::SkipToOldest.into();
+    config.session.lag = LagPolicy::SkipToOldest.into();
     let size = Shard::new(config.clone()).publish(Audience::Everyone, "a").frame().chunk().len();
-    config.retention.bytes = 3 * size;
+    config.retention.bytes = (3 * size).try_into().unwrap();
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     for data in ["a", "b", "c"] {
@@ -206,8 +206,8 @@ fn the_log_keeps_nothing_older_than_it_may() {
     let mut config = config();
     config.retention.age = Some(secs(10));
     config.private_retention.age = Some(secs(5));
-    config.lag = LagPolicy::SkipToOldest.into();
-    config.heartbeat = None;
+    config.session.lag = LagPolicy::SkipToOldest.into();
+    config.session.heartbeat = None;
     let mut shard = Shard::new(config);
     let session = shard.parked(session_of("alice"));
     shard.events();
@@ -236,7 +236,14 @@ fn the_log_keeps_nothing_older_than_it_may() {
 fn a_topic_keeps_as_much_as_was_said_for_it() {
     let mut shard = Shard::new(config());
     let news = topic("news");
-    let keep = |events| Some(Retention { events, bytes: 1 << 20, age: None, compact: false });
+    let keep = |events: usize| {
+        Some(Retention {
+            events: events.try_into().unwrap(),
+            bytes: (1 << 20).try_into().unwrap(),
+            age: None,
+            compact: false,
+        })
+    };
     shard.broker.topic_mut(&news).set_retention(shard.now, keep(2)).unwrap();
     for data in ["a", "b", "c"] {
         shard.publish(news.clone(), data);
@@ -272,7 +279,12 @@ fn a_shorter_age_takes_effect_at_its_own_deadline() {
     let mut shard = Shard::new(config());
     let news = topic("news");
     shard.publish(news.clone(), "a");
-    let retention = Retention { events: 10, bytes: 1_000, age: Some(secs(10)), compact: false };
+    let retention = Retention {
+        events: 10.try_into().unwrap(),
+        bytes: 1_000.try_into().unwrap(),
+        age: Some(secs(10)),
+        compact: false,
+    };
     shard.broker.topic_mut(&news).set_retention(shard.now, Some(retention)).unwrap();
     assert_eq!(shard.broker.poll_timeout(), Some(shard.now + secs(10)));
     let longer = Retention { age: Some(secs(20)), ..retention };
@@ -311,9 +323,13 @@ fn a_session_alone_is_behind_by_what_is_kept_for_it() {
 /// 990 of 1,000 sessions read what they have when they are woken, and ten never do.
 fn stalled_among_many(lag: LagPolicy, events: u64) -> Shard {
     let mut config = config();
-    config.retention =
-        Retention { events: 500, bytes: 64 << 10, age: Some(secs(60)), compact: false };
-    config.lag = lag.into();
+    config.retention = Retention {
+        events: 500.try_into().unwrap(),
+        bytes: (64 << 10).try_into().unwrap(),
+        age: Some(secs(60)),
+        compact: false,
+    };
+    config.session.lag = lag.into();
     let mut shard = Shard::new(config);
     let ids: Vec<_> = (0..1_000).map(|n| (shard.parked(anyone()), n % 100 == 0)).collect();
     shard.events();

@@ -7,8 +7,8 @@ use std::time::Duration;
 /// A shard whose sessions are left alone by everything but their leases.
 fn quiet() -> Shard {
     let mut config = config();
-    config.heartbeat = None;
-    config.stall_timeout = None;
+    config.session.heartbeat = None;
+    config.session.stall_timeout = None;
     Shard::new(config)
 }
 
@@ -275,7 +275,7 @@ fn a_batch_that_comes_back_goes_out_again_without_a_revoked_topic() {
 #[test]
 fn a_topic_that_only_revoked_sessions_heard_is_forgotten() {
     let mut config = config();
-    config.max_topics = 1;
+    config.limits.topics = 1;
     let mut shard = Shard::new(config);
     let session = shard.parked(session_of("alice").with_topic(topic("secret")));
     shard.broker.client_mut(&client("alice")).revoke_topic(shard.now, &topic("secret")).unwrap();

@@ -45,14 +45,14 @@ fn shard_of(mut config: BrokerConfig, events: usize) -> (Shard, usize) {
         (shard, size.unwrap())
     };
     let (_, size) = build(config.clone());
-    config.max_retained_bytes = events * size;
+    config.limits.retained_bytes = (events * size).try_into().unwrap();
     build(config)
 }
 
 #[test]
 fn one_session_more_than_a_client_may_have_is_refused_and_others_are_let_in() {
     let mut config = config();
-    config.max_sessions_per_client = 2;
+    config.limits.sessions_per_client.most = 2.try_into().unwrap();
     let mut shard = Shard::new(config);
     let first = shard.open(session_of("alice"));
     shard.open(session_of("alice"));
@@ -70,7 +70,7 @@ fn one_session_more_than_a_client_may_have_is_refused_and_others_are_let_in() {
 #[test]
 fn one_session_more_than_an_address_may_have_is_refused_with_a_client_or_without() {
     let mut config = config();
-    config.max_sessions_per_address = 2;
+    config.limits.sessions_per_address.most = 2.try_into().unwrap();
     let mut shard = Shard::new(config);
     let first = shard.open(from("192.0.2.1"));
     shard.open(from("192.0.2.1").with_client(client("alice")));
@@ -88,7 +88,7 @@ fn one_session_more_than_an_address_may_have_is_refused_with_a_client_or_without
 #[test]
 fn all_addresses_of_one_subscriber_are_one() {
     let mut config = config();
-    config.max_sessions_per_address = 2;
+    config.limits.sessions_per_address.most = 2.try_into().unwrap();
     let mut shard = Shard::new(config);
     shard.open(from("2001:db8::1"));
     shard.open(from("2001:db8::ffff:2"));
@@ -117,8 +117,8 @@ fn nothing_is_kept_of_an_address_that_has_left() {
 #[test]
 fn the_oldest_session_of_a_client_makes_room_for_its_newest() {
     let mut config = config();
-    config.max_sessions_per_client = 2;
-    config.at_max_sessions_per_client = LimitPolicy::EvictOldest;
+    config.limits.sessions_per_client.most = 2.try_into().unwrap();
+    config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
     config.client_grace = secs(0);
     let mut shard = Shard::new(config);
     let old = shard.parked(session_of("alice"));
@@ -139,9 +139,9 @@ fn the_oldest_session_of_a_client_makes_room_for_its_newest() {
 #[test]
 fn a_client_of_one_session_that_is_replaced_has_not_left() {
     let mut config = config();
-    config.max_sessions_per_client = 1;
-    config.at_max_sessions_per_client = LimitPolicy::EvictOldest;
-    config.max_absent_clients = 0;
+    config.limits.sessions_per_client.most = 1.try_into().unwrap();
+    config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
+    config.limits.absent_clients = 0;
     config.client_grace = secs(0);
     let mut shard = Shard::new(config);
     let old = shard.open(session_of("alice").with_metadata("her name"));
@@ -166,8 +166,8 @@ fn a_client_of_one_session_that_is_replaced_has_not_left() {
 #[test]
 fn the_oldest_session_of_all_makes_room_also_when_many_have_come_and_gone() {
     let mut config = config();
-    config.max_sessions = 3;
-    config.at_max_sessions = LimitPolicy::EvictOldest;
+    config.limits.sessions.most = 3.try_into().unwrap();
+    config.limits.sessions.policy = LimitPolicy::EvictOldest;
     let mut shard = Shard::new(config);
     let mut open: Vec<SessionId> = Vec::new();
     let mut rng = Rng::new(seed(1));
@@ -194,12 +194,12 @@ fn the_oldest_session_of_all_makes_room_also_when_many_have_come_and_gone() {
 #[test]
 fn a_session_evicted_for_one_limit_makes_room_by_all() {
     let mut config = config();
-    config.max_sessions = 3;
-    config.max_sessions_per_client = 1;
-    config.max_sessions_per_address = 1;
-    config.at_max_sessions = LimitPolicy::EvictOldest;
-    config.at_max_sessions_per_client = LimitPolicy::EvictOldest;
-    config.at_max_sessions_per_address = LimitPolicy::EvictOldest;
+    config.limits.sessions.most = 3.try_into().unwrap();
+    config.limits.sessions_per_client.most = 1.try_into().unwrap();
+    config.limits.sessions_per_address.most = 1.try_into().unwrap();
+    config.limits.sessions.policy = LimitPolicy::EvictOldest;
+    config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
+    config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;
     let mut shard = Shard::new(config);
     let alice = || from("192.0.2.1").with_client(client("alice"));
     let (first, _guest, of_address) =
@@ -214,10 +214,10 @@ fn a_session_evicted_for_one_limit_makes_room_by_all() {
 #[test]
 fn a_session_that_is_refused_evicts_nobody() {
     let mut config = config();
-    config.max_sessions_per_client = 1;
-    config.at_max_sessions_per_client = LimitPolicy::EvictOldest;
-    config.max_topics_per_session = 1;
-    config.max_sessions_per_address = 1;
+    config.limits.sessions_per_client.most = 1.try_into().unwrap();
+    config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
+    config.limits.topics_per_session = 1;
+    config.limits.sessions_per_address.most = 1.try_into().unwrap();
     let mut shard = Shard::new(config);
     let session = shard.open(session_of("alice").with_address(address("192.0.2.1")));
     let too_many = session_of("alice").with_topic(topic("a")).with_topic(topic("b"));
@@ -259,7 +259,7 @@ fn the_log_that_keeps_the_most_gives_up_its_oldest_events() {
 #[test]
 fn a_log_below_an_equal_share_loses_nothing_to_a_flood() {
     let mut config = config();
-    config.max_retained_bytes = 20_000;
+    config.limits.retained_bytes = 20_000.try_into().unwrap();
     let mut shard = Shard::new(config);
     let quiet: Vec<_> = (0..20).map(|number| topic(&format!("quiet {number}"))).collect();
     for name in &quiet {
@@ -287,7 +287,7 @@ fn a_log_below_an_equal_share_loses_nothing_to_a_flood() {
 #[test]
 fn what_is_trimmed_for_others_is_a_gap_and_a_lag_like_any_other() {
     let mut config = config();
-    config.lag = LagPolicy::SkipToOldest.into();
+    config.session.lag = LagPolicy::SkipToOldest.into();
     let (mut shard, _) = shard_of(config, 4);
     let news = topic("news");
     let slow = shard.parked(anyone().with_topic(news.clone()));
@@ -306,7 +306,7 @@ fn what_is_trimmed_for_others_is_a_gap_and_a_lag_like_any_other() {
 #[test]
 fn an_event_larger_than_all_that_may_be_kept_is_refused_and_nothing_is_lost_for_it() {
     let mut config = config();
-    config.max_retained_bytes = 200;
+    config.limits.retained_bytes = 200.try_into().unwrap();
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     shard.broadcast("a");
@@ -346,7 +346,7 @@ fn what_ends_and_what_is_delivered_to_one_alone_frees_its_room() {
 fn the_cost_of_making_room_does_not_grow_with_the_topics() {
     // By what it does and not by the time it takes: one event in, one event out.
     let mut config = config();
-    config.max_retained_bytes = 90_000;
+    config.limits.retained_bytes = 90_000.try_into().unwrap();
     let mut shard = Shard::new(config);
     for number in 0..4_000 {
         shard.publish(topic(&number.to_string()), "x");
@@ -358,24 +358,4 @@ fn the_cost_of_making_room_does_not_grow_with_the_topics() {
         let now = retained_bytes(&shard.broker);
         assert!(now <= 90_000 && now + 2 * size > 90_000, "{now} after {number}");
     }
-}
-
-#[test]
-fn a_limit_of_nothing_cannot_hold() {
-    let error = |change: &dyn Fn(&mut BrokerConfig)| {
-        let mut config = config();
-        change(&mut config);
-        Broker::new(Shard::new(crate::kit::broker::config()).now, config).unwrap_err()
-    };
-    assert_eq!(error(&|config| config.max_sessions = 0), ConfigError::ZeroSessions);
-    assert_eq!(
-        error(&|config| config.max_sessions_per_client = 0),
-        ConfigError::ZeroSessionsPerClient
-    );
-    assert_eq!(
-        error(&|config| config.max_sessions_per_address = 0),
-        ConfigError::ZeroSessionsPerAddress
-    );
-    assert_eq!(error(&|config| config.max_unread_events = 0), ConfigError::ZeroUnreadEvents);
-    assert_eq!(error(&|config| config.max_retained_bytes = 0), ConfigError::ZeroRetainedBytes);
 }

@@ -208,7 +208,7 @@ fn the_broadcast_and_what_is_for_one_alone_need_no_permission() {
 #[test]
 fn a_permission_is_bounded_and_naming_something_twice_is_the_same_as_once() {
     let mut config = config();
-    config.max_permitted_per_session = 2;
+    config.limits.permitted_per_session = 2;
     let mut shard = Shard::new(config);
     let error = OpenError::TooManyPermitted { limit: 2 };
     assert_eq!(shard.broker.open(shard.now, permitted(&["a", "b", "c"])), Err(error));
@@ -275,7 +275,7 @@ fn a_revoked_topic_stays_forbidden_for_the_rest_of_the_session() {
 #[test]
 fn a_session_from_which_too_much_was_revoked_ends() {
     let mut config = config();
-    config.max_permitted_per_session = 2;
+    config.limits.permitted_per_session = 2;
     let mut shard = Shard::new(config);
     let session = shard.parked(permitted(&["room/*"]));
     let listed = shard.parked(permitted(&["room/1", "room/2"]));

@@ -125,7 +125,7 @@ fn without_a_grace_time_a_client_leaves_with_its_last_session() {
 #[test]
 fn beyond_the_limit_the_client_that_was_away_longest_is_forgotten() {
     let mut config = config();
-    config.max_absent_clients = 2;
+    config.limits.absent_clients = 2;
     let mut shard = Shard::new(config);
     for name in ["a", "b", "c", "d"] {
         let session = shard.parked(session_of(name));
@@ -171,7 +171,7 @@ fn refuses(shard: &mut Shard, request: SessionConfig, error: OpenError) {
 #[test]
 fn more_sessions_than_may_be_are_refused() {
     let mut config = config();
-    config.max_sessions = 2;
+    config.limits.sessions.most = 2.try_into().unwrap();
     let mut shard = Shard::new(config);
     let first = shard.open(anyone());
     shard.open(anyone());
@@ -184,8 +184,8 @@ fn more_sessions_than_may_be_are_refused() {
 #[test]
 fn more_topics_than_may_be_are_refused_and_none_of_them_is_made() {
     let mut config = config();
-    config.max_topics = 2;
-    config.max_topics_per_session = 3;
+    config.limits.topics = 2;
+    config.limits.topics_per_session = 3;
     let mut shard = Shard::new(config);
     let first = shard.open(anyone().with_topic(topic("a")));
     let two_new = session_of("x").with_topic(topic("b")).with_topic(topic("c"));
@@ -209,7 +209,7 @@ fn more_topics_than_may_be_are_refused_and_none_of_them_is_made() {
 #[test]
 fn where_the_application_reads_no_events_no_session_is_opened() {
     let mut config = config();
-    config.max_unread_events = 3;
+    config.limits.unread_events = 3.try_into().unwrap();
     let mut shard = Shard::new(config);
     let session = shard.open(session_of("alice"));
     shard.open(anyone());
@@ -223,8 +223,8 @@ fn where_the_application_reads_no_events_no_session_is_opened() {
 #[test]
 fn where_nobody_is_told_of_the_ended_sessions_none_is_opened() {
     let mut config = config();
-    config.max_unread_events = 3;
-    config.lag = LagPolicy::SkipToNewest.into();
+    config.limits.unread_events = 3.try_into().unwrap();
+    config.session.lag = LagPolicy::SkipToNewest.into();
     let mut shard = Shard::new(config);
     let mut sessions = Vec::new();
     for _ in 0..3 {
@@ -260,23 +260,21 @@ fn a_setting_that_cannot_hold_is_refused() {
         change(&mut config);
         Broker::new(now, config).err()
     };
-    assert_eq!(refused(|config| config.retention.events = 0), Some(ConfigError::ZeroRetention));
-    assert_eq!(refused(|config| config.retention.bytes = 0), Some(ConfigError::ZeroRetention));
     assert_eq!(
         refused(|config| config.private_retention.age = Some(secs(0))),
-        Some(ConfigError::ZeroRetention)
+        Some(ConfigError::ZeroRetentionAge)
     );
     assert_eq!(
-        refused(|config| config.heartbeat = Some(secs(0))),
+        refused(|config| config.session.heartbeat = Some(secs(0))),
         Some(ConfigError::ZeroHeartbeat)
     );
     assert_eq!(
-        refused(|config| config.stall_timeout = Some(secs(0))),
+        refused(|config| config.session.stall_timeout = Some(secs(0))),
         Some(ConfigError::ZeroStallTimeout)
     );
     assert_eq!(refused(|_| {}), None);
     let mut shard = Shard::new(config());
-    let nothing = Retention { events: 0, bytes: 1, age: None, compact: false };
+    let nothing = Retention { age: Some(secs(0)), ..config().retention };
     let refused = shard.broker.topic_mut(&topic("news")).set_retention(shard.now, Some(nothing));
-    assert_eq!(refused, Err(TopicSettingError::Config(ConfigError::ZeroRetention)));
+    assert_eq!(refused, Err(TopicSettingError::Config(ConfigError::ZeroRetentionAge)));
 }

@@ -129,9 +129,9 @@ fn pages_taken_at_different_times_and_the_changes_between_make_one_truth() {
         let mut rng = Rng::new(seed);
         let mut config = config();
         config.client_grace = secs(rng.below(4));
-        config.max_absent_clients = 4;
-        config.max_sessions_per_client = 2;
-        config.at_max_sessions_per_client = LimitPolicy::EvictOldest;
+        config.limits.absent_clients = 4;
+        config.limits.sessions_per_client.most = 2.try_into().unwrap();
+        config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
         let mut shard = Shard::new(config);
         let mut open = Vec::new();
         let mut roster = Roster::new();

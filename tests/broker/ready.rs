@@ -10,10 +10,10 @@ const MANY: usize = 6_000;
 
 fn many() -> BrokerConfig {
     let mut config = config();
-    config.max_sessions = 100_000;
-    config.max_sessions_per_client = 100_000;
-    config.max_unread_events = 1_000_000;
-    config.stall_timeout = None;
+    config.limits.sessions.most = 100_000.try_into().unwrap();
+    config.limits.sessions_per_client.most = 100_000.try_into().unwrap();
+    config.limits.unread_events = 1_000_000.try_into().unwrap();
+    config.session.stall_timeout = None;
     config
 }
 

@@ -4,6 +4,7 @@
 use crate::kit::broker::*;
 use sansse::broker::*;
 use sansse::{Event, LastEventId};
+use std::num::NonZeroU16;
 
 const SHARDS: u16 = 2;
 const EVENTS: usize = 3;
@@ -36,7 +37,7 @@ struct Story {
 
 fn settings(shard: u16) -> BrokerConfig {
     let mut config = config();
-    config.shard = shard;
+    config.shard = ShardNumber::new(shard, NonZeroU16::MAX).unwrap();
     #[cfg(feature = "signed")]
     {
         config.cursor_keys = Some(CursorKeys::new(&[3; 32]).unwrap());

@@ -8,8 +8,8 @@ use sansse::{Event, LastEventId, event_type};
 
 fn small() -> BrokerConfig {
     let mut config = config();
-    config.retention.events = 3;
-    config.private_retention.events = 2;
+    config.retention.events = 3.try_into().unwrap();
+    config.private_retention.events = 2.try_into().unwrap();
     config
 }
 
@@ -215,7 +215,7 @@ fn an_id_of_another_life_of_the_stream_says_so() {
 #[test]
 fn a_session_that_cannot_be_continued_may_start_with_the_newest_instead() {
     let mut config = small();
-    config.on_gap = OnGap::StartNow;
+    config.session.on_gap = OnGap::StartNow;
     let mut shard = with_events(config, &["a", "b", "c", "d"]);
     let cases = [
         (LastEventId::Id(id("e-0")), Resumption::Gap { replayed: 0 }),
@@ -348,8 +348,8 @@ fn a_peer_that_wants_to_know_is_told_how_it_went() {
 #[test]
 fn an_announcement_of_an_empty_replay_sets_the_place() {
     let mut config = small();
-    config.on_gap = OnGap::StartNow;
-    config.retry = Some(millis(1_500));
+    config.session.on_gap = OnGap::StartNow;
+    config.reconnect.retry = Some(millis(1_500));
     let mut shard = with_events(config, &["a", "b", "c", "d"]);
     let (_, frames) = resume(&mut shard, after("e-0").with_announcement(event_type!("resumed")));
     let data = r#"{"outcome":"gap","replayed":0}"#;
@@ -359,7 +359,7 @@ fn an_announcement_of_an_empty_replay_sets_the_place() {
 #[test]
 fn a_session_is_told_the_reconnection_time_at_its_start() {
     let mut config = config();
-    config.retry = Some(millis(750));
+    config.reconnect.retry = Some(millis(750));
     let mut shard = with_events(config.clone(), &["a"]);
     let (_, frames) = resume(&mut shard, anyone());
     assert_eq!(frames, ["retry: 750\nid: e-1\n\n"]);

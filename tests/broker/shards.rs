@@ -4,12 +4,13 @@ use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
 use sansse::{Event, LastEventId};
+use std::num::NonZeroU16;
 
 fn on(shard: u16) -> BrokerConfig {
     let mut config = config();
-    config.shard = shard;
-    config.retention.events = 20;
-    config.lag = LagPolicy::SkipToOldest.into();
+    config.shard = ShardNumber::new(shard, NonZeroU16::MAX).unwrap();
+    config.retention.events = 20.try_into().unwrap();
+    config.session.lag = LagPolicy::SkipToOldest.into();
     config
 }
 
@@ -185,7 +186,7 @@ fn what_comes_twice_or_late_or_from_elsewhere_is_refused() {
 #[test]
 fn an_event_of_a_topic_that_is_one_too_many_is_not_kept_and_a_session_that_asks_for_it_is_told() {
     let mut config = on(0);
-    config.max_topics = 1;
+    config.limits.topics = 1;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone().with_topic(topic("a")));
     let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
@@ -202,7 +203,12 @@ fn what_was_refused_may_be_applied_once_there_is_room() {
     let mut shard = Shard::new(on(0));
     let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
     let published = sequencer.publish(topic("b").into(), &Event::new("x".repeat(100)));
-    let retention = Retention { events: 10, bytes: 50, age: None, compact: false };
+    let retention = Retention {
+        events: 10.try_into().unwrap(),
+        bytes: 50.try_into().unwrap(),
+        age: None,
+        compact: false,
+    };
     shard.broker.topic_mut(&topic("b")).set_retention(shard.now, Some(retention)).unwrap();
     let refused = shard.broker.shard_mut().apply(shard.now, &published);
     assert!(matches!(refused, Err(PublishError::TooLarge { .. })), "{refused:?}");

@@ -4,6 +4,7 @@ use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
 use sansse::{Event, LastEventId, event_type};
+use std::num::NonZeroU16;
 
 const SECRET: &[u8] = b"thirty-two bytes of randomness..";
 const NEXT_SECRET: &[u8] = b"thirty-two bytes for another day";
@@ -165,10 +166,10 @@ fn streams_with_one_secret_and_one_epoch_refuse_each_others_ids() {
 fn every_shard_believes_what_any_of_them_gave_out() {
     let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
     sequencer.set_cursor_keys(keys());
-    let mut shards: Vec<Shard> = (0..3)
-        .map(|number| {
+    let mut shards: Vec<Shard> = ShardNumber::all(NonZeroU16::new(3).unwrap())
+        .map(|shard| {
             let mut config = signed();
-            config.shard = number;
+            config.shard = shard;
             Shard::new(config)
         })
         .collect();
@@ -202,7 +203,7 @@ fn a_peer_that_wants_to_know_is_told_that_its_place_is_forged() {
 #[test]
 fn an_id_that_an_event_brought_is_not_signed_and_found_as_long_as_it_is_kept() {
     let mut config = signed();
-    config.retention.events = 2;
+    config.retention.events = 2.try_into().unwrap();
     let mut shard = Shard::new(config);
     for own in ["mine", "e-7"] {
         let event = Event::new("x").with_id(id(own));

@@ -40,7 +40,12 @@ fn superseded(session: SessionId, superseded: u64) -> BrokerEvent {
 }
 
 fn keep(events: usize, compact: bool) -> Retention {
-    Retention { events, bytes: 1 << 20, age: None, compact }
+    Retention {
+        events: events.try_into().unwrap(),
+        bytes: (1 << 20).try_into().unwrap(),
+        age: None,
+        compact,
+    }
 }
 
 #[test]
@@ -106,7 +111,10 @@ fn a_batch_and_single_frames_spare_the_same_and_a_blocked_write_counts_nothing_t
 fn within_its_bounds_a_session_gets_everything_and_beyond_them_the_newest() {
     let mut shard = Shard::new(config());
     let session =
-        shard.parked(anyone().with_lag(Lag::new(LagPolicy::KeepNewestPerKey).with_events(3)));
+        shard
+            .parked(anyone().with_lag(
+                Lag::new(LagPolicy::KeepNewestPerKey).with_events(3.try_into().unwrap()),
+            ));
     publish_all(&mut shard, Audience::Everyone, &["a 1", "a 2", "a 3"]);
     assert_eq!(shard.data(session), ["a 1", "a 2", "a 3"]);
     publish_all(&mut shard, Audience::Everyone, &["a 1", "b 1", "a 2", "a 3", "a 4", "- x"]);
@@ -229,7 +237,7 @@ fn an_old_event_goes_by_its_age_though_it_is_the_newest_of_its_key() {
 
 #[test]
 fn a_bound_acts_before_the_retention_does() {
-    let lag = |policy| Lag::new(policy).with_events(2);
+    let lag = |policy| Lag::new(policy).with_events(2.try_into().unwrap());
     let all = ["- 1", "- 2", "- 3", "- 4"];
     let expected: [(_, &[&str], _); 3] = [
         (LagPolicy::SkipToOldest, &["- 3", "- 4"], Some(2)),
@@ -262,7 +270,7 @@ fn a_bound_acts_before_the_retention_does() {
 fn bytes_bound_as_well_and_one_event_is_never_too_many() {
     let mut shard = Shard::new(config());
     let size = shard.publish(Audience::Everyone, "- 1").frame().chunk().len();
-    let lag = Lag::new(LagPolicy::SkipToOldest).with_bytes(2 * size);
+    let lag = Lag::new(LagPolicy::SkipToOldest).with_bytes((2 * size).try_into().unwrap());
     let session = shard.parked(anyone().with_lag(lag));
     shard.events();
     publish_all(&mut shard, Audience::Everyone, &["- 2", "- 3"]);
@@ -282,7 +290,7 @@ fn bytes_bound_as_well_and_one_event_is_never_too_many() {
 #[test]
 fn each_topic_is_behind_by_itself() {
     let mut shard = Shard::new(config());
-    let lag = Lag::new(LagPolicy::SkipToOldest).with_events(1);
+    let lag = Lag::new(LagPolicy::SkipToOldest).with_events(1.try_into().unwrap());
     let session = shard.parked(anyone().with_topic(topic("other")).with_lag(lag));
     shard.events();
     publish_all(&mut shard, Audience::Everyone, &["- 1"]);
@@ -294,9 +302,9 @@ fn each_topic_is_behind_by_itself() {
 #[test]
 fn the_session_chooses_before_the_topic_and_the_topic_before_the_broker() {
     let mut config = config();
-    config.lag = Lag::new(LagPolicy::SkipToNewest).with_events(2);
+    config.session.lag = Lag::new(LagPolicy::SkipToNewest).with_events(2.try_into().unwrap());
     let mut shard = Shard::new(config);
-    let two = |policy| Lag::new(policy).with_events(2);
+    let two = |policy| Lag::new(policy).with_events(2.try_into().unwrap());
     let prices = topic("prices");
     let set =
         |shard: &mut Shard, lag| shard.broker.topic_mut(&topic("prices")).set_lag(shard.now, lag);
@@ -329,9 +337,9 @@ fn what_was_said_for_a_topic_is_remembered_where_nobody_listens() {
 #[test]
 fn a_peer_is_told_of_its_loss_before_the_first_event_after_the_hole() {
     let mut config = config();
-    config.retention.events = 2;
-    config.lag = LagPolicy::SkipToOldest.into();
-    config.loss_announcement = Some(lost("lost"));
+    config.retention.events = 2.try_into().unwrap();
+    config.session.lag = LagPolicy::SkipToOldest.into();
+    config.session.loss_announcement = Some(lost("lost"));
     let mut shard = Shard::new(config);
     let quiet = topic("quiet");
     let session = shard.parked(anyone().with_topic(quiet.clone()));
@@ -351,7 +359,7 @@ fn a_peer_is_told_of_its_loss_before_the_first_event_after_the_hole() {
 #[test]
 fn a_peer_that_skips_to_the_newest_is_told_at_once_and_resumes_from_there() {
     let mut shard = Shard::new(config());
-    let lag = Lag::new(LagPolicy::SkipToNewest).with_events(2);
+    let lag = Lag::new(LagPolicy::SkipToNewest).with_events(2.try_into().unwrap());
     let session = shard.parked(anyone().with_lag(lag).with_loss_announcement(Some(lost("gone"))));
     publish_all(&mut shard, Audience::Everyone, &["- 1", "- 2", "- 3"]);
     assert_eq!(shard.ready(), [session]);
@@ -364,9 +372,9 @@ fn a_peer_that_skips_to_the_newest_is_told_at_once_and_resumes_from_there() {
 #[test]
 fn what_tells_of_a_loss_begins_a_batch_and_so_is_never_taken_back() {
     let mut config = config();
-    config.retention.events = 2;
-    config.lag = LagPolicy::SkipToOldest.into();
-    config.loss_announcement = Some(lost("lost"));
+    config.retention.events = 2.try_into().unwrap();
+    config.session.lag = LagPolicy::SkipToOldest.into();
+    config.session.loss_announcement = Some(lost("lost"));
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone().with_topic(topic("quiet")));
     publish_all(&mut shard, topic("quiet"), &["- 1"]);
@@ -385,9 +393,9 @@ fn what_tells_of_a_loss_begins_a_batch_and_so_is_never_taken_back() {
 #[test]
 fn a_session_may_be_told_nothing_where_the_others_are_and_without_ids_where_there_are_none() {
     let mut config = config();
-    config.retention.events = 1;
-    config.lag = LagPolicy::SkipToOldest.into();
-    config.loss_announcement = Some(lost("lost"));
+    config.retention.events = 1.try_into().unwrap();
+    config.session.lag = LagPolicy::SkipToOldest.into();
+    config.session.loss_announcement = Some(lost("lost"));
     config.event_ids = EventIds::Own;
     let mut shard = Shard::new(config);
     let untold = shard.parked(anyone().with_loss_announcement(None));
@@ -406,23 +414,9 @@ fn what_is_superseded_is_no_loss_to_the_peer() {
 }
 
 #[test]
-fn what_cannot_hold_is_refused_and_nothing_is_done() {
-    let zeros = [Lag::default().with_events(0), Lag::default().with_bytes(0)];
-    for zero in zeros {
-        let mut wrong = config();
-        wrong.lag = zero;
-        let now = Shard::new(config()).now;
-        assert_eq!(Broker::new(now, wrong).unwrap_err(), ConfigError::ZeroLag);
-        let mut shard = Shard::new(config());
-        let before = shard.size();
-        let set = shard.broker.topic_mut(&topic("news")).set_lag(shard.now, Some(zero));
-        assert_eq!(set, Err(TopicSettingError::Config(ConfigError::ZeroLag)));
-        let opened = shard.broker.open(shard.now, anyone().with_lag(zero));
-        assert_eq!(opened.unwrap_err(), OpenError::ZeroLag);
-        assert_eq!(shard.size(), before);
-    }
+fn no_topic_beyond_the_limit_is_made_for_a_lag() {
     let mut config = config();
-    config.max_topics = 0;
+    config.limits.topics = 0;
     let mut shard = Shard::new(config);
     let set = shard.broker.topic_mut(&topic("news")).set_lag(shard.now, Some(Lag::default()));
     assert_eq!(set, Err(TopicSettingError::TooManyTopics));
@@ -499,7 +493,7 @@ fn what_is_replayed_to_a_session_is_within_any_bounds() {
         for data in ["a", "b", "c", "d"] {
             shard.broadcast(data);
         }
-        let lag = Lag::new(policy).with_events(2);
+        let lag = Lag::new(policy).with_events(2.try_into().unwrap());
         let session = shard.open(anyone().with_lag(lag).with_start(StartAt::Oldest));
         shard.broadcast("e");
         let (batch, _) = shard.batch(session, 1_000, Framing::Plain);
@@ -519,7 +513,7 @@ fn what_is_replayed_to_a_session_is_within_any_bounds() {
 fn what_is_published_during_a_replay_counts() {
     let mut shard = Shard::new(config());
     shard.broadcast("a");
-    let lag = Lag::new(LagPolicy::Close).with_events(2);
+    let lag = Lag::new(LagPolicy::Close).with_events(2.try_into().unwrap());
     let session = shard.open(anyone().with_lag(lag).with_start(StartAt::Oldest));
     for data in ["b", "c", "d"] {
         shard.broadcast(data);
@@ -533,7 +527,8 @@ fn a_replay_of_a_topic_to_an_open_session_does_not_close_it() {
     for data in ["a", "b", "c", "d"] {
         shard.publish(topic("room"), data);
     }
-    let session = shard.parked(anyone().with_lag(Lag::new(LagPolicy::Close).with_events(2)));
+    let session = shard
+        .parked(anyone().with_lag(Lag::new(LagPolicy::Close).with_events(2.try_into().unwrap())));
     shard.broker.session_mut(session).subscribe(shard.now, topic("room"), StartAt::Oldest).unwrap();
     assert_eq!(shard.data(session), ["a", "b", "c", "d"]);
 }
@@ -544,7 +539,7 @@ fn what_waits_behind_a_replay_is_within_bounds_whatever_is_replayed() {
         let mut shard = Shard::new(config());
         shard.publish(topic("shop/1"), "earlier");
         let session = shard.parked(anyone().with_topic(topic("room")));
-        let bound = Lag::new(LagPolicy::Close).with_events(1);
+        let bound = Lag::new(LagPolicy::Close).with_events(1.try_into().unwrap());
         shard.broker.topic_mut(&topic("room")).set_lag(shard.now, Some(bound)).unwrap();
         shard.publish(topic("room"), "a");
         shard.publish(topic("room"), "b");
@@ -559,7 +554,7 @@ fn what_waits_behind_a_replay_is_within_bounds_whatever_is_replayed() {
 
 #[test]
 fn what_is_replayed_is_within_bounds_that_its_topic_is_given_later() {
-    let bound = Some(Lag::new(LagPolicy::Close).with_events(2));
+    let bound = Some(Lag::new(LagPolicy::Close).with_events(2.try_into().unwrap()));
     let room = || SessionConfig::new().topics_only().with_topic(topic("room"));
     for is_live in [false, true] {
         let mut shard = Shard::new(config());

@@ -13,7 +13,7 @@ fn stalled(session: SessionId) -> BrokerEvent {
 #[test]
 fn a_broker_that_waits_for_nothing_has_no_deadline() {
     let mut config = config();
-    (config.heartbeat, config.stall_timeout) = (None, None);
+    (config.session.heartbeat, config.session.stall_timeout) = (None, None);
     (config.retention.age, config.private_retention.age) = (None, None);
     let mut shard = Shard::new(config);
     assert_eq!(shard.broker.poll_timeout(), None);
@@ -173,7 +173,7 @@ fn a_peer_that_vanished_is_found_by_its_heartbeat() {
 #[test]
 fn a_write_of_which_a_part_was_taken_back_can_stall() {
     let mut config = config();
-    config.heartbeat = None;
+    config.session.heartbeat = None;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     shard.events();
@@ -190,7 +190,7 @@ fn a_write_of_which_a_part_was_taken_back_can_stall() {
 #[test]
 fn a_large_frame_that_a_peer_takes_bit_by_bit_is_no_stall() {
     let mut config = config();
-    config.heartbeat = None;
+    config.session.heartbeat = None;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     shard.events();
@@ -210,7 +210,7 @@ fn a_large_frame_that_a_peer_takes_bit_by_bit_is_no_stall() {
 #[test]
 fn without_a_stall_timeout_a_session_waits_for_ever() {
     let mut config = config();
-    config.stall_timeout = None;
+    config.session.stall_timeout = None;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone());
     shard.broadcast("a");
@@ -239,7 +239,7 @@ fn each_session_has_its_own_stall_timeout_or_none() {
     assert_eq!(shard.take(never), [event_at(1, "a")]);
     // Also where the broker has none.
     let mut config = config();
-    config.stall_timeout = None;
+    config.session.stall_timeout = None;
     let mut shard = Shard::new(config);
     let session = shard.open(anyone().with_stall_timeout(Some(secs(7))));
     shard.events();
@@ -422,12 +422,12 @@ fn sorted<T: core::fmt::Debug>(list: Vec<T>) -> Vec<String> {
 #[test]
 fn the_longest_times_are_as_good_as_never() {
     let mut config = config();
-    config.heartbeat = Some(Duration::MAX);
-    config.stall_timeout = Some(Duration::MAX);
+    config.session.heartbeat = Some(Duration::MAX);
+    config.session.stall_timeout = Some(Duration::MAX);
     config.client_grace = Duration::MAX;
     config.retention.age = Some(Duration::MAX);
     config.private_retention.age = Some(Duration::MAX);
-    config.retry = Some(Duration::MAX);
+    config.reconnect.retry = Some(Duration::MAX);
     let mut shard = Shard::new(config);
     let session = shard.parked(session_of("alice"));
     shard.broadcast("a");

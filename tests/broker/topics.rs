@@ -144,7 +144,7 @@ fn strings(all: &[&str]) -> Vec<String> {
 #[test]
 fn an_event_of_a_matching_topic_that_is_gone_is_a_gap() {
     let mut shard = Shard::new(config());
-    let short = Retention { events: 1, ..config().retention };
+    let short = Retention { events: 1.try_into().unwrap(), ..config().retention };
     shard.broker.topic_mut(&topic("room/short")).set_retention(shard.now, Some(short)).unwrap();
     let watcher = shard.parked(matching("room/*"));
     shard.publish(topic("room/short"), "lost");
@@ -177,7 +177,7 @@ fn a_matching_topic_that_was_forgotten_is_a_gap() {
 #[test]
 fn what_was_gone_before_a_session_began_is_no_loss_to_it() {
     let mut shard = Shard::new(config());
-    let short = Retention { events: 1, ..config().retention };
+    let short = Retention { events: 1.try_into().unwrap(), ..config().retention };
     let keeper = shard.parked(matching("room/*"));
     shard.broker.topic_mut(&topic("room/short")).set_retention(shard.now, Some(short)).unwrap();
     shard.publish(topic("room/long"), "a");
@@ -201,7 +201,7 @@ fn what_was_gone_before_a_session_began_is_no_loss_to_it() {
 #[test]
 fn a_laggard_that_skips_gets_all_that_is_kept_around_what_is_gone() {
     let mut shard = Shard::new(config());
-    let short = Retention { events: 1, ..config().retention };
+    let short = Retention { events: 1.try_into().unwrap(), ..config().retention };
     shard.broker.topic_mut(&topic("room/short")).set_retention(shard.now, Some(short)).unwrap();
     let session = shard.parked(matching("room/*").with_lag(LagPolicy::SkipToOldest));
     for data in ["a", "c", "e"] {
@@ -239,8 +239,8 @@ fn an_own_id_is_found_through_a_pattern() {
 #[test]
 fn topics_and_patterns_count_together_and_limits_are_errors() {
     let mut config = config();
-    config.max_topics = 3;
-    config.max_topics_per_session = 2;
+    config.limits.topics = 3;
+    config.limits.topics_per_session = 2;
     let mut shard = Shard::new(config);
     let request = matching("a/*").with_topic(topic("b")).with_topic(topic("b"));
     let session = shard.open(request.clone());
@@ -258,7 +258,7 @@ fn topics_and_patterns_count_together_and_limits_are_errors() {
 #[test]
 fn an_event_that_no_topic_can_keep_is_lost_to_who_has_a_matching_pattern() {
     let mut config = config();
-    config.max_topics = 2;
+    config.limits.topics = 2;
     let mut shard = Shard::new(config);
     let session = shard.parked(matching("a/*").with_lag(LagPolicy::SkipToOldest));
     shard.publish(topic("a/1"), "x");
@@ -279,7 +279,7 @@ fn an_event_that_no_topic_can_keep_is_lost_to_who_has_a_matching_pattern() {
 fn topics_and_patterns_that_nobody_has_leave_nothing() {
     let mut config = config();
     config.retention.age = Some(secs(1));
-    config.max_unread_events = 100_000;
+    config.limits.unread_events = 100_000.try_into().unwrap();
     let mut shard = Shard::new(config);
     let round = |shard: &mut Shard, number: u64| {
         let session = shard.parked(matching(&format!("*/{number}/**")));
@@ -298,7 +298,7 @@ fn topics_and_patterns_that_nobody_has_leave_nothing() {
 #[test]
 fn what_a_pattern_refers_to_does_not_grow_while_its_topics_forget() {
     let mut config = config();
-    config.retention.events = 2;
+    config.retention.events = 2.try_into().unwrap();
     let mut shard = Shard::new(config);
     // The oldest event stays, so that nothing can be dropped from the front.
     shard.publish(topic("a/old"), "stays");

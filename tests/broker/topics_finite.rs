@@ -79,7 +79,7 @@ fn a_session_that_comes_back_gets_the_rest_and_then_is_told_that_there_is_no_mor
 #[test]
 fn somebody_who_may_have_missed_something_is_told_so_before_the_end() {
     let mut config = config();
-    config.retention.events = 1;
+    config.retention.events = 1.try_into().unwrap();
     let mut shard = Shard::new(config);
     shard.publish(topic("answer"), "a");
     shard.publish(topic("answer"), "b");
@@ -126,7 +126,7 @@ fn a_client_that_was_forgotten_is_told_of_what_it_may_have_missed_before_the_end
 fn a_client_that_was_forgotten_does_not_come_back_for_ever_for_what_it_does_not_get() {
     let mut config = config();
     config.event_ids = EventIds::Own;
-    config.on_gap = OnGap::StartNow;
+    config.session.on_gap = OnGap::StartNow;
     let mut shard = with_somebody_forgotten(config, &["b"]);
     // It would start behind all that is left, and have no other place to come back from.
     let request = only("answer").with_client(client("alice"));
@@ -149,7 +149,7 @@ fn nobody_comes_back_for_ever_for_what_brings_no_id() {
     // Where nobody can tell it a place, the comment alone is not worth it; nor is word of a gap.
     let mut own = config();
     own.event_ids = EventIds::Own;
-    own.on_gap = OnGap::StartNow;
+    own.session.on_gap = OnGap::StartNow;
     let mut shard = Shard::new(own);
     let event = Event::new("a").with_id(id("mine"));
     shard.broker.publish(shard.now, topic("answer"), &event).unwrap();
@@ -242,7 +242,7 @@ fn the_end_is_remembered_for_the_age_of_the_retention() {
 #[test]
 fn of_too_many_ends_the_first_is_forgotten_but_for_those_who_have_the_topic() {
     let mut config = config();
-    config.max_ended_topics = 2;
+    config.limits.ended_topics = 2;
     config.retention.age = None;
     let mut shard = Shard::new(config);
     let holder = shard.parked(anyone().with_topic(topic("0")).with_heartbeat(None));
@@ -281,7 +281,8 @@ fn topics_that_end_leave_nothing() {
     let mut shard = Shard::new(config);
     let round = |shard: &mut Shard, number: u64| {
         let name = format!("answer/{number}");
-        let own = Retention { events: 5, ..BrokerConfig::new(Epoch(0)).retention };
+        let own =
+            Retention { events: 5.try_into().unwrap(), ..BrokerConfig::new(Epoch(0)).retention };
         let own = Retention { age: Some(millis(500)), ..own };
         shard.broker.topic_mut(&topic(&name)).set_retention(shard.now, Some(own)).unwrap();
         let session = shard.parked(only(&name));

@@ -126,7 +126,7 @@ fn what_the_session_had_already_is_not_replayed() {
 #[test]
 fn what_is_excluded_of_a_replay_is_no_loss_when_it_goes() {
     let mut shard = Shard::new(config());
-    let short = Retention { events: 1, ..config().retention };
+    let short = Retention { events: 1.try_into().unwrap(), ..config().retention };
     shard.broker.topic_mut(&topic("a/1")).set_retention(shard.now, Some(short)).unwrap();
     shard.publish(topic("a/1"), "1");
     shard.publish(topic("a/2"), "2");
@@ -140,8 +140,8 @@ fn what_is_excluded_of_a_replay_is_no_loss_when_it_goes() {
 #[test]
 fn what_cannot_be_subscribed_is_an_error_and_changes_nothing() {
     let mut config = config();
-    config.max_topics = 2;
-    config.max_topics_per_session = 2;
+    config.limits.topics = 2;
+    config.limits.topics_per_session = 2;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone().with_topic(topic("a")));
     let subscribe = |shard: &mut Shard, session, text: &str| {

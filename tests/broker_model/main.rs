@@ -47,7 +47,6 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "SessionSkipped",
         "SessionSuperseded",
         "event: lost",
-        "Err(ZeroLag)",
         "Err(ZeroStallTimeout)",
         "Err(NotPermitted)",
         "Err(TooManyPermitted",

@@ -191,8 +191,8 @@ impl Server {
 
     async fn start_with(session: SessionConfig) -> Self {
         let mut config = BrokerConfig::new(Epoch(0xfeed));
-        config.retry = Some(RETRY);
-        config.heartbeat = Some(HEARTBEAT);
+        config.reconnect.retry = Some(RETRY);
+        config.session.heartbeat = Some(HEARTBEAT);
         let (sender, opened) = unbounded_channel();
         let builder = HubBuilder::new(config).on_event(move |_, event| {
             if let BrokerEvent::SessionOpened { session, resumption, .. } = event {

@@ -102,7 +102,7 @@ fn an_accept_header_that_rules_streams_out_is_refused() {
 #[test]
 fn a_hub_that_is_closed_or_full_says_when_to_come_back() {
     let mut one = config();
-    one.max_sessions = 1;
+    one.limits.sessions.most = 1.try_into().unwrap();
     let (full, closed) = (hub_of(one), hub());
     let _session = full.open(SessionConfig::new()).unwrap();
     closed.close();
@@ -117,8 +117,8 @@ fn a_hub_that_is_closed_or_full_says_when_to_come_back() {
 #[test]
 fn a_client_or_an_address_with_too_many_sessions_is_told_so() {
     let mut one = config();
-    one.max_sessions_per_client = 1;
-    one.max_sessions_per_address = 1;
+    one.limits.sessions_per_client.most = 1.try_into().unwrap();
+    one.limits.sessions_per_address.most = 1.try_into().unwrap();
     let hub = hub_of(one);
     let address = AddressKey::new("somewhere").unwrap();
     for request in [request_of("alice"), SessionConfig::new().with_address(address)] {
@@ -236,7 +236,7 @@ fn an_id_that_no_header_value_can_hold_is_seen_in_the_whole_request() {
 #[test]
 fn the_last_event_id_is_taken_from_the_request_and_no_bad_one_is_an_error() {
     let mut config = config();
-    config.retention.events = 2;
+    config.retention.events = 2.try_into().unwrap();
     let (hub, probe) = (hub_of(config), Probe::new());
     for text in ["a", "b", "c"] {
         say(&hub, text);

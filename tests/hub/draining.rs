@@ -78,8 +78,8 @@ fn those_who_come_during_a_drain_are_told_when_to_come_back() {
 #[test]
 fn those_who_are_refused_are_told_different_times_in_whole_seconds() {
     let mut config = config();
-    config.max_sessions = 1;
-    config.reconnects_per_second = 2.try_into().unwrap();
+    config.limits.sessions.most = 1.try_into().unwrap();
+    config.reconnect.per_second = 2.try_into().unwrap();
     // One rate for all shards, however many.
     let hub = sharded(config, 3).build(VirtualTimer::new()).unwrap().0;
     let _session = hub.open(SessionConfig::new()).unwrap();

@@ -47,8 +47,8 @@ fn it_sleeps_until_exactly_the_deadline() {
 #[test]
 fn it_sleeps_without_an_end_while_nothing_waits_for_a_time() {
     let mut config = config();
-    config.stall_timeout = None;
-    config.heartbeat = None;
+    config.session.stall_timeout = None;
+    config.session.heartbeat = None;
     let (hub, drive, timer) = driven(config);
     let mut driver = Driver::new(drive);
     assert_eq!(timer.begun(), 0);
@@ -222,8 +222,8 @@ fn it_is_over_at_once_when_a_closed_hub_loses_its_last_session() {
 #[test]
 fn it_is_over_also_where_nothing_waits_for_a_time() {
     let mut config = config();
-    config.stall_timeout = None;
-    config.heartbeat = None;
+    config.session.stall_timeout = None;
+    config.session.heartbeat = None;
     ends_with_the_last_session(config);
 }
 

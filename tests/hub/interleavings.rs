@@ -123,7 +123,7 @@ impl Reader {
 
 fn run(seed: u64) {
     let mut config = config();
-    config.retention.events = PUBLISHERS * EVENTS;
+    config.retention.events = (PUBLISHERS * EVENTS).try_into().unwrap();
     let shards = [1, 3][usize::from(seed % 2 == 1)];
     let hub = sharded(config, shards).build(VirtualTimer::new()).unwrap().0;
     let ready = AtomicUsize::new(0);

@@ -12,7 +12,7 @@ use std::task::Poll;
 
 fn quiet() -> HubBuilder {
     let mut config = config();
-    config.heartbeat = None;
+    config.session.heartbeat = None;
     sharded(config, 4)
 }
 

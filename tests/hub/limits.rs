@@ -38,7 +38,7 @@ fn end_of(session: &mut Session, probe: &Probe) -> Option<EndReason> {
 
 #[test]
 fn one_session_more_than_all_shards_may_have_together_is_refused() {
-    let hub = hub_with(|config| config.max_sessions = 6);
+    let hub = hub_with(|config| config.limits.sessions.most = 6.try_into().unwrap());
     let mut sessions: Vec<Session> =
         (0..6).map(|_| hub.open(SessionConfig::new()).unwrap()).collect();
     assert_eq!(shards_of(&sessions).len(), 4, "none is as full as that itself");
@@ -55,7 +55,7 @@ fn one_session_more_than_all_shards_may_have_together_is_refused() {
 
 #[test]
 fn one_session_more_than_an_address_may_have_on_all_shards_is_refused() {
-    let hub = hub_with(|config| config.max_sessions_per_address = 3);
+    let hub = hub_with(|config| config.limits.sessions_per_address.most = 3.try_into().unwrap());
     let sessions: Vec<Session> = (0..3).map(|_| hub.open(from("a")).unwrap()).collect();
     assert_eq!(shards_of(&sessions).len(), 3);
     for _ in 0..SHARDS {
@@ -71,8 +71,8 @@ fn one_session_more_than_an_address_may_have_on_all_shards_is_refused() {
 #[test]
 fn the_oldest_of_all_shards_makes_room_and_its_task_is_woken() {
     let hub = hub_with(|config| {
-        config.max_sessions = 5;
-        config.at_max_sessions = LimitPolicy::EvictOldest;
+        config.limits.sessions.most = 5.try_into().unwrap();
+        config.limits.sessions.policy = LimitPolicy::EvictOldest;
     });
     let probes: Vec<Probe> = (0..40).map(|_| Probe::new()).collect();
     let mut random = Random(3);
@@ -98,8 +98,8 @@ fn the_oldest_of_all_shards_makes_room_and_its_task_is_woken() {
 #[test]
 fn the_oldest_from_an_address_makes_room_wherever_it_is() {
     let hub = hub_with(|config| {
-        config.max_sessions_per_address = 2;
-        config.at_max_sessions_per_address = LimitPolicy::EvictOldest;
+        config.limits.sessions_per_address.most = 2.try_into().unwrap();
+        config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;
     });
     let probe = Probe::new();
     let mut other = parked(&hub, from("b"), &probe);
@@ -117,9 +117,9 @@ fn the_oldest_from_an_address_makes_room_wherever_it_is() {
 #[test]
 fn a_session_that_is_refused_evicts_nobody_on_any_shard() {
     let hub = hub_with(|config| {
-        config.max_sessions = 4;
-        config.at_max_sessions = LimitPolicy::EvictOldest;
-        config.max_sessions_per_address = 1;
+        config.limits.sessions.most = 4.try_into().unwrap();
+        config.limits.sessions.policy = LimitPolicy::EvictOldest;
+        config.limits.sessions_per_address.most = 1.try_into().unwrap();
     });
     let _sessions: Vec<Session> =
         ["a", "b", "c", "d"].map(|address| hub.open(from(address)).unwrap()).into();
@@ -146,11 +146,11 @@ fn the_records_of_shards_that_made_room_for_each_other_are_replayed() {
     let timer = VirtualTimer::new();
     let start = timer.now();
     let mut config = config();
-    config.max_sessions = 5;
-    config.at_max_sessions = LimitPolicy::EvictOldest;
-    config.max_sessions_per_address = 2;
-    config.at_max_sessions_per_address = LimitPolicy::EvictOldest;
-    config.max_sessions_per_client = 1;
+    config.limits.sessions.most = 5.try_into().unwrap();
+    config.limits.sessions.policy = LimitPolicy::EvictOldest;
+    config.limits.sessions_per_address.most = 2.try_into().unwrap();
+    config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;
+    config.limits.sessions_per_client.most = 1.try_into().unwrap();
     let hub = sharded(config, SHARDS)
         .record(move |shard, entry| {
             writeln!(sink.lock().unwrap().entry(shard).or_default(), "{entry}").unwrap();
@@ -205,7 +205,8 @@ fn the_records_of_shards_that_made_room_for_each_other_are_replayed() {
 fn threads_that_come_and_go_are_never_more_than_may_be() {
     const MOST: u32 = 3;
     without_deadlock(|| {
-        let (hub, drive) = driven_with(|config| config.max_sessions = MOST);
+        let (hub, drive) =
+            driven_with(|config| config.limits.sessions.most = MOST.try_into().unwrap());
         // Counted when a session is known to be open, and no longer before it is let go of: never
         // more than there are.
         let (open, most, refusals) =
@@ -260,7 +261,7 @@ fn of_threads_that_open_at_once_as_many_are_let_in_as_there_is_room_for() {
     const THREADS: usize = 4;
     const ROOM: u32 = 2;
     without_deadlock(|| {
-        let hub = hub_with(|config| config.max_sessions = ROOM);
+        let hub = hub_with(|config| config.limits.sessions.most = ROOM.try_into().unwrap());
         let (barrier, open) = (Barrier::new(THREADS), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..THREADS {
@@ -288,10 +289,10 @@ fn threads_that_evict_each_others_sessions_leave_as_many_as_may_be() {
     const FROM_ADDRESS: u32 = 5;
     without_deadlock(|| {
         let hub = hub_with(|config| {
-            config.max_sessions = MOST;
-            config.at_max_sessions = LimitPolicy::EvictOldest;
-            config.max_sessions_per_address = FROM_ADDRESS;
-            config.at_max_sessions_per_address = LimitPolicy::EvictOldest;
+            config.limits.sessions.most = MOST.try_into().unwrap();
+            config.limits.sessions.policy = LimitPolicy::EvictOldest;
+            config.limits.sessions_per_address.most = FROM_ADDRESS.try_into().unwrap();
+            config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;
         });
         let all = Mutex::new(Vec::new());
         let dropped = AtomicUsize::new(0);

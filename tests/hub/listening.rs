@@ -60,7 +60,7 @@ fn it_hears_what_happens_when_it_happens() {
 #[test]
 fn each_session_has_exactly_one_end_whatever_happens_to_it_afterwards() {
     let mut config = config();
-    config.retention.events = 2;
+    config.retention.events = 2.try_into().unwrap();
     let (hub, drive, timer, heard) = listened(config, 3);
     let mut driver = Driver::new(drive);
     let probe = Probe::new();

@@ -40,7 +40,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut config = config();
-        config.max_sessions = 2;
+        config.limits.sessions.most = 2.try_into().unwrap();
         let timer = VirtualTimer::new();
         let hub = Arc::new(OnceLock::new());
         let (built, drive) = sharded(config, 1).build(timer.clone()).unwrap();

@@ -232,7 +232,7 @@ fn the_reason_is_told_whichever_way_one_learns_of_the_end() {
 #[test]
 fn one_that_is_too_far_behind_meets_its_policy() {
     let mut config = config();
-    config.retention.events = 2;
+    config.retention.events = 2.try_into().unwrap();
     let (hub, _) = hub_of(config);
     let probe = Probe::new();
     let mut sessions = [LagPolicy::Close, LagPolicy::SkipToOldest, LagPolicy::SkipToNewest]

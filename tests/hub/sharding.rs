@@ -37,7 +37,7 @@ fn streams_with(shards: u16, seed: u64) -> Vec<String> {
     const TOPICS: [&str; 3] = ["news", "sport", "weather"];
     let mut random = Random(seed);
     let mut config = config();
-    config.retention.events = 20;
+    config.retention.events = 20.try_into().unwrap();
     let (hub, probe) = (hub_of(config, shards), Probe::new());
     let mut sessions: Vec<Session> = Vec::new();
     let mut received: Vec<String> = Vec::new();
@@ -213,7 +213,8 @@ fn a_stream_goes_on_whichever_shard_it_comes_back_to() {
 #[test]
 fn an_event_that_was_refused_leaves_no_shard_ahead_of_another() {
     let mut config = config();
-    (config.retention.bytes, config.private_retention.bytes) = (1000, 1000);
+    config.retention.bytes = 1000.try_into().unwrap();
+    config.private_retention.bytes = 1000.try_into().unwrap();
     let huge = Event::new("x".repeat(1000));
     for number in 0..8 {
         let name = format!("client {number}");
@@ -281,7 +282,7 @@ fn a_publish_that_meets_a_change_of_retention_reaches_everybody_or_nobody() {
     let mut sessions: Vec<Session> =
         (0..SHARDS).map(|_| parked(&hub, request.clone(), &probe)).collect();
     let large = config().retention;
-    let small = sansse::broker::Retention { bytes: 100, ..large };
+    let small = sansse::broker::Retention { bytes: 100.try_into().unwrap(), ..large };
     let event = Event::new("x".repeat(100));
     hub.publish(news.clone(), &event).unwrap();
     let is_over = AtomicBool::new(false);
@@ -401,7 +402,7 @@ fn presence_and_metadata_are_those_of_all_shards() {
 #[test]
 fn a_retention_holds_on_every_shard() {
     let hub = hub(3);
-    let kept = sansse::broker::Retention { events: 1, ..config().retention };
+    let kept = sansse::broker::Retention { events: 1.try_into().unwrap(), ..config().retention };
     hub.set_retention(&topic("news"), Some(kept)).unwrap();
     for _ in 0..5 {
         hub.publish(topic("news"), &Event::new("x")).unwrap();

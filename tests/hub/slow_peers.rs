@@ -1,7 +1,7 @@
 //! Keys, policies and bounds through the hub, on several shards.
 
 use super::{Probe, VirtualTimer, config, next, sharded, topic};
-use sansse::broker::{ConfigError, Lag, LagPolicy, OpenError, SessionConfig, TopicSettingError};
+use sansse::broker::{Lag, LagPolicy, SessionConfig};
 use sansse::hub::Session;
 use sansse::{Event, EventKey, Hub};
 use std::task::Poll;
@@ -39,18 +39,4 @@ fn a_topic_spares_sessions_that_are_behind_on_every_shard() {
     for session in &mut sessions {
         assert_eq!(frames(session), expected);
     }
-}
-
-#[test]
-fn bounds_that_cannot_hold_are_refused_by_all_shards() {
-    let hub = sharded(config(), SHARDS).build(VirtualTimer::new()).unwrap().0;
-    let zero = Lag::new(LagPolicy::Close).with_events(0);
-    let refused = Err(TopicSettingError::Config(ConfigError::ZeroLag));
-    assert_eq!(hub.set_lag(&topic("prices"), Some(zero)), refused);
-    let opened = hub.open(SessionConfig::new().with_lag(zero));
-    assert_eq!(opened.unwrap_err(), OpenError::ZeroLag);
-    let mut config = config();
-    config.lag = zero;
-    let built = sharded(config, SHARDS).build(VirtualTimer::new());
-    assert_eq!(built.unwrap_err(), ConfigError::ZeroLag);
 }

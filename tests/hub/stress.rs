@@ -198,8 +198,8 @@ fn publish(hub: &Hub, seed: u64, publisher: usize) -> Vec<(u64, usize)> {
 
 fn run(seed: u64) {
     let mut config = config();
-    config.retention.events = KEPT;
-    config.private_retention.events = KEPT;
+    config.retention.events = KEPT.try_into().unwrap();
+    config.private_retention.events = KEPT.try_into().unwrap();
     let told = Arc::new(Mutex::new(BTreeMap::<SessionId, Told>::new()));
     let listener = {
         let told = told.clone();

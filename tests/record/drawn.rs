@@ -6,6 +6,7 @@ use crate::kit::broker::*;
 use sansse::broker::*;
 use sansse::{Event, EventId, EventType, LastEventId};
 use std::net::IpAddr;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::time::{Duration, Instant};
 
 impl World {
@@ -15,7 +16,7 @@ impl World {
         // An id of another shard, where there was no session yet.
         let foreign = || {
             let mut config = config();
-            config.shard = 9;
+            config.shard = ShardNumber::new(9, NonZeroU16::MAX).unwrap();
             let mut other = Broker::new(start(), config).unwrap();
             other.open(start(), anyone()).unwrap().session
         };
@@ -138,43 +139,44 @@ impl World {
 
 pub(super) fn random_config(rng: &mut Rng) -> BrokerConfig {
     let mut config = BrokerConfig::new(Epoch(0xe));
-    config.shard = rng.pick(&[0, 7]);
-    config.shards = rng.pick(&[1, 8]).try_into().unwrap();
+    let (number, of) = (rng.pick(&[0, 7]), rng.pick(&[1, 8]));
+    config.shard = ShardNumber::new(number, of.max(number + 1).try_into().unwrap()).unwrap();
     config.event_ids = rng.pick(&[EventIds::Assigned, EventIds::Assigned, EventIds::Own]);
     config.retention = random_retention(rng);
     config.private_retention = random_retention(rng);
-    config.max_topics = rng.pick(&[2, 6, 100]);
-    config.max_ended_topics = rng.pick(&[1, 100]);
-    config.max_sessions = rng.pick(&[3, 8, 16]);
-    config.at_max_sessions = random_limit(rng);
-    config.max_sessions_per_client = rng.pick(&[1, 3, 256]);
-    config.at_max_sessions_per_client = random_limit(rng);
-    config.max_sessions_per_address = rng.pick(&[1, 4, 1000]);
-    config.at_max_sessions_per_address = random_limit(rng);
-    config.max_retained_bytes = rng.pick(&[400, 60_000, 1 << 28, 1 << 28]);
-    config.max_topics_per_session = rng.pick(&[2, 64]);
-    config.max_absent_clients = rng.pick(&[0, 1, 100]);
-    config.max_unread_events = rng.pick(&[30, 1000, 1000]);
+    config.limits.topics = rng.pick(&[2, 6, 100]);
+    config.limits.ended_topics = rng.pick(&[1, 100]);
+    config.limits.sessions.most = rng.pick(&[3, 8, 16]).try_into().unwrap();
+    config.limits.sessions.policy = random_limit(rng);
+    config.limits.sessions_per_client.most = rng.pick(&[1, 3, 256]).try_into().unwrap();
+    config.limits.sessions_per_client.policy = random_limit(rng);
+    config.limits.sessions_per_address.most = rng.pick(&[1, 4, 1000]).try_into().unwrap();
+    config.limits.sessions_per_address.policy = random_limit(rng);
+    config.limits.retained_bytes = rng.pick(&[400, 60_000, 1 << 28, 1 << 28]).try_into().unwrap();
+    config.limits.topics_per_session = rng.pick(&[2, 64]);
+    config.limits.absent_clients = rng.pick(&[0, 1, 100]);
+    config.limits.unread_events = rng.pick(&[30, 1000, 1000]).try_into().unwrap();
     config.client_grace = rng.pick(&[0, 1_500, 30_000].map(millis));
-    config.stall_timeout = rng.pick(&[None, Some(secs(2)), Some(secs(60))]);
-    config.heartbeat = rng.pick(&[None, Some(secs(1)), Some(secs(15))]);
-    config.lag = random_lag(rng);
-    config.on_gap = rng.pick(&[OnGap::ReplayKept, OnGap::StartNow]);
-    config.retry = rng.pick(&[None, Some(millis(2_500))]);
-    config.spread_retry = rng.chance(20);
-    config.reconnects_per_second = rng.pick(&[7, 1_000]).try_into().unwrap();
-    config.retry_after = rng.pick(&[1, 5].map(secs));
-    config.max_session_age = rng.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
-    config.max_session_age_jitter = rng.pick(&[0, 2_999].map(millis));
-    config.lease_lead = rng.pick(&[0, 500, 30_000].map(millis));
+    config.session.stall_timeout = rng.pick(&[None, Some(secs(2)), Some(secs(60))]);
+    config.session.heartbeat = rng.pick(&[None, Some(secs(1)), Some(secs(15))]);
+    config.session.lag = random_lag(rng);
+    config.session.on_gap = rng.pick(&[OnGap::ReplayKept, OnGap::StartNow]);
+    config.reconnect.retry = rng.pick(&[None, Some(millis(2_500))]);
+    config.reconnect.spread_retry = rng.chance(20);
+    config.reconnect.per_second = rng.pick(&[7, 1_000]).try_into().unwrap();
+    config.reconnect.retry_after = rng.pick(&[1, 5].map(secs));
+    let age = rng.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
+    let jitter = rng.pick(&[0, 2_999].map(millis));
+    config.session.max_age = age.map(|age| MaxAge::new(age, jitter).unwrap());
+    config.session.lease_lead = rng.pick(&[0, 500, 30_000].map(millis));
     config.seed = rng.next();
     config
 }
 
 pub(super) fn random_retention(rng: &mut Rng) -> Retention {
     Retention {
-        events: rng.pick(&[1, 8, 1000]),
-        bytes: rng.pick(&[300, 40_000, 1 << 20]),
+        events: rng.pick(&[1, 8, 1000]).try_into().unwrap(),
+        bytes: rng.pick(&[300, 40_000, 1 << 20]).try_into().unwrap(),
         age: rng.pick(&[None, Some(millis(700)), Some(secs(40))]),
         compact: rng.chance(30),
     }
@@ -191,7 +193,7 @@ pub(super) fn random_lag(rng: &mut Rng) -> Lag {
         LagPolicy::SkipToNewest,
         LagPolicy::KeepNewestPerKey,
     ]));
-    lag.events = rng.pick(&[None, None, Some(1), Some(4)]);
-    lag.bytes = rng.pick(&[None, None, Some(100)]);
+    lag.events = NonZeroUsize::new(rng.pick(&[0, 0, 1, 4]));
+    lag.bytes = NonZeroUsize::new(rng.pick(&[0, 0, 100]));
     lag
 }

@@ -127,9 +127,9 @@ fn a_configuration_can_be_changed_before_the_replay_and_has_to_hold() {
     assert_ne!(outputs[2], step.output);
 
     let mut record = Record::parse(text.as_bytes()).unwrap();
-    record.config.max_sessions = 0;
+    record.config.session.heartbeat = Some(std::time::Duration::ZERO);
     let error = record.replay(start()).unwrap_err();
-    assert_eq!(error.kind(), &RecordErrorKind::Config(ConfigError::ZeroSessions));
+    assert_eq!(error.kind(), &RecordErrorKind::Config(ConfigError::ZeroHeartbeat));
 }
 
 /// All that can be asked of a broker without changing it.

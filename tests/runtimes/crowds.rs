@@ -15,9 +15,9 @@ pub(crate) async fn slow_reader<P: Platform>(platform: P) {
     const ROUNDS: usize = 100;
     const EVENTS: usize = KEPT * ROUNDS;
     let mut config = config();
-    config.retention.events = KEPT;
+    config.retention.events = KEPT.try_into().unwrap();
     // On a network in memory the time of the whole scenario passes at once.
-    config.stall_timeout = None;
+    config.session.stall_timeout = None;
     let application = Application::new(&platform, config);
     let service = Service::start(&platform, &application);
     let mut fast = Vec::new();

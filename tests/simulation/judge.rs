@@ -340,7 +340,7 @@ impl World {
     fn lag_of(&self, at: usize, filter: Filter) -> Lag {
         let own = self.connections[at].owed.lag;
         let of_topic = self.scenario.topic_lag.filter(|(topic, _)| filter == Filter::Topic(topic));
-        own.or(of_topic.map(|(_, lag)| lag)).unwrap_or(self.server.config.lag)
+        own.or(of_topic.map(|(_, lag)| lag)).unwrap_or(self.server.config.session.lag)
     }
 
     /// Whether what is due, from this one on, is more than one event and more than the bounds allow.
@@ -351,8 +351,8 @@ impl World {
         let last = (first..due.len()).rev().find(is_kept).unwrap();
         let size: usize = due[first..=last].iter().map(|event| truth.events[*event].size).sum();
         first < last
-            && (lag.events.is_some_and(|events| last + 1 - first > events)
-                || lag.bytes.is_some_and(|bytes| size > bytes))
+            && (lag.events.is_some_and(|events| last + 1 - first > events.get())
+                || lag.bytes.is_some_and(|bytes| size > bytes.get()))
     }
 
     /// How many of these come before the oldest that is kept and within the bounds.
@@ -363,8 +363,8 @@ impl World {
         let last = (first..due.len()).rev().find(is_kept).unwrap();
         let is_within = |from: &usize| {
             let size: usize = due[*from..=last].iter().map(|event| truth.events[*event].size).sum();
-            lag.events.is_none_or(|events| last + 1 - from <= events)
-                && lag.bytes.is_none_or(|bytes| size <= bytes)
+            lag.events.is_none_or(|events| last + 1 - from <= events.get())
+                && lag.bytes.is_none_or(|bytes| size <= bytes.get())
         };
         let within = (0..=last).find(is_within).unwrap_or(last);
         if within <= first {

@@ -223,8 +223,8 @@ impl World {
             self.log.count("two sessions of one reader");
         }
         let reading = &self.readers[reader].reading;
-        let is_told = self.server.config.loss_announcement.is_some();
-        let is_timed = self.server.config.max_session_age.is_some();
+        let is_told = self.server.config.session.loss_announcement.is_some();
+        let is_timed = self.server.config.session.max_age.is_some();
         let truth = &self.truths[self.connections[at].shard];
         let state = &mut self.connections[at];
         let (outcome, replayed) = (plan.outcome, plan.replayed.len());

@@ -3,7 +3,7 @@
 use crate::filter::{ANSWER, CLIENTS, Filter, PATTERNS, TOPICS};
 use crate::kit::random::Random;
 use sansse::broker::{
-    BrokerConfig, Epoch, EventIds, Lag, LagPolicy, LimitPolicy, OnGap, Retention,
+    BrokerConfig, Epoch, EventIds, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Retention,
 };
 use sansse::event_type;
 use std::time::Duration;
@@ -123,13 +123,14 @@ impl Scenario {
         broker.retention = retention(random);
         broker.private_retention = retention(random);
         broker.client_grace = one_of(random, &[millis(500), millis(30_000), millis(30_000)]);
-        broker.stall_timeout = one_of(random, &[Some(millis(2_000)), Some(millis(60_000))]);
+        broker.session.stall_timeout = one_of(random, &[Some(millis(2_000)), Some(millis(60_000))]);
         let heartbeats = [None, Some(millis(700)), Some(millis(15_000)), Some(millis(15_000))];
-        broker.heartbeat = one_of(random, &heartbeats);
-        broker.lag = lag(random);
-        broker.loss_announcement = chance(random, 60).then_some(event_type!("lost"));
-        broker.on_gap = one_of(random, &[OnGap::ReplayKept, OnGap::ReplayKept, OnGap::StartNow]);
-        broker.retry =
+        broker.session.heartbeat = one_of(random, &heartbeats);
+        broker.session.lag = lag(random);
+        broker.session.loss_announcement = chance(random, 60).then_some(event_type!("lost"));
+        broker.session.on_gap =
+            one_of(random, &[OnGap::ReplayKept, OnGap::ReplayKept, OnGap::StartNow]);
+        broker.reconnect.retry =
             one_of(random, &[None, Some(millis(0)), Some(millis(200)), Some(millis(1_000))]);
         let mut own_ids = one_of(random, &[0, 0, 20]);
         if chance(random, 10) {
@@ -138,15 +139,16 @@ impl Scenario {
         }
         let mut readers: Vec<Reading> = (0..=random.below(3)).map(|_| reading(random)).collect();
         if chance(random, 15) {
-            broker.max_sessions = u32::try_from(readers.len()).unwrap();
+            broker.limits.sessions.most = u32::try_from(readers.len()).unwrap().try_into().unwrap();
         }
         if chance(random, 10) {
-            broker.max_sessions = u32::try_from(1 + random.below(readers.len())).unwrap();
-            broker.at_max_sessions = LimitPolicy::EvictOldest;
+            broker.limits.sessions.most =
+                u32::try_from(1 + random.below(readers.len())).unwrap().try_into().unwrap();
+            broker.limits.sessions.policy = LimitPolicy::EvictOldest;
         }
         if chance(random, 10) {
-            broker.max_sessions_per_client = 1;
-            broker.at_max_sessions_per_client = LimitPolicy::EvictOldest;
+            broker.limits.sessions_per_client.most = 1.try_into().unwrap();
+            broker.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
             // Of three that take each other's place in step, one may never be seen at rest.
             for client in CLIENTS {
                 let of_client = readers.iter_mut().filter(|one| one.client == Some(client));
@@ -154,17 +156,18 @@ impl Scenario {
             }
         }
         if chance(random, 15) {
-            broker.max_session_age = Some(millis(1_000) + up_to(random, millis(20_000)));
-            broker.max_session_age_jitter = up_to(random, millis(900));
+            let age = millis(1_000) + up_to(random, millis(20_000));
+            let jitter = up_to(random, millis(900));
+            broker.session.max_age = Some(MaxAge::new(age, jitter).unwrap());
         }
         // Sessions that others end again and again, or time, are to be long enough for an event.
-        let is_cut_short = broker.at_max_sessions == LimitPolicy::EvictOldest
-            || broker.at_max_sessions_per_client == LimitPolicy::EvictOldest
-            || broker.max_session_age.is_some();
+        let is_cut_short = broker.limits.sessions.policy == LimitPolicy::EvictOldest
+            || broker.limits.sessions_per_client.policy == LimitPolicy::EvictOldest
+            || broker.session.max_age.is_some();
         let fast = usize::from(is_cut_short);
         let latencies = [millis(400), millis(0), millis(5), millis(80)];
         let windows = [40, 40, 200, 1_000, 4_000];
-        broker.retry_after = millis(1_000);
+        broker.reconnect.retry_after = millis(1_000);
         let (script, healed) = script(random);
         Self {
             broker,
@@ -191,7 +194,12 @@ impl Scenario {
     /// Something that goes on for long, with the little kept that a bound needs to show.
     pub(crate) fn draw_long(random: &mut Random, events: usize) -> Self {
         let mut scenario = Self::draw(random);
-        let little = Retention { events: 10, bytes: 4_096, age: None, compact: false };
+        let little = Retention {
+            events: 10.try_into().unwrap(),
+            bytes: 4_096.try_into().unwrap(),
+            age: None,
+            compact: false,
+        };
         scenario.broker.retention = little;
         scenario.broker.private_retention = little;
         scenario.script.retain(|(_, act)| !matches!(act, Act::Restart(_)));
@@ -213,10 +221,15 @@ impl Scenario {
 
 fn retention(random: &mut Random) -> Retention {
     let compact = chance(random, 30);
-    let mut retention = Retention { events: 8_192, bytes: 4 << 20, age: None, compact };
+    let mut retention = Retention {
+        events: 8_192.try_into().unwrap(),
+        bytes: (4 << 20).try_into().unwrap(),
+        age: None,
+        compact,
+    };
     match random.below(6) {
-        0 => retention.events = 1 + random.below(6),
-        1 => retention.bytes = 80 + random.below(500),
+        0 => retention.events = (1 + random.below(6)).try_into().unwrap(),
+        1 => retention.bytes = (80 + random.below(500)).try_into().unwrap(),
         2 => retention.age = Some(millis(200) + up_to(random, millis(8_000))),
         _ => {}
     }
@@ -227,8 +240,8 @@ fn lag(random: &mut Random) -> Lag {
     use LagPolicy::{Close, KeepNewestPerKey, SkipToNewest, SkipToOldest};
     let lag = Lag::new(one_of(random, &[Close, SkipToOldest, SkipToNewest, KeepNewestPerKey]));
     match random.below(4) {
-        0 => lag.with_events(1 + random.below(5)),
-        1 => lag.with_bytes(60 + random.below(400)),
+        0 => lag.with_events((1 + random.below(5)).try_into().unwrap()),
+        1 => lag.with_bytes((60 + random.below(400)).try_into().unwrap()),
         _ => lag,
     }
 }

@@ -7,7 +7,7 @@ use crate::scenario::{Restart, Scenario, chance, millis, one_of, up_to};
 use crate::world::{Happening, World};
 use sansse::broker::{
     Batch, Broker, BrokerConfig, BrokerEvent, BrokerState, Drain, EndReason, Epoch, Framing, Lag,
-    Published, Sequencer, SessionId, TopicName,
+    Published, Sequencer, SessionId, ShardNumber, TopicName,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU16;
@@ -61,17 +61,17 @@ impl Server {
     fn start(&mut self, now: Instant) {
         self.is_used = vec![false; self.count];
         self.is_draining = false;
-        let shards = u16::try_from(self.count).unwrap();
+        let count = NonZeroU16::new(u16::try_from(self.count).unwrap()).unwrap();
         let broker = |shard| {
             let mut config = self.config.clone();
-            (config.shard, config.shards) = (shard, NonZeroU16::new(shards).unwrap());
+            config.shard = shard;
             let mut broker = Broker::new(now, config).unwrap();
             if let Some((topic, lag)) = self.topic_lag {
                 broker.topic_mut(&TopicName::new(topic).unwrap()).set_lag(now, Some(lag)).unwrap();
             }
             broker
         };
-        self.shards = (0..shards).map(broker).collect();
+        self.shards = ShardNumber::all(count).map(broker).collect();
     }
 
     fn stop(&mut self) {

@@ -91,7 +91,7 @@ impl Truth {
             forgotten: 0,
             retention: config.retention,
             private_retention: config.private_retention,
-            on_gap: config.on_gap,
+            on_gap: config.session.on_gap,
         };
         truth.begin(config.epoch);
         truth
@@ -337,7 +337,7 @@ impl Truth {
 impl Log {
     fn trim(&mut self, retention: &Retention) {
         let bytes = |log: &Self| log.kept.iter().map(|kept| kept.size).sum::<usize>();
-        while self.kept.len() > retention.events || bytes(self) > retention.bytes {
+        while self.kept.len() > retention.events.get() || bytes(self) > retention.bytes.get() {
             let superseded = self.kept.iter().position(|kept| kept.is_superseded);
             match superseded {
                 Some(superseded) if retention.compact => {

@@ -109,8 +109,9 @@ fn those_who_are_refused_come_back_no_faster_than_the_server_says() {
         world.begin_server(shards, config());
         world.let_all_in(secs(10));
         let mut small = config();
-        small.max_sessions = u32::try_from(listeners / 2 / shards).unwrap();
-        small.reconnects_per_second = NonZeroU32::new(rate).unwrap();
+        small.limits.sessions.most =
+            u32::try_from(listeners / 2 / shards).unwrap().try_into().unwrap();
+        small.reconnect.per_second = NonZeroU32::new(rate).unwrap();
         world.begin_server(shards, small);
         // They come faster than the rate at which those whom it refuses are to come again.
         world.drain(0, &Drain::new(secs(25)).with_retry(secs(1), Duration::ZERO));
@@ -143,8 +144,8 @@ fn when_all_connections_break_at_once_they_come_back_at_the_rate_that_is_configu
         let listeners = world.listeners.len();
         let rate = u32::try_from(listeners / 50).unwrap();
         let mut spread = config();
-        spread.spread_retry = true;
-        spread.reconnects_per_second = NonZeroU32::new(rate).unwrap();
+        spread.reconnect.spread_retry = true;
+        spread.reconnect.per_second = NonZeroU32::new(rate).unwrap();
         world.begin_server(shards, spread);
         world.let_all_in(secs(10));
         world.begin_server(shards, config());
@@ -188,9 +189,9 @@ fn world(keeps_to_what_it_is_told: bool) -> World {
 
 fn config() -> BrokerConfig {
     let mut config = BrokerConfig::new(Epoch(0x57));
-    config.retry = Some(secs(3));
-    config.heartbeat = Some(secs(30));
-    config.max_sessions = 1_000_000;
+    config.reconnect.retry = Some(secs(3));
+    config.session.heartbeat = Some(secs(30));
+    config.limits.sessions.most = 1_000_000.try_into().unwrap();
     config.seed = number("SANSSE_SEED").unwrap_or(1);
     config
 }

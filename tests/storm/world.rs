@@ -6,7 +6,7 @@ use http::{Request, Response};
 use sansse::broker::{
     Audience, Batch, Broker, BrokerConfig, BrokerEvent, BrokerState, ClientId, Drain, EndReason,
     Epoch, EventIds, Filled, Framing, OpenError, Published, Sequencer, SessionConfig, SessionId,
-    TopicName, TopicPattern,
+    ShardNumber, TopicName, TopicPattern,
 };
 use sansse::client::{Attempt, Client, ClientConfig, ClientEvent, CloseReason, ReadyState};
 use sansse::http::{ResponseHead, accept};
@@ -120,9 +120,9 @@ impl World {
     /// Begins a server that is given all that was published; requests go to it from now on.
     pub(crate) fn begin_server(&mut self, shards: usize, config: BrokerConfig) {
         let count = NonZeroU16::new(u16::try_from(shards).unwrap()).unwrap();
-        let shards = (0..count.get()).map(|shard| {
+        let shards = ShardNumber::all(count).map(|shard| {
             let mut config = config.clone();
-            (config.shard, config.shards) = (shard, count);
+            config.shard = shard;
             let mut broker = Broker::new(self.now, config).unwrap();
             for published in &self.history {
                 broker.shard_mut().apply(self.now, published).unwrap();

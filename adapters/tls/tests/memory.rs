@@ -349,7 +349,7 @@ async fn a_reader_that_takes_nothing_is_closed_as_stalled() {
     let (near, far) = pipe(1 << 20, 16 << 10);
     let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
     let mut config = BrokerConfig::new(Epoch(0xbeef));
-    config.stall_timeout = Some(Duration::from_millis(300));
+    config.session.stall_timeout = Some(Duration::from_millis(300));
     let hub = HubBuilder::new(config).on_event(move |_, event| {
         if let BrokerEvent::SessionEnded { reason, .. } = event {
             let _ = ended.send(reason);

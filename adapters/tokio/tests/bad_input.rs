@@ -201,7 +201,7 @@ async fn a_storm_of_connections_costs_only_those_that_are_too_many() {
 #[tokio::test]
 async fn a_broker_without_room_says_when_to_come_back() {
     let mut config = config();
-    config.max_sessions = 1;
+    config.limits.sessions.most = 1.try_into().unwrap();
     let server = start_with(config, |server| server).await;
     let _first = server.subscribe().await;
     let mut second = server.get("/events").await;
@@ -225,7 +225,7 @@ async fn outcome(server: &Running, id: &[u8]) -> String {
 #[tokio::test]
 async fn a_last_event_id_is_never_an_error_and_never_a_silent_hole() {
     let mut config = config();
-    config.retention.events = 2;
+    config.retention.events = 2.try_into().unwrap();
     let server = start_with(config, |server| server).await;
     for text in ["a", "b", "c"] {
         server.hub.publish(Audience::Everyone, &Event::new(text)).unwrap();

@@ -44,7 +44,7 @@ fn publish(server: &Running, size: usize) -> Frame {
 #[tokio::test]
 async fn a_peer_that_takes_nothing_is_closed_as_stalled_and_others_notice_nothing() {
     let mut config = config();
-    config.stall_timeout = Some(Duration::from_millis(300));
+    config.session.stall_timeout = Some(Duration::from_millis(300));
     let server = start_narrow(config, |server| server);
     let mut well = server.subscribe().await;
     let mut silent = stalled(&server).await;
@@ -62,8 +62,8 @@ async fn a_peer_that_takes_nothing_is_closed_as_stalled_and_others_notice_nothin
 /// A stalled client that is then more than the log behind, and reads on.
 async fn left_behind(policy: LagPolicy) -> (Running, Client) {
     let mut config = config();
-    config.retention.events = 10;
-    config.lag = policy.into();
+    config.retention.events = 10.try_into().unwrap();
+    config.session.lag = policy.into();
     let server = start_narrow(config, |server| server);
     let mut well = server.subscribe().await;
     let mut client = stalled(&server).await;
@@ -129,7 +129,7 @@ async fn a_peer_that_is_left_behind_skips_if_that_is_the_policy() {
 async fn a_peer_that_reads_slowly_but_steadily_is_not_closed() {
     for size in [10_000, 1_000_000] {
         let mut config = config();
-        config.stall_timeout = Some(Duration::from_millis(500));
+        config.session.stall_timeout = Some(Duration::from_millis(500));
         let server = start_narrow(config, |server| server);
         let mut client = stalled(&server).await;
         let mut expected = Vec::new();
@@ -170,7 +170,7 @@ async fn a_slow_reader_gets_the_last_chunk_too() {
 #[tokio::test]
 async fn a_peer_whose_window_stays_shut_is_given_up_after_the_unacknowledged_time() {
     let mut config = config();
-    config.stall_timeout = None;
+    config.session.stall_timeout = None;
     let listener = narrow_listener();
     let address = listener.local_addr().unwrap();
     let acceptor =
@@ -224,8 +224,8 @@ async fn among_1000_sessions_10_that_never_read_cost_the_others_nothing_and_no_m
     }
     let began = std::time::Instant::now();
     let mut config = config();
-    config.retention.events = KEPT;
-    config.heartbeat = None;
+    config.retention.events = KEPT.try_into().unwrap();
+    config.session.heartbeat = None;
     let server = start_narrow(config, |server| server);
     let event = |number: u64| Event::new(format!("{number} {}", "x".repeat(100)));
     let mut expected = Vec::new();

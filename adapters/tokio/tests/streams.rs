@@ -71,7 +71,7 @@ async fn a_stream_may_answer_a_post() {
 #[tokio::test]
 async fn heartbeats_come_while_nothing_else_does_and_keep_coming() {
     let mut config = config();
-    config.heartbeat = Some(Duration::from_millis(100));
+    config.session.heartbeat = Some(Duration::from_millis(100));
     let server = start_with(config, |server| server).await;
     let mut client = server.subscribe().await;
     let began = std::time::Instant::now();
@@ -88,7 +88,7 @@ async fn heartbeats_come_while_nothing_else_does_and_keep_coming() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_backlog_comes_complete_whatever_the_sizes() {
     let mut config = config();
-    config.retention.bytes = 64 << 20;
+    config.retention.bytes = (64 << 20).try_into().unwrap();
     let server = start_with(config, |server| server).await;
     let mut client = server.subscribe().await;
     let mut expected = Vec::new();

@@ -115,7 +115,7 @@ impl World {
     fn new(sessions: u32, listeners: u32) -> Self {
         let now = Instant::now();
         let mut config = BrokerConfig::new(Epoch(1));
-        config.max_unread_events = sessions + 1;
+        config.limits.unread_events = (sessions + 1).try_into().unwrap();
         let mut broker = Broker::new(now, config).expect("the defaults are valid");
         let name = TopicName::new("some of them").expect("a valid name");
         for number in 0..sessions {

@@ -70,8 +70,8 @@ async fn serve(runtime: impl Runtime, listener: impl Listener) -> Result<(), Box
     let mut config = BrokerConfig::new(sansse_tokio::random_epoch());
     // The bytes on the wire are to be those of any other server that is measured.
     config.event_ids = EventIds::Own;
-    config.retention.events = 65_536;
-    config.retention.bytes = 64 << 20;
+    config.retention.events = 65_536.try_into().unwrap();
+    config.retention.bytes = (64 << 20).try_into().unwrap();
     let (hub, drive) = HubBuilder::new(config).build(runtime.clone())?;
     runtime.spawn(drive);
     let (starts, received) = smol::channel::unbounded();

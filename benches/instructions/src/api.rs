@@ -28,8 +28,8 @@ impl Broker {
     pub(crate) fn new(sessions: u32, topics: u32) -> Self {
         let now = Instant::now();
         let mut config = BrokerConfig::new(Epoch(1));
-        config.max_sessions = sessions;
-        config.max_unread_events = sessions + 1;
+        config.limits.sessions.most = sessions.try_into().unwrap();
+        config.limits.unread_events = (sessions + 1).try_into().unwrap();
         let broker = sansse::broker::Broker::new(now, config).expect("the settings are valid");
         let name = |number| TopicName::new(format!("topic/{number}")).expect("a valid name");
         Self {

@@ -116,9 +116,9 @@ impl World {
     fn new(sessions: u32, topics: u32, clients: bool) -> Result<Self, Box<dyn Error>> {
         let now = Instant::now();
         let mut config = BrokerConfig::new(Epoch(1));
-        config.max_sessions = sessions;
-        config.max_unread_events = sessions + 1;
-        config.max_topics = topics;
+        config.limits.sessions.most = sessions.try_into().unwrap();
+        config.limits.unread_events = (sessions + 1).try_into().unwrap();
+        config.limits.topics = topics;
         let names = (0..topics).map(|number| TopicName::new(format!("topic/{number}")));
         Ok(Self {
             broker: Broker::new(now, config)?,

@@ -60,9 +60,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let life = sansse_tokio::random_epoch();
     let mut config = BrokerConfig::new(life);
-    config.retry = Some(Duration::from_secs(1));
+    config.reconnect.retry = Some(Duration::from_secs(1));
     config.client_grace = GRACE;
-    config.private_retention.bytes = MAX_LIST;
+    config.private_retention.bytes = MAX_LIST.try_into()?;
     let (presence, follower) = presence::channel();
     let followed = presence.clone();
     let (hub, drive) = HubBuilder::new(config)

@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_census_is_the_sum_and_the_oldest_of_all() {
         let mut config = config();
-        config.at_max_sessions = LimitPolicy::EvictOldest;
+        config.limits.sessions.policy = LimitPolicy::EvictOldest;
         let (mut one, mut other) = (Shard::new(&config), Shard::new(&config));
         let office = address("office");
         one.open_numbered(0, None, 4);
@@ -202,8 +202,8 @@ mod tests {
     #[test]
     fn the_oldest_of_all_makes_room_wherever_it_is() {
         let mut config = config();
-        config.max_sessions = 3;
-        config.at_max_sessions = LimitPolicy::EvictOldest;
+        config.limits.sessions.most = 3.try_into().unwrap();
+        config.limits.sessions.policy = LimitPolicy::EvictOldest;
         let (mut here, mut there) = (Shard::new(&config), Shard::new(&config));
         here.open_numbered(0, None, 2);
         there.open_numbered(0, None, 1);
@@ -228,8 +228,8 @@ mod tests {
     #[test]
     fn the_oldest_from_the_address_makes_room_wherever_it_is() {
         let mut config = config();
-        config.max_sessions_per_address = 2;
-        config.at_max_sessions_per_address = LimitPolicy::EvictOldest;
+        config.limits.sessions_per_address.most = 2.try_into().unwrap();
+        config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;
         let (mut here, mut there) = (Shard::new(&config), Shard::new(&config));
         let office = address("office");
         there.open_numbered(0, Some(&office), 1);
@@ -251,12 +251,12 @@ mod tests {
     #[test]
     fn nobody_has_to_go_elsewhere_where_a_session_of_the_client_goes_anyway() {
         let mut config = config();
-        config.max_sessions = 2;
-        config.max_sessions_per_client = 1;
-        config.max_sessions_per_address = 2;
-        config.at_max_sessions = LimitPolicy::EvictOldest;
-        config.at_max_sessions_per_client = LimitPolicy::EvictOldest;
-        config.at_max_sessions_per_address = LimitPolicy::EvictOldest;
+        config.limits.sessions.most = 2.try_into().unwrap();
+        config.limits.sessions_per_client.most = 1.try_into().unwrap();
+        config.limits.sessions_per_address.most = 2.try_into().unwrap();
+        config.limits.sessions.policy = LimitPolicy::EvictOldest;
+        config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
+        config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;
         let (mut here, mut there) = (Shard::new(&config), Shard::new(&config));
         let office = address("office");
         there.open_numbered(0, Some(&office), 1);

@@ -20,7 +20,7 @@ pub(crate) use returns::ReturnsOfAll;
 
 use super::arena::Key;
 use super::clock::{Tick, ticks};
-use super::config::{BrokerConfig, Drain, LimitPolicy};
+use super::config::{BrokerConfig, Drain, LimitPolicy, SessionLimit, ShardNumber};
 use super::error::{DrainError, OpenError};
 use super::names::AddressKey;
 use addresses::Addresses;
@@ -35,9 +35,9 @@ use returns::{RetryTimes, Returns};
 /// The door of one shard: which sessions come in, and which have to go.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    in_all: Limit,
-    per_client: Limit,
-    per_address: Limit,
+    in_all: SessionLimit,
+    per_client: SessionLimit,
+    per_address: SessionLimit,
     addresses: Addresses,
     /// All sessions, where the oldest may be evicted; else none.
     opening: Opening,
@@ -50,31 +50,7 @@ pub(crate) struct Admission {
     random: Random,
     is_closed: bool,
     draining: Option<Box<Draining>>,
-    shard: u16,
-    shards: u16,
-}
-
-/// How many there may be, and what happens to one more.
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    most: u32,
-    policy: LimitPolicy,
-}
-
-impl Limit {
-    /// Returns whether there are as many as may be.
-    const fn is_reached(self, count: usize) -> bool {
-        count >= self.most as usize
-    }
-
-    const fn is_exceeded(self, count: usize) -> bool {
-        count > self.most as usize
-    }
-
-    /// Returns whether one more is refused.
-    fn refuses(self, count: usize) -> bool {
-        self.policy == LimitPolicy::Refuse && self.is_reached(count)
-    }
+    shard: ShardNumber,
 }
 
 /// What a session is to be opened beside.
@@ -107,23 +83,21 @@ impl<'a> Wants<'a> {
 impl Admission {
     /// Makes the door of a shard in which there are no sessions.
     pub(crate) fn new(config: &BrokerConfig) -> Self {
-        let limit = |most, policy| Limit { most, policy };
-        let jitter = ticks(config.max_session_age_jitter);
+        let BrokerConfig { shard, limits, session, reconnect, .. } = config;
         Self {
-            in_all: limit(config.max_sessions, config.at_max_sessions),
-            per_client: limit(config.max_sessions_per_client, config.at_max_sessions_per_client),
-            per_address: limit(config.max_sessions_per_address, config.at_max_sessions_per_address),
+            in_all: limits.sessions,
+            per_client: limits.sessions_per_client,
+            per_address: limits.sessions_per_address,
             addresses: Addresses::new(),
             opening: Opening::default(),
             last_opened: 0,
-            max_age: config.max_session_age.map(|age| (ticks(age), jitter)),
-            retry_times: RetryTimes::new(config),
-            returns: Returns::of_shard(config),
-            random: Random::new(config.seed, config.shard),
+            max_age: session.max_age.map(|max| (ticks(max.age()), ticks(max.jitter()))),
+            retry_times: RetryTimes::new(*shard, reconnect),
+            returns: Returns::of_shard(*shard, reconnect),
+            random: Random::new(config.seed, shard.get()),
             is_closed: false,
             draining: None,
-            shard: config.shard,
-            shards: config.shards.get(),
+            shard: *shard,
         }
     }
 
@@ -140,11 +114,13 @@ impl Admission {
             return Err(OpenError::TooManySessions);
         }
         if self.per_client.refuses(wants.of_client.unwrap_or(0)) {
-            return Err(OpenError::TooManySessionsOfClient { limit: self.per_client.most });
+            return Err(OpenError::TooManySessionsOfClient { limit: self.per_client.most.get() });
         }
         let from = wants.from.map_or(0, |from| self.sessions_from(from));
         if self.per_address.refuses(from + elsewhere.of_address()) {
-            return Err(OpenError::TooManySessionsFromAddress { limit: self.per_address.most });
+            return Err(OpenError::TooManySessionsFromAddress {
+                limit: self.per_address.most.get(),
+            });
         }
         Ok(())
     }
@@ -276,7 +252,7 @@ impl Admission {
     ) -> Result<(), DrainError> {
         self.check_drain(&drain)?;
         self.random.shuffle(&mut sessions);
-        let draining = Draining::new(now, drain, sessions, self.shard, self.shards);
+        let draining = Draining::new(now, drain, sessions, self.shard);
         self.draining = Some(Box::new(draining));
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! whose connections are lost.
 
 use super::super::clock::{Clock, Tick};
-use super::super::config::BrokerConfig;
+use super::super::config::{Reconnect, ShardNumber};
 use super::super::error::{ComesBack, OpenError};
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -57,13 +57,9 @@ impl Returns {
     const SLICES: u64 = 64;
 
     /// Makes the order for one shard, which gives out its part of the rate.
-    pub(super) fn of_shard(config: &BrokerConfig) -> Self {
-        Self::new(config, config.shard.into(), config.shards.get().into())
-    }
-
-    fn new(config: &BrokerConfig, shard: u32, shards: u32) -> Self {
-        let rate = config.reconnects_per_second.get();
-        let shard = shard % shards;
+    pub(super) fn of_shard(shard: ShardNumber, reconnect: &Reconnect) -> Self {
+        let (shard, shards) = (u32::from(shard.get()), u32::from(shard.of().get()));
+        let rate = reconnect.per_second.get();
         // The parts add up to the rate.
         let until = |shard: u32| u64::from(rate) * u64::from(shard) / u64::from(shards);
         let part = until(shard + 1) - until(shard);
@@ -72,7 +68,8 @@ impl Returns {
             _ => (1, shards.div_ceil(rate)),
         };
         Self {
-            least: config.retry_after.as_secs() + u64::from(config.retry_after.subsec_nanos() > 0),
+            least: reconnect.retry_after.as_secs()
+                + u64::from(reconnect.retry_after.subsec_nanos() > 0),
             most,
             window: u64::from(seconds) * SECOND,
             slices: VecDeque::new(),
@@ -141,8 +138,8 @@ pub(crate) struct ReturnsOfAll {
 }
 
 impl ReturnsOfAll {
-    pub(crate) fn new(now: Instant, config: &BrokerConfig) -> Self {
-        Self { clock: Clock::new(now), returns: Returns::new(config, 0, 1) }
+    pub(crate) fn new(now: Instant, reconnect: &Reconnect) -> Self {
+        Self { clock: Clock::new(now), returns: Returns::of_shard(ShardNumber::ONLY, reconnect) }
     }
 
     /// Returns how long a peer that is refused with this error is to wait; `None` where waiting
@@ -158,18 +155,16 @@ pub(super) struct RetryTimes {
     retry: Option<Duration>,
     is_spread: bool,
     reconnects_per_second: u32,
-    shard: u16,
-    shards: u16,
+    shard: ShardNumber,
 }
 
 impl RetryTimes {
-    pub(super) fn new(config: &BrokerConfig) -> Self {
+    pub(super) fn new(shard: ShardNumber, reconnect: &Reconnect) -> Self {
         Self {
-            retry: config.retry,
-            is_spread: config.spread_retry,
-            reconnects_per_second: config.reconnects_per_second.get(),
-            shard: config.shard % config.shards.get(),
-            shards: config.shards.get(),
+            retry: reconnect.retry,
+            is_spread: reconnect.spread_retry,
+            reconnects_per_second: reconnect.per_second.get(),
+            shard,
         }
     }
 
@@ -189,14 +184,14 @@ impl RetryTimes {
         }
         let base = self.retry.unwrap_or(USUAL_RETRY);
         // Other shards take the places between.
-        let shard = self.apart(1) / u64::from(self.shards);
-        let after = self.apart(slot).saturating_add(shard * u64::from(self.shard));
+        let shard = self.apart(1) / u64::from(self.shard.of().get());
+        let after = self.apart(slot).saturating_add(shard * u64::from(self.shard.get()));
         Some(base.saturating_add(Duration::from_nanos(after)))
     }
 
     /// Returns how far this many reconnects of this shard lie apart.
     fn apart(&self, reconnects: u32) -> Tick {
-        let second = u128::from(SECOND) * u128::from(self.shards);
+        let second = u128::from(SECOND) * u128::from(self.shard.of().get());
         let apart = second * u128::from(reconnects) / u128::from(self.reconnects_per_second);
         u64::try_from(apart).unwrap_or(Tick::MAX)
     }
@@ -204,17 +199,20 @@ impl RetryTimes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::config;
     use super::*;
     use alloc::vec::Vec;
     use core::num::{NonZeroU16, NonZeroU32};
 
-    fn config_of(rate: u32, shards: u16) -> BrokerConfig {
-        BrokerConfig {
-            reconnects_per_second: NonZeroU32::new(rate).unwrap(),
-            shards: NonZeroU16::new(shards).unwrap(),
-            ..config()
-        }
+    fn at(rate: u32) -> Reconnect {
+        Reconnect { per_second: NonZeroU32::new(rate).unwrap(), ..Reconnect::default() }
+    }
+
+    fn shard(number: u16, of: u16) -> ShardNumber {
+        ShardNumber::new(number, NonZeroU16::new(of).unwrap()).unwrap()
+    }
+
+    fn only(rate: u32) -> Returns {
+        Returns::of_shard(ShardNumber::ONLY, &at(rate))
     }
 
     /// What peers are told that are refused at these times, in milliseconds.
@@ -225,7 +223,7 @@ mod tests {
 
     #[test]
     fn no_more_than_the_rate_come_back_in_any_second() {
-        let mut returns = Returns::of_shard(&config_of(2, 1));
+        let mut returns = only(2);
         assert_eq!(told(&mut returns, [0, 0, 0, 0, 500]), [5, 5, 6, 6, 7]);
         // After a pause it begins with the least again.
         assert_eq!(told(&mut returns, [60_000]), [5]);
@@ -235,24 +233,22 @@ mod tests {
 
     #[test]
     fn a_part_of_a_second_is_a_whole_one() {
-        let mut config = config_of(1_000, 1);
-        config.retry_after = Duration::from_millis(1_001);
-        assert_eq!(told(&mut Returns::of_shard(&config), [0]), [2]);
+        let mut reconnect = at(1_000);
+        reconnect.retry_after = Duration::from_millis(1_001);
+        assert_eq!(told(&mut Returns::of_shard(ShardNumber::ONLY, &reconnect), [0]), [2]);
     }
 
     #[test]
     fn it_begins_anew_beyond_five_minutes() {
-        let mut returns = Returns::of_shard(&config_of(1, 1));
+        let mut returns = only(1);
         let all = told(&mut returns, [0; 297]);
         assert_eq!((all[0], all[295], all[296]), (5, 300, 5));
     }
 
     #[test]
     fn shards_give_out_their_parts_of_the_rate() {
-        let of_shard = |shard, rate| {
-            let config = BrokerConfig { shard, ..config_of(rate, 3) };
-            told(&mut Returns::of_shard(&config), [0; 4])
-        };
+        let of_shard =
+            |number, rate| told(&mut Returns::of_shard(shard(number, 3), &at(rate)), [0; 4]);
         // 1, 1 and 2 of 4.
         assert_eq!(of_shard(0, 4), [5, 6, 7, 8]);
         assert_eq!(of_shard(1, 4), [5, 6, 7, 8]);
@@ -265,7 +261,7 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "no other way to have a first `Instant`")]
     fn one_order_for_all_shards_gives_out_the_whole_rate() {
         let now = Instant::now();
-        let mut returns = ReturnsOfAll::new(now, &config_of(2, 3));
+        let mut returns = ReturnsOfAll::new(now, &at(2));
         let mut told = |seconds| {
             let after = returns.retry_after(now + Duration::from_secs(seconds), OpenError::Closed);
             after.unwrap().as_secs()
@@ -275,7 +271,7 @@ mod tests {
 
     #[test]
     fn only_those_come_in_order_for_whom_waiting_helps() {
-        let mut returns = Returns::of_shard(&config_of(1, 1));
+        let mut returns = only(1);
         let of_client = OpenError::TooManySessionsOfClient { limit: 1 };
         for _ in 0..3 {
             assert_eq!(returns.retry_after(0, OpenError::NotPermitted), None);
@@ -286,21 +282,22 @@ mod tests {
 
     #[test]
     fn sessions_of_all_shards_are_told_times_between_one_another() {
-        let mut config = config_of(4, 2);
-        let told = |config: &BrokerConfig, slot| RetryTimes::new(config).of_slot(slot);
-        assert_eq!(told(&config, 7), None);
-        config.retry = Some(Duration::from_secs(1));
-        assert_eq!(told(&config, 7), Some(Duration::from_secs(1)));
-        config.spread_retry = true;
-        let of_shard = |shard| {
-            let config = BrokerConfig { shard, ..config.clone() };
-            [0, 1, 2].map(|slot| told(&config, slot).unwrap().as_millis())
+        let mut reconnect = at(4);
+        let on = |number, reconnect: &Reconnect, slot| {
+            RetryTimes::new(shard(number, 2), reconnect).of_slot(slot)
         };
+        let told = |reconnect: &Reconnect, slot| on(0, reconnect, slot);
+        assert_eq!(told(&reconnect, 7), None);
+        reconnect.retry = Some(Duration::from_secs(1));
+        assert_eq!(told(&reconnect, 7), Some(Duration::from_secs(1)));
+        reconnect.spread_retry = true;
+        let of_shard =
+            |number| [0, 1, 2].map(|slot| on(number, &reconnect, slot).unwrap().as_millis());
         assert_eq!(of_shard(0), [1_000, 1_500, 2_000]);
         assert_eq!(of_shard(1), [1_250, 1_750, 2_250]);
-        config.retry = None;
-        assert_eq!(told(&config, 0), Some(Duration::from_secs(3)));
-        config.reconnects_per_second = NonZeroU32::MIN;
-        assert!(told(&config, u32::MAX).is_some());
+        reconnect.retry = None;
+        assert_eq!(told(&reconnect, 0), Some(Duration::from_secs(3)));
+        reconnect.per_second = NonZeroU32::MIN;
+        assert!(told(&reconnect, u32::MAX).is_some());
     }
 }

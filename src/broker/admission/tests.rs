@@ -1,5 +1,6 @@
 //! Limits and evictions, of one shard and of several.
 
+use super::super::config::MaxAge;
 use super::super::sequence::Epoch;
 use super::*;
 use crate::event::{Event, EventId};
@@ -92,9 +93,9 @@ fn nobody_else() -> Elsewhere {
 #[test]
 fn a_limit_refuses_one_more_and_none_before() {
     let mut config = config();
-    config.max_sessions = 3;
-    config.max_sessions_per_client = 2;
-    config.max_sessions_per_address = 1;
+    config.limits.sessions.most = 3.try_into().unwrap();
+    config.limits.sessions_per_client.most = 2.try_into().unwrap();
+    config.limits.sessions_per_address.most = 1.try_into().unwrap();
     let mut shard = Shard::new(&config);
     let office = address("office");
     let check = |shard: &Shard, wants: Wants<'_>| shard.admission.check(&wants, &nobody_else());
@@ -114,8 +115,8 @@ fn a_limit_refuses_one_more_and_none_before() {
 #[test]
 fn sessions_elsewhere_count_too() {
     let mut config = config();
-    config.max_sessions = 2;
-    config.max_sessions_per_address = 2;
+    config.limits.sessions.most = 2.try_into().unwrap();
+    config.limits.sessions_per_address.most = 2.try_into().unwrap();
     let (here, mut there) = (Shard::new(&config), Shard::new(&config));
     let office = address("office");
     let check = |there: &Shard, from| {
@@ -127,7 +128,7 @@ fn sessions_elsewhere_count_too() {
     assert_eq!(check(&there, Some(&office)), Ok(()));
     there.open(1, Some(&office), &nobody_else());
     assert_eq!(check(&there, None), Err(OpenError::TooManySessions));
-    config.max_sessions = 3;
+    config.limits.sessions.most = 3.try_into().unwrap();
     let here = Shard::new(&config);
     let mut census = Census::default();
     census.add(1, there.admission.occupancy(2, Some(&office)));
@@ -138,12 +139,12 @@ fn sessions_elsewhere_count_too() {
 #[test]
 fn a_session_of_the_client_goes_first_then_one_from_the_address_then_any() {
     let mut config = config();
-    config.max_sessions = 4;
-    config.max_sessions_per_client = 2;
-    config.max_sessions_per_address = 2;
-    config.at_max_sessions = LimitPolicy::EvictOldest;
-    config.at_max_sessions_per_client = LimitPolicy::EvictOldest;
-    config.at_max_sessions_per_address = LimitPolicy::EvictOldest;
+    config.limits.sessions.most = 4.try_into().unwrap();
+    config.limits.sessions_per_client.most = 2.try_into().unwrap();
+    config.limits.sessions_per_address.most = 2.try_into().unwrap();
+    config.limits.sessions.policy = LimitPolicy::EvictOldest;
+    config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
+    config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;
     let mut shard = Shard::new(&config);
     let office = address("office");
     let mut alice = Vec::new();
@@ -173,10 +174,10 @@ fn a_session_of_the_client_goes_first_then_one_from_the_address_then_any() {
 #[test]
 fn the_new_session_stays_where_other_shards_are_full() {
     let mut config = config();
-    config.max_sessions = 2;
-    config.max_sessions_per_address = 2;
-    config.at_max_sessions = LimitPolicy::EvictOldest;
-    config.at_max_sessions_per_address = LimitPolicy::EvictOldest;
+    config.limits.sessions.most = 2.try_into().unwrap();
+    config.limits.sessions_per_address.most = 2.try_into().unwrap();
+    config.limits.sessions.policy = LimitPolicy::EvictOldest;
+    config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;
     let (mut here, mut there) = (Shard::new(&config), Shard::new(&config));
     let office = address("office");
     here.open(0, Some(&office), &nobody_else());
@@ -200,9 +201,9 @@ fn without_an_eviction_of_the_oldest_there_is_no_order_to_keep() {
 fn ages_are_less_by_no_more_than_the_jitter() {
     let mut config = config();
     assert_eq!(Admission::new(&config).expiry(7), None);
-    config.max_session_age = Some(Duration::from_nanos(100));
+    config.session.max_age = MaxAge::new(Duration::from_nanos(100), Duration::ZERO).ok();
     assert_eq!(Admission::new(&config).expiry(7), Some(107));
-    config.max_session_age_jitter = Duration::from_nanos(3);
+    config.session.max_age = MaxAge::new(Duration::from_nanos(100), Duration::from_nanos(3)).ok();
     let mut admission = Admission::new(&config);
     let mut seen: Vec<_> = (0..100).filter_map(|_| admission.expiry(7)).collect();
     seen.sort_unstable();
@@ -252,9 +253,9 @@ fn sessions_go_in_an_order_that_the_seed_decides() {
 #[test]
 fn a_refused_peer_and_a_new_session_are_told_when_to_come_back() {
     let mut config = config();
-    config.retry = Some(Duration::from_secs(2));
+    config.reconnect.retry = Some(Duration::from_secs(2));
     let mut admission = Admission::new(&config);
-    assert_eq!(admission.retry_in(0), config.retry);
+    assert_eq!(admission.retry_in(0), config.reconnect.retry);
     let five = Some(Duration::from_secs(5));
     assert_eq!(admission.retry_after(0, OpenError::TooManySessions), five);
 }
@@ -357,26 +358,30 @@ impl Shards {
         let of_client = self.of_client(client);
         let from: Vec<_> =
             self.expected.iter().filter(|one| from.is_some() && one.from == from).collect();
-        if refuses(config.at_max_sessions, self.expected.len(), config.max_sessions) {
+        if refuses(
+            config.limits.sessions.policy,
+            self.expected.len(),
+            config.limits.sessions.most.get(),
+        ) {
             return Err(OpenError::TooManySessions);
         }
-        let limit = config.max_sessions_per_client;
-        if refuses(config.at_max_sessions_per_client, of_client.len(), limit) {
+        let limit = config.limits.sessions_per_client.most.get();
+        if refuses(config.limits.sessions_per_client.policy, of_client.len(), limit) {
             return Err(OpenError::TooManySessionsOfClient { limit });
         }
-        let limit = config.max_sessions_per_address;
-        if refuses(config.at_max_sessions_per_address, from.len(), limit) {
+        let limit = config.limits.sessions_per_address.most.get();
+        if refuses(config.limits.sessions_per_address.policy, from.len(), limit) {
             return Err(OpenError::TooManySessionsFromAddress { limit });
         }
         let mut gone = BTreeSet::new();
-        if of_client.len() >= config.max_sessions_per_client as usize {
+        if of_client.len() >= config.limits.sessions_per_client.most.get() as usize {
             gone.insert(of_client[0].slot());
         }
         let left: Vec<_> = from.iter().filter(|one| !gone.contains(&one.slot)).collect();
         if left.len() >= limit as usize {
             gone.insert(left[0].slot);
         }
-        if gone.is_empty() && self.expected.len() >= config.max_sessions as usize {
+        if gone.is_empty() && self.expected.len() >= config.limits.sessions.most.get() as usize {
             gone.insert(self.expected[0].slot);
         }
         Ok(gone)
@@ -400,12 +405,12 @@ fn limits_hold_for_all_shards_as_they_would_for_one() {
         let mut pick = |limit: u32| u32::try_from(random.below(limit.into())).unwrap();
         let policy = |number: u32| policies[number as usize];
         let mut config = config();
-        config.max_sessions = 1 + pick(8);
-        config.max_sessions_per_client = 1 + pick(3);
-        config.max_sessions_per_address = 1 + pick(4);
-        config.at_max_sessions = policy(pick(2));
-        config.at_max_sessions_per_client = policy(pick(2));
-        config.at_max_sessions_per_address = policy(pick(2));
+        config.limits.sessions.most = (1 + pick(8)).try_into().unwrap();
+        config.limits.sessions_per_client.most = (1 + pick(3)).try_into().unwrap();
+        config.limits.sessions_per_address.most = (1 + pick(4)).try_into().unwrap();
+        config.limits.sessions.policy = policy(pick(2));
+        config.limits.sessions_per_client.policy = policy(pick(2));
+        config.limits.sessions_per_address.policy = policy(pick(2));
         let count = 1 + pick(4);
         let mut shards = Shards::new(count as usize, config);
         for _ in 0..200 {

@@ -12,7 +12,7 @@ use core::time::Duration;
 ///
 /// A browser keeps the last reconnection time that it was told for as long as the page lives. The
 /// server that takes the sessions over should tell its own again:
-/// [`BrokerConfig::retry`](crate::broker::BrokerConfig::retry).
+/// [`Reconnect::retry`](crate::broker::Reconnect::retry).
 ///
 /// ```
 /// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, BrokerState, Drain, Epoch, OpenError, SessionConfig};

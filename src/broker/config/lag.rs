@@ -1,13 +1,13 @@
 //! How far sessions may be behind.
 
-use super::super::error::ConfigError;
+use core::num::NonZeroUsize;
 
 /// What happens to a session that is too far behind in a topic: further than events are kept, or
 /// than its [`Lag`] allows.
 ///
 /// Each topic is looked at by itself. What is lost is told to the application with
 /// [`SessionSkipped`](crate::broker::BrokerEvent::SessionSkipped), and to the peer where that is
-/// [asked for](crate::broker::BrokerConfig::loss_announcement).
+/// [asked for](crate::broker::SessionDefaults::loss_announcement).
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,15 +43,18 @@ pub enum LagPolicy {
 ///
 /// A session that is [opened with a lag](crate::broker::SessionConfig::with_lag) has it in all
 /// topics. A session without has that of [each topic](crate::broker::TopicMut::set_lag), and where
-/// a topic has none, that of the [broker](crate::broker::BrokerConfig::lag).
+/// a topic has none, that of the [broker](crate::broker::SessionDefaults::lag).
 ///
 /// ```
 /// use sansse::broker::{Lag, LagPolicy, SessionConfig};
 ///
-/// let request = SessionConfig::new()
-///     .with_lag(Lag::new(LagPolicy::SkipToOldest).with_events(100).with_bytes(64 << 10));
+/// let lag = Lag::new(LagPolicy::SkipToOldest)
+///     .with_events(100.try_into()?)
+///     .with_bytes((64 << 10).try_into()?);
+/// let request = SessionConfig::new().with_lag(lag);
 /// // Where the retention alone is the bound, the policy is enough.
 /// let request = SessionConfig::new().with_lag(LagPolicy::SkipToNewest);
+/// # Ok::<(), std::num::TryFromIntError>(())
 /// ```
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,11 +62,11 @@ pub enum LagPolicy {
 pub struct Lag {
     /// What happens to the session. Default [`LagPolicy::Close`].
     pub policy: LagPolicy,
-    /// By how many events it may be behind, at least 1. Default `None`: by what is kept.
-    pub events: Option<usize>,
-    /// By how many bytes of encoded events it may be behind, at least 1. Default `None`: by what
+    /// By how many events it may be behind. Default `None`: by what is kept.
+    pub events: Option<NonZeroUsize>,
+    /// By how many bytes of encoded events it may be behind. Default `None`: by what
     /// is kept.
-    pub bytes: Option<usize>,
+    pub bytes: Option<NonZeroUsize>,
 }
 
 impl Lag {
@@ -73,23 +76,15 @@ impl Lag {
     }
 
     /// Bounds the events.
-    pub const fn with_events(mut self, events: usize) -> Self {
+    pub const fn with_events(mut self, events: NonZeroUsize) -> Self {
         self.events = Some(events);
         self
     }
 
     /// Bounds the bytes.
-    pub const fn with_bytes(mut self, bytes: usize) -> Self {
+    pub const fn with_bytes(mut self, bytes: NonZeroUsize) -> Self {
         self.bytes = Some(bytes);
         self
-    }
-
-    /// Checks that no bound is zero.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if self.events == Some(0) || self.bytes == Some(0) {
-            return Err(ConfigError::ZeroLag);
-        }
-        Ok(())
     }
 
     /// Returns whether it has bounds beside those of the retention.

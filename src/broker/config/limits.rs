@@ -1,7 +1,6 @@
 //! How many of something there may be.
 
-use super::super::error::ConfigError;
-use super::BrokerConfig;
+use core::num::{NonZeroU32, NonZeroUsize};
 
 /// What happens when a session is to be opened where there are as many as may be.
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
@@ -18,22 +17,113 @@ pub enum LimitPolicy {
     EvictOldest,
 }
 
-/// Checks that no limit is zero.
-pub(super) fn check(config: &BrokerConfig) -> Result<(), ConfigError> {
-    if config.max_sessions == 0 {
-        return Err(ConfigError::ZeroSessions);
+/// How many sessions there may be, and what one more meets.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionLimit {
+    /// How many there may be at a time.
+    pub most: NonZeroU32,
+    /// What a session meets that would be one more. Default [`LimitPolicy::Refuse`], so that those
+    /// that are here are served.
+    pub policy: LimitPolicy,
+}
+
+impl SessionLimit {
+    const fn refusing(most: NonZeroU32) -> Self {
+        Self { most, policy: LimitPolicy::Refuse }
     }
-    if config.max_sessions_per_client == 0 {
-        return Err(ConfigError::ZeroSessionsPerClient);
+
+    /// Returns whether there are as many as may be.
+    pub(crate) const fn is_reached(self, count: usize) -> bool {
+        count >= self.most.get() as usize
     }
-    if config.max_sessions_per_address == 0 {
-        return Err(ConfigError::ZeroSessionsPerAddress);
+
+    pub(crate) const fn is_exceeded(self, count: usize) -> bool {
+        count > self.most.get() as usize
     }
-    if config.max_unread_events == 0 {
-        return Err(ConfigError::ZeroUnreadEvents);
+
+    /// Returns whether one more is refused.
+    pub(crate) fn refuses(self, count: usize) -> bool {
+        self.policy == LimitPolicy::Refuse && self.is_reached(count)
     }
-    if config.max_retained_bytes == 0 {
-        return Err(ConfigError::ZeroRetainedBytes);
+}
+
+/// How many of each thing a broker has at most.
+///
+/// Where zero of something would let nothing through, the number is one that cannot be zero: a
+/// number from elsewhere is [converted](TryFrom), a zero is refused there.
+///
+/// ```
+/// use sansse::broker::{BrokerConfig, Epoch};
+///
+/// let mut config = BrokerConfig::new(Epoch(0xbeef));
+/// config.limits.sessions.most = 20_000.try_into()?;
+/// config.limits.retained_bytes = (64 << 20).try_into()?;
+/// # Ok::<(), std::num::TryFromIntError>(())
+/// ```
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerLimits {
+    /// How many sessions may exist at a time. Default 100,000: far above what one process can have
+    /// in open files without being told so, and small enough to bound memory.
+    pub sessions: SessionLimit,
+    /// How many sessions one client may have at a time. Default 256: a browser holds at most some
+    /// hundred streams to one server (HTTP/2), and people have several devices. Publishing to a
+    /// client, and each end of a session of it, costs as much as it has sessions.
+    pub sessions_per_client: SessionLimit,
+    /// How many sessions there may be at a time from one address, of those that
+    /// [have one](crate::broker::SessionConfig::with_address). Default 1,000: one caller alone
+    /// cannot take all sessions, and an office behind one address is let in. Where many are behind
+    /// one (a mobile network's), it should be more.
+    pub sessions_per_address: SessionLimit,
+    /// How many named topics may exist and patterns be in use at a time, together, in one shard.
+    /// Default 100,000, some 20 MB when empty.
+    pub topics: u32,
+    /// Of how many topics it is remembered that they ended, when nobody subscribes to them and
+    /// nothing of them is kept. Default 10,000; beyond it the one that ended first is forgotten.
+    pub ended_topics: u32,
+    /// To how many named topics and patterns one session may subscribe, together. Default 64;
+    /// delivery looks at each.
+    pub topics_per_session: u32,
+    /// How many topics and patterns the [permission](crate::broker::SessionConfig::with_permitted)
+    /// of one session may name, together. Default 256; each subscription is looked for in all of
+    /// them. As many topics may be taken out of it
+    /// [again](crate::broker::ClientMut::revoke_topic): a session from which one more is revoked
+    /// ends with [`EndReason::Revoked`](crate::broker::EndReason).
+    pub permitted_per_session: u32,
+    /// How many clients without a session one shard remembers at a time. Default 100,000; beyond it
+    /// the one that has been away longest is forgotten early.
+    pub absent_clients: u32,
+    /// How many outputs of one shard may wait unread in `poll_event` and, of ended sessions, in
+    /// `poll_ready` before no session is opened there any more. Default 100,000.
+    pub unread_events: NonZeroU32,
+    /// How many bytes of events, encoded, all logs of one shard may keep together.
+    /// Default 256 MiB, a fraction of a small server's memory. Beyond it, the log that would keep
+    /// the most with the new event gives up its oldest one (of two that keep equally much, the one
+    /// whose oldest event is the older), so that a log that keeps less than an equal share
+    /// loses nothing to those that keep more.
+    pub retained_bytes: NonZeroUsize,
+}
+
+impl BrokerLimits {
+    pub(super) const DEFAULT: Self = Self {
+        sessions: SessionLimit::refusing(NonZeroU32::new(100_000).unwrap()),
+        sessions_per_client: SessionLimit::refusing(NonZeroU32::new(256).unwrap()),
+        sessions_per_address: SessionLimit::refusing(NonZeroU32::new(1_000).unwrap()),
+        topics: 100_000,
+        ended_topics: 10_000,
+        topics_per_session: 64,
+        permitted_per_session: 256,
+        absent_clients: 100_000,
+        unread_events: NonZeroU32::new(100_000).unwrap(),
+        retained_bytes: NonZeroUsize::new(256 << 20).unwrap(),
+    };
+}
+
+impl Default for BrokerLimits {
+    fn default() -> Self {
+        Self::DEFAULT
     }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! How much is kept.
 
 use super::super::error::ConfigError;
+use core::num::NonZeroUsize;
 use core::time::Duration;
 
 /// How much of a topic is kept: no more than `events`, nor `bytes`, nor what is older than `age`.
@@ -9,11 +10,12 @@ use core::time::Duration;
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// The number of events, at least 1. Default 8,192, eight seconds at a thousand a second.
-    pub events: usize,
-    /// Their encoded size, at least 1 byte. Default 4 MiB. An event larger than this is refused.
-    pub bytes: usize,
-    /// Their age; `None` for any. Default 5 minutes, in which most lost networks are back.
+    /// The number of events. Default 8,192, eight seconds at a thousand a second.
+    pub events: NonZeroUsize,
+    /// Their encoded size. Default 4 MiB. An event larger than this is refused.
+    pub bytes: NonZeroUsize,
+    /// Their age, more than zero; `None` for any. Default 5 minutes, in which most lost networks are
+    /// back.
     pub age: Option<Duration>,
     /// Whether events that a newer one of the same [key](crate::EventKey) has superseded go
     /// first where there are too many events or bytes. Default `false`: the oldest go first.
@@ -28,10 +30,24 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Checks that it is not a retention of nothing.
+    pub(super) const DEFAULT: Self = Self {
+        events: NonZeroUsize::new(8_192).unwrap(),
+        bytes: NonZeroUsize::new(4 << 20).unwrap(),
+        age: Some(Duration::from_secs(300)),
+        compact: false,
+    };
+
+    /// Of what is published to one client or to one session.
+    pub(super) const PRIVATE: Self = Self {
+        events: NonZeroUsize::new(256).unwrap(),
+        bytes: NonZeroUsize::new(256 << 10).unwrap(),
+        ..Self::DEFAULT
+    };
+
+    /// Checks that events are kept for any time.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if self.events == 0 || self.bytes == 0 || self.age == Some(Duration::ZERO) {
-            return Err(ConfigError::ZeroRetention);
+        if self.age == Some(Duration::ZERO) {
+            return Err(ConfigError::ZeroRetentionAge);
         }
         Ok(())
     }

@@ -119,7 +119,7 @@ impl SessionConfig {
     /// [revoked](crate::broker::ClientMut::revoke_topic) is no longer permitted.
     ///
     /// At most
-    /// [`max_permitted_per_session`](crate::broker::BrokerConfig::max_permitted_per_session);
+    /// [`permitted_per_session`](crate::broker::BrokerLimits::permitted_per_session);
     /// naming one twice is the same as once.
     ///
     /// ```
@@ -176,7 +176,7 @@ impl SessionConfig {
 
     /// How long this session may have output without taking any before it is [ended as
     /// stalled](crate::broker::EndReason::Stalled), more than zero; `None`: for ever. Default: [the
-    /// broker's](crate::broker::BrokerConfig::stall_timeout).
+    /// broker's](crate::broker::SessionDefaults::stall_timeout).
     ///
     /// ```
     /// use sansse::broker::SessionConfig;
@@ -199,8 +199,8 @@ impl SessionConfig {
     }
 
     /// Tells the peer of what it lost, by an event of this type, as
-    /// [`BrokerConfig::loss_announcement`](crate::broker::BrokerConfig::loss_announcement) says;
-    /// `None`: it is told nothing. Default: the broker's.
+    /// [`SessionDefaults`](crate::broker::SessionDefaults::loss_announcement) says; `None`: it is
+    /// told nothing. Default: the broker's.
     pub fn with_loss_announcement(mut self, event_type: Option<EventType>) -> Self {
         self.loss_announcement = event_type.into();
         self
@@ -265,9 +265,6 @@ impl SessionConfig {
         }
         if self.stall_timeout == Setting::Set(Duration::ZERO) {
             return Err(OpenError::ZeroStallTimeout);
-        }
-        if self.lag.is_some_and(|lag| lag.check().is_err()) {
-            return Err(OpenError::ZeroLag);
         }
         Ok(())
     }

@@ -218,7 +218,7 @@ impl Delivery<'_> {
         let has_no_bound = match self.session.lag() {
             Some(own) => acts_on_losses_alone(&own),
             None => {
-                acts_on_losses_alone(&self.config.lag)
+                acts_on_losses_alone(&self.config.session.lag)
                     && self
                         .session
                         .channels()
@@ -325,7 +325,7 @@ impl Delivery<'_> {
     #[inline]
     fn run(&mut self, number: u32, below: u64, is_behind: bool, sink: &mut impl Sink) -> Stretch {
         let supersession = if is_behind {
-            Supersession::of(self.session, number, self.topics, &self.config.lag)
+            Supersession::of(self.session, number, self.topics, &self.config.session.lag)
         } else {
             None
         };
@@ -427,7 +427,7 @@ impl Delivery<'_> {
     /// Lets the session meet its policies where it is too far behind, and moves it past what it
     /// need not get. The error is the session's end.
     fn meet_policies(&mut self) -> Result<(), EndReason> {
-        let usual = &self.config.lag;
+        let usual = &self.config.session.lag;
         let numbers = self.session.numbers();
         let session = &*self.session;
         let standings =
@@ -454,7 +454,8 @@ impl Delivery<'_> {
             self.session.pass_backlog(number, step.cursor());
         }
         self.passed.lost += lost;
-        let announcement = self.session.announcement(self.config.loss_announcement.as_ref());
+        let announcement =
+            self.session.announcement(self.config.session.loss_announcement.as_ref());
         if lost > 0 && announcement.is_some() {
             self.session.add_loss(before, lost);
         }
@@ -471,7 +472,7 @@ impl Delivery<'_> {
     /// Its id is the place before the first event after the first hole. Nothing older is still to
     /// come, so that a peer that resumes from there gets all that is kept and was not sent.
     fn loss_frame(&mut self) -> Option<Frame> {
-        let usual = self.config.loss_announcement.as_ref();
+        let usual = self.config.session.loss_announcement.as_ref();
         let event_type = self.session.announcement(usual)?.clone();
         let loss = self.session.take_loss()?;
         let data = format!(r#"{{"lost":{}}}"#, loss.lost());

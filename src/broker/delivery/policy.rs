@@ -152,8 +152,8 @@ impl<'a> Standing<'a> {
             return self.cursor;
         };
         let after = span.last() + 1;
-        let events = self.lag.events.map_or(0, |events| after.saturating_sub(events as u64));
-        let bytes = self.lag.bytes.map(|bytes| span.through().saturating_sub(bytes as u64));
+        let events = self.lag.events.map_or(0, |events| after.saturating_sub(events.get() as u64));
+        let bytes = self.lag.bytes.map(|bytes| span.through().saturating_sub(bytes.get() as u64));
         let bytes = bytes.map_or(0, |before| self.view.cursor_at(before));
         // One event is within any bounds.
         let target = events.max(bytes).min(span.last());
@@ -221,8 +221,8 @@ impl Supersession {
         view.span(cursor, self.limit).is_some_and(|span| {
             let events = span.last() - span.first();
             events > 0
-                && (self.lag.events.is_some_and(|bound| events >= bound as u64)
-                    || self.lag.bytes.is_some_and(|bound| span.bytes() > bound as u64))
+                && (self.lag.events.is_some_and(|bound| events >= bound.get() as u64)
+                    || self.lag.bytes.is_some_and(|bound| span.bytes() > bound.get() as u64))
         })
     }
 }
@@ -239,8 +239,11 @@ mod tests {
     /// which keeps the last `kept` of them.
     fn topics(keys: &[&str], kept: usize) -> Topics {
         let mut config = BrokerConfig::new(Epoch(1));
-        config.retention = Retention { events: kept, ..config.retention };
-        let (mut topics, mut ready) = (Topics::new(&config), ReadyQueue::default());
+        config.retention = Retention { events: kept.try_into().unwrap(), ..config.retention };
+        let (mut topics, mut ready) = (
+            Topics::new(&config.limits, config.retention, config.private_retention),
+            ReadyQueue::default(),
+        );
         for (key, position) in keys.iter().zip(1..) {
             let everyone = topics.everyone();
             let new = NewEntry::sample(position, "x", key);
@@ -272,7 +275,7 @@ mod tests {
     #[test]
     fn each_policy_goes_on_where_the_picture_says() {
         use LagPolicy::{KeepNewestPerKey, SkipToNewest, SkipToOldest};
-        let with_bound = |policy| Lag::new(policy).with_events(3);
+        let with_bound = |policy| Lag::new(policy).with_events(3.try_into().unwrap());
         assert_eq!(step(&KEYS, 5, 2, with_bound(SkipToOldest)), (6, 4, 0));
         assert_eq!(step(&KEYS, 5, 2, with_bound(SkipToNewest)), (9, 7, 0));
         assert_eq!(step(&KEYS, 5, 2, with_bound(KeepNewestPerKey)), (5, 2, 1));
@@ -281,10 +284,10 @@ mod tests {
 
     #[test]
     fn a_bound_of_events_holds_to_the_last_one_and_a_single_event_is_within_any() {
-        let lag = Lag::new(LagPolicy::SkipToOldest).with_events(2);
+        let lag = Lag::new(LagPolicy::SkipToOldest).with_events(2.try_into().unwrap());
         assert_eq!(step(&[""; 2], 9, 0, lag), (0, 0, 0));
         assert_eq!(step(&[""; 3], 9, 0, lag), (1, 1, 0));
-        let none = Lag::new(LagPolicy::SkipToOldest).with_bytes(1);
+        let none = Lag::new(LagPolicy::SkipToOldest).with_bytes(1.try_into().unwrap());
         assert_eq!(step(&[""; 3], 9, 2, none), (2, 0, 0));
         assert_eq!(step(&[""; 3], 9, 1, none), (2, 1, 0));
     }
@@ -292,7 +295,8 @@ mod tests {
     #[test]
     fn a_bound_of_bytes_holds_to_the_last_one() {
         let size = NewEntry::sample(1, "x", "").size();
-        let lag = |bytes| Lag::new(LagPolicy::SkipToOldest).with_bytes(bytes);
+        let lag =
+            |bytes: usize| Lag::new(LagPolicy::SkipToOldest).with_bytes(bytes.try_into().unwrap());
         assert_eq!(step(&[""; 3], 9, 0, lag(3 * size)), (0, 0, 0));
         assert_eq!(step(&[""; 3], 9, 0, lag(3 * size - 1)), (1, 1, 0));
     }
@@ -300,7 +304,7 @@ mod tests {
     #[test]
     fn closing_is_for_what_is_lost_or_beyond_the_bounds() {
         let close = Lag::new(LagPolicy::Close);
-        let bounded = close.with_events(2);
+        let bounded = close.with_events(2.try_into().unwrap());
         for (kept, cursor, lag, closes) in [
             (3, 0, close, false),
             (2, 0, close, true),
@@ -330,7 +334,7 @@ mod tests {
     fn what_is_replayed_is_within_any_bounds_and_what_comes_after_is_not() {
         let topics = topics(&[""; 6], 9);
         let mut session = session(&topics, 0);
-        let lag = Lag::new(LagPolicy::Close).with_events(2);
+        let lag = Lag::new(LagPolicy::Close).with_events(2.try_into().unwrap());
         assert!(standing(&session, &topics, &lag).is_to_close());
         session.set_replayed_through(4);
         assert!(!standing(&session, &topics, &lag).is_to_close(), "two came after the fourth");
@@ -359,8 +363,8 @@ mod tests {
                 .map(|supersession| supersession.holds(view, 0, view.get(0).unwrap().1))
         };
         assert_eq!(spares(keeps), Some(true));
-        assert_eq!(spares(keeps.with_events(2)), Some(true));
-        assert_eq!(spares(keeps.with_events(3)), Some(false));
+        assert_eq!(spares(keeps.with_events(2.try_into().unwrap())), Some(true));
+        assert_eq!(spares(keeps.with_events(3.try_into().unwrap())), Some(false));
         assert_eq!(spares(Lag::new(LagPolicy::SkipToOldest)), None);
     }
 

@@ -244,9 +244,14 @@ mod tests {
     use crate::broker::config::Retention;
     use crate::broker::sequence::Epoch;
     use crate::broker::topics::{Log, NewEntry};
+    use core::num::NonZeroUsize;
 
-    const RETENTION: Retention =
-        Retention { events: 2, bytes: usize::MAX, age: None, compact: false };
+    const RETENTION: Retention = Retention {
+        events: NonZeroUsize::new(2).unwrap(),
+        bytes: NonZeroUsize::MAX,
+        age: None,
+        compact: false,
+    };
 
     fn log(positions: &[u64]) -> Log {
         let mut log = Log::new(0);

@@ -7,7 +7,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where a session comes from, by a key of the application's own, for
-/// [`BrokerConfig::max_sessions_per_address`](crate::broker::BrokerConfig).
+/// [`BrokerLimits::sessions_per_address`](crate::broker::BrokerLimits::sessions_per_address).
 ///
 /// An IP address as a key is what one subscriber has: an IPv4 address, or the first 64 bits of an
 /// IPv6 address, since one subscriber has all of the 2⁶⁴ addresses behind these (RFC 6177). An

@@ -25,8 +25,8 @@ pub use signed::{KeyError, MIN_SECRET};
 /// With keys, a peer gets something replayed only for an id with the right code, or for the id that
 /// an event brought and that is still kept. An id that has a position and not its code is
 /// [`Resumption::Forged`](crate::broker::Resumption::Forged). Nothing is replayed for an unknown id
-/// either, whatever [`BrokerConfig::on_gap`](crate::broker::BrokerConfig::on_gap) says. Ids that
-/// events bring are not signed: a peer that knows one that is kept can start from there.
+/// either, whatever [`on_gap`](crate::broker::SessionDefaults::on_gap) says. Ids that events bring
+/// are not signed: a peer that knows one that is kept can start from there.
 ///
 /// The code proves that the id was given out, not to whom. What a session may read is for the
 /// topics of its request to say.

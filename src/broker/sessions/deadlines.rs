@@ -7,7 +7,7 @@
 use super::session::Session;
 use crate::broker::arena::Arena;
 use crate::broker::clock::{Tick, ticks};
-use crate::broker::config::BrokerConfig;
+use crate::broker::config::SessionDefaults;
 use crate::broker::timers::{Timer, Timers};
 use core::time::Duration;
 
@@ -20,11 +20,11 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    pub(super) fn new(config: &BrokerConfig) -> Self {
+    pub(super) fn new(defaults: &SessionDefaults) -> Self {
         Self {
             timers: Timers::default(),
-            heartbeat: interval(config.heartbeat),
-            stall_timeout: interval(config.stall_timeout),
+            heartbeat: interval(defaults.heartbeat),
+            stall_timeout: interval(defaults.stall_timeout),
         }
     }
 
@@ -67,14 +67,14 @@ fn interval(interval: Option<Duration>) -> Tick {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::sequence::Epoch;
     use alloc::vec::Vec;
 
     fn deadlines() -> Deadlines {
-        let mut config = BrokerConfig::new(Epoch(1));
-        config.heartbeat = Some(Duration::from_nanos(15));
-        config.stall_timeout = Some(Duration::from_nanos(60));
-        Deadlines::new(&config)
+        Deadlines::new(&SessionDefaults {
+            heartbeat: Some(Duration::from_nanos(15)),
+            stall_timeout: Some(Duration::from_nanos(60)),
+            ..SessionDefaults::default()
+        })
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(crate) use terms::{Lease, Terms, is_covered};
 
 use super::arena::{Arena, Key};
 use super::clock::Tick;
-use super::config::BrokerConfig;
+use super::config::SessionDefaults;
 use super::event::EndReason;
 use super::names::SessionId;
 use super::topics::{Left, Ready, ReadyQueue, Topics, Waiting};
@@ -53,11 +53,11 @@ pub(crate) enum Told {
 }
 
 impl Sessions {
-    pub(crate) fn new(config: &BrokerConfig) -> Self {
+    pub(crate) fn new(shard: u16, defaults: &SessionDefaults) -> Self {
         Self {
-            shard: config.shard,
+            shard,
             sessions: Arena::new(),
-            deadlines: Deadlines::new(config),
+            deadlines: Deadlines::new(defaults),
             ready: ReadyQueue::default(),
             untold: BTreeMap::new(),
         }

@@ -149,7 +149,7 @@ impl Log {
         if let Some(labelled) = &mut self.labelled {
             labelled.compact = retention.compact;
         }
-        while self.len() > retention.events || self.bytes > retention.bytes {
+        while self.len() > retention.events.get() || self.bytes > retention.bytes.get() {
             self.trim_oldest();
         }
         self.trim_aged(now, retention);
@@ -433,11 +433,17 @@ impl Entry {
 mod tests {
     use super::*;
     use alloc::vec::Vec;
+    use core::num::NonZeroUsize;
     use core::time::Duration;
 
-    const NO_LIMIT: Retention =
-        Retention { events: usize::MAX, bytes: usize::MAX, age: None, compact: false };
-    const COMPACT: Retention = Retention { events: 3, compact: true, ..NO_LIMIT };
+    const NO_LIMIT: Retention = Retention {
+        events: NonZeroUsize::MAX,
+        bytes: NonZeroUsize::MAX,
+        age: None,
+        compact: false,
+    };
+    const COMPACT: Retention =
+        Retention { events: NonZeroUsize::new(3).unwrap(), compact: true, ..NO_LIMIT };
 
     /// Appends at the positions 10, 20 and so on, each event at the time of its position.
     fn log(keys: &[&str], retention: &Retention) -> Log {
@@ -458,7 +464,7 @@ mod tests {
 
     #[test]
     fn numbers_stay_and_what_is_lost_is_known_when_the_oldest_go() {
-        let log = log(&[""; 5], &Retention { events: 2, ..NO_LIMIT });
+        let log = log(&[""; 5], &Retention { events: 2.try_into().unwrap(), ..NO_LIMIT });
         assert_eq!(kept(&log), [3, 4]);
         assert_eq!((log.start(), log.first(), log.end()), (3, 3, 5));
         assert_eq!((log.lost_through(), log.last_position()), (30, 50));
@@ -478,7 +484,7 @@ mod tests {
 
     #[test]
     fn bytes_and_ages_are_limits_to_the_last_one() {
-        let bytes = Retention { bytes: 2 * size(), ..NO_LIMIT };
+        let bytes = Retention { bytes: (2 * size()).try_into().unwrap(), ..NO_LIMIT };
         assert_eq!(kept(&log(&[""; 2], &bytes)), [0, 1]);
         assert_eq!(kept(&log(&[""; 3], &bytes)), [1, 2]);
         let aged = Retention { age: Some(Duration::from_nanos(15)), ..NO_LIMIT };
@@ -509,7 +515,7 @@ mod tests {
 
     #[test]
     fn bytes_are_counted_through_what_is_gone() {
-        let log = log(&[""; 4], &Retention { events: 2, ..NO_LIMIT });
+        let log = log(&[""; 4], &Retention { events: 2.try_into().unwrap(), ..NO_LIMIT });
         let size = size() as u64;
         let before = log.bytes_before(2);
         assert_eq!(log.bytes_before(3), before + size);

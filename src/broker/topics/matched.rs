@@ -284,9 +284,14 @@ mod tests {
     use super::super::log::NewEntry;
     use super::*;
     use crate::broker::config::Retention;
+    use core::num::NonZeroUsize;
 
-    const RETENTION: Retention =
-        Retention { events: 2, bytes: usize::MAX, age: None, compact: false };
+    const RETENTION: Retention = Retention {
+        events: NonZeroUsize::new(2).unwrap(),
+        bytes: NonZeroUsize::MAX,
+        age: None,
+        compact: false,
+    };
 
     /// Two topics that keep two events each, and what matches both.
     struct Newsroom {

@@ -23,7 +23,7 @@ pub(crate) use waiting::Waiting;
 
 use super::arena::{Arena, Key};
 use super::clock::{Tick, ticks};
-use super::config::{BrokerConfig, Lag, Retention};
+use super::config::{BrokerLimits, Lag, Retention};
 use super::error::{PublishError, TopicSettingError};
 use super::names::{TopicFilter, TopicName, TopicPattern};
 use super::timers::Timers;
@@ -82,7 +82,11 @@ pub(crate) enum News {
 }
 
 impl Topics {
-    pub(crate) fn new(config: &BrokerConfig) -> Self {
+    pub(crate) fn new(
+        limits: &BrokerLimits,
+        retention: Retention,
+        private_retention: Retention,
+    ) -> Self {
         let mut channels = Arena::new();
         let everyone = channels.insert(Channel::new(Kind::Everyone, 0)).slot();
         Self {
@@ -91,14 +95,14 @@ impl Topics {
             names: BTreeMap::new(),
             patterns: PatternTree::default(),
             matched: Arena::new(),
-            ledger: Ledger::new(config.max_retained_bytes),
+            ledger: Ledger::new(limits.retained_bytes.get()),
             timers: Timers::default(),
             ended: BTreeMap::new(),
             forgotten: 0,
-            retention: config.retention,
-            private_retention: config.private_retention,
-            max_topics: config.max_topics as usize,
-            max_ended: config.max_ended_topics as usize,
+            retention,
+            private_retention,
+            max_topics: limits.topics as usize,
+            max_ended: limits.ended_topics as usize,
         }
     }
 
@@ -367,7 +371,7 @@ impl Topics {
     }
 
     fn check_size(&self, new: &NewEntry, retention: &Retention) -> Result<(), PublishError> {
-        let (size, limit) = (new.size(), retention.bytes.min(self.ledger.limit()));
+        let (size, limit) = (new.size(), retention.bytes.get().min(self.ledger.limit()));
         if size > limit { Err(PublishError::TooLarge { size, limit }) } else { Ok(()) }
     }
 

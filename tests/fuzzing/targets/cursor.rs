@@ -29,7 +29,7 @@ const KEPT: u64 = 4;
 fn settings(epoch: Epoch) -> BrokerConfig {
     let mut config = config();
     config.epoch = epoch;
-    config.retention.events = usize::try_from(KEPT).unwrap();
+    config.retention.events = usize::try_from(KEPT).unwrap().try_into().unwrap();
     config
 }
 

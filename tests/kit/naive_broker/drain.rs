@@ -37,9 +37,9 @@ impl Model {
             order.swap(last, usize::try_from(other).unwrap());
         }
         // Those of other shards lie between.
-        let shards = u128::from(self.config.shards.get());
+        let shards = u128::from(self.config.shard.of().get());
         let count = order.len() as u128 * shards;
-        let first = u128::from(self.config.shard) % shards;
+        let first = u128::from(self.config.shard.get());
         let share = |time: Duration, number: u128| {
             Duration::from_nanos(u64::try_from(time.as_nanos() * number / count).unwrap())
         };
@@ -66,7 +66,7 @@ impl Model {
 
     pub(super) fn note_drained(&mut self) {
         if self.drain.is_some() && self.members.is_empty() {
-            self.events.push(BrokerEvent::Drained { shard: self.config.shard });
+            self.events.push(BrokerEvent::Drained { shard: self.config.shard.get() });
         }
     }
 
@@ -103,27 +103,28 @@ impl Model {
     }
 
     pub(super) fn expiry(&mut self) -> Option<Duration> {
-        let age = self.config.max_session_age?;
-        let jitter = u64::try_from(self.config.max_session_age_jitter.as_nanos()).unwrap();
-        Some(self.now + age - Duration::from_nanos(self.below(jitter + 1)))
+        let max = self.config.session.max_age?;
+        let jitter = u64::try_from(max.jitter().as_nanos()).unwrap();
+        Some(self.now + max.age() - Duration::from_nanos(self.below(jitter + 1)))
     }
 
     pub(super) fn retry(&self, session: SessionId) -> Option<Duration> {
-        if !self.config.spread_retry {
-            return self.config.retry;
+        if !self.config.reconnect.spread_retry {
+            return self.config.reconnect.retry;
         }
         let text = session.to_string();
         let slot: u128 = text.split('-').nth(1).unwrap().parse().unwrap();
-        let shards = u128::from(self.config.shards.get());
-        let number = u128::from(self.config.shard) % shards;
+        let shards = u128::from(self.config.shard.of().get());
+        let number = u128::from(self.config.shard.get());
         let after = self.apart(slot) + self.apart(1) / shards * number;
         let after = Duration::from_nanos(u64::try_from(after).unwrap());
-        Some(self.config.retry.unwrap_or(Duration::from_secs(3)) + after)
+        Some(self.config.reconnect.retry.unwrap_or(Duration::from_secs(3)) + after)
     }
 
     /// When refused peers are told to come back: one after the other, and within minutes.
     pub(super) fn retry_after(&mut self, error: OpenError) -> Option<Duration> {
-        let least = u64::try_from(self.config.retry_after.as_millis().div_ceil(1_000)).unwrap();
+        let least =
+            u64::try_from(self.config.reconnect.retry_after.as_millis().div_ceil(1_000)).unwrap();
         let seconds = match error {
             OpenError::TooManySessionsOfClient { .. }
             | OpenError::TooManySessionsFromAddress { .. } => least,
@@ -141,8 +142,8 @@ impl Model {
     /// room in the time before; those that are told nearly the same count together.
     fn return_after(&mut self, least: u64) -> u64 {
         let (rate, shards) =
-            (self.config.reconnects_per_second.get(), u32::from(self.config.shards.get()));
-        let shard = u32::from(self.config.shard) % shards;
+            (self.config.reconnect.per_second.get(), u32::from(self.config.shard.of().get()));
+        let shard = u32::from(self.config.shard.get());
         let (most, seconds) = if rate < shards {
             (1, u64::from(shards.div_ceil(rate)))
         } else {
@@ -172,8 +173,8 @@ impl Model {
 
     /// How far, in nanoseconds, so many who come back to one shard lie apart.
     fn apart(&self, reconnects: u128) -> u128 {
-        let shards = u128::from(self.config.shards.get());
-        let rate = u128::from(self.config.reconnects_per_second.get());
+        let shards = u128::from(self.config.shard.of().get());
+        let rate = u128::from(self.config.reconnect.per_second.get());
         1_000_000_000 * shards * reconnects / rate
     }
 

@@ -7,49 +7,52 @@ use super::model::Content;
 use super::signed::SECRETS;
 use sansse::EventType;
 use sansse::broker::*;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     let mut config = BrokerConfig::new(Epoch(choices.pick(&[0, 0xe, u64::MAX])));
-    config.shard = choices.pick(&[0, 7]);
-    config.shards = choices.pick(&[1, 1, 8]).try_into().unwrap();
+    let (number, of) = (choices.pick(&[0, 7]), choices.pick(&[1, 1, 8]));
+    config.shard = ShardNumber::new(number, of.max(number + 1).try_into().unwrap()).unwrap();
     config.event_ids = choices.pick(&[EventIds::Assigned, EventIds::Assigned, EventIds::Own]);
     config.retention = drawn_retention(choices);
     config.private_retention = drawn_retention(choices);
-    config.max_topics = choices.pick(&[2, 4, 100]);
-    config.max_ended_topics = choices.pick(&[0, 1, 100]);
-    config.max_sessions = choices.pick(&[3, 8, 16]);
-    config.at_max_sessions = drawn_limit(choices);
-    config.max_sessions_per_client = choices.pick(&[1, 2, 3, 256]);
-    config.at_max_sessions_per_client = drawn_limit(choices);
-    config.max_sessions_per_address = choices.pick(&[1, 2, 4, 1000]);
-    config.at_max_sessions_per_address = drawn_limit(choices);
-    config.max_retained_bytes = choices.pick(&[80, 400, 3_000, 60_000, 1 << 28, 1 << 28]);
-    config.max_topics_per_session = choices.pick(&[1, 3, 64]);
-    config.max_permitted_per_session = config.max_topics;
-    config.max_absent_clients = choices.pick(&[0, 1, 3, 100]);
-    config.max_unread_events = choices.pick(&[1, 30, 1000, 1000]);
+    config.limits.topics = choices.pick(&[2, 4, 100]);
+    config.limits.ended_topics = choices.pick(&[0, 1, 100]);
+    config.limits.sessions.most = choices.pick(&[3, 8, 16]).try_into().unwrap();
+    config.limits.sessions.policy = drawn_limit(choices);
+    config.limits.sessions_per_client.most = choices.pick(&[1, 2, 3, 256]).try_into().unwrap();
+    config.limits.sessions_per_client.policy = drawn_limit(choices);
+    config.limits.sessions_per_address.most = choices.pick(&[1, 2, 4, 1000]).try_into().unwrap();
+    config.limits.sessions_per_address.policy = drawn_limit(choices);
+    config.limits.retained_bytes =
+        choices.pick(&[80, 400, 3_000, 60_000, 1 << 28, 1 << 28]).try_into().unwrap();
+    config.limits.topics_per_session = choices.pick(&[1, 3, 64]);
+    config.limits.permitted_per_session = config.limits.topics;
+    config.limits.absent_clients = choices.pick(&[0, 1, 3, 100]);
+    config.limits.unread_events = choices.pick(&[1, 30, 1000, 1000]).try_into().unwrap();
     config.client_grace = choices.pick(&[0, 1_500, 30_000].map(millis));
-    config.stall_timeout = choices.pick(&[None, None, Some(secs(2)), Some(secs(60))]);
-    config.heartbeat = choices.pick(&[None, Some(secs(1)), Some(secs(15))]);
-    config.lag = drawn_lag(choices);
-    config.loss_announcement = choices.chance(30).then(|| EventType::new("lost").unwrap());
-    config.on_gap = choices.pick(&[OnGap::ReplayKept, OnGap::StartNow]);
-    config.retry = choices.pick(&[None, None, Some(millis(2_500))]);
-    config.spread_retry = choices.chance(20);
-    config.reconnects_per_second = choices.pick(&[1, 7, 1_000]).try_into().unwrap();
-    config.retry_after = choices.pick(&[0, 800, 2_000].map(millis));
-    config.max_session_age = choices.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
-    config.max_session_age_jitter = choices.pick(&[0, 2_999].map(millis));
-    config.lease_lead = choices.pick(&[0, 500, 30_000].map(millis));
+    config.session.stall_timeout = choices.pick(&[None, None, Some(secs(2)), Some(secs(60))]);
+    config.session.heartbeat = choices.pick(&[None, Some(secs(1)), Some(secs(15))]);
+    config.session.lag = drawn_lag(choices);
+    config.session.loss_announcement = choices.chance(30).then(|| EventType::new("lost").unwrap());
+    config.session.on_gap = choices.pick(&[OnGap::ReplayKept, OnGap::StartNow]);
+    config.reconnect.retry = choices.pick(&[None, None, Some(millis(2_500))]);
+    config.reconnect.spread_retry = choices.chance(20);
+    config.reconnect.per_second = choices.pick(&[1, 7, 1_000]).try_into().unwrap();
+    config.reconnect.retry_after = choices.pick(&[0, 800, 2_000].map(millis));
+    let age = choices.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
+    let jitter = choices.pick(&[0, 2_999].map(millis));
+    config.session.max_age = age.map(|age| MaxAge::new(age, jitter).unwrap());
+    config.session.lease_lead = choices.pick(&[0, 500, 30_000].map(millis));
     config.seed = choices.below(1 << 16);
     config
 }
 
 fn drawn_retention(choices: &mut Choices<'_>) -> Retention {
     Retention {
-        events: choices.pick(&[1, 3, 8, 1000]),
-        bytes: choices.pick(&[60, 300, 40_000]),
+        events: choices.pick(&[1, 3, 8, 1000]).try_into().unwrap(),
+        bytes: choices.pick(&[60, 300, 40_000]).try_into().unwrap(),
         age: choices.pick(&[None, Some(millis(700)), Some(secs(40))]),
         compact: choices.chance(40),
     }
@@ -70,19 +73,9 @@ fn drawn_lag(choices: &mut Choices<'_>) -> Lag {
         LagPolicy::SkipToNewest,
         LagPolicy::KeepNewestPerKey,
     ]));
-    lag.events = choices.pick(&[None, None, Some(1), Some(3)]);
-    lag.bytes = choices.pick(&[None, None, Some(50), Some(400)]);
+    lag.events = NonZeroUsize::new(choices.pick(&[0, 0, 1, 3]));
+    lag.bytes = NonZeroUsize::new(choices.pick(&[0, 0, 50, 400]));
     lag
-}
-
-/// Sometimes one that cannot hold.
-fn drawn_wished_lag(choices: &mut Choices<'_>) -> Lag {
-    let lag = drawn_lag(choices);
-    match choices.below(40) {
-        0 => lag.with_events(0),
-        1 => lag.with_bytes(0),
-        _ => lag,
-    }
 }
 
 fn drawn_filter(choices: &mut Choices<'_>) -> Filter {
@@ -113,7 +106,6 @@ fn drawn_error(choices: &mut Choices<'_>) -> OpenError {
         OpenError::TopicsEnded,
         OpenError::UnreadEvents,
         OpenError::ZeroHeartbeat,
-        OpenError::ZeroLag,
         OpenError::LeaseInThePast,
     ])
 }
@@ -190,7 +182,7 @@ fn drawn_opening(choices: &mut Choices<'_>, has_terms: bool) -> Op {
         from: drawn_from(choices),
         heartbeat: choices.below(20),
         stall_timeout,
-        lag: choices.chance(50).then(|| drawn_wished_lag(choices)),
+        lag: choices.chance(50).then(|| drawn_lag(choices)),
         announce: choices.chance(20),
         tells_losses: choices.chance(20).then(|| choices.chance(50)),
         comment: choices.chance(10),
@@ -260,7 +252,7 @@ pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
         87 if choices.chance(10) => Op::Close,
         87 if choices.chance(40) => Op::SetLag {
             topic: choices.below(5),
-            lag: choices.chance(70).then(|| drawn_wished_lag(choices)),
+            lag: choices.chance(70).then(|| drawn_lag(choices)),
         },
         87 if choices.chance(6) => Op::Drain {
             over: choices.pick(&[0, 700, 20_000].map(millis)),

@@ -44,7 +44,7 @@ impl Model {
             LogName::Named(_) => self.logs.get(source).and_then(|log| log.lag),
             _ => None,
         };
-        member.lag.or(own).unwrap_or(self.config.lag)
+        member.lag.or(own).unwrap_or(self.config.session.lag)
     }
 
     /// Lets the session meet its policies. Says what it has lost, if that closes it.
@@ -128,8 +128,8 @@ impl Model {
         self.first_and_last(list, from).is_some_and(|(first, last)| {
             let size: usize = list[first..=last].iter().map(|one| self.sizes[&one.position]).sum();
             first < last
-                && (lag.events.is_some_and(|events| last + 1 - first > events)
-                    || lag.bytes.is_some_and(|bytes| size > bytes))
+                && (lag.events.is_some_and(|events| last + 1 - first > events.get())
+                    || lag.bytes.is_some_and(|bytes| size > bytes.get()))
         })
     }
 
@@ -137,8 +137,8 @@ impl Model {
         let Some((first, last)) = self.first_and_last(list, 0) else { return 0 };
         let is_within = |from: &usize| {
             let size: usize = list[*from..=last].iter().map(|one| self.sizes[&one.position]).sum();
-            lag.events.is_none_or(|events| last + 1 - from <= events)
-                && lag.bytes.is_none_or(|bytes| size <= bytes)
+            lag.events.is_none_or(|events| last + 1 - from <= events.get())
+                && lag.bytes.is_none_or(|bytes| size <= bytes.get())
         };
         let within = (0..=last).find(is_within).unwrap_or(last);
         if within <= first {

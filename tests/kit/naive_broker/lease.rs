@@ -9,7 +9,7 @@ impl Model {
     pub(super) fn ask_at(&self, until: Duration) -> Option<Duration> {
         let left = until.checked_sub(self.now).filter(|left| !left.is_zero())?;
         let half = Duration::from_nanos(u64::try_from(left.as_nanos()).unwrap() / 2);
-        Some(until - half.min(self.config.lease_lead))
+        Some(until - half.min(self.config.session.lease_lead))
     }
 
     pub(super) fn renew_lease(

@@ -14,15 +14,19 @@ impl Model {
         let of_client = self.order.iter().filter(|session| {
             wish.client.is_some() && self.members[*session].client == wish.client
         });
-        let limit = config.max_sessions_per_client;
-        if refuses(config.at_max_sessions, self.order.len(), config.max_sessions) {
+        let limit = config.limits.sessions_per_client.most.get();
+        if refuses(
+            config.limits.sessions.policy,
+            self.order.len(),
+            config.limits.sessions.most.get(),
+        ) {
             Some(OpenError::TooManySessions)
-        } else if refuses(config.at_max_sessions_per_client, of_client.count(), limit) {
+        } else if refuses(config.limits.sessions_per_client.policy, of_client.count(), limit) {
             Some(OpenError::TooManySessionsOfClient { limit })
         } else {
-            let limit = config.max_sessions_per_address;
+            let limit = config.limits.sessions_per_address.most.get();
             let open = self.sessions_from(wish.address).len();
-            refuses(config.at_max_sessions_per_address, open, limit)
+            refuses(config.limits.sessions_per_address.policy, open, limit)
                 .then_some(OpenError::TooManySessionsFromAddress { limit })
         }
     }
@@ -39,10 +43,10 @@ impl Model {
             .filter(|session| client.is_some() && self.members[*session].client == client)
             .copied()
             .collect();
-        self.evict_oldest(of_client, self.config.max_sessions_per_client, broker);
+        self.evict_oldest(of_client, self.config.limits.sessions_per_client.most.get(), broker);
         let of_address = self.sessions_from(address);
-        self.evict_oldest(of_address, self.config.max_sessions_per_address, broker);
-        self.evict_oldest(self.order.clone(), self.config.max_sessions, broker);
+        self.evict_oldest(of_address, self.config.limits.sessions_per_address.most.get(), broker);
+        self.evict_oldest(self.order.clone(), self.config.limits.sessions.most.get(), broker);
     }
 
     fn evict_oldest(&mut self, sessions: Vec<SessionId>, limit: u32, broker: &Broker) {
@@ -73,7 +77,7 @@ impl Model {
                 })
                 .collect();
             let Some((.., name)) = sizes.iter().max() else { return };
-            if self.retained_bytes() + size <= self.config.max_retained_bytes {
+            if self.retained_bytes() + size <= self.config.limits.retained_bytes.get() {
                 return;
             }
             let name = (*name).clone();

@@ -235,7 +235,7 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn new(config: BrokerConfig, keys: Option<Keys>, start: Instant) -> Self {
-        let random = Rng::new(config.seed.wrapping_add(u64::from(config.shard) << 48));
+        let random = Rng::new(config.seed.wrapping_add(u64::from(config.shard.get()) << 48));
         Self {
             config,
             start,
@@ -279,7 +279,7 @@ impl Model {
         let new = topics.iter().filter(|name| !self.knows(name)).count()
             + patterns.iter().filter(|one| !self.patterns.contains_key(one)).count();
         let unread = self.events.len().max(self.ended_untold.len());
-        let limit = self.config.max_topics_per_session;
+        let limit = self.config.limits.topics_per_session;
         if self.closed {
             Err(OpenError::Closed)
         } else if let Some(error) = self.forbids(wish) {
@@ -290,19 +290,17 @@ impl Model {
             Err(OpenError::Draining)
         } else if let Some(error) = self.refusal(wish) {
             Err(error)
-        } else if unread >= self.config.max_unread_events as usize {
+        } else if unread >= self.config.limits.unread_events.get() as usize {
             Err(OpenError::UnreadEvents)
         } else if wish.heartbeat == Some(Some(Duration::ZERO)) {
             Err(OpenError::ZeroHeartbeat)
         } else if wish.stall_timeout == Some(Some(Duration::ZERO)) {
             Err(OpenError::ZeroStallTimeout)
-        } else if wish.lag.is_some_and(|lag| lag.events == Some(0) || lag.bytes == Some(0)) {
-            Err(OpenError::ZeroLag)
         } else if wish.lease.is_some_and(|until| until <= self.now) {
             Err(OpenError::LeaseInThePast)
         } else if topics.len() + patterns.len() > limit as usize {
             Err(OpenError::TooManyTopicsOfSession { limit })
-        } else if self.topics() + new > self.config.max_topics as usize {
+        } else if self.topics() + new > self.config.limits.topics as usize {
             Err(OpenError::TooManyTopics)
         } else {
             Ok(())
@@ -351,12 +349,14 @@ impl Model {
             logs,
             pending,
             passed: Passed::new(),
-            is_told_of_losses: wish.tells_losses.unwrap_or(self.config.loss_announcement.is_some()),
+            is_told_of_losses: wish
+                .tells_losses
+                .unwrap_or(self.config.session.loss_announcement.is_some()),
             loss: None,
             opening: self.opening(session, wish, resume),
             lag: wish.lag,
-            heartbeat: wish.heartbeat.unwrap_or(self.config.heartbeat),
-            stall_timeout: wish.stall_timeout.unwrap_or(self.config.stall_timeout),
+            heartbeat: wish.heartbeat.unwrap_or(self.config.session.heartbeat),
+            stall_timeout: wish.stall_timeout.unwrap_or(self.config.session.stall_timeout),
             heartbeat_due: false,
             phase: Phase::Polled,
             sent_at: self.now,

@@ -50,7 +50,7 @@ fn covers_all(one: &LogName, other: &LogName) -> bool {
 impl Model {
     pub(super) fn forbids(&self, wish: &Wish) -> Option<OpenError> {
         let filters: BTreeSet<LogName> = wish.permitted.as_ref()?.iter().cloned().collect();
-        let limit = self.config.max_permitted_per_session;
+        let limit = self.config.limits.permitted_per_session;
         if filters.len() > limit as usize {
             return Some(OpenError::TooManyPermitted { limit });
         }
@@ -66,7 +66,7 @@ impl Model {
             return;
         }
         permission.revoked.insert(topic.clone());
-        if permission.revoked.len() > self.config.max_permitted_per_session as usize {
+        if permission.revoked.len() > self.config.limits.permitted_per_session as usize {
             self.ended_untold.push(session);
             self.ended_ready.push(session);
             self.end(session, EndReason::Revoked, broker);

@@ -14,7 +14,7 @@ impl Model {
                 .filter_map(|(id, guest)| guest.absent_since.map(|since| (since, id)))
                 .collect();
             let Some(longest) = absent.iter().map(|(since, _)| *since).min() else { return };
-            let too_many = absent.len() > self.config.max_absent_clients as usize;
+            let too_many = absent.len() > self.config.limits.absent_clients as usize;
             if longest + self.config.client_grace > self.now && !too_many {
                 return;
             }
@@ -102,7 +102,7 @@ impl Model {
                 return Err(format!("{} sessions from {key}", broker.shard().sessions_from(&key)));
             }
         }
-        let (kept, limit) = (retained_bytes(broker), self.config.max_retained_bytes);
+        let (kept, limit) = (retained_bytes(broker), self.config.limits.retained_bytes.get());
         if kept != self.retained_bytes() || kept > limit {
             return Err(format!("{kept} bytes are kept instead of {}", self.retained_bytes()));
         }

@@ -19,7 +19,7 @@ impl Model {
                 Err(PublishError::UnknownSession)
             }
             Audience::Topic(name)
-                if !self.knows(name) && self.topics() >= self.config.max_topics as usize =>
+                if !self.knows(name) && self.topics() >= self.config.limits.topics as usize =>
             {
                 Err(PublishError::TooManyTopics)
             }
@@ -115,8 +115,8 @@ impl Model {
             Audience::Session(id) => LogName::Private(*id),
             _ => unreachable!(),
         };
-        let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes);
-        let limit = limit.min(self.config.max_retained_bytes);
+        let (size, limit) = (chunk(payload).len(), self.retention(&name).bytes.get());
+        let limit = limit.min(self.config.limits.retained_bytes.get());
         if size > limit {
             return Err(PublishError::TooLarge { size, limit });
         }
@@ -168,7 +168,7 @@ impl Model {
         topic: &TopicName,
         retention: Option<Retention>,
     ) -> Result<(), TopicSettingError> {
-        if !self.knows(topic) && self.topics() >= self.config.max_topics as usize {
+        if !self.knows(topic) && self.topics() >= self.config.limits.topics as usize {
             return Err(TopicSettingError::TooManyTopics);
         }
         let name = LogName::Named(topic.clone());
@@ -270,7 +270,7 @@ impl Model {
         loop {
             let kept = &self.logs[name].kept;
             let bytes: usize = kept.iter().map(|kept| kept.size).sum();
-            if kept.len() <= retention.events && bytes <= retention.bytes {
+            if kept.len() <= retention.events.get() && bytes <= retention.bytes.get() {
                 break;
             }
             self.drop_one(name);
@@ -318,10 +318,7 @@ impl Model {
         topic: &TopicName,
         lag: Option<Lag>,
     ) -> Result<(), TopicSettingError> {
-        if lag.is_some_and(|lag| lag.events == Some(0) || lag.bytes == Some(0)) {
-            return Err(TopicSettingError::Config(ConfigError::ZeroLag));
-        }
-        if !self.knows(topic) && self.topics() >= self.config.max_topics as usize {
+        if !self.knows(topic) && self.topics() >= self.config.limits.topics as usize {
             return Err(TopicSettingError::TooManyTopics);
         }
         let name = LogName::Named(topic.clone());

@@ -54,7 +54,7 @@ impl Model {
                 payload: k.payload.clone(),
             })
             .collect();
-        let goes_on = is_nonsense || self.config.on_gap == OnGap::StartNow;
+        let goes_on = is_nonsense || self.config.session.on_gap == OnGap::StartNow;
         if is_gap && !is_absent && goes_on {
             pending.clear();
         }

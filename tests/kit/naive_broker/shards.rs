@@ -48,10 +48,13 @@ pub(super) struct Shards {
 
 impl Shards {
     pub(super) fn new(history: &History) -> Self {
-        let shards: Vec<_> = (0..u16::try_from(history.shards).unwrap())
+        let count = u16::try_from(history.shards).unwrap();
+        let first = history.config.shard;
+        let of = first.of().max((first.get() + count).try_into().unwrap());
+        let shards: Vec<_> = (first.get()..first.get() + count)
             .map(|number| {
                 let mut config = history.config.clone();
-                config.shard += number;
+                config.shard = ShardNumber::new(number, of).unwrap();
                 (World::new(config, history.secret), VecDeque::new())
             })
             .collect();

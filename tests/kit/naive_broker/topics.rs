@@ -92,7 +92,7 @@ impl Model {
                 .filter_map(|log| log.ended.as_mut())
                 .filter(|end| end.is_remembered)
                 .collect();
-            if ended.len() <= self.config.max_ended_topics as usize {
+            if ended.len() <= self.config.limits.ended_topics as usize {
                 break;
             }
             ended.sort_by_key(|ended| ended.position);
@@ -117,7 +117,7 @@ impl Model {
         if member.permission.as_ref().is_some_and(|permission| !permission.permits(filter)) {
             return Err(SubscribeError::NotPermitted);
         }
-        let limit = self.config.max_topics_per_session;
+        let limit = self.config.limits.topics_per_session;
         if before.len() >= limit as usize {
             return Err(SubscribeError::TooManyTopicsOfSession { limit });
         }
@@ -125,7 +125,7 @@ impl Model {
             LogName::Pattern(pattern) => self.patterns.contains_key(pattern),
             name => self.logs.contains_key(name),
         };
-        if !is_known && self.topics() >= self.config.max_topics as usize {
+        if !is_known && self.topics() >= self.config.limits.topics as usize {
             return Err(SubscribeError::TooManyTopics);
         }
         match filter {

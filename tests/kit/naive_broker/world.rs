@@ -340,7 +340,7 @@ impl World {
     }
 
     pub(super) fn shard(&self) -> u16 {
-        self.config.shard
+        self.config.shard.get()
     }
 
     /// Says whether there was a frame; `None` if the session has ended.

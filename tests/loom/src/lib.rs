@@ -79,8 +79,8 @@ fn next_data(session: &mut Session) -> Option<String> {
 fn config() -> BrokerConfig {
     // No deadlines, which would only wake the driver.
     let mut config = BrokerConfig::new(Epoch(0xe));
-    config.heartbeat = None;
-    config.stall_timeout = None;
+    config.session.heartbeat = None;
+    config.session.stall_timeout = None;
     config.retention.age = None;
     config
 }
@@ -259,7 +259,7 @@ fn a_session_that_comes_back_to_another_shard_has_everything_once() {
 fn of_two_that_come_at_once_to_two_shards_where_there_is_room_for_one_one_is_let_in() {
     loom::model(|| {
         let mut config = config();
-        config.max_sessions = 1;
+        config.limits.sessions.most = 1.try_into().unwrap();
         let hub = hub_of(config, 2);
         let other = {
             let hub = hub.clone();
@@ -276,8 +276,8 @@ fn of_two_that_come_at_once_to_two_shards_where_there_is_room_for_one_one_is_let
 fn a_session_evicted_from_another_shard_learns_of_it_while_it_waits() {
     loom::model(|| {
         let mut config = config();
-        config.max_sessions = 1;
-        config.at_max_sessions = LimitPolicy::EvictOldest;
+        config.limits.sessions.most = 1.try_into().unwrap();
+        config.limits.sessions.policy = LimitPolicy::EvictOldest;
         let hub = hub_of(config, 2);
         let mut old = hub.open(on(0)).unwrap();
         let other = {
@@ -297,8 +297,8 @@ fn a_session_evicted_from_another_shard_learns_of_it_while_it_waits() {
 fn a_session_that_ends_by_itself_and_one_that_evicts_it_leave_one() {
     loom::model(|| {
         let mut config = config();
-        config.max_sessions = 1;
-        config.at_max_sessions = LimitPolicy::EvictOldest;
+        config.limits.sessions.most = 1.try_into().unwrap();
+        config.limits.sessions.policy = LimitPolicy::EvictOldest;
         let hub = hub_of(config, 2);
         let old = hub.open(on(0)).unwrap();
         let leaver = thread::spawn(move || drop(old));

@@ -160,7 +160,7 @@ impl Drop for Running {
 
 fn hub() -> Hub {
     let mut config = BrokerConfig::new(Epoch(0xbeef));
-    config.retention.bytes = 64 << 20;
+    config.retention.bytes = (64 << 20).try_into().unwrap();
     spawn_hub(HubBuilder::new(config)).unwrap()
 }
 

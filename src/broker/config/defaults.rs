@@ -1,0 +1,71 @@
+//! What a session has where it does not choose.
+
+use super::super::error::ConfigError;
+use super::{Lag, LagPolicy, MaxAge, OnGap};
+use crate::event::EventType;
+use core::time::Duration;
+
+/// What sessions have that do not choose for themselves, and what holds for all of them.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionDefaults {
+    /// How long nothing is sent to a session before it gets a heartbeat, unless
+    /// [the session](crate::broker::SessionConfig::with_heartbeat) says otherwise. Default 15 s, as
+    /// the standard suggests (WHATWG HTML, 9.2.7). `None`: never.
+    pub heartbeat: Option<Duration>,
+    /// How long a session may have output without taking any before it is ended as stalled, unless
+    /// [the session](crate::broker::SessionConfig::with_stall_timeout) says otherwise. Default
+    /// 60 s, long enough for a phone in a tunnel. `None`: for ever.
+    pub stall_timeout: Option<Duration>,
+    /// How far a session may be behind, and what it meets beyond that, unless the session or [the
+    /// topic](crate::broker::TopicMut::set_lag) says otherwise. Default: as far as events are kept,
+    /// and [`LagPolicy::Close`].
+    pub lag: Lag,
+    /// Tells the peers of what they lost, unless a session says otherwise: before the first event
+    /// after a hole comes one of this type, whose data is `{"lost":n}`. Default `None`: they are
+    /// told nothing.
+    ///
+    /// It has an id, from which a resumption is right. Where several topics have holes, one event
+    /// tells of all, at the place of the first. It takes no position and is not kept.
+    pub loss_announcement: Option<EventType>,
+    /// What a session gets that resumes where something may be missing: after a gap, or from an id
+    /// that leads nowhere. Default [`OnGap::ReplayKept`].
+    pub on_gap: OnGap,
+    /// The age at which a session ends with [`EndReason::MaxAge`](crate::broker::EndReason), when
+    /// it has got what was published before. A peer that resumes misses nothing, and may come to
+    /// another server, with other rights. Default `None`: it may grow as old as it likes.
+    pub max_age: Option<MaxAge>,
+    /// How long before a session's [lease](crate::broker::SessionConfig::with_lease) lapses the
+    /// application is asked about it; or when half of a lease is over that is shorter than twice
+    /// this. Default 30 s, enough to ask somebody else.
+    pub lease_lead: Duration,
+}
+
+impl SessionDefaults {
+    pub(super) const DEFAULT: Self = Self {
+        heartbeat: Some(Duration::from_secs(15)),
+        stall_timeout: Some(Duration::from_secs(60)),
+        lag: Lag::new(LagPolicy::Close),
+        loss_announcement: None,
+        on_gap: OnGap::ReplayKept,
+        max_age: None,
+        lease_lead: Duration::from_secs(30),
+    };
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.stall_timeout == Some(Duration::ZERO) {
+            return Err(ConfigError::ZeroStallTimeout);
+        }
+        if self.heartbeat == Some(Duration::ZERO) {
+            return Err(ConfigError::ZeroHeartbeat);
+        }
+        Ok(())
+    }
+}
+
+impl Default for SessionDefaults {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
