@@ -283,7 +283,8 @@ pub enum PublishError {
     },
     /// It was numbered in another epoch than this broker's.
     OtherEpoch,
-    /// It was numbered before an event that is already here.
+    /// Its position is not after that of an event that is already here. Also the answer to an event
+    /// that is to be numbered when no position is left.
     OutOfOrder {
         /// The position of the newest event here.
         last: u64,
@@ -315,7 +316,9 @@ impl fmt::Display for PublishError {
                 write!(f, "an event of {size} bytes, where {limit} are kept")
             }
             Self::OtherEpoch => f.write_str("the event belongs to another epoch"),
-            Self::OutOfOrder { last } => write!(f, "the event comes after position {last}"),
+            Self::OutOfOrder { last } => {
+                write!(f, "position {last} is here already, and the event does not come after it")
+            }
         }
     }
 }

@@ -119,6 +119,7 @@ impl Broker {
         self.check_publish(&audience)?;
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.publish(audience, event);
+        self.check_position(&published)?;
         self.append(now, &published)?;
         self.counters.publish(published.frame());
         self.sequencer = sequencer;
@@ -140,6 +141,7 @@ impl Broker {
         self.check_publish(&Audience::Topic(topic.clone()))?;
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.end_topic(topic.clone());
+        self.check_position(&published)?;
         self.append(now, &published)?;
         self.sequencer = sequencer;
         Ok(published)
@@ -189,6 +191,16 @@ impl Broker {
                 _ => Err(PublishError::UnknownSession),
             },
         }
+    }
+
+    /// Refuses what does not come after all that is here: also the next event after the last
+    /// position that there is.
+    pub(super) const fn check_position(&self, published: &Published) -> Result<(), PublishError> {
+        let last = self.sequencer.last();
+        if published.position() <= last {
+            return Err(PublishError::OutOfOrder { last });
+        }
+        Ok(())
     }
 
     /// Appends what was numbered to the channel for which it is.

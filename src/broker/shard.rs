@@ -39,7 +39,7 @@ use std::time::Instant;
 /// };
 /// let mut others = census(&mut shards);
 /// if let Some(eviction) = shards[1].shard().eviction_for(now, &config, &others) {
-///     shards[usize::from(eviction.shard())].shard_mut().evict(now, &eviction);
+///     shards[usize::from(eviction.shard())].shard_mut().evict(now, eviction);
 ///     others = census(&mut shards);
 ///     others.note_eviction();
 /// }
@@ -112,8 +112,13 @@ impl<'a, B: Calls> ShardMut<'a, B> {
 
     /// Ends the session that has to make room for one that another shard opens. After this, that
     /// shard is asked for nothing more: opening cannot fail for lack of room.
-    pub fn evict(self, now: Instant, eviction: &Eviction) {
-        self.broker.evict_oldest(now, eviction.address());
+    ///
+    /// It is the oldest session now, should the one that was the oldest have left meanwhile. An
+    /// eviction that is for another shard does nothing here.
+    pub fn evict(self, now: Instant, eviction: Eviction) {
+        if eviction.shard() == self.broker.as_ref().config.shard.get() {
+            self.broker.evict_oldest(now, eviction.address());
+        }
     }
 
     /// Opens a session, as [`Broker::open`] does, beside those of the other shards.
@@ -230,9 +235,7 @@ impl Broker {
             return Err(PublishError::OtherEpoch);
         }
         let (position, last) = (published.position(), self.sequencer.last());
-        if position <= last {
-            return Err(PublishError::OutOfOrder { last });
-        }
+        self.check_position(published)?;
         match self.append(now, published) {
             // No session here has it; one that comes later is told of the gap.
             Err(PublishError::TooManyTopics) => self.miss(published),

@@ -80,7 +80,7 @@ impl Inner {
         let eviction = lock(&self.shards[at]).broker.shard().eviction_for(now, &config, &census);
         if let Some(eviction) = eviction {
             self.call(eviction.shard().into(), follow_up, |shard, now| {
-                shard.broker.shard_mut().evict(now, &eviction);
+                shard.broker.shard_mut().evict(now, eviction);
             });
             census = self.census(at, &config);
             census.note_eviction();
@@ -91,7 +91,7 @@ impl Inner {
     /// Counts the sessions of all shards but one.
     fn census(&self, except: usize, config: &SessionConfig) -> Census {
         let mut census = Census::default();
-        for (number, shard) in (0..).zip(&self.shards) {
+        for (shard, number) in self.shards.iter().zip(0..) {
             if usize::from(number) != except {
                 census.add(number, lock(shard).broker.shard().occupancy(config));
             }

@@ -4,7 +4,7 @@ use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
 use sansse::{Event, LastEventId};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 fn on(shard: u16) -> BrokerConfig {
     let mut config = config();
@@ -158,6 +158,42 @@ fn what_is_for_somebody_elsewhere_still_counts() {
     // So that an id from there is valid here.
     let opened = second.broker.open(second.now, after("e-2")).unwrap();
     assert_eq!(opened.resumption, Resumption::Complete { replayed: 0 });
+}
+
+#[test]
+fn an_eviction_for_another_shard_ends_nothing() {
+    let shards = [0, 1].map(|number| {
+        let mut config = on(number);
+        config.limits.sessions.most = NonZeroU32::MIN;
+        config.limits.sessions.policy = LimitPolicy::EvictOldest;
+        Shard::new(config)
+    });
+    let [mut here, mut there] = shards;
+    let session = there.parked(anyone());
+    let mut census = Census::default();
+    census.add(1, there.broker.shard().occupancy(&anyone()));
+    let eviction = here.broker.shard().eviction_for(here.now, &anyone(), &census).unwrap();
+    assert_eq!(eviction.shard(), 1);
+    let opened = here.broker.shard_mut().open(here.now, anyone(), &Census::default()).unwrap();
+    here.broker.shard_mut().evict(here.now, eviction.clone());
+    assert!(here.broker.session(opened.session).is_open(), "it is for the other shard");
+    there.broker.shard_mut().evict(there.now, eviction);
+    assert!(!there.broker.session(session).is_open());
+}
+
+#[test]
+fn no_event_is_published_after_the_last_position() {
+    let mut shard = Shard::new(on(0));
+    let session = shard.parked(anyone());
+    let mut sequencer = Sequencer::new(Epoch(0xe), u64::MAX - 1, EventIds::Assigned);
+    let last = sequencer.publish(Audience::Everyone, &Event::new("last"));
+    shard.broker.shard_mut().apply(shard.now, &last).unwrap();
+    let refused = Err(PublishError::OutOfOrder { last: u64::MAX });
+    let event = Event::new("one too many");
+    assert_eq!(shard.broker.publish(shard.now, Audience::Everyone, &event).map(|_| ()), refused);
+    let topic = topic("room");
+    assert_eq!(shard.broker.topic_mut(&topic).end(shard.now).map(|_| ()), refused);
+    assert_eq!(shard.take(session), [event_at(u64::MAX, "last")]);
 }
 
 #[test]

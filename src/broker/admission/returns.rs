@@ -68,8 +68,10 @@ impl Returns {
             _ => (1, shards.div_ceil(rate)),
         };
         Self {
-            least: reconnect.retry_after.as_secs()
-                + u64::from(reconnect.retry_after.subsec_nanos() > 0),
+            least: reconnect
+                .retry_after
+                .as_secs()
+                .saturating_add(u64::from(reconnect.retry_after.subsec_nanos() > 0)),
             most,
             window: u64::from(seconds) * SECOND,
             slices: VecDeque::new(),
@@ -229,6 +231,13 @@ mod tests {
         assert_eq!(told(&mut returns, [60_000]), [5]);
         // The promise holds for the time between: 500 ms later the same second has room for one.
         assert_eq!(told(&mut returns, [60_500, 60_500]), [5, 6]);
+    }
+
+    #[test]
+    fn a_peer_can_be_sent_away_for_ever() {
+        let reconnect = Reconnect { retry_after: Duration::MAX, ..at(1) };
+        let mut returns = Returns::of_shard(ShardNumber::ONLY, &reconnect);
+        assert_eq!(told(&mut returns, [0, 1_000, 0]), [u64::MAX; 3]);
     }
 
     #[test]

@@ -83,14 +83,16 @@ impl<T> PresencePage<T> {
         self.is_last
     }
 
-    /// Returns where the next page of the shard begins; `None` after the last.
+    /// Returns where the next page of the shard begins, for
+    /// [`Hub::presence_page`](crate::Hub::presence_page); `None` after the last.
     pub fn next_cursor(&self) -> Option<PresenceCursor> {
-        let after = Some(self.through()?.clone());
+        let after = Some(self.next_after()?.clone());
         Some(PresenceCursor::new(self.as_of.shard(), after))
     }
 
-    /// Returns the last client that it tells of; `None` where it tells of all the rest.
-    fn through(&self) -> Option<&ClientId> {
+    /// Returns after which client the next page begins, for
+    /// [`Broker::presence_page`](crate::broker::Broker::presence_page); `None` after the last.
+    pub fn next_after(&self) -> Option<&ClientId> {
         self.clients.last().filter(|_| !self.is_last).map(|last| &last.client)
     }
 }
@@ -114,10 +116,9 @@ impl<T> PresencePage<T> {
 /// let mut after = None;
 /// loop {
 ///     let page = broker.presence_page(after.as_ref(), 100, |_, _| ());
-///     after = page.clients().last().map(|last| last.client.clone());
-///     let is_last = page.is_last();
+///     after = page.next_after().cloned();
 ///     roster.apply_page(page)?;
-///     if is_last {
+///     if after.is_none() {
 ///         break;
 ///     }
 /// }
@@ -219,7 +220,7 @@ impl Roster {
             return Err(RosterError::OutOfOrder);
         }
         known.is_complete = page.is_last;
-        known.pages.push((page.through().cloned(), page.as_of.get()));
+        known.pages.push((page.next_after().cloned(), page.as_of.get()));
         for present in page.clients {
             self.clients.insert(present.client, present.sessions);
         }
