@@ -46,6 +46,24 @@ impl Broker {
     /// exactly once when there is output again: after an event was published to it, after its or
     /// the broker's `close`, and when a heartbeat is due.
     ///
+    /// [`Transmit::Ended`]: the session has ended. It is returned again by every further call, so a
+    /// loop that waits for `None` alone never stops:
+    ///
+    /// ```
+    /// # use sansse::broker::{Broker, BrokerConfig, Epoch, SessionConfig, Transmit};
+    /// # let now = std::time::Instant::now();
+    /// # let mut broker = Broker::new(now, BrokerConfig::new(Epoch(1)))?;
+    /// # let session = broker.open(now, SessionConfig::new())?.session;
+    /// # broker.session_mut(session).close(now);
+    /// while let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) {
+    ///     // Write it.
+    ///     # drop(frame.clone());
+    /// }
+    /// # assert!(matches!(broker.poll_transmit(now, session), Some(Transmit::Ended(_))));
+    /// # assert!(matches!(broker.poll_transmit(now, session), Some(Transmit::Ended(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// A heartbeat is an empty comment without an id. It comes only where nothing else did for the
     /// session's interval.
     pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
@@ -137,9 +155,9 @@ impl Broker {
     /// What is returned must still be written before that: the rest of the one frame at which the
     /// write stopped. It is empty if the write took everything.
     ///
-    /// Only the batch of this session's newest poll can be taken back, and only once. Of any other
-    /// batch, all the rest is returned, to be written. Of a session that has ended meanwhile, only
-    /// the rest of the one frame is left to write.
+    /// Only the batch of this session's newest poll can be taken back, and only once. For any other
+    /// batch, everything that was not written is returned, and must be written. For a session that
+    /// has ended meanwhile, only the rest of the one frame is returned.
     pub fn handle_partial_write(
         &mut self,
         now: Instant,
