@@ -31,8 +31,8 @@ impl Hub {
     ///
     /// [`PublishError`]; then nothing was done.
     pub fn end_topic(&self, topic: &TopicName) -> Result<Published, PublishError> {
-        let addressee = Audience::Topic(topic.clone());
-        self.inner.publish_with(&addressee, |sequencer| sequencer.end_topic(topic.clone()))
+        let audience = Audience::Topic(topic.clone());
+        self.inner.publish_with(&audience, |sequencer| sequencer.end_topic(topic.clone()))
     }
 
     /// Subscribes an open session to one more topic, or to a pattern; see

@@ -107,14 +107,14 @@ impl Deref for RecordedBroker {
 
 /// What [`Broker`] has; each method there says what it does.
 impl RecordedBroker {
-    /// As [`Broker::open`]. The request's metadata is not recorded.
+    /// As [`Broker::open`]. The metadata in `config` is not recorded.
     ///
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&mut self, now: Instant, request: SessionConfig) -> Result<Opened, OpenError> {
-        self.note(now, |broker| Call::Open(Box::new(Request::of(&request, broker))));
-        self.broker.open(now, request)
+    pub fn open(&mut self, now: Instant, config: SessionConfig) -> Result<Opened, OpenError> {
+        self.note(now, |broker| Call::Open(Box::new(Request::of(&config, broker))));
+        self.broker.open(now, config)
     }
 
     /// As [`Broker::poll_ready`]. `None`, and what may change that, is as there.
@@ -258,14 +258,14 @@ macro_rules! methods {
             fn open_beside(
                 &mut self,
                 now: Instant,
-                request: SessionConfig,
+                config: SessionConfig,
                 elsewhere: &Elsewhere,
             ) -> Result<Opened, OpenError> {
                 self.note(now, |broker| Call::OpenBeside {
-                    request: Box::new(Request::of(&request, broker)),
+                    request: Box::new(Request::of(&config, broker)),
                     elsewhere: *elsewhere,
                 });
-                Calls::open_beside(&mut self.broker, now, request, elsewhere)
+                Calls::open_beside(&mut self.broker, now, config, elsewhere)
             }
 
             fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {

@@ -38,7 +38,7 @@ impl Retention {
         compact: false,
     };
 
-    /// Of what is published to one client or to one session.
+    /// What is kept of what is published to one client or to one session.
     pub(super) const PRIVATE: Self = Self {
         events: NonZeroUsize::new(256).unwrap(),
         bytes: NonZeroUsize::new(256 << 10).unwrap(),

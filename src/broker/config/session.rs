@@ -289,7 +289,7 @@ impl SessionConfig {
         self.permitted.as_deref()
     }
 
-    /// As [`permitted`](Self::permitted), and takes it out.
+    /// Takes out what [`permitted`](Self::permitted) returns.
     pub(crate) fn take_permitted(&mut self) -> Option<Vec<TopicFilter>> {
         self.permitted.take()
     }
@@ -344,7 +344,7 @@ impl SessionConfig {
         self.address.as_ref()
     }
 
-    /// As [`address`](Self::address), and takes it out.
+    /// Takes out what [`address`](Self::address) returns.
     pub(crate) fn take_address(&mut self) -> Option<AddressKey> {
         self.address.take()
     }
