@@ -46,8 +46,8 @@ impl Broker {
     /// exactly once when there is output again: after an event was published to it, after its or
     /// the broker's `close`, and when a heartbeat is due.
     ///
-    /// [`Transmit::Ended`]: the session has ended. It is returned again by every further call, so a
-    /// loop that waits for `None` alone never stops:
+    /// [`Transmit::Ended`]: the session has ended. Every further call returns this again, without the
+    /// reason, so a loop that waits for `None` alone never stops:
     ///
     /// ```
     /// # use sansse::broker::{Broker, BrokerConfig, Epoch, SessionConfig, Transmit};
@@ -59,8 +59,8 @@ impl Broker {
     ///     // Write it.
     ///     # drop(frame.clone());
     /// }
-    /// # assert!(matches!(broker.poll_transmit(now, session), Some(Transmit::Ended(_))));
-    /// # assert!(matches!(broker.poll_transmit(now, session), Some(Transmit::Ended(_))));
+    /// # assert_eq!(broker.poll_transmit(now, session), Some(Transmit::Ended(None)));
+    /// # assert_eq!(broker.poll_transmit(now, session), Some(Transmit::Ended(None)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -83,7 +83,8 @@ impl Broker {
     }
 
     /// Puts what a session has to transmit into `batch`, replacing what was in there, until about
-    /// `limit` bytes are together; a single larger frame is handed over alone.
+    /// `limit` bytes are together; a single larger frame is handed over alone. Once the session has
+    /// ended, every call returns [`Filled::Ended`].
     ///
     /// This is [`poll_transmit`](Self::poll_transmit) for a driver that writes to a socket: what a
     /// busy session has pending goes out in one write, and joining small frames costs less than

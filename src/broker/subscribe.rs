@@ -133,8 +133,8 @@ impl<'a, B: Calls> SessionMut<'a, B> {
     /// # let now = std::time::Instant::now();
     ///
     /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
-    /// let request = SessionConfig::new().with_lease(now + Duration::from_secs(600));
-    /// let session = broker.open(now, request)?.session;
+    /// let config = SessionConfig::new().with_lease(now + Duration::from_secs(600));
+    /// let session = broker.open(now, config)?.session;
     /// # broker.poll_event();
     /// // Before it lapses, and while its driver keeps polling, the application is asked:
     /// let now = now + Duration::from_secs(570);

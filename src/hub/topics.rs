@@ -17,7 +17,7 @@ impl Hub {
     /// let (hub, _drive) = Hub::new(timer, BrokerConfig::new(Epoch(1)))?;
     /// let answer = TopicName::new("answer/42")?;
     /// // A peer that asks for it gets all of it and then the end, again after each reload:
-    /// let request = SessionConfig::new()
+    /// let config = SessionConfig::new()
     ///     .topics_only()
     ///     .with_topic(answer.clone())
     ///     .with_start(StartAt::Oldest);

@@ -204,8 +204,8 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// A broker with this configuration, made at `start`, to which the calls are then done. Times
-    /// in outputs, such as that of a lease, are counted from `start`.
+    /// Makes a broker with this configuration at `start`, to which the calls are then done. Times in
+    /// outputs, such as that of a lease, are counted from `start`.
     ///
     /// # Errors
     ///

@@ -15,7 +15,9 @@ use core::time::Duration;
 /// [`Reconnect::retry`](crate::broker::Reconnect::retry).
 ///
 /// ```
-/// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, BrokerState, Drain, Epoch, OpenError, SessionConfig, Transmit};
+/// use sansse::broker::{
+///     Broker, BrokerConfig, BrokerState, Drain, Epoch, OpenError, SessionConfig, Transmit,
+/// };
 /// use sansse::{Event, EventType};
 /// use std::time::Duration;
 /// # let now = std::time::Instant::now();
@@ -69,8 +71,8 @@ impl Drain {
     }
 
     /// Sets how long after the period sessions may still take what they have not got yet, before
-    /// the last ones end at once. Default 10 s: a supervisor that waits 30 s for a process to stop is
-    /// not kept waiting by one slow peer.
+    /// the last ones end at once. Default 10 s: a supervisor that waits 30 s for a process to stop
+    /// is not kept waiting by one slow peer.
     pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

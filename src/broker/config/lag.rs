@@ -51,9 +51,9 @@ pub enum LagPolicy {
 /// let lag = Lag::new(LagPolicy::SkipToOldest)
 ///     .with_events(100.try_into()?)
 ///     .with_bytes((64 << 10).try_into()?);
-/// let request = SessionConfig::new().with_lag(lag);
+/// let config = SessionConfig::new().with_lag(lag);
 /// // Where the retention alone is the bound, the policy is enough.
-/// let request = SessionConfig::new().with_lag(LagPolicy::SkipToNewest);
+/// let config = SessionConfig::new().with_lag(LagPolicy::SkipToNewest);
 /// # Ok::<(), std::num::TryFromIntError>(())
 /// ```
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]

@@ -103,8 +103,8 @@ pub struct BrokerLimits {
     /// How many bytes of events, encoded, all logs of one shard may keep together.
     /// Default 256 MiB, a fraction of a small server's memory. Beyond it, the largest log gives
     /// up its oldest event; the new event counts as kept by its log. Of two logs of equal size, the
-    /// one whose oldest event is older gives way. So a log that keeps less than an equal share loses
-    /// nothing to those that keep more.
+    /// one whose oldest event is older gives way. So a log that keeps less than an equal share
+    /// loses nothing to those that keep more.
     pub retained_bytes: NonZeroUsize,
 }
 

@@ -15,7 +15,7 @@ use std::time::Instant;
 /// ```
 /// use sansse::broker::{ClientId, SessionConfig, TopicName};
 ///
-/// let request = SessionConfig::new()
+/// let config = SessionConfig::new()
 ///     .with_client(ClientId::new("alice")?)
 ///     .with_topic(TopicName::new("news")?);
 /// # Ok::<(), sansse::broker::NameError>(())
@@ -73,8 +73,8 @@ impl SessionConfig {
         Self::default()
     }
 
-    /// Sets whose session it is. Default: no client's; nothing that is published to a client reaches
-    /// the session.
+    /// Sets whose session it is. Default: no client's; nothing that is published to a client
+    /// reaches the session.
     pub fn with_client(mut self, client: ClientId) -> Self {
         self.client = Some(client);
         self
@@ -108,8 +108,8 @@ impl SessionConfig {
     }
 
     /// Sets the named topics and patterns to which the session may subscribe, in place of those set
-    /// before. They hold as long as the session lasts. Default: everything is permitted, so that the
-    /// caller decides.
+    /// before. They hold as long as the session lasts. Default: everything is permitted, so that
+    /// the caller decides.
     ///
     /// A topic is permitted if one of these filters [covers](TopicFilter::covers) it. A pattern is
     /// permitted if one filter covers all that the pattern matches. Anything else is refused, [when
@@ -172,7 +172,8 @@ impl SessionConfig {
         self
     }
 
-    /// Sets the heartbeat interval of this session; `None` for no heartbeats. Default: the broker's.
+    /// Sets the heartbeat interval of this session; `None` for no heartbeats. Default: the
+    /// broker's.
     pub fn with_heartbeat(mut self, interval: Option<Duration>) -> Self {
         self.heartbeat = interval.into();
         self
@@ -187,15 +188,15 @@ impl SessionConfig {
     /// use std::time::Duration;
     ///
     /// // A service nearby that takes nothing for so long is not coming back.
-    /// let request = SessionConfig::new().with_stall_timeout(Some(Duration::from_secs(5)));
+    /// let config = SessionConfig::new().with_stall_timeout(Some(Duration::from_secs(5)));
     /// ```
     pub fn with_stall_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.stall_timeout = timeout.into();
         self
     }
 
-    /// Sets how far this session may be behind in each of its topics, and what it meets beyond that.
-    /// Default: what was [said for the topic](crate::broker::TopicMut::set_lag), or else the
+    /// Sets how far this session may be behind in each of its topics, and what it meets beyond
+    /// that. Default: what was [said for the topic](crate::broker::TopicMut::set_lag), or else the
     /// broker's.
     pub fn with_lag(mut self, lag: impl Into<Lag>) -> Self {
         self.lag = Some(lag.into());
@@ -231,8 +232,8 @@ impl SessionConfig {
         self
     }
 
-    /// Keeps `value` with the client, in place of an earlier one of its type. It is there before any
-    /// event tells of the session. For a session without a client it is dropped.
+    /// Keeps `value` with the client, in place of an earlier one of its type. It is there before
+    /// any event tells of the session. For a session without a client it is dropped.
     pub fn with_metadata<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
         self.metadata.insert(value);
         self
@@ -245,7 +246,7 @@ impl SessionConfig {
     /// use sansse::broker::{AddressKey, SessionConfig};
     ///
     /// # let peer: std::net::SocketAddr = "192.0.2.1:50000".parse().unwrap();
-    /// let request = SessionConfig::new().with_address(AddressKey::from(peer.ip()));
+    /// let config = SessionConfig::new().with_address(AddressKey::from(peer.ip()));
     /// ```
     pub fn with_address(mut self, address: AddressKey) -> Self {
         self.address = Some(address);
