@@ -46,8 +46,8 @@ impl Broker {
     /// exactly once when there is output again: after an event was published to it, after its or
     /// the broker's `close`, and when a heartbeat is due.
     ///
-    /// [`Transmit::Ended`]: the session has ended. Every further call returns this again, without the
-    /// reason, so a loop that waits for `None` alone never stops:
+    /// [`Transmit::Ended`]: the session has ended. Every further call returns this again, without
+    /// the reason, so a loop that waits for `None` alone never stops:
     ///
     /// ```
     /// # use sansse::broker::{Broker, BrokerConfig, Epoch, SessionConfig, Transmit};

@@ -237,8 +237,8 @@ impl Batch {
         self.parts.iter().map(|part| part.end).collect()
     }
 
-    /// Makes a batch that cannot be taken back. Returns `None` for parts that do not end one after the
-    /// other, the last of them where the bytes do.
+    /// Makes a batch that cannot be taken back. Returns `None` for parts that do not end one after
+    /// the other, the last of them where the bytes do.
     pub(crate) fn from_parts(joined: Vec<u8>, ends: &[usize]) -> Option<Self> {
         if !ends.is_sorted() || ends.last().copied().unwrap_or(0) != joined.len() {
             return None;
@@ -248,8 +248,8 @@ impl Batch {
     }
 }
 
-/// Returns the length of the payload of a chunk of this length: without its size in hexadecimal digits and
-/// two line ends.
+/// Returns the length of the payload of a chunk of this length: without its size in hexadecimal
+/// digits and two line ends.
 fn payload_of(chunk: usize) -> usize {
     let digits = |payload: usize| (usize::BITS - payload.leading_zeros()).div_ceil(4).max(1);
     let payloads =
