@@ -10,13 +10,13 @@ use core::ops::AddAssign;
 ///
 /// ```
 /// use sansse::Event;
-/// use sansse::broker::{Broker, BrokerConfig, Epoch, SessionConfig, Audience};
+/// use sansse::broker::{Audience, Broker, BrokerConfig, Epoch, SessionConfig, Transmit};
 /// # let now = std::time::Instant::now();
 ///
 /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
 /// let session = broker.open(now, SessionConfig::new())?.session;
 /// broker.publish(now, Audience::Everyone, &Event::new("hello"))?;
-/// while broker.poll_transmit(now, session).is_some() {}
+/// while let Some(Transmit::Frame(_)) = broker.poll_transmit(now, session) {}
 ///
 /// let counters = broker.counters();
 /// assert_eq!((counters.sessions, counters.resumed.live), (1, 1));

@@ -27,8 +27,8 @@ impl Broker {
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&mut self, now: Instant, request: SessionConfig) -> Result<Opened, OpenError> {
-        self.open_beside(now, request, &Elsewhere::default())
+    pub fn open(&mut self, now: Instant, config: SessionConfig) -> Result<Opened, OpenError> {
+        self.open_beside(now, config, &Elsewhere::default())
     }
 
     /// Opens a session as [`open`](Self::open) does, in one shard among several whose sessions
@@ -36,21 +36,21 @@ impl Broker {
     pub(crate) fn open_beside(
         &mut self,
         now: Instant,
-        request: SessionConfig,
+        config: SessionConfig,
         elsewhere: &Elsewhere,
     ) -> Result<Opened, OpenError> {
         let now = self.clock.advance(now);
-        let mut request = request;
-        let metadata = request.take_metadata();
+        let mut config = config;
+        let metadata = config.take_metadata();
         if !elsewhere.has_made_room()
-            && let Err(error) = self.check_open(now, &request, elsewhere)
+            && let Err(error) = self.check_open(now, &config, elsewhere)
         {
             self.counters.refuse(error);
             self.let_go([metadata.into_value()]);
             return Err(error);
         }
-        let mut channels = self.channels_of(&request);
-        let client = if let Some(id) = request.client() {
+        let mut channels = self.channels_of(&config);
+        let client = if let Some(id) = config.client() {
             Some(self.join(id, metadata))
         } else {
             self.let_go([metadata.into_value()]);
@@ -62,13 +62,13 @@ impl Broker {
         }
         let views: Vec<View<'_>> =
             channels.iter().filter_map(|&channel| self.topics.view(channel)).collect();
-        let (resumption, places) = delivery::resume(&views, self.wish(&request), &self.sequencer);
+        let (resumption, places) = delivery::resume(&views, self.wish(&config), &self.sequencer);
         let is_place_due =
-            request.is_topics_only() && delivery::ends_without_id(&views, &places, &self.sequencer);
+            config.is_topics_only() && delivery::ends_without_id(&views, &places, &self.sequencer);
         self.counters.open(resumption);
-        let mut session = new_session(now, &request, client, &channels, &places);
+        let mut session = new_session(now, &config, client, &channels, &places);
         let retry = self.admission.retry_in(self.sessions.next_slot());
-        if let Some(frame) = delivery::opening(&request, resumption, retry, &self.sequencer) {
+        if let Some(frame) = delivery::opening(&config, resumption, retry, &self.sequencer) {
             session.set_opening(frame);
         }
         if is_place_due {
@@ -76,55 +76,54 @@ impl Broker {
         }
         if resumption.replayed() > 0 {
             let (usual, channels) = (&self.config.session.lag, channels.iter().copied());
-            if delivery::may_be_bounded(request.lag(), usual, channels, &self.topics) {
+            if delivery::may_be_bounded(config.lag(), usual, channels, &self.topics) {
                 session.set_replayed_through(self.sequencer.last());
             }
         }
-        session.set_terms(self.terms(now, &mut request));
+        session.set_terms(self.terms(now, &mut config));
         let key = self.sessions.insert(session);
         if let Some(client) = client {
             self.clients.add_session(client, key);
         }
         let session = self.sessions.id_of(key);
-        let client = request.client().cloned();
+        let client = config.client().cloned();
         self.events.push(BrokerEvent::SessionOpened { session, client, resumption });
         self.enter(key, elsewhere);
         Ok(Opened { session, resumption })
     }
 
-    /// Returns whether a [normalized](SessionConfig::normalized) request can be opened.
+    /// Checks that a session can be opened with this configuration, and changes nothing.
     pub(super) fn check_open(
         &self,
         now: Tick,
-        request: &SessionConfig,
+        config: &SessionConfig,
         elsewhere: &Elsewhere,
     ) -> Result<(), OpenError> {
         self.admission.check_state()?;
         // Before anything that tells of topics.
-        self.check_permission(request)?;
-        self.check_ended(request)?;
+        self.check_permission(config)?;
+        self.check_ended(config)?;
         if self.admission.is_draining() {
             return Err(OpenError::Draining);
         }
-        let client = request.client().and_then(|id| self.clients.get(id));
+        let client = config.client().and_then(|id| self.clients.get(id));
         let wants = Wants::new(self.sessions.len())
             .of_client(client.map(|client| client.sessions().len()))
-            .from(request.address());
+            .from(config.address());
         self.admission.check(&wants, elsewhere)?;
         let unread = self.events.len().max(self.sessions.untold());
         if unread >= self.config.limits.unread_events.get() as usize {
             return Err(OpenError::UnreadEvents);
         }
-        request.check()?;
-        if request.lease().is_some_and(|until| self.lease(now, until).is_none()) {
+        config.check()?;
+        if config.lease().is_some_and(|until| self.lease(now, until).is_none()) {
             return Err(OpenError::LeaseInThePast);
         }
         let limit = self.config.limits.topics_per_session;
-        if request.topics().len() > limit as usize {
+        if config.topics().len() > limit as usize {
             return Err(OpenError::TooManyTopicsOfSession { limit });
         }
-        let new =
-            request.topics().iter().filter(|filter| self.topics.get(filter).is_none()).count();
+        let new = config.topics().iter().filter(|filter| self.topics.get(filter).is_none()).count();
         if !self.topics.has_room(new) {
             return Err(OpenError::TooManyTopics);
         }
@@ -132,13 +131,13 @@ impl Broker {
     }
 
     /// Returns whether the session may have all that it asks for.
-    fn check_permission(&self, request: &SessionConfig) -> Result<(), OpenError> {
-        let Some(permitted) = request.permitted() else { return Ok(()) };
+    fn check_permission(&self, config: &SessionConfig) -> Result<(), OpenError> {
+        let Some(permitted) = config.permitted() else { return Ok(()) };
         let limit = self.config.limits.permitted_per_session;
         if permitted.len() > limit as usize {
             return Err(OpenError::TooManyPermitted { limit });
         }
-        if request.topics().iter().all(|filter| is_covered(permitted, filter)) {
+        if config.topics().iter().all(|filter| is_covered(permitted, filter)) {
             Ok(())
         } else {
             Err(OpenError::NotPermitted)
@@ -146,13 +145,13 @@ impl Broker {
     }
 
     /// Returns an error where nothing is to come for such a session, nor anything left.
-    fn check_ended(&self, request: &SessionConfig) -> Result<(), OpenError> {
-        if !request.is_topics_only() || request.topics().is_empty() {
+    fn check_ended(&self, config: &SessionConfig) -> Result<(), OpenError> {
+        if !config.is_topics_only() || config.topics().is_empty() {
             return Ok(());
         }
         // A pattern has not, whatever it matches.
         let ended = |topic| self.topics.get(topic).filter(|slot| self.topics.has_ended(*slot));
-        let channels: Option<Vec<u32>> = request.topics().iter().map(ended).collect();
+        let channels: Option<Vec<u32>> = config.topics().iter().map(ended).collect();
         let Some(channels) = channels else {
             return Ok(());
         };
@@ -163,8 +162,8 @@ impl Broker {
             channel.and_then(|channel| self.topics.view(channel)).unwrap_or(View::Log(&unknown))
         };
         let views = channels.iter().filter_map(|&channel| self.topics.view(channel));
-        let views: Vec<View<'_>> = views.chain(request.client().map(view_of_client)).collect();
-        let (resumption, places) = delivery::resume(&views, self.wish(request), &self.sequencer);
+        let views: Vec<View<'_>> = views.chain(config.client().map(view_of_client)).collect();
+        let (resumption, places) = delivery::resume(&views, self.wish(config), &self.sequencer);
         if delivery::is_anything_left(&views, resumption, &places, &self.sequencer) {
             Ok(())
         } else {
@@ -172,18 +171,18 @@ impl Broker {
         }
     }
 
-    fn wish<'a>(&self, request: &'a SessionConfig) -> Wish<'a> {
+    fn wish<'a>(&self, config: &'a SessionConfig) -> Wish<'a> {
         let on_gap = self.config.session.on_gap;
-        Wish::new(request.last_event_id(), request.start(), on_gap, self.unseen)
+        Wish::new(config.last_event_id(), config.start(), on_gap, self.unseen)
     }
 
-    /// Returns the channels that a request names, which are opened if need be.
-    fn channels_of(&mut self, request: &SessionConfig) -> Vec<u32> {
-        let everyone = (!request.is_topics_only()).then(|| self.topics.everyone());
+    /// Returns the channels that a configuration names, which are opened if need be.
+    fn channels_of(&mut self, config: &SessionConfig) -> Vec<u32> {
+        let everyone = (!config.is_topics_only()).then(|| self.topics.everyone());
         let topics = &mut self.topics;
-        let named = request.topics().iter().filter_map(|filter| topics.ensure(filter));
+        let named = config.topics().iter().filter_map(|filter| topics.ensure(filter));
         // The client's channel comes last, and has no reallocation to pay for.
-        let mut channels = Vec::with_capacity(2 + request.topics().len());
+        let mut channels = Vec::with_capacity(2 + config.topics().len());
         channels.extend(everyone);
         channels.extend(named);
         channels
@@ -230,9 +229,9 @@ impl Broker {
     }
 
     /// Returns a new session's terms; `None` for no more than all have.
-    fn terms(&mut self, now: Tick, request: &mut SessionConfig) -> Option<Box<Terms>> {
-        let address = request.take_address().map(|address| self.admission.address(address));
-        let lease = request.lease().map(|until| {
+    fn terms(&mut self, now: Tick, config: &mut SessionConfig) -> Option<Box<Terms>> {
+        let address = config.take_address().map(|address| self.admission.address(address));
+        let lease = config.lease().map(|until| {
             // One that lapsed while room was made for the session ends it at once.
             let lapsed = Lease::lapsed(self.clock.tick(until));
             self.lease(now, until).unwrap_or(lapsed)
@@ -241,12 +240,12 @@ impl Broker {
             .with_address(address)
             .with_expiry(self.admission.expiry(now))
             .with_lease(lease)
-            .with_heartbeat(own_interval(request.heartbeat(), self.config.session.heartbeat))
+            .with_heartbeat(own_interval(config.heartbeat(), self.config.session.heartbeat))
             .with_stall_timeout(own_interval(
-                request.stall_timeout(),
+                config.stall_timeout(),
                 self.config.session.stall_timeout,
             ))
-            .with_permission(request.take_permitted())
+            .with_permission(config.take_permitted())
             .boxed()
     }
 
@@ -259,7 +258,7 @@ impl Broker {
 /// Makes the session that was asked for, with its places in these channels.
 fn new_session(
     now: Tick,
-    request: &SessionConfig,
+    config: &SessionConfig,
     client: Option<Key>,
     channels: &[u32],
     places: &Places,
@@ -270,7 +269,7 @@ fn new_session(
         .map(|(&channel, &cursor)| Subscription::new(channel, cursor))
         .collect();
     let mut session = Session::new(now, client, subscriptions);
-    session.set_lag(request.lag(), request.loss_announcement().clone());
+    session.set_lag(config.lag(), config.loss_announcement().clone());
     for &(number, gone) in places.gone() {
         session.set_gone(number, gone);
     }

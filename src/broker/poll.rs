@@ -46,6 +46,24 @@ impl Broker {
     /// exactly once when there is output again: after an event was published to it, after its or
     /// the broker's `close`, and when a heartbeat is due.
     ///
+    /// [`Transmit::Ended`]: the session has ended. Every further call returns this again, without
+    /// the reason, so a loop that waits for `None` alone never stops:
+    ///
+    /// ```
+    /// # use sansse::broker::{Broker, BrokerConfig, Epoch, SessionConfig, Transmit};
+    /// # let now = std::time::Instant::now();
+    /// # let mut broker = Broker::new(now, BrokerConfig::new(Epoch(1)))?;
+    /// # let session = broker.open(now, SessionConfig::new())?.session;
+    /// # broker.session_mut(session).close(now);
+    /// while let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) {
+    ///     // Write it.
+    ///     # drop(frame.clone());
+    /// }
+    /// # assert_eq!(broker.poll_transmit(now, session), Some(Transmit::Ended(None)));
+    /// # assert_eq!(broker.poll_transmit(now, session), Some(Transmit::Ended(None)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// A heartbeat is an empty comment without an id. It comes only where nothing else did for the
     /// session's interval.
     pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
@@ -65,7 +83,8 @@ impl Broker {
     }
 
     /// Puts what a session has to transmit into `batch`, replacing what was in there, until about
-    /// `limit` bytes are together; a single larger frame is handed over alone.
+    /// `limit` bytes are together; a single larger frame is handed over alone. Once the session has
+    /// ended, every call returns [`Filled::Ended`].
     ///
     /// This is [`poll_transmit`](Self::poll_transmit) for a driver that writes to a socket: what a
     /// busy session has pending goes out in one write, and joining small frames costs less than
@@ -137,9 +156,9 @@ impl Broker {
     /// What is returned must still be written before that: the rest of the one frame at which the
     /// write stopped. It is empty if the write took everything.
     ///
-    /// Only the batch of this session's newest poll can be taken back, and only once. Of any other
-    /// batch, all the rest is returned, to be written. Of a session that has ended meanwhile, only
-    /// the rest of the one frame is left to write.
+    /// Only the batch of this session's newest poll can be taken back, and only once. For any other
+    /// batch, everything that was not written is returned, and must be written. For a session that
+    /// has ended meanwhile, only the rest of the one frame is returned.
     pub fn handle_partial_write(
         &mut self,
         now: Instant,

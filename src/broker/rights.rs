@@ -97,11 +97,11 @@ impl<'a, B: Calls> ClientMut<'a, B> {
     ///
     /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
     /// let (alice, room) = (ClientId::new("alice")?, TopicName::new("room/7")?);
-    /// let request = SessionConfig::new()
+    /// let config = SessionConfig::new()
     ///     .with_client(alice.clone())
     ///     .with_permitted([TopicFilter::new("room/*")?])
     ///     .with_topic(room.clone());
-    /// let session = broker.open(now, request)?.session;
+    /// let session = broker.open(now, config)?.session;
     /// assert_eq!(broker.client_mut(&alice).revoke_topic(now, &room), Ok(1));
     /// let again = broker.session_mut(session).subscribe(now, room, StartAt::Now);
     /// assert_eq!(again, Err(SubscribeError::NotPermitted));

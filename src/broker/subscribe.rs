@@ -92,7 +92,7 @@ impl<'a, B: Calls> SessionMut<'a, B> {
     /// let room = TopicName::new("room/7")?;
     /// broker.publish(now, room.clone(), &Event::new("earlier"))?;
     /// let session = broker.open(now, SessionConfig::new())?.session;
-    /// while broker.poll_transmit(now, session).is_some() {}
+    /// while let Some(Transmit::Frame(_)) = broker.poll_transmit(now, session) {}
     ///
     /// let outcome = broker.session_mut(session).subscribe(now, room.clone(), StartAt::Oldest)?;
     /// assert_eq!(outcome.replayed(), 1);
@@ -128,17 +128,17 @@ impl<'a, B: Calls> SessionMut<'a, B> {
     /// that had no [lease](super::SessionConfig::with_lease) has one then.
     ///
     /// ```
-    /// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, Epoch, SessionConfig};
+    /// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, Epoch, SessionConfig, Transmit};
     /// use std::time::Duration;
     /// # let now = std::time::Instant::now();
     ///
     /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
-    /// let request = SessionConfig::new().with_lease(now + Duration::from_secs(600));
-    /// let session = broker.open(now, request)?.session;
+    /// let config = SessionConfig::new().with_lease(now + Duration::from_secs(600));
+    /// let session = broker.open(now, config)?.session;
     /// # broker.poll_event();
     /// // Before it lapses, and while its driver keeps polling, the application is asked:
     /// let now = now + Duration::from_secs(570);
-    /// # while broker.poll_transmit(now, session).is_some() {}
+    /// # while let Some(Transmit::Frame(_)) = broker.poll_transmit(now, session) {}
     /// broker.handle_timeout(now);
     /// let Some(BrokerEvent::LeaseExpiring { session, until, .. }) = broker.poll_event().map(|(_, event)| event) else {
     ///     panic!()

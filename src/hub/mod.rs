@@ -224,8 +224,8 @@ impl Hub {
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&self, request: SessionConfig) -> Result<Session, OpenError> {
-        self.inner.open(request)
+    pub fn open(&self, config: SessionConfig) -> Result<Session, OpenError> {
+        self.inner.open(config)
     }
 
     /// Returns how long a peer that was refused with this error is to wait, for a `Retry-After`;

@@ -17,7 +17,7 @@ impl Hub {
     /// let (hub, _drive) = Hub::new(timer, BrokerConfig::new(Epoch(1)))?;
     /// let answer = TopicName::new("answer/42")?;
     /// // A peer that asks for it gets all of it and then the end, again after each reload:
-    /// let request = SessionConfig::new()
+    /// let config = SessionConfig::new()
     ///     .topics_only()
     ///     .with_topic(answer.clone())
     ///     .with_start(StartAt::Oldest);
@@ -31,8 +31,8 @@ impl Hub {
     ///
     /// [`PublishError`]; then nothing was done.
     pub fn end_topic(&self, topic: &TopicName) -> Result<Published, PublishError> {
-        let addressee = Audience::Topic(topic.clone());
-        self.inner.publish_with(&addressee, |sequencer| sequencer.end_topic(topic.clone()))
+        let audience = Audience::Topic(topic.clone());
+        self.inner.publish_with(&audience, |sequencer| sequencer.end_topic(topic.clone()))
     }
 
     /// Subscribes an open session to one more topic, or to a pattern; see

@@ -149,9 +149,9 @@ pub(super) enum Written {
 }
 
 impl Request {
-    pub(super) fn of(request: &SessionConfig, broker: &Broker) -> Self {
-        let lease = request.lease().map(|until| broker.tick(until));
-        Self { request: request.clone(), lease }
+    pub(super) fn of(config: &SessionConfig, broker: &Broker) -> Self {
+        let lease = config.lease().map(|until| broker.tick(until));
+        Self { request: config.clone(), lease }
     }
 
     fn restore(self, broker: &Broker) -> Result<SessionConfig, RecordErrorKind> {

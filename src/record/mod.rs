@@ -21,7 +21,7 @@
 //!     writeln!(sink.lock().unwrap(), "{entry}").unwrap();
 //! })?;
 //! let session = broker.open(now, SessionConfig::new())?.session;
-//! while broker.poll_transmit(now, session).is_some() {}
+//! while let Some(Transmit::Frame(_)) = broker.poll_transmit(now, session) {}
 //! broker.publish(now, Audience::Everyone, &Event::new("hello"))?;
 //! let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
 //! let sent = frame.clone();

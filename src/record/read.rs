@@ -204,8 +204,8 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// A broker with this configuration, made at `start`, to which the calls are then done. Times
-    /// in outputs, such as that of a lease, are counted from `start`.
+    /// Makes a broker with this configuration at `start`, to which the calls are then done. Times in
+    /// outputs, such as that of a lease, are counted from `start`.
     ///
     /// # Errors
     ///
@@ -233,12 +233,12 @@ struct Version {
 }
 
 impl Replay<'_> {
-    /// The broker, as it is after the steps so far.
+    /// Returns the broker, as it is after the steps so far.
     pub const fn broker(&self) -> &Broker {
         &self.broker
     }
 
-    /// The broker after the steps so far, for the test to go on with.
+    /// Returns the broker after the steps so far, for the test to go on with.
     pub fn into_broker(self) -> Broker {
         self.broker
     }
@@ -274,7 +274,7 @@ struct TextLine<'a> {
     has_end: bool,
 }
 
-/// `None` at the end.
+/// Reads the next line. `None` at the end.
 fn next_line<'a>(
     rest: &mut &'a [u8],
     limit: usize,
@@ -317,12 +317,12 @@ impl RecordErrorKind {
 }
 
 impl RecordError {
-    /// The number of the line, from 1 on.
+    /// Returns the number of the line, from 1 on.
     pub const fn line(&self) -> usize {
         self.line
     }
 
-    /// What is wrong with it.
+    /// Returns what is wrong with it.
     pub const fn kind(&self) -> &RecordErrorKind {
         &self.kind
     }

@@ -34,7 +34,7 @@ pub struct RecordedBroker {
 type Sink = Box<dyn FnMut(Entry) + Send>;
 
 impl RecordedBroker {
-    /// A broker without sessions, and a record from its beginning on.
+    /// Makes a broker without sessions, and a record from its beginning on.
     ///
     /// `sink` gets each entry before what it tells of is done. It runs within the call: it should
     /// be quick, or send the entry on to a thread that writes. If it panics, the call is not done.
@@ -59,7 +59,7 @@ impl RecordedBroker {
         self.sink = None;
     }
 
-    /// Whether calls are recorded.
+    /// Returns whether calls are recorded.
     pub const fn is_recording(&self) -> bool {
         self.sink.is_some()
     }
@@ -73,7 +73,7 @@ impl RecordedBroker {
         }
     }
 
-    /// Of a call that is told no time.
+    /// Records a call that is told no time.
     #[inline]
     fn note_timeless(&mut self, call: Call) {
         if let Some(sink) = &mut self.sink {
@@ -107,17 +107,17 @@ impl Deref for RecordedBroker {
 
 /// What [`Broker`] has; each method there says what it does.
 impl RecordedBroker {
-    /// As [`Broker::open`]. The request's metadata is not recorded.
+    /// Opens a session, as [`Broker::open`] does. The metadata in `config` is not recorded.
     ///
     /// # Errors
     ///
     /// [`OpenError`]; then nothing was done.
-    pub fn open(&mut self, now: Instant, request: SessionConfig) -> Result<Opened, OpenError> {
-        self.note(now, |broker| Call::Open(Box::new(Request::of(&request, broker))));
-        self.broker.open(now, request)
+    pub fn open(&mut self, now: Instant, config: SessionConfig) -> Result<Opened, OpenError> {
+        self.note(now, |broker| Call::Open(Box::new(Request::of(&config, broker))));
+        self.broker.open(now, config)
     }
 
-    /// As [`Broker::poll_ready`]. `None`, and what may change that, is as there.
+    /// Returns what [`Broker::poll_ready`] returns. `None`, and what may change that, is as there.
     pub fn poll_ready(&mut self) -> Option<SessionId> {
         if self.broker.has_ready() {
             self.note_timeless(Call::PollReady);
@@ -125,7 +125,7 @@ impl RecordedBroker {
         self.broker.poll_ready()
     }
 
-    /// As [`Broker::poll_event`]. `None`, and what may change that, is as there.
+    /// Returns what [`Broker::poll_event`] returns. `None`, and what may change that, is as there.
     pub fn poll_event(&mut self) -> Option<(EventNumber, BrokerEvent)> {
         if self.broker.has_events() {
             self.note_timeless(Call::PollEvent);
@@ -133,28 +133,29 @@ impl RecordedBroker {
         self.broker.poll_event()
     }
 
-    /// As [`Broker::session_mut`].
+    /// Returns the handle of a session, as [`Broker::session_mut`] does.
     pub const fn session_mut(&mut self, id: SessionId) -> SessionMut<'_, Self> {
         SessionMut::new(self, id)
     }
 
-    /// As [`Broker::client_mut`]. What is done to the client's metadata changes nothing that the
-    /// broker looks at, and is not recorded.
+    /// Returns the handle of a client, as [`Broker::client_mut`] does. What is done to the client's
+    /// metadata changes nothing that the broker looks at, and is not recorded.
     pub const fn client_mut<'a>(&'a mut self, id: &'a ClientId) -> ClientMut<'a, Self> {
         ClientMut::new(self, id)
     }
 
-    /// As [`Broker::topic_mut`].
+    /// Returns the handle of a topic, as [`Broker::topic_mut`] does.
     pub const fn topic_mut<'a>(&'a mut self, name: &'a TopicName) -> TopicMut<'a, Self> {
         TopicMut::new(self, name)
     }
 
-    /// As [`Broker::shard_mut`]. That the keys were set is recorded, and the keys are not.
+    /// Returns the handle of the shard, as [`Broker::shard_mut`] does. That the keys were set is
+    /// recorded, and the keys are not.
     pub const fn shard_mut(&mut self) -> ShardMut<'_, Self> {
         ShardMut::new(self)
     }
 
-    /// As [`Broker::publish`].
+    /// Publishes an event, as [`Broker::publish`] does.
     ///
     /// # Errors
     ///
@@ -173,13 +174,14 @@ impl RecordedBroker {
         self.broker.publish(now, audience, event)
     }
 
-    /// As [`Broker::poll_transmit`]. `None`, and what may change that, is as there.
+    /// Returns what [`Broker::poll_transmit`] returns. `None`, and what may change that, is as
+    /// there.
     pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
         self.note(now, |_| Call::PollTransmit { session });
         self.broker.poll_transmit(now, session)
     }
 
-    /// As [`Broker::poll_transmit_batch`].
+    /// Fills a batch, as [`Broker::poll_transmit_batch`] does.
     pub fn poll_transmit_batch(
         &mut self,
         now: Instant,
@@ -191,7 +193,7 @@ impl RecordedBroker {
         self.broker.poll_transmit_batch(now, session, limit, batch)
     }
 
-    /// As [`Broker::handle_partial_write`].
+    /// Takes back what a write did not take, as [`Broker::handle_partial_write`] does.
     pub fn handle_partial_write(
         &mut self,
         now: Instant,
@@ -258,14 +260,14 @@ macro_rules! methods {
             fn open_beside(
                 &mut self,
                 now: Instant,
-                request: SessionConfig,
+                config: SessionConfig,
                 elsewhere: &Elsewhere,
             ) -> Result<Opened, OpenError> {
                 self.note(now, |broker| Call::OpenBeside {
-                    request: Box::new(Request::of(&request, broker)),
+                    request: Box::new(Request::of(&config, broker)),
                     elsewhere: *elsewhere,
                 });
-                Calls::open_beside(&mut self.broker, now, request, elsewhere)
+                Calls::open_beside(&mut self.broker, now, config, elsewhere)
             }
 
             fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {

@@ -32,13 +32,13 @@ pub struct SessionDefaults {
     /// What a session gets that resumes where something may be missing: after a gap, or from an id
     /// that leads nowhere. Default [`OnGap::ReplayKept`].
     pub on_gap: OnGap,
-    /// The age at which a session ends with [`EndReason::MaxAge`](crate::broker::EndReason), when
-    /// it has got what was published before. A peer that resumes misses nothing, and may come to
-    /// another server, with other rights. Default `None`: it may grow as old as it likes.
+    /// The age at which a session ends with [`EndReason::MaxAge`](crate::broker::EndReason). It
+    /// first gets what was published before. A peer that resumes misses nothing, and may come to
+    /// another server, with other rights. Default `None`: no age ends a session.
     pub max_age: Option<MaxAge>,
     /// How long before a session's [lease](crate::broker::SessionConfig::with_lease) lapses the
-    /// application is asked about it; or when half of a lease is over that is shorter than twice
-    /// this. Default 30 s, enough to ask somebody else.
+    /// application is asked about it. A lease shorter than twice this is asked about at half time.
+    /// Default 30 s, enough to ask another service.
     pub lease_lead: Duration,
 }
 

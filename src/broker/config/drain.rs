@@ -15,7 +15,9 @@ use core::time::Duration;
 /// [`Reconnect::retry`](crate::broker::Reconnect::retry).
 ///
 /// ```
-/// use sansse::broker::{Broker, BrokerConfig, BrokerEvent, BrokerState, Drain, Epoch, OpenError, SessionConfig};
+/// use sansse::broker::{
+///     Broker, BrokerConfig, BrokerState, Drain, Epoch, OpenError, SessionConfig, Transmit,
+/// };
 /// use sansse::{Event, EventType};
 /// use std::time::Duration;
 /// # let now = std::time::Instant::now();
@@ -30,7 +32,7 @@ use core::time::Duration;
 /// broker.drain(now, drain)?;
 /// assert_eq!(broker.open(now, SessionConfig::new()), Err(OpenError::Draining));
 /// // Its driver polls it as ever, and it gets what was published, the farewell, and its end.
-/// while let Some(sansse::broker::Transmit::Frame(_)) = broker.poll_transmit(now, session) {}
+/// while let Some(Transmit::Frame(_)) = broker.poll_transmit(now, session) {}
 /// assert_eq!(broker.state(), BrokerState::Drained);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -45,32 +47,32 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Ends all sessions over this period, evenly; zero for all at once. The first one ends at
-    /// once.
+    /// Makes a drain that ends all sessions over this period, evenly; zero for all at once. The
+    /// first one ends at once.
     pub const fn new(over: Duration) -> Self {
         let patience = Duration::from_secs(10);
         Self { over, retry: None, farewell: None, patience, lets_topics_end: false }
     }
 
-    /// The reconnection times that sessions are told when they go: from `least` for the first to
-    /// `least + spread` for the last. The spread is for those who must be gone sooner than they
-    /// may come back. Default: none is told, and peers do as they were told before, or as they
+    /// Sets the reconnection times that sessions are told when they go: from `least` for the first
+    /// to `least + spread` for the last. The spread is for sessions that must be gone sooner than
+    /// they may come back. Default: none is told, and peers do as they were told before, or as they
     /// please.
     pub const fn with_retry(mut self, least: Duration, spread: Duration) -> Self {
         self.retry = Some((least, spread));
         self
     }
 
-    /// An event that each session gets last of all. It has no position and must bring no id, so
-    /// that the session's place is not lost by it. Default: none.
+    /// Sets an event that each session gets last of all. It has no position and must bring no id,
+    /// so that the session's place is not lost by it. Default: none.
     pub fn with_farewell(mut self, event: Event) -> Self {
         self.farewell = Some(event);
         self
     }
 
-    /// How long after the period sessions may still take what they have not got yet, before the
-    /// last ones end at once. Default 10 s: a supervisor that waits 30 s for a process to stop is
-    /// not kept waiting by one slow peer.
+    /// Sets how long after the period sessions may still take what they have not got yet, before
+    /// the last ones end at once. Default 10 s: a supervisor that waits 30 s for a process to stop
+    /// is not kept waiting by one slow peer.
     pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

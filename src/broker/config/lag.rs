@@ -51,9 +51,9 @@ pub enum LagPolicy {
 /// let lag = Lag::new(LagPolicy::SkipToOldest)
 ///     .with_events(100.try_into()?)
 ///     .with_bytes((64 << 10).try_into()?);
-/// let request = SessionConfig::new().with_lag(lag);
+/// let config = SessionConfig::new().with_lag(lag);
 /// // Where the retention alone is the bound, the policy is enough.
-/// let request = SessionConfig::new().with_lag(LagPolicy::SkipToNewest);
+/// let config = SessionConfig::new().with_lag(LagPolicy::SkipToNewest);
 /// # Ok::<(), std::num::TryFromIntError>(())
 /// ```
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
@@ -70,18 +70,19 @@ pub struct Lag {
 }
 
 impl Lag {
-    /// A policy that acts where the retention ends, or always if that is what it does.
+    /// Makes a lag without bounds of its own: a session meets the policy where the retention ends.
+    /// [`LagPolicy::KeepNewestPerKey`] then passes every superseded event.
     pub const fn new(policy: LagPolicy) -> Self {
         Self { policy, events: None, bytes: None }
     }
 
-    /// Bounds the events.
+    /// Sets by how many events a session may be behind.
     pub const fn with_events(mut self, events: NonZeroUsize) -> Self {
         self.events = Some(events);
         self
     }
 
-    /// Bounds the bytes.
+    /// Sets by how many bytes of encoded events a session may be behind.
     pub const fn with_bytes(mut self, bytes: NonZeroUsize) -> Self {
         self.bytes = Some(bytes);
         self

@@ -71,7 +71,8 @@ pub struct BrokerLimits {
     pub sessions: SessionLimit,
     /// How many sessions one client may have at a time. Default 256: a browser holds at most some
     /// hundred streams to one server (HTTP/2), and people have several devices. Publishing to a
-    /// client, and each end of a session of it, costs as much as it has sessions.
+    /// client costs the same however many it has. Each end of a session costs as much as its client
+    /// has sessions.
     pub sessions_per_client: SessionLimit,
     /// How many sessions there may be at a time from one address, of those that
     /// [have one](crate::broker::SessionConfig::with_address). Default 1,000: one caller alone
@@ -81,17 +82,17 @@ pub struct BrokerLimits {
     /// How many named topics may exist and patterns be in use at a time, together, in one shard.
     /// Default 100,000, some 20 MB when empty.
     pub topics: u32,
-    /// Of how many topics it is remembered that they ended, when nobody subscribes to them and
-    /// nothing of them is kept. Default 10,000; beyond it the one that ended first is forgotten.
+    /// How many ended topics are remembered that have no subscriber and keep nothing. Default
+    /// 10,000; beyond it the one that ended first is forgotten.
     pub ended_topics: u32,
-    /// To how many named topics and patterns one session may subscribe, together. Default 64;
-    /// delivery looks at each.
+    /// How many subscriptions one session may have, to named topics and patterns together. Default
+    /// 64; delivery looks at each.
     pub topics_per_session: u32,
     /// How many topics and patterns the [permission](crate::broker::SessionConfig::with_permitted)
     /// of one session may name, together. Default 256; each subscription is looked for in all of
-    /// them. As many topics may be taken out of it
-    /// [again](crate::broker::ClientMut::revoke_topic): a session from which one more is revoked
-    /// ends with [`EndReason::Revoked`](crate::broker::EndReason).
+    /// them. Up to this number of topics and patterns can be
+    /// [revoked](crate::broker::ClientMut::revoke_topic) from one session. One more ends the
+    /// session, with [`EndReason::Revoked`](crate::broker::EndReason).
     pub permitted_per_session: u32,
     /// How many clients without a session one shard remembers at a time. Default 100,000; beyond it
     /// the one that has been away longest is forgotten early.
@@ -100,9 +101,9 @@ pub struct BrokerLimits {
     /// `poll_ready` before no session is opened there any more. Default 100,000.
     pub unread_events: NonZeroU32,
     /// How many bytes of events, encoded, all logs of one shard may keep together.
-    /// Default 256 MiB, a fraction of a small server's memory. Beyond it, the log that would keep
-    /// the most with the new event gives up its oldest one (of two that keep equally much, the one
-    /// whose oldest event is the older), so that a log that keeps less than an equal share
+    /// Default 256 MiB, a fraction of a small server's memory. Beyond it, the largest log gives
+    /// up its oldest event; the new event counts as kept by its log. Of two logs of equal size, the
+    /// one whose oldest event is older gives way. So a log that keeps less than an equal share
     /// loses nothing to those that keep more.
     pub retained_bytes: NonZeroUsize,
 }

@@ -96,7 +96,7 @@ pub struct BrokerConfig {
 }
 
 impl BrokerConfig {
-    /// The defaults, in this epoch.
+    /// Makes a configuration of this epoch that has all the defaults.
     pub const fn new(epoch: Epoch) -> Self {
         Self {
             epoch,

@@ -21,11 +21,12 @@ pub struct Retention {
     /// first where there are too many events or bytes. Default `false`: the oldest go first.
     ///
     /// So the newest event of each key is kept as long as there is room for these, and a session
-    /// that comes back, or is far behind, gets it. A superseded event that goes is not missing: no
+    /// that comes back, or is far behind, gets it. A superseded event that goes is not lost: no
     /// session is too far behind by it, it is no gap to a resumption, and for sessions that did not
-    /// get it [`SessionSuperseded`](crate::broker::BrokerEvent::SessionSuperseded) counts it. Once
-    /// an event that nothing superseded has to go, all missing events before it count as lost, as
-    /// it does. The age holds for every event: to keep the newest of each key for good, set none.
+    /// get it [`SessionSuperseded`](crate::broker::BrokerEvent::SessionSuperseded) counts it. An
+    /// event that nothing superseded is lost when it goes. All events before it that are gone then
+    /// count as lost too. The age holds for every event: to keep the newest of each key for good,
+    /// set none.
     pub compact: bool,
 }
 
@@ -37,7 +38,7 @@ impl Retention {
         compact: false,
     };
 
-    /// Of what is published to one client or to one session.
+    /// What is kept of what is published to one client or to one session.
     pub(super) const PRIVATE: Self = Self {
         events: NonZeroUsize::new(256).unwrap(),
         bytes: NonZeroUsize::new(256 << 10).unwrap(),

@@ -15,7 +15,7 @@ use std::time::Instant;
 /// ```
 /// use sansse::broker::{ClientId, SessionConfig, TopicName};
 ///
-/// let request = SessionConfig::new()
+/// let config = SessionConfig::new()
 ///     .with_client(ClientId::new("alice")?)
 ///     .with_topic(TopicName::new("news")?);
 /// # Ok::<(), sansse::broker::NameError>(())
@@ -68,12 +68,13 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl SessionConfig {
-    /// A session of nobody in particular, with the broadcast alone, from now on.
+    /// Makes a session without a client that gets the broadcast alone, from now on.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whose session it is. Default: nobody's; it cannot be published to by client.
+    /// Sets whose session it is. Default: no client's; nothing that is published to a client
+    /// reaches the session.
     pub fn with_client(mut self, client: ClientId) -> Self {
         self.client = Some(client);
         self
@@ -106,16 +107,19 @@ impl SessionConfig {
         self
     }
 
-    /// To which named topics the session may subscribe, now and as long as it lasts: those that one
-    /// of these [covers](TopicFilter::covers), and patterns of which one covers all that they
-    /// match. Anything else is refused, [when the session is
-    /// opened](crate::broker::OpenError::NotPermitted) and
-    /// [later](crate::broker::SubscribeError::NotPermitted); nothing permits nothing. In place of
-    /// what was said before. Default: everything, so that the caller decides.
+    /// Sets the named topics and patterns to which the session may subscribe, in place of those set
+    /// before. They hold as long as the session lasts. Default: everything is permitted, so that
+    /// the caller decides.
+    ///
+    /// A topic is permitted if one of these filters [covers](TopicFilter::covers) it. A pattern is
+    /// permitted if one filter covers all that the pattern matches. Anything else is refused, [when
+    /// the session is opened](crate::broker::OpenError::NotPermitted) and
+    /// [later](crate::broker::SubscribeError::NotPermitted). An empty list permits no topic.
     ///
     /// So what a peer asks for can be handed on as it is, and what it may have is said once, where
-    /// that is known. The broadcast, and what is published to the client or to the session, is not
-    /// part of it; [`topics_only`](Self::topics_only) is for that. A topic that is
+    /// that is known. The permission is about topics. It keeps from the session neither the
+    /// broadcast nor what is published to the client or to the session;
+    /// [`topics_only`](Self::topics_only) leaves out the broadcast. A topic that is
     /// [revoked](crate::broker::ClientMut::revoke_topic) is no longer permitted.
     ///
     /// At most
@@ -146,35 +150,36 @@ impl SessionConfig {
         self
     }
 
-    /// Does without the broadcast. Such a session ends when all its topics have
-    /// [ended](crate::broker::TopicMut::end); it has to have one for that, and no pattern,
-    /// since what matches may yet come to be. What is published to it alone, or to its client, does
-    /// not keep it open. Default: every session gets the broadcast.
+    /// Leaves out the broadcast. Such a session ends when all its topics have
+    /// [ended](crate::broker::TopicMut::end). For that it needs a topic, and no pattern: a topic
+    /// that matches may yet come to be. What is published to it alone, or to its client, does not
+    /// keep it open. Default: every session gets the broadcast.
     pub fn topics_only(mut self) -> Self {
         self.topics_only = true;
         self
     }
 
-    /// Where a session starts that brings no last event id. Default [`StartAt::Now`]. With
+    /// Sets where a session starts that brings no last event id. Default [`StartAt::Now`]. With
     /// [`StartAt::Oldest`] a page that is loaded again gets all that is kept.
     pub fn with_start(mut self, start: StartAt) -> Self {
         self.start = start;
         self
     }
 
-    /// Where an earlier stream broke off, as the request says. Default: nowhere.
+    /// Sets where an earlier stream broke off, as the request says. Default: nowhere.
     pub fn with_last_event_id(mut self, id: LastEventId) -> Self {
         self.last_event_id = id;
         self
     }
 
-    /// The heartbeat interval of this session; `None` for no heartbeats. Default: the broker's.
+    /// Sets the heartbeat interval of this session; `None` for no heartbeats. Default: the
+    /// broker's.
     pub fn with_heartbeat(mut self, interval: Option<Duration>) -> Self {
         self.heartbeat = interval.into();
         self
     }
 
-    /// How long this session may have output without taking any before it is [ended as
+    /// Sets how long this session may have output without taking any before it is [ended as
     /// stalled](crate::broker::EndReason::Stalled), more than zero; `None`: for ever. Default: [the
     /// broker's](crate::broker::SessionDefaults::stall_timeout).
     ///
@@ -183,15 +188,15 @@ impl SessionConfig {
     /// use std::time::Duration;
     ///
     /// // A service nearby that takes nothing for so long is not coming back.
-    /// let request = SessionConfig::new().with_stall_timeout(Some(Duration::from_secs(5)));
+    /// let config = SessionConfig::new().with_stall_timeout(Some(Duration::from_secs(5)));
     /// ```
     pub fn with_stall_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.stall_timeout = timeout.into();
         self
     }
 
-    /// How far this session may be behind in each of its topics, and what it meets beyond that.
-    /// Default: what was [said for the topic](crate::broker::TopicMut::set_lag), or else the
+    /// Sets how far this session may be behind in each of its topics, and what it meets beyond
+    /// that. Default: what was [said for the topic](crate::broker::TopicMut::set_lag), or else the
     /// broker's.
     pub fn with_lag(mut self, lag: impl Into<Lag>) -> Self {
         self.lag = Some(lag.into());
@@ -227,32 +232,33 @@ impl SessionConfig {
         self
     }
 
-    /// Keeps `value` with the client, in place of an earlier one of its type, from before anybody
-    /// hears of the session. Without a client there is nobody to keep it with.
+    /// Keeps `value` with the client, in place of an earlier one of its type. It is there before
+    /// any event tells of the session. For a session without a client it is dropped.
     pub fn with_metadata<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
         self.metadata.insert(value);
         self
     }
 
-    /// Where the session comes from, to be counted with the others from there. Default: it is not
-    /// counted.
+    /// Sets the address from which the session comes, to be counted with the others from there.
+    /// Default: it is not counted.
     ///
     /// ```
     /// use sansse::broker::{AddressKey, SessionConfig};
     ///
     /// # let peer: std::net::SocketAddr = "192.0.2.1:50000".parse().unwrap();
-    /// let request = SessionConfig::new().with_address(AddressKey::from(peer.ip()));
+    /// let config = SessionConfig::new().with_address(AddressKey::from(peer.ip()));
     /// ```
     pub fn with_address(mut self, address: AddressKey) -> Self {
         self.address = Some(address);
         self
     }
 
-    /// Until when the session may listen, as a token does that expires. Before that the application
-    /// is asked by [`BrokerEvent::LeaseExpiring`](crate::broker::BrokerEvent), and may
-    /// [renew](crate::broker::SessionMut::renew_lease) it; otherwise the session ends at that time
-    /// with [`EndReason::LeaseExpired`](crate::broker::EndReason), whatever it has not taken yet.
-    /// Default: for as long as the session lasts.
+    /// Sets until when the session may listen, such as the time at which a token expires. Before
+    /// that the application is asked by
+    /// [`BrokerEvent::LeaseExpiring`](crate::broker::BrokerEvent), and may
+    /// [renew](crate::broker::SessionMut::renew_lease) the lease. If it does not, the session ends
+    /// at that time with [`EndReason::LeaseExpired`](crate::broker::EndReason), and does not get
+    /// what it has not taken yet. Default: no lease.
     pub fn with_lease(mut self, until: Instant) -> Self {
         self.lease = Some(until);
         self
@@ -284,7 +290,7 @@ impl SessionConfig {
         self.permitted.as_deref()
     }
 
-    /// As [`permitted`](Self::permitted), and takes it out.
+    /// Takes out what [`permitted`](Self::permitted) returns.
     pub(crate) fn take_permitted(&mut self) -> Option<Vec<TopicFilter>> {
         self.permitted.take()
     }
@@ -339,7 +345,7 @@ impl SessionConfig {
         self.address.as_ref()
     }
 
-    /// As [`address`](Self::address), and takes it out.
+    /// Takes out what [`address`](Self::address) returns.
     pub(crate) fn take_address(&mut self) -> Option<AddressKey> {
         self.address.take()
     }

@@ -61,7 +61,7 @@ impl Part {
 const SINGLE: usize = 16 << 10;
 
 impl Batch {
-    /// An empty batch.
+    /// Makes an empty batch.
     pub const fn new(framing: Framing) -> Self {
         Self {
             framing,
@@ -73,7 +73,7 @@ impl Batch {
         }
     }
 
-    /// An empty batch with a buffer of this many bytes.
+    /// Makes an empty batch with a buffer of this many bytes.
     pub fn with_capacity(framing: Framing, bytes: usize) -> Self {
         Self { joined: Vec::with_capacity(bytes), ..Self::new(framing) }
     }
@@ -84,7 +84,7 @@ impl Batch {
         self.clear();
     }
 
-    /// The bytes to write.
+    /// Returns the bytes to write.
     pub fn as_slice(&self) -> &[u8] {
         match &self.single {
             Some(frame) => self.framing.slice(frame),
@@ -92,17 +92,17 @@ impl Batch {
         }
     }
 
-    /// How many bytes there are to write.
+    /// Returns how many bytes there are to write.
     pub fn len(&self) -> usize {
         self.as_slice().len()
     }
 
-    /// Whether there is nothing to write.
+    /// Returns whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// How many frames there are.
+    /// Returns how many frames there are.
     pub fn frames(&self) -> usize {
         self.parts.len() - self.shared
     }
@@ -124,7 +124,7 @@ impl Batch {
         self.origin == Some((session, poll))
     }
 
-    /// Whether `frame` may join what is there without passing `limit` bytes.
+    /// Returns whether `frame` may join what is there without passing `limit` bytes.
     pub(crate) fn has_room(&self, frame: &Frame, limit: usize) -> bool {
         self.has_room_for(self.framing.slice(frame).len(), limit)
     }
@@ -135,7 +135,7 @@ impl Batch {
             || (self.single.is_none() && length < SINGLE && self.joined.len() + length <= limit)
     }
 
-    /// Lets `frame` join what is there if it has room; says whether it had.
+    /// Adds `frame` if there is room for it. Returns whether there was.
     #[inline]
     pub(crate) fn push_within(
         &mut self,
@@ -179,7 +179,8 @@ impl Batch {
         }
     }
 
-    /// The frames that `written` bytes did not even begin, beyond the first that is not whole.
+    /// Returns the frames of which nothing is in the first `written` bytes, without the first frame
+    /// that is not whole.
     pub(crate) fn untouched(&self, written: usize) -> &[Part] {
         let whole = self.parts.partition_point(|part| part.end <= written);
         self.parts.get(whole + 1..).unwrap_or_default()
@@ -205,13 +206,13 @@ impl Batch {
         (frames, bytes)
     }
 
-    /// What must follow `written` bytes for the frames that are not untouched to be whole.
+    /// Returns what must follow `written` bytes for the frames that are not untouched to be whole.
     pub(crate) fn remainder(&self, written: usize) -> Bytes {
         let whole = self.parts.partition_point(|part| part.end <= written);
         self.parts.get(whole).map_or_else(Bytes::new, |part| self.slice(written, part.end))
     }
 
-    /// All that must follow `written` bytes.
+    /// Returns all that must follow `written` bytes.
     pub(crate) fn rest(&self, written: usize) -> Bytes {
         let end = self.len();
         if written < end { self.slice(written, end) } else { Bytes::new() }
@@ -231,13 +232,13 @@ impl Batch {
         self.framing
     }
 
-    /// Where each part ends.
+    /// Returns where each part ends.
     pub(crate) fn ends(&self) -> Vec<usize> {
         self.parts.iter().map(|part| part.end).collect()
     }
 
-    /// A batch that cannot be taken back; `None` for parts that do not end one after the other, the
-    /// last of them where the bytes do.
+    /// Makes a batch that cannot be taken back. Returns `None` for parts that do not end one after
+    /// the other, the last of them where the bytes do.
     pub(crate) fn from_parts(joined: Vec<u8>, ends: &[usize]) -> Option<Self> {
         if !ends.is_sorted() || ends.last().copied().unwrap_or(0) != joined.len() {
             return None;
@@ -247,8 +248,8 @@ impl Batch {
     }
 }
 
-/// The length of the payload of a chunk of this length: without its size in hexadecimal digits and
-/// two line ends.
+/// Returns the length of the payload of a chunk of this length: without its size in hexadecimal
+/// digits and two line ends.
 fn payload_of(chunk: usize) -> usize {
     let digits = |payload: usize| (usize::BITS - payload.leading_zeros()).div_ceil(4).max(1);
     let payloads =

@@ -10,7 +10,8 @@ pub enum Transmit<'a> {
     Frame(&'a Frame),
     /// Nothing more, ever. The stream is to be ended in good order and the connection closed.
     ///
-    /// The reason is told once; `None` where it was, and for an id that is no session's.
+    /// Every further poll of the session gives this again. The reason is told once; `None` where it
+    /// was, and for an id that is no session's.
     Ended(Option<EndReason>),
 }
 

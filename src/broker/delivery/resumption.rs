@@ -211,7 +211,7 @@ fn has_field(frame: &Frame, field: &[u8]) -> bool {
 /// connects, loses the connection before the first event and comes back would miss what was
 /// published between, and neither side would know.
 pub(crate) fn opening(
-    request: &SessionConfig,
+    config: &SessionConfig,
     resume: Resumption,
     retry: Option<Duration>,
     sequencer: &Sequencer,
@@ -219,12 +219,12 @@ pub(crate) fn opening(
     let is_placed = resume.replayed() > 0 || matches!(resume, Resumption::Complete { .. });
     let id = (!is_placed && sequencer.ids() == EventIds::Assigned)
         .then(|| sequencer.id_of(sequencer.last()));
-    let announcement = request.announcement().map(|event_type| {
+    let announcement = config.announcement().map(|event_type| {
         let (outcome, replayed) = (resume.as_str(), resume.replayed());
         Event::new(format!(r#"{{"outcome":"{outcome}","replayed":{replayed}}}"#))
             .with_type(event_type.clone())
     });
-    let comment = request.opening_comment().cloned();
+    let comment = config.opening_comment().cloned();
     if announcement.is_none() && comment.is_none() && retry.is_none() && id.is_none() {
         return None;
     }

@@ -157,8 +157,8 @@ mod signed {
         ///
         /// let mut resume = |id: &str| {
         ///     let id = LastEventId::from_header(id.as_bytes());
-        ///     let request = SessionConfig::new().with_last_event_id(id);
-        ///     broker.open(now, request).map(|opened| opened.resumption)
+        ///     let config = SessionConfig::new().with_last_event_id(id);
+        ///     broker.open(now, config).map(|opened| opened.resumption)
         /// };
         /// assert_eq!(resume("beef-1-YjVnx0VpeOufi2z4MoDQCQ")?, Resumption::Complete { replayed: 0 });
         /// assert_eq!(resume("beef-0-YjVnx0VpeOufi2z4MoDQCQ")?, Resumption::Forged);

@@ -28,7 +28,8 @@ pub(crate) struct Session {
     subscriptions: Box<[Subscription]>,
     extras: Option<Box<Extras>>,
     terms: Option<Box<Terms>>,
-    /// Its own; of its bounds, if it has any, [`LagState`] knows.
+    /// The lag policy that the session chose for itself. The bounds that it chose are in
+    /// [`LagState`].
     lag_policy: Option<LagPolicy>,
     phase: Phase,
     /// The ready queue holds an entry that names this session itself: never more than one, also

@@ -29,9 +29,9 @@ pub(crate) struct Matched {
     entries: VecDeque<Reference>,
     /// The number of the next event to come.
     end: u64,
-    /// No event after this position is lost, that is, none from the number `lost_end` on. An event
-    /// that is gone from there on was superseded in a compact log. Which of those before were
-    /// superseded is not known any more.
+    /// No event after this position is lost, which is to say none from the number `lost_end` on. A
+    /// number that is missing from there on was superseded in a compact log. The lower numbers that
+    /// are missing all count as lost: nothing is kept that tells which of them were superseded.
     lost_through: u64,
     lost_end: u64,
     /// The size of all events.
