@@ -267,7 +267,7 @@ pub enum PublishError {
     Closed,
     /// No such client is connected, or was within the grace time.
     UnknownClient,
-    /// No such session is open.
+    /// No such session is open, or it is about to end.
     UnknownSession,
     /// There are as many topics as may be, and this would be a new one.
     TooManyTopics,

@@ -39,7 +39,8 @@ impl Broker {
 }
 
 impl<'a> SessionRef<'a> {
-    /// Returns whether there is such a session, and it has not ended.
+    /// Returns whether there is such a session, and it has not ended. One that was closed is open
+    /// until it has what was published before.
     pub fn is_open(self) -> bool {
         self.broker.sessions.by_id(self.id).is_some()
     }
