@@ -70,7 +70,7 @@ impl Broker {
             return;
         };
         let id = self.sessions.id_of(key);
-        let superseded = Passed::of_superseded(session.take_uncounted());
+        let superseded = Passed::of_superseded(session.extras_mut().take_uncounted());
         Notes::new(&mut self.events, &mut self.counters, &self.clients).note(
             id,
             session.client(),

@@ -69,15 +69,15 @@ impl Broker {
         let mut session = new_session(now, &config, client, &channels, &places);
         let retry = self.admission.retry_in(self.sessions.next_slot());
         if let Some(frame) = delivery::opening(&config, resumption, retry, &self.sequencer) {
-            session.set_opening(frame);
+            session.extras_mut().set_opening(frame);
         }
         if is_place_due {
-            session.owe_place();
+            session.extras_mut().owe_place();
         }
         if resumption.replayed() > 0 {
             let (usual, channels) = (&self.config.session.lag, channels.iter().copied());
             if delivery::may_be_bounded(config.lag(), usual, channels, &self.topics) {
-                session.set_replayed_through(self.sequencer.last());
+                session.extras_mut().set_replayed_through(self.sequencer.last());
             }
         }
         session.set_terms(self.terms(now, &mut config));
@@ -271,7 +271,7 @@ fn new_session(
     let mut session = Session::new(now, client, subscriptions);
     session.set_lag(config.lag(), config.loss_announcement().clone());
     for &(number, gone) in places.gone() {
-        session.set_gone(number, gone);
+        session.extras_mut().set_gone(number, gone);
     }
     session
 }

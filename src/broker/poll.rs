@@ -115,9 +115,9 @@ impl Broker {
         let was_parked = session.phase() == Phase::Parked;
         sink.begin(id, session.begin_poll(now));
         let mut notes = Notes::new(&mut self.events, &mut self.counters, &self.clients);
-        if session.has_extras() {
+        if session.extras().is_any() {
             // What was handed over before this poll is delivered.
-            let superseded = Passed::of_superseded(session.take_uncounted());
+            let superseded = Passed::of_superseded(session.extras_mut().take_uncounted());
             notes.note(id, session.client(), superseded);
             if let Some(own) = session.own() {
                 self.topics.trim_delivered(now, own.channel(), own.cursor());
@@ -182,13 +182,13 @@ impl Broker {
         state.forget_batch();
         let (events, bytes) = batch.untouched_events(written);
         self.counters.take_back(events, bytes);
-        let mut uncounted = state.take_uncounted();
+        let mut uncounted = state.extras_mut().take_uncounted();
         // From the last of each source to the first, so that its cursor goes back to that; with it
         // goes what was passed in between.
         for part in batch.untouched(written).iter().rev() {
             match part.source() {
                 Source::Own => {}
-                Source::Place => state.owe_place(),
+                Source::Place => state.extras_mut().owe_place(),
                 Source::Subscription(number) => {
                     // A place may be vacant since what stood there was revoked.
                     if let Some(subscription) = state.subscription_mut(number) {
@@ -200,7 +200,7 @@ impl Broker {
                 }
             }
         }
-        state.set_uncounted(uncounted);
+        state.extras_mut().set_uncounted(uncounted);
         state.returned();
         self.sessions.arm(key);
         remainder

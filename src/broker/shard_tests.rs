@@ -1,6 +1,7 @@
 //! Limits of several shards, as brokers keep them.
 
 use super::*;
+use crate::base_instant::base_instant;
 use crate::broker::{
     BrokerConfig, ClientId, Epoch, LimitPolicy, OpenError, SessionId, ShardNumber,
 };
@@ -33,9 +34,8 @@ fn request(client: Option<u64>, address: Option<u64>) -> SessionConfig {
 }
 
 impl Shards {
-    #[expect(clippy::disallowed_methods, reason = "no other way to have a first `Instant`")]
     fn new(count: u16, config: BrokerConfig) -> Self {
-        let now = Instant::now();
+        let now = base_instant();
         let brokers = ShardNumber::all(NonZeroU16::new(count).unwrap()).map(|shard| {
             let config = BrokerConfig { shard, ..config.clone() };
             Broker::new(now, config).unwrap()

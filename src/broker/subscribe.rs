@@ -203,10 +203,10 @@ impl Broker {
         }
         self.topics.join(channel);
         let number = session.add(Subscription::new(channel, cursor));
-        session.set_gone(number, gone);
+        session.extras_mut().set_gone(number, gone);
         if replayed > 0 {
             if self.sequencer.ids() == EventIds::Assigned {
-                session.owe_place();
+                session.extras_mut().owe_place();
             }
             let channels = session.channels().map(|(_, channel)| channel);
             if delivery::may_be_bounded(
@@ -215,9 +215,9 @@ impl Broker {
                 channels,
                 &self.topics,
             ) {
-                session.set_replayed_through(self.sequencer.last());
+                session.extras_mut().set_replayed_through(self.sequencer.last());
             }
-            session.exclude(number, excluded);
+            session.extras_mut().exclude(number, excluded);
         }
         if session.phase() == Phase::Parked {
             if replayed > 0 || is_over(session, &self.topics) {

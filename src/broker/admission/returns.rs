@@ -267,9 +267,8 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "no other way to have a first `Instant`")]
     fn one_order_for_all_shards_gives_out_the_whole_rate() {
-        let now = Instant::now();
+        let now = crate::base_instant::base_instant();
         let mut returns = ReturnsOfAll::new(now, &at(2));
         let mut told = |seconds| {
             let after = returns.retry_after(now + Duration::from_secs(seconds), OpenError::Closed);

@@ -136,7 +136,7 @@ enum Next {
 #[inline]
 pub(crate) fn fill(poll: Poll<'_>, sink: &mut impl Sink, passed: &mut Passed) -> Outcome {
     let pending = survey(poll.session, poll.topics);
-    if !poll.session.has_extras() {
+    if !poll.session.extras().is_any() {
         if let Pending::One { number, view } = pending {
             return fill_one(poll, number, view, sink);
         }
@@ -197,7 +197,7 @@ impl Delivery<'_> {
     /// `is_behind` says that some of it may be lost, and `is_caught_up` that there is nothing.
     #[inline(never)]
     fn fill(mut self, is_behind: bool, is_caught_up: bool, sink: &mut impl Sink) -> Outcome {
-        let is_special = self.session.has_gone() || self.session.has_backlogs();
+        let is_special = self.session.extras().has_gone() || self.session.extras().has_backlogs();
         let is_behind = is_special || (is_behind && !self.is_unbounded());
         if is_behind {
             if let Err(reason) = self.meet_policies() {
@@ -205,7 +205,7 @@ impl Delivery<'_> {
             }
         } else if is_caught_up {
             // It has got what was replayed.
-            self.session.set_replayed_through(0);
+            self.session.extras_mut().set_replayed_through(0);
         }
         self.fill_more(is_behind, sink)
     }
@@ -231,7 +231,7 @@ impl Delivery<'_> {
     }
 
     fn fill_more(&mut self, is_behind: bool, sink: &mut impl Sink) -> Outcome {
-        if let Some(opening) = self.session.take_opening() {
+        if let Some(opening) = self.session.extras_mut().take_opening() {
             sink.put(Source::Own, opening);
         }
         let mut is_full = sink.is_full();
@@ -270,7 +270,7 @@ impl Delivery<'_> {
             }
         }
         if sink.may_come_back() {
-            self.session.set_uncounted(superseded);
+            self.session.extras_mut().set_uncounted(superseded);
         } else {
             self.passed.superseded += superseded;
         }
@@ -286,11 +286,11 @@ impl Delivery<'_> {
 
     /// Lets the sink take what remains for a session that has no event pending.
     fn fill_rest(&mut self, sink: &mut impl Sink) -> Outcome {
-        if self.session.has_extras() {
-            if self.session.take_place_due() {
+        if self.session.extras().is_any() {
+            if self.session.extras_mut().take_place_due() {
                 let frame = self.place_frame();
                 if !sink.has_room(&frame) {
-                    self.session.owe_place();
+                    self.session.extras_mut().owe_place();
                     return Outcome::More;
                 }
                 sink.put(Source::Place, frame);
@@ -299,7 +299,7 @@ impl Delivery<'_> {
                     return Outcome::More;
                 }
             }
-            if let Some(frame) = self.session.take_last_words() {
+            if let Some(frame) = self.session.extras_mut().take_last_words() {
                 sink.put(Source::Own, frame);
                 self.session.sent(self.now);
                 return Outcome::More;
@@ -364,16 +364,16 @@ impl Delivery<'_> {
         let (mut first, mut is_shared, mut is_gone) = ((u64::MAX, 0), false, false);
         let mut below =
             session.ending().map_or(u64::MAX, |ending| ending.through().saturating_add(1));
-        let has_backlogs = session.has_backlogs();
+        let has_backlogs = session.extras().has_backlogs();
         for (number, cursor, view) in sources(session, self.topics) {
             if cursor >= view.end() {
                 continue;
             }
             let Some((event, entry)) = view.get(cursor) else {
-                is_gone |= cursor < session.limit(number);
+                is_gone |= cursor < session.extras().limit(number);
                 continue;
             };
-            if has_backlogs && let Some(backlog) = session.backlog(number) {
+            if has_backlogs && let Some(backlog) = session.extras().backlog(number) {
                 is_gone |= backlog.excludes(event);
                 below = below.min(entry.position().saturating_add(1));
             }
@@ -391,7 +391,7 @@ impl Delivery<'_> {
         if is_gone {
             return Next::Gone;
         }
-        if let Some(loss) = session.loss() {
+        if let Some(loss) = session.extras().loss() {
             if position > loss.before() || position >= below {
                 return Next::Loss;
             }
@@ -450,14 +450,14 @@ impl Delivery<'_> {
             if let Some(subscription) = self.session.subscription_mut(number) {
                 *subscription.cursor_mut() = step.cursor();
             }
-            self.session.set_gone(number, step.gone());
-            self.session.pass_backlog(number, step.cursor());
+            self.session.extras_mut().set_gone(number, step.gone());
+            self.session.extras_mut().pass_backlog(number, step.cursor());
         }
         self.passed.lost += lost;
         let announcement =
-            self.session.announcement(self.config.session.loss_announcement.as_ref());
+            self.session.extras().announcement(self.config.session.loss_announcement.as_ref());
         if lost > 0 && announcement.is_some() {
-            self.session.add_loss(before, lost);
+            self.session.extras_mut().add_loss(before, lost);
         }
         Ok(())
     }
@@ -473,8 +473,8 @@ impl Delivery<'_> {
     /// come, so that a peer that resumes from there gets all that is kept and was not sent.
     fn loss_frame(&mut self) -> Option<Frame> {
         let usual = self.config.session.loss_announcement.as_ref();
-        let event_type = self.session.announcement(usual)?.clone();
-        let loss = self.session.take_loss()?;
+        let event_type = self.session.extras().announcement(usual)?.clone();
+        let loss = self.session.extras_mut().take_loss()?;
         let data = format!(r#"{{"lost":{}}}"#, loss.lost());
         let assigned = self.sequencer.ids() == EventIds::Assigned;
         let id = assigned.then(|| self.sequencer.id_of(loss.before()));

@@ -74,9 +74,9 @@ impl<'a> Standing<'a> {
             view: topics.view(subscription.channel())?,
             lag,
             supersession: Supersession::new(lag, session, number),
-            known: session.gone(number),
-            replayed_through: session.replayed_through(),
-            backlog: session.backlog(number),
+            known: session.extras().gone(number),
+            replayed_through: session.extras().replayed_through(),
+            backlog: session.extras().backlog(number),
         })
     }
 
@@ -196,7 +196,7 @@ impl Step {
 impl Supersession {
     fn new(lag: Lag, session: &Session, number: u32) -> Self {
         let through = session.ending().map_or(u64::MAX, Ending::through);
-        Self { lag, limit: session.limit(number), through }
+        Self { lag, limit: session.extras().limit(number), through }
     }
 
     /// Returns what a session need not get by one of its subscriptions, if that may be anything.
@@ -323,10 +323,10 @@ mod tests {
     fn what_was_counted_as_gone_is_not_counted_again() {
         let topics = topics(&[""; 5], 2);
         let mut session = session(&topics, 0);
-        session.set_gone(0, 2);
+        session.extras_mut().set_gone(0, 2);
         let close = Lag::new(LagPolicy::Close);
         assert_eq!(standing(&session, &topics, &close).missing(), 1);
-        session.set_gone(0, 3);
+        session.extras_mut().set_gone(0, 3);
         assert!(!standing(&session, &topics, &close).is_to_close());
     }
 
@@ -336,9 +336,9 @@ mod tests {
         let mut session = session(&topics, 0);
         let lag = Lag::new(LagPolicy::Close).with_events(2.try_into().unwrap());
         assert!(standing(&session, &topics, &lag).is_to_close());
-        session.set_replayed_through(4);
+        session.extras_mut().set_replayed_through(4);
         assert!(!standing(&session, &topics, &lag).is_to_close(), "two came after the fourth");
-        session.set_replayed_through(3);
+        session.extras_mut().set_replayed_through(3);
         assert!(standing(&session, &topics, &lag).is_to_close());
     }
 
@@ -346,7 +346,7 @@ mod tests {
     fn what_is_excluded_is_neither_lost_nor_delivered() {
         let topics = topics(&[""; 5], 3);
         let mut session = session(&topics, 0);
-        session.exclude(0, alloc::vec![0, 2, 3]);
+        session.extras_mut().exclude(0, alloc::vec![0, 2, 3]);
         let step = standing(&session, &topics, &Lag::new(LagPolicy::SkipToOldest)).step();
         // Of 0 and 1, which are gone, 1 was for it; of what is kept, 4.
         assert_eq!((step.cursor(), step.lost(), step.superseded()), (4, 1, 0));

@@ -1,12 +1,14 @@
 //! Sessions, their deadlines, and which of them have output again.
 
 mod deadlines;
+mod extras;
 mod session;
 mod subscription;
 mod terms;
 
 pub(crate) use deadlines::Deadlines;
-pub(crate) use session::{Backlog, Ending, Phase, Session, is_over};
+pub(crate) use extras::{Backlog, Ending};
+pub(crate) use session::{Phase, Session, is_over};
 pub(crate) use subscription::Subscription;
 pub(crate) use terms::{Lease, Terms, is_covered};
 
@@ -196,7 +198,7 @@ impl Sessions {
         if session.ending().is_none() {
             let end = |one: &Subscription| topics.end_of(one.channel());
             let limits = session.subscriptions().iter().map(end).collect();
-            session.set_ending(reason, through, limits, last_words);
+            session.extras_mut().set_ending(reason, through, limits, last_words);
             self.wake(now, key);
             self.arm(key);
         }

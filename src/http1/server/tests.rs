@@ -1,16 +1,11 @@
 //! Tests of what a connection holds, which cannot be seen from outside.
 
 use super::{ServerConnection, ServerConnectionConfig};
+use crate::base_instant::base_instant;
 use crate::http1::random::Random;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use http::Response;
-use std::time::Instant;
-
-#[expect(clippy::disallowed_methods, reason = "the only way to make an Instant; read once")]
-fn base_instant() -> Instant {
-    Instant::now()
-}
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 

@@ -1,0 +1,407 @@
+//! What a session has only at times: how it begins and ends, what it replays, and what it lost.
+//!
+//! ```text
+//!     Extras ──► nothing                      most sessions, most of the time
+//!            └─► a box, while something is in it
+//! ```
+
+use crate::broker::config::{Lag, Setting};
+use crate::broker::event::EndReason;
+use crate::encode::Frame;
+use crate::event::EventType;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+/// What most sessions do without, most of the time.
+#[derive(Debug, Default)]
+pub(crate) struct Extras(Option<Box<Content>>);
+
+#[derive(Debug, Default)]
+struct Content {
+    /// What goes out before any event.
+    opening: Option<Frame>,
+    /// The subscription to the session's own channel.
+    own: Option<u32>,
+    /// Set when the session is to end as soon as it has what was published before.
+    ending: Option<Box<Ending>>,
+    /// What is replayed with exceptions.
+    backlogs: Vec<Backlog>,
+    /// What was replayed brought ids from before the session's place, which it is to be told when
+    /// there is nothing else.
+    is_place_due: bool,
+    /// Through which position it was replayed events, while it has not got them all: those are
+    /// within any bounds. 0 if none were, or where no bound can be set.
+    replayed_through: u64,
+    /// By the number of the subscription: how many lost events after its cursor are counted
+    /// already. None of these is 0.
+    gone: Vec<(u32, u64)>,
+    lag: Option<Box<LagState>>,
+}
+
+/// What only sessions have that are behind, or that chose a lag of their own.
+#[derive(Debug, Default)]
+struct LagState {
+    /// Its own lag, where that has bounds.
+    lag: Option<Lag>,
+    /// How it is told of losses, where it chose that.
+    announcement: Setting<EventType>,
+    /// What it is to be told.
+    loss: Option<Loss>,
+    /// How many superseded events its newest batch passed, of which a part may be taken back.
+    uncounted: u64,
+}
+
+/// Events that a session did not get.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loss {
+    before: u64,
+    lost: u64,
+}
+
+/// How a session ends that gets the rest first. Nothing published later is for it, so that it
+/// cannot fall behind by that either.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    reason: EndReason,
+    /// The last position that it gets.
+    through: u64,
+    /// By the number of the subscription, where its channel ended then.
+    limits: Vec<u64>,
+    /// What it gets after all that.
+    last_words: Option<Frame>,
+}
+
+/// What a late subscription to a pattern replays, without the topics that the session had before.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    subscription: u32,
+    /// By their numbers from the cursor on, the events of topics to which it had subscribed before.
+    excluded: VecDeque<u64>,
+}
+
+impl Extras {
+    /// Returns whether there is anything.
+    #[inline]
+    pub(crate) const fn is_any(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn set_opening(&mut self, opening: Frame) {
+        self.content_mut().opening = Some(opening);
+    }
+
+    pub(crate) fn take_opening(&mut self) -> Option<Frame> {
+        let opening = self.0.as_deref_mut()?.opening.take();
+        self.tidy();
+        opening
+    }
+
+    /// Records that the session is to be told its place when there is nothing else.
+    pub(crate) fn owe_place(&mut self) {
+        self.content_mut().is_place_due = true;
+    }
+
+    /// Returns whether the session is to be told its place; once.
+    pub(crate) fn take_place_due(&mut self) -> bool {
+        let Some(content) = &mut self.0 else { return false };
+        let is_due = core::mem::take(&mut content.is_place_due);
+        self.tidy();
+        is_due
+    }
+
+    /// Adds to what the session is to be told that it lost: `more` events, the first of them after
+    /// the position `before`.
+    pub(crate) fn add_loss(&mut self, before: u64, more: u64) {
+        let before = self.ending().map_or(before, |ending| before.min(ending.through));
+        let loss = self.lag_state_mut().loss.get_or_insert(Loss { before, lost: 0 });
+        loss.lost += more;
+        loss.before = loss.before.min(before);
+    }
+
+    pub(crate) fn loss(&self) -> Option<Loss> {
+        self.lag_state()?.loss
+    }
+
+    pub(crate) fn take_loss(&mut self) -> Option<Loss> {
+        let loss = self.0.as_deref_mut()?.lag.as_mut()?.loss.take();
+        self.tidy();
+        loss
+    }
+
+    /// Returns by which type of event the session is told of losses; `None` where it is told
+    /// nothing. `usual` is what holds for sessions that chose nothing.
+    pub(crate) fn announcement<'a>(
+        &'a self,
+        usual: Option<&'a EventType>,
+    ) -> Option<&'a EventType> {
+        self.lag_state().map_or(usual, |state| state.announcement.as_ref().or(usual))
+    }
+
+    /// Returns the lag that the session chose for itself, where that has bounds.
+    pub(crate) fn lag(&self) -> Option<Lag> {
+        self.lag_state()?.lag
+    }
+
+    /// Sets the lag that the session chose for itself, where that has bounds, and how it is told of
+    /// losses.
+    pub(super) fn set_lag(&mut self, lag: Option<Lag>, announcement: Setting<EventType>) {
+        if lag.is_some() || !announcement.is_default() {
+            let state = self.lag_state_mut();
+            (state.lag, state.announcement) = (lag, announcement);
+        }
+    }
+
+    /// Sets how many events the newest batch passed that need not be delivered: they are counted
+    /// when nothing of it can be taken back any more.
+    pub(crate) fn set_uncounted(&mut self, count: u64) {
+        if count > 0 {
+            self.lag_state_mut().uncounted = count;
+        }
+    }
+
+    pub(crate) fn take_uncounted(&mut self) -> u64 {
+        let state = self.0.as_deref_mut().and_then(|content| content.lag.as_mut());
+        let count = state.map_or(0, |state| core::mem::take(&mut state.uncounted));
+        if count > 0 {
+            self.tidy();
+        }
+        count
+    }
+
+    /// Returns the number of the subscription to the session's own channel.
+    pub(super) fn own(&self) -> Option<u32> {
+        self.content()?.own
+    }
+
+    pub(super) fn set_own(&mut self, number: u32) {
+        self.content_mut().own = Some(number);
+    }
+
+    /// Forgets what belongs to a subscription that is gone.
+    pub(super) fn forget(&mut self, number: u32) {
+        self.set_gone(number, 0);
+        if let Some(content) = &mut self.0 {
+            content.backlogs.retain(|backlog| backlog.subscription != number);
+            self.tidy();
+        }
+    }
+
+    /// Returns how the session ends, if it is to.
+    pub(crate) fn ending(&self) -> Option<&Ending> {
+        self.content()?.ending.as_deref()
+    }
+
+    /// Lets the session have what there is up to `limits`, and then its end.
+    pub(super) fn set_ending(
+        &mut self,
+        reason: EndReason,
+        through: u64,
+        limits: Vec<u64>,
+        last_words: Option<Frame>,
+    ) {
+        let ending = Ending { reason, through, limits, last_words };
+        self.content_mut().ending = Some(Box::new(ending));
+    }
+
+    /// Returns up to which number of a channel the session is to get events.
+    #[inline]
+    pub(crate) fn limit(&self, number: u32) -> u64 {
+        self.ending()
+            .map_or(u64::MAX, |ending| ending.limits.get(number as usize).copied().unwrap_or(0))
+    }
+
+    pub(crate) fn take_last_words(&mut self) -> Option<Frame> {
+        self.0.as_deref_mut()?.ending.as_mut()?.last_words.take()
+    }
+
+    pub(crate) fn has_backlogs(&self) -> bool {
+        self.content().is_some_and(|content| !content.backlogs.is_empty())
+    }
+
+    pub(crate) fn backlog(&self, number: u32) -> Option<&Backlog> {
+        let backlogs = &self.content()?.backlogs;
+        backlogs.iter().find(|backlog| backlog.subscription == number)
+    }
+
+    /// Excludes these numbers from what is replayed by a subscription.
+    pub(crate) fn exclude(&mut self, number: u32, excluded: Vec<u64>) {
+        if !excluded.is_empty() {
+            let backlog = Backlog { subscription: number, excluded: excluded.into() };
+            self.content_mut().backlogs.push(backlog);
+        }
+    }
+
+    /// Forgets what a backlog excludes before `cursor`.
+    pub(crate) fn pass_backlog(&mut self, number: u32, cursor: u64) {
+        let Some(content) = self.0.as_deref_mut().filter(|content| !content.backlogs.is_empty())
+        else {
+            return;
+        };
+        for one in content.backlogs.iter_mut().filter(|one| one.subscription == number) {
+            let passed = one.excluded.partition_point(|number| *number < cursor);
+            one.excluded.drain(..passed);
+        }
+        content.backlogs.retain(|one| !one.excluded.is_empty());
+        self.tidy();
+    }
+
+    pub(crate) fn has_gone(&self) -> bool {
+        self.content().is_some_and(|content| !content.gone.is_empty())
+    }
+
+    /// Returns how many lost events after the subscription's cursor are counted already.
+    pub(crate) fn gone(&self, number: u32) -> u64 {
+        let gone = self.content().map_or(&[][..], |content| &content.gone);
+        gone.iter().find(|(one, _)| *one == number).map_or(0, |(_, count)| *count)
+    }
+
+    pub(crate) fn set_gone(&mut self, number: u32, count: u64) {
+        if count == 0 && !self.has_gone() {
+            return;
+        }
+        let content = self.content_mut();
+        content.gone.retain(|(one, _)| *one != number);
+        if count > 0 {
+            content.gone.push((number, count));
+        }
+        self.tidy();
+    }
+
+    pub(crate) fn replayed_through(&self) -> u64 {
+        self.content().map_or(0, |content| content.replayed_through)
+    }
+
+    /// Sets through which position events are replayed, while the session has not got them all;
+    /// 0 once it has.
+    pub(crate) fn set_replayed_through(&mut self, position: u64) {
+        if position != self.replayed_through() {
+            self.content_mut().replayed_through = position;
+            self.tidy();
+        }
+    }
+
+    fn lag_state(&self) -> Option<&LagState> {
+        self.content()?.lag.as_deref()
+    }
+
+    fn lag_state_mut(&mut self) -> &mut LagState {
+        self.content_mut().lag.get_or_insert_default()
+    }
+
+    fn content(&self) -> Option<&Content> {
+        self.0.as_deref()
+    }
+
+    fn content_mut(&mut self) -> &mut Content {
+        self.0.get_or_insert_default()
+    }
+
+    /// Gives the room back when there is nothing in it any more.
+    fn tidy(&mut self) {
+        if let Some(content) = &mut self.0 {
+            if content.lag.as_ref().is_some_and(|state| state.is_empty()) {
+                content.lag = None;
+            }
+            if content.is_empty() {
+                self.0 = None;
+            }
+        }
+    }
+}
+
+impl Content {
+    fn is_empty(&self) -> bool {
+        self.opening.is_none()
+            && self.own.is_none()
+            && self.ending.is_none()
+            && self.backlogs.is_empty()
+            && !self.is_place_due
+            && self.replayed_through == 0
+            && self.gone.is_empty()
+            && self.lag.is_none()
+    }
+}
+
+impl LagState {
+    fn is_empty(&self) -> bool {
+        self.lag.is_none()
+            && self.announcement.is_default()
+            && self.loss.is_none()
+            && self.uncounted == 0
+    }
+}
+
+impl Loss {
+    /// Returns the position after which the first event comes that the session gets after the first
+    /// hole.
+    pub(crate) const fn before(&self) -> u64 {
+        self.before
+    }
+
+    /// Returns how many events are lost.
+    pub(crate) const fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+impl Ending {
+    pub(crate) const fn reason(&self) -> EndReason {
+        self.reason
+    }
+
+    /// Returns the last position that the session gets.
+    #[inline]
+    pub(crate) const fn through(&self) -> u64 {
+        self.through
+    }
+}
+
+impl Backlog {
+    pub(crate) fn excludes(&self, number: u64) -> bool {
+        self.excluded.binary_search(&number).is_ok()
+    }
+
+    /// Returns the numbers from `start` to `end` that it excludes.
+    pub(crate) fn between(&self, start: u64, end: u64) -> impl Iterator<Item = u64> {
+        let first = self.excluded.partition_point(|number| *number < start);
+        self.excluded.range(first..).copied().take_while(move |number| *number < end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_forgets_what_was_passed_and_goes_when_nothing_is_left() {
+        let mut extras = Extras::default();
+        extras.exclude(0, alloc::vec![3, 5, 8]);
+        extras.pass_backlog(0, 5);
+        let backlog = extras.backlog(0).unwrap();
+        assert!(!backlog.excludes(3) && backlog.excludes(5) && !backlog.excludes(6));
+        assert_eq!(backlog.between(5, 8).collect::<Vec<_>>(), [5]);
+        extras.pass_backlog(0, 9);
+        assert!(!extras.is_any());
+    }
+
+    #[test]
+    fn losses_add_up_from_the_first_hole_on() {
+        let mut extras = Extras::default();
+        extras.add_loss(20, 3);
+        extras.add_loss(10, 4);
+        let loss = extras.take_loss().unwrap();
+        assert_eq!((loss.before(), loss.lost()), (10, 7));
+        assert!(extras.loss().is_none() && !extras.is_any());
+    }
+
+    #[test]
+    fn a_session_that_ends_gets_nothing_from_beyond_its_limits() {
+        let mut extras = Extras::default();
+        assert_eq!(extras.limit(1), u64::MAX);
+        extras.set_ending(EndReason::Closed, 9, alloc::vec![4, 6], None);
+        assert_eq!((extras.limit(0), extras.limit(1), extras.limit(2)), (4, 6, 0));
+        extras.add_loss(20, 1);
+        assert_eq!(extras.loss().unwrap().before(), 9);
+    }
+}
