@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base_instant::base_instant;
+use crate::broker::admission::tests::refused;
 use crate::broker::{
     BrokerConfig, ClientId, Epoch, LimitPolicy, OpenError, SessionId, ShardNumber,
 };
@@ -77,34 +78,17 @@ impl Shards {
         address: Option<u64>,
     ) -> Result<Vec<SessionId>, OpenError> {
         let config = &self.config;
-        let refuses = |policy, open: usize, limit: u32| {
-            policy == LimitPolicy::Refuse && open >= limit as usize
-        };
         let of_client: Vec<_> =
             self.expected.iter().filter(|one| client.is_some() && one.1 == client).collect();
         let from: Vec<_> =
             self.expected.iter().filter(|one| address.is_some() && one.2 == address).collect();
-        if refuses(
-            config.limits.sessions.policy,
-            self.expected.len(),
-            config.limits.sessions.most.get(),
-        ) {
-            return Err(OpenError::TooManySessions);
-        }
-        let limit = config.limits.sessions_per_client.most.get();
-        if refuses(config.limits.sessions_per_client.policy, of_client.len(), limit) {
-            return Err(OpenError::TooManySessionsOfClient { limit });
-        }
-        let limit = config.limits.sessions_per_address.most.get();
-        if refuses(config.limits.sessions_per_address.policy, from.len(), limit) {
-            return Err(OpenError::TooManySessionsFromAddress { limit });
-        }
+        refused(&config.limits, self.expected.len(), of_client.len(), from.len())?;
         let mut gone = Vec::new();
         if of_client.len() >= config.limits.sessions_per_client.most.get() as usize {
             gone.push(of_client[0].0);
         }
         let mut from = from.into_iter().filter(|one| !gone.contains(&one.0));
-        if from.clone().count() >= limit as usize {
+        if from.clone().count() >= config.limits.sessions_per_address.most.get() as usize {
             gone.extend(from.next().map(|one| one.0));
         }
         if gone.is_empty() && self.expected.len() >= config.limits.sessions.most.get() as usize {

@@ -10,7 +10,7 @@ mod opening;
 mod random;
 mod returns;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use census::{Census, Eviction, Occupancy};
 

@@ -1,6 +1,6 @@
 //! Limits and evictions, of one shard and of several.
 
-use super::super::config::MaxAge;
+use super::super::config::{BrokerLimits, MaxAge};
 use super::super::sequence::Epoch;
 use super::*;
 use crate::event::{Event, EventId};
@@ -88,6 +88,29 @@ impl Shard {
 
 fn nobody_else() -> Elsewhere {
     Elsewhere::default()
+}
+
+/// Says for what there is no room, with so many sessions in all, of the client and from the address.
+pub(crate) fn refused(
+    limits: &BrokerLimits,
+    sessions: usize,
+    of_client: usize,
+    from: usize,
+) -> Result<(), OpenError> {
+    let is_full = |limit: SessionLimit, open: usize| {
+        limit.policy == LimitPolicy::Refuse && open >= limit.most.get() as usize
+    };
+    let (client, address) = (limits.sessions_per_client, limits.sessions_per_address);
+    if is_full(limits.sessions, sessions) {
+        return Err(OpenError::TooManySessions);
+    }
+    if is_full(client, of_client) {
+        return Err(OpenError::TooManySessionsOfClient { limit: client.most.get() });
+    }
+    if is_full(address, from) {
+        return Err(OpenError::TooManySessionsFromAddress { limit: address.most.get() });
+    }
+    Ok(())
 }
 
 #[test]
@@ -352,33 +375,16 @@ impl Shards {
     /// Returns what has to go for a session, if there is room for it.
     fn expect(&self, client: Option<u64>, from: Option<u64>) -> Result<BTreeSet<u32>, OpenError> {
         let config = &self.config;
-        let refuses = |policy, open: usize, limit: u32| {
-            policy == LimitPolicy::Refuse && open >= limit as usize
-        };
         let of_client = self.of_client(client);
         let from: Vec<_> =
             self.expected.iter().filter(|one| from.is_some() && one.from == from).collect();
-        if refuses(
-            config.limits.sessions.policy,
-            self.expected.len(),
-            config.limits.sessions.most.get(),
-        ) {
-            return Err(OpenError::TooManySessions);
-        }
-        let limit = config.limits.sessions_per_client.most.get();
-        if refuses(config.limits.sessions_per_client.policy, of_client.len(), limit) {
-            return Err(OpenError::TooManySessionsOfClient { limit });
-        }
-        let limit = config.limits.sessions_per_address.most.get();
-        if refuses(config.limits.sessions_per_address.policy, from.len(), limit) {
-            return Err(OpenError::TooManySessionsFromAddress { limit });
-        }
+        refused(&config.limits, self.expected.len(), of_client.len(), from.len())?;
         let mut gone = BTreeSet::new();
         if of_client.len() >= config.limits.sessions_per_client.most.get() as usize {
             gone.insert(of_client[0].slot());
         }
         let left: Vec<_> = from.iter().filter(|one| !gone.contains(&one.slot)).collect();
-        if left.len() >= limit as usize {
+        if left.len() >= config.limits.sessions_per_address.most.get() as usize {
             gone.insert(left[0].slot);
         }
         if gone.is_empty() && self.expected.len() >= config.limits.sessions.most.get() as usize {
