@@ -3,7 +3,6 @@
 use super::super::arena::Key;
 use super::super::clock::{Tick, ticks};
 use super::super::config::{Drain, ShardNumber};
-use crate::encode::Frame;
 use crate::event::Event;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -15,12 +14,20 @@ pub(crate) enum DrainStep {
     Turn {
         session: Key,
         /// What it gets after all that was published before.
-        last_words: Option<Frame>,
+        last_words: LastWords,
         /// It goes on instead, if it has no broadcast.
         lets_topics_end: bool,
     },
     /// All that are left end at once.
     LastCall,
+}
+
+/// What a session gets last of all that is to come back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LastWords {
+    pub(crate) farewell: Option<Event>,
+    /// When it is to come back, in whole milliseconds; `None`: as it was told before.
+    pub(crate) retry: Option<Duration>,
 }
 
 /// Which sessions are yet to go, and when.
@@ -104,19 +111,15 @@ impl Draining {
     }
 
     /// Returns what the session gets last whose turn is next.
-    fn last_words(&self) -> Option<Frame> {
-        let event = self.drain.farewell().cloned();
-        let event = match self.drain.retry() {
-            Some((least, spread)) => {
-                // Rounded up, since it is told in whole milliseconds.
-                let retry = least.saturating_add(self.turn().share_of(spread));
-                let rest = Duration::from_nanos(u64::from(retry.subsec_nanos() % 1_000_000));
-                let up = if rest.is_zero() { rest } else { Duration::from_millis(1) - rest };
-                event.unwrap_or_else(Event::empty).with_retry(retry.saturating_add(up))
-            }
-            None => event?,
-        };
-        Some(Frame::new(&event))
+    fn last_words(&self) -> LastWords {
+        let retry = self.drain.retry().map(|(least, spread)| {
+            // Rounded up, since it is told in whole milliseconds.
+            let retry = least.saturating_add(self.turn().share_of(spread));
+            let rest = Duration::from_nanos(u64::from(retry.subsec_nanos() % 1_000_000));
+            let up = if rest.is_zero() { rest } else { Duration::from_millis(1) - rest };
+            retry.saturating_add(up)
+        });
+        LastWords { farewell: self.drain.farewell().cloned(), retry }
     }
 }
 
