@@ -127,7 +127,6 @@ impl Draining {
 mod tests {
     use super::super::tests::key;
     use super::*;
-    use alloc::string::String;
     use core::num::NonZeroU16;
 
     const SECOND: Tick = 1_000_000_000;
@@ -160,11 +159,10 @@ mod tests {
     }
 
     /// What each session gets last of all.
-    fn last_words(draining: &mut Draining) -> Vec<Option<String>> {
+    fn last_words(draining: &mut Draining) -> Vec<LastWords> {
         let mut words = Vec::new();
         while let Some(DrainStep::Turn { last_words, .. }) = draining.pop_due(Tick::MAX, 1) {
-            let text = |frame: Frame| String::from_utf8_lossy(frame.as_ref()).into_owned();
-            words.push(last_words.map(text));
+            words.push(last_words);
         }
         words
     }
@@ -207,19 +205,22 @@ mod tests {
         let drain = over_ten_seconds().with_retry(retry.0, retry.1);
         let words = last_words(&mut draining(drain.clone(), 3, 0, 1));
         // 2 s, 2 s and 1.67 ms, 2 s and 3.33 ms.
-        let expected = ["retry: 2000\n\n", "retry: 2002\n\n", "retry: 2004\n\n"];
-        assert_eq!(words, expected.map(|text| Some(text.into())));
-        let words = last_words(&mut draining(drain.with_farewell(Event::new("bye")), 1, 0, 1));
-        let words = words[0].as_deref().unwrap();
-        assert!(words.contains("data: bye") && words.contains("retry: 2000"), "{words}");
+        let retries: Vec<_> = words.iter().map(|words| words.retry).collect();
+        assert_eq!(retries, [2_000, 2_002, 2_004].map(|ms| Some(Duration::from_millis(ms))));
+        let farewell = Some(Event::new("bye"));
+        let drain = drain.with_farewell(Event::new("bye"));
+        let retry = Some(Duration::from_secs(2));
+        assert_eq!(last_words(&mut draining(drain, 1, 0, 1)), [LastWords { farewell, retry }]);
     }
 
     #[test]
     fn without_a_farewell_or_times_nothing_is_said() {
-        assert_eq!(last_words(&mut draining(over_ten_seconds(), 2, 0, 1)), [None, None]);
+        let none = LastWords::default();
+        let words = last_words(&mut draining(over_ten_seconds(), 2, 0, 1));
+        assert_eq!(words, [none.clone(), none.clone()]);
         let mut draining = draining(over_ten_seconds().letting_topics_end(), 1, 0, 1);
         let turn = draining.pop_due(SECOND, 1).unwrap();
-        let expected = DrainStep::Turn { session: key(0), last_words: None, lets_topics_end: true };
+        let expected = DrainStep::Turn { session: key(0), last_words: none, lets_topics_end: true };
         assert_eq!(turn, expected);
     }
 }

@@ -273,8 +273,9 @@ fn has_field(frame: &Frame, field: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::broker::config::Retention;
-    use crate::broker::sequence::Epoch;
+    use crate::broker::sequence::{Epoch, EventIds};
     use crate::broker::topics::{Log, NewEntry};
+    use crate::event::Event;
     use core::num::NonZeroUsize;
 
     const RETENTION: Retention = Retention {
@@ -303,8 +304,8 @@ mod tests {
         let views = logs.each_ref().map(View::Log);
         let mut wish = Wish::new(id, &StartAt::Now, OnGap::ReplayKept, 0);
         change(&mut wish);
-        let (resume, places) = resume(&views, wish, &sequencer());
-        (resume, places.cursors().to_vec())
+        let beginning = resume(&views, wish, &sequencer());
+        (beginning.resumption(), beginning.places().cursors().to_vec())
     }
 
     fn after(id: &str) -> (Resumption, Vec<u64>) {
@@ -366,14 +367,14 @@ mod tests {
         let views = logs.each_ref().map(View::Log);
         let id = LastEventId::from_header(b"mine");
         let wish = Wish::new(&id, &StartAt::Now, OnGap::ReplayKept, 0);
-        let (resume, _) = resume(&views, wish, &sequencer());
-        assert_eq!(resume, Resumption::Complete { replayed: 1 }, "of the later event alone");
+        let resumption = resume(&views, wish, &sequencer()).resumption();
+        assert_eq!(resumption, Resumption::Complete { replayed: 1 }, "of the later event alone");
     }
 
     #[test]
     fn the_end_of_a_replay_is_looked_for_in_all_channels() {
         let comment = |position: u64| {
-            let event = Event::empty().with_comment("only a comment");
+            let event = Event::comment("only a comment");
             let mut sequencer = Sequencer::new(Epoch(1), position - 1, EventIds::Assigned);
             NewEntry::of(&sequencer.publish(crate::broker::sequence::Audience::Everyone, &event))
         };
@@ -388,20 +389,86 @@ mod tests {
             logs[1].push(0, text(5), &RETENTION);
             logs[1].push(0, comment(6), &RETENTION);
             let views = logs.each_ref().map(View::Log);
-            let places = Places::new(&views, View::start);
-            assert_eq!(ends_without_id(&views, &places, &sequencer()), expected);
-            let own = Sequencer::new(Epoch(1), 9, EventIds::Own);
-            assert!(!ends_without_id(&views, &places, &own), "there are no places then");
-            assert!(is_anything_left(&views, Resumption::Live, &places, &own), "the text at 5");
+            let (id, oldest) = (LastEventId::Absent, StartAt::Oldest);
+            let wish = Wish::new(&id, &oldest, OnGap::ReplayKept, 0);
+            let beginning = resume(&views, wish, &sequencer());
+            assert_eq!(ends_without_id(&views, beginning.places()), expected);
+            assert!(is_anything_left(&views, &beginning, true));
+            assert!(is_anything_left(&views, &beginning, false), "the text at 5");
         }
     }
 
     #[test]
-    fn nothing_is_said_first_to_a_session_that_knows_its_place() {
-        let request = SessionConfig::new();
-        let complete = Resumption::Complete { replayed: 0 };
-        assert_eq!(opening(&request, complete, None, &sequencer()), None);
-        let frame = opening(&request, Resumption::Live, None, &sequencer()).unwrap();
-        assert_eq!(frame.payload(), "id: 1-9\n\n");
+    fn a_comment_alone_is_left_only_for_a_peer_that_is_told_its_place() {
+        let mut sequencer = Sequencer::new(Epoch(1), 4, EventIds::Assigned);
+        let everyone = crate::broker::sequence::Audience::Everyone;
+        let comment = NewEntry::of(&sequencer.publish(everyone, &Event::comment("c")));
+        let mut log = log(&[3]);
+        log.push(0, comment, &RETENTION);
+        let views = [View::Log(&log)];
+        let id = LastEventId::from_header(b"1-3");
+        let wish = Wish::new(&id, &StartAt::Now, OnGap::ReplayKept, 0);
+        let beginning = resume(&views, wish, &sequencer);
+        assert!(is_anything_left(&views, &beginning, true));
+        assert!(!is_anything_left(&views, &beginning, false), "it would come back for ever");
+    }
+
+    /// What is told to a session that resumes as in [`resumed`], and its place.
+    fn told(id: &str, change: impl Fn(&mut Wish<'_>)) -> (Notice, Option<u64>) {
+        let logs = [log(&[3, 5, 9]), log(&[4, 7])];
+        let views = logs.each_ref().map(View::Log);
+        let id = LastEventId::from_header(id.as_bytes());
+        let mut wish = Wish::new(&id, &StartAt::Now, OnGap::ReplayKept, 0);
+        change(&mut wish);
+        let beginning = resume(&views, wish, &sequencer());
+        (beginning.notice(), beginning.place())
+    }
+
+    fn gap(replayed: u64, lost: Option<u64>, reason: LossReason) -> Notice {
+        Notice::Gap { replayed, lost, reason }
+    }
+
+    #[test]
+    fn a_peer_that_got_nothing_of_a_replay_resumes_before_it() {
+        assert_eq!(told("1-3", |_| {}), (Notice::Complete { replayed: 4 }, Some(3)));
+        assert_eq!(told("1-9", |_| {}), (Notice::Complete { replayed: 0 }, Some(9)));
+        assert_eq!(told("", |_| {}), (Notice::Live, Some(9)));
+        let lost = gap(4, Some(1), LossReason::Retention);
+        assert_eq!(told("1-2", |_| {}), (lost, Some(3)), "from there on nothing is missing");
+        assert_eq!(told("2-5", |_| {}), (gap(4, None, LossReason::Restart), Some(3)));
+    }
+
+    #[test]
+    fn what_is_kept_begins_at_a_place_only_if_nothing_is_missing_from_there_on() {
+        let oldest = |wish: &mut Wish<'_>| wish.start = &StartAt::Oldest;
+        assert_eq!(told("", oldest), (Notice::Kept { replayed: 4 }, Some(3)));
+        // Of the first, what was at 6 is lost, and the other keeps what is at 4.
+        let logs = [log(&[6, 8, 9]), log(&[4, 7])];
+        let views = logs.each_ref().map(View::Log);
+        let start = StartAt::Oldest;
+        let wish = Wish::new(&LastEventId::Absent, &start, OnGap::ReplayKept, 0);
+        let beginning = resume(&views, wish, &sequencer());
+        assert_eq!(beginning.notice(), Notice::Kept { replayed: 4 });
+        assert_eq!(beginning.place(), None, "or a gap would be told in vain");
+    }
+
+    #[test]
+    fn what_is_kept_and_not_replayed_is_missing_too() {
+        let now = |wish: &mut Wish<'_>| wish.on_gap = OnGap::StartNow;
+        assert_eq!(told("1-2", now), (gap(0, Some(5), LossReason::Retention), Some(9)));
+        assert_eq!(told("2-2", now), (gap(0, None, LossReason::Restart), Some(9)));
+    }
+
+    #[test]
+    fn how_many_are_missing_is_told_only_where_it_is_known() {
+        let unseen = |wish: &mut Wish<'_>| wish.unseen = 6;
+        assert_eq!(told("1-5", unseen).0, gap(2, None, LossReason::Retention));
+        for (id, reason) in [
+            ("no place", LossReason::UnknownId),
+            ("a\0b", LossReason::MalformedId),
+            ("1-10", LossReason::Ahead),
+        ] {
+            assert_eq!(told(id, |_| {}).0, gap(4, None, reason), "{id:?}");
+        }
     }
 }

@@ -120,11 +120,11 @@ mod tests {
     fn a_bound_holds_for_what_is_remembered_and_beyond_it_nothing_is_known() {
         // Every other position, so that each is a stretch.
         let count = STRETCHES as u64 + 2;
+        let one = lost(10..100_000);
+        assert_eq!((one.stretches.len(), one.after(9)), (1, Some(99_990)));
         let lost = lost((0..count).map(|number| 10 + 2 * number));
         assert_eq!(lost.stretches.len(), STRETCHES);
         assert_eq!((lost.after(11), lost.after(12)), (None, Some(STRETCHES as u64)));
         assert_eq!(lost.after(14), Some(STRETCHES as u64 - 1));
-        let one = super::tests::lost(10..100_000);
-        assert_eq!((one.stretches.len(), one.after(9)), (1, Some(99_990)));
     }
 }
