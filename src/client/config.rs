@@ -64,7 +64,8 @@ pub struct ClientConfig {
     ///
     /// Attempts are made until a stream opens. When that ends, so does the client: with
     /// [`Finished`](super::CloseReason::Finished) where the [`sentinel`](Self::sentinel) came, or
-    /// where none is set and the body ended properly and not inside an event. Any other end is
+    /// where none is set and the body ended properly and not inside an event, nor after a notice
+    /// that it [ends early](crate::Notice::Ending). Any other end is
     /// [`ClientError::Truncated`](super::ClientError::Truncated).
     pub one_shot: bool,
     /// The type of the server's [notices](crate::Notice), which say where the stream goes on and
