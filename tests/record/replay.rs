@@ -44,7 +44,7 @@ fn what_is_recorded_and_done_again_gives_the_same_outputs_byte_for_byte() {
         "Malformed",
         "is_end",
         "opening_comment",
-        "announcement",
+        "notices",
         "lease",
         "ip",
         "topics_only",

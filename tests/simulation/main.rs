@@ -66,7 +66,7 @@ impl Log {
 }
 
 /// Without these, the simulations would say less than they claim.
-const MUST_HAPPEN: [&str; 86] = [
+const MUST_HAPPEN: [&str; 91] = [
     "resume: live",
     "resume: complete, nothing to replay",
     "resume: complete, with a replay",
@@ -75,8 +75,12 @@ const MUST_HAPPEN: [&str; 86] = [
     "resume: gap told in vain",
     "resume: unknown",
     "resume: other-epoch",
-    "announcement read",
-    "id-only block read",
+    "notice that came as a message",
+    "loss reported by the client",
+    "begins with nothing missing",
+    "begins with a number missing",
+    "begins with something missing",
+    "place told again",
     "end: Disconnected",
     "end: Closed",
     "end: Shutdown",
@@ -120,7 +124,8 @@ const MUST_HAPPEN: [&str; 86] = [
     "answered 204 in a drain",
     "end: Revoked",
     "end: TopicsEnded",
-    "loss announced",
+    "loss told",
+    "loss told without a number",
     "loss of one who keeps the newest of each key",
     "passed over, as it is gone from a compact log",
     "reader that was told to ask no more",
