@@ -36,7 +36,6 @@ use tokio::net::TcpListener;
 const COUNTERS: EventType = event_type!("counters");
 const LINE: EventType = event_type!("line");
 const CHAT: EventType = event_type!("chat");
-const RESUME: EventType = event_type!("resume");
 const FAREWELL: EventType = event_type!("farewell");
 
 /// How long a person without a session is still here: longer than a reload takes.
@@ -144,7 +143,7 @@ impl Site {
 
     fn stream(&self, request: &Request<Bytes>) -> Answer {
         let person = Person::of(request);
-        let mut session = SessionConfig::new().with_announcement(RESUME);
+        let mut session = SessionConfig::new();
         if let Some(client) = person.client {
             session = session.with_client(client).with_metadata(Name(person.name));
         }
