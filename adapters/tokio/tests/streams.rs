@@ -15,8 +15,8 @@ use tokio::io::AsyncWriteExt;
 #[tokio::test]
 async fn the_head_goes_out_at_once_before_the_first_event() {
     let mut config = config();
-    // Without an id to tell, there is nothing at all to send before an event.
-    config.event_ids = sansse::broker::EventIds::Own;
+    // Without notices, there is nothing at all to send before an event.
+    config.session.notices = None;
     let server = start_with(config, |server| server).await;
     let mut client = server.get("/events").await;
     let head = client.read_stream_head().await;
@@ -31,7 +31,7 @@ async fn the_head_goes_out_at_once_before_the_first_event() {
     );
     client.hears_nothing().await;
     server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
-    client.expect(chunk("data: a\n\n")).await;
+    client.expect(chunk("id: beef-1\ndata: a\n\n")).await;
 }
 
 #[tokio::test]
