@@ -73,6 +73,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # What the server says of its stream
+//!
+//! This library's servers say by [notices](crate::Notice) where a stream goes on and what is missing
+//! from it. The client takes them out of the stream: [`ClientEvent::Lost`] tells of events that are
+//! missing, the last event ID follows the notices' ids, and a server that has
+//! [no stream for now](ClientError::Refused) is asked again when it said so. Other servers send
+//! none, and nothing is different. [`ClientConfig::notices`] sets their type, or that there are
+//! none.
+//!
 //! # What is left to the driver
 //!
 //! Names, addresses, TLS, proxies, and HTTP itself. It sends the request as it is, adding what
@@ -491,8 +500,9 @@ impl Client {
         &self.url
     }
 
-    /// Returns the last event ID string: that of the last message that was polled, or of a block
-    /// without data that came before the next; empty if there is none. The next request sends it.
+    /// Returns the last event ID string: that of the last message that was polled, or of a notice
+    /// or a block without data that came before the next; empty if there is none. The next request
+    /// sends it.
     /// An application keeps it in order to go on in another process.
     pub fn last_event_id(&self) -> &str {
         self.inbox.last_event_id()
