@@ -127,6 +127,22 @@ fn an_event_beyond_a_limit_is_reported_as_dropped_and_the_stream_goes_on() {
 }
 
 #[test]
+fn an_id_beyond_its_limit_is_reported_and_goes_into_no_request() {
+    for config in both() {
+        let (mut bench, attempt) = Bench::open(config);
+        let longest = "x".repeat(1024);
+        bench.data(
+            attempt,
+            format!("id: {longest}\ndata: a\n\nid: {longest}y\ndata: b\n\ndata: c\n\n"),
+        );
+        let seen = bench.events();
+        assert_eq!(seen[1], Seen::Dropped(DecodeError::IdTooLong { limit: 1024 }));
+        assert_eq!((seen[0].short(), seen[2].short()), ("data a".into(), "data c".into()));
+        assert_eq!(bench.client.last_event_id(), longest);
+    }
+}
+
+#[test]
 fn an_endless_line_does_not_grow() {
     for mut config in both() {
         config.limits = Limits::default().with_max_line(1000);

@@ -108,8 +108,10 @@ fn e10_an_id_with_control_characters_is_not_sent_and_stops_nothing() {
 
 #[test]
 fn e11_a_long_id_goes_out_whole() {
-    let id = "x".repeat(5000);
-    for config in both() {
+    // By default up to the limit; an id of some thousand characters where the caller allows it.
+    for (length, mut config) in [1024, 5000].into_iter().flat_map(|n| both().map(|c| (n, c))) {
+        let id = "x".repeat(length);
+        config.limits = config.limits.with_max_id(length);
         let stream = format!("id: {id}\ndata: a\n\n");
         for status in [431, 400] {
             let answers = [Answer::stream(&stream), Answer::status(status)];
