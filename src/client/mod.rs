@@ -79,6 +79,11 @@
 //! belongs to the connection and to framing (`Host`, `Content-Length`, …), and follows no redirect
 //! by itself. If it asks for a compressed body by `Accept-Encoding`, it decodes the body and
 //! takes `Content-Encoding` out of the head; the client asks for none.
+//!
+//! A last event ID can hold control characters, which a
+//! [`HeaderValue`](http::HeaderValue) cannot. The request then has no `Last-Event-ID` header, and
+//! has the id among its extensions, as [`LastEventId`](crate::LastEventId). A driver that writes
+//! headers itself, as [`http1`](crate::http1) does, sends it from there.
 
 mod backoff;
 mod config;
@@ -106,7 +111,7 @@ use bytes::Bytes;
 use core::fmt;
 use core::mem;
 use core::time::Duration;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use std::time::Instant;
 
 pub use self::config::{
@@ -147,6 +152,8 @@ pub struct Client {
     inbox: Inbox,
     /// Headers are wanted, and nobody was told.
     is_asking: bool,
+    /// With which status headers were refused, since the last stream.
+    refused: Option<StatusCode>,
     /// When the present attempt's stream was opened.
     opened: Option<Instant>,
     /// A byte of that stream has come.
@@ -180,10 +187,12 @@ impl Client {
     /// Makes a client for this request: any method but CONNECT and HEAD, an absolute `http` or
     /// `https` URL, any headers, a body.
     ///
-    /// `Accept: text/event-stream` and `Cache-Control: no-cache` are added where the request has no
-    /// such header. A `Last-Event-ID` header is where the stream is to go on, unless the
-    /// configuration says so. Headers that belong to one connection or to framing
-    /// (`Connection`, `Content-Length`, …) are not sent.
+    /// `Accept: text/event-stream`, `Accept-Encoding: identity`, `Cache-Control: no-cache` and
+    /// `User-Agent: sansse/` with the version are added where the request has no such header. A
+    /// `Last-Event-ID` header is where the stream is to go on, unless the configuration says so.
+    /// A user name and a password in the URL become an `Authorization` header by the scheme
+    /// Basic (RFC 7617), unless the request has such a header. Headers that belong to one
+    /// connection or to framing (`Connection`, `Content-Length`, …) are not sent.
     ///
     /// Nothing is sent by this. A request that can never be sent, by the caller's fault, ends the
     /// client: [`poll_event`](Self::poll_event) says so, as [`ClientError::Request`].
@@ -207,6 +216,7 @@ impl Client {
             deadlines: Deadlines::default(),
             inbox: Inbox::new(config.limits, last_event_id),
             is_asking: false,
+            refused: None,
             opened: None,
             is_heard: false,
             refusal: None,
@@ -282,6 +292,12 @@ impl Client {
     pub fn handle_eof(&mut self, now: Instant, attempt: Attempt) {
         self.advance(now);
         if attempt == self.attempt {
+            if self.phase == Phase::Streaming
+                && self.config.one_shot
+                && self.config.complete_last_event
+            {
+                self.inbox.complete_block();
+            }
             self.lose(match self.phase {
                 Phase::Streaming => ClientError::EndOfStream,
                 _ => ClientError::Transport(FailureKind::Closed.into()),
@@ -319,6 +335,11 @@ impl Client {
     ///
     /// Tell of bytes that have come before telling of a time that is past, or a stream that was
     /// not silent may be taken for one.
+    ///
+    /// A deadline that is told more than 50 ms late was slept through, and is no sign of the peer's
+    /// silence: bytes may have come while nobody could read. The peer then has
+    /// [`Timeouts::wake`] from now, within which bytes count. This holds for every deadline but
+    /// that of [`Timeouts::total`], which counts whatever anybody did.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
         if self.deadlines.is_life_over() {
@@ -346,6 +367,12 @@ impl Client {
             }
             _ => Timeout::Response,
         };
+        if self.deadlines.was_slept_through() {
+            let grace = self.grace(timeout);
+            if !grace.is_zero() {
+                return self.deadlines.grant(grace);
+            }
+        }
         self.end(Input::Deadline, Outcome::Lost(ClientError::Timeout(timeout)));
     }
 
@@ -429,7 +456,8 @@ impl Client {
             Told::Comment => ClientEvent::Comment(self.inbox.comment()),
             Told::Dropped(error) => ClientEvent::Dropped(error),
             Told::HeadersWanted => {
-                ClientEvent::HeadersWanted { attempt: self.attempt, url: self.route.url() }
+                let (url, refused) = (self.route.url(), self.refused);
+                ClientEvent::HeadersWanted { attempt: self.attempt, url, refused }
             }
             Told::Retrying(wait) => ClientEvent::Retrying {
                 error: self.last_error.as_ref()?,
@@ -480,7 +508,8 @@ impl Client {
         self.state
     }
 
-    /// Returns the URL that the client was made with, wherever redirects have led.
+    /// Returns the URL that the client was made with, wherever redirects have led; without the user
+    /// name and the password, if it had them.
     pub fn url(&self) -> &Uri {
         &self.url
     }
@@ -527,6 +556,20 @@ impl Client {
     /// Gives the peer the idle time from now.
     fn listen(&mut self) {
         self.deadlines.set(self.deadlines.after(self.config.policy.timeouts.idle));
+    }
+
+    /// The time that is given for a deadline that was slept through: never more than there was.
+    fn grace(&self, timeout: Timeout) -> Duration {
+        let timeouts = &self.config.policy.timeouts;
+        let whole = match (self.phase, timeout) {
+            (Phase::Refused, _) => timeouts.error_body,
+            (_, Timeout::Headers) => timeouts.headers,
+            (_, Timeout::FirstByte) => timeouts.first_byte,
+            (_, Timeout::Idle) => timeouts.idle,
+            (_, Timeout::Response | Timeout::Total) => timeouts.response,
+        };
+        let grace = timeouts.wake.unwrap_or(Timeouts::WAKE);
+        whole.map_or(grace, |whole| whole.min(grace))
     }
 
     fn begin_attempt(&mut self) {

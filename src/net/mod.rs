@@ -19,6 +19,8 @@
 //! features `broker`, `client` and `http1`.
 
 mod connect;
+#[cfg(feature = "client")]
+mod credentials;
 mod failure;
 mod fallback;
 mod listen;
@@ -31,3 +33,6 @@ pub use fallback::connect_any;
 pub use listen::Listener;
 pub use runtime::{Runtime, Timer};
 pub use socket::Socket;
+
+#[cfg(feature = "client")]
+pub(crate) use credentials::{basic_credentials, take_userinfo};

@@ -295,8 +295,8 @@ impl Tokens {
         let (network, timer) = (Network::default(), VirtualTimer::new());
         let tokens = self.clone();
         let source = EventSource::new(network.clone(), timer.clone(), request(), config)
-            .with_headers(move |url| {
-                tokens.asked.lock().unwrap().push(url.to_string());
+            .with_headers(move |wanted| {
+                tokens.asked.lock().unwrap().push(wanted.url.to_string());
                 let (given, waker) = (tokens.given.clone(), tokens.waker.clone());
                 let held = tokens.under_way.clone();
                 std::future::poll_fn(move |context| {

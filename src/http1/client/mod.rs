@@ -53,6 +53,8 @@ pub use self::error::{InvalidRequest, ResponseError};
 ///   not the scheme's own, and without the zone of an IPv6 address;
 /// - `Content-Length`, if there is a body, or if the method is POST, PUT or
 ///   PATCH, which have one as a rule;
+/// - `Last-Event-ID`, where the request has none, from the [`LastEventId`](crate::LastEventId)
+///   among its extensions, which is where an id with control characters is;
 /// - `Connection: close`, since nothing follows on the connection, and a server
 ///   need not keep it open after a plain answer (RFC 9112, 9.6).
 ///
