@@ -67,9 +67,12 @@ pub use self::error::{InvalidRequest, ResponseError};
 /// [`ResponseError`], told after all that was good before it; nothing is
 /// guessed. In particular:
 ///
-/// - A line ends with CRLF, and a header has no white space before its colon.
-///   A header that is continued on the next line is joined, as RFC 9112, 5.2
-///   asks of user agents.
+/// - A line ends with CRLF, or with LF alone (RFC 9112, 2.2), in the head and
+///   in the chunked coding, where spaces may stand behind the size of a chunk.
+///   Small servers write so, and `curl` reads it. On a connection that serves
+///   one exchange nothing can be smuggled by it.
+/// - A header has no white space before its colon. A header that is continued
+///   on the next line is joined, as RFC 9112, 5.2 asks of user agents.
 /// - Values may hold any bytes beyond ASCII. A header whose value holds a
 ///   control character is dropped, as no `HeaderValue` can hold it; with NUL
 ///   or a lone CR, or in a header that says where the body ends, it is an error.
