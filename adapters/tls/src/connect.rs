@@ -80,10 +80,12 @@ impl<C: Connector> Connector for Tls<C> {
             let mut socket = TlsSocket::new(socket, session.into());
             match poll_fn(|context| socket.poll_secure(context)).await {
                 Ok(()) => Ok(MaybeTls::Tls(socket)),
-                Err(failure) => {
+                // The socket's own failures are those of a handshake, too.
+                Err(failure) if failure.kind() == FailureKind::Closed => {
                     let detail = failure.detail().to_owned();
                     Err(Failure::new(FailureKind::Tls).with_detail(detail))
                 }
+                Err(failure) => Err(failure),
             }
         }
     }
