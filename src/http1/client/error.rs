@@ -11,7 +11,8 @@ use core::fmt;
 #[non_exhaustive]
 pub enum InvalidRequest {
     /// The method is CONNECT, whose answer is followed by something other
-    /// than HTTP (RFC 9110, 9.3.6), or TRACE with a body (RFC 9110, 9.3.8).
+    /// than HTTP (RFC 9110, 9.3.6), and for which there is
+    /// [`ClientConnection::connect`](super::ClientConnection::connect); or TRACE with a body (RFC 9110, 9.3.8).
     Method,
     /// The URL is neither one with a host nor a path; or it is `*`, and the
     /// method is not OPTIONS (RFC 9112, 3.2).
