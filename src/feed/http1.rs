@@ -46,6 +46,22 @@ impl<C: Connector> Http1<C> {
     ///   407 is the end, and a 502 is retried.
     ///
     /// `https` through a proxy takes a connector whose [`secure`](Connector::secure) does TLS.
+    ///
+    /// ```
+    /// use sansse::EventSource;
+    /// use sansse::client::ClientConfig;
+    /// use sansse::feed::Http1;
+    /// use sansse::net::Proxies;
+    /// use sansse_tokio::{DefaultConnector, TokioConnector, TokioRuntime, random_seed};
+    ///
+    /// let proxies = Proxies::from_variables(|name| std::env::var(name).ok())?;
+    /// let transport = Http1::new(DefaultConnector::new(TokioConnector)).with_proxies(proxies);
+    /// let request = http::Request::get("http://example.org/events").body(Default::default())?;
+    /// let config = ClientConfig::new(random_seed());
+    /// let source = EventSource::new(transport, TokioRuntime, request, config);
+    /// # let _ = source;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_proxies(mut self, proxies: Proxies) -> Self {
         self.proxies = proxies;
         self

@@ -36,22 +36,17 @@ pub(crate) fn basic_credentials(userinfo: &str) -> Option<HeaderValue> {
 
 /// Takes percent-encoding off (RFC 3986, 2.1). A percent sign that encodes nothing stands for itself.
 fn decode(text: &str) -> Vec<u8> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let encoded = |rest: &[u8]| match rest {
+        [b'%', high, low, ..] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    };
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
-        let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
-        match (first, after) {
-            (b'%', [high, low, after @ ..]) => {
-                if let (Some(high), Some(low)) = (digit(high), digit(low)) {
-                    bytes.push(high << 4 | low);
-                    rest = after;
-                    continue;
-                }
-            }
-            _ => {}
-        }
-        bytes.push(*first);
-        rest = after;
+        let decoded = encoded(rest);
+        bytes.push(decoded.unwrap_or(*first));
+        rest = if decoded.is_some() { &after[2..] } else { after };
     }
     bytes
 }

@@ -1,6 +1,6 @@
 //! Which hosts are reached without a proxy, in the form of `NO_PROXY`.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -105,7 +105,7 @@ fn has_prefix(address: IpAddr, network: IpAddr, bits: u8) -> bool {
 
 /// A name without the dot that may end it, in small letters.
 fn normal(host: &str) -> String {
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase().to_string()
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
 #[cfg(test)]

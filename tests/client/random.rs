@@ -91,7 +91,7 @@ fn request(random: &mut Random) -> Request<Bytes> {
 fn any_head(random: &mut Random) -> Response<()> {
     match random.below(30) {
         0..22 => stream_head(),
-        22 => head(one_of(random, &[100, 103, 204, 206, 304, 404, 429, 503]), &[]),
+        22 => head(one_of(random, &[100, 103, 204, 206, 304, 401, 404, 429, 503]), &[]),
         23..26 => head(503, &[("retry-after", random.pick(&["3", "x", "99999999999999999999"]))]),
         26 => head(200, &[("content-type", random.pick(&["text/html", "", "text/event-stream;"]))]),
         _ => {

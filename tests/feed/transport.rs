@@ -128,14 +128,14 @@ impl Socket for Wire {
 fn send(
     wire: &Wire,
     request: Request<Bytes>,
-) -> Task<impl Future<Output = Result<http::Response<Http1Body<Wire>>, Failure>> + use<>> {
+) -> Task<impl Future<Output = Result<Response<Http1Body<Wire>>, Failure>> + use<>> {
     send_by(Http1::new(wire.clone()), request)
 }
 
 pub(super) fn send_by(
     http: Http1<Wire>,
     request: Request<Bytes>,
-) -> Task<impl Future<Output = Result<http::Response<Http1Body<Wire>>, Failure>> + use<>> {
+) -> Task<impl Future<Output = Result<Response<Http1Body<Wire>>, Failure>> + use<>> {
     let mut task = Task::new(async move { http.send(request).await });
     task.run();
     task

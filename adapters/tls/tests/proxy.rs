@@ -3,6 +3,7 @@
 mod common;
 
 use bytes::Bytes;
+use common::tunnels::Tunnels;
 use common::{Authority, PATIENCE, Running, Source, next_data, next_failure, next_open, quick};
 use http::Request;
 use sansse::client::ReadyState;
@@ -11,68 +12,8 @@ use sansse::net::{FailureKind, Proxies, Proxy};
 use sansse::{EventSource, Transport};
 use sansse_tls::{Tls, TlsListener, rustls};
 use sansse_tokio::{TokioAcceptor, TokioConnector, TokioRuntime};
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::net::TcpListener;
 use tokio::time::timeout;
-
-/// A proxy that opens tunnels for one user.
-struct Tunnels {
-    address: SocketAddr,
-    /// What it was asked for, and what went through the tunnels towards hosts.
-    asked: Arc<Mutex<Vec<String>>>,
-    task: JoinHandle<()>,
-}
-
-impl Tunnels {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let seen = asked.clone();
-        let task = tokio::spawn(async move {
-            loop {
-                let (socket, _) = listener.accept().await.unwrap();
-                tokio::spawn(tunnel(socket, seen.clone()));
-            }
-        });
-        Self { address, asked, task }
-    }
-
-    fn proxies(&self, userinfo: &str) -> Proxies {
-        Proxies::all(Proxy::new(&format!("http://{userinfo}@{}", self.address)).unwrap())
-    }
-}
-
-impl Drop for Tunnels {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn tunnel(mut client: TcpStream, asked: Arc<Mutex<Vec<String>>>) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(client.read_u8().await.unwrap());
-    }
-    let head = String::from_utf8(head).unwrap();
-    asked.lock().unwrap().push(head.clone());
-    if !head.contains("proxy-authorization: Basic dXNlcjpzZWNyZXQ=\r\n") {
-        let answer = b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n";
-        client.write_all(answer).await.unwrap();
-        return;
-    }
-    let target = head.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap();
-    let Ok(mut host) = TcpStream::connect(target).await else {
-        client.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await.unwrap();
-        return;
-    };
-    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
-    // However that ends.
-    let _ = copy_bidirectional(&mut client, &mut host).await;
-}
 
 fn source_through(proxies: Proxies, url: &str, tls: rustls::ClientConfig) -> Source {
     let transport = Http1::new(Tls::new(TokioConnector, tls)).with_proxies(proxies);
@@ -94,7 +35,7 @@ async fn a_stream_of_https_comes_through_a_tunnel() {
     next_open(&mut source).await;
     server.say("hello");
     assert_eq!(next_data(&mut source).await, "hello");
-    let asked = tunnels.asked.lock().unwrap();
+    let asked = tunnels.asked();
     let authority = format!("localhost:{}", server.address.port());
     assert_eq!(
         asked[..],
@@ -157,8 +98,15 @@ async fn a_proxy_may_itself_be_reached_by_tls() {
     let proxy = Running::start_on(listener, address, |server| server);
     let proxies = Proxies::all(Proxy::new(&format!("https://{address}")).unwrap());
     let url = "http://example.org/events";
-    let mut source = source_through(proxies.clone(), url, authority.client());
+    let mut source = source_through(proxies, url, authority.client());
     next_open(&mut source).await;
     proxy.say("hello");
     assert_eq!(timeout(PATIENCE, next_data(&mut source)).await.unwrap(), "hello");
+
+    let tunnels = Tunnels::start_secure(authority.server()).await;
+    let url = format!("https://{address}/events");
+    let mut source = source_through(tunnels.proxies("user:secret"), &url, authority.client());
+    let failure = next_failure(&mut source).await;
+    assert_eq!(failure.kind(), FailureKind::Unsupported, "{failure}");
+    assert_eq!(source.state(), ReadyState::Closed);
 }
