@@ -7,7 +7,7 @@ use sansse::client::{
     Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, Policy, ReadyState,
 };
 use sansse::net::FailureKind;
-use sansse::{DecodeError, OwnedMessage};
+use sansse::{DecodeError, LastEventId, OwnedMessage};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -377,11 +377,17 @@ impl Life {
         }
     }
 
-    /// The `Last-Event-ID` of each request.
+    /// The `Last-Event-ID` of each request, or the id that no header holds.
     pub(crate) fn ids(&self) -> Vec<Option<&[u8]>> {
         self.requests
             .iter()
-            .map(|request| request.headers().get("last-event-id").map(HeaderValue::as_bytes))
+            .map(|request| {
+                let header = request.headers().get("last-event-id").map(HeaderValue::as_bytes);
+                let carried = request.extensions().get::<LastEventId>();
+                assert!(header.is_none() || carried.is_none(), "there is one id");
+                let carried = carried.and_then(LastEventId::id);
+                header.or(carried.map(|id| id.as_str().as_bytes()))
+            })
             .collect()
     }
 

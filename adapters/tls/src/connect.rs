@@ -56,7 +56,11 @@ impl<C> Tls<C> {
     }
 
     /// Secures a connection of any kind, whoever has opened it. The peer has to show a certificate for
-    /// `host`, a name or an address. The future fails as a connection for `https` does.
+    /// `host`, a name or an address.
+    ///
+    /// # Errors
+    ///
+    /// The future fails as a connection for `https` does.
     pub fn handshake<S: Socket>(
         &self,
         socket: S,
