@@ -25,9 +25,11 @@ pub enum ClientError {
     /// Something did not come in time.
     Timeout(Timeout),
     /// The status is none that opens a stream. Whether it is retried is for
-    /// [`Policy::retried_statuses`](super::Policy::retried_statuses).
+    /// [`Policy::retried_statuses`](super::Policy::retried_statuses), and whether with headers anew
+    /// for [`ClientConfig::renewed_statuses`](super::ClientConfig::renewed_statuses).
     Status(Box<UnexpectedResponse>),
-    /// The status is 200, and the content type is not `text/event-stream`. It is the end.
+    /// The status is 200, and the content type is not `text/event-stream`. It is the end. The
+    /// commonest cause is a URL whose path is another one's, such as a page's.
     ContentType(Box<UnexpectedResponse>),
     /// The body has a content coding that the driver did not undo; a driver that undoes one takes
     /// `Content-Encoding` out of the head (RFC 9110, 8.4). It is the end.
@@ -280,7 +282,7 @@ pub enum CloseReason {
     NoContent,
     /// What happened is not retried.
     Failed(ClientError),
-    /// What happened would be retried, but the request may have reached the server, and is not
+    /// What happened would be retried, but the server may have acted on the request, and it is not
     /// [`repeatable`](super::ClientConfig::repeatable).
     NotRepeatable(ClientError),
     /// As many attempts in a row brought no stable stream as

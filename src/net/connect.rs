@@ -69,8 +69,7 @@ impl Target {
             Some(scheme) if *scheme == Scheme::HTTP => false,
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(scheme) => {
-                let reason =
-                    format_args!("{scheme} is spoken nowhere here, but http and https are");
+                let reason = format_args!("the scheme of the URL is {scheme}, not http or https");
                 return Err(unsupported(&reason));
             }
             None => return Err(unsupported(&"the URL has no scheme, such as http or https")),
@@ -92,5 +91,31 @@ impl Target {
             return Err(no_tls());
         }
         Ok((self.host, self.port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unsupported_is_said_without_the_url_which_may_hold_a_secret() {
+        let said = |url: &str| {
+            let failure = Target::of(&url.parse().unwrap()).unwrap_err();
+            assert_eq!(failure.kind(), FailureKind::Unsupported);
+            assert!(!failure.to_string().contains("secret"), "{failure}");
+            failure.detail().to_string()
+        };
+        assert!(said("ws://a/?secret").starts_with("the scheme of the URL is ws"));
+        assert!(said("/secret").contains("no scheme"));
+    }
+
+    #[test]
+    fn https_without_tls_says_how_to_get_it() {
+        let target = Target::of(&"https://a/?secret".parse().unwrap()).unwrap();
+        let failure = target.without_tls().unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::Unsupported);
+        assert!(failure.detail().contains("the feature `tls`"), "{failure}");
+        assert!(failure.detail().contains("sansse-tls"), "{failure}");
     }
 }
