@@ -42,8 +42,8 @@ async fn serve_and_read(executor: Executor) -> Result<(), Box<dyn Error>> {
     let mut received = 0;
     while let Some(event) = source.next().await {
         match event {
-            SourceEvent::Open { url } => {
-                println!("open: {url}");
+            SourceEvent::Open(head) => {
+                println!("open: {}", head.url);
                 let publisher = hub.clone();
                 runtime.spawn(async move {
                     for word in ["one", "two", "three"] {

@@ -46,7 +46,7 @@ async fn tail() -> Result<(), Box<dyn Error>> {
     let mut source = sansse_tokio::connect_with(options.request, options.config);
     while let Some(event) = source.next().await {
         match event {
-            SourceEvent::Open { url } => eprintln!("open: {url}"),
+            SourceEvent::Open(head) => eprintln!("open: {}", head.url),
             SourceEvent::Message(message) => {
                 match print(&message, options.json) {
                     // The reader of the pipe has closed it.
