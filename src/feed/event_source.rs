@@ -28,6 +28,7 @@ use std::time::Instant;
 ///
 /// For several readers of one stream, or for one type of event alone, put a
 /// [`Feed`](super::Feed) around it.
+#[must_use = "nothing is sent unless it is polled"]
 pub struct EventSource<T: Transport> {
     client: Client,
     /// What a client is made of that opens the stream again.

@@ -212,6 +212,7 @@ pub(super) fn abandon(shared: &Mutex<Shared>) {
 
 /// What one reader gets of a [`Feed`]: a [`Stream`] of [`FeedEvent`]s. Dropping it leaves the others
 /// in peace.
+#[must_use = "what it gets is to be read"]
 pub struct Subscription {
     handle: Arc<Handle>,
     number: u64,
