@@ -59,7 +59,7 @@ fn an_end_before_the_first_poll_is_not_missed() {
 #[test]
 fn one_who_takes_nothing_is_told_of_by_time_alone() {
     let mut config = config();
-    config.session.stall_timeout = Some(seconds(60).try_into().unwrap());
+    config.session.stall_timeout = Some(seconds(60));
     let (hub, drive, timer) = driven(config);
     let mut driver = Driver::new(drive);
     let session = hub.open(SessionConfig::new()).unwrap();
