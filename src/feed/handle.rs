@@ -23,6 +23,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The feed connects when the first subscription is made, and goes on until it is closed or the
 /// client ends; while nobody subscribes, messages go nowhere. When all handles and all
 /// subscriptions are dropped, it is over.
+///
+/// Each subscription has a buffer with [bounds](SubscriptionConfig). One that is held and not read
+/// loses its oldest messages and is told how many; the others notice nothing.
+///
+/// ```
+/// # async fn example(source: sansse::EventSource<impl sansse::Transport>) {
+/// use sansse::event_type;
+/// use sansse::feed::{Feed, FeedEvent};
+///
+/// # fn spawn(_: impl Future) {}
+/// let (feed, driver) = Feed::new(source);
+/// // A task of any executor:
+/// spawn(driver);
+/// let mut orders = feed.subscribe_to(event_type!("order"));
+/// while let Some(event) = orders.next().await {
+///     match event {
+///         FeedEvent::Message(order) => println!("{}", order.data),
+///         FeedEvent::Lost { .. } => println!("ask for all orders again: {event}"),
+///         told => eprintln!("{told}"),
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Feed {
     handle: Arc<Handle>,

@@ -4,6 +4,11 @@
 //! several readers, each with the types that it wants. What carries the requests is a [`Transport`]:
 //! an HTTP client of the application's, or [`Http1`], which speaks HTTP/1.1 over a runtime's
 //! sockets.
+//!
+//! A source gives [`SourceEvent`]s, and a subscription to a feed gives [`FeedEvent`]s: messages, and
+//! between them that a stream is open (with the head of its response), that events are missing,
+//! that the connection was lost and is made again, and the end. What has ended can be opened again
+//! where it was, by [`EventSource::reopen`] and [`Feed::reopen`].
 
 mod buffer;
 mod driver;
