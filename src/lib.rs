@@ -131,7 +131,7 @@ pub use event::{Event, EventId, EventType, FieldError};
 pub use event_key::{EventKey, EventKeyError};
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
-pub use feed::{EventSource, Feed, SourceEvent, Transport};
+pub use feed::{EventSource, Feed, FeedEvent, SourceEvent, Transport};
 #[cfg(feature = "broker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
 pub use hub::Hub;

@@ -18,7 +18,7 @@ use http::{HeaderMap, Uri, Version};
 /// whatever types it is for. It is printed as a sentence.
 ///
 /// ```
-/// use sansse::feed::FeedEvent;
+/// use sansse::FeedEvent;
 ///
 /// fn show(event: FeedEvent) {
 ///     match event {

@@ -30,7 +30,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// ```
 /// # async fn example(source: sansse::EventSource<impl sansse::Transport>) {
 /// use sansse::event_type;
-/// use sansse::feed::{Feed, FeedEvent};
+/// use sansse::{Feed, FeedEvent};
 ///
 /// # fn spawn(_: impl Future) {}
 /// let (feed, driver) = Feed::new(source);

@@ -66,7 +66,7 @@
 //! | `Feed.Subscribe("")` | [`Feed::subscribe`] |
 //! | `Feed.Subscribe(type)` | [`Feed::subscribe_to`] |
 //! | `Feed.Close` | [`Feed::close`] |
-//! | `Subscription.Feed`, `ErrFeed` | [`Subscription`], a `Stream` of [`FeedEvent`](crate::feed::FeedEvent)s |
+//! | `Subscription.Feed`, `ErrFeed` | [`Subscription`], a `Stream` of [`FeedEvent`](crate::FeedEvent)s |
 //! | `Subscription.Close` | dropping it |
 //!
 //! What go-sse has no name for: a browser that comes back gets what it missed, and a session that

@@ -29,8 +29,8 @@ pub fn connect_with(
     EventSource::new(Http1::new(DefaultConnector::new(SmolConnector)), SmolTimer, request, config)
 }
 
-/// Makes a [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven
-/// by a task that `spawn` starts.
+/// Makes a [`Feed`] of what [`connect`] reads, for several readers. It is driven by a task that
+/// `spawn` starts.
 pub fn feed(request: impl IntoRequest, spawn: impl FnOnce(Task)) -> Feed {
     let (feed, driver) = Feed::new(connect(request));
     spawn(Box::pin(driver));

@@ -32,8 +32,8 @@ pub fn connect_with(
     )
 }
 
-/// Makes a [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven
-/// by a task on the current runtime.
+/// Makes a [`Feed`] of what [`connect`] reads, for several readers. It is driven by a task on the
+/// current runtime.
 ///
 /// # Panics
 ///
