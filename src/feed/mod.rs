@@ -23,7 +23,7 @@ mod transport;
 pub use buffer::{Overflow, SubscriptionConfig};
 pub use driver::FeedDriver;
 pub use event::{FeedEvent, FeedLoss, StreamHead};
-pub use event_source::{EventSource, SourceEvent};
+pub use event_source::{EventSource, HeadersWanted, SourceEvent};
 pub use handle::{Feed, Subscription};
 #[cfg(feature = "http1")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http1")))]

@@ -9,6 +9,7 @@ mod command;
 mod event_source;
 mod fallback;
 mod network;
+mod proxy;
 mod sharing;
 mod tasks;
 mod threads;
