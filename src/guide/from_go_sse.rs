@@ -62,11 +62,11 @@
 //!
 //! | go-sse | here |
 //! | --- | --- |
-//! | `ConnectWithSSEFeed(url, headers)` | `sansse_tokio::feed(request)`, or `sansse_tokio::connect(request)` for one reader |
+//! | `ConnectWithSSEFeed(url, headers)` | `sansse_tokio::feed(url)`, or `sansse_tokio::connect(url)` for one reader; a request with headers in place of the URL |
 //! | `Feed.Subscribe("")` | [`Feed::subscribe`] |
 //! | `Feed.Subscribe(type)` | [`Feed::subscribe_to`] |
 //! | `Feed.Close` | [`Feed::close`] |
-//! | `Subscription.Feed`, `ErrFeed` | [`Subscription`], a `Stream` of results |
+//! | `Subscription.Feed`, `ErrFeed` | [`Subscription`], a `Stream` of [`FeedEvent`](crate::FeedEvent)s |
 //! | `Subscription.Close` | dropping it |
 //!
 //! What go-sse has no name for: a browser that comes back gets what it missed, a session that

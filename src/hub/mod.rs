@@ -11,6 +11,7 @@
 
 mod accept;
 mod drive;
+mod ended;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "record")]
@@ -25,6 +26,7 @@ pub use accept::Answer;
 pub use drive::Drive;
 pub use session::Session;
 
+use ended::Ends;
 use shards::{FollowUp, Inner, Shard, lock};
 
 #[cfg(not(feature = "record"))]
@@ -75,6 +77,7 @@ pub struct Hub {
 }
 
 /// Builds a [`Hub`] from the configuration of its broker, and from what a hub has beside that.
+#[must_use = "there is no hub before it is built"]
 pub struct HubBuilder {
     config: BrokerConfig,
     shards: NonZeroU16,
@@ -193,7 +196,8 @@ impl HubBuilder {
             let mut broker = ShardBroker::new(now, config)?;
             broker.keep_let_go();
             let (wakers, replaced) = (Vec::new(), Vec::new());
-            Ok(Mutex::new(Shard { broker, wakers, replaced, driven_until: None }))
+            let ends = Ends::default();
+            Ok(Mutex::new(Shard { broker, wakers, replaced, ends, driven_until: None }))
         });
         let inner = Inner {
             timer: Box::new(timer),
