@@ -183,6 +183,7 @@ impl Browser {
 
 /// What a person would want to know about a page that does not do as it should.
 const STATE: &str = "{
+    seen: window.seen?.slice(-20), notices: window.notices, happened: window.happened,
     live: window.live && Object.assign({}, live, { received: live.received.slice(-10) }),
     address: location.href,
     shown: document.body.innerText.slice(-2000)

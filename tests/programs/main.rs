@@ -16,3 +16,7 @@ mod live_page;
 mod llm;
 #[cfg(unix)]
 mod proxy;
+#[cfg(unix)]
+mod shared_tabs;
+#[cfg(unix)]
+mod site;
