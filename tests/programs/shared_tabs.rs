@@ -37,7 +37,7 @@ source.addEventListener('sum', event => { window.sum = event.data; });
 source.addEventListener('sansse-notice', event => notices.push(JSON.parse(event.data)));
 </script>";
 
-const OPEN: &str = "source.readyState === SharedEventSource.OPEN && happened.includes('open')";
+const OPEN: &str = "source.readyState === source.OPEN && happened.includes('open')";
 
 async fn eight_tabs_have_one_connection_and_all_get_all(kind: Kind) {
     let site = Site::start(PAGE).await;
@@ -251,7 +251,7 @@ async fn what_the_server_has_ended_is_over_for_all_tabs_until_one_opens_it_again
     browser.client().execute("source.reconnect()", Vec::new()).await.expect("it runs");
     for tab in &tabs {
         browser.switch_to(tab).await;
-        browser.wait_for("source.readyState === SharedEventSource.CLOSED", SOON).await;
+        browser.wait_for("source.readyState === source.CLOSED", SOON).await;
         assert_eq!(browser.value("happened.join()").await, "open,closed");
     }
     assert_eq!(site.streams(), 0);
