@@ -144,6 +144,19 @@ impl Browser {
         self.client.switch_to_window(tab.clone()).await.expect("the tab is there");
     }
 
+    /// Makes the page as wide and as high as a small screen.
+    pub(crate) async fn narrow(&self, width: u32, height: u32) {
+        self.client.set_window_size(width, height).await.expect("it has a window");
+        // The window is larger than its page. How much, the page can tell.
+        let inside = self.value("[innerWidth, innerHeight]").await;
+        let missing = |at: usize, wanted: u32| {
+            let inside = inside[at].as_u64().and_then(|pixels| u32::try_from(pixels).ok());
+            wanted + wanted.saturating_sub(inside.expect("a number of pixels"))
+        };
+        let (width, height) = (missing(0, width), missing(1, height));
+        self.client.set_window_size(width, height).await.expect("it has a window");
+    }
+
     /// Clicks what has this id.
     pub(crate) async fn click(&self, id: &str) {
         let button = self.client.find(Locator::Id(id)).await.expect("it is on the page");

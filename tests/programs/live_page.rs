@@ -13,7 +13,11 @@ in_both_browsers! {
     the_page_shows_what_is_published_as_text_and_in_order,
     a_cut_connection_costs_no_line_and_leaves_a_mark,
     after_a_restart_the_page_is_told_of_the_gap_and_goes_on,
-    two_tabs_of_one_person_are_one_client_with_two_sessions,
+    two_tabs_of_one_person_are_one_stream_and_another_program_is_one_more,
+    a_page_begins_with_what_is_kept_also_after_a_reload_and_in_a_further_tab,
+    losses_that_follow_each_other_are_one_line,
+    eight_tabs_of_the_page_have_one_stream_and_can_still_speak,
+    on_a_phone_the_chat_is_at_hand,
     what_one_tab_says_the_other_shows,
     a_reload_is_not_a_leave,
     an_answer_survives_reloads_and_cuts_and_after_its_end_nobody_asks,
@@ -54,8 +58,8 @@ async fn the_page_shows_what_is_published_as_text_and_in_order(kind: Kind) {
 
     // One connection, nothing lost, nothing malformed, and nothing from another place.
     let first = browser.value("live.received[0].type").await;
-    assert_eq!(first, "resume", "the first event says how the stream begins");
-    assert_eq!(browser.value("live.resumes.map(r => r.outcome).join()").await, "live");
+    assert_eq!(first, "sansse-notice", "the first event says how the stream begins");
+    assert_eq!(browser.value("live.resumes.map(r => r.stream).join()").await, "kept");
     assert_eq!(
         browser.value("[live.connections, live.losses, live.malformed].join()").await,
         "1,0,0"
@@ -103,7 +107,7 @@ async fn a_cut_connection_costs_no_line_and_leaves_a_mark(kind: Kind) {
     assert_eq!(field(&heads[1], "last-event-id"), last_seen.as_str());
 
     // The page says how it went, in numbers that are true.
-    assert_eq!(browser.value("live.resumes[1].outcome").await, "complete");
+    assert_eq!(browser.value("live.resumes[1].stream").await, "complete");
     let replayed = browser.value("live.resumes[1].replayed").await.as_u64().expect("a count");
     assert!(replayed >= 50, "at least those that were published meanwhile, not {replayed}");
     let again = "live.received.filter(e => e.replayed && e.type === 'line').map(e => e.data)";
@@ -132,7 +136,7 @@ async fn after_a_restart_the_page_is_told_of_the_gap_and_goes_on(kind: Kind) {
     browser.wait_for("live.state === 'lost'", SOON).await;
     let mut live = Live::start_at(address);
     browser.wait_for("live.resumes.length === 2", AGAIN).await;
-    assert_eq!(browser.value("live.resumes[1].outcome").await, "other-epoch");
+    assert_eq!(browser.value("live.resumes[1].reason").await, "restart");
     live.publish((5..10).map(line));
     browser.wait_for(&shows_line(&line(9)), SOON).await;
 
@@ -146,36 +150,164 @@ async fn after_a_restart_the_page_is_told_of_the_gap_and_goes_on(kind: Kind) {
     // The gap is behind it: a further connection resumes from the new server's events.
     submit(&browser, "name", "Renamed").await;
     browser.wait_for("live.resumes.length === 3", SOON).await;
-    assert_eq!(browser.value("live.resumes[2].outcome").await, "complete");
+    assert_eq!(browser.value("live.resumes[2].stream").await, "complete");
     assert_eq!(browser.value("live.losses").await, 1, "a new name is no loss");
 }
 
-async fn two_tabs_of_one_person_are_one_client_with_two_sessions(kind: Kind) {
+async fn two_tabs_of_one_person_are_one_stream_and_another_program_is_one_more(kind: Kind) {
     let live = Live::start();
     let browser = Browser::start(kind).await;
     open(&browser, &live.url()).await;
     browser.wait_for(&present(1, 1), SOON).await;
     let first = browser.tab().await;
-
     let second = second_tab(&browser, &live.url()).await;
+    browser.wait_for(&present(1, 1), SOON).await;
+    assert_eq!(browser.value("live.leads").await, false, "the first tab has the connection");
+
+    // The same person, elsewhere.
+    let client = browser.value("live.client").await;
+    let url = format!("/events?client={}&name=Elsewhere", client.as_str().expect("a name"));
+    let elsewhere = Stream::open(live.address(), &url, SOON);
     browser.wait_for(&present(1, 2), SOON).await;
     browser.switch_to(&first).await;
     browser.wait_for(&present(1, 2), SOON).await;
+    drop(elsewhere);
+    browser.wait_for(&present(1, 1), SOON).await;
 
     // Somebody else comes and goes.
     let url = "/events?client=somebody-else&name=Somebody%20else";
     let other = Stream::open(live.address(), url, SOON);
-    browser.wait_for(&present(2, 2), SOON).await;
+    browser.wait_for(&present(2, 1), SOON).await;
     let shown = browser.value("document.getElementById('people').innerText").await;
     assert!(shown.as_str().is_some_and(|text| text.contains("Somebody else")), "{shown}");
     drop(other);
-    browser.wait_for(&present(1, 2), SOON).await;
+    browser.wait_for(&present(1, 1), SOON).await;
 
-    browser.switch_to(&second).await;
+    // The tab that had the connection goes, and the other goes on with it.
     browser.client().close_window().await.expect("it closes");
-    browser.switch_to(&first).await;
+    browser.switch_to(&second).await;
+    browser.wait_for("live.leads && live.state === 'live'", SOON).await;
     browser.wait_for(&present(1, 1), SOON).await;
     assert_eq!(browser.value("live.losses").await, 0);
+    let left =
+        "live.changes.filter(change => !change.here && change.client === live.client).length";
+    assert_eq!(browser.value(left).await, 0, "the person never left");
+}
+
+async fn a_page_begins_with_what_is_kept_also_after_a_reload_and_in_a_further_tab(kind: Kind) {
+    let mut live = Live::start();
+    let mut witness = Stream::open(live.address(), "/events?client=witness&name=Witness", SOON);
+    live.publish((0..500).map(line));
+    witness.wait_for(&format!("data: {}\n", line(499)), SOON);
+    let browser = Browser::start(kind).await;
+    open(&browser, &live.url()).await;
+    submit(&browser, "text", "said before").await;
+
+    let shown: Vec<String> = (100..500).map(line).collect();
+    let chart = "live.received.filter(e => e.type === 'counters' && e.replayed).length >= 3";
+    let said = "[...document.querySelectorAll('#log .chat .text')].map(n => n.textContent).join()";
+    let begins = async |what: &str| {
+        browser.wait_for(&shows_line(&line(499)), SOON).await;
+        assert_eq!(strings(&browser.value(LINES).await), shown, "{what}: the last 400, in order");
+        browser.wait_for(&format!("{said} === 'said before'"), SOON).await;
+        browser.wait_for(chart, SOON).await;
+        assert_eq!(browser.value("live.resumes.map(r => r.stream).join()").await, "kept", "{what}");
+        assert_eq!(browser.value("document.querySelectorAll('#log .mark').length").await, 0);
+        browser.wait_for(&present(2, 1), SOON).await;
+        let ages = "[...document.querySelectorAll('#log .line time')].every(n => n.textContent === 'earlier')";
+        assert_eq!(browser.value(ages).await, true, "nobody knows how old they are");
+    };
+    // So that three readings are from before.
+    browser.wait_for(&counters_more_than(&browser, 3).await, SOON).await;
+    browser.client().refresh().await.expect("it loads again");
+    began(&browser).await;
+    begins("after a reload").await;
+
+    second_tab(&browser, &live.url()).await;
+    assert_eq!(browser.value("live.leads").await, false);
+    begins("in a further tab").await;
+    live.publish(["and on it goes"]);
+    browser.wait_for(&shows_line("and on it goes"), SOON).await;
+    witness.wait_for("data: and on it goes\n", SOON);
+}
+
+async fn losses_that_follow_each_other_are_one_line(kind: Kind) {
+    let mut live = Live::start();
+    let proxy = Proxy::start(live.address());
+    let browser = Browser::start(kind).await;
+    open(&browser, &proxy.url()).await;
+    let marks = "[...document.querySelectorAll('#log .mark')].map(mark => mark.innerText)";
+    for losses in 1..=3 {
+        live.publish([line(losses)]);
+        browser.wait_for(&shows_line(&line(losses)), AGAIN).await;
+        proxy.cut();
+        browser.wait_for("live.state === 'lost'", SOON).await;
+        proxy.restore();
+        browser.wait_for(&format!("live.resumes.length === {}", losses + 1), AGAIN).await;
+    }
+    let marks = strings(&browser.value(marks).await);
+    assert_eq!(marks.len(), 1, "{marks:#?}");
+    assert!(marks[0].contains("Connection was lost 3 times, for "), "{marks:#?}");
+    assert!(marks[0].contains("nothing is missing"), "{marks:#?}");
+    // It stands where the last loss was, and a line that comes then stands below it.
+    live.publish(["after it"]);
+    browser.wait_for(&shows_line("after it"), SOON).await;
+    let order = "[...document.querySelectorAll('#log li[class]')].map(item => item.className.split(' ')[0]).join()";
+    assert_eq!(browser.value(order).await, "line,line,line,mark,line");
+}
+
+async fn eight_tabs_of_the_page_have_one_stream_and_can_still_speak(kind: Kind) {
+    let mut live = Live::start();
+    let proxy = Proxy::start(live.address());
+    let browser = Browser::start(kind).await;
+    open(&browser, &proxy.url()).await;
+    let mut tabs = vec![browser.tab().await];
+    while tabs.len() < 8 {
+        tabs.push(second_tab(&browser, &proxy.url()).await);
+    }
+    assert_eq!(proxy.heads("/events").len(), 1, "one connection");
+    live.publish((0..50).map(line));
+    let all: Vec<String> = (0..50).map(line).collect();
+    for tab in &tabs {
+        browser.switch_to(tab).await;
+        browser.wait_for(&shows_line(&line(49)), SOON).await;
+        assert_eq!(strings(&browser.value(LINES).await), all);
+    }
+    // With a stream each, no connection would be left to say something.
+    submit(&browser, "text", "from the eighth tab").await;
+    browser.wait_for("document.querySelector('#log .chat')", SOON).await;
+    let note = browser.value("document.getElementById('tabs-note').innerText").await;
+    assert!(note.as_str().is_some_and(|note| note.contains("share one stream")), "{note}");
+
+    // The tab with the connection goes.
+    browser.switch_to(&tabs[0]).await;
+    assert_eq!(browser.value("live.leads").await, true);
+    browser.client().close_window().await.expect("it closes");
+    live.publish((50..100).map(line));
+    let all: Vec<String> = (0..100).map(line).collect();
+    for tab in &tabs[1..] {
+        browser.switch_to(tab).await;
+        browser.wait_for(&shows_line(&line(99)), SOON).await;
+        assert_eq!(strings(&browser.value(LINES).await), all, "nothing lost, nothing twice");
+        assert_eq!(strings(&browser.value(LINE_EVENTS).await), all);
+        assert_eq!(browser.value("[live.losses, live.gaps, live.malformed].join()").await, "0,0,0");
+    }
+    assert_eq!(proxy.heads("/events").len(), 2, "another tab asked once");
+}
+
+async fn on_a_phone_the_chat_is_at_hand(kind: Kind) {
+    let live = Live::start();
+    let browser = Browser::start(kind).await;
+    open(&browser, &live.url()).await;
+    browser.narrow(390, 844).await;
+    let seen = "(box => box.top >= 0 && box.bottom <= innerHeight && box.left >= 0 && box.right <= innerWidth)\
+                (document.getElementById('text').getBoundingClientRect())";
+    browser.wait_for(seen, SOON).await;
+    let wide = browser.value("document.documentElement.scrollWidth <= innerWidth").await;
+    assert_eq!(wide, true, "nothing is wider than the screen");
+    submit(&browser, "text", "from a phone").await;
+    let said = "(box => box && box.getBoundingClientRect().bottom <= innerHeight)(document.querySelector('#log .chat'))";
+    browser.wait_for(said, SOON).await;
 }
 
 async fn what_one_tab_says_the_other_shows(kind: Kind) {

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use presence::{Name, Presence};
-use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError, SessionConfig};
+use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError};
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
 use sansse::{Event, EventType, Hub, event_type};

@@ -131,8 +131,13 @@ fn publish_change(hub: &Hub, roster: &Roster, event: &BrokerEvent) {
     let person = person(hub, client, roster.sessions(client));
     match serde_json::to_string(&person) {
         Ok(json) => {
-            let key = EventKey::new(client.as_str());
-            publish(hub, topics::people(), &Event::new(json).with_type(PERSON).with_key(key));
+            let event = Event::new(json).with_type(PERSON);
+            // Of each person, the newest event is enough.
+            let event = match EventKey::new(client.as_str()) {
+                Ok(key) => event.with_key(key),
+                Err(_) => event,
+            };
+            publish(hub, topics::people(), &event);
         }
         Err(error) => eprintln!("cannot say how it is with {client}: {error}"),
     }

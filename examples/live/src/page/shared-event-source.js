@@ -214,7 +214,7 @@ class SharedEventSource extends EventTarget {
     if (pending.some(lock => lock.name === this.#name)) {
       await new Promise(done => {
         this.#heirs = done;
-        setTimeout(done, 500);
+        setTimeout(done, this.#options.patience);
         this.#tell({ kind: 'ask', heir: true, types: [...this.#types] });
       });
     }
@@ -299,8 +299,8 @@ class SharedEventSource extends EventTarget {
     this.#askedLast = Date.now();
     if (!this.#asked) {
       this.#asked = this.#askedLast;
-      // Not all at once, where all wait for the same.
-      this.#grace = this.#options.patience * (1 + Math.random() / 2);
+      // Not all at once, where all wait for the same, and those first who know where to go on.
+      this.#grace = this.#options.patience * (this.#line ? 1 + Math.random() / 2 : 3);
     }
     const place = this.#line ? { line: this.#line, numbered: this.#term, number: this.#number, id: this.#lastEventId } : {};
     this.#tell({ kind: 'ask', ...place, aligned: this.#aligned, types: [...this.#types] });
@@ -398,7 +398,7 @@ class SharedEventSource extends EventTarget {
     this.#log = [];
     this.#characters = 0;
     for (const entry of events) this.#remember(entry);
-    this.#join(events, []);
+    if (number > 0) this.#join(events, []);
   }
 
   #align(message) {
@@ -411,8 +411,10 @@ class SharedEventSource extends EventTarget {
       this.#log = [];
       this.#characters = 0;
       for (const entry of events) this.#remember(entry);
-      if (this.#readyState !== 1 && (readyState === 1 || events.length)) this.#become(1, 'open');
-      this.#join(fresh, snapshot, wasElsewhere);
+      const begins = readyState === 1 || events.length > 0;
+      if (this.#readyState !== 1 && begins) this.#become(1, 'open');
+      // Where nothing has come yet, the server's own words are still to come.
+      if (wasElsewhere || begins && message.number > 0) this.#join(fresh, snapshot, wasElsewhere);
     } else {
       if (after < this.#number) {
         const base = this.#log.findLast(entry => entry.number <= after)?.id ?? '';
@@ -441,7 +443,6 @@ class SharedEventSource extends EventTarget {
   }
 
   #join(events, snapshot, wasElsewhere = false) {
-    if (!events.length && !snapshot.length && !wasElsewhere) return;
     this.#say(wasElsewhere
       ? { stream: 'gap', replayed: events.length, lost: null, reason: 'lag' }
       : { stream: 'kept', replayed: events.length, lost: 0, reason: null });

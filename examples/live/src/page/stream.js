@@ -83,7 +83,8 @@ const handlers = {
   line(text, how) { logLine(text, how); },
   chat(message, how) { logChat(message, how); },
   people({ people }) { allPeople(people); },
-  person(person) { onePerson(person); },
+  // Who was here before is in the list.
+  person(person, how) { if (how !== 'kept') onePerson(person); },
   farewell() { farewell = true; },
 };
 for (const type of Object.keys(handlers)) source.addEventListener(type, event => receive(type, event));
@@ -173,12 +174,11 @@ function showState() {
   showTabs();
 }
 
-const SIX = 'Over HTTP/1.1 a browser opens six connections to one server';
+// Over HTTP/1.1 browsers open six connections to one server.
 function showTabs() {
-  const note = !source.shared
-    ? `Each of your tabs has a stream of its own, since this page came from another machine without TLS. ${SIX}: a seventh tab would wait, and so would what you say, until one of your tabs is closed.`
-    : `All your tabs share one stream, which ${source.leads ? 'this tab' : 'another tab'} keeps open. ${SIX}, so that many tabs with a stream each would have to wait.`;
-  setText($('tabs-note'), note);
+  setText($('tabs-note'), source.shared
+    ? `All your tabs share one stream, which ${source.leads ? 'this tab' : 'another tab'} keeps open. With one each, the seventh would get none: browsers open six connections to a server.`
+    : 'Each of your tabs has a stream of its own, since this page came from another machine without TLS. Browsers open six connections to a server: a seventh tab would wait, and so would what you say, until one of your tabs is closed.');
 }
 
 function tryNow() {
