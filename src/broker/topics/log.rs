@@ -167,8 +167,9 @@ impl Log {
 
     /// Drops what `cursor` has passed.
     pub(crate) fn trim_delivered(&mut self, cursor: u64) {
+        // Nobody has lost it, so that it is not counted.
         while self.entries.front().is_some_and(|entry| entry.number < cursor) {
-            self.trim_front();
+            self.pop_front();
         }
     }
 
@@ -184,14 +185,22 @@ impl Log {
     }
 
     fn trim_front(&mut self) {
-        let Some(entry) = self.entries.pop_front() else { return };
+        let lost_before = self.lost_through;
+        if let Some(spared) = self.pop_front() {
+            let lost = self.lost.get_or_insert_with(|| Box::new(Lost::new(lost_before)));
+            if spared { lost.spare() } else { lost.push(self.lost_through) }
+        }
+    }
+
+    /// Removes the oldest entry. Returns whether it was a superseded one of a compact log, which is
+    /// no loss; `None` if there is no entry.
+    fn pop_front(&mut self) -> Option<bool> {
+        let entry = self.entries.pop_front()?;
         let is_compact = self.labelled.as_ref().is_some_and(|labelled| labelled.compact);
+        let is_spared = is_compact && entry.is_superseded();
         self.unlabel(&entry);
         self.bytes -= entry.size();
-        if is_compact && entry.is_superseded() {
-            self.lost_mut().spare();
-        } else {
-            self.lost_mut().push(entry.position);
+        if !is_spared {
             self.start = entry.number + 1;
             self.lost_through = entry.position;
         }
@@ -205,15 +214,12 @@ impl Log {
             self.entries.shrink_to(8);
             self.labelled = None;
         }
-    }
-
-    fn lost_mut(&mut self) -> &mut Lost {
-        self.lost.get_or_insert_with(|| Box::new(Lost::new(self.lost_through)))
+        Some(is_spared)
     }
 
     /// Takes a superseded entry from between two others.
     fn take(&mut self, number: u64) {
-        self.lost_mut().spare();
+        self.lost.get_or_insert_with(|| Box::new(Lost::new(self.lost_through))).spare();
         let index = self.index(number);
         if let Some(entry) = self.entries.get_mut(index) {
             self.bytes -= entry.size();
