@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fantoccini::error::NewSessionError;
-use fantoccini::wd::WindowHandle;
+use fantoccini::wd::{WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Map, Value, json};
@@ -157,6 +157,15 @@ impl Browser {
         self.client.set_window_size(width, height).await.expect("it has a window");
     }
 
+    /// Freezes or thaws the current tab, as a browser does with one that nobody has looked at for
+    /// long. WebDriver has no word for it, and of the drivers only Chromium's has.
+    pub(crate) async fn freeze(&self, is_frozen: bool) {
+        let state = if is_frozen { "frozen" } else { "active" };
+        let parameters =
+            json!({ "cmd": "Page.setWebLifecycleState", "params": { "state": state } });
+        self.client.issue_cmd(DevTools(parameters)).await.expect("chromedriver knows it");
+    }
+
     /// Clicks what has this id.
     pub(crate) async fn click(&self, id: &str) {
         let button = self.client.find(Locator::Id(id)).await.expect("it is on the page");
@@ -191,6 +200,24 @@ impl Browser {
             let _ = fs::write(&path, picture);
         }
         path
+    }
+}
+
+/// A command to Chromium beyond WebDriver.
+#[derive(Debug)]
+struct DevTools(Value);
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.expect("it began")))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.0.to_string()))
     }
 }
 

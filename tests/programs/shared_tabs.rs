@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fantoccini::wd::WindowHandle;
 use serde_json::{Value, json};
 
-use crate::browser::{AGAIN, Browser, Kind, SOON, in_both_browsers};
+use crate::browser::{AGAIN, Browser, Kind, SOON, in_both_browsers, run};
 use crate::site::Site;
 
 in_both_browsers! {
@@ -285,6 +285,38 @@ async fn without_locks_each_tab_has_a_connection_of_its_own(kind: Kind) {
         browser.wait_for(&has(10), SOON).await;
         assert_eq!(browser.value("source.leads").await, true);
     }
+}
+
+#[test]
+#[ignore = "needs chromium and chromium-driver"]
+fn a_leading_tab_that_is_frozen_hands_over_and_catches_up_when_it_is_thawed() {
+    run(async {
+        let site = Site::start(PAGE).await;
+        let browser = Browser::start(Kind::Chromium).await;
+        let tabs = open_tabs(&browser, &site.url(), 3).await;
+        site.publish((0..10).map(line));
+        browser.wait_for(&has(10), SOON).await;
+        let leads = leading(&browser, &tabs).await[0];
+        browser.switch_to(&tabs[leads]).await;
+        browser.freeze(true).await;
+        // At once: it lets go of the lock before it is frozen.
+        until(|| site.asked().len() == 2 && site.streams() == 1, "another tab leads").await;
+        site.publish((10..30).map(line));
+        let other = (leads + 1) % 3;
+        browser.switch_to(&tabs[other]).await;
+        browser.wait_for(&has(30), SOON).await;
+
+        browser.switch_to(&tabs[leads]).await;
+        browser.freeze(false).await;
+        for tab in &tabs {
+            browser.switch_to(tab).await;
+            browser.wait_for(&has(30), SOON).await;
+            assert_eq!(browser.value("seen").await, lines(0..30), "all, once and in order");
+            assert_eq!(browser.value("happened.includes('error')").await, false);
+        }
+        assert_eq!(leading(&browser, &tabs).await.len(), 1);
+        assert_eq!(site.asked().len(), 2);
+    });
 }
 
 /// Opens the page in so many tabs, the last of which is the current one then.

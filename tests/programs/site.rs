@@ -143,7 +143,7 @@ fn answer(
             let header = request.headers().get("last-event-id");
             let header = header.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
             let query = request.uri().query().unwrap_or_default();
-            let query = form_urlencoded::parse(query.as_bytes());
+            let query = url::form_urlencoded::parse(query.as_bytes());
             let query = query.filter(|(name, _)| name == "lastEventId").map(|(_, id)| id.into());
             let id = header.or(query.last());
             asked.lock().unwrap_or_else(PoisonError::into_inner).push(id);
