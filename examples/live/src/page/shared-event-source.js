@@ -33,13 +33,11 @@
  * The URL may be a function that returns it, which is called for each new connection.
  *
  * How it works. The leading tab holds a lock (Web Locks), and the others stand in line for it. So
- * when the tab is closed, crashes or is frozen, the next one leads. It goes on after the last event
- * that it was told (BroadcastChannel), and the server sends again what came after that. No event is
- * lost, as far as the server keeps what it published, and none comes twice: each event has a number
- * in the sharing, and a tab that was told more than the one that now leads knows what comes again
- * by id, type and data. A change of the leading tab fires `open` in all tabs, and no `error`. A
- * leading tab that answers nobody, since it is stopped in a way that it is not told of, loses the
- * lock to another.
+ * when the tab is closed, crashes or is frozen, the next one leads. It asks the server for what comes
+ * after the last event that it was told (BroadcastChannel), so that no event is lost, as far as the
+ * server keeps what it published. None comes twice: a tab that was told more than the one that leads
+ * now knows what will come again. A change of the leading tab fires `open` in all tabs, and no
+ * `error`. A leading tab that answers nobody, since it hangs, loses the lock to another.
  *
  * A tab that joins gets `open`, a notice {"stream":"kept","replayed":n,...} as from the server, the
  * n events that are kept, and the snapshot. A tab that was away so long that the others no longer
@@ -71,21 +69,21 @@ class SharedEventSource extends EventTarget {
   #handlers = new Map();
   #types;
 
-  // Events are numbered within a line of leading tabs, each of which has a term. The numbers after
-  // the one with which a term begins may have been given by the term before, to other events.
-  #line = '';
-  #ruling = 0;               // the term of the tab that leads
-  #term = 0;                 // the term that gave the last number that was seen
-  #begins = new Map();       // term: the number before its first event
-  #number = 0;               // of the last event that was seen
+  // What this tab was told: its place in the stream, and what led to it.
+  #joined = false;
   #lastEventId = '';
-  #log = [];                 // what is remembered: { number, type, data, id, origin }, oldest first
+  #log = [];                 // { number, type, data, id, origin }, oldest first, numbered by this tab
+  #number = 0;
+  #whole = 1;                // from this number on, the log has all that came
   #characters = 0;
-  #again = [];               // what was seen of an earlier term, and may come again
+  #again = [];               // what the leading tab is still to be told, and this one was told already
+  #had = new Set();          // what this tab was told before it lost its place
 
   #source = null;            // the connection, in the leading tab
   #leader = '';              // the tab that is followed
-  #aligned = false;          // the next event that the leading tab tells is the next one here
+  #term = 0;                 // which of all leading tabs that is
+  #aligned = false;          // what the leading tab tells comes next here
+  #question = 0;             // the latest, since only its answer fits
   #channel = null;
   #wait = null;              // stands in line for the lock
   #release = null;           // lets go of the lock
@@ -184,7 +182,7 @@ class SharedEventSource extends EventTarget {
   #hold() {
     if (!this.#channel) return null;
     const held = new Promise(release => { this.#release = release; });
-    if (this.#line) this.#lead();
+    if (this.#joined) this.#lead();
     else this.#inherit();
     return held;
   }
@@ -215,7 +213,8 @@ class SharedEventSource extends EventTarget {
       await new Promise(done => {
         this.#heirs = done;
         setTimeout(done, this.#options.patience);
-        this.#tell({ kind: 'ask', heir: true, types: [...this.#types] });
+        this.#question += 1;
+        this.#tell({ kind: 'ask', heir: true, question: this.#question, place: null, types: [...this.#types] });
       });
     }
     if (this.#release === release && this.#channel) this.#lead();
@@ -224,12 +223,9 @@ class SharedEventSource extends EventTarget {
   /* ---- Leading ---- */
 
   #lead() {
-    this.#line ||= this.#me;
-    this.#term = this.#ruling += 1;
+    this.#joined = this.#aligned = true;
     this.#leader = this.#me;
-    this.#aligned = true;
-    this.#begins.set(this.#term, this.#number);
-    for (const term of this.#begins.keys()) if (term <= this.#term - 32) this.#begins.delete(term);
+    this.#term += 1;
     this.#again = [];
     this.#heirs = null;
     this.#connect();
@@ -253,7 +249,7 @@ class SharedEventSource extends EventTarget {
   #take = event => {
     // What is left of a connection that was closed comes again with the next one.
     if (event.currentTarget !== this.#source) return;
-    const entry = { number: this.#number + 1, type: event.type, data: event.data, id: event.lastEventId, origin: event.origin };
+    const entry = { type: event.type, data: event.data, id: event.lastEventId, origin: event.origin };
     // The others first, since a listener here may do anything.
     this.#tell({ kind: 'event', entry });
     this.#see(entry);
@@ -264,35 +260,43 @@ class SharedEventSource extends EventTarget {
     this.#become(readyState, type);
   }
 
-  #announce() {
-    this.#tell({ kind: 'lead', line: this.#line, number: this.#number, readyState: this.#readyState });
+  #announce() { this.#tell({ kind: 'lead', readyState: this.#readyState }); }
+
+  #isAsked({ from, question, term, heir, leader, place }) {
+    // An heir holds the lock. The others are to say what they know.
+    if (heir ? !this.#joined : !this.leads) return;
+    // A tab that has followed a later one would take no word from this one.
+    if (!heir && term > this.#term) { this.#raise(term); return; }
+    // Channels lose nothing and keep the order, so that a tab that follows need not say where it is.
+    if (leader === this.#me && term === this.#term) { this.#announce(); return; }
+    const answer = { kind: 'answer', to: from, question, readyState: this.#readyState, place: this.#place(), types: [...this.#types] };
+    const at = place ? this.#find(place) : -1;
+    if (at < 0) {
+      this.#tell({ ...answer, log: this.#log, whole: this.#whole, kept: this.#kept(), snapshot: this.#options.snapshot() });
+      return;
+    }
+    const events = this.#log.slice(at);
+    const before = this.#log[at - 1]?.number ?? 0;
+    const isKnown = at === this.#log.length || before >= this.#whole - 1;
+    this.#tell({ ...answer, events, lost: isKnown ? this.#number - before - events.length : null });
   }
 
-  #answer({ from, line, numbered, number, id }) {
-    const known = line !== undefined && line === this.#line;
-    // What the asking tab saw of its term after the next one began has other numbers now.
-    let after = number;
-    for (const [later, begin] of this.#begins) if (later > numbered) after = Math.min(after, begin);
-    // A term that this tab never heard of numbered otherwise. The id tells the place, if anything does.
-    const foreign = !this.#begins.has(numbered);
-    const same = foreign && id ? this.#log.findLast(entry => entry.id === id) : undefined;
-    if (same) after = same.number;
-    const reply = {
-      kind: 'past', to: from, line: this.#line, numbered: this.#term, number: this.#number, id: this.#lastEventId, readyState: this.#readyState,
-      begins: this.#begins, types: [...this.#types],
-    };
-    if (known) {
-      const events = this.#log.filter(entry => entry.number > after);
-      this.#tell({ ...reply, after, events, lost: foreign && !same ? null : this.#number - after - events.length });
-    } else {
-      this.#tell({ ...reply, events: this.#kept(), snapshot: this.#options.snapshot() });
-    }
+  #raise(term) {
+    this.#term = term + 1;
+    this.#announce();
+  }
+
+  async #dispute(term) {
+    // A tab whose lock was stolen is told by then.
+    await navigator.locks.query();
+    await new Promise(done => { setTimeout(done, 0); });
+    if (this.leads && term >= this.#term) this.#raise(term);
   }
 
   /* ---- Following ---- */
 
   #tell(message) {
-    this.#channel?.postMessage({ ...message, from: this.#me, term: this.#ruling });
+    this.#channel?.postMessage({ ...message, from: this.#me, term: this.#term });
   }
 
   #ask() {
@@ -300,10 +304,13 @@ class SharedEventSource extends EventTarget {
     if (!this.#asked) {
       this.#asked = this.#askedLast;
       // Not all at once, where all wait for the same, and those first who know where to go on.
-      this.#grace = this.#options.patience * (this.#line ? 1 + Math.random() / 2 : 3);
+      this.#grace = this.#options.patience * (this.#joined ? 1 + Math.random() / 2 : 3);
     }
-    const place = this.#line ? { line: this.#line, numbered: this.#term, number: this.#number, id: this.#lastEventId } : {};
-    this.#tell({ kind: 'ask', ...place, aligned: this.#aligned, types: [...this.#types] });
+    this.#question += 1;
+    this.#tell({
+      kind: 'ask', question: this.#question, leader: this.#aligned ? this.#leader : '',
+      place: this.#joined ? this.#place() : null, types: [...this.#types],
+    });
   }
 
   #watch() {
@@ -328,124 +335,88 @@ class SharedEventSource extends EventTarget {
     switch (message.kind) {
       case 'ask': this.#isAsked(message); break;
       case 'reconnect': if (this.leads) this.#connect(); break;
-      case 'past': if (this.#heirs) { this.#learn(message); this.#heirs(); } else this.#follow(message); break;
+      case 'answer': if (this.#heirs) this.#learn(message); else this.#follow(message); break;
       case 'lead': case 'state': case 'event': this.#follow(message); break;
     }
   }
 
-  #isAsked(message) {
-    if (message.heir) { if (this.#line) this.#answer(message); return; }
-    if (!this.leads) return;
-    // A tab that has seen a later term would take no word from this one.
-    if (message.term > this.#ruling) { this.#raise(message.term); return; }
-    const level = message.aligned && message.line === this.#line && message.numbered === this.#term;
-    if (level && message.number >= this.#number) this.#announce();
-    else this.#answer(message);
-  }
-
-  #raise(term) {
-    this.#term = this.#ruling = term + 1;
-    this.#begins.set(this.#term, this.#number);
-    this.#announce();
-  }
-
-  async #dispute(term) {
-    // A tab whose lock was stolen is told by then.
-    await navigator.locks.query();
-    await new Promise(done => { setTimeout(done, 0); });
-    if (this.leads && term >= this.#ruling) this.#raise(term);
+  #learn(message) {
+    if (message.question !== this.#question) return;
+    this.#term = Math.max(this.#term, message.term);
+    this.#adopt(message);
+    this.#heirs();
   }
 
   #follow(message) {
     if (this.leads || this.#release) {
-      if (message.term >= this.#ruling) this.#dispute(message.term);
+      if (message.term >= this.#term) this.#dispute(message.term);
       return;
     }
-    if (message.term < this.#ruling) return;
+    if (message.term < this.#term) return;
+    const other = message.term > this.#term || message.from !== this.#leader;
     // Of two with one term, the one counts that came last to say that it leads.
-    const other = message.term > this.#ruling || message.from !== this.#leader;
-    if (other && message.term === this.#ruling && message.kind !== 'lead' && this.#leader) return;
+    if (other && message.term === this.#term && message.kind !== 'lead' && this.#leader) return;
     this.#heard = Date.now();
     this.#asked = 0;
-    this.#ruling = message.term;
-    this.#leader = message.from;
-    if (message.kind === 'past') { this.#align(message); return; }
     if (other) {
-      // Until that tab has said what is to come, nothing that it tells fits.
+      // Until that tab has said what comes next, nothing that it tells fits.
+      this.#term = message.term;
+      this.#leader = message.from;
       this.#aligned = false;
-      this.#quietly(message.readyState);
-      this.#ask();
-      return;
+      this.#again = [];
     }
-    if (!this.#aligned) return;
-    if (message.kind === 'lead') {
-      this.#quietly(message.readyState);
-      if (message.number > this.#number) { this.#aligned = false; this.#ask(); }
-    } else if (message.kind === 'state') {
-      this.#become(message.readyState, message.type);
-    } else if (message.entry.number === this.#number + 1) {
-      this.#see(message.entry);
-    } else if (message.entry.number > this.#number) {
-      this.#aligned = false;
-      this.#ask();
+    switch (message.kind) {
+      case 'answer':
+        if (!this.#aligned && message.question === this.#question) this.#align(message);
+        break;
+      case 'lead':
+        this.#quietly(message.readyState);
+        if (!this.#aligned) this.#ask();
+        break;
+      case 'state': if (this.#aligned) this.#become(message.readyState, message.type); break;
+      case 'event': if (this.#aligned) this.#see(message.entry); break;
     }
+    if (other && !this.#aligned && message.kind !== 'lead') this.#ask();
   }
 
-  // Takes over what a tab knows, without a word to the listeners of what happened meanwhile.
-  #learn({ line, term, numbered, number, id, events, begins }) {
-    this.#ruling = Math.max(this.#ruling, term);
-    this.#learnPlace({ line, numbered, begins, number, id });
-    this.#log = [];
-    this.#characters = 0;
-    for (const entry of events) this.#remember(entry);
-    if (number > 0) this.#join(events, []);
-  }
-
+  // Takes up what the leading tab tells at the place where this one is.
   #align(message) {
-    const { after, events, lost, readyState, snapshot } = message;
-    const wasElsewhere = this.#line !== '' && after === undefined;
-    if (after === undefined) {
-      const seen = new Set(this.#log.map(SharedEventSource.#mark));
-      this.#learnPlace(message);
-      const fresh = events.filter(entry => !seen.has(SharedEventSource.#mark(entry)));
-      this.#log = [];
-      this.#characters = 0;
-      for (const entry of events) this.#remember(entry);
-      const begins = readyState === 1 || events.length > 0;
-      if (this.#readyState !== 1 && begins) this.#become(1, 'open');
-      // Where nothing has come yet, the server's own words are still to come.
-      if (wasElsewhere || begins && message.number > 0) this.#join(fresh, snapshot, wasElsewhere);
-    } else {
-      if (after < this.#number) {
-        const base = this.#log.findLast(entry => entry.number <= after)?.id ?? '';
-        const later = this.#log.filter(entry => entry.number > after);
-        // What has no id of its own is not sent again.
-        this.#again = [...this.#again, ...later.filter(entry => entry.id !== base)].slice(-SharedEventSource.#RECENT);
-        this.#log = this.#log.filter(entry => entry.number <= after);
-        this.#number = after;
-      }
-      if (this.#readyState !== 1 && readyState === 1) this.#become(1, 'open');
+    const { place, events, lost, readyState } = message;
+    this.#aligned = true;
+    const opens = this.#readyState !== 1 && (readyState === 1 || this.#joined === false && message.kept?.length > 0);
+    if (opens) this.#become(1, 'open');
+    if (!this.#joined) {
+      this.#adopt(message);
+    } else if (events) {
       if (lost !== 0) this.#say({ stream: 'gap', replayed: events.length, lost, reason: 'lag' });
       for (const entry of events) this.#see(entry);
-      this.#learnPlace(message);
+    } else {
+      // This tab was told more than that one, or they have nothing in common.
+      const at = this.#find(place);
+      if (at >= 0) this.#again = this.#log.slice(at).filter(entry => entry.id !== place.id && !this.#isNotice(entry));
+      else this.#adopt(message);
     }
-    this.#aligned = true;
     if (readyState === 2 && this.#readyState !== 2) this.#become(2, 'error');
-    else if (this.#readyState !== readyState) this.#quietly(readyState);
+    else this.#quietly(readyState);
   }
 
-  #learnPlace({ line, numbered, begins, number, id }) {
-    this.#line = line;
-    this.#term = numbered;
-    this.#begins = begins;
-    this.#number = number;
-    this.#lastEventId = id;
-  }
-
-  #join(events, snapshot, wasElsewhere = false) {
-    this.#say(wasElsewhere
-      ? { stream: 'gap', replayed: events.length, lost: null, reason: 'lag' }
-      : { stream: 'kept', replayed: events.length, lost: 0, reason: null });
+  // Takes over what another tab knows, instead of what this one knew.
+  #adopt({ log, whole, kept, snapshot, place }) {
+    const isNew = !this.#joined;
+    const had = this.#had = new Set([...this.#had, ...this.#log.map(SharedEventSource.#mark)].slice(-8 * SharedEventSource.#RECENT));
+    this.#joined = true;
+    this.#log = log;
+    this.#whole = whole;
+    this.#number = log.at(-1)?.number ?? 0;
+    this.#characters = log.reduce((sum, entry) => sum + entry.data.length, 0);
+    this.#lastEventId = place.id;
+    // What comes before something that this tab had is older than that.
+    const events = kept.slice(kept.findLastIndex(entry => had.has(SharedEventSource.#mark(entry))) + 1);
+    // Where nothing has come yet, the server's own words are still to come.
+    if (isNew && !log.length) return;
+    this.#say(isNew
+      ? { stream: 'kept', replayed: events.length, lost: 0, reason: null }
+      : { stream: 'gap', replayed: events.length, lost: null, reason: 'lag' });
     for (const entry of events) this.#fire(entry);
     for (const { type, data } of snapshot) this.#fire({ type, data, id: this.#lastEventId, origin: this.#target().origin });
   }
@@ -453,19 +424,18 @@ class SharedEventSource extends EventTarget {
   /* ---- What listeners get ---- */
 
   #see(entry) {
-    this.#number = entry.number;
+    if (this.#again.length && this.#isNotice(entry)) {
+      // It tells the place of the leading tab. This one is further.
+      this.#fire({ ...entry, data: this.#withoutAgain(entry.data) });
+      return;
+    }
+    const mark = SharedEventSource.#mark(entry);
+    const at = this.#again.findIndex(seen => SharedEventSource.#mark(seen) === mark);
+    this.#again = at < 0 ? [] : this.#again.slice(at + 1);
+    if (at >= 0) return;
     this.#lastEventId = entry.id;
     this.#remember(entry);
-    if (this.#again.length) {
-      if (entry.type === this.#options.notices) {
-        this.#fire({ ...entry, data: this.#withoutAgain(entry.data) });
-        return;
-      }
-      const mark = SharedEventSource.#mark(entry);
-      const at = this.#again.findIndex(seen => SharedEventSource.#mark(seen) === mark);
-      if (at >= 0) { this.#again.splice(0, at + 1); return; }
-    }
-    this.#fire(entry);
+    if (!this.#had.has(mark)) this.#fire(entry);
   }
 
   // Of what the server sends again, this tab's listeners have had some.
@@ -473,8 +443,7 @@ class SharedEventSource extends EventTarget {
     try {
       const notice = JSON.parse(data);
       if (!notice.replayed) return data;
-      const had = this.#again.filter(entry => entry.type !== this.#options.notices).length;
-      return JSON.stringify({ ...notice, replayed: Math.max(0, notice.replayed - had) });
+      return JSON.stringify({ ...notice, replayed: Math.max(0, notice.replayed - this.#again.length) });
     } catch { return data; }
   }
 
@@ -488,8 +457,6 @@ class SharedEventSource extends EventTarget {
 
   #become(readyState, type) {
     this.#readyState = readyState;
-    // What is sent again from now on comes after this tab's place, too.
-    if (type === 'error') this.#again = [];
     this.dispatchEvent(new Event(type));
   }
 
@@ -515,12 +482,37 @@ class SharedEventSource extends EventTarget {
 
   /* ---- What is remembered ---- */
 
-  static #mark(entry) { return JSON.stringify([entry.id, entry.type, entry.data]); }
+  static #mark({ id, type, data }) { return JSON.stringify([id, type, data]); }
+
+  #isNotice(entry) { return entry.type === this.#options.notices; }
+
+  // Where this tab is: the last id, and how many events came with it, since events without an id of
+  // their own have that of the one before.
+  #place() {
+    let count = 0;
+    for (let at = this.#log.length - 1; at >= 0 && this.#log[at].id === this.#lastEventId; at -= 1) {
+      if (!this.#isNotice(this.#log[at])) count += 1;
+    }
+    return { id: this.#lastEventId, count: Math.max(count, 1) };
+  }
+
+  // Where in the log that comes next which a tab at this place was not told; -1 if nobody can say.
+  #find({ id, count }) {
+    // Without ids there are no places. What comes from now on is all that such a stream promises.
+    if (id === '') return this.#lastEventId === '' ? this.#log.length : -1;
+    const last = this.#log.findLastIndex(entry => entry.id === id);
+    if (last < 0) return -1;
+    let at = last;
+    while (at > 0 && this.#log[at - 1].id === id) at -= 1;
+    for (let left = count; at <= last && left > 0; at += 1) if (!this.#isNotice(this.#log[at])) left -= 1;
+    return at;
+  }
 
   #most(type) { return this.#options.keep[type] ?? 100; }
 
   #remember(entry) {
-    this.#log.push(entry);
+    this.#number += 1;
+    this.#log.push({ ...entry, number: this.#number });
     this.#characters += entry.data.length;
     const most = SharedEventSource.#RECENT + [...this.#types].reduce((sum, type) => sum + this.#most(type), 0);
     // By half more than is needed, so that it is seldom looked through.
@@ -541,6 +533,7 @@ class SharedEventSource extends EventTarget {
     }
     this.#log = log.reverse();
     this.#characters = characters;
+    this.#whole = Math.max(this.#whole, this.#number - SharedEventSource.#RECENT + 1, log[0]?.number ?? 0);
   }
 
   #kept() {

@@ -364,3 +364,20 @@ fn lines(numbers: std::ops::Range<u32>) -> Value {
 fn has(count: usize) -> String {
     format!("seen.length >= {count}")
 }
+
+#[test]
+#[ignore = "needs node"]
+fn by_chance_in_virtual_time_every_tab_gets_all_once_and_in_order() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let seed = std::env::var("SANSSE_SEED").map_or(1, |seed| seed.parse().expect("a number"));
+    let run = std::process::Command::new("node")
+        .arg(directory.join("tests/programs/shared_tabs/simulation.mjs"))
+        .arg(directory.join("examples/live/src/page/shared-event-source.js"))
+        .args([u64::to_string(&seed), "200".into()])
+        .output()
+        .expect("node runs");
+    let said = String::from_utf8_lossy(&run.stdout);
+    let complained = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{said}{complained}");
+    assert!(said.contains(" runs: "), "it did what it was asked: {said}{complained}");
+}
