@@ -279,7 +279,7 @@ impl Kind {
             }
             Self::Firefox => {
                 let mut command = Command::new(geckodriver());
-                command.args(["--port=0", "--profile-root"]).arg(&profile.0);
+                command.args(["--port=0", "--websocket-port=0", "--profile-root"]).arg(&profile.0);
                 (command, "Listening on 127.0.0.1:")
             }
         }

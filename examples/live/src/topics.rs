@@ -9,7 +9,7 @@ use std::time::Duration;
 /// What the charts show at first.
 const COUNTERS: Duration = Duration::from_secs(120);
 /// The page shows 400 lines. As many more may be on their way to one that is slow or away.
-const LINES: NonZeroUsize = NonZeroUsize::new(2_000).unwrap();
+const LINES: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 /// The page shows 80.
 const CHATS: NonZeroUsize = NonZeroUsize::new(200).unwrap();
 

@@ -63,7 +63,7 @@ function draw(chart, to) {
     canvas.height = Math.round(height * ratio);
   }
   const colours = inks(), from = to - span;
-  const left = 56, right = width - 62, top = 18, bottom = height - 20;
+  const left = 64, right = width - 62, top = 18, bottom = height - 20;
   chart.frame = { left, right, from, to };
   const x = time => left + (right - left) * (time - from) / span;
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);

@@ -142,7 +142,7 @@ function newMark(since) {
     if (lost === null) sum.unknown = true; else sum.lost += lost;
     if (reason) sum.reasons.add(WHY[reason] ?? WHY.other);
     const missing = sum.unknown || sum.lost > 0;
-    const times = sum.losses > 1 ? `${count(sum.losses, 'time')}, for ${duration(sum.away)} in all` : `for ${duration(sum.away)}`;
+    const times = sum.losses > 1 ? `${sum.losses === 2 ? 'twice' : count(sum.losses, 'time')}, for ${duration(sum.away)} in all` : `for ${duration(sum.away)}`;
     const parts = [
       sum.losses ? `Connection was lost ${times}` : '',
       !missing ? '' : !sum.lost ? 'events may be missing' : `${sum.lost === 1 ? '1 event is' : `${count(sum.lost, 'event')} are`} missing${sum.unknown ? ', and perhaps more' : ''}`,
