@@ -158,7 +158,7 @@ impl Browser {
     }
 
     /// Freezes or thaws the current tab, as a browser does with one that nobody has looked at for
-    /// long. WebDriver has no word for it, and of the drivers only Chromium's has.
+    /// long. The drivers' protocol has no word for it, and of the drivers only Chromium's has.
     pub(crate) async fn freeze(&self, is_frozen: bool) {
         let state = if is_frozen { "frozen" } else { "active" };
         let parameters =
@@ -203,7 +203,7 @@ impl Browser {
     }
 }
 
-/// A command to Chromium beyond WebDriver.
+/// A command to Chromium that is beyond the drivers' protocol.
 #[derive(Debug)]
 struct DevTools(Value);
 

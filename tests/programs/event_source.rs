@@ -41,7 +41,7 @@ source.addEventListener('sansse-notice', event => {
 </script>";
 
 async fn a_cut_before_the_first_event_loses_nothing(kind: Kind) {
-    let site = Site::start(PAGE).await;
+    let site = Site::start(PAGE);
     let proxy = Proxy::start(site.address());
     let browser = open(kind, &proxy).await;
     // The page has got nothing but the notice when this happens.
@@ -59,7 +59,7 @@ async fn a_cut_before_the_first_event_loses_nothing(kind: Kind) {
 }
 
 async fn a_cut_after_a_late_subscription_brings_nothing_twice(kind: Kind) {
-    let late = Late::start().await;
+    let late = Late::start();
     let proxy = Proxy::start(late.site.address());
     // What is there before the page, for the late subscription.
     late.publish("b", 0..3);
@@ -87,7 +87,7 @@ async fn a_cut_after_a_late_subscription_brings_nothing_twice(kind: Kind) {
 async fn a_cut_in_the_replay_of_a_late_subscription_loses_nothing_of_what_was_subscribed(
     kind: Kind,
 ) {
-    let late = Late::start().await;
+    let late = Late::start();
     let proxy = Proxy::start(late.site.address());
     late.publish("b", 0..2_000);
     let browser = open(kind, &proxy).await;
@@ -113,8 +113,7 @@ async fn events_that_are_kept_no_more_are_told_with_their_number(kind: Kind) {
         PAGE,
         |config| config.retention.events = five,
         |hub, request| hub.accept(request, SessionConfig::new()),
-    )
-    .await;
+    );
     let proxy = Proxy::start(site.address());
     let browser = open(kind, &proxy).await;
     site.publish((0..3).map(line));
@@ -143,8 +142,7 @@ async fn a_session_that_was_too_far_behind_is_told_where_it_goes_on(kind: Kind) 
             config.session.lag = sansse::broker::LagPolicy::SkipToOldest.into();
         },
         |hub, request| hub.accept(request, SessionConfig::new()),
-    )
-    .await;
+    );
     let proxy = Proxy::start(site.address());
     let browser = open(kind, &proxy).await;
     // In one go, so that the connection can take none in between.
@@ -159,7 +157,7 @@ async fn a_session_that_was_too_far_behind_is_told_where_it_goes_on(kind: Kind) 
 }
 
 async fn another_life_of_the_server_is_told(kind: Kind) {
-    let site = Site::start(PAGE).await;
+    let site = Site::start(PAGE);
     let address = site.address();
     let browser = Browser::start(kind).await;
     browser.goto(&site.url()).await;
@@ -172,7 +170,7 @@ async fn another_life_of_the_server_is_told(kind: Kind) {
     let accept = |hub: &Hub, request: &http::Request<bytes::Bytes>| {
         hub.accept(request, SessionConfig::new())
     };
-    let site = Site::start_at(address, PAGE, |_| {}, accept).await;
+    let site = Site::start_at(address, PAGE, |_| {}, accept);
     site.publish((3..5).map(line));
     browser.wait_for("notices.length >= 2", AGAIN).await;
     site.publish([line(5)]);
@@ -192,8 +190,7 @@ async fn a_finite_topic_ends_and_is_asked_for_no_more(kind: Kind) {
             let session = SessionConfig::new().topics_only().with_topic(asked.clone());
             hub.accept(request, session.with_start(StartAt::Oldest))
         },
-    )
-    .await;
+    );
     for number in 0..3 {
         site.hub().publish(topic.clone(), &Event::new(line(number))).expect("the hub is open");
     }
@@ -217,8 +214,7 @@ async fn a_stream_without_events_is_open_at_once_and_heartbeats_are_no_events(ki
         PAGE,
         |config| config.session.heartbeat = Some(Duration::from_millis(50)),
         |hub, request| hub.accept(request, SessionConfig::new()),
-    )
-    .await;
+    );
     let browser = Browser::start(kind).await;
     browser.goto(&site.url()).await;
     browser.wait_for("happened.includes('open') && notices.length", SOON).await;
@@ -241,7 +237,7 @@ struct Late {
 }
 
 impl Late {
-    async fn start() -> Self {
+    fn start() -> Self {
         let sessions = Arc::new(Mutex::new(Vec::new()));
         let has_b = Arc::new(AtomicBool::new(false));
         let (opened, wants_b) = (sessions.clone(), has_b.clone());
@@ -259,8 +255,7 @@ impl Late {
                 }
                 answer
             },
-        )
-        .await;
+        );
         Self { site, sessions, has_b }
     }
 

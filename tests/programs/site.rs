@@ -36,22 +36,21 @@ pub(crate) struct Site {
 
 impl Site {
     /// Serves a page on a free port; its stream is the broadcast, in a hub with the defaults.
-    pub(crate) async fn start(page: &'static str) -> Self {
+    pub(crate) fn start(page: &'static str) -> Self {
         Self::start_with(page, |_| {}, |hub, request| hub.accept(request, SessionConfig::new()))
-            .await
     }
 
-    pub(crate) async fn start_with(
+    pub(crate) fn start_with(
         page: &'static str,
         configure: impl FnOnce(&mut BrokerConfig),
         accept: impl Fn(&Hub, &Request<Bytes>) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::start_at(any, page, configure, accept).await
+        Self::start_at(any, page, configure, accept)
     }
 
     /// Serves on a given port, as after a restart.
-    pub(crate) async fn start_at(
+    pub(crate) fn start_at(
         address: SocketAddr,
         page: &'static str,
         configure: impl FnOnce(&mut BrokerConfig),

@@ -40,7 +40,7 @@ source.addEventListener('sansse-notice', event => notices.push(JSON.parse(event.
 const OPEN: &str = "source.readyState === source.OPEN && happened.includes('open')";
 
 async fn eight_tabs_have_one_connection_and_all_get_all(kind: Kind) {
-    let site = Site::start(PAGE).await;
+    let site = Site::start(PAGE);
     let browser = Browser::start(kind).await;
     let tabs = open_tabs(&browser, &site.url(), 8).await;
     assert_eq!(site.streams(), 1, "eight tabs, one connection");
@@ -58,7 +58,7 @@ async fn eight_tabs_have_one_connection_and_all_get_all(kind: Kind) {
 }
 
 async fn tabs_that_lead_go_one_after_the_other_and_nothing_is_lost_or_doubled(kind: Kind) {
-    let site = Site::start(PAGE).await;
+    let site = Site::start(PAGE);
     let browser = Browser::start(kind).await;
     let mut tabs = open_tabs(&browser, &site.url(), 8).await;
     // While events come all the time, so that some are under way whenever a tab goes.
@@ -113,7 +113,7 @@ async fn tabs_that_lead_go_one_after_the_other_and_nothing_is_lost_or_doubled(ki
 }
 
 async fn a_tab_that_joins_late_gets_what_is_kept_and_what_the_page_knows(kind: Kind) {
-    let site = Site::start(PAGE).await;
+    let site = Site::start(PAGE);
     let browser = Browser::start(kind).await;
     open_tabs(&browser, &site.url(), 1).await;
     site.publish((0..20).map(line));
@@ -133,7 +133,7 @@ async fn a_tab_that_joins_late_gets_what_is_kept_and_what_the_page_knows(kind: K
 }
 
 async fn a_leading_tab_that_hangs_loses_the_connection_to_another_and_joins_again(kind: Kind) {
-    let site = Site::start(PAGE).await;
+    let site = Site::start(PAGE);
     let browser = Browser::start(kind).await;
     // Two hosts' names for two processes would be two origins; browsers give each tab one anyway.
     let tabs = open_tabs(&browser, &site.url(), 3).await;
@@ -167,7 +167,7 @@ async fn a_leading_tab_that_hangs_loses_the_connection_to_another_and_joins_agai
 }
 
 async fn a_tab_that_comes_back_from_the_history_has_all(kind: Kind) {
-    let site = Site::start(PAGE).await;
+    let site = Site::start(PAGE);
     let browser = Browser::start(kind).await;
     let tabs = open_tabs(&browser, &site.url(), 2).await;
     site.publish((0..10).map(line));
@@ -192,7 +192,7 @@ async fn a_tab_that_comes_back_from_the_history_has_all(kind: Kind) {
 }
 
 async fn a_restart_of_the_server_is_told_to_all_tabs(kind: Kind) {
-    let site = Site::start(PAGE).await;
+    let site = Site::start(PAGE);
     let address = site.address();
     let browser = Browser::start(kind).await;
     let tabs = open_tabs(&browser, &site.url(), 3).await;
@@ -208,8 +208,7 @@ async fn a_restart_of_the_server_is_told_to_all_tabs(kind: Kind) {
         PAGE,
         |_| {},
         |hub, request| hub.accept(request, sansse::broker::SessionConfig::new()),
-    )
-    .await;
+    );
     let gap = "notices.some(notice => notice.stream === 'gap' && notice.reason === 'restart')";
     for tab in &tabs {
         browser.switch_to(tab).await;
@@ -240,8 +239,7 @@ async fn what_the_server_has_ended_is_over_for_all_tabs_until_one_opens_it_again
             }
             hub.accept(request, sansse::broker::SessionConfig::new())
         },
-    )
-    .await;
+    );
     let browser = Browser::start(kind).await;
     let tabs = open_tabs(&browser, &site.url(), 3).await;
     is_over.store(true, Ordering::Relaxed);
@@ -274,7 +272,7 @@ async fn what_the_server_has_ended_is_over_for_all_tabs_until_one_opens_it_again
 }
 
 async fn without_locks_each_tab_has_a_connection_of_its_own(kind: Kind) {
-    let site = Site::start(PAGE).await;
+    let site = Site::start(PAGE);
     let browser = Browser::start(kind).await;
     let tabs = open_tabs(&browser, &format!("{}?alone", site.url()), 3).await;
     assert_eq!(browser.value("source.shared").await, false);
@@ -291,7 +289,7 @@ async fn without_locks_each_tab_has_a_connection_of_its_own(kind: Kind) {
 #[ignore = "needs chromium and chromium-driver"]
 fn a_leading_tab_that_is_frozen_hands_over_and_catches_up_when_it_is_thawed() {
     run(async {
-        let site = Site::start(PAGE).await;
+        let site = Site::start(PAGE);
         let browser = Browser::start(Kind::Chromium).await;
         let tabs = open_tabs(&browser, &site.url(), 3).await;
         site.publish((0..10).map(line));

@@ -343,6 +343,7 @@ class SharedEventSource extends EventTarget {
   #learn(message) {
     if (message.question !== this.#question) return;
     this.#term = Math.max(this.#term, message.term);
+    if (message.kept.length) this.#become(1, 'open');
     this.#adopt(message);
     this.#heirs();
   }
@@ -383,8 +384,7 @@ class SharedEventSource extends EventTarget {
   #align(message) {
     const { place, events, lost, readyState } = message;
     this.#aligned = true;
-    const opens = this.#readyState !== 1 && (readyState === 1 || this.#joined === false && message.kept?.length > 0);
-    if (opens) this.#become(1, 'open');
+    if (this.#readyState !== 1 && (readyState === 1 || !this.#joined && message.kept.length)) this.#become(1, 'open');
     if (!this.#joined) {
       this.#adopt(message);
     } else if (events) {
@@ -412,8 +412,8 @@ class SharedEventSource extends EventTarget {
     this.#lastEventId = place.id;
     // What comes before something that this tab had is older than that.
     const events = kept.slice(kept.findLastIndex(entry => had.has(SharedEventSource.#mark(entry))) + 1);
-    // Where nothing has come yet, the server's own words are still to come.
-    if (isNew && !log.length) return;
+    // Where nothing has come yet, or no stream is there, the server's own words are still to come.
+    if (isNew && (!log.length || this.#readyState !== 1)) return;
     this.#say(isNew
       ? { stream: 'kept', replayed: events.length, lost: 0, reason: null }
       : { stream: 'gap', replayed: events.length, lost: null, reason: 'lag' });

@@ -7,6 +7,7 @@ let ticking = false;      // this connection has brought counters, so silence me
 let loss = null;          // { since, entry, mark } while the stream is away
 let failures = 0;         // failed attempts before the first connection, or since the loss
 let refusal = null;       // why the server gives no stream for now
+let refused = false;      // this connection was such an answer
 let replay = '';          // what came before this moment: 'kept', 'again', 'handed', or nothing
 let replayLeft = 0;
 let farewell = false;     // the server has said that it stops
@@ -29,14 +30,15 @@ const source = new SharedEventSource(
 
 source.onopen = () => {
   openedAt = heard = Date.now();
-  begun = false;
-  refusal = null;
+  begun = refused = false;
   replayLeft = 0;
   showState();
 };
 
 source.onerror = () => {
   failures += 1;
+  if (!refused) refusal = null;
+  refused = false;
   if (live.connections > 0) lose(Date.now());
   // It asks again by itself, unless the answer was no stream. One tab is enough for the asking.
   if (source.readyState === SharedEventSource.CLOSED && source.leads) {
@@ -95,7 +97,11 @@ source.addEventListener('sansse-notice', event => {
   heard = Date.now();
   note('sansse-notice', event, false);
   switch (notice.stream) {
-    case 'refused': refusal = notice.reason; showState(); return;
+    case 'refused':
+      refusal = notice.reason ?? 'other';
+      refused = true;
+      showState();
+      return;
     case 'ending': farewell = true; return;
     case 'place': return;
   }
@@ -110,6 +116,7 @@ source.addEventListener('sansse-notice', event => {
 function begin({ stream, replayed, lost, reason }) {
   live.connections += 1;
   failures = 0;
+  refusal = null;
   farewell = ticking = false;
   const lostFor = loss ? openedAt - loss.since : null;
   live.resumes.push({ stream, replayed, lost, reason, lostFor });
