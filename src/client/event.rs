@@ -5,7 +5,7 @@ use crate::decode::{DecodeError, Message};
 use crate::notice::LossReason;
 use core::fmt;
 use core::time::Duration;
-use http::{Response, Uri};
+use http::{Response, StatusCode, Uri};
 
 /// One request and what comes of it.
 ///
@@ -62,6 +62,11 @@ pub enum ClientEvent<'a> {
         attempt: Attempt,
         /// The URL that will be asked.
         url: &'a Uri,
+        /// With which status the server has refused the headers of an attempt before, since the
+        /// last stream: one of
+        /// [`ClientConfig::renewed_statuses`](super::ClientConfig::renewed_statuses). A token that
+        /// is kept is then to be fetched anew.
+        refused: Option<StatusCode>,
     },
     /// The attempt is over, and another will be made. Reported once for each loss.
     Retrying {

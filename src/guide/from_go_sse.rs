@@ -69,8 +69,10 @@
 //! | `Subscription.Feed`, `ErrFeed` | [`Subscription`], a `Stream` of results |
 //! | `Subscription.Close` | dropping it |
 //!
-//! What go-sse has no name for: a browser that comes back gets what it missed, and a session that
-//! reads too slowly meets a [policy](crate::broker::LagPolicy). Both are on by default.
+//! What go-sse has no name for: a browser that comes back gets what it missed, a session that
+//! reads too slowly meets a [policy](crate::broker::LagPolicy), and
+//! [notices](crate::broker#what-a-peer-is-told) tell the browser its place and every gap. All of it
+//! is on by default. A reader that prints each event sees the notices, too.
 //!
 //! [`HubBuilder::new`]: crate::hub::HubBuilder::new
 //! [`Hub::accept`]: crate::Hub::accept

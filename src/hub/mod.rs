@@ -4,6 +4,10 @@
 //! clock, and time passes in a future, [`Drive`], which is built together with the hub and spawned
 //! once. Each call locks a shard, calls its [`Broker`](crate::broker::Broker), collects wakers,
 //! unlocks, and wakes.
+//!
+//! Each stream begins with a [notice](crate::broker#what-a-peer-is-told), which tells the peer its
+//! place. A [`Session`] has it at its first poll, so that it goes out together with the head, and
+//! `open` fires in every browser. Later ones tell of every gap.
 
 mod accept;
 mod drive;

@@ -14,7 +14,7 @@ fn small() -> BrokerConfig {
 
 fn last_id(frames: &[String]) -> Option<String> {
     let ids = frames.iter().flat_map(|frame| frame.lines());
-    ids.filter_map(|line| line.strip_prefix("id: ")).last().map(str::to_owned)
+    ids.filter_map(|line| line.strip_prefix("id: ")).next_back().map(str::to_owned)
 }
 
 /// A session of this kind that comes back after what these frames told it.
@@ -387,6 +387,6 @@ fn what_is_kept_of_topics_of_which_one_lost_more_is_begun_anew_after_a_cut() {
     let session = shard.open(request());
     let first = shard.next(session).unwrap();
     assert_eq!(first, told(Notice::Kept { replayed: 4 }), "no place is right for both");
-    let again = shard.open(back(request(), &[first.clone()]));
+    let again = shard.open(back(request(), core::slice::from_ref(&first)));
     assert_eq!(shard.take(again)[0], first, "and nothing is said to be missing");
 }

@@ -42,6 +42,7 @@ pub(crate) enum Op {
         stall_timeout: u64,
         lag: Option<Lag>,
         /// Not as all have them, but of the type that is named, or none.
+        #[expect(clippy::option_option, reason = "as in the request itself")]
         notices: Option<Option<&'static str>>,
         comment: bool,
         metadata: Option<u64>,
