@@ -111,6 +111,8 @@ mod last_event_id;
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub mod net;
+#[cfg(any(feature = "broker", feature = "client"))]
+mod notice;
 #[cfg(feature = "record")]
 #[cfg_attr(docsrs, doc(cfg(feature = "record")))]
 pub mod record;
@@ -133,6 +135,9 @@ pub use hub::Hub;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use last_event_id::LastEventId;
+#[cfg(any(feature = "broker", feature = "client"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client"))))]
+pub use notice::{LossReason, Notice, RefusalReason};
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub use {fault::Fault, net::Timer};
