@@ -90,7 +90,7 @@ mod decode;
 mod encode;
 mod event;
 mod event_key;
-#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
+#[cfg(feature = "http")]
 mod fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
@@ -126,6 +126,9 @@ pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
 pub use encode::{Frame, Framing};
 pub use event::{Event, EventId, EventType, FieldError};
 pub use event_key::{EventKey, EventKeyError};
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use fault::Fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub use feed::{EventSource, Feed, SourceEvent, Transport};
@@ -135,12 +138,12 @@ pub use hub::Hub;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use last_event_id::LastEventId;
+#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
+pub use net::Timer;
 #[cfg(any(feature = "broker", feature = "client"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client"))))]
 pub use notice::{LossReason, Notice, RefusalReason};
-#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
-pub use {fault::Fault, net::Timer};
 
 /// The README's examples, compiled and run with the tests.
 #[cfg(all(doctest, feature = "feed", feature = "serve"))]

@@ -11,6 +11,7 @@ mod drive;
 mod metrics;
 #[cfg(feature = "record")]
 mod record;
+mod refusal;
 mod session;
 mod shards;
 mod topics;
@@ -19,8 +20,10 @@ mod trace;
 
 pub use accept::Answer;
 pub use drive::Drive;
+pub use refusal::RefuseBy;
 pub use session::Session;
 
+use refusal::USUAL_RETRY;
 use shards::{FollowUp, Inner, Shard, lock};
 
 #[cfg(not(feature = "record"))]
@@ -36,6 +39,7 @@ use crate::broker::{
 use crate::event::Event;
 use crate::http::ResponseHead;
 use crate::net::Timer;
+use crate::notice::Notice;
 #[cfg(feature = "record")]
 use crate::record::RecordedBroker as ShardBroker;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex};
@@ -75,6 +79,7 @@ pub struct HubBuilder {
     config: BrokerConfig,
     shards: NonZeroU16,
     head: ResponseHead,
+    refuse_by: RefuseBy,
     on_event: Option<Listener>,
     #[cfg(feature = "record")]
     recorder: Option<record::Recorder>,
@@ -89,6 +94,7 @@ impl HubBuilder {
             config,
             shards: NonZeroU16::MIN,
             head: ResponseHead::new(),
+            refuse_by: RefuseBy::default(),
             on_event: None,
             #[cfg(feature = "record")]
             recorder: None,
@@ -157,6 +163,24 @@ impl HubBuilder {
         self
     }
 
+    /// Sets how requests for a stream are refused that are to come back; [`RefuseBy`] says who needs
+    /// which. Default [`RefuseBy::Stream`].
+    ///
+    /// ```
+    /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use sansse::broker::{BrokerConfig, Epoch};
+    /// use sansse::hub::{HubBuilder, RefuseBy};
+    ///
+    /// // All who ask are services, which know what a 503 is.
+    /// let builder = HubBuilder::new(BrokerConfig::new(Epoch(0xbeef))).with_refusals(RefuseBy::Status);
+    /// let (hub, drive) = builder.build(timer)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn with_refusals(mut self, by: RefuseBy) -> Self {
+        self.refuse_by = by;
+        self
+    }
+
     /// Sets the listener, which is called for each [`BrokerEvent`] with the event's number within
     /// its shard, as a [`Roster`](crate::broker::Roster) wants it. Default: events are dropped.
     ///
@@ -177,8 +201,12 @@ impl HubBuilder {
     /// # Errors
     ///
     /// [`ConfigError`] for a setting that cannot hold.
-    pub fn build(self, timer: impl Timer) -> Result<(Hub, Drive), ConfigError> {
+    pub fn build(mut self, timer: impl Timer) -> Result<(Hub, Drive), ConfigError> {
         let now = timer.now();
+        if self.refuse_by == RefuseBy::Stream {
+            // Or a page would keep for ever the time that a refusal told it.
+            self.config.reconnect.retry.get_or_insert(USUAL_RETRY);
+        }
         let sequencer = self.config.sequencer();
         let shards = ShardNumber::all(self.shards).map(|shard| {
             let mut config = self.config.clone();
@@ -194,6 +222,8 @@ impl HubBuilder {
         let inner = Inner {
             timer: Box::new(timer),
             head: self.head,
+            refuse_by: self.refuse_by,
+            notices: Some(Notice::EVENT_TYPE),
             sequencer: Mutex::new(sequencer),
             returns: Mutex::new(ReturnsOfAll::new(now, &self.config.reconnect)),
             shards: shards.collect::<Result<_, ConfigError>>()?,
@@ -228,12 +258,18 @@ impl Hub {
         self.inner.open(config)
     }
 
-    /// Returns how long a peer that was refused with this error is to wait, for a `Retry-After`;
-    /// `None` where waiting does not help. [`accept`](Self::accept) puts it into its responses by
-    /// itself. As [`Broker::retry_after`](crate::broker::Broker::retry_after), for all shards
+    /// Returns how long a peer that was refused with this error is to wait, for a `Retry-After` or a
+    /// `retry`; `None` where waiting does not help. [`accept`](Self::accept) and
+    /// [`refusal`](Self::refusal) put it into their responses by themselves. As [`Broker::retry_after`](crate::broker::Broker::retry_after), for all shards
     /// together.
     pub fn retry_after(&self, error: &OpenError) -> Option<Duration> {
-        lock(&self.inner.returns).retry_after(self.inner.timer.now(), *error)
+        self.inner.retry_after(error)
+    }
+
+    /// Returns the head of the streams that the hub answers with.
+    #[cfg(feature = "serve")]
+    pub(crate) fn head(&self) -> &ResponseHead {
+        &self.inner.head
     }
 
     /// Publishes an event to an audience, on all shards. An event with a [key](crate::EventKey)

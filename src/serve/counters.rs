@@ -20,6 +20,7 @@ struct Cells {
     refused: AtomicU64,
     accept_errors: AtomicU64,
     requests: AtomicU64,
+    foreign: AtomicU64,
     streams: AtomicU64,
     slow_heads: AtomicU64,
     bad_requests: AtomicU64,
@@ -42,6 +43,9 @@ pub struct ServerCountersSnapshot {
     pub accept_errors: u64,
     /// Requests that were handed to the handler.
     pub requests: u64,
+    /// Requests that were answered 403, since they were for another host or of a page of another
+    /// origin.
+    pub foreign: u64,
     /// Event streams that were begun.
     pub streams: u64,
     /// Connections that were closed because a request's head or body did not come in time.
@@ -62,6 +66,7 @@ impl ServerCounters {
             refused: read(&self.cells.refused),
             accept_errors: read(&self.cells.accept_errors),
             requests: read(&self.cells.requests),
+            foreign: read(&self.cells.foreign),
             streams: read(&self.cells.streams),
             slow_heads: read(&self.cells.slow_heads),
             bad_requests: read(&self.cells.bad_requests),
@@ -83,6 +88,10 @@ impl ServerCounters {
 
     pub(super) fn request(&self) {
         count(&self.cells.requests);
+    }
+
+    pub(super) fn foreign(&self) {
+        count(&self.cells.foreign);
     }
 
     pub(super) fn stream(&self) {

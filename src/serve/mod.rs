@@ -8,11 +8,13 @@
 
 mod connection;
 mod counters;
+mod door;
 mod phase;
 mod stream;
 
 pub use counters::{ServerCounters, ServerCountersSnapshot};
 
+use crate::http::Hosts;
 use crate::http1::{ServerConnection as Machine, ServerConnectionConfig};
 use crate::hub::{Answer, Hub};
 use crate::net::{Listener, Runtime, Socket};
@@ -25,8 +27,8 @@ use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use counters::Open;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Request, Response, StatusCode};
+use door::Door;
+use http::Request;
 use phase::{Phase, Phases};
 
 /// A small HTTP/1.1 server: event streams and plain answers on one port.
@@ -42,6 +44,7 @@ pub struct Server<R> {
     runtime: R,
     hub: Hub,
     http: ServerConnectionConfig,
+    hosts: Option<Hosts>,
     max_connections: u64,
     shutdown_time: Duration,
     counters: ServerCounters,
@@ -54,9 +57,6 @@ const MAX_REFUSALS: usize = 256;
 /// can mend.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a connection that is too many is told to wait, in seconds.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
-
 impl<R: Runtime> Server<R> {
     /// Makes a server on `runtime` whose shutdown closes `hub`.
     pub fn new(runtime: R, hub: Hub) -> Self {
@@ -64,6 +64,7 @@ impl<R: Runtime> Server<R> {
             runtime,
             hub,
             http: ServerConnectionConfig::default(),
+            hosts: None,
             max_connections: 10_000,
             shutdown_time: Duration::from_secs(10),
             counters: ServerCounters::default(),
@@ -76,9 +77,38 @@ impl<R: Runtime> Server<R> {
         self
     }
 
-    /// Sets how many connections may be open at a time. One more is answered 503 with
-    /// `Retry-After`. Default 10,000, which is below the usual limit of open files: running out of
-    /// those is worse.
+    /// Answers requests for these hosts alone, and of pages of their own origin, of the origins given
+    /// there, or of those that the hub's [`Cors`](crate::http::Cors) lets read. Any other gets 403,
+    /// and the handler does not see it. Default: all requests are answered.
+    ///
+    /// A server on this machine or inside a network, which relies on who can reach it, needs this:
+    /// any page that somebody there opens can ask it too. [`Hosts`] says how.
+    ///
+    /// ```
+    /// use sansse::Hub;
+    /// use sansse::http::Hosts;
+    /// use sansse::net::Runtime;
+    /// use sansse::serve::Server;
+    ///
+    /// /// A server that is asked by its address, or as `localhost`.
+    /// fn server<R: Runtime>(runtime: R, hub: Hub) -> Server<R> {
+    ///     Server::new(runtime, hub).with_hosts(Hosts::new())
+    /// }
+    /// ```
+    pub fn with_hosts(mut self, hosts: Hosts) -> Self {
+        self.hosts = Some(hosts);
+        self
+    }
+
+    /// Sets how many connections may be open at a time. Default 10,000, which is below the usual
+    /// limit of open files: running out of those is worse.
+    ///
+    /// One more is told to come back later, at a time that the hub
+    /// [gives out](crate::hub::Hub::retry_after), and closed. It is told so by a stream if its
+    /// request is a GET that accepts `text/event-stream` by name, as every `EventSource` says it,
+    /// and the hub [refuses by stream](crate::hub::RefuseBy); otherwise by 503 with `Retry-After`.
+    /// The peer has 2 s to send its request. At most 256 connections are told at a time; more are just
+    /// closed, which an `EventSource` takes for a network error, and comes back.
     pub fn with_max_connections(mut self, connections: u64) -> Self {
         self.max_connections = connections;
         self
@@ -115,6 +145,7 @@ impl<R: Runtime> Server<R> {
         A: Into<Answer> + 'static,
     {
         let phases = Phases::default();
+        let door = Arc::new(Door::new(self.hub.clone(), self.hosts));
         let refusals = Arc::new(());
         let mut shutdown = pin!(shutdown);
         loop {
@@ -129,12 +160,15 @@ impl<R: Runtime> Server<R> {
                 continue;
             };
             self.counters.accepted();
-            let machine = Machine::new(self.runtime.now(), self.http);
+            let now = self.runtime.now();
+            let mut machine = Machine::new(now, self.http);
+            machine.set_time_of_day(now, self.runtime.time_of_day());
             let exchange = Exchange::new(
                 self.runtime.clone(),
                 io,
                 machine,
                 self.counters.clone(),
+                door.clone(),
                 Arc::new(phases.watch()),
             );
             if self.counters.open() < self.max_connections {
@@ -147,7 +181,7 @@ impl<R: Runtime> Server<R> {
                 if Arc::strong_count(&refusals) <= MAX_REFUSALS {
                     let permit = refusals.clone();
                     self.runtime.spawn(async move {
-                        exchange.refuse(too_many()).await;
+                        exchange.refuse().await;
                         drop(permit);
                     });
                 }
@@ -163,15 +197,6 @@ impl<R: Runtime> Server<R> {
             phases.enter(Phase::Aborting);
         }
     }
-}
-
-fn too_many() -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from_static(b"Too many connections.\n"));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
-    response
 }
 
 /// A connection that counts as open while it exists, also if its handler panics.

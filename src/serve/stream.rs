@@ -7,6 +7,7 @@
 use super::counters::ServerCounters;
 use crate::broker::{Batch, Filled};
 use crate::encode::Framing;
+use crate::http1::EmptyLines;
 use crate::hub::Session;
 use crate::net::{Failure, FailureKind, Runtime, Socket};
 use alloc::boxed::Box;
@@ -42,6 +43,7 @@ pub(super) struct EventStream<S, R> {
     io: S,
     session: Session,
     framing: Framing,
+    empty_lines: EmptyLines,
     /// In a box, since most streams at most times have none.
     rest: Option<Box<Rest>>,
     counters: ServerCounters,
@@ -63,16 +65,23 @@ impl<S: Socket, R: Runtime> EventStream<S, R> {
         framing: Framing,
         counters: ServerCounters,
     ) -> Self {
-        Self { runtime, io, session, framing, rest: None, counters }
+        let empty_lines = EmptyLines::default();
+        Self { runtime, io, session, framing, empty_lines, rest: None, counters }
     }
 
     /// Ready when the peer is gone, or has sent what it must not.
     fn poll_peer(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut junk = [0; 16];
-        if let Ok(1..) = ready!(self.io.poll_read(context, &mut junk)) {
-            self.counters.junk_after_stream();
+        loop {
+            match ready!(self.io.poll_read(context, &mut junk)) {
+                Ok(length @ 1..) if self.empty_lines.take(&junk[..length]) => {}
+                Ok(1..) => {
+                    self.counters.junk_after_stream();
+                    return Poll::Ready(());
+                }
+                Ok(0) | Err(_) => return Poll::Ready(()),
+            }
         }
-        Poll::Ready(())
     }
 
     /// Writes what is to be written first; says whether that was the end of the stream.
