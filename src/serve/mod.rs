@@ -160,8 +160,15 @@ impl<R: Runtime> Server<R> {
                 continue;
             };
             self.counters.accepted();
+            let is_too_many = self.counters.open() >= self.max_connections;
+            let http = if is_too_many {
+                // It is answered before its body is read, however large that is.
+                self.http.with_max_body_size(usize::MAX)
+            } else {
+                self.http
+            };
             let now = self.runtime.now();
-            let mut machine = Machine::new(now, self.http);
+            let mut machine = Machine::new(now, http);
             machine.set_time_of_day(now, self.runtime.time_of_day());
             let exchange = Exchange::new(
                 self.runtime.clone(),
@@ -171,12 +178,7 @@ impl<R: Runtime> Server<R> {
                 door.clone(),
                 Arc::new(phases.watch()),
             );
-            if self.counters.open() < self.max_connections {
-                let open = self.counters.opened();
-                let exchange = Box::pin(exchange.run(peer, handler.clone()));
-                let connection = Connection::Exchange(exchange);
-                self.runtime.spawn(Counted { connection, open });
-            } else {
+            if is_too_many {
                 self.counters.refused();
                 if Arc::strong_count(&refusals) <= MAX_REFUSALS {
                     let permit = refusals.clone();
@@ -185,6 +187,11 @@ impl<R: Runtime> Server<R> {
                         drop(permit);
                     });
                 }
+            } else {
+                let open = self.counters.opened();
+                let exchange = Box::pin(exchange.run(peer, handler.clone()));
+                let connection = Connection::Exchange(exchange);
+                self.runtime.spawn(Counted { connection, open });
             }
         }
         drop(listener);

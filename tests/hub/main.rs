@@ -18,6 +18,7 @@ mod metadata;
 mod presence;
 #[cfg(feature = "record")]
 mod recording;
+mod refusing;
 mod sessions;
 mod sharding;
 mod slow_peers;

@@ -30,7 +30,7 @@ fn a_topic_spares_sessions_that_are_behind_on_every_shard() {
         frames
     };
     for session in &mut sessions {
-        assert_eq!(frames(session), ["id: beef-0\n\n"]);
+        assert_eq!(frames(session), ["retry: 3000\nid: beef-0\n\n"]);
     }
     for (key, data) in [("gold", "gold 1"), ("tin", "tin 1"), ("gold", "gold 2")] {
         publish(&hub, key, data);

@@ -142,7 +142,7 @@ pub(crate) async fn cancel_a_session_by_drop<P: Platform>(platform: P) {
         let frame = poll_fn(|context| Pin::new(&mut stays).poll_next(context)).await.unwrap();
         frames.push_str(std::str::from_utf8(frame.as_ref()).unwrap());
     }
-    assert_eq!(frames, "id: a-0\n\nid: a-1\ndata: a\n\nid: a-2\ndata: b\n\n");
+    assert_eq!(frames, "retry: 5\nid: a-0\n\nid: a-1\ndata: a\n\nid: a-2\ndata: b\n\n");
     // A future that is dropped while it waits takes nothing with it.
     {
         let mut next = Box::pin(poll_fn(|context| Pin::new(&mut stays).poll_next(context)));

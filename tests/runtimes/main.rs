@@ -19,6 +19,9 @@ macro_rules! scenarios {
             endings[20]: drain, cancel_a_client_by_drop, cancel_a_wait_by_drop,
                 cancel_readers_of_a_feed_by_drop, cancel_a_session_by_drop,
                 cancel_a_server_by_drop, cancel_a_hub_by_drop, cancel_a_read_by_drop;
+            refusals[5]: a_client_comes_back_to_a_hub_that_was_full,
+                a_client_comes_back_to_a_server_that_had_no_room,
+                a_client_comes_back_after_a_drain_and_a_restart;
             crowds[1]: slow_reader;
             bad_input[2]: bad_input;
             deadlines[5]: a_silent_and_then_dead_peer_wakes_a_client_at_exactly_its_deadlines,
@@ -94,6 +97,7 @@ mod own_executor;
 mod peer;
 mod platform;
 mod reader;
+mod refusals;
 mod service;
 mod shared;
 mod simulated_network;
