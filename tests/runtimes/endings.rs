@@ -183,7 +183,7 @@ pub(crate) async fn cancel_a_hub_by_drop<P: Platform>(platform: P) {
     drop(drive);
     let mut session = hub.open(SessionConfig::new()).unwrap();
     hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
-    for expected in ["id: a-0\n\n", "id: a-1\ndata: a\n\n"] {
+    for expected in ["retry: 5\nid: a-0\n\n", "id: a-1\ndata: a\n\n"] {
         let frame = poll_fn(|context| Pin::new(&mut session).poll_next(context)).await.unwrap();
         assert_eq!(frame.as_ref(), expected.as_bytes());
     }

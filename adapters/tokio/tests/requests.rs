@@ -176,7 +176,7 @@ async fn a_handler_that_panics_costs_its_connection_and_no_other() {
         assert_eq!(client.read_to_end().await, "");
         server.counted(|counted| counted.open == 1).await;
     }
-    server.hub.publish(sansse::broker::Audience::Everyone, &sansse::Event::new("a")).unwrap();
+    server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     other.expect(chunk("id: beef-1\ndata: a\n\n")).await;
     let mut client = server.get("/").await;
     assert_eq!(client.answered("200 OK").await, "page");
