@@ -64,7 +64,7 @@ impl Asked<'_> {
     }
 }
 
-#[cfg(feature = "broker")]
+#[cfg(feature = "serve")]
 impl Asked<'_> {
     /// Whether the peer says by name that it reads event streams, as every `EventSource` does
     /// (WHATWG HTML, 9.2.2).

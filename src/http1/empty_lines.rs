@@ -17,7 +17,7 @@ impl EmptyLines {
     /// not too many with those that came before.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> bool {
         bytes.iter().all(|byte| {
-            let expected = if self.bytes % 2 == 0 { b'\r' } else { b'\n' };
+            let expected = if self.bytes.is_multiple_of(2) { b'\r' } else { b'\n' };
             let fits = *byte == expected && self.bytes < 2 * MAX_EMPTY_LINES;
             self.bytes += u8::from(fits);
             fits

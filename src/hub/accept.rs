@@ -143,7 +143,7 @@ impl Hub {
         match opened {
             Ok(Some(session)) => Answer::Stream(head.response(headers), session),
             Ok(None) => head.response(headers).map(|()| Bytes::new()).into(),
-            Err(error) => self.inner.refuse(&asked, head, &error, notices.as_ref()).into(),
+            Err(error) => self.inner.refuse(&asked, head, error, notices.as_ref()).into(),
         }
     }
 }

@@ -322,7 +322,7 @@ impl Hub {
     /// [`refusal`](Self::refusal) put it into their responses by themselves. As [`Broker::retry_after`](crate::broker::Broker::retry_after), for all shards
     /// together.
     pub fn retry_after(&self, error: &OpenError) -> Option<Duration> {
-        self.inner.retry_after(error)
+        self.inner.retry_after(*error)
     }
 
     /// Returns the head of the streams that the hub answers with.

@@ -72,7 +72,7 @@ pub(super) struct Refusal<'a> {
 
 impl<'a> Refusal<'a> {
     pub(super) fn new(error: &'a OpenError, after: Option<Duration>) -> Self {
-        Self { error, status: status_of(error), reason: reason_of(error), after }
+        Self { error, status: status_of(*error), reason: reason_of(*error), after }
     }
 
     /// Returns the answer to this request, which the pages that may read a stream can read.
@@ -116,7 +116,7 @@ impl<'a> Refusal<'a> {
     }
 }
 
-fn status_of(error: &OpenError) -> StatusCode {
+fn status_of(error: OpenError) -> StatusCode {
     match (error, error.fault(), error.comes_back()) {
         (OpenError::TopicsEnded, ..) => StatusCode::NO_CONTENT,
         (OpenError::TooManyTopicsOfSession { .. }, ..) => StatusCode::BAD_REQUEST,
@@ -127,7 +127,7 @@ fn status_of(error: &OpenError) -> StatusCode {
     }
 }
 
-fn reason_of(error: &OpenError) -> RefusalReason {
+fn reason_of(error: OpenError) -> RefusalReason {
     match error {
         OpenError::Closed => RefusalReason::Closed,
         OpenError::Draining => RefusalReason::Draining,
@@ -144,14 +144,14 @@ impl Inner {
         &self,
         asked: &Asked<'_>,
         head: &ResponseHead,
-        error: &OpenError,
+        error: OpenError,
         notices: Option<&EventType>,
     ) -> Response<Bytes> {
-        Refusal::new(error, self.retry_after(error)).answer(asked, self.refuse_by, head, notices)
+        Refusal::new(&error, self.retry_after(error)).answer(asked, self.refuse_by, head, notices)
     }
 
-    pub(super) fn retry_after(&self, error: &OpenError) -> Option<Duration> {
-        lock(&self.returns).retry_after(self.timer.now(), *error)
+    pub(super) fn retry_after(&self, error: OpenError) -> Option<Duration> {
+        lock(&self.returns).retry_after(self.timer.now(), error)
     }
 }
 
@@ -174,7 +174,7 @@ impl Hub {
     /// # Ok(()) }
     /// ```
     pub fn refusal<B>(&self, request: &Request<B>, error: &OpenError) -> Response<Bytes> {
-        self.inner.refuse(&request.into(), &self.inner.head, error, self.inner.notices.as_ref())
+        self.inner.refuse(&request.into(), &self.inner.head, *error, self.inner.notices.as_ref())
     }
 
     /// Answers what is asked on a connection that is too many, as far as it is known. Peers come
@@ -192,7 +192,7 @@ impl Hub {
             error: &"too many connections",
             status: StatusCode::SERVICE_UNAVAILABLE,
             reason: RefusalReason::Connections,
-            after: inner.retry_after(&OpenError::TooManySessions),
+            after: inner.retry_after(OpenError::TooManySessions),
         };
         // Whether the handler would have answered by a stream is not known, but whether the peer
         // reads one is: an `EventSource` says so.
@@ -211,8 +211,8 @@ mod tests {
     use super::*;
     use alloc::string::String;
 
-    fn text(error: &OpenError, notices: Option<&EventType>) -> String {
-        let refusal = Refusal::new(error, Some(Duration::from_secs(7)));
+    fn text(error: OpenError, notices: Option<&EventType>) -> String {
+        let refusal = Refusal::new(&error, Some(Duration::from_secs(7)));
         String::from_utf8(refusal.stream(Duration::from_secs(7), notices).to_vec()).unwrap()
     }
 
@@ -233,12 +233,12 @@ mod tests {
                 ": {error}\nretry: 7000\nevent: sansse-notice\n\
                  data: {{\"stream\":\"refused\",\"replayed\":0,\"lost\":0,\"reason\":\"{reason}\"}}\n\n"
             );
-            assert_eq!(text(&error, Some(&notices)), expected);
+            assert_eq!(text(error, Some(&notices)), expected);
         }
     }
 
     #[test]
     fn without_notices_it_is_the_reason_and_the_time() {
-        assert_eq!(text(&OpenError::Closed, None), ": the broker is closed\nretry: 7000\n\n");
+        assert_eq!(text(OpenError::Closed, None), ": the broker is closed\nretry: 7000\n\n");
     }
 }
