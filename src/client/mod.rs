@@ -95,12 +95,13 @@ mod state;
 
 use self::backoff::Backoff;
 use self::deadlines::Deadlines;
-use self::ending::Outcome;
+use self::ending::{Farewell, Outcome};
 use self::inbox::Inbox;
 use self::request::{Route, remove_what_is_not_the_callers};
 use self::state::{Action, Input, Phase, transition};
 use crate::decode::{DecodeError, Step};
 use crate::net::{Failure, FailureKind};
+use crate::notice::{LossReason, Notice};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
@@ -153,6 +154,8 @@ pub struct Client {
     is_heard: bool,
     /// What is wrong with the answer whose body is collected, and the body.
     refusal: Option<(ClientError, Vec<u8>)>,
+    /// What the server has said of the end of the attempt's stream.
+    farewell: Option<Farewell>,
     /// How and when the attempt ended.
     outcome: Option<Outcome>,
     ended: Option<Instant>,
@@ -171,6 +174,7 @@ enum Told {
     Message,
     Comment,
     Dropped(DecodeError),
+    Lost { events: Option<u64>, reason: LossReason },
     HeadersWanted,
     Retrying(Duration),
     Closed,
@@ -210,6 +214,7 @@ impl Client {
             opened: None,
             is_heard: false,
             refusal: None,
+            farewell: None,
             outcome: None,
             ended: None,
             is_hurried: false,
@@ -428,6 +433,7 @@ impl Client {
             Told::Message => ClientEvent::Message(self.inbox.message()),
             Told::Comment => ClientEvent::Comment(self.inbox.comment()),
             Told::Dropped(error) => ClientEvent::Dropped(error),
+            Told::Lost { events, reason } => ClientEvent::Lost { events, reason },
             Told::HeadersWanted => {
                 ClientEvent::HeadersWanted { attempt: self.attempt, url: self.route.url() }
             }
@@ -536,6 +542,7 @@ impl Client {
         self.attempt = Attempt(self.attempt.0 + 1);
         self.backoff.begin_attempt();
         self.opened = None;
+        self.farewell = None;
         self.is_hurried = false;
         if self.config.renew_headers {
             self.is_asking = true;
@@ -567,7 +574,14 @@ impl Client {
                         self.finish_stream();
                         return Some(Told::Message);
                     }
-                    _ => return Some(Told::Message),
+                    _ => match self.notice() {
+                        None => return Some(Told::Message),
+                        Some(notice) => {
+                            if let Some(lost) = self.handle_notice(notice) {
+                                return Some(lost);
+                            }
+                        }
+                    },
                 },
                 Step::Comment if self.config.comments => return Some(Told::Comment),
                 // The decoder keeps the time that was set.
@@ -579,6 +593,28 @@ impl Client {
             Phase::Streaming if is_blocked => self.deadlines.unblock(),
             Phase::Ending => return Some(self.settle()),
             _ => {}
+        }
+        None
+    }
+
+    /// Reads the message at hand, if it is a notice.
+    fn notice(&self) -> Option<Notice> {
+        let event_type = self.config.notices.as_ref()?;
+        let message = self.inbox.message();
+        if message.event_type() != event_type.as_str() {
+            return None;
+        }
+        Notice::parse(message.data())
+    }
+
+    fn handle_notice(&mut self, notice: Notice) -> Option<Told> {
+        match notice {
+            Notice::Gap { lost, reason, .. } => {
+                return Some(Told::Lost { events: lost, reason });
+            }
+            Notice::Ending => self.farewell = Some(Farewell::Ending),
+            Notice::Refused { reason } => self.farewell = Some(Farewell::Refused(reason)),
+            Notice::Live | Notice::Kept { .. } | Notice::Complete { .. } | Notice::Place => {}
         }
         None
     }

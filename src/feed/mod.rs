@@ -19,6 +19,7 @@ pub use transport::Transport;
 use crate::client::{ClientError, CloseReason};
 use crate::decode::{DecodeError, OwnedMessage};
 use crate::event::EventType;
+use crate::notice::LossReason;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -93,6 +94,13 @@ pub enum FeedError {
     Lost(ClientError),
     /// An event of the stream was beyond a limit and is lost.
     Dropped(DecodeError),
+    /// Events are missing before what comes next, as the server says.
+    Missing {
+        /// How many; `None` if the server does not know. Never 0.
+        events: Option<u64>,
+        /// Why, by the server's word.
+        reason: LossReason,
+    },
     /// This subscription did not keep up, and so many messages were dropped from its buffer.
     Overflowed {
         /// How many.
@@ -107,6 +115,12 @@ impl fmt::Display for FeedError {
         match self {
             Self::Lost(error) => write!(f, "the connection was lost: {error}"),
             Self::Dropped(error) => write!(f, "an event was lost: {error}"),
+            Self::Missing { events: Some(events), reason } => {
+                write!(f, "{events} events are missing: {reason}")
+            }
+            Self::Missing { events: None, reason } => {
+                write!(f, "events are missing: {reason}")
+            }
             Self::Overflowed { dropped } => {
                 write!(f, "{dropped} messages were dropped, since they were not read in time")
             }
@@ -289,6 +303,9 @@ impl<T: Transport> Future for FeedDriver<T> {
                     }
                     SourceEvent::Dropped(error) => {
                         this.held = Some(Err(FeedError::Dropped(error)));
+                    }
+                    SourceEvent::Lost { events, reason } => {
+                        this.held = Some(Err(FeedError::Missing { events, reason }));
                     }
                     SourceEvent::Closed(reason) => {
                         let mut shared = lock(&this.shared);
