@@ -134,7 +134,7 @@ impl Hub {
         if let Some(padding) = accepted.padding_text() {
             config = config.with_opening_comment(padding);
         }
-        let notices = self.inner.notices.clone();
+        let notices = config.notices().clone().or(self.inner.notices.clone());
         let opened = if accepted.is_head_only() {
             self.inner.check_open(&config).map(|()| None)
         } else {

@@ -98,7 +98,6 @@ use crate::broker::{
 use crate::event::Event;
 use crate::http::ResponseHead;
 use crate::net::Timer;
-use crate::notice::Notice;
 #[cfg(feature = "record")]
 use crate::record::RecordedBroker as ShardBroker;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex};
@@ -282,7 +281,7 @@ impl HubBuilder {
             timer: Box::new(timer),
             head: self.head,
             refuse_by: self.refuse_by,
-            notices: Some(Notice::EVENT_TYPE),
+            notices: self.config.session.notices.clone(),
             sequencer: Mutex::new(sequencer),
             returns: Mutex::new(ReturnsOfAll::new(now, &self.config.reconnect)),
             shards: shards.collect::<Result<_, ConfigError>>()?,

@@ -46,7 +46,8 @@ pub enum RefuseBy {
     /// data: {"stream":"refused","replayed":0,"lost":0,"reason":"draining"}
     /// ```
     ///
-    /// Where notices are turned off, it is the comment and the time alone.
+    /// Where [notices](crate::broker::SessionDefaults::notices) are turned off, it is the comment and
+    /// the time alone.
     ///
     /// An `EventSource` keeps the time that it was told, also for connections that it loses much
     /// later. Therefore each stream of such a hub begins with a reconnection time:

@@ -23,7 +23,7 @@ pub(super) struct Inner {
     pub(super) head: ResponseHead,
     /// How those are refused who are to come back.
     pub(super) refuse_by: RefuseBy,
-    /// The type of the notices that a peer gets who has no session.
+    /// The type of the notices that sessions get which choose none, and peers without a session.
     pub(super) notices: Option<EventType>,
     /// Locked as long as a call concerns all shards at once, such as a publish, so that all shards
     /// see these calls in the same order. Locked before any shard, never after.

@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use sansse::broker::{AddressKey, BrokerConfig, Drain, Epoch, OpenError, SessionConfig};
 use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
 use sansse::hub::{Answer, HubBuilder, RefuseBy, Session};
-use sansse::{Decoder, Event, Hub, Step};
+use sansse::{Decoder, Event, EventType, Hub, Step};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -82,6 +82,28 @@ fn what_is_refused_for_now_is_a_stream_that_says_come_back() {
         let own = hub.refusal(&asked, &error);
         assert_eq!((own.headers(), own.body()), (response.headers(), response.body()));
     }
+}
+
+#[test]
+fn the_notice_has_the_type_that_was_set_or_is_left_out() {
+    let told = |notices: Option<EventType>, own: Option<Option<EventType>>| {
+        let mut config = config();
+        config.session.notices = notices;
+        let hub = build(config, RefuseBy::Stream);
+        hub.close();
+        let mut session = SessionConfig::new();
+        if let Some(own) = own {
+            session = session.with_notices(own);
+        }
+        text(&response_of(hub.accept(&request(Method::GET), session))).to_owned()
+    };
+    let (a, b) = (EventType::new("a").unwrap(), EventType::new("b").unwrap());
+    assert!(told(Some(a.clone()), None).contains("\nevent: a\n"));
+    assert!(told(Some(a.clone()), Some(Some(b.clone()))).contains("\nevent: b\n"));
+    let without = ": the broker is closed\nretry: 5000\n\n";
+    assert_eq!(told(Some(a), Some(None)), without);
+    assert_eq!(told(None, None), without);
+    assert!(told(None, Some(Some(b))).contains("\nevent: b\n"));
 }
 
 #[test]

@@ -10,6 +10,11 @@
 //! text. `POST /ask` begins an answer, whose stream is where `Location` says. A stream begins with
 //! what is kept: the counters of the last two minutes, the chat, and the last lines. A page that
 //! loses the connection gets what it missed when it comes back.
+//!
+//! It listens on this machine alone. With `--addr 0.0.0.0:8080` everybody who reaches this machine
+//! sees what it shows and may chat. It answers those who ask by an address or as `localhost`, and by
+//! each name that is given with `--host NAME`; and pages of its own origin alone. Any other request
+//! gets 403, so that no page of somebody else's can read or write here by way of a visitor's browser.
 
 mod answer;
 mod machine;
@@ -23,6 +28,7 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use presence::{Name, Presence};
 use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError};
+use sansse::http::Hosts;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
 use sansse::{Event, EventType, Hub, event_type};
@@ -53,7 +59,7 @@ const MAX_LINE: u64 = 16 << 10;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let address = address_from_args()?;
+    let (address, hosts) = from_args()?;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
@@ -100,6 +106,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     Server::new(TokioRuntime, hub)
+        .with_hosts(hosts)
         .serve(TokioAcceptor::new(listener), shutdown, move |request| {
             let answer = site.answer(&request);
             async { answer }
@@ -288,19 +295,24 @@ fn milliseconds() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn address_from_args() -> Result<SocketAddr, Box<dyn Error>> {
+/// Where it listens, and for which hosts it answers.
+fn from_args() -> Result<(SocketAddr, Hosts), Box<dyn Error>> {
     use lexopt::prelude::*;
     let mut address = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let mut hosts = Hosts::new();
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("addr") => address = arguments.value()?.parse()?,
+            Long("host") => hosts = hosts.with_name(arguments.value()?.string()?)?,
             Long("help") | Short('h') => {
-                println!("Usage: live [--addr ADDRESS:PORT]    (default: 127.0.0.1:8080)");
+                println!("Usage: live [--addr ADDRESS:PORT] [--host NAME]...");
+                println!("  --addr  where it listens; 127.0.0.1:8080 unless given");
+                println!("  --host  a further name under which it answers, such as this machine's");
                 std::process::exit(0);
             }
             _ => return Err(argument.unexpected().into()),
         }
     }
-    Ok(address)
+    Ok((address, hosts))
 }
