@@ -17,6 +17,8 @@ mod llm;
 #[cfg(unix)]
 mod proxy;
 #[cfg(unix)]
+mod refusals;
+#[cfg(unix)]
 mod shared_tabs;
 #[cfg(unix)]
 mod site;
