@@ -2,7 +2,7 @@
 
 use super::VirtualTimer;
 use super::tasks::Probe;
-use super::{config, data, drain, say, topic};
+use super::{config, data, drain, say, told_at, topic};
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER, SERVER,
@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use sansse::broker::{BrokerConfig, LagPolicy, Resumption, SessionConfig, TopicFilter, TopicName};
 use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
 use sansse::hub::{Answer, HubBuilder, Session};
-use sansse::{EventId, Fault, Hub, LastEventId};
+use sansse::{EventId, Fault, Hub, LastEventId, Notice};
 use std::time::Duration;
 
 const PAGE: HeaderValue = HeaderValue::from_static("https://a.example");
@@ -320,5 +320,5 @@ fn a_polyfill_that_asks_for_padding_gets_it_before_anything_else() {
     let text = std::str::from_utf8(frames[0].as_ref()).unwrap();
     let (padding, rest) = text.split_once('\n').unwrap();
     assert!(padding.starts_with(": ") && padding.len() > 2048);
-    assert_eq!(rest, "retry: 3000\nid: beef-0\n\n");
+    assert_eq!(rest, told_at(0, Notice::Live));
 }

@@ -190,10 +190,9 @@ impl Shard {
     /// passed over.
     pub(crate) fn data(&mut self, session: SessionId) -> Vec<String> {
         let data = |frame: String| {
-            if frame.contains("event: sansse-notice\n") {
-                return None;
-            }
-            let line = frame.lines().find_map(|line| line.strip_prefix("data: "));
+            let is_event = |block: &&str| !block.contains("event: sansse-notice\n");
+            let mut lines = frame.split("\n\n").filter(is_event).flat_map(str::lines);
+            let line = lines.find_map(|line| line.strip_prefix("data: "));
             line.map(str::to_owned).or_else(|| (frame == END).then_some(frame))
         };
         self.take(session).into_iter().filter_map(data).collect()

@@ -1,11 +1,11 @@
 //! Refusals for now over sockets: a client comes back by itself, whatever it was refused for.
 
 use crate::platform::Platform;
-use crate::service::{Application, Service, Source, config, placed};
+use crate::service::{Application, Service, Source, config, loss, message, placed};
 use futures_core::Stream;
 use sansse::broker::{BrokerConfig, Drain, Epoch, SessionConfig};
 use sansse::client::ClientError;
-use sansse::{Event, SourceEvent};
+use sansse::{Event, RefusalReason, SourceEvent};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Poll, ready};
@@ -20,20 +20,17 @@ fn calling_back() -> BrokerConfig {
     config
 }
 
-/// Reads until the client has heard so often that it is to come back.
-async fn refused<P: Platform>(source: &mut Source<P>, times: usize) {
+/// Reads until the client was refused so often, for this reason.
+async fn refused<P: Platform>(source: &mut Source<P>, times: usize, reason: RefusalReason) {
     let mut heard = 0;
     while heard < times {
         match source.next().await {
-            Some(SourceEvent::Retrying { error, wait, .. }) => {
-                assert_eq!(error, ClientError::EndOfStream);
+            Some(SourceEvent::Retrying { error: ClientError::Refused(why), wait, .. }) => {
+                assert_eq!(why, reason);
                 assert!(wait >= SECOND, "{wait:?}");
                 heard += 1;
             }
             Some(SourceEvent::Open { .. } | SourceEvent::Comment(_)) => {}
-            Some(SourceEvent::Message(message)) => {
-                assert_ne!(message.event_type.as_str(), "message");
-            }
             event => panic!("it was to come back: {event:?}"),
         }
     }
@@ -50,7 +47,7 @@ async fn served<P: Platform>(source: &mut Source<P>, application: &Application, 
                 is_published = true;
             }
             match ready!(Pin::new(&mut *source).poll_next(context)) {
-                Some(SourceEvent::Message(message)) if message.event_type.as_str() == "message" => {
+                Some(SourceEvent::Message(message)) => {
                     assert_eq!(message.data, "after");
                     return Poll::Ready(());
                 }
@@ -71,7 +68,7 @@ pub(crate) async fn a_client_comes_back_to_a_hub_that_was_full<P: Platform>(plat
     let service = Service::start(&platform, &application);
     let other = application.hub.open(SessionConfig::new()).unwrap();
     let mut source = service.source(&platform, "");
-    refused::<P>(&mut source, 2).await;
+    refused::<P>(&mut source, 2, RefusalReason::Full).await;
     drop(other);
     served::<P>(&mut source, &application, 2).await;
 }
@@ -83,7 +80,7 @@ pub(crate) async fn a_client_comes_back_to_a_server_that_had_no_room<P: Platform
     let mut first = service.source(&platform, "");
     placed::<P>(&mut first).await;
     let mut source = service.source(&platform, "");
-    refused::<P>(&mut source, 2).await;
+    refused::<P>(&mut source, 2, RefusalReason::Connections).await;
     assert!(service.counters.snapshot().refused >= 2);
     drop(first);
     served::<P>(&mut source, &application, 2).await;
@@ -103,10 +100,10 @@ pub(crate) async fn a_client_comes_back_after_a_drain_and_a_restart<P: Platform>
         .with_farewell(Event::new("bye"));
     application.hub.drain(drain).unwrap();
     for expected in ["never taken", "bye"] {
-        assert_eq!(crate::service::message::<P>(&mut source).await, expected);
+        assert_eq!(message::<P>(&mut source).await, expected);
     }
-    // The drain's own end, and then two refusals.
-    refused::<P>(&mut source, 3).await;
+    assert_eq!(loss::<P>(&mut source).await, ClientError::EndOfStream);
+    refused::<P>(&mut source, 2, RefusalReason::Draining).await;
     assert!(application.hub.counters().refused.closing >= 2);
 
     let mut other = config();

@@ -6,8 +6,8 @@ use common::foreign::{End, Foreign};
 use common::{
     Authority, PATIENCE, Running, next, next_data, next_loss, next_open, quick, source, source_with,
 };
-use sansse::SourceEvent;
 use sansse::client::{ClientError, CloseReason, RedirectError};
+use sansse::{RefusalReason, SourceEvent};
 use sansse_tls::rustls::{self, HandshakeKind};
 use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -97,8 +97,9 @@ async fn connections_that_are_too_many_are_told_so_by_https_too() {
     let mut first = source(&server.url(), authority.client());
     next_open(&mut first).await;
     let mut second = source(&server.url(), authority.client());
-    let error = next_loss(&mut second).await;
-    assert!(matches!(&error, ClientError::Status(answer) if answer.status == 503), "{error}");
+    next_open(&mut second).await;
+    let refused = ClientError::Refused(RefusalReason::Connections);
+    assert_eq!(next_loss(&mut second).await, refused);
 }
 
 #[tokio::test]
