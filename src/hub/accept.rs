@@ -13,7 +13,8 @@ use http::{Method, Uri};
 pub enum Answer {
     /// An event stream: its head, and the session that is its body.
     Stream(http::Response<()>, Session),
-    /// Anything else.
+    /// Anything else: a whole body, such as that of a page, of an error, or of the stream that says
+    /// [come back](super::RefuseBy::Stream).
     Response(http::Response<Bytes>),
 }
 
@@ -102,7 +103,7 @@ impl Hub {
     /// [`accept`](Self::accept).
     ///
     /// This looks at the method, the query of `uri` and the headers. It does not see a
-    /// [`LastEventId`](crate::LastEventId) among the request's extensions. Only the `serve` module
+    /// [`LastEventId`] among the request's extensions. Only the `serve` module
     /// puts one there, and its handlers have the whole request.
     pub fn accept_parts(
         &self,
