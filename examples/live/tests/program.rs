@@ -52,7 +52,7 @@ fn it_serves_the_page_and_streams_what_is_typed() {
         let found = stream.by_ref().take(10_000).any(|line| line == wanted);
         assert!(found, "{wanted:?} did not come");
     };
-    wait_for("event: resume");
+    wait_for("event: sansse-notice");
     writeln!(program.0.stdin.as_mut().unwrap(), "typed into the terminal").unwrap();
     wait_for("data: typed into the terminal");
 }
