@@ -4,7 +4,7 @@
 use super::{Listener, Session, ShardBroker};
 use crate::broker::{
     Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, PublishError,
-    Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, Value,
+    Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, StreamEnd, Value,
 };
 use crate::event::Event;
 use crate::http::ResponseHead;
@@ -21,6 +21,8 @@ pub(super) struct Inner {
     pub(super) timer: Box<dyn Timer>,
     /// The head of the streams that the hub answers with.
     pub(super) head: ResponseHead,
+    /// How streams end that the hub ends although there will be more.
+    pub(super) early_end: StreamEnd,
     /// Locked as long as a call concerns all shards at once, such as a publish, so that all shards
     /// see these calls in the same order. Locked before any shard, never after.
     pub(super) sequencer: Mutex<Sequencer>,

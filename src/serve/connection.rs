@@ -3,6 +3,7 @@
 use super::counters::ServerCounters;
 use super::phase::{Phase, Watcher};
 use super::stream::EventStream;
+use super::wire::Wire;
 use crate::encode::Framing;
 use crate::http1::{RespondError, ServerConnection as Machine};
 use crate::hub::{Answer, Session};
@@ -23,7 +24,7 @@ type Answering<S, R> = Pin<Box<dyn Future<Output = Option<EventStream<S, R>>> + 
 ///
 /// An enum by hand, so that a stream takes the room of a stream alone: all that the exchange
 /// before it needed is freed when it begins.
-pub(super) enum Connection<S, R> {
+pub(super) enum Connection<S: Socket, R> {
     Exchange(Answering<S, R>),
     Stream(EventStream<S, R>),
 }
@@ -134,7 +135,8 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
     async fn stream(mut self, session: Session, framing: Framing) -> Option<EventStream<S, R>> {
         self.write().await?;
         self.counters.stream();
-        Some(EventStream::new(self.runtime, self.io, session, framing, self.counters))
+        let wire = Wire::new(self.io, framing);
+        Some(EventStream::new(self.runtime, wire, session, self.counters))
     }
 
     /// Says whether the connection is over.

@@ -10,6 +10,7 @@ mod connection;
 mod counters;
 mod phase;
 mod stream;
+mod wire;
 
 pub use counters::{ServerCounters, ServerCountersSnapshot};
 
@@ -175,7 +176,7 @@ fn too_many() -> Response<Bytes> {
 }
 
 /// A connection that counts as open while it exists, also if its handler panics.
-struct Counted<S, R> {
+struct Counted<S: Socket, R> {
     connection: Connection<S, R>,
     #[expect(dead_code, reason = "it works by being dropped")]
     open: Open,

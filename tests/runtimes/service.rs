@@ -12,7 +12,7 @@ use sansse::broker::{
 use sansse::client::{ClientConfig, ClientError};
 use sansse::feed::Http1;
 use sansse::hub::HubBuilder;
-use sansse::net::Runtime;
+use sansse::net::{FailureKind, Runtime};
 use sansse::serve::{Server, ServerCounters};
 use sansse::{Event, EventSource, EventType, Hub, SourceEvent};
 use std::future::{Future, poll_fn};
@@ -249,5 +249,13 @@ pub(crate) async fn loss<P: Platform>(source: &mut Source<P>) -> ClientError {
     match source.next().await {
         Some(SourceEvent::Retrying { error, .. }) => error,
         event => panic!("no loss: {event:?}"),
+    }
+}
+
+/// The failure by which the connection is lost, which comes next.
+pub(crate) async fn lost<P: Platform>(source: &mut Source<P>) -> FailureKind {
+    match loss::<P>(source).await {
+        ClientError::Transport(failure) => failure.kind(),
+        error => panic!("no failure of the connection: {error:?}"),
     }
 }

@@ -69,7 +69,7 @@ async fn a_stream_may_follow_a_plain_answer_and_is_the_last() {
     let head = client.read_stream_head().await;
     assert_eq!(header(&head, "connection"), Some("close"));
     client.expect(OPENING).await;
-    server.hub.close();
+    assert!(server.hub.close_session(server.sessions()[0]));
     assert_eq!(client.read_to_end().await, LAST_CHUNK);
 }
 
