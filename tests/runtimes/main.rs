@@ -19,6 +19,10 @@ macro_rules! scenarios {
             endings[20]: drain, cancel_a_client_by_drop, cancel_a_wait_by_drop,
                 cancel_readers_of_a_feed_by_drop, cancel_a_session_by_drop,
                 cancel_a_server_by_drop, cancel_a_hub_by_drop, cancel_a_read_by_drop;
+            ends[5]: a_stream_that_is_not_complete_is_truncated_for_one_who_reads_once,
+                a_stream_that_is_complete_is_finished_for_one_who_reads_once,
+                an_early_end_is_finished_where_that_is_set,
+                an_old_peer_is_told_by_a_reset_that_its_stream_is_not_complete;
             crowds[1]: slow_reader;
             bad_input[2]: bad_input;
             deadlines[5]: a_silent_and_then_dead_peer_wakes_a_client_at_exactly_its_deadlines,
@@ -85,6 +89,7 @@ mod crowds;
 mod cutting;
 mod deadlines;
 mod endings;
+mod ends;
 mod life;
 mod losses;
 mod memory;
