@@ -1,6 +1,7 @@
 //! One connection: requests and plain answers first, then perhaps an event stream.
 
 use super::counters::ServerCounters;
+use super::finish::Finish;
 use super::phase::{Phase, Watcher};
 use super::stream::EventStream;
 use super::wire::Wire;
@@ -55,6 +56,8 @@ pub(super) struct Exchange<S, R> {
     /// The last phase that the machine was told of.
     phase: Phase,
     is_shut: bool,
+    /// Whether the peer's side of the connection has ended, properly or not.
+    has_peer_left: bool,
 }
 
 impl<S: Socket, R: Runtime> Exchange<S, R> {
@@ -66,7 +69,8 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         watcher: Arc<Watcher>,
     ) -> Self {
         let phase = Phase::Serving;
-        Self { runtime, io, machine, counters, watcher, phase, is_shut: false }
+        let (is_shut, has_peer_left) = (false, false);
+        Self { runtime, io, machine, counters, watcher, phase, is_shut, has_peer_left }
     }
 
     /// Answers requests; gives the event stream that one of them asked for.
@@ -103,8 +107,10 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
             };
             self.counters.request();
             request.extensions_mut().insert(peer.clone());
+            let finish = Finish::default();
+            request.extensions_mut().insert(finish.clone());
             let is_head = *request.method() == Method::HEAD;
-            let answer = handler(request).await.into();
+            let answer = self.unless_left(handler(request), &finish).await?.into();
             let now = self.runtime.now();
             match answer {
                 // The machine refuses only what it cannot send, and then the connection ends.
@@ -190,6 +196,27 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         }
     }
 
+    /// What a handler's future gives; `None` when its peer is gone before, and it is not to be
+    /// finished anyway.
+    async fn unless_left<F: Future>(&mut self, handler: F, finish: &Finish) -> Option<F::Output> {
+        let mut handler = pin!(handler);
+        poll_fn(|context| {
+            // First, so that what is answered at once is answered to whoever asked.
+            if let Poll::Ready(answer) = handler.as_mut().poll(context) {
+                return Poll::Ready(Some(answer));
+            }
+            loop {
+                if self.has_peer_left && !finish.is_asked() {
+                    self.counters.abandoned();
+                    return Poll::Ready(None);
+                }
+                // Requests that are pipelined come in meanwhile, as far as there is room for them.
+                ready!(self.poll_peer(context));
+            }
+        })
+        .await
+    }
+
     /// Ready when the machine was told something.
     fn poll_peer(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // First, since a peer that never stops asking is no reason to stay.
@@ -212,7 +239,10 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         match read {
             Ok(length @ 1..) => self.machine.handle_data(now, &buffer[..length]),
             // A reset is an end too, after which the machine knows what there is to count.
-            Ok(0) | Err(_) => self.machine.handle_eof(now),
+            Ok(0) | Err(_) => {
+                self.has_peer_left = true;
+                self.machine.handle_eof(now);
+            }
         }
         Poll::Ready(())
     }

@@ -20,6 +20,7 @@ struct Cells {
     refused: AtomicU64,
     accept_errors: AtomicU64,
     requests: AtomicU64,
+    abandoned: AtomicU64,
     streams: AtomicU64,
     slow_heads: AtomicU64,
     bad_requests: AtomicU64,
@@ -42,6 +43,8 @@ pub struct ServerCountersSnapshot {
     pub accept_errors: u64,
     /// Requests that were handed to the handler.
     pub requests: u64,
+    /// Requests whose handler was dropped, since the peer had left.
+    pub abandoned: u64,
     /// Event streams that were begun.
     pub streams: u64,
     /// Connections that were closed because a request's head or body did not come in time.
@@ -62,6 +65,7 @@ impl ServerCounters {
             refused: read(&self.cells.refused),
             accept_errors: read(&self.cells.accept_errors),
             requests: read(&self.cells.requests),
+            abandoned: read(&self.cells.abandoned),
             streams: read(&self.cells.streams),
             slow_heads: read(&self.cells.slow_heads),
             bad_requests: read(&self.cells.bad_requests),
@@ -83,6 +87,10 @@ impl ServerCounters {
 
     pub(super) fn request(&self) {
         count(&self.cells.requests);
+    }
+
+    pub(super) fn abandoned(&self) {
+        count(&self.cells.abandoned);
     }
 
     pub(super) fn stream(&self) {

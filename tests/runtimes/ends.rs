@@ -1,14 +1,14 @@
 //! What a reader is told at the end of its stream: whether that was all.
 
 use crate::platform::Platform;
+use crate::raw::Raw;
 use crate::service::{Application, Service, config, quick};
 use sansse::broker::{
     BrokerConfig, ClientId, Drain, EndReason, LimitPolicy, MaxAge, StreamEnd, TopicName,
 };
 use sansse::client::{ClientError, CloseReason};
-use sansse::net::{Connector, FailureKind, Socket, Target};
+use sansse::net::FailureKind;
 use sansse::{Hub, SourceEvent};
-use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -194,20 +194,18 @@ pub(crate) async fn an_old_peer_is_told_by_a_reset_that_its_stream_is_not_comple
     let mut ended = Vec::new();
     for way in complete().into_iter().chain(cuts()).chain(early()).chain([stalls]) {
         let (application, service) = start(&platform, &way, None);
-        let target = Target::of(&service.url("").parse().unwrap()).unwrap();
-        let mut socket = platform.connector().connect(target).await.unwrap();
-        let request = format!("GET /events{} HTTP/1.0\r\n\r\n", way.query);
-        write(&mut socket, request.as_bytes()).await;
+        let mut peer = Raw::connect(&platform, service.address).await;
+        peer.write(format!("GET /events{} HTTP/1.0\r\n\r\n", way.query)).await;
         application.opened(1).await;
         if way.reason == EndReason::Stalled {
             application.broadcast("x".repeat(LARGE.get()));
             application.ended(1).await;
         }
         (way.act)(&application);
-        ended.push((way, application, service, socket));
+        ended.push((way, application, service, peer));
     }
-    for (way, application, _service, mut socket) in ended {
-        let (bytes, end) = read_to_end(&mut socket).await;
+    for (way, application, _service, mut peer) in ended {
+        let (bytes, end) = peer.read_to_end().await;
         assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", way.reason);
         assert_eq!(application.ended(1).await[0], way.reason);
         let expected = match way.reason {
@@ -215,24 +213,5 @@ pub(crate) async fn an_old_peer_is_told_by_a_reset_that_its_stream_is_not_comple
             _ => Err(FailureKind::Closed),
         };
         assert_eq!(end, expected, "{}", way.reason);
-    }
-}
-
-async fn write(socket: &mut impl Socket, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        let written = poll_fn(|context| socket.poll_write(context, bytes)).await.unwrap();
-        bytes = &bytes[written..];
-    }
-}
-
-/// All that comes, and how it ends.
-async fn read_to_end(socket: &mut impl Socket) -> (Vec<u8>, Result<(), FailureKind>) {
-    let (mut all, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
-    loop {
-        match poll_fn(|context| socket.poll_read(context, &mut buffer)).await {
-            Ok(0) => return (all, Ok(())),
-            Ok(length) => all.extend_from_slice(&buffer[..length]),
-            Err(failure) => return (all, Err(failure.kind())),
-        }
     }
 }

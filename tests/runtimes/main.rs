@@ -23,6 +23,11 @@ macro_rules! scenarios {
                 a_stream_that_is_complete_is_finished_for_one_who_reads_once,
                 an_early_end_is_finished_where_that_is_set,
                 an_old_peer_is_told_by_a_reset_that_its_stream_is_not_complete;
+            leaving[10]: a_handler_whose_peer_has_gone_is_dropped,
+                a_handler_that_asked_for_it_is_finished_though_its_peer_has_gone,
+                a_peer_that_ends_its_side_alone_gets_what_is_ready_or_asked_to_be_finished,
+                what_comes_while_a_handler_runs_is_not_lost,
+                a_flood_behind_a_request_is_left_in_the_socket;
             crowds[1]: slow_reader;
             bad_input[2]: bad_input;
             deadlines[5]: a_silent_and_then_dead_peer_wakes_a_client_at_exactly_its_deadlines,
@@ -90,6 +95,7 @@ mod cutting;
 mod deadlines;
 mod endings;
 mod ends;
+mod leaving;
 mod life;
 mod losses;
 mod memory;
@@ -98,6 +104,7 @@ mod network;
 mod own_executor;
 mod peer;
 mod platform;
+mod raw;
 mod reader;
 mod service;
 mod shared;
