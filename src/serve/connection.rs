@@ -1,10 +1,12 @@
 //! One connection: requests and plain answers first, then perhaps an event stream.
 
+use super::answer::AnswerConnection;
 use super::counters::ServerCounters;
 use super::finish::Finish;
 use super::phase::{Phase, Watcher};
 use super::stream::EventStream;
 use super::wire::Wire;
+use crate::answer::AnswerStream;
 use crate::encode::Framing;
 use crate::http1::{RespondError, ServerConnection as Machine};
 use crate::hub::{Answer, Session};
@@ -18,8 +20,8 @@ use core::task::{Context, Poll, ready};
 use http::{Method, Request, Response};
 use std::time::Instant;
 
-/// Gives the event stream that a request asked for.
-type Answering<S, R> = Pin<Box<dyn Future<Output = Option<EventStream<S, R>>> + Send>>;
+/// Gives the stream that a request asked for.
+type Answering<S, R> = Pin<Box<dyn Future<Output = Option<Connection<S, R>>> + Send>>;
 
 /// The future of a connection.
 ///
@@ -28,6 +30,8 @@ type Answering<S, R> = Pin<Box<dyn Future<Output = Option<EventStream<S, R>>> + 
 pub(super) enum Connection<S: Socket, R> {
     Exchange(Answering<S, R>),
     Stream(EventStream<S, R>),
+    /// In a box, since it is larger, and has a box for its events anyway.
+    Answer(Box<AnswerConnection<S, R>>),
 }
 
 impl<S: Socket, R: Runtime> Future for Connection<S, R> {
@@ -37,13 +41,20 @@ impl<S: Socket, R: Runtime> Future for Connection<S, R> {
         loop {
             match &mut *self {
                 Self::Exchange(exchange) => match ready!(exchange.as_mut().poll(context)) {
-                    Some(stream) => *self = Self::Stream(stream),
+                    Some(stream) => *self = stream,
                     None => return Poll::Ready(()),
                 },
                 Self::Stream(stream) => return Pin::new(stream).poll(context),
+                Self::Answer(answer) => return Pin::new(answer).poll(context),
             }
         }
     }
+}
+
+/// What an event stream consists of.
+enum Body {
+    Session(Session),
+    Events(AnswerStream),
 }
 
 /// The requests of a connection, up to one that is answered by an event stream.
@@ -73,8 +84,8 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         Self { runtime, io, machine, counters, watcher, phase, is_shut, has_peer_left }
     }
 
-    /// Answers requests; gives the event stream that one of them asked for.
-    pub(super) async fn run<P, H, F, A>(self, peer: P, handler: H) -> Option<EventStream<S, R>>
+    /// Answers requests; gives the stream that one of them asked for.
+    pub(super) async fn run<P, H, F, A>(self, peer: P, handler: H) -> Option<Connection<S, R>>
     where
         P: Clone + Send + Sync + 'static,
         H: Fn(Request<Bytes>) -> F,
@@ -89,7 +100,7 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         unless_aborted(self.watcher.clone(), self.say(response)).await;
     }
 
-    async fn answer<P, H, F, A>(mut self, peer: P, handler: H) -> Option<EventStream<S, R>>
+    async fn answer<P, H, F, A>(mut self, peer: P, handler: H) -> Option<Connection<S, R>>
     where
         P: Clone + Send + Sync + 'static,
         H: Fn(Request<Bytes>) -> F,
@@ -112,19 +123,25 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
             let is_head = *request.method() == Method::HEAD;
             let answer = self.unless_left(handler(request), &finish).await?.into();
             let now = self.runtime.now();
-            match answer {
+            let (head, body) = match answer {
                 // The machine refuses only what it cannot send, and then the connection ends.
-                Answer::Response(response) => self.machine.respond(now, response).ok()?,
-                // All that a HEAD request asks for, whatever the handler made of it.
-                Answer::Stream(head, _) if is_head => {
-                    self.machine.respond(now, head.map(|()| Bytes::new())).ok()?;
+                Answer::Response(response) => {
+                    self.machine.respond(now, response).ok()?;
+                    continue;
                 }
-                Answer::Stream(head, session) => match self.machine.respond_stream(now, head) {
-                    Ok(framing) => return self.stream(session, framing).await,
-                    // The peer is at fault, and the machine has answered.
-                    Err(RespondError::Closed(_)) => {}
-                    Err(_) => return None,
-                },
+                Answer::Stream(head, session) => (head, Body::Session(session)),
+                Answer::Events(head, events) => (head, Body::Events(events)),
+            };
+            if is_head {
+                // All that a HEAD request asks for, whatever the handler made of it.
+                self.machine.respond(now, head.map(|()| Bytes::new())).ok()?;
+                continue;
+            }
+            match self.machine.respond_stream(now, head) {
+                Ok(framing) => return self.stream(body, framing).await,
+                // The peer is at fault, and the machine has answered.
+                Err(RespondError::Closed(_)) => {}
+                Err(_) => return None,
             }
         }
     }
@@ -138,11 +155,20 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         }
     }
 
-    async fn stream(mut self, session: Session, framing: Framing) -> Option<EventStream<S, R>> {
+    async fn stream(mut self, body: Body, framing: Framing) -> Option<Connection<S, R>> {
         self.write().await?;
         self.counters.stream();
         let wire = Wire::new(self.io, framing);
-        Some(EventStream::new(self.runtime, wire, session, self.counters))
+        Some(match body {
+            Body::Session(session) => {
+                Connection::Stream(EventStream::new(self.runtime, wire, session, self.counters))
+            }
+            Body::Events(events) => {
+                let (watcher, counters) = (self.watcher, self.counters);
+                let answer = AnswerConnection::new(self.runtime, wire, events, watcher, counters);
+                Connection::Answer(Box::new(answer))
+            }
+        })
     }
 
     /// Says whether the connection is over.

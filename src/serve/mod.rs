@@ -6,6 +6,7 @@
 //! stack needs none of this: there a [`Session`](crate::hub::Session) goes into the body of a
 //! response.
 
+mod answer;
 mod connection;
 mod counters;
 mod finish;

@@ -102,7 +102,7 @@ impl<S: Socket, R: Runtime> EventStream<S, R> {
                     Err(_) => Some(StreamEnd::Cut),
                 };
                 if let Some(end) = end {
-                    let closing = Closing::new(&self.runtime, self.wire.framing(), end);
+                    let closing = Closing::new(&self.runtime, self.wire.framing().end(), end);
                     self.rest = Some(Box::new(Rest::End(closing)));
                     continue;
                 }

@@ -100,9 +100,10 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    pub(super) fn new(timer: &impl Timer, framing: Framing, end: StreamEnd) -> Self {
+    /// Begins to end a stream; `last` is what ends a complete one.
+    pub(super) fn new(timer: &impl Timer, last: &'static [u8], end: StreamEnd) -> Self {
         let (last, time) = match end {
-            StreamEnd::Clean => (framing.end(), END_TIME),
+            StreamEnd::Clean => (last, END_TIME),
             StreamEnd::Cut => (&b""[..], REST_TIME),
         };
         let patience = timer.sleep_until(timer.now() + time);
