@@ -10,6 +10,8 @@ mod browser;
 #[cfg(unix)]
 mod chromium;
 mod curl;
+#[cfg(all(feature = "feed", feature = "serve"))]
+mod ends;
 #[cfg_attr(not(unix), allow(dead_code, reason = "the tests of the browser use the rest"))]
 mod live;
 #[cfg(all(feature = "feed", feature = "serve"))]

@@ -28,6 +28,14 @@ macro_rules! scenarios {
                 a_peer_that_ends_its_side_alone_gets_what_is_ready_or_asked_to_be_finished,
                 what_comes_while_a_handler_runs_is_not_lost,
                 a_flood_behind_a_request_is_left_in_the_socket;
+            answers[5]: an_answer_of_ten_thousand_pieces_arrives_whole,
+                an_answer_is_not_made_faster_than_it_is_read,
+                an_answer_whose_reader_leaves_is_dropped,
+                an_answer_that_fails_says_so_and_is_cut,
+                an_old_peer_gets_a_whole_answer_and_its_proper_end,
+                a_silent_answer_has_heartbeats,
+                a_reader_that_takes_nothing_of_an_answer_is_given_up,
+                a_shutdown_waits_for_an_answer_no_longer_than_its_time;
             crowds[1]: slow_reader;
             bad_input[2]: bad_input;
             deadlines[5]: a_silent_and_then_dead_peer_wakes_a_client_at_exactly_its_deadlines,
@@ -88,6 +96,7 @@ macro_rules! scenarios {
     )*)* };
 }
 
+mod answers;
 mod async_std;
 mod bad_input;
 mod crowds;
