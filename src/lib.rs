@@ -60,6 +60,7 @@
 //!    exists is valid: what cannot be sent cannot be built.
 //! 9. Errors say whose [`Fault`] it is: the peer's, the caller's, the transport's, a limit's, or
 //!    that of a state, such as a closed broker. None of them is an `io::Error`.
+//! 10. A stream that was cut short never ends in good order.
 //!
 //! Where a promise has an exception, the method says so: [`Broker::drain`](broker::Broker::drain),
 //! for example, walks over all sessions once.

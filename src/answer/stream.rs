@@ -21,7 +21,8 @@ pub struct AnswerStream {
     config: AnswerConfig,
 }
 
-type Events = Pin<Box<dyn Stream<Item = Result<Event, Failed>> + Send>>;
+type Events = Pin<Box<dyn Stream<Item = Result<Event, Box<Failed>>> + Send>>;
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The error of a stream of events: what it says, and what the reader is told.
 struct Failed {
@@ -115,12 +116,15 @@ where
     F: FnMut(&E) -> Option<Event> + Unpin,
     E: fmt::Display,
 {
-    type Item = Result<Event, Failed>;
+    type Item = Result<Event, Box<Failed>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let item = ready!(self.events.as_mut().poll_next(context));
         Poll::Ready(item.map(|item| {
-            item.map_err(|error| Failed { message: error.to_string(), event: (self.tell)(&error) })
+            item.map_err(|error| {
+                let event = (self.tell)(&error);
+                Box::new(Failed { message: error.to_string(), event })
+            })
         }))
     }
 }
@@ -216,7 +220,7 @@ pub(crate) struct AnswerDriver {
     /// What the error of the events says.
     message: String,
     /// A sleep and until when it lasts, which is never later than the machine's deadline.
-    sleep: Option<(Instant, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    sleep: Option<(Instant, Sleep)>,
 }
 
 impl AnswerDriver {

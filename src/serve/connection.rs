@@ -262,13 +262,12 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         let mut buffer = [0; 8 << 10];
         let read = ready!(self.io.poll_read(context, &mut buffer));
         let now = self.runtime.now();
-        match read {
-            Ok(length @ 1..) => self.machine.handle_data(now, &buffer[..length]),
+        if let Ok(length @ 1..) = read {
+            self.machine.handle_data(now, &buffer[..length]);
+        } else {
             // A reset is an end too, after which the machine knows what there is to count.
-            Ok(0) | Err(_) => {
-                self.has_peer_left = true;
-                self.machine.handle_eof(now);
-            }
+            self.has_peer_left = true;
+            self.machine.handle_eof(now);
         }
         Poll::Ready(())
     }

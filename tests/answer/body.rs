@@ -55,13 +55,11 @@ impl Stream for Scripted {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Item>> {
         let mut state = self.0.state.lock().unwrap();
         state.polls += 1;
-        match state.items.pop_front() {
-            Some(item) => Poll::Ready(item),
-            None => {
-                state.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
+        let Some(item) = state.items.pop_front() else {
+            state.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        Poll::Ready(item)
     }
 }
 
@@ -115,6 +113,7 @@ impl Stage {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a script may bring the end, too")]
 fn event(data: &'static str) -> Option<Item> {
     Some(Ok(Event::new(data)))
 }

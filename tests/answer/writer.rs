@@ -10,6 +10,8 @@ use sansse::broker::StreamEnd;
 use sansse::{Event, Frame, Framing};
 use std::time::{Duration, Instant};
 
+type Act = fn(&mut Answer);
+
 /// A machine with its clock.
 struct Answer {
     writer: AnswerWriter,
@@ -206,7 +208,7 @@ fn a_failure_is_told_last_of_all_and_has_no_end_that_looks_complete() {
 
 #[test]
 fn what_comes_after_the_end_changes_nothing() {
-    let ends: [(fn(&mut Answer), AnswerEnd); 3] = [
+    let ends: [(Act, AnswerEnd); 3] = [
         (|answer| answer.writer.handle_end(answer.now), AnswerEnd::Complete),
         (|answer| answer.writer.handle_failure(answer.now, None), AnswerEnd::Failed),
         (

@@ -89,7 +89,7 @@ fn those_who_are_refused_are_told_different_times_in_whole_seconds() {
             Answer::Response(response) => {
                 response.headers()[RETRY_AFTER].to_str().unwrap().to_owned()
             }
-            Answer::Stream(..) => panic!("a stream where there is no room"),
+            other => panic!("a stream where there is no room: {other:?}"),
         })
         .collect();
     assert_eq!(told, ["5", "5", "6", "6", "7"]);

@@ -64,7 +64,9 @@ fn ended(reason: EndReason, early_end: Option<StreamEnd>) -> (Session, Probe) {
         EndReason::Closed => assert!(stage.hub.close_session(session.id())),
         EndReason::Shutdown => stage.hub.close(),
         EndReason::Lagged { .. } => {
-            ["a", "b", "c"].into_iter().for_each(|text| say(&stage.hub, text))
+            for text in ["a", "b", "c"] {
+                say(&stage.hub, text);
+            }
         }
         EndReason::Stalled => {
             say(&stage.hub, "not taken");
@@ -116,7 +118,7 @@ fn is_cut(reason: EndReason, early_end: Option<StreamEnd>) -> bool {
     for _ in 0..2 {
         match poll() {
             Poll::Ready(Ok(Filled::Ended(told))) => {
-                assert_eq!((told, is_cut), (Some(reason), false))
+                assert_eq!((told, is_cut), (Some(reason), false));
             }
             Poll::Ready(Err(cut)) => assert_eq!((cut.reason(), is_cut), (Some(reason), true)),
             other => panic!("{reason}: {other:?}"),

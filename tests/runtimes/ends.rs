@@ -4,7 +4,8 @@ use crate::platform::Platform;
 use crate::raw::Raw;
 use crate::service::{Application, Service, config, quick};
 use sansse::broker::{
-    BrokerConfig, ClientId, Drain, EndReason, LimitPolicy, MaxAge, StreamEnd, TopicName,
+    BrokerConfig, ClientId, Drain, EndReason, LimitPolicy, MaxAge, SessionConfig, StreamEnd,
+    TopicName,
 };
 use sansse::client::{ClientError, CloseReason};
 use sansse::net::FailureKind;
@@ -40,7 +41,7 @@ fn cuts() -> [Way; 5] {
                 config.limits.sessions.most = 1.try_into().unwrap();
                 config.limits.sessions.policy = LimitPolicy::EvictOldest;
             },
-            act: |application| drop(application.hub.open(Default::default()).unwrap()),
+            act: |application| drop(application.hub.open(SessionConfig::new()).unwrap()),
             reason: EndReason::Evicted,
             ..UNTOUCHED
         },

@@ -205,9 +205,7 @@ fn session(request: &Request<Bytes>, timer: &impl Timer) -> SessionConfig {
             ("told", type_name) => {
                 session.with_announcement(EventType::new(type_name.to_owned()).unwrap())
             }
-            ("topic", name) => {
-                session.with_topic(TopicName::new(name.to_owned()).unwrap()).topics_only()
-            }
+            ("topic", name) => session.with_topic(TopicName::new(name).unwrap()).topics_only(),
             ("lease", millis) => {
                 session.with_lease(timer.now() + Duration::from_millis(millis.parse().unwrap()))
             }
