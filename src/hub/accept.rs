@@ -1,10 +1,14 @@
 //! From an HTTP request to an event stream, or to the plain response in its place.
 
 use super::{Hub, Session};
+use crate::answer::AnswerStream;
 use crate::broker::SessionConfig;
+use crate::event::Event;
 use crate::http::{Asked, ResponseHead};
 use crate::last_event_id::LastEventId;
 use bytes::Bytes;
+use core::fmt;
+use futures_core::Stream;
 use http::header::HeaderMap;
 use http::{Method, Uri};
 
@@ -13,9 +17,32 @@ use http::{Method, Uri};
 pub enum Answer {
     /// An event stream: its head, and the session that is its body.
     Stream(http::Response<()>, Session),
+    /// An answer to one reader: its head, and the events that are its body. No
+    /// [`accept`](Hub::accept) gives it.
+    Events(http::Response<()>, AnswerStream),
     /// Anything else: a whole body, such as that of a page, of an error, or of the stream that says
     /// [come back](super::RefuseBy::Stream).
     Response(http::Response<Bytes>),
+}
+
+impl Answer {
+    /// Answers one reader with these events, one after the other as fast as the reader takes them;
+    /// see [`answer`](crate::answer).
+    ///
+    /// The head is that of an event stream, [`ResponseHead::new`]. For another one, such as for
+    /// pages of other origins, make the [`Events`](Self::Events) by hand. What the request accepts
+    /// is not looked at: [`http::accept`](crate::http::accept) does that.
+    pub fn stream<E: fmt::Display>(
+        events: impl Stream<Item = Result<Event, E>> + Send + 'static,
+    ) -> Self {
+        AnswerStream::new(events).into()
+    }
+}
+
+impl From<AnswerStream> for Answer {
+    fn from(events: AnswerStream) -> Self {
+        Self::Events(ResponseHead::new().response(&HeaderMap::new()), events)
+    }
 }
 
 impl From<http::Response<Bytes>> for Answer {

@@ -80,7 +80,7 @@ mod trace;
 pub use accept::Answer;
 pub use drive::Drive;
 pub use refusal::RefuseBy;
-pub use session::Session;
+pub use session::{Cut, Session};
 
 use refusal::USUAL_RETRY;
 use shards::{FollowUp, Inner, Shard, lock};
@@ -92,8 +92,8 @@ use crate::broker::CursorKeys;
 use crate::broker::{
     Audience, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
     EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published,
-    Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, ShardNumber, TopicName,
-    TopicSettingError,
+    Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, ShardNumber, StreamEnd,
+    TopicName, TopicSettingError,
 };
 use crate::event::Event;
 use crate::http::ResponseHead;
@@ -138,6 +138,7 @@ pub struct HubBuilder {
     shards: NonZeroU16,
     head: ResponseHead,
     refuse_by: RefuseBy,
+    early_end: StreamEnd,
     on_event: Option<Listener>,
     #[cfg(feature = "record")]
     recorder: Option<record::Recorder>,
@@ -153,6 +154,7 @@ impl HubBuilder {
             shards: NonZeroU16::MIN,
             head: ResponseHead::new(),
             refuse_by: RefuseBy::default(),
+            early_end: StreamEnd::Cut,
             on_event: None,
             #[cfg(feature = "record")]
             recorder: None,
@@ -239,6 +241,26 @@ impl HubBuilder {
         self
     }
 
+    /// Sets how streams end on the wire that the hub ends although there will be more to read: by a
+    /// [close](Hub::close) or a [drain](Hub::drain), and at the [maximum
+    /// age](crate::broker::SessionDefaults::max_age). Default [`StreamEnd::Cut`].
+    ///
+    /// - With [`StreamEnd::Cut`] every reader knows that it is to come back. An `EventSource` does
+    ///   so after either end. Many other readers do so after a cut alone: loops over `fetch`,
+    ///   `curl`, clients of language models, and this library's own
+    ///   [`one_shot`](crate::client::ClientConfig::one_shot). They take a clean end for "that was
+    ///   all". The cost: a browser writes a line to its console, and a proxy one to its log, for
+    ///   each stream that is cut.
+    /// - With [`StreamEnd::Clean`] there are no such lines. It is for a server whose readers all
+    ///   come back after a clean end, as those of an `EventSource` do.
+    ///
+    /// Sessions that ended for other reasons are not concerned; see
+    /// [`EndReason::stream_end`](crate::broker::EndReason::stream_end).
+    pub const fn with_early_end(mut self, end: StreamEnd) -> Self {
+        self.early_end = end;
+        self
+    }
+
     /// Sets the listener, which is called for each [`BrokerEvent`] with the event's number within
     /// its shard, as a [`Roster`](crate::broker::Roster) wants it. Default: events are dropped.
     ///
@@ -282,6 +304,7 @@ impl HubBuilder {
             head: self.head,
             refuse_by: self.refuse_by,
             notices: self.config.session.notices.clone(),
+            early_end: self.early_end,
             sequencer: Mutex::new(sequencer),
             returns: Mutex::new(ReturnsOfAll::new(now, &self.config.reconnect)),
             shards: shards.collect::<Result<_, ConfigError>>()?,

@@ -4,7 +4,7 @@
 use super::{Listener, RefuseBy, Session, ShardBroker};
 use crate::broker::{
     Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, PublishError,
-    Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, Value,
+    Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, StreamEnd, Value,
 };
 use crate::event::{Event, EventType};
 use crate::http::ResponseHead;
@@ -25,6 +25,8 @@ pub(super) struct Inner {
     pub(super) refuse_by: RefuseBy,
     /// The type of the notices that sessions get which choose none, and peers without a session.
     pub(super) notices: Option<EventType>,
+    /// How streams end that the hub ends although there will be more.
+    pub(super) early_end: StreamEnd,
     /// Locked as long as a call concerns all shards at once, such as a publish, so that all shards
     /// see these calls in the same order. Locked before any shard, never after.
     pub(super) sequencer: Mutex<Sequencer>,

@@ -6,13 +6,17 @@
 //! stack needs none of this: there a [`Session`](crate::hub::Session) goes into the body of a
 //! response.
 
+mod answer;
 mod connection;
 mod counters;
 mod door;
+mod finish;
 mod phase;
 mod stream;
+mod wire;
 
 pub use counters::{ServerCounters, ServerCountersSnapshot};
+pub use finish::finish_anyway;
 
 use crate::http::Hosts;
 use crate::http1::{ServerConnection as Machine, ServerConnectionConfig};
@@ -36,6 +40,23 @@ use phase::{Phase, Phases};
 /// The handler is called for each request, with its whole body, and answers it: with an event
 /// stream, mostly by [`Hub::accept`], or with any response. The request carries the listener's
 /// [`Peer`](Listener::Peer) among its extensions.
+///
+/// # Peers that leave
+///
+/// A handler whose peer has left works for nobody. The server notices it while the handler waits,
+/// by the proper end of the connection as well as by a reset, and drops the handler's future. A
+/// handler that is to be finished nevertheless asks for it: [`finish_anyway`].
+///
+/// A peer that ends its own side of the connection, and would still read, counts as one that has
+/// left: the two look the same, and the second is what happens. Browsers and HTTP libraries never
+/// end one side alone. A peer that does gets the answers that are ready at once, and those of
+/// handlers that asked to be finished.
+///
+/// What a peer sends behind its request waits for its turn. Where that is more than [a
+/// head](ServerConnectionConfig::with_max_head_size) may have, nothing more is read before the
+/// answer, and the peer's leaving is noticed later.
+///
+/// # Several listeners
 ///
 /// Clones serve on several listeners at a time. They share what is counted, and so the limit on
 /// connections. The shutdown of each waits for the connections of all.
@@ -207,7 +228,7 @@ impl<R: Runtime> Server<R> {
 }
 
 /// A connection that counts as open while it exists, also if its handler panics.
-struct Counted<S, R> {
+struct Counted<S: Socket, R> {
     connection: Connection<S, R>,
     #[expect(dead_code, reason = "it works by being dropped")]
     open: Open,

@@ -38,7 +38,7 @@ fn hub() -> Hub {
 fn stream_of(answer: Answer) -> (Response<()>, Session) {
     match answer {
         Answer::Stream(head, session) => (head, session),
-        Answer::Response(response) => panic!("{response:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

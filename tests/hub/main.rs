@@ -10,6 +10,7 @@ mod accepting;
 mod counting;
 mod draining;
 mod driving;
+mod ends;
 mod interleavings;
 mod leases;
 mod limits;

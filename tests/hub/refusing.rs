@@ -255,7 +255,7 @@ impl Page {
             Answer::Response(response) => {
                 self.connection = Connection::Closed(response.status());
             }
-            answer @ Answer::Stream(..) => panic!("{answer:?}"),
+            answer => panic!("{answer:?}"),
         }
     }
 

@@ -436,7 +436,7 @@ fn all_shards_see_the_events_of_many_publishers_in_one_order() {
                     while received.len() < PUBLISHERS * EVENTS {
                         let frame =
                             block_on(poll_fn(|context| Pin::new(&mut session).poll_next(context)));
-                        received.extend(data_of(&frame.unwrap()));
+                        received.extend(data_of(&frame.unwrap().unwrap()));
                     }
                     assert!(next(&mut session, &Probe::new()).is_pending());
                     received

@@ -8,6 +8,8 @@
 #[cfg(unix)]
 mod browser;
 mod curl;
+#[cfg(all(feature = "feed", feature = "serve"))]
+mod ends;
 #[cfg_attr(not(unix), allow(dead_code, reason = "the tests of the page use the rest"))]
 mod live;
 #[cfg(unix)]

@@ -8,9 +8,12 @@
 //! ```
 //!
 //! `serve` answers `POST /v1/chat/completions` with `data: {…}` for each piece and `data: [DONE]` at
-//! the end, in about the form that many services share. `--cut-after N` ends each answer after N
-//! pieces and without that end, as a service does that is restarted or overloaded; `--pause MS`
-//! is the time between two pieces (40 ms).
+//! the end, in about the form that many services share. `--pause MS` is the time before each piece
+//! (40 ms). `--pieces N` makes each answer that long, however often it has to be repeated for that.
+//! `--cut-after N` ends each answer after N pieces and without its end, as a service does that is
+//! restarted. With `--fail-after N` the model fails after N pieces, and the asker is told.
+//!
+//! An answer is made only as fast as its reader takes it, and no further once the reader has left.
 //!
 //! `ask` exits with 0 after a whole answer, with 2 after one that was cut off, and with 1 where
 //! there was none. It sends the header `Authorization: Bearer …` if `LLM_API_KEY` is set, and asks
@@ -52,7 +55,8 @@ async fn main() -> ExitCode {
 }
 
 const USAGE: &str = "Usage: llm
-       llm serve [--addr ADDRESS:PORT] [--cut-after PIECES] [--pause MILLISECONDS]
+       llm serve [--addr ADDRESS:PORT] [--pause MILLISECONDS] [--pieces PIECES]
+                 [--cut-after PIECES] [--fail-after PIECES]
        llm ask URL QUESTION";
 
 /// Asks the same of two servers, of which one does not get to its end.
@@ -112,6 +116,10 @@ impl Command {
                 Short('h') | Long("help") => return Ok(Self::Help),
                 Long("addr") if serves => address = arguments.value()?.parse()?,
                 Long("cut-after") if serves => manner.cut_after = Some(arguments.value()?.parse()?),
+                Long("fail-after") if serves => {
+                    manner.fail_after = Some(arguments.value()?.parse()?);
+                }
+                Long("pieces") if serves => manner.pieces = Some(arguments.value()?.parse()?),
                 Long("pause") if serves => {
                     manner.pause = Duration::from_millis(arguments.value()?.parse()?);
                 }

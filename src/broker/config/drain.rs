@@ -83,7 +83,7 @@ impl Drain {
     }
 
     /// Sets how long after the period sessions may still take what they have not got yet, before
-    /// the last ones end at once. Default 10 s: a supervisor that waits 30 s for a process to stop
+    /// the last ones [end at once](crate::broker::EndReason::Aborted). Default 10 s: a supervisor that waits 30 s for a process to stop
     /// is not kept waiting by one slow peer.
     pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
