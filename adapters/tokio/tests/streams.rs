@@ -71,7 +71,7 @@ async fn an_old_peer_whose_stream_is_cut_off_gets_what_was_written_and_a_reset()
     let mut client = server.connect().await;
     client.send("GET /events HTTP/1.0\r\n\r\n").await;
     client.read_stream_head().await;
-    client.expect("id: beef-0\n\n").await;
+    client.expect(OPENING_FRAME).await;
     server.hub.publish(Audience::Everyone, &Event::new("last")).unwrap();
     server.hub.close();
     client.expect("id: beef-1\ndata: last\n\n").await;
