@@ -60,6 +60,7 @@ mod one_or_many;
 mod open;
 mod poll;
 mod publish;
+mod publishers;
 mod rights;
 mod sequence;
 mod sessions;
@@ -68,11 +69,12 @@ mod subscribe;
 mod time;
 mod timers;
 mod topics;
+mod wait;
 
 pub use crate::encode::Framing;
 pub use clients::{PresenceCursor, PresencePage, PresentClient, Roster};
 pub use config::{
-    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Reconnect,
+    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Pace, Reconnect,
     Retention, SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
 };
 pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
@@ -93,6 +95,7 @@ pub use sequence::{CursorKeys, KeyError, MIN_SECRET};
 pub(crate) use admission::ReturnsOfAll;
 pub use admission::{Census, Eviction, Occupancy};
 pub use publish::TopicMut;
+pub use publishers::WaitId;
 pub use rights::{ClientMut, ClientRef};
 pub use shard::{ShardMut, ShardRef};
 pub use subscribe::{SessionMut, SessionRef};
@@ -111,6 +114,7 @@ use clients::{Client, Clients};
 use clock::Clock;
 use delivery::Passed;
 use event::EventQueue;
+use publishers::Publishers;
 use sessions::Sessions;
 use std::time::Instant;
 use topics::Topics;
@@ -136,6 +140,7 @@ pub enum BrokerState {
 /// - [`poll_ready`](Self::poll_ready): which sessions have output again;
 /// - [`poll_transmit`](Self::poll_transmit): what goes to one session;
 /// - [`poll_event`](Self::poll_event): what happened;
+/// - [`poll_wait`](Self::poll_wait): which publishers have waited long enough;
 /// - [`poll_timeout`](Self::poll_timeout): when to call [`handle_timeout`](Self::handle_timeout).
 ///
 /// What concerns one session, client or topic is asked of a handle:
@@ -157,6 +162,7 @@ pub struct Broker {
     topics: Topics,
     sessions: Sessions,
     clients: Clients,
+    publishers: Publishers,
     admission: Admission,
     events: EventQueue,
     /// What is only to be counted.
@@ -183,6 +189,7 @@ impl Broker {
             topics: Topics::new(&config.limits, config.retention, config.private_retention),
             sessions: Sessions::new(config.shard.get(), &config.session),
             clients: Clients::new(config.client_grace, config.limits.absent_clients),
+            publishers: Publishers::new(),
             admission: Admission::new(&config),
             events: EventQueue::new(config.shard.get()),
             counters: Counters::default(),

@@ -16,6 +16,7 @@ mod shards;
 mod topics;
 #[cfg(feature = "tracing")]
 mod trace;
+mod waiting;
 
 pub use accept::Answer;
 pub use drive::Drive;
@@ -41,7 +42,6 @@ use crate::record::RecordedBroker as ShardBroker;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU16;
 use core::time::Duration;
@@ -188,12 +188,12 @@ impl HubBuilder {
             #[cfg(not(feature = "record"))]
             let mut broker = ShardBroker::new(now, config)?;
             broker.keep_let_go();
-            let (wakers, replaced) = (Vec::new(), Vec::new());
-            Ok(Mutex::new(Shard { broker, wakers, replaced, driven_until: None }))
+            Ok(Mutex::new(Shard::new(broker)))
         });
         let inner = Inner {
             timer: Box::new(timer),
             head: self.head,
+            pace: self.config.pace,
             sequencer: Mutex::new(sequencer),
             returns: Mutex::new(ReturnsOfAll::new(now, &self.config.reconnect)),
             shards: shards.collect::<Result<_, ConfigError>>()?,
@@ -238,6 +238,11 @@ impl Hub {
 
     /// Publishes an event to an audience, on all shards. An event with a [key](crate::EventKey)
     /// supersedes earlier ones with an equal key.
+    ///
+    /// This waits for nobody: of what is for everyone or for a topic, the oldest goes where there is
+    /// too much. What is for one session or client is refused with [`PublishError::NoRoom`] instead
+    /// of pushing out what an open session has not taken. A publisher that can wait uses
+    /// [`publish_when_room`](Self::publish_when_room).
     ///
     /// # Errors
     ///

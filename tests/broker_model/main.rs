@@ -69,6 +69,7 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "Drained {",
         "undelivered: 1",
         "Err(TooLarge",
+        "Err(NoRoom)",
         "Err(TooManyTopics)",
         "Err(Draining)",
         "Err(TooManySessions)",

@@ -25,7 +25,7 @@ mod sink;
 pub use batch::Batch;
 pub use filled::{Filled, Transmit};
 
-pub(crate) use batch::Source;
+pub(crate) use batch::{Part, Source};
 pub(crate) use resumption::{Places, Wish, ends_without_id, is_anything_left, opening, resume};
 pub(crate) use sink::{BatchSink, FrameSink, Sink, Taken};
 

@@ -46,6 +46,8 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.session.max_age = age.map(|age| MaxAge::new(age, jitter).unwrap());
     config.session.lease_lead = choices.pick(&[0, 500, 30_000].map(millis));
     config.seed = choices.below(1 << 16);
+    // It takes no choice of its own, so that histories that are kept as bytes stay what they are.
+    config.pace.patience = [0, 500, 3_000].map(millis)[(config.seed % 3) as usize];
     config
 }
 

@@ -183,6 +183,17 @@ impl Model {
             return all[written..].to_owned();
         }
         batch.is_current = false;
+        // What was for it alone and has made room meanwhile cannot come back.
+        let has_made_room = batch.parts[whole + 1..].iter().any(|(_, pending)| {
+            pending.as_ref().is_some_and(|one| {
+                matches!(one.log, LogName::Private(_) | LogName::Client(_))
+                    && self.logs.get(&one.log).is_some_and(|log| one.position <= log.lost_through)
+                    && self.members[&session].logs.contains(&one.log)
+            })
+        });
+        if has_made_room {
+            return all[written..].to_owned();
+        }
         let untouched = batch.parts[whole + 1..].iter().map(|(_, pending)| pending.clone());
         // Neither an opening nor a heartbeat is ever after another.
         let is_place_due = untouched.clone().any(|pending| pending.is_none());
