@@ -15,4 +15,6 @@ mod live;
 #[cfg(all(feature = "feed", feature = "serve"))]
 mod llm;
 #[cfg(unix)]
+mod piped;
+#[cfg(unix)]
 mod proxy;

@@ -164,7 +164,7 @@ mod tests {
         let new = |text: &str| NewEntry::sample(99, text, "");
         assert_eq!(log(&["", ""], &three).lost_by(&new("x"), &three), None);
         assert_eq!(log(&["", "", ""], &three).lost_by(&new("x"), &three), Some(1));
-        let large = "x".repeat(size());
+        let large = "x".repeat(2 * size());
         assert_eq!(log(&["", "", ""], &three).lost_by(&new(&large), &three), Some(2));
     }
 
