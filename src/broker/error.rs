@@ -283,7 +283,9 @@ pub enum PublishError {
     },
     /// A session, or an open session of the client, has not taken as much as is
     /// [kept](crate::broker::BrokerConfig::private_retention), so that it would lose an event by
-    /// this one. Nothing is lost: publish it again when the session has taken something, as
+    /// this one; or all logs together keep as much as
+    /// [they may](crate::broker::BrokerLimits::retained_bytes), and this one would give way. Nothing
+    /// is lost: publish it again when the session has taken something, as
     /// [`Hub::publish_when_room`](crate::hub::Hub::publish_when_room) does.
     NoRoom,
     /// It was numbered in another epoch than this broker's.

@@ -88,6 +88,22 @@ fn bytes_count_as_events_do() {
 }
 
 #[test]
+fn a_session_whose_log_would_give_way_to_others_has_no_room_either() {
+    let mut config = config();
+    config.limits.retained_bytes = some(1_000);
+    let mut shard = Shard::new(config);
+    let sessions = [shard.open(anyone()), shard.open(anyone())];
+    let mut published = 0;
+    // Each keeps the half of it.
+    while shard.try_publish(sessions[published % 2]).is_ok() {
+        published += 1;
+    }
+    assert_eq!(shard.try_publish(sessions[published % 2]), Err(PublishError::NoRoom));
+    let taken = sessions.map(|session| shard.data(session).len());
+    assert_eq!(taken.iter().sum::<usize>(), published, "{taken:?}");
+}
+
+#[test]
 fn what_a_write_took_makes_room_and_what_comes_back_is_never_lost() {
     let mut config = config();
     config.private_retention.events = some(4);

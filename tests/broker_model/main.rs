@@ -70,6 +70,8 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "undelivered: 1",
         "Err(TooLarge",
         "Err(NoRoom)",
+        "Ok(Some(WaitId",
+        "over: ",
         "Err(TooManyTopics)",
         "Err(Draining)",
         "Err(TooManySessions)",

@@ -37,11 +37,15 @@ impl Topics {
     }
 
     /// Returns the cursor after the newest event that the channel of a client or a session would
-    /// lose by this one. `None`: it loses nothing, or refuses the event anyway.
+    /// lose by this one: since it keeps too much itself, or since all channels do and this is the
+    /// one to give way. `None`: it loses nothing, or refuses the event anyway.
     pub(crate) fn lost_by(&self, slot: u32, new: &NewEntry) -> Option<u64> {
         let channel = self.channels.at(slot)?;
         debug_assert!(matches!(channel.kind(), Kind::Client | Kind::Session), "{slot} is public");
         self.check_size(new, &self.private_retention).ok()?;
-        channel.log().lost_by(new, &self.private_retention)
+        let log = channel.log();
+        let gives_way = self.ledger.next_to_trim(new.size(), slot, log.footprint()) == Some(slot);
+        let by_all = gives_way.then(|| log.lost_when_it_gives_way()).flatten();
+        log.lost_by(new, &self.private_retention).max(by_all)
     }
 }

@@ -7,6 +7,7 @@ use super::kit::Rng;
 use super::lag::{Passed, State};
 use super::permission::Permission;
 use super::signed::Keys;
+use super::waits::OpenWait;
 use sansse::broker::{
     Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, Lag, OpenError, Resumption, Retention,
     SessionId, TopicName, TopicPattern,
@@ -123,6 +124,10 @@ pub(super) struct Member {
     pub(super) phase: Phase,
     pub(super) sent_at: Duration,
     pub(super) polled_at: Duration,
+    /// When it was opened, was polled, or its peer took something.
+    pub(super) took_at: Duration,
+    /// What it took came back once.
+    pub(super) was_taken_back: bool,
     pub(super) ending: Option<EndReason>,
     /// The newest position when it was to end.
     pub(super) through: Option<u64>,
@@ -231,6 +236,9 @@ pub(crate) struct Model {
     pub(super) returns: Vec<Duration>,
     pub(super) drain: Option<Draining>,
     pub(super) tally: Tally,
+    pub(super) waits: Vec<OpenWait>,
+    /// When time was handled last.
+    pub(super) timed: Duration,
 }
 
 impl Model {
@@ -264,6 +272,8 @@ impl Model {
             returns: Vec::new(),
             drain: None,
             tally: Tally::default(),
+            waits: Vec::new(),
+            timed: Duration::ZERO,
         }
     }
 
@@ -361,6 +371,8 @@ impl Model {
             phase: Phase::Polled,
             sent_at: self.now,
             polled_at: self.now,
+            took_at: self.now,
+            was_taken_back: false,
             ending: None,
             through: None,
             place_due,

@@ -76,6 +76,10 @@ impl Model {
                 None => lost = Some(kept.remove(0).position),
             }
         }
+        if self.gives_way_first(&name, size) {
+            let is_spared = retention.compact && log.kept.iter().any(|k| k.superseded_at.is_some());
+            lost = lost.max(log.kept.first().filter(|_| !is_spared).map(|kept| kept.position));
+        }
         let would_lose = |session: &SessionId| {
             let member = &self.members[session];
             let list = member.list(&name);

@@ -204,6 +204,7 @@ impl Model {
         let passed = batch.passed.clone();
         let mut member = self.members.remove(&session).unwrap();
         member.place_due |= is_place_due;
+        member.was_taken_back = true;
         let sources: Vec<_> = member.logs.clone();
         for source in sources {
             let of = |pending: &&Pending| pending.by.iter().any(|(one, _)| *one == source);
@@ -257,6 +258,7 @@ impl Model {
             return false;
         }
         member.polled_at = self.now;
+        member.took_at = self.now;
         let passed = core::mem::take(&mut member.passed).len() as u64;
         let member = member.clone();
         self.note_superseded(session, &member, passed);
@@ -295,6 +297,7 @@ impl Model {
     pub(crate) fn progress(&mut self, session: SessionId) {
         if let Some(member) = self.members.get_mut(&session) {
             member.polled_at = self.now;
+            member.took_at = self.now;
         }
     }
 

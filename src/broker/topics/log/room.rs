@@ -56,6 +56,16 @@ impl Log {
         next.map_or_else(|| self.last_position(), |entry| entry.position() - 1)
     }
 
+    /// Returns the cursor after the entry that would be lost if the log gave one up; `None` if that
+    /// is superseded.
+    pub(crate) fn lost_when_it_gives_way(&self) -> Option<u64> {
+        let labelled = self.labelled.as_ref().filter(|labelled| labelled.compact);
+        match labelled {
+            Some(labelled) if !labelled.superseded.is_empty() => None,
+            _ => self.entries.front().map(|entry| entry.number + 1),
+        }
+    }
+
     /// Returns the cursor after the newest entry that would be lost if this event were appended now,
     /// because there are too many events or bytes; `None` if none would be.
     pub(crate) fn lost_by(&self, new: &NewEntry, retention: &Retention) -> Option<u64> {
