@@ -24,6 +24,11 @@
 //! topics. A publish appends once, and moves the topic's whole list to the ready queue, however
 //! long it is.
 //!
+//! A publish to everyone or to a topic waits for nobody, and pushes the oldest event out where there
+//! is too much. A publisher that can wait asks first whether [those who read](Broker::wait_for_readers)
+//! have come far enough. What is published to one session or client never pushes out what an open
+//! session has yet to take: it is refused, with [`PublishError::NoRoom`].
+//!
 //! ```
 //! use sansse::Event;
 //! use sansse::broker::{Broker, BrokerConfig, Epoch, SessionConfig, Audience, Transmit};

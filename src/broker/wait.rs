@@ -1,8 +1,9 @@
 //! Publishers that wait until sessions have taken something.
 
+use super::clients::Client;
 use super::clock::{Tick, ticks};
 use super::publishers::{Crowd, House, WaitId};
-use super::sessions::Untaken;
+use super::sessions::{Subscription, Untaken};
 use super::topics::NewEntry;
 use super::{Audience, Broker, Pace, PublishError, Published};
 use crate::broker::arena::Key;
@@ -186,8 +187,8 @@ impl Broker {
         match audience {
             Audience::Everyone => Some(self.topics.everyone()),
             Audience::Topic(name) => self.topics.named(name),
-            Audience::Client(id) => self.clients.get(id).map(|client| client.channel()),
-            Audience::Session(id) => self.sessions.by_id(*id)?.own().map(|own| own.channel()),
+            Audience::Client(id) => self.clients.get(id).map(Client::channel),
+            Audience::Session(id) => self.sessions.by_id(*id)?.own().map(Subscription::channel),
         }
     }
 

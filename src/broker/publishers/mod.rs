@@ -69,22 +69,16 @@ impl Publishers {
         house: &mut House<'_>,
     ) -> Option<Key> {
         let margin = house.topics.margin(channel, pace);
-        let is_within = match &crowd {
-            Crowd::Channels(walk) => {
-                let reached = self.readers.reached(walk.channels(), ticks(pace.patience))?;
-                house.topics.is_within(channel, reached, margin)
-            }
-            // Few, so that they are looked at.
-            _ => {
-                let place = house.topics.place_within(channel, margin);
-                crowd.first_behind(now, place, pace.into(), house).is_none()
-            }
-        };
-        if is_within {
-            return None;
-        }
         if let Crowd::Channels(walk) = &crowd {
+            let reached = self.readers.reached(walk.channels(), ticks(pace.patience))?;
+            if house.topics.is_within(channel, reached, margin) {
+                return None;
+            }
             self.readers.follow(walk.channels(), house.sessions);
+        } else {
+            // They are few, so that each is looked at.
+            let place = house.topics.place_within(channel, margin);
+            crowd.first_behind(now, place, pace.into(), house)?;
         }
         let target = house.topics.place_within(channel, margin.half());
         self.wait(now, audience, Need::Pace(*pace), crowd, target, house)

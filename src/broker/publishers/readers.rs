@@ -3,7 +3,7 @@
 use super::wait::House;
 use crate::broker::arena::Key;
 use crate::broker::clock::Tick;
-use crate::broker::sessions::{Sessions, Untaken};
+use crate::broker::sessions::{Session, Sessions, Untaken};
 use alloc::collections::{BTreeMap, BTreeSet};
 
 /// For how many different patiences it is remembered how far the readers of a channel are.
@@ -44,7 +44,7 @@ impl AllReaders {
         }
         let mut found: BTreeMap<u32, Readers> = BTreeMap::new();
         for key in sessions.keys() {
-            let heard = sessions.get(key).into_iter().flat_map(|session| session.channels());
+            let heard = sessions.get(key).into_iter().flat_map(Session::channels);
             for (_, channel) in heard.filter(|(_, channel)| is_new(channel)) {
                 found.entry(channel).or_default().sessions.insert(key);
             }
@@ -81,7 +81,7 @@ impl AllReaders {
 
     /// Records that a reader counts again, which may have got less than the others.
     pub(crate) fn lower(&mut self, session: Key, house: &House<'_>) {
-        let heard = house.sessions.get(session).into_iter().flat_map(|state| state.channels());
+        let heard = house.sessions.get(session).into_iter().flat_map(Session::channels);
         for (_, channel) in heard {
             if let Some(readers) = self.0.get_mut(&channel) {
                 readers.lower(session, channel, house);

@@ -1,5 +1,6 @@
 //! Who hears a channel, how far behind they may be, and whether it has room for an event.
 
+use super::channel::Channel;
 use super::{Kind, Margin, NewEntry, Topics};
 use crate::broker::config::Pace;
 use alloc::vec::Vec;
@@ -10,8 +11,7 @@ impl Topics {
     pub(crate) fn heard_by(&self, slot: u32) -> Vec<u32> {
         let Some(channel) = self.channels.at(slot) else { return Vec::new() };
         let all = core::iter::once(slot).chain(channel.patterns().iter().copied());
-        all.filter(|slot| self.channels.at(*slot).is_some_and(|one| one.has_subscribers()))
-            .collect()
+        all.filter(|slot| self.channels.at(*slot).is_some_and(Channel::has_subscribers)).collect()
     }
 
     /// Returns by how much the readers of a channel may be behind at this pace.

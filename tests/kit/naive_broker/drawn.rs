@@ -269,16 +269,13 @@ pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
         },
         89..94 => Op::Pass { time: drawn_time(choices) },
         94..97 => Op::Timeout,
-        99 => match choices.below(6) {
-            0 => Op::WaitForRoom { to: drawn_to(choices) },
-            _ => {
-                let mut pace =
-                    Pace::new().with_patience(choices.pick(&[0, 400, 3_000].map(millis)));
-                pace.events = NonZeroUsize::new(choices.pick(&[0, 1, 2, 5]));
-                pace.bytes = NonZeroUsize::new(choices.pick(&[0, 0, 100]));
-                Op::WaitForReaders { to: drawn_to(choices), pace }
-            }
-        },
+        99 if choices.chance(20) => Op::WaitForRoom { to: drawn_to(choices) },
+        99 => {
+            let mut pace = Pace::new().with_patience(choices.pick(&[0, 400, 3_000].map(millis)));
+            pace.events = NonZeroUsize::new(choices.pick(&[0, 1, 2, 5]));
+            pace.bytes = NonZeroUsize::new(choices.pick(&[0, 0, 100]));
+            Op::WaitForReaders { to: drawn_to(choices), pace }
+        }
         100..103 => Op::Page { limit: choices.pick(&[0, 1, 2, 100]), anew: choices.chance(20) },
         103 if choices.chance(30) => Op::SetKeys {
             secret: choices.below(SECRETS),

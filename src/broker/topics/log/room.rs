@@ -202,9 +202,12 @@ mod tests {
         for compact in [false, true] {
             let retention = retention(4, 5 * size(), compact);
             // All ways to publish six events with two keys, or none, and then a small or a large one.
-            for ways in 0..3_u32.pow(7) {
-                let keys: [&str; 7] = core::array::from_fn(|at| {
-                    ["", "a", "b"][(ways / 3_u32.pow(at as u32) % 3) as usize]
+            for ways in 0..3_usize.pow(7) {
+                let mut rest = ways;
+                let keys = [(); 7].map(|()| {
+                    let key = ["", "a", "b"][rest % 3];
+                    rest /= 3;
+                    key
                 });
                 for text in ["x", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"] {
                     let mut log = log(&keys[..6], &retention);
