@@ -4,9 +4,14 @@
 //! clock, and time passes in a future, [`Drive`], which is built together with the hub and spawned
 //! once. Each call locks a shard, calls its [`Broker`](crate::broker::Broker), collects wakers,
 //! unlocks, and wakes.
+//!
+//! Each stream begins with a [notice](crate::broker#what-a-peer-is-told), which tells the peer its
+//! place. A [`Session`] has it at its first poll, so that it goes out together with the head, and
+//! `open` fires in every browser. Later ones tell of every gap.
 
 mod accept;
 mod drive;
+mod ended;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "record")]
@@ -71,6 +76,7 @@ pub struct Hub {
 }
 
 /// Builds a [`Hub`] from the configuration of its broker, and from what a hub has beside that.
+#[must_use = "there is no hub before it is built"]
 pub struct HubBuilder {
     config: BrokerConfig,
     shards: NonZeroU16,
