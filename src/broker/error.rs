@@ -285,6 +285,13 @@ pub enum PublishError {
         /// [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes) if that is less.
         limit: usize,
     },
+    /// A session, or an open session of the client, has not taken as much as is
+    /// [kept](crate::broker::BrokerConfig::private_retention), so that it would lose an event by
+    /// this one; or all logs together keep as much as
+    /// [they may](crate::broker::BrokerLimits::retained_bytes), and this one would give way. Nothing
+    /// is lost: publish it again when the session has taken something, as
+    /// [`Hub::publish_when_room`](crate::hub::Hub::publish_when_room) does.
+    NoRoom,
     /// It was numbered in another epoch than this broker's.
     OtherEpoch,
     /// Its position is not after that of an event that is already here. Also the answer to an event
@@ -300,7 +307,7 @@ impl PublishError {
     pub const fn fault(&self) -> Fault {
         match self {
             Self::OtherEpoch | Self::OutOfOrder { .. } => Fault::Caller,
-            Self::TooManyTopics | Self::TooLarge { .. } => Fault::Limit,
+            Self::TooManyTopics | Self::TooLarge { .. } | Self::NoRoom => Fault::Limit,
             Self::Closed | Self::UnknownClient | Self::UnknownSession | Self::TopicEnded => {
                 Fault::State
             }
@@ -319,6 +326,7 @@ impl fmt::Display for PublishError {
             Self::TooLarge { size, limit } => {
                 write!(f, "an event of {size} bytes, where {limit} are kept")
             }
+            Self::NoRoom => f.write_str("a session has yet to take all that is kept for it"),
             Self::OtherEpoch => f.write_str("the event belongs to another epoch"),
             Self::OutOfOrder { last } => {
                 write!(f, "position {last} is here already, and the event does not come after it")

@@ -223,6 +223,12 @@ impl Session {
         core::mem::replace(&mut self.queued, queued)
     }
 
+    /// Returns when its driver was last told of output, asked for it, or said that the peer took
+    /// some.
+    pub(super) const fn polled_at(&self) -> Tick {
+        self.polled_at
+    }
+
     /// Records that the driver asks for output, by which the session has not stalled. Returns the
     /// number of the poll.
     #[inline]
