@@ -29,7 +29,7 @@ impl Broker {
     /// Does what is due by `now`. It may be called at any time.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.clock.advance(now);
-        while let Some((key, due)) = self.sessions.pop_due(now) {
+        while let Some((key, due)) = self.sessions.pop_due(now, &self.topics) {
             match due {
                 Due::Lease => self.end(key, EndReason::LeaseExpired, Told::ByReady),
                 Due::Stall => self.end(key, EndReason::Stalled, Told::ByReady),

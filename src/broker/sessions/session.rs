@@ -10,7 +10,7 @@ use crate::broker::arena::Key;
 use crate::broker::clock::Tick;
 use crate::broker::config::{Lag, LagPolicy, Setting};
 use crate::broker::names::{TopicFilter, TopicName};
-use crate::broker::topics::{Kind, News, Topics, Waiting};
+use crate::broker::topics::{HandOver, Kind, News, Topics, Waiting};
 use crate::event::EventType;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -37,7 +37,14 @@ pub(crate) struct Session {
     /// Counts the polls, so that a batch of an earlier one is known as such.
     poll: u32,
     sent_at: Tick,
+    /// When its driver last asked for output, or its peer last took something.
     polled_at: Tick,
+    /// Since when it has output that its driver has not asked for, as far as is known; [`NEVER`]
+    /// while it has none, or that was not seen yet.
+    output_since: Tick,
+    /// How many waiting lists had been handed over when it last began to wait. What it left on
+    /// those tells nothing any more.
+    waits_after: u64,
     /// When its timer comes up.
     armed: Tick,
 }
@@ -66,6 +73,8 @@ impl Session {
             poll: 0,
             sent_at: now,
             polled_at: now,
+            output_since: 0,
+            waits_after: 0,
             armed: NEVER,
         }
     }
@@ -231,48 +240,119 @@ impl Session {
         self.poll
     }
 
-    /// Records that there is something to be taken, or that the peer took something.
+    /// Records that the peer took something.
     #[inline]
     pub(crate) const fn handle_progress(&mut self, now: Tick) {
         self.polled_at = now;
     }
 
-    /// Waits on the lists of all channels, since there is nothing to send.
+    /// Waits on the lists of all channels, since there is nothing to send. `hand_overs` is how many
+    /// lists were handed over before. Returns how many entries of those tell nothing any more.
     #[inline]
-    pub(crate) fn park(&mut self, slot: u32, topics: &mut Topics) {
+    pub(crate) fn park(&mut self, slot: u32, hand_overs: u64, topics: &mut Topics) -> usize {
         self.phase = Phase::Parked;
+        self.wait_anew(hand_overs);
+        let mut void = 0;
         for (subscription, number) in self.subscriptions.iter_mut().zip(0..) {
-            subscription.wait(Waiting::new(slot, number), topics);
+            void += usize::from(subscription.wait(Waiting::new(slot, number), topics));
         }
+        void
+    }
+
+    /// Records that it has no output, and that none of the lists handed over so far tells of any.
+    #[inline]
+    pub(super) const fn wait_anew(&mut self, hand_overs: u64) {
+        self.output_since = NEVER;
+        self.waits_after = hand_overs;
+    }
+
+    /// Records that it has output since then at the latest.
+    #[inline]
+    pub(super) fn has_output_since(&mut self, since: Tick) {
+        self.output_since = self.output_since.min(since);
+    }
+
+    /// Returns whether it is known to have output.
+    pub(super) const fn is_output_known(&self) -> bool {
+        self.output_since != NEVER
+    }
+
+    /// Returns whether a session that waits has output by one of its channels.
+    pub(super) fn has_news(&self, topics: &Topics) -> bool {
+        self.has_events(topics) || is_over(self, topics)
+    }
+
+    /// Returns whether there are events after one of its cursors.
+    pub(super) fn has_events(&self, topics: &Topics) -> bool {
+        let mut taken = self.subscriptions.iter().filter(|one| !one.is_vacant());
+        taken.any(|one| topics.end_of(one.channel()) > one.cursor())
+    }
+
+    /// Returns what there is for a subscription on a list that was handed over.
+    #[inline]
+    fn news_of(&self, waiting: Waiting, by: HandOver, topics: &Topics) -> News {
+        match self.subscriptions.get(waiting.subscription() as usize) {
+            Some(subscription) if by.number() >= self.waits_after => {
+                subscription.index().map_or(News::Waits, |index| {
+                    let (channel, cursor) = (subscription.channel(), subscription.cursor());
+                    topics.news(channel, waiting, index, cursor)
+                })
+            }
+            _ => News::Waits,
+        }
+    }
+
+    /// Returns whether a subscription on a list that was handed over is still to be looked at.
+    pub(super) fn is_awaited(&self, waiting: Waiting, by: HandOver, topics: &Topics) -> bool {
+        self.news_of(waiting, by, topics) != News::Waits
+    }
+
+    /// Returns since when a session that waited has output by this; `None` if it has none.
+    #[inline]
+    fn output_by(&self, news: News, by: HandOver, topics: &Topics) -> Option<Tick> {
+        match news {
+            News::More => Some(by.at()),
+            News::Ended if is_over(self, topics) => over_since(self, topics),
+            News::Waits | News::Ended | News::Nothing => None,
+        }
+    }
+
+    /// Sees since when the session has output by a subscription on a list that was handed over.
+    /// Returns whether that became known by it.
+    pub(super) fn see(&mut self, waiting: Waiting, by: HandOver, topics: &Topics) -> bool {
+        let since = self.output_by(self.news_of(waiting, by, topics), by, topics);
+        since.is_some_and(|since| {
+            self.has_output_since(since);
+            true
+        })
     }
 
     /// Takes a subscription off a list that was handed over. Returns whether the session was parked
     /// and has something now.
     #[inline]
-    pub(super) fn come_off(&mut self, now: Tick, waiting: Waiting, topics: &mut Topics) -> bool {
-        let Some(subscription) = self.subscriptions.get_mut(waiting.subscription() as usize) else {
-            return false;
-        };
-        let Some(index) = subscription.index() else { return false };
-        let (channel, cursor) = (subscription.channel(), subscription.cursor());
-        let news = topics.news(channel, waiting, index, cursor);
+    pub(super) fn come_off(&mut self, waiting: Waiting, by: HandOver, topics: &mut Topics) -> bool {
+        let news = self.news_of(waiting, by, topics);
         if news == News::Waits {
             return false;
         }
-        subscription.come_off();
-        if self.phase != Phase::Parked {
-            return false;
-        }
-        if news == News::Nothing || (news == News::Ended && !is_over(self, topics)) {
-            // It was polled in the meantime and has already got what this is about.
-            if let Some(subscription) = self.subscription_mut(waiting.subscription()) {
-                subscription.wait(waiting, topics);
+        let since = self.output_by(news, by, topics);
+        if let Some(subscription) = self.subscription_mut(waiting.subscription()) {
+            subscription.come_off();
+            if self.phase == Phase::Parked && since.is_none() {
+                // Its topic has ended, and others have not.
+                _ = self
+                    .subscription_mut(waiting.subscription())
+                    .map(|one| one.wait(waiting, topics));
             }
-            return false;
         }
-        self.phase = Phase::Ready;
-        self.polled_at = now;
-        true
+        let Some(since) = since else { return false };
+        // Also where its id came out before, for output of its own that came later.
+        self.has_output_since(since);
+        let was_parked = self.phase == Phase::Parked;
+        if was_parked {
+            self.phase = Phase::Ready;
+        }
+        was_parked
     }
 
     /// Returns the number of the newest poll.
@@ -293,11 +373,13 @@ impl Session {
         self.sent_at = now;
         self.heartbeat_due = false;
         self.phase = Phase::Ready;
+        self.output_since = 0;
     }
 
     /// Records that what was sent comes back: the session has output, so that it can stall.
     pub(crate) const fn returned(&mut self) {
         self.phase = Phase::Ready;
+        self.output_since = 0;
     }
 
     pub(crate) const fn is_heartbeat_due(&self) -> bool {
@@ -331,18 +413,24 @@ impl Session {
         self.armed == at
     }
 
-    /// Returns when a parked session is to get a heartbeat, or another has stalled, by the
+    /// Returns when a session without output is to get a heartbeat, or another has stalled, by the
     /// intervals that hold for sessions without their own.
     #[inline]
     pub(super) fn idle_deadline(&self, heartbeat: Tick, stall_timeout: Tick) -> Tick {
         let terms = self.terms.as_ref();
-        let (since, own, usual) = match self.phase {
-            Phase::Parked => (self.sent_at, terms.and_then(|terms| terms.heartbeat()), heartbeat),
-            Phase::Ready | Phase::Woken => {
-                (self.polled_at, terms.and_then(|terms| terms.stall_timeout()), stall_timeout)
+        let (since, own, usual) = match self.output_since {
+            NEVER => (self.sent_at, terms.and_then(|terms| terms.heartbeat()), heartbeat),
+            since => {
+                let own = terms.and_then(|terms| terms.stall_timeout());
+                (since.max(self.polled_at), own, stall_timeout)
             }
         };
         since.saturating_add(own.unwrap_or(usual))
+    }
+
+    /// Returns how long it may take nothing, or [`NEVER`], if that is its own.
+    pub(super) fn own_stall_timeout(&self) -> Option<Tick> {
+        self.terms.as_ref()?.stall_timeout()
     }
 
     /// Returns when the session is to be looked at because of its terms, or [`Tick::MAX`].
@@ -418,6 +506,11 @@ pub(crate) fn is_over(session: &Session, topics: &Topics) -> bool {
         && has_only_ended(session, topics)
 }
 
+/// Returns since when a session has nothing more to expect for that its topics have ended.
+fn over_since(session: &Session, topics: &Topics) -> Option<Tick> {
+    session.channels().filter_map(|(_, channel)| topics.ended_at(channel)).max()
+}
+
 fn has_only_ended(session: &Session, topics: &Topics) -> bool {
     let mut has_any = false;
     for subscription in &session.subscriptions {
@@ -485,12 +578,12 @@ mod tests {
     }
 
     #[test]
-    fn deadlines_are_those_of_the_phase() {
+    fn without_output_a_heartbeat_is_due_and_with_output_a_session_may_stall() {
         let mut session = session(0..1);
         session.begin_poll(100);
         session.sent(100);
         assert_eq!(session.idle_deadline(15, 60), 160);
-        session.set_phase(Phase::Parked);
+        session.wait_anew(0);
         assert_eq!(session.idle_deadline(15, 60), 115);
         assert_eq!(session.idle_deadline(NEVER, NEVER), NEVER);
         session.set_terms(Terms::new().with_heartbeat(Some(5)).with_expiry(Some(400)).boxed());
@@ -501,7 +594,19 @@ mod tests {
     }
 
     #[test]
+    fn the_stall_timeout_counts_from_the_first_output_or_from_a_later_sign_of_life() {
+        let mut session = session(0..1);
+        session.wait_anew(0);
+        session.has_output_since(130);
+        session.has_output_since(120);
+        session.has_output_since(140);
+        assert_eq!(session.idle_deadline(15, 60), 180);
+        session.handle_progress(125);
+        assert_eq!(session.idle_deadline(15, 60), 185);
+    }
+
+    #[test]
     fn a_session_is_small() {
-        assert!(size_of::<Session>() <= 80, "{}", size_of::<Session>());
+        assert!(size_of::<Session>() <= 88, "{}", size_of::<Session>());
     }
 }

@@ -123,6 +123,8 @@ pub(super) struct Member {
     pub(super) phase: Phase,
     pub(super) sent_at: Duration,
     pub(super) polled_at: Duration,
+    /// Since when it has output without a poll.
+    pub(super) output_since: Option<Duration>,
     pub(super) ending: Option<EndReason>,
     /// The newest position when it was to end.
     pub(super) through: Option<u64>,
@@ -361,6 +363,7 @@ impl Model {
             phase: Phase::Polled,
             sent_at: self.now,
             polled_at: self.now,
+            output_since: None,
             ending: None,
             through: None,
             place_due,

@@ -213,6 +213,7 @@ impl Model {
         self.members.insert(session, member);
         let member = self.members.get_mut(&session).unwrap();
         member.phase = Phase::Polled;
+        member.output_since = None;
         all[written..*end].to_owned()
     }
 
@@ -246,6 +247,7 @@ impl Model {
             return false;
         }
         member.polled_at = self.now;
+        member.output_since = None;
         let passed = core::mem::take(&mut member.passed).len() as u64;
         let member = member.clone();
         self.note_superseded(session, &member, passed);
@@ -293,13 +295,12 @@ impl Model {
             && member.phase == Phase::Parked
         {
             member.phase = Phase::Woken;
-            member.polled_at = now;
+            member.output_since.get_or_insert(now);
         }
     }
 
     /// Checks what `poll_ready` said.
     pub(crate) fn came_out(&mut self, session: Option<SessionId>) -> Result<(), String> {
-        let now = self.now;
         let Some(session) = session else {
             let is_over = |member| self.is_over(member);
             let mut waiting =
@@ -320,9 +321,6 @@ impl Model {
         };
         if !member.is_to_come_out(is_over) {
             return Err(format!("the id of {session} came out, which is {:?}", member.phase));
-        }
-        if member.phase == Phase::Parked {
-            member.polled_at = now;
         }
         member.phase = Phase::Polled;
         Ok(())

@@ -53,8 +53,14 @@ impl World {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     pub(super) fn step(&mut self, step: &Step) -> Result<(), String> {
+        self.operate(step)?;
+        self.model.note_output();
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
+    fn operate(&mut self, step: &Step) -> Result<(), String> {
         let told = self.time.saturating_sub(millis(step.late));
         let now = self.start + told;
         match &step.op {
@@ -289,6 +295,7 @@ impl World {
             }
             Said::End { topic, .. } => self.model.apply_end(position, topic),
         };
+        self.model.note_output();
         same(&got, &expected)
     }
 
@@ -377,6 +384,7 @@ impl World {
     fn timeout(&mut self, now: Instant) {
         self.broker.handle_timeout(now);
         self.model.timeout(&self.broker);
+        self.model.note_output();
     }
 
     pub(super) fn sleep(&mut self, time: Duration) -> Result<(), String> {
