@@ -90,7 +90,6 @@ mod decode;
 mod encode;
 mod event;
 mod event_key;
-#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 mod fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
@@ -119,11 +118,13 @@ pub mod record;
 pub mod serve;
 #[cfg(feature = "broker")]
 mod sync;
+mod text;
 
 pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
 pub use encode::{Frame, Framing};
 pub use event::{Event, EventId, EventType, FieldError};
 pub use event_key::{EventKey, EventKeyError};
+pub use fault::Fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub use feed::{EventSource, Feed, SourceEvent, Transport};
@@ -135,7 +136,7 @@ pub use hub::Hub;
 pub use last_event_id::LastEventId;
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
-pub use {fault::Fault, net::Timer};
+pub use net::Timer;
 
 /// The README's examples, compiled and run with the tests.
 #[cfg(all(doctest, feature = "feed", feature = "serve"))]

@@ -12,8 +12,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Makes a key of its parts, as a record tells them.
-    #[cfg(any(feature = "record", test))]
+    /// Makes a key of its parts, as the text of a name tells them.
     pub(crate) const fn new(slot: u32, generation: NonZeroU32) -> Self {
         Self { slot, generation }
     }

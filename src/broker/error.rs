@@ -47,6 +47,8 @@ pub enum NameError {
     },
     /// The text of a pattern holds no wildcard: it is the name of a topic.
     NoWildcard,
+    /// The text is no [`SessionId`](crate::broker::SessionId).
+    NoSession,
 }
 
 impl NameError {

@@ -379,7 +379,7 @@ mod tests {
     const SHARD: u16 = 3;
 
     fn session(slot: u32) -> SessionId {
-        SessionId::new(SHARD, Key::new(slot, NonZeroU32::MIN))
+        SessionId::of(SHARD, Key::new(slot, NonZeroU32::MIN))
     }
 
     fn client() -> Option<ClientId> {

@@ -91,7 +91,7 @@ impl Sessions {
 
     #[inline]
     pub(crate) const fn id_of(&self, key: Key) -> SessionId {
-        SessionId::new(self.shard, key)
+        SessionId::of(self.shard, key)
     }
 
     #[inline]
