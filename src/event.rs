@@ -115,7 +115,8 @@ impl Event {
 
     /// Sets the event's id, which becomes the receiver's last event id.
     ///
-    /// An empty id clears it.
+    /// An empty id clears it. A broker publishes only ids with which a receiver can come back
+    /// (`LastEventId::check`).
     pub fn with_id(mut self, id: EventId) -> Self {
         self.id = Some(id);
         self
@@ -261,9 +262,8 @@ macro_rules! event_type {
 
 /// The id of an event: any text without CR, LF and NUL.
 ///
-/// The empty id is valid: it clears the receiver's last event id. Browsers send
-/// ids back as the `Last-Event-ID` header; ids of printable ASCII
-/// without spaces at their ends come back exactly.
+/// The empty id is valid: it clears the receiver's last event id. Browsers send ids back as the
+/// `Last-Event-ID` header, in which an id without spaces and tabs at its ends comes back exactly.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Cow<'static, str>);
 

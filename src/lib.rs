@@ -133,7 +133,7 @@ pub use feed::{EventSource, Feed, SourceEvent, Transport};
 pub use hub::Hub;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use last_event_id::LastEventId;
+pub use last_event_id::{LastEventId, UnusableId};
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub use net::Timer;

@@ -1,6 +1,7 @@
 //! Every error of the broker, whose fault it is, and whether a refused peer comes back.
 
 use crate::fault::Fault;
+use crate::last_event_id::UnusableId;
 use core::fmt;
 
 /// Whether a peer whose session was [not opened](OpenError) is to come back, and when.
@@ -131,7 +132,7 @@ pub enum OpenError {
     },
     /// There are as many topics as may be, and the session wants a new one. An HTTP answer is 503.
     TooManyTopics,
-    /// The session wants more topics than one may have, by the caller's fault.
+    /// The session wants more topics than one may have. An HTTP answer is 400.
     TooManyTopicsOfSession {
         /// How many it may have.
         limit: u32,
@@ -155,11 +156,12 @@ impl OpenError {
     /// Returns whose fault it is.
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::NotPermitted | Self::LeaseInThePast => Fault::Peer,
-            Self::TooManyTopicsOfSession { .. }
-            | Self::TooManyPermitted { .. }
-            | Self::ZeroHeartbeat
-            | Self::ZeroStallTimeout => Fault::Caller,
+            Self::NotPermitted | Self::LeaseInThePast | Self::TooManyTopicsOfSession { .. } => {
+                Fault::Peer
+            }
+            Self::TooManyPermitted { .. } | Self::ZeroHeartbeat | Self::ZeroStallTimeout => {
+                Fault::Caller
+            }
             Self::TooManySessions
             | Self::TooManySessionsOfClient { .. }
             | Self::TooManySessionsFromAddress { .. }
@@ -283,6 +285,8 @@ pub enum PublishError {
         /// [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes) if that is less.
         limit: usize,
     },
+    /// The event brings an id with which its receiver could not come back.
+    UnusableId(UnusableId),
     /// It was numbered in another epoch than this broker's.
     OtherEpoch,
     /// Its position is not after that of an event that is already here. Also the answer to an event
@@ -297,6 +301,7 @@ impl PublishError {
     /// Returns whose fault it is.
     pub const fn fault(&self) -> Fault {
         match self {
+            Self::UnusableId(error) => error.fault(),
             Self::OtherEpoch | Self::OutOfOrder { .. } => Fault::Caller,
             Self::TooManyTopics | Self::TooLarge { .. } => Fault::Limit,
             Self::Closed | Self::UnknownClient | Self::UnknownSession | Self::TopicEnded => {
@@ -317,6 +322,7 @@ impl fmt::Display for PublishError {
             Self::TooLarge { size, limit } => {
                 write!(f, "an event of {size} bytes, where {limit} are kept")
             }
+            Self::UnusableId(error) => error.fmt(f),
             Self::OtherEpoch => f.write_str("the event belongs to another epoch"),
             Self::OutOfOrder { last } => {
                 write!(f, "position {last} is here already, and the event does not come after it")
@@ -502,7 +508,7 @@ mod tests {
             (from_address, Fault::Limit, ComesBack::AfterMinimum),
             (E::TooManyTopics, Fault::Limit, ComesBack::InTurn),
             (E::UnreadEvents, Fault::Limit, ComesBack::InTurn),
-            (E::TooManyTopicsOfSession { limit: 1 }, Fault::Caller, ComesBack::Never),
+            (E::TooManyTopicsOfSession { limit: 1 }, Fault::Peer, ComesBack::Never),
             (E::TooManyPermitted { limit: 1 }, Fault::Caller, ComesBack::Never),
             (E::ZeroHeartbeat, Fault::Caller, ComesBack::Never),
             (E::ZeroStallTimeout, Fault::Caller, ComesBack::Never),

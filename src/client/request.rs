@@ -4,6 +4,7 @@ use super::error::RequestError;
 use super::location::{has_userinfo, has_valid_authority, is_same_origin};
 use crate::event::EventId;
 use crate::http::{LAST_EVENT_ID, is_framing};
+use crate::last_event_id::LastEventId;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -23,7 +24,7 @@ impl Route {
     /// Takes the caller's request, and the last event ID out of it.
     pub(super) fn new(request: Request<Bytes>) -> (Self, Result<Option<EventId>, RequestError>) {
         let (mut parts, body) = request.into_parts();
-        let last_event_id = last_event_id(&parts.headers);
+        let last_event_id = last_event_id(&parts.headers, parts.extensions.remove());
         remove_what_is_not_the_callers(&mut parts.headers);
         let route = Self { parts, body };
         let checked = route.check().and(last_event_id);
@@ -53,12 +54,15 @@ impl Route {
         for (name, value) in defaults {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
-        // An id with control characters does not fit into a header; without it the stream goes on
-        // from where the server thinks best, which is better than not at all.
-        if !last_event_id.is_empty()
-            && let Ok(value) = HeaderValue::from_bytes(last_event_id.as_bytes())
-        {
+        // An id with control characters does not fit into a `HeaderValue`, but into a header
+        // (WHATWG HTML, 9.2.4). A transport that can write it finds it beside the headers.
+        if last_event_id.is_empty() {
+            return request;
+        }
+        if let Ok(value) = HeaderValue::from_bytes(last_event_id.as_bytes()) {
             headers.insert(LAST_EVENT_ID, value);
+        } else if let Ok(id) = EventId::new(last_event_id) {
+            request.extensions_mut().insert(LastEventId::Id(id));
         }
         request
     }
@@ -152,9 +156,18 @@ fn remove(headers: &mut HeaderMap, is_meant: impl Fn(&HeaderName, &HeaderValue) 
     }
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, RequestError> {
+fn last_event_id(
+    headers: &HeaderMap,
+    beside: Option<LastEventId>,
+) -> Result<Option<EventId>, RequestError> {
     let mut values = headers.get_all(LAST_EVENT_ID).iter();
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else {
+        return match beside {
+            None | Some(LastEventId::Absent) => Ok(None),
+            Some(LastEventId::Id(id)) => Ok(Some(id)),
+            Some(LastEventId::Malformed) => Err(RequestError::LastEventId),
+        };
+    };
     let text = core::str::from_utf8(value.as_bytes().trim_ascii());
     match (text.map(|text| EventId::new(String::from(text))), values.next()) {
         (Ok(Ok(id)), None) => Ok(Some(id)),

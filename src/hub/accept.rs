@@ -38,6 +38,7 @@ impl Hub {
     /// | Status | When |
     /// | --- | --- |
     /// | 204 | the request is a CORS preflight; or every topic that it asks for has [ended](Self::end_topic) and nothing is left of it, so that an `EventSource` stops asking |
+    /// | 400 | the session asks for more topics than [one may have](crate::broker::BrokerLimits::topics_per_session) |
     /// | 403 | the session asks for a topic that is not permitted to it, or its lease is over |
     /// | 405 | the method is neither GET nor POST |
     /// | 406 | the `Accept` header rules event streams out |
@@ -115,6 +116,9 @@ fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Respons
     }
     let status = match (error.fault(), error.comes_back()) {
         (Fault::Caller, _) => StatusCode::INTERNAL_SERVER_ERROR,
+        (Fault::Peer, _) if matches!(error, OpenError::TooManyTopicsOfSession { .. }) => {
+            StatusCode::BAD_REQUEST
+        }
         (Fault::Peer, _) => StatusCode::FORBIDDEN,
         (_, ComesBack::AfterMinimum) => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,

@@ -146,10 +146,8 @@ fn a_request_for_what_is_not_permitted_is_forbidden() {
 #[test]
 fn what_the_application_asked_for_wrongly_is_its_own_fault() {
     let hub = hub();
-    let names = (0..100).map(|number| TopicName::new(format!("topic {number}")).unwrap());
     let filters = (0..300).map(|number| TopicFilter::new(format!("topic {number}")).unwrap());
     for session in [
-        names.fold(SessionConfig::new(), SessionConfig::with_topic),
         SessionConfig::new().with_heartbeat(Some(Duration::ZERO)),
         SessionConfig::new().with_stall_timeout(Some(Duration::ZERO)),
         SessionConfig::new().with_permitted(filters),
@@ -159,6 +157,16 @@ fn what_the_application_asked_for_wrongly_is_its_own_fault() {
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!response.headers().contains_key(RETRY_AFTER));
     }
+}
+
+#[test]
+fn more_topics_than_a_session_may_have_are_the_peers_fault() {
+    let hub = hub();
+    let names = (0..100).map(|number| TopicName::new(format!("topic {number}")).unwrap());
+    let answer = hub.accept(&get("/"), names.fold(SessionConfig::new(), SessionConfig::with_topic));
+    let response = response_of(&hub, answer);
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    assert!(!response.headers().contains_key(RETRY_AFTER));
 }
 
 #[test]

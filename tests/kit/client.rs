@@ -7,7 +7,7 @@ use sansse::client::{
     Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, Policy, ReadyState,
 };
 use sansse::net::FailureKind;
-use sansse::{DecodeError, OwnedMessage};
+use sansse::{DecodeError, LastEventId, OwnedMessage};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -377,12 +377,9 @@ impl Life {
         }
     }
 
-    /// The `Last-Event-ID` of each request.
+    /// The `Last-Event-ID` of each request, also one that stands beside the headers.
     pub(crate) fn ids(&self) -> Vec<Option<&[u8]>> {
-        self.requests
-            .iter()
-            .map(|request| request.headers().get("last-event-id").map(HeaderValue::as_bytes))
-            .collect()
+        self.requests.iter().map(id_of).collect()
     }
 
     pub(crate) fn urls(&self) -> Vec<String> {
@@ -393,4 +390,10 @@ impl Life {
     pub(crate) fn gaps(&self) -> Vec<Duration> {
         self.times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect()
     }
+}
+
+fn id_of(request: &Request<Bytes>) -> Option<&[u8]> {
+    let beside = request.extensions().get().and_then(LastEventId::id);
+    let header = request.headers().get("last-event-id").map(HeaderValue::as_bytes);
+    header.or(beside.map(|id| id.as_str().as_bytes()))
 }

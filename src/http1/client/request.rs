@@ -1,9 +1,10 @@
 //! A request as bytes.
 
 use super::error::InvalidRequest;
-use crate::http::is_framing;
+use crate::http::{LAST_EVENT_ID, is_framing};
 use crate::http1::head::is_host;
 use crate::http1::outbox::{Outbox, put_content_length, put_line};
+use crate::last_event_id::LastEventId;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -28,6 +29,12 @@ pub(super) fn write(request: &Request<Bytes>) -> Result<Outbox, InvalidRequest> 
         if !is_ours(name) {
             put_line(&mut out, name.as_str(), value.as_bytes());
         }
+    }
+    if let Some(LastEventId::Id(id)) = request.extensions().get()
+        && !request.headers().contains_key(LAST_EVENT_ID)
+    {
+        // It has no CR and no LF, so that it stays within its line.
+        put_line(&mut out, LAST_EVENT_ID.as_str(), id.as_str().as_bytes());
     }
     if !body.is_empty() || has_meaningful_body(method) {
         put_content_length(&mut out, body.len());

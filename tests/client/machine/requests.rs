@@ -3,9 +3,9 @@
 use crate::kit::client::{Answer, Bench, Life, Seen, URL, both, get, head, seconds};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request};
-use sansse::Fault;
 use sansse::client::{Attempt, ClientConfig, ClientError, CloseReason, RequestError, Timeout};
 use sansse::net::FailureKind;
+use sansse::{EventId, Fault, LastEventId};
 
 #[test]
 fn what_belongs_to_the_connection_is_left_to_the_driver() {
@@ -29,6 +29,19 @@ fn what_belongs_to_the_connection_is_left_to_the_driver() {
         assert_eq!(names, ["accept", "cache-control", "x-mine"]);
         assert_eq!(request.extensions().get::<&str>(), Some(&"extension"));
     }
+}
+
+#[test]
+fn an_initial_id_may_stand_beside_the_headers() {
+    let mut request = get(URL);
+    request.extensions_mut().insert(LastEventId::Id(EventId::new("a\u{1}b").unwrap()));
+    let life = Life::with(request, ClientConfig::new(1), [Answer::stream("id: 7\n\n")]);
+    assert_eq!(life.ids(), [Some(&b"a\x01b"[..]), Some(b"7")]);
+    let mut request = get(URL);
+    request.extensions_mut().insert(LastEventId::Malformed);
+    let life = Life::with(request, ClientConfig::new(1), []);
+    let error = life.close_reason().and_then(CloseReason::error);
+    assert_eq!(error, Some(&ClientError::Request(RequestError::LastEventId)));
 }
 
 #[test]
@@ -149,7 +162,7 @@ fn a_token_that_cannot_be_had_is_a_failed_attempt_even_of_what_must_not_be_repea
 #[test]
 fn renewed_headers_cannot_set_what_is_the_clients_or_the_connections() {
     let mut config = renewing();
-    config.last_event_id = Some(sansse::EventId::new("mine").unwrap());
+    config.last_event_id = Some(EventId::new("mine").unwrap());
     let mut bench = Bench::new(config);
     let asked = wanted(&mut bench);
     let mut headers = HeaderMap::new();

@@ -5,12 +5,12 @@ use crate::kit::base_instant;
 use crate::kit::random::Random;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use sansse::http::ResponseHead;
+use sansse::http::{ResponseHead, accept};
 use sansse::http1::{
     ClientConnection, ClientConnectionConfig, ResponseError, ServerConnection,
     ServerConnectionConfig,
 };
-use sansse::{Event, Frame, Framing};
+use sansse::{Event, EventId, Frame, Framing, LastEventId};
 
 fn random_bytes(random: &mut Random, most: usize) -> Vec<u8> {
     (0..random.below(most)).map(|_| u8::try_from(random.below(256)).unwrap()).collect()
@@ -137,4 +137,36 @@ fn an_answer_that_is_cut_off_anywhere_is_never_taken_for_whole() {
         truncated_bodies += usize::from(expected == ResponseError::TruncatedBody);
     }
     assert!(truncated_bodies > 1_000, "{truncated_bodies}");
+}
+
+#[test]
+fn an_id_with_control_characters_is_read_as_it_was_sent() {
+    let now = base_instant();
+    let controls = ('\u{1}'..='\u{1f}').chain(['\u{7f}']).filter(|c| !matches!(c, '\n' | '\r'));
+    for control in controls {
+        let id = EventId::new(format!("a{control}é")).unwrap();
+        let mut request = Request::get("http://a.example/events").body(Bytes::new()).unwrap();
+        request.extensions_mut().insert(LastEventId::Id(id.clone()));
+        let mut client =
+            ClientConnection::new(&request, ClientConnectionConfig::default()).unwrap();
+        let mut server = ServerConnection::new(now, ServerConnectionConfig::default());
+        while let Some(bytes) = client.poll_transmit() {
+            server.handle_data(now, &bytes);
+        }
+        let got = server.poll_request().expect("the request is complete");
+        let accepted = accept(&got).unwrap();
+        assert_eq!(accepted.last_event_id(), &LastEventId::Id(id), "{control:?}");
+    }
+}
+
+#[test]
+fn an_id_in_a_header_goes_before_one_beside_the_headers() {
+    let mut request =
+        Request::get("http://a.example/").header("last-event-id", "7").body(Bytes::new()).unwrap();
+    request.extensions_mut().insert(LastEventId::Id(EventId::new("8").unwrap()));
+    let mut client = ClientConnection::new(&request, ClientConnectionConfig::default()).unwrap();
+    let written = client.poll_transmit().unwrap();
+    let text = std::str::from_utf8(&written).unwrap();
+    assert_eq!(text.matches("last-event-id").count(), 1, "{text}");
+    assert!(text.contains("last-event-id: 7\r\n"), "{text}");
 }
