@@ -163,7 +163,7 @@ pub(crate) struct Wish {
     pub(crate) permitted: Option<Vec<LogName>>,
     pub(crate) topics_only: bool,
     pub(crate) last_event_id: Option<Result<String, ()>>,
-    pub(crate) from_oldest: bool,
+    pub(crate) newest: Option<u64>,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) heartbeat: Option<Option<Duration>>,
     #[expect(clippy::option_option, reason = "as in the request itself")]
@@ -340,7 +340,7 @@ impl Model {
             guest.metadata = wish.metadata.or(guest.metadata);
             guest.sessions.push(session);
         }
-        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
+        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.newest);
         let expires_at = self.expiry();
         let private = LogName::Private(session);
         self.ensure(&private, 0);

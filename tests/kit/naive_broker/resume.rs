@@ -11,14 +11,14 @@ impl Model {
         &self,
         logs: &[LogName],
         last_event_id: Option<&Result<String, ()>>,
-        from_oldest: bool,
+        newest: Option<u64>,
     ) -> (Resumption, Vec<Pending>) {
         let (is_absent, id) = match last_event_id {
             None => (true, None),
             Some(Ok(id)) if id.is_empty() => (true, None),
             Some(id) => (false, id.as_ref().ok()),
         };
-        if is_absent && !from_oldest {
+        if is_absent && newest.is_none() {
             return (Resumption::Live, Vec::new());
         }
         let covered = |name: &LogName| logs.iter().any(|log| log.covers(name));
@@ -59,10 +59,15 @@ impl Model {
             pending.clear();
         }
         pending.sort_by_key(|pending| pending.position);
+        if let (true, Some(newest)) = (is_absent, newest) {
+            let before = pending.len().saturating_sub(newest.try_into().unwrap_or(usize::MAX));
+            pending.drain(..before);
+        }
         let replayed = pending.len() as u64;
         self.add_gone(logs, &mut pending);
         let resume = match (position, place) {
-            _ if is_absent => Resumption::Oldest { replayed },
+            _ if is_absent && newest == Some(u64::MAX) => Resumption::Oldest { replayed },
+            _ if is_absent => Resumption::Last { replayed },
             (Some(_), _) if is_gap => Resumption::Gap { replayed },
             (Some(_), _) => Resumption::Complete { replayed },
             (None, PlaceOf::At(epoch, _)) if epoch != self.config.epoch.0 => {
@@ -115,6 +120,7 @@ impl Model {
         let (word, replayed, placed) = match resume {
             Resumption::Live => ("live", 0, false),
             Resumption::Oldest { replayed } => ("oldest", replayed, replayed > 0),
+            Resumption::Last { replayed } => ("last", replayed, replayed > 0),
             Resumption::Complete { replayed } => ("complete", replayed, true),
             Resumption::Gap { replayed } => ("gap", replayed, replayed > 0),
             Resumption::UnknownId { replayed } => ("unknown", replayed, replayed > 0),

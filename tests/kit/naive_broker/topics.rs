@@ -18,7 +18,7 @@ impl Model {
         }
         let mut logs: Vec<_> = wish.topics.iter().cloned().map(LogName::Named).collect();
         logs.extend(wish.client.clone().map(LogName::Client));
-        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
+        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.newest);
         match self.config.event_ids {
             EventIds::Assigned => pending.is_empty() && !resume.may_miss(),
             // Nobody can tell it a place.
@@ -106,7 +106,7 @@ impl Model {
         session: SessionId,
         filter: &LogName,
         last_event_id: Option<&Result<String, ()>>,
-        from_oldest: bool,
+        newest: Option<u64>,
     ) -> Result<Resumption, SubscribeError> {
         let member = self.members.get(&session).filter(|member| member.ending.is_none());
         let member = member.ok_or(SubscribeError::UnknownSession)?;
@@ -133,7 +133,7 @@ impl Model {
             name => self.ensure(name, self.forgotten_topics),
         }
         let (resume, mut replay) =
-            self.resume(core::slice::from_ref(filter), last_event_id, from_oldest);
+            self.resume(core::slice::from_ref(filter), last_event_id, newest);
         let is_here = |pending: &Pending| self.is_here(&pending.log, pending.position);
         let is_excluded = |pending: &Pending| before.iter().any(|log| log.covers(&pending.log));
         for pending in replay.iter_mut().filter(|pending| is_here(pending) && is_excluded(pending))
@@ -166,6 +166,7 @@ impl Model {
         Ok(match resume {
             Resumption::Live => Resumption::Live,
             Resumption::Oldest { .. } => Resumption::Oldest { replayed },
+            Resumption::Last { .. } => Resumption::Last { replayed },
             Resumption::Complete { .. } => Resumption::Complete { replayed },
             Resumption::Gap { .. } => Resumption::Gap { replayed },
             Resumption::UnknownId { .. } => Resumption::UnknownId { replayed },
