@@ -183,7 +183,8 @@ fn an_event_that_grew_too_old_counts_from_when_it_was_published() {
 fn output_by_any_kind_of_channel_starts_the_clock() {
     let request = || session_of("alice").with_topic(topic("news/uk"));
     let pattern = || session_of("alice").with_topic(TopicPattern::new("news/*").unwrap());
-    let cases: [(fn(SessionId) -> Audience, SessionConfig); 4] = [
+    type Case = (fn(SessionId) -> Audience, SessionConfig);
+    let cases: [Case; 4] = [
         (|_| topic("news/uk").into(), request()),
         (|_| topic("news/uk").into(), pattern().topics_only()),
         (|_| client("alice").into(), request()),
@@ -290,6 +291,23 @@ fn a_subscription_that_is_gone_takes_its_output_along() {
         shard.publish(topic("more"), "b");
         stalls_after(&mut shard, session, secs(60));
     }
+}
+
+#[test]
+fn a_subscription_that_comes_late_takes_the_end_of_a_session_back() {
+    let mut shard = quiet(|config| config.session.heartbeat = Some(secs(15)));
+    let session = shard.parked(anyone().topics_only().with_topic(topic("a")));
+    shard.events();
+    shard.broker.topic_mut(&topic("a")).end(shard.now).unwrap();
+    // It is to end, so that no heartbeat is due.
+    shard.sleep(secs(20));
+    let handle = shard.broker.session_mut(session);
+    handle.subscribe(shard.now, topic("b"), StartAt::Now).unwrap();
+    shard.sleep(Duration::ZERO);
+    assert_eq!(shard.take(session), [HEARTBEAT]);
+    shard.sleep(secs(7));
+    shard.publish(topic("b"), "b");
+    stalls_after(&mut shard, session, secs(60));
 }
 
 #[test]

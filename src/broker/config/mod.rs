@@ -69,9 +69,10 @@ pub struct BrokerConfig {
     pub shard: ShardNumber,
     /// What ids events get that bring none. Default [`EventIds::Assigned`].
     pub event_ids: EventIds,
-    /// Signs the ids that the broker makes, so that no peer can make one. Default `None`: ids are
-    /// plain, and a peer that makes one by hand gets what is kept after that place. Without the
-    /// feature `signed` there are no keys.
+    /// Signs the ids that the broker makes, so that no peer can make one, and hides in them, if the
+    /// keys say so, how much others are sent. Default `None`: ids are plain, and a peer that makes
+    /// one by hand gets what is kept after that place. Without the feature `signed` there are no
+    /// keys.
     // A secret is in no record.
     #[cfg_attr(feature = "record", serde(skip))]
     pub cursor_keys: Option<CursorKeys>,

@@ -125,7 +125,7 @@ macro_rules! literal {
             /// Returns whether `new` takes this text.
             #[doc(hidden)]
             pub const fn is_valid(text: &str) -> bool {
-                super::find_error(text, $form).is_none()
+                crate::broker::names::find_error(text, $form).is_none()
             }
 
             /// What the macro of this name expands to, for a text that the compiler has checked.
@@ -144,55 +144,6 @@ macro_rules! literal {
     };
 }
 use literal;
-
-/// A [`ClientId`] from a literal, checked by the compiler. Each use allocates once; clones do not.
-///
-/// ```
-/// assert_eq!(sansse::client_id!("alice").as_str(), "alice");
-/// ```
-/// ```compile_fail
-/// sansse::client_id!("");
-/// ```
-#[macro_export]
-macro_rules! client_id {
-    ($text:literal) => {{
-        const { assert!($crate::broker::ClientId::is_valid($text), "no client's id") };
-        $crate::broker::ClientId::from_literal($text)
-    }};
-}
-
-/// A [`TopicName`] from a literal, checked by the compiler. Each use allocates once; clones do not.
-///
-/// ```
-/// assert_eq!(sansse::topic_name!("news/uk").as_str(), "news/uk");
-/// ```
-/// ```compile_fail
-/// sansse::topic_name!("news/*");
-/// ```
-#[macro_export]
-macro_rules! topic_name {
-    ($text:literal) => {{
-        const { assert!($crate::broker::TopicName::is_valid($text), "no topic's name") };
-        $crate::broker::TopicName::from_literal($text)
-    }};
-}
-
-/// A [`TopicPattern`] from a literal, checked by the compiler. Each use allocates once; clones do
-/// not.
-///
-/// ```
-/// assert_eq!(sansse::topic_pattern!("news/*").as_str(), "news/*");
-/// ```
-/// ```compile_fail
-/// sansse::topic_pattern!("news/uk");
-/// ```
-#[macro_export]
-macro_rules! topic_pattern {
-    ($text:literal) => {{
-        const { assert!($crate::broker::TopicPattern::is_valid($text), "no pattern of topics") };
-        $crate::broker::TopicPattern::from_literal($text)
-    }};
-}
 
 // Here and not beside the type, which lies below the limits that the text tells.
 impl fmt::Display for NameError {

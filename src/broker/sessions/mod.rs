@@ -156,10 +156,15 @@ impl Sessions {
 
     /// Lets a subscription that was added to a parked session wait.
     pub(crate) fn wait(&mut self, key: Key, number: u32, topics: &mut Topics) {
-        let session = self.sessions.get_mut(key);
-        if let Some(one) = session.and_then(|session| session.subscription_mut(number)) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if !session.has_news(topics) {
+            // It had the end of all its topics as output, if any, and has more to expect now.
+            session.wait_anew(self.ready.hand_overs());
+        }
+        if let Some(one) = session.subscription_mut(number) {
             one.wait(Waiting::new(key.slot(), number), topics);
         }
+        self.arm(key);
     }
 
     /// Returns the next session that has output again, or that ended and is to be told so.

@@ -155,7 +155,6 @@ pub(super) struct LastBatch {
 
 /// What a session is opened with.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "as in the request itself")]
 pub(crate) struct Wish {
     pub(crate) client: Option<ClientId>,
     pub(crate) topics: Vec<TopicName>,
