@@ -22,7 +22,7 @@ impl Broker {
     /// `None`: no parked session has output. Any input may change that, such as a publish, a
     /// session's or the broker's `close`, and `handle_timeout`.
     pub fn poll_ready(&mut self) -> Option<SessionId> {
-        let key = self.sessions.pop_ready(&mut self.topics)?;
+        let key = self.sessions.pop_ready(&self.topics)?;
         Some(self.sessions.id_of(key))
     }
 

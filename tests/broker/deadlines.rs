@@ -179,11 +179,13 @@ fn an_event_that_grew_too_old_counts_from_when_it_was_published() {
     stalls_after(&mut shard, session, secs(60));
 }
 
+/// To whom is published what starts the clock of a session, and how that is opened.
+type Case = (fn(SessionId) -> Audience, SessionConfig);
+
 #[test]
 fn output_by_any_kind_of_channel_starts_the_clock() {
     let request = || session_of("alice").with_topic(topic("news/uk"));
     let pattern = || session_of("alice").with_topic(TopicPattern::new("news/*").unwrap());
-    type Case = (fn(SessionId) -> Audience, SessionConfig);
     let cases: [Case; 4] = [
         (|_| topic("news/uk").into(), request()),
         (|_| topic("news/uk").into(), pattern().topics_only()),

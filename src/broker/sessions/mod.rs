@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod extras;
+mod output;
 mod session;
 mod subscription;
 mod terms;
@@ -168,7 +169,7 @@ impl Sessions {
     }
 
     /// Returns the next session that has output again, or that ended and is to be told so.
-    pub(crate) fn pop_ready(&mut self, topics: &mut Topics) -> Option<Key> {
+    pub(crate) fn pop_ready(&mut self, topics: &Topics) -> Option<Key> {
         loop {
             match self.ready.pop()? {
                 Ready::Ended(key) if self.untold.contains_key(&key) => return Some(key),

@@ -4,6 +4,7 @@
 //! box that is there while something is in it.
 
 use super::extras::{Ending, Extras};
+use super::output::Output;
 use super::subscription::Subscription;
 use super::terms::{Lease, Terms};
 use crate::broker::arena::Key;
@@ -37,14 +38,7 @@ pub(crate) struct Session {
     /// Counts the polls, so that a batch of an earlier one is known as such.
     poll: u32,
     sent_at: Tick,
-    /// When its driver last asked for output, or its peer last took something.
-    polled_at: Tick,
-    /// Since when it has output that its driver has not asked for, as far as is known; [`NEVER`]
-    /// while it has none, or that was not seen yet.
-    output_since: Tick,
-    /// How many waiting lists had been handed over when it last began to wait. What it left on
-    /// those tells nothing any more.
-    waits_after: u64,
+    output: Output,
     /// When its timer comes up.
     armed: Tick,
 }
@@ -72,9 +66,7 @@ impl Session {
             heartbeat_due: false,
             poll: 0,
             sent_at: now,
-            polled_at: now,
-            output_since: 0,
-            waits_after: 0,
+            output: Output::new(now),
             armed: NEVER,
         }
     }
@@ -235,7 +227,7 @@ impl Session {
     /// number of the poll.
     #[inline]
     pub(crate) const fn begin_poll(&mut self, now: Tick) -> u32 {
-        self.polled_at = now;
+        self.output.asked(now);
         self.poll = self.poll.wrapping_add(1);
         self.poll
     }
@@ -243,7 +235,7 @@ impl Session {
     /// Records that the peer took something.
     #[inline]
     pub(crate) const fn handle_progress(&mut self, now: Tick) {
-        self.polled_at = now;
+        self.output.asked(now);
     }
 
     /// Waits on the lists of all channels, since there is nothing to send. `hand_overs` is how many
@@ -262,19 +254,18 @@ impl Session {
     /// Records that it has no output, and that none of the lists handed over so far tells of any.
     #[inline]
     pub(super) const fn wait_anew(&mut self, hand_overs: u64) {
-        self.output_since = NEVER;
-        self.waits_after = hand_overs;
+        self.output.wait_anew(hand_overs);
     }
 
     /// Records that it has output since then at the latest.
     #[inline]
     pub(super) fn has_output_since(&mut self, since: Tick) {
-        self.output_since = self.output_since.min(since);
+        self.output.begin(since);
     }
 
     /// Returns whether it is known to have output.
     pub(super) const fn is_output_known(&self) -> bool {
-        self.output_since != NEVER
+        self.output.is_known()
     }
 
     /// Returns whether a session that waits has output by one of its channels.
@@ -292,7 +283,7 @@ impl Session {
     #[inline]
     fn news_of(&self, waiting: Waiting, by: HandOver, topics: &Topics) -> News {
         match self.subscriptions.get(waiting.subscription() as usize) {
-            Some(subscription) if by.number() >= self.waits_after => {
+            Some(subscription) if !self.output.is_before(by) => {
                 subscription.index().map_or(News::Waits, |index| {
                     let (channel, cursor) = (subscription.channel(), subscription.cursor());
                     topics.news(channel, waiting, index, cursor)
@@ -330,22 +321,29 @@ impl Session {
     /// Takes a subscription off a list that was handed over. Returns whether the session was parked
     /// and has something now.
     #[inline]
-    pub(super) fn come_off(&mut self, waiting: Waiting, by: HandOver, topics: &mut Topics) -> bool {
-        let news = self.news_of(waiting, by, topics);
-        if news == News::Waits {
+    pub(super) fn come_off(&mut self, waiting: Waiting, by: HandOver, topics: &Topics) -> bool {
+        if self.output.is_before(by) {
             return false;
         }
-        let since = self.output_by(news, by, topics);
-        if let Some(subscription) = self.subscription_mut(waiting.subscription()) {
-            subscription.come_off();
-            if self.phase == Phase::Parked && since.is_none() {
-                // Its topic has ended, and others have not.
-                _ = self
-                    .subscription_mut(waiting.subscription())
-                    .map(|one| one.wait(waiting, topics));
+        let Some(subscription) = self.subscriptions.get_mut(waiting.subscription() as usize) else {
+            return false;
+        };
+        let Some(index) = subscription.index() else { return false };
+        let (channel, cursor) = (subscription.channel(), subscription.cursor());
+        let since = match topics.news(channel, waiting, index, cursor) {
+            News::Waits => return false,
+            News::More => {
+                subscription.come_off();
+                by.at()
             }
-        }
-        let Some(since) = since else { return false };
+            news => {
+                let Some(since) = self.output_by(news, by, topics) else {
+                    // Its topic has ended, and others have not: there is no more to come by it.
+                    return false;
+                };
+                since
+            }
+        };
         // Also where its id came out before, for output of its own that came later.
         self.has_output_since(since);
         let was_parked = self.phase == Phase::Parked;
@@ -373,13 +371,13 @@ impl Session {
         self.sent_at = now;
         self.heartbeat_due = false;
         self.phase = Phase::Ready;
-        self.output_since = 0;
+        self.output.may_be_more();
     }
 
     /// Records that what was sent comes back: the session has output, so that it can stall.
     pub(crate) const fn returned(&mut self) {
         self.phase = Phase::Ready;
-        self.output_since = 0;
+        self.output.may_be_more();
     }
 
     pub(crate) const fn is_heartbeat_due(&self) -> bool {
@@ -418,12 +416,9 @@ impl Session {
     #[inline]
     pub(super) fn idle_deadline(&self, heartbeat: Tick, stall_timeout: Tick) -> Tick {
         let terms = self.terms.as_ref();
-        let (since, own, usual) = match self.output_since {
-            NEVER => (self.sent_at, terms.and_then(|terms| terms.heartbeat()), heartbeat),
-            since => {
-                let own = terms.and_then(|terms| terms.stall_timeout());
-                (since.max(self.polled_at), own, stall_timeout)
-            }
+        let (since, own, usual) = match self.output.counts_from() {
+            Some(since) => (since, terms.and_then(|terms| terms.stall_timeout()), stall_timeout),
+            None => (self.sent_at, terms.and_then(|terms| terms.heartbeat()), heartbeat),
         };
         since.saturating_add(own.unwrap_or(usual))
     }
@@ -591,18 +586,6 @@ mod tests {
         assert_eq!(session.terms_deadline(), 400);
         session.extras.set_ending(EndReason::Closed, 0, Vec::new(), None);
         assert_eq!(session.terms_deadline(), NEVER, "it grows no older");
-    }
-
-    #[test]
-    fn the_stall_timeout_counts_from_the_first_output_or_from_a_later_sign_of_life() {
-        let mut session = session(0..1);
-        session.wait_anew(0);
-        session.has_output_since(130);
-        session.has_output_since(120);
-        session.has_output_since(140);
-        assert_eq!(session.idle_deadline(15, 60), 180);
-        session.handle_progress(125);
-        assert_eq!(session.idle_deadline(15, 60), 185);
     }
 
     #[test]

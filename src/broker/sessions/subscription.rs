@@ -73,9 +73,11 @@ impl Subscription {
     /// handed over.
     #[inline]
     pub(super) fn wait(&mut self, waiting: Waiting, topics: &mut Topics) -> bool {
-        if self.index & MOVED == 0 {
-            return false;
-        }
+        // Most that stand on a list are still there.
+        self.index & MOVED != 0 && self.list(waiting, topics)
+    }
+
+    fn list(&mut self, waiting: Waiting, topics: &mut Topics) -> bool {
         let mut is_void = false;
         if let Some(index) = self.index() {
             if topics.is_waiting(self.channel, waiting, index) {
