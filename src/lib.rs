@@ -32,6 +32,8 @@
 //!   [`Timer`].
 //! - [`serve`] is a small HTTP/1.1 server, and [`feed::Http1`] a client's transport, over any
 //!   runtime's sockets.
+//! - `testing` (feature `testing`) is time that passes when it is told to, and a reader of what a
+//!   session gets, for tests of applications.
 //! - [`net`] is what the last three need of a runtime, as traits; adapters such as `sansse-tokio`
 //!   implement them.
 //!
@@ -49,7 +51,8 @@
 //!    what its `None` means, and what may change it.
 //! 4. `poll_timeout(&self)` is cheap. A driver that sleeps exactly until it delays nothing, and
 //!    `handle_timeout(now)` at the deadline moves the deadline. Times that come early, late, twice or
-//!    out of order do no harm.
+//!    out of order do no harm. A deadline that was slept through is not taken for the peer's
+//!    silence.
 //! 5. Any split of the same bytes gives the same messages. The same inputs with the same seed give
 //!    the same outputs.
 //! 6. Work per call is proportional to what is ready, never to how many sessions exist.
@@ -78,7 +81,10 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-#[cfg(all(test, any(feature = "broker", feature = "http1")))]
+#[cfg(any(
+    feature = "testing",
+    all(test, any(feature = "broker", feature = "client", feature = "http1"))
+))]
 mod base_instant;
 #[cfg(feature = "broker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
@@ -110,6 +116,8 @@ mod last_event_id;
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub mod net;
+#[cfg(any(feature = "broker", feature = "client"))]
+mod notice;
 #[cfg(feature = "record")]
 #[cfg_attr(docsrs, doc(cfg(feature = "record")))]
 pub mod record;
@@ -118,6 +126,9 @@ pub mod record;
 pub mod serve;
 #[cfg(feature = "broker")]
 mod sync;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 mod text;
 
 pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
@@ -127,7 +138,7 @@ pub use event_key::{EventKey, EventKeyError};
 pub use fault::Fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
-pub use feed::{EventSource, Feed, SourceEvent, Transport};
+pub use feed::{EventSource, Feed, FeedEvent, SourceEvent, Transport};
 #[cfg(feature = "broker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
 pub use hub::Hub;
@@ -137,6 +148,9 @@ pub use last_event_id::{LastEventId, UnusableId};
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub use net::Timer;
+#[cfg(any(feature = "broker", feature = "client"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client"))))]
+pub use notice::{LossReason, Notice, RefusalReason};
 
 /// The README's examples, compiled and run with the tests.
 #[cfg(all(doctest, feature = "feed", feature = "serve"))]

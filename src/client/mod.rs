@@ -73,12 +73,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # What the server says of its stream
+//!
+//! This library's servers say by [notices](crate::Notice) where a stream goes on and what is missing
+//! from it. The client takes them out of the stream: [`ClientEvent::Lost`] tells of events that are
+//! missing, the last event ID follows the notices' ids, and a server that has
+//! [no stream for now](ClientError::Refused) is asked again when it said so. Other servers send
+//! none, and nothing is different. [`ClientConfig::notices`] sets their type, or that there are
+//! none.
+//!
 //! # What is left to the driver
 //!
 //! Names, addresses, TLS, proxies, and HTTP itself. It sends the request as it is, adding what
 //! belongs to the connection and to framing (`Host`, `Content-Length`, …), and follows no redirect
 //! by itself. If it asks for a compressed body by `Accept-Encoding`, it decodes the body and
 //! takes `Content-Encoding` out of the head; the client asks for none.
+//!
+//! A last event ID can hold control characters, which a
+//! [`HeaderValue`](http::HeaderValue) cannot. The request then has no `Last-Event-ID` header, and
+//! has the id among its extensions, as [`LastEventId`](crate::LastEventId). A driver that writes
+//! headers itself, as [`http1`](crate::http1) does, sends it from there.
 
 mod backoff;
 mod config;
@@ -92,21 +106,23 @@ mod location;
 mod request;
 mod response;
 mod state;
+mod time;
 
 use self::backoff::Backoff;
 use self::deadlines::Deadlines;
-use self::ending::Outcome;
+use self::ending::{Farewell, Outcome};
 use self::inbox::Inbox;
 use self::request::{Route, remove_what_is_not_the_callers};
 use self::state::{Action, Input, Phase, transition};
 use crate::decode::{DecodeError, Step};
 use crate::net::{Failure, FailureKind};
+use crate::notice::{LossReason, Notice};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use core::mem;
 use core::time::Duration;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use std::time::Instant;
 
 pub use self::config::{
@@ -147,12 +163,16 @@ pub struct Client {
     inbox: Inbox,
     /// Headers are wanted, and nobody was told.
     is_asking: bool,
+    /// With which status headers were refused, since the last stream.
+    refused: Option<StatusCode>,
     /// When the present attempt's stream was opened.
     opened: Option<Instant>,
     /// A byte of that stream has come.
     is_heard: bool,
     /// What is wrong with the answer whose body is collected, and the body.
     refusal: Option<(ClientError, Vec<u8>)>,
+    /// What the server has said of the end of the attempt's stream.
+    farewell: Option<Farewell>,
     /// How and when the attempt ended.
     outcome: Option<Outcome>,
     ended: Option<Instant>,
@@ -171,6 +191,7 @@ enum Told {
     Message,
     Comment,
     Dropped(DecodeError),
+    Lost { events: Option<u64>, reason: LossReason },
     HeadersWanted,
     Retrying(Duration),
     Closed,
@@ -180,10 +201,12 @@ impl Client {
     /// Makes a client for this request: any method but CONNECT and HEAD, an absolute `http` or
     /// `https` URL, any headers, a body.
     ///
-    /// `Accept: text/event-stream` and `Cache-Control: no-cache` are added where the request has no
-    /// such header. A `Last-Event-ID` header is where the stream is to go on, unless the
-    /// configuration says so. Headers that belong to one connection or to framing
-    /// (`Connection`, `Content-Length`, …) are not sent.
+    /// `Accept: text/event-stream`, `Accept-Encoding: identity`, `Cache-Control: no-cache` and
+    /// `User-Agent: sansse/` with the version are added where the request has no such header. A
+    /// `Last-Event-ID` header is where the stream is to go on, unless the configuration says so.
+    /// A user name and a password in the URL become an `Authorization` header by the scheme
+    /// Basic (RFC 7617), unless the request has such a header. Headers that belong to one
+    /// connection or to framing (`Connection`, `Content-Length`, …) are not sent.
     ///
     /// Nothing is sent by this. A request that can never be sent, by the caller's fault, ends the
     /// client: [`poll_event`](Self::poll_event) says so, as [`ClientError::Request`].
@@ -207,9 +230,11 @@ impl Client {
             deadlines: Deadlines::default(),
             inbox: Inbox::new(config.limits, last_event_id),
             is_asking: false,
+            refused: None,
             opened: None,
             is_heard: false,
             refusal: None,
+            farewell: None,
             outcome: None,
             ended: None,
             is_hurried: false,
@@ -282,6 +307,12 @@ impl Client {
     pub fn handle_eof(&mut self, now: Instant, attempt: Attempt) {
         self.advance(now);
         if attempt == self.attempt {
+            if self.phase == Phase::Streaming
+                && self.config.one_shot
+                && self.config.complete_last_event
+            {
+                self.inbox.complete_block();
+            }
             self.lose(match self.phase {
                 Phase::Streaming => ClientError::EndOfStream,
                 _ => ClientError::Transport(FailureKind::Closed.into()),
@@ -311,63 +342,6 @@ impl Client {
             remove_what_is_not_the_callers(&mut self.renewed);
             self.is_asking = false;
             self.deadlines.set(None);
-        }
-    }
-
-    /// Tells the time, for which [`poll_timeout`](Self::poll_timeout) asks. At other times it does
-    /// nothing.
-    ///
-    /// Tell of bytes that have come before telling of a time that is past, or a stream that was
-    /// not silent may be taken for one.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.advance(now);
-        if self.deadlines.is_life_over() {
-            let over = ClientError::Timeout(Timeout::Total);
-            self.end(Input::LifeOver, Outcome::Lost(over));
-        }
-        if !self.deadlines.is_due() {
-            return;
-        }
-        let timeouts = &self.config.policy.timeouts;
-        let timeout = match self.phase {
-            Phase::Streaming if !self.inbox.is_drained() => return self.deadlines.pause(),
-            Phase::Streaming if self.is_heard => Timeout::Idle,
-            Phase::Streaming => match (timeouts.first_byte, timeouts.idle) {
-                (Some(first), Some(idle)) if first <= idle => Timeout::FirstByte,
-                (Some(_), None) => Timeout::FirstByte,
-                _ => Timeout::Idle,
-            },
-            Phase::Headers => Timeout::Headers,
-            Phase::Waiting => {
-                if self.step(Input::Deadline).is_some() {
-                    self.begin_attempt();
-                }
-                return;
-            }
-            _ => Timeout::Response,
-        };
-        self.end(Input::Deadline, Outcome::Lost(ClientError::Timeout(timeout)));
-    }
-
-    /// Tells that the machine slept, or that the network came back or changed.
-    ///
-    /// A wait ends as soon as the reconnection time and the server's wish allow, and the attempts
-    /// that failed are forgotten. A connection is given
-    /// [`Timeouts::wake`] for a sign of life.
-    pub fn wake(&mut self, now: Instant) {
-        self.advance(now);
-        match self.step(Input::Wake) {
-            Some(Action::Probe) if self.inbox.is_drained() => {
-                let at = self.deadlines.after(self.config.policy.timeouts.wake);
-                self.deadlines.shorten(at);
-            }
-            Some(Action::Hasten) => {
-                self.backoff.reset();
-                if self.phase == Phase::Waiting {
-                    self.deadlines.shorten(self.earliest);
-                }
-            }
-            _ => {}
         }
     }
 
@@ -432,8 +406,10 @@ impl Client {
             Told::Message => ClientEvent::Message(self.inbox.message()),
             Told::Comment => ClientEvent::Comment(self.inbox.comment()),
             Told::Dropped(error) => ClientEvent::Dropped(error),
+            Told::Lost { events, reason } => ClientEvent::Lost { events, reason },
             Told::HeadersWanted => {
-                ClientEvent::HeadersWanted { attempt: self.attempt, url: self.route.url() }
+                let (url, refused) = (self.route.url(), self.refused);
+                ClientEvent::HeadersWanted { attempt: self.attempt, url, refused }
             }
             Told::Retrying(wait) => ClientEvent::Retrying {
                 error: self.last_error.as_ref()?,
@@ -442,18 +418,6 @@ impl Client {
             },
             Told::Closed => ClientEvent::Closed(self.close_reason.as_ref()?),
         })
-    }
-
-    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
-    ///
-    /// `None` while nothing depends on time. Any call that takes `&mut self` can change it. It is
-    /// as cheap as a comparison.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.phase {
-            // What comes next depends on the caller alone, who polls events or not.
-            Phase::Ending | Phase::Closed => None,
-            _ => self.deadlines.next(),
-        }
     }
 
     /// Returns whether the driver is to read the body of the present attempt. While it is not,
@@ -484,13 +448,15 @@ impl Client {
         self.state
     }
 
-    /// Returns the URL that the client was made with, wherever redirects have led.
+    /// Returns the URL that the client was made with, wherever redirects have led; without the user
+    /// name and the password, if it had them.
     pub fn url(&self) -> &Uri {
         &self.url
     }
 
-    /// Returns the last event ID string: that of the last message that was polled, or of a block
-    /// without data that came before the next; empty if there is none. The next request sends it.
+    /// Returns the last event ID string: that of the last message that was polled, or of a notice
+    /// or a block without data that came before the next; empty if there is none. The next request
+    /// sends it.
     /// An application keeps it in order to go on in another process.
     pub fn last_event_id(&self) -> &str {
         self.inbox.last_event_id()
@@ -514,25 +480,6 @@ impl Client {
         Some(action)
     }
 
-    fn advance(&mut self, now: Instant) {
-        if self.deadlines.advance(now) {
-            let timeouts = &self.config.policy.timeouts;
-            self.deadlines.set_life(self.deadlines.after(timeouts.total));
-            if self.phase == Phase::Headers {
-                self.deadlines.set(self.deadlines.after(timeouts.headers));
-            }
-        }
-        let idle = self.config.policy.timeouts.idle;
-        if self.deadlines.take_stale(idle) && self.phase == Phase::Streaming {
-            self.listen();
-        }
-    }
-
-    /// Gives the peer the idle time from now.
-    fn listen(&mut self) {
-        self.deadlines.set(self.deadlines.after(self.config.policy.timeouts.idle));
-    }
-
     fn begin_attempt(&mut self) {
         self.route = self.home.clone();
         self.redirected.clear();
@@ -540,6 +487,7 @@ impl Client {
         self.attempt = Attempt(self.attempt.0 + 1);
         self.backoff.begin_attempt();
         self.opened = None;
+        self.farewell = None;
         self.is_hurried = false;
         if self.config.renew_headers {
             self.is_asking = true;
@@ -571,7 +519,14 @@ impl Client {
                         self.finish_stream();
                         return Some(Told::Message);
                     }
-                    _ => return Some(Told::Message),
+                    _ => match self.notice() {
+                        None => return Some(Told::Message),
+                        Some(notice) => {
+                            if let Some(lost) = self.handle_notice(notice) {
+                                return Some(lost);
+                            }
+                        }
+                    },
                 },
                 Step::Comment if self.config.comments => return Some(Told::Comment),
                 // The decoder keeps the time that was set.
@@ -583,6 +538,28 @@ impl Client {
             Phase::Streaming if is_blocked => self.deadlines.unblock(),
             Phase::Ending => return Some(self.settle()),
             _ => {}
+        }
+        None
+    }
+
+    /// Reads the message at hand, if it is a notice.
+    fn notice(&self) -> Option<Notice> {
+        let event_type = self.config.notices.as_ref()?;
+        let message = self.inbox.message();
+        if message.event_type() != event_type.as_str() {
+            return None;
+        }
+        Notice::parse(message.data())
+    }
+
+    fn handle_notice(&mut self, notice: Notice) -> Option<Told> {
+        match notice {
+            Notice::Gap { lost, reason, .. } => {
+                return Some(Told::Lost { events: lost, reason });
+            }
+            Notice::Ending => self.farewell = Some(Farewell::Ending),
+            Notice::Refused { reason } => self.farewell = Some(Farewell::Refused(reason)),
+            Notice::Live | Notice::Kept { .. } | Notice::Complete { .. } | Notice::Place => {}
         }
         None
     }

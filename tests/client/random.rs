@@ -48,6 +48,8 @@ fn config(random: &mut Random) -> ClientConfig {
     }
     config.renew_headers = random.below(3) == 0;
     config.repeatable = random.below(2) == 0;
+    config.complete_last_event = random.below(2) == 0;
+    config.policy.max_waiting = one_of(random, &[None, None, Some(seconds(20))]);
     config.comments = random.below(2) == 0;
     config.one_shot = random.below(6) == 0;
     config.sentinel = match random.below(6) {
@@ -57,7 +59,7 @@ fn config(random: &mut Random) -> ClientConfig {
     };
     config.max_unread = one_of(random, &[0, 50, 16 << 20]);
     config.max_error_body = one_of(random, &[0, 10, 8192]);
-    config.limits = config.limits.with_max_line(one_of(random, &[8, 1000]));
+    config.limits = config.limits.with_max_line(one_of(random, &[8, 1000, 1000]));
     config.policy.max_attempts = one_of(random, &[None, None, Some(3), Some(10)]);
     config.policy.redirects.limit = one_of(random, &[0, 2, 20]);
     config.policy.redirects.next_attempt =
@@ -89,7 +91,7 @@ fn request(random: &mut Random) -> Request<Bytes> {
 fn any_head(random: &mut Random) -> Response<()> {
     match random.below(30) {
         0..22 => stream_head(),
-        22 => head(one_of(random, &[100, 103, 204, 206, 304, 404, 429, 503]), &[]),
+        22 => head(one_of(random, &[100, 103, 204, 206, 304, 401, 404, 429, 503]), &[]),
         23..26 => head(503, &[("retry-after", random.pick(&["3", "x", "99999999999999999999"]))]),
         26 => head(200, &[("content-type", random.pick(&["text/html", "", "text/event-stream;"]))]),
         _ => {
@@ -101,9 +103,13 @@ fn any_head(random: &mut Random) -> Response<()> {
 }
 
 fn any_bytes(random: &mut Random) -> Vec<u8> {
-    const PARTS: [&str; 13] = [
+    const PARTS: [&str; 17] = [
         "data: a\n\n",
         "data: end\n\n",
+        "event: sansse-notice\n",
+        "data: {\"stream\":\"gap\",\"replayed\":0,\"lost\":null,\"reason\":\"lag\"}\n\n",
+        "data: {\"stream\":\"ending\",\"replayed\":0,\"lost\":0,\"reason\":null}\n\n",
+        "data: {\"stream\":\"refused\",\"replayed\":0,\"lost\":0,\"reason\":\"full\"}\n\n",
         "event: end\n",
         "id: 1\n",
         "id: \u{1}x\n",
@@ -140,10 +146,10 @@ impl Order {
                 assert!(self.is_running && !self.is_open, "one opening for each stream");
                 self.is_open = true;
             }
-            Seen::Message(_) | Seen::Comment(_) | Seen::Dropped(_) => {
+            Seen::Message(_) | Seen::Comment(_) | Seen::Dropped(_) | Seen::Lost { .. } => {
                 assert!(self.is_open, "{seen:?} of no stream");
             }
-            Seen::HeadersWanted(attempt, _) => {
+            Seen::HeadersWanted { attempt, .. } => {
                 assert!(!self.is_running && self.asked < Some(*attempt));
                 self.asked = Some(*attempt);
                 self.is_running = true;
@@ -251,10 +257,12 @@ fn check_id(bench: &Bench, request: &Request<Bytes>) {
 
 fn check_state(bench: &Bench, seen: &Seen) {
     let expected = match seen {
-        Seen::Open { .. } | Seen::Message(_) | Seen::Comment(_) | Seen::Dropped(_) => {
-            ReadyState::Open
-        }
-        Seen::HeadersWanted(..) | Seen::Retrying { .. } => ReadyState::Connecting,
+        Seen::Open { .. }
+        | Seen::Message(_)
+        | Seen::Comment(_)
+        | Seen::Dropped(_)
+        | Seen::Lost { .. } => ReadyState::Open,
+        Seen::HeadersWanted { .. } | Seen::Retrying { .. } => ReadyState::Connecting,
         Seen::Closed(_) => ReadyState::Closed,
     };
     assert_eq!(bench.client.state(), expected, "{seen:?}");
@@ -358,7 +366,7 @@ fn follow(seed: u64) -> Vec<usize> {
                     assert_eq!(reason, CloseReason::NoContent);
                     return received;
                 }
-                Seen::HeadersWanted(attempt, _) if random.below(4) > 0 => {
+                Seen::HeadersWanted { attempt, .. } if random.below(4) > 0 => {
                     bench.client.handle_headers(bench.now, attempt, HeaderMap::new());
                 }
                 _ => {}

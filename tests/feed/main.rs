@@ -5,9 +5,11 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod command;
 mod event_source;
 mod fallback;
 mod network;
+mod proxy;
 mod sharing;
 mod tasks;
 mod threads;

@@ -57,7 +57,7 @@ fn the_page_shows_what_is_published_as_text_and_in_order() {
 
         // One connection, nothing lost, nothing malformed, and nothing from another place.
         let first = browser.value("live.received[0].type").await;
-        assert_eq!(first, "resume", "the first event says how the stream begins");
+        assert_eq!(first, "sansse-notice", "the first event says how the stream begins");
         assert_eq!(browser.value("live.resumes.map(r => r.outcome).join()").await, "live");
         assert_eq!(
             browser.value("[live.connections, live.losses, live.malformed].join()").await,
@@ -143,7 +143,7 @@ fn after_a_restart_the_page_is_told_of_the_gap_and_goes_on() {
         browser.wait_for("live.state === 'lost'", SOON).await;
         let mut live = Live::start_at(address);
         browser.wait_for("live.resumes.length === 2", AGAIN).await;
-        assert_eq!(browser.value("live.resumes[1].outcome").await, "other-epoch");
+        assert_eq!(browser.value("live.resumes[1].outcome").await, "restart");
         live.publish((5..10).map(line));
         browser.wait_for(&shows_line(&line(9)), SOON).await;
 

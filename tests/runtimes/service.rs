@@ -170,8 +170,8 @@ impl Drop for Service {
     }
 }
 
-/// What the query asks for: whose session it is, what it meets when it is slow, whether it is
-/// told how its resumption went.
+/// What the query asks for: whose session it is, what it meets when it is slow, and by which type
+/// of event it is told of its place and of gaps, which then come as messages.
 fn session(request: &Request<Bytes>) -> SessionConfig {
     let mut session = SessionConfig::new();
     for item in request.uri().query().into_iter().flat_map(|query| query.split('&')) {
@@ -180,7 +180,7 @@ fn session(request: &Request<Bytes>) -> SessionConfig {
             Some(("lag", "skip")) => session.with_lag(LagPolicy::SkipToOldest),
             Some(("lag", "close")) => session.with_lag(LagPolicy::Close),
             Some(("told", type_name)) => {
-                session.with_announcement(EventType::new(type_name.to_owned()).unwrap())
+                session.with_notices(Some(EventType::new(type_name.to_owned()).unwrap()))
             }
             _ => panic!("the query is not understood: {item}"),
         };
@@ -229,7 +229,7 @@ pub(crate) async fn message<P: Platform>(source: &mut Source<P>) -> String {
     loop {
         match source.next().await.expect("it goes on") {
             SourceEvent::Message(message) => return message.data,
-            SourceEvent::Open { .. } | SourceEvent::Retrying { .. } => {}
+            SourceEvent::Open { .. } | SourceEvent::Retrying { .. } | SourceEvent::Lost { .. } => {}
             event => panic!("no message: {event:?}"),
         }
     }

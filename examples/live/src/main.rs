@@ -29,6 +29,7 @@ use serde::Serialize;
 use std::error::Error;
 use std::io::{self, BufRead, Read};
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
@@ -36,7 +37,6 @@ use tokio::net::TcpListener;
 const COUNTERS: EventType = event_type!("counters");
 const LINE: EventType = event_type!("line");
 const CHAT: EventType = event_type!("chat");
-const RESUME: EventType = event_type!("resume");
 const FAREWELL: EventType = event_type!("farewell");
 
 /// How long a person without a session is still here: longer than a reload takes.
@@ -50,9 +50,38 @@ const MAX_NAME: usize = 40;
 /// What is longer comes as several lines.
 const MAX_LINE: u64 = 16 << 10;
 
+const HELP: &str = "\
+Serves a page that shows this machine as it is now, a chat, who is present, and each line that
+arrives on standard input.
+
+Usage: live [OPTIONS]
+
+Options:
+      --addr ADDRESS:PORT   where it listens; 127.0.0.1:8080 by default, and port 0 takes a free one
+  -h, --help                this text
+
+Ctrl-C ends it.";
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let address = address_from_args()?;
+async fn main() -> ExitCode {
+    let result = match address_from_args() {
+        Ok(None) => {
+            println!("{HELP}");
+            Ok(())
+        }
+        Ok(Some(address)) => live(address).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("live: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn live(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
@@ -144,7 +173,7 @@ impl Site {
 
     fn stream(&self, request: &Request<Bytes>) -> Answer {
         let person = Person::of(request);
-        let mut session = SessionConfig::new().with_announcement(RESUME);
+        let mut session = SessionConfig::new();
         if let Some(client) = person.client {
             session = session.with_client(client).with_metadata(Name(person.name));
         }
@@ -256,19 +285,20 @@ fn milliseconds() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn address_from_args() -> Result<SocketAddr, Box<dyn Error>> {
+/// Where it listens; nothing where the arguments ask for help.
+fn address_from_args() -> Result<Option<SocketAddr>, Box<dyn Error>> {
     use lexopt::prelude::*;
     let mut address = SocketAddr::from(([127, 0, 0, 1], 8080));
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
-            Long("addr") => address = arguments.value()?.parse()?,
-            Long("help") | Short('h') => {
-                println!("Usage: live [--addr ADDRESS:PORT]    (default: 127.0.0.1:8080)");
-                std::process::exit(0);
+            Long("addr") => {
+                let text = arguments.value()?.string()?;
+                address = text.parse().map_err(|error| format!("--addr {text:?}: {error}"))?;
             }
+            Long("help") | Short('h') => return Ok(None),
             _ => return Err(argument.unexpected().into()),
         }
     }
-    Ok(address)
+    Ok(Some(address))
 }

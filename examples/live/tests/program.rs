@@ -52,7 +52,42 @@ fn it_serves_the_page_and_streams_what_is_typed() {
         let found = stream.by_ref().take(10_000).any(|line| line == wanted);
         assert!(found, "{wanted:?} did not come");
     };
-    wait_for("event: resume");
+    wait_for("event: sansse-notice");
     writeln!(program.0.stdin.as_mut().unwrap(), "typed into the terminal").unwrap();
     wait_for("data: typed into the terminal");
+}
+
+/// The exit status, standard output and standard error of the program with these arguments.
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_live")).args(arguments).output().unwrap();
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|out| String::from_utf8(out).unwrap());
+    (output.status.code(), stdout, stderr)
+}
+
+#[test]
+fn help_tells_of_each_option() {
+    for help in ["--help", "-h"] {
+        let (status, stdout, stderr) = run(&[help]);
+        assert_eq!((status, &*stderr), (Some(0), ""));
+        for word in ["Usage: live", "--addr", "127.0.0.1:8080"] {
+            assert!(stdout.contains(word), "{word}: {stdout}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (arguments, error) in [
+        (&["--addr", "here"][..], r#"--addr "here": invalid socket address syntax"#.to_owned()),
+        (&["--addr"], "missing argument for option '--addr'".to_owned()),
+        (&["--port", "1"], "invalid option '--port'".to_owned()),
+        (&["--addr", &address], format!("cannot listen on {address}: Address")),
+    ] {
+        let (status, stdout, stderr) = run(arguments);
+        assert_eq!((status, &*stdout), (Some(1), ""), "{arguments:?}");
+        assert!(stderr.starts_with(&format!("live: {error}")), "{stderr}");
+    }
 }

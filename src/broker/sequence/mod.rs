@@ -57,7 +57,7 @@ impl From<TopicName> for Audience {
 #[non_exhaustive]
 pub enum EventIds {
     /// Each event that brings no id gets `epoch-position`, and a session learns its place at its
-    /// start, so that it can resume from anywhere.
+    /// start by a [notice](crate::broker#what-a-peer-is-told), so that it can resume from anywhere.
     ///
     /// Positions are given to all that is published, so ids tell their receivers how much others
     /// are sent: of two events of one topic with the ids `beef-17` and `beef-42`, 24 others were

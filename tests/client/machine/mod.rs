@@ -2,9 +2,11 @@
 //! time.
 
 mod attempts;
+mod notices;
 mod one_shot;
 mod policy;
 mod redirects;
 mod refusals;
 mod requests;
+mod slept_through;
 mod timeouts;

@@ -68,7 +68,7 @@ function lose(since) {
 }
 
 function receive(type, event) {
-  const replayed = type !== 'resume' && replayLeft > 0;
+  const replayed = type !== 'sansse-notice' && replayLeft > 0;
   if (replayed) replayLeft -= 1;
   if (event.lastEventId) lastEventId = event.lastEventId;
   heard = Date.now();
@@ -90,12 +90,21 @@ const handlers = {
   people({ people }) { allPeople(people); },
   person(person) { onePerson(person); },
   farewell() { farewell = true; },
-  resume({ outcome, replayed }) {
+  // What the server says of the stream itself: how it begins, and what is missing.
+  'sansse-notice'({ stream, replayed, lost, reason }) {
+    if (stream === 'gap' && reason === 'lag') {
+      const missing = lost === null ? 'Events are missing' : `${count(lost, 'event')} ${lost === 1 ? 'is' : 'are'} missing`;
+      logMark().show(missing, 'This page was too far behind, and the server keeps its latest events only.', true, reason, 0);
+      announce(missing);
+      return;
+    }
+    if (stream === 'place' || stream === 'ending' || stream === 'refused') return;
+    const outcome = stream === 'gap' ? reason : stream;
     replayLeft = replayed;
     const lostFor = loss ? openedAt - loss.since : null;
     live.resumes.push({ outcome, replayed, lostFor });
     if (live.resumes.length > 100) live.resumes.shift();
-    const missing = outcome !== 'complete' && outcome !== 'live';
+    const missing = stream === 'gap';
     const wasLost = loss !== null;
     if (loss) {
       loss.mark.to = openedAt - clockAhead;
@@ -121,8 +130,8 @@ function inWords(outcome, replayed, lostFor) {
   switch (outcome) {
     case 'live': return [lost, 'This page had received nothing before, so there was nothing to resume from.'];
     case 'complete': return [lost, replayed ? `${again}, nothing is missing.` : 'Nothing was published meanwhile, nothing is missing.'];
-    case 'gap': return [`${lost}: events are missing`, `The server keeps its latest events only, and the first ones that this page missed are no longer among them. ${again}.`];
-    case 'other-epoch': return [`${lost}: events may be missing`, `The server was started anew and does not remember what it published before. ${replayed ? `${again} from since then.` : 'Nothing could be replayed.'}`];
+    case 'retention': return [`${lost}: events are missing`, `The server keeps its latest events only, and the first ones that this page missed are no longer among them. ${again}.`];
+    case 'restart': return [`${lost}: events may be missing`, `The server was started anew and does not remember what it published before. ${replayed ? `${again} from since then.` : 'Nothing could be replayed.'}`];
     default: return [`${lost}: events may be missing`, `The server does not know the event that this page saw last, so it cannot tell what came after. ${replayed ? `${again}.` : 'Nothing could be replayed.'}`];
   }
 }
