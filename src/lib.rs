@@ -30,6 +30,7 @@
 //! - [`EventSource`] and [`Feed`] put the client behind streams, over any [`Transport`].
 //! - [`hub`] puts the broker behind futures and streams. All that it needs of a runtime is a
 //!   [`Timer`].
+//! - [`answer`] is a stream of events for one reader, such as a language model's answer.
 //! - [`serve`] is a small HTTP/1.1 server, and [`feed::Http1`] a client's transport, over any
 //!   runtime's sockets.
 //! - `testing` (feature `testing`) is time that passes when it is told to, and a reader of what a
@@ -62,6 +63,7 @@
 //!    exists is valid: what cannot be sent cannot be built.
 //! 9. Errors say whose [`Fault`] it is: the peer's, the caller's, the transport's, a limit's, or
 //!    that of a state, such as a closed broker. None of them is an `io::Error`.
+//! 10. A stream that was cut short never ends in good order.
 //!
 //! Where a promise has an exception, the method says so: [`Broker::drain`](broker::Broker::drain),
 //! for example, walks over all sessions once.
@@ -81,6 +83,9 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "broker")]
+#[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
+pub mod answer;
 #[cfg(any(
     feature = "testing",
     all(test, any(feature = "broker", feature = "client", feature = "http1"))

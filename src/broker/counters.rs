@@ -183,6 +183,8 @@ counted! {
     lease_expired: EndReason::LeaseExpired,
     /// [`EndReason::Revoked`].
     revoked: EndReason::Revoked,
+    /// [`EndReason::Aborted`].
+    aborted: EndReason::Aborted,
     /// [`EndReason::TopicsEnded`].
     topics_ended: EndReason::TopicsEnded,
 }

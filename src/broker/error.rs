@@ -11,10 +11,10 @@ pub enum ComesBack {
     /// It is not: another attempt meets the same error.
     Never,
     /// After [`Reconnect::retry_after`](crate::broker::Reconnect::retry_after): it has as
-    /// many sessions as it may, and has to close one itself. Over HTTP that is 429.
+    /// many sessions as it may, and has to close one itself. As an HTTP status that is 429.
     AfterMinimum,
-    /// When its turn comes among all that were refused, so that they do not come all at once. Over
-    /// HTTP that is 503.
+    /// When its turn comes among all that were refused, so that they do not come all at once. As an
+    /// HTTP status that is 503.
     InTurn,
 }
 
@@ -103,36 +103,39 @@ impl fmt::Display for ConfigError {
 impl core::error::Error for ConfigError {}
 
 /// Why a session was not opened.
+///
+/// Over HTTP a peer that [comes back](Self::comes_back) is answered by a stream that says so, or by
+/// the status given here, as [`RefuseBy`](crate::hub::RefuseBy) says.
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The broker was closed. An HTTP answer is 503.
+    /// The broker was closed. The HTTP status is 503.
     Closed,
     /// All topics of a session without the broadcast have ended, and nothing of them is left for
-    /// it. An HTTP answer is 204, after which an `EventSource` asks no more (WHATWG HTML, 9.2.2).
+    /// it. The HTTP status is 204, after which an `EventSource` asks no more (WHATWG HTML, 9.2.2).
     TopicsEnded,
     /// The session asks for a topic, or a pattern, that is not
-    /// [permitted](crate::broker::SessionConfig::with_permitted) to it. An HTTP answer is 403.
+    /// [permitted](crate::broker::SessionConfig::with_permitted) to it. The HTTP status is 403.
     NotPermitted,
-    /// The broker lets its sessions go. An HTTP answer is 503 with `Retry-After`.
+    /// The broker lets its sessions go. The HTTP status is 503.
     Draining,
-    /// There are as many sessions as may be. An HTTP answer is 503 with `Retry-After`.
+    /// There are as many sessions as may be. The HTTP status is 503.
     TooManySessions,
-    /// The client has as many sessions as it may. An HTTP answer is 429 with `Retry-After`.
+    /// The client has as many sessions as it may. The HTTP status is 429.
     TooManySessionsOfClient {
         /// How many it may have.
         limit: u32,
     },
-    /// There are as many sessions from this address as may be. An HTTP answer is 429 with
-    /// `Retry-After`.
+    /// There are as many sessions from this address as may be. The HTTP status is 429.
     TooManySessionsFromAddress {
         /// How many there may be.
         limit: u32,
     },
-    /// There are as many topics as may be, and the session wants a new one. An HTTP answer is 503.
+    /// There are as many topics as may be, and the session wants a new one. The HTTP status is 503.
     TooManyTopics,
-    /// The session wants more topics than one may have. An HTTP answer is 400.
+    /// The session wants more topics than one may have, by the fault of the peer that asks for them.
+    /// The HTTP status is 400.
     TooManyTopicsOfSession {
         /// How many it may have.
         limit: u32,
@@ -148,7 +151,7 @@ pub enum OpenError {
     ZeroHeartbeat,
     /// The session asks for a stall timeout of zero, by the caller's fault.
     ZeroStallTimeout,
-    /// The session's lease is over already. An HTTP answer is 403.
+    /// The session's lease is over already. The HTTP status is 403.
     LeaseInThePast,
 }
 

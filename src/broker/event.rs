@@ -233,6 +233,56 @@ pub enum EndReason {
     LeaseExpired,
     /// Its client's rights were [revoked](crate::broker::ClientMut::revoke).
     Revoked,
+    /// The broker ended it at once, whatever it had not taken yet:
+    /// [`Broker::abort`](crate::broker::Broker::abort) was called, or the time was over that a
+    /// [drain](crate::broker::Broker::drain) has for those that do not take what they are to get.
+    Aborted,
+}
+
+/// How a stream is to end on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamEnd {
+    /// In good order, as a body does that is complete. The reader may take it for "that was all".
+    Clean,
+    /// As a body that was cut off: a chunked one without its last chunk (RFC 9112, section 8), in
+    /// HTTP/2 by a reset of its stream. Every reader knows that something may follow. An
+    /// `EventSource` comes back after either end; but many other readers come back after a cut
+    /// alone, and take what they got before a clean end for the whole.
+    Cut,
+}
+
+impl EndReason {
+    /// Returns how the stream of a session that ended so is to end on the wire.
+    ///
+    /// | Reason | End |
+    /// | --- | --- |
+    /// | [`Closed`](Self::Closed), [`TopicsEnded`](Self::TopicsEnded) | clean: there is no more |
+    /// | [`Shutdown`](Self::Shutdown), [`Drained`](Self::Drained), [`MaxAge`](Self::MaxAge) | `early`: the session has all that was published so far, and its stream goes on elsewhere |
+    /// | all others | cut: the session has not got all that was for it, or may get no more |
+    ///
+    /// For `early`, [`StreamEnd::Cut`] is right unless all readers are known to come back after a
+    /// clean end too.
+    ///
+    /// ```
+    /// use sansse::broker::{EndReason, StreamEnd};
+    ///
+    /// assert_eq!(EndReason::TopicsEnded.stream_end(StreamEnd::Cut), StreamEnd::Clean);
+    /// assert_eq!(EndReason::MaxAge.stream_end(StreamEnd::Clean), StreamEnd::Clean);
+    /// assert_eq!(EndReason::Lagged { lost: 7 }.stream_end(StreamEnd::Clean), StreamEnd::Cut);
+    /// ```
+    pub const fn stream_end(self, early: StreamEnd) -> StreamEnd {
+        match self {
+            Self::Closed | Self::TopicsEnded => StreamEnd::Clean,
+            Self::Shutdown | Self::Drained | Self::MaxAge => early,
+            Self::Disconnected
+            | Self::Lagged { .. }
+            | Self::Stalled
+            | Self::Evicted
+            | Self::LeaseExpired
+            | Self::Revoked
+            | Self::Aborted => StreamEnd::Cut,
+        }
+    }
 }
 
 impl fmt::Display for EndReason {
@@ -249,6 +299,7 @@ impl fmt::Display for EndReason {
             Self::LeaseExpired => f.write_str("its lease lapsed"),
             Self::Revoked => f.write_str("its client's rights were revoked"),
             Self::Drained => f.write_str("the broker lets its sessions go"),
+            Self::Aborted => f.write_str("ended at once by the broker"),
         }
     }
 }

@@ -80,6 +80,22 @@ impl ShardRef<'_> {
         self.broker.eviction_for(now, config, others)
     }
 
+    /// Checks that a session could be opened here beside those of the other shards, as
+    /// [`ShardMut::open`] would. Nothing is opened, and a refusal is not counted.
+    ///
+    /// # Errors
+    ///
+    /// The [`OpenError`] that opening would meet.
+    pub fn check_open(
+        self,
+        now: Instant,
+        config: &SessionConfig,
+        others: &Census,
+    ) -> Result<(), OpenError> {
+        let now = self.broker.clock.tick(now);
+        self.broker.check_open(now, config, others.elsewhere())
+    }
+
     /// Returns whether something can be published to `audience` here.
     ///
     /// # Errors

@@ -90,7 +90,7 @@ impl Broker {
                         self.finish(session, EndReason::Drained, Some(last_words));
                     }
                 }
-                DrainStep::LastCall => self.end_all(EndReason::Drained),
+                DrainStep::LastCall => self.abort_all(),
             }
         }
     }

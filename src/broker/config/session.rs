@@ -180,7 +180,8 @@ impl SessionConfig {
         self
     }
 
-    /// Sets where an earlier stream broke off, as the request says. Default: nowhere.
+    /// Sets where an earlier stream broke off. Default: nowhere. [`Hub::accept`](crate::Hub::accept)
+    /// sets it from the request, unless it is set already.
     pub fn with_last_event_id(mut self, id: LastEventId) -> Self {
         self.last_event_id = id;
         self

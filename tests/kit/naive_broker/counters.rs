@@ -83,6 +83,7 @@ impl Tally {
             EndReason::Evicted => ended.evicted += 1,
             EndReason::MaxAge => ended.max_age += 1,
             EndReason::Drained => ended.drained += 1,
+            EndReason::Aborted => ended.aborted += 1,
             EndReason::LeaseExpired => ended.lease_expired += 1,
             EndReason::Revoked => ended.revoked += 1,
             EndReason::TopicsEnded => ended.topics_ended += 1,

@@ -444,7 +444,7 @@ impl Model {
         for session in self.order.clone() {
             self.ended_untold.push(session);
             self.ended_ready.push(session);
-            self.end(session, EndReason::Shutdown, broker);
+            self.end(session, EndReason::Aborted, broker);
         }
     }
 
