@@ -478,7 +478,7 @@ fn a_drain_has_its_turns_and_its_last_call() {
     // The last one is not polled.
     let last = *sessions.iter().find(|session| !ended.contains(session)).unwrap();
     let (time, reason) = end_of(&mut shard, last);
-    assert_eq!((shard.now - start, reason), (secs(13), EndReason::Drained), "after {time:?}");
+    assert_eq!((shard.now - start, reason), (secs(13), EndReason::Aborted), "after {time:?}");
     assert_eq!((shard.broker.state(), shard.broker.poll_timeout()), (BrokerState::Drained, None));
 }
 
