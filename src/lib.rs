@@ -67,6 +67,8 @@
 //!
 //! Where a promise has an exception, the method says so: [`Broker::drain`](broker::Broker::drain),
 //! for example, walks over all sessions once.
+//! [`Broker::wait_for_readers`](broker::Broker::wait_for_readers) does so the first time that
+//! somebody has to wait for a topic.
 //!
 //! # Guides
 //!

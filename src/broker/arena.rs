@@ -12,6 +12,9 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// The least of all keys, whether or not there is such a value.
+    pub(crate) const FIRST: Self = Self { slot: 0, generation: NonZeroU32::MIN };
+
     /// Makes a key of its parts, as the text of a name tells them.
     pub(crate) const fn new(slot: u32, generation: NonZeroU32) -> Self {
         Self { slot, generation }

@@ -290,6 +290,13 @@ pub enum PublishError {
     },
     /// The event brings an id with which its receiver could not come back.
     UnusableId(UnusableId),
+    /// A session, or an open session of the client, has not taken as much as is
+    /// [kept](crate::broker::BrokerConfig::private_retention), so that it would lose an event by
+    /// this one; or all logs together keep as much as
+    /// [they may](crate::broker::BrokerLimits::retained_bytes), and this one would give way. Nothing
+    /// is lost: publish it again when the session has taken something, as
+    /// [`Hub::publish_when_room`](crate::hub::Hub::publish_when_room) does.
+    NoRoom,
     /// It was numbered in another epoch than this broker's.
     OtherEpoch,
     /// Its position is not after that of an event that is already here. Also the answer to an event
@@ -306,7 +313,7 @@ impl PublishError {
         match self {
             Self::UnusableId(error) => error.fault(),
             Self::OtherEpoch | Self::OutOfOrder { .. } => Fault::Caller,
-            Self::TooManyTopics | Self::TooLarge { .. } => Fault::Limit,
+            Self::TooManyTopics | Self::TooLarge { .. } | Self::NoRoom => Fault::Limit,
             Self::Closed | Self::UnknownClient | Self::UnknownSession | Self::TopicEnded => {
                 Fault::State
             }
@@ -326,6 +333,7 @@ impl fmt::Display for PublishError {
                 write!(f, "an event of {size} bytes, where {limit} are kept")
             }
             Self::UnusableId(error) => error.fmt(f),
+            Self::NoRoom => f.write_str("a session has yet to take all that is kept for it"),
             Self::OtherEpoch => f.write_str("the event belongs to another epoch"),
             Self::OutOfOrder { last } => {
                 write!(f, "position {last} is here already, and the event does not come after it")

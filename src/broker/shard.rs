@@ -105,6 +105,22 @@ impl ShardRef<'_> {
         self.broker.check_publish(audience)
     }
 
+    /// Returns whether the open sessions of the client or the session for which this is have room
+    /// for it here, so that they lose nothing by it. What is for everyone or for a topic always has
+    /// room.
+    ///
+    /// [`ShardMut::apply`] does not ask: what was numbered elsewhere is published already, and a
+    /// session that is behind meets its [`Lag`](super::Lag). Who numbers asks the shard of the
+    /// client or the session first, as [`Broker::publish`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::NoRoom`].
+    pub fn check_room(self, now: Instant, published: &Published) -> Result<(), PublishError> {
+        let clock = &self.broker.clock;
+        self.broker.check_room(clock.now().max(clock.tick(now)), published)
+    }
+
     /// Returns the position of the newest event; 0 if there is none.
     pub fn last_position(self) -> u64 {
         self.broker.sequencer.last()

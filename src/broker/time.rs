@@ -21,6 +21,7 @@ impl Broker {
             self.sessions.next_timeout(),
             self.topics.next_timeout(),
             self.clients.next_timeout(),
+            self.publishers.next_timeout(),
             self.admission.next_turn(self.sessions.len()),
         ];
         self.clock.instant(deadlines.into_iter().flatten().min()?)
@@ -37,6 +38,7 @@ impl Broker {
                 Due::AskLease(until) => self.ask_for_lease(key, until),
             }
         }
+        self.handle_patience(now);
         self.topics.handle_timeout(now);
         self.drain_due();
         self.forget_absent();

@@ -81,13 +81,13 @@ mod shards;
 mod topics;
 #[cfg(feature = "tracing")]
 mod trace;
+mod waiting;
 
 pub use accept::Answer;
 pub use drive::Drive;
 pub use refusal::RefuseBy;
 pub use session::{Cut, Session};
 
-use ended::Ends;
 use refusal::USUAL_RETRY;
 use shards::{FollowUp, Inner, Shard, lock};
 
@@ -109,7 +109,6 @@ use crate::record::RecordedBroker as ShardBroker;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU16;
 use core::time::Duration;
@@ -303,9 +302,7 @@ impl HubBuilder {
             #[cfg(not(feature = "record"))]
             let mut broker = ShardBroker::new(now, config)?;
             broker.keep_let_go();
-            let (wakers, replaced) = (Vec::new(), Vec::new());
-            let ends = Ends::default();
-            Ok(Mutex::new(Shard { broker, wakers, replaced, ends, driven_until: None }))
+            Ok(Mutex::new(Shard::new(broker)))
         });
         let inner = Inner {
             timer: Box::new(timer),
@@ -313,6 +310,7 @@ impl HubBuilder {
             refuse_by: self.refuse_by,
             notices: self.config.session.notices.clone(),
             early_end: self.early_end,
+            pace: self.config.pace,
             sequencer: Mutex::new(sequencer),
             returns: Mutex::new(ReturnsOfAll::new(now, &self.config.reconnect)),
             shards: shards.collect::<Result<_, ConfigError>>()?,
@@ -363,6 +361,11 @@ impl Hub {
 
     /// Publishes an event to an audience, on all shards. An event with a [key](crate::EventKey)
     /// supersedes earlier ones with an equal key.
+    ///
+    /// This waits for nobody: of what is for everyone or for a topic, the oldest goes where there is
+    /// too much. What is for one session or client is refused with [`PublishError::NoRoom`] instead
+    /// of pushing out what an open session has not taken. A publisher that can wait uses
+    /// [`publish_when_room`](Self::publish_when_room).
     ///
     /// # Errors
     ///

@@ -95,7 +95,7 @@ fn coming_out_of_the_ready_queue_is_no_sign_of_life() {
     let session = shard.parked(anyone());
     shard.events();
     shard.broadcast("a");
-    shard.pass(secs(40));
+    shard.sleep(secs(40));
     assert_eq!(shard.ready(), [session]);
     stalls_after(&mut shard, session, secs(20));
 }

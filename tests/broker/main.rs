@@ -28,3 +28,4 @@ mod time;
 mod topics;
 mod topics_finite;
 mod topics_live;
+mod waiting;

@@ -459,9 +459,10 @@ fn what_was_for_a_client_that_is_forgotten_is_a_gap() {
 #[test]
 fn more_than_is_kept_for_a_client_is_a_gap() {
     let mut shard = Shard::new(small());
-    shard.parked(session_of("alice"));
+    let session = shard.parked(session_of("alice"));
     for data in ["a", "b", "c"] {
         shard.publish(client("alice"), data);
+        shard.take(session);
     }
     let again = |last: &str| session_of("alice").with_last_event_id(LastEventId::Id(id(last)));
     let (outcome, frames) = resume(&mut shard, again("e-0"));

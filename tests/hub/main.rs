@@ -27,6 +27,7 @@ mod slow_peers;
 mod stress;
 mod tasks;
 mod topics;
+mod waiting;
 mod wakes;
 
 use kit::random::Random;

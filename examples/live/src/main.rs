@@ -116,7 +116,8 @@ async fn live(address: SocketAddr, hosts: Hosts) -> Result<(), Box<dyn Error>> {
         machine::watch(|counters| publish_json(&publisher, topics::counters(), COUNTERS, counters));
     });
     let publisher = hub.clone();
-    thread::spawn(move || publish_lines(&publisher));
+    let runtime = tokio::runtime::Handle::current();
+    thread::spawn(move || publish_lines(&publisher, &runtime));
 
     println!("The page:    http://{address}/");
     println!("The stream:  curl -N http://{address}/events");
@@ -285,7 +286,8 @@ struct Chat<'a> {
     text: &'a str,
 }
 
-fn publish_lines(hub: &Hub) {
+/// Publishes the lines of standard input, no faster than the pages take them.
+fn publish_lines(hub: &Hub, runtime: &tokio::runtime::Handle) {
     let mut input = io::stdin().lock();
     let mut line = Vec::new();
     loop {
@@ -297,7 +299,11 @@ fn publish_lines(hub: &Hub) {
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
-        publish(hub, topics::lines(), &Event::new(text).with_type(LINE));
+        let event = Event::new(text).with_type(LINE);
+        // The program is ending.
+        let Ok(_) = runtime.block_on(hub.publish_when_room(topics::lines(), &event)) else {
+            return;
+        };
     }
 }
 

@@ -6,6 +6,7 @@ mod lag;
 mod limits;
 mod max_age;
 mod metadata;
+mod pace;
 mod reconnect;
 mod retention;
 mod session;
@@ -17,6 +18,7 @@ pub use drain::Drain;
 pub use lag::{Lag, LagPolicy};
 pub use limits::{BrokerLimits, LimitPolicy, SessionLimit};
 pub use max_age::MaxAge;
+pub use pace::Pace;
 pub use reconnect::Reconnect;
 pub use retention::Retention;
 pub use session::SessionConfig;
@@ -81,7 +83,13 @@ pub struct BrokerConfig {
     pub retention: Retention,
     /// How much is kept of what is published to one client or to one session. Smaller by default
     /// (256 events, 256 KiB), since there are many of them.
+    ///
+    /// It is also how far a session may be behind in this: one event more is refused with
+    /// [`PublishError::NoRoom`](crate::broker::PublishError::NoRoom).
     pub private_retention: Retention,
+    /// How far a publisher may be ahead of the sessions where it waits for them, and for how long
+    /// a session counts that takes nothing.
+    pub pace: Pace,
     /// How many of each thing there may be.
     pub limits: BrokerLimits,
     /// How long a client without a session is remembered, with its metadata and what is kept for
@@ -106,6 +114,7 @@ impl BrokerConfig {
             cursor_keys: None,
             retention: Retention::DEFAULT,
             private_retention: Retention::PRIVATE,
+            pace: Pace::DEFAULT,
             limits: BrokerLimits::DEFAULT,
             client_grace: Duration::from_secs(30),
             session: SessionDefaults::DEFAULT,

@@ -19,7 +19,7 @@ use keys::Signer;
 
 /// To whom an event is published.
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Audience {
     /// All sessions with the broadcast: all that are not [for topics

@@ -6,12 +6,14 @@ mod output;
 mod session;
 mod subscription;
 mod terms;
+mod untaken;
 
 pub(crate) use deadlines::Deadlines;
 pub(crate) use extras::{Backlog, Ending, LateGap, Loss};
 pub(crate) use session::{Phase, Session, is_over};
 pub(crate) use subscription::Subscription;
 pub(crate) use terms::{Lease, Terms, is_covered};
+pub(crate) use untaken::Untaken;
 
 use super::arena::{Arena, Key};
 use super::clock::Tick;

@@ -28,6 +28,11 @@ impl Output {
         Self { asked_at: now, since: 0, waits_after: 0 }
     }
 
+    /// Returns when the last sign of life was.
+    pub(super) const fn asked_at(&self) -> Tick {
+        self.asked_at
+    }
+
     /// Records a sign of life: a poll, or that the peer took something.
     #[inline]
     pub(super) const fn asked(&mut self, now: Tick) {

@@ -224,6 +224,11 @@ impl Session {
         core::mem::replace(&mut self.queued, queued)
     }
 
+    /// Returns when its driver last asked for output, or said that the peer took some.
+    pub(super) const fn polled_at(&self) -> Tick {
+        self.output.asked_at()
+    }
+
     /// Records that the driver asks for output, by which the session has not stalled. Returns the
     /// number of the poll.
     #[inline]

@@ -114,6 +114,10 @@ impl Channel {
         self.subscribers -= 1;
     }
 
+    pub(super) const fn has_subscribers(&self) -> bool {
+        self.subscribers > 0
+    }
+
     pub(crate) fn patterns(&self) -> &[u32] {
         self.rare.as_ref().map_or(&[], |rare| &rare.patterns)
     }

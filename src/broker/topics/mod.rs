@@ -12,12 +12,13 @@ mod log;
 mod lost;
 mod matched;
 mod ready;
+mod room;
 mod tree;
 mod view;
 mod waiting;
 
 pub(crate) use channel::Kind;
-pub(crate) use log::{Entry, Log, NewEntry};
+pub(crate) use log::{Entry, Log, Margin, NewEntry};
 pub(crate) use ready::{HandOver, Ready, ReadyQueue};
 pub(crate) use view::{Take, View};
 pub(crate) use waiting::Waiting;

@@ -50,6 +50,8 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.session.max_age = age.map(|age| MaxAge::new(age, jitter).unwrap());
     config.session.lease_lead = choices.pick(&[0, 500, 30_000].map(millis));
     config.seed = choices.below(1 << 16);
+    // It takes no choice of its own, so that histories that are kept as bytes stay what they are.
+    config.pace.patience = [0, 500, 3_000].map(millis)[(config.seed % 3) as usize];
     config
 }
 
@@ -275,6 +277,13 @@ pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
         },
         89..94 => Op::Pass { time: drawn_time(choices) },
         94..97 => Op::Timeout,
+        99 if choices.chance(20) => Op::WaitForRoom { to: drawn_to(choices) },
+        99 => {
+            let mut pace = Pace::new().with_patience(choices.pick(&[0, 400, 3_000].map(millis)));
+            pace.events = NonZeroUsize::new(choices.pick(&[0, 1, 2, 5]));
+            pace.bytes = NonZeroUsize::new(choices.pick(&[0, 0, 100]));
+            Op::WaitForReaders { to: drawn_to(choices), pace }
+        }
         100..103 => Op::Page { limit: choices.pick(&[0, 1, 2, 100]), anew: choices.chance(20) },
         103 if choices.chance(30) => Op::SetKeys {
             secret: choices.below(SECRETS),

@@ -151,6 +151,13 @@ pub(crate) enum Op {
         topic: u64,
         lag: Option<Lag>,
     },
+    WaitForReaders {
+        to: To,
+        pace: Pace,
+    },
+    WaitForRoom {
+        to: To,
+    },
     Pass {
         time: Duration,
     },

@@ -8,6 +8,7 @@ use super::lag::{Passed, State};
 use super::notice::Words;
 use super::permission::Permission;
 use super::signed::Keys;
+use super::waits::OpenWait;
 use sansse::broker::{
     Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, Lag, OpenError, Resumption, Retention,
     SessionId, TopicName, TopicPattern,
@@ -110,6 +111,7 @@ pub(super) enum Phase {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is so or not")]
 pub(super) struct Member {
     pub(super) client: Option<ClientId>,
     pub(super) logs: Vec<LogName>,
@@ -135,6 +137,10 @@ pub(super) struct Member {
     pub(super) polled_at: Duration,
     /// Since when it has output without a poll.
     pub(super) output_since: Option<Duration>,
+    /// When it was opened, was polled, or its peer took something.
+    pub(super) took_at: Duration,
+    /// What it took came back once.
+    pub(super) was_taken_back: bool,
     pub(super) ending: Option<EndReason>,
     /// The newest position when it was to end.
     pub(super) through: Option<u64>,
@@ -252,6 +258,9 @@ pub(crate) struct Model {
     pub(super) returns: Vec<Duration>,
     pub(super) drain: Option<Draining>,
     pub(super) tally: Tally,
+    pub(super) waits: Vec<OpenWait>,
+    /// When time was handled last.
+    pub(super) timed: Duration,
 }
 
 impl Model {
@@ -287,6 +296,8 @@ impl Model {
             returns: Vec::new(),
             drain: None,
             tally: Tally::default(),
+            waits: Vec::new(),
+            timed: Duration::ZERO,
         }
     }
 
@@ -386,6 +397,8 @@ impl Model {
             sent_at: self.now,
             polled_at: self.now,
             output_since: None,
+            took_at: self.now,
+            was_taken_back: false,
             ending: None,
             through: None,
             place_due,

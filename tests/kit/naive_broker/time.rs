@@ -6,6 +6,7 @@ use std::time::Duration;
 
 impl Model {
     pub(crate) fn timeout(&mut self, broker: &Broker) {
+        self.timed = self.now;
         let all: Vec<SessionId> = self.members.keys().copied().collect();
         for session in all {
             if !self.lease_due(session, broker) {
@@ -77,7 +78,8 @@ impl Model {
             .values()
             .flat_map(|member| [member.expiry(), member.lease, member.asking()])
             .flatten();
-        sessions.chain(absent).chain(aged).chain(ended).chain(terms).chain(self.next_turn()).min()
+        let all = sessions.chain(absent).chain(aged).chain(ended).chain(terms);
+        all.chain(self.next_turn()).chain(self.next_patience()).min()
     }
 }
 

@@ -187,6 +187,17 @@ impl Model {
             return all[written..].to_owned();
         }
         batch.is_current = false;
+        // What was for it alone and has made room meanwhile cannot come back.
+        let has_made_room = batch.parts[whole + 1..].iter().any(|(_, pending)| {
+            pending.as_ref().is_some_and(|one| {
+                matches!(one.log, LogName::Private(_) | LogName::Client(_))
+                    && self.logs.get(&one.log).is_some_and(|log| one.position <= log.lost_through)
+                    && self.members[&session].logs.contains(&one.log)
+            })
+        });
+        if has_made_room {
+            return all[written..].to_owned();
+        }
         let untouched = batch.parts[whole + 1..].iter().map(|(_, pending)| pending.clone());
         // Neither an opening nor a heartbeat is ever after another.
         let is_place_due = untouched.clone().any(|pending| pending.is_none());
@@ -197,6 +208,7 @@ impl Model {
         let passed = batch.passed.clone();
         let mut member = self.members.remove(&session).unwrap();
         member.place_due |= is_place_due;
+        member.was_taken_back = true;
         let sources: Vec<_> = member.logs.clone();
         for source in sources {
             let of = |pending: &&Pending| pending.by.iter().any(|(one, _)| *one == source);
@@ -261,6 +273,7 @@ impl Model {
         }
         member.polled_at = self.now;
         member.output_since = None;
+        member.took_at = self.now;
         let passed = core::mem::take(&mut member.passed).len() as u64;
         let member = member.clone();
         self.note_superseded(session, &member, passed);
@@ -300,6 +313,7 @@ impl Model {
     pub(crate) fn progress(&mut self, session: SessionId) {
         if let Some(member) = self.members.get_mut(&session) {
             member.polled_at = self.now;
+            member.took_at = self.now;
         }
     }
 

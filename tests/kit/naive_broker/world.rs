@@ -67,6 +67,8 @@ impl World {
             // There is no session yet that they could be about.
             Op::Publish { to: To::Session(_), .. }
             | Op::Apply { to: To::Session(_), .. }
+            | Op::WaitForReaders { to: To::Session(_), .. }
+            | Op::WaitForRoom { to: To::Session(_) }
             | Op::Poll { .. }
             | Op::Batch { .. }
             | Op::Disconnect { .. }
@@ -266,6 +268,20 @@ impl World {
                 let got = self.broker.topic_mut(&topic).set_lag(now, *lag);
                 same(&got, &self.model.set_lag(&topic, *lag))
             }
+            Op::WaitForReaders { to, pace } => {
+                let Some(audience) = self.topic(to) else { return Ok(()) };
+                let got = self.broker.wait_for_readers(now, &audience, *pace);
+                let got = self.note(got);
+                self.waits()?;
+                self.model.wait_for_readers(&audience, *pace, got)
+            }
+            Op::WaitForRoom { to } => {
+                let Some(audience) = self.topic(to) else { return Ok(()) };
+                let got = self.broker.wait_for_room(now, &audience);
+                let got = self.note(got);
+                self.waits()?;
+                self.model.wait_for_room(&audience, got)
+            }
             Op::Pass { time } => {
                 self.time += *time;
                 Ok(())
@@ -276,6 +292,15 @@ impl World {
             }
             Op::Sleep { time } => self.sleep(*time),
         }
+    }
+
+    /// The waits that are over come out.
+    fn waits(&mut self) -> Result<(), String> {
+        while let Some(wait) = self.broker.poll_wait() {
+            let _ = writeln!(self.transcript, "over: {wait}");
+            self.model.wait_came_out(wait)?;
+        }
+        Ok(())
     }
 
     pub(super) fn note<T: core::fmt::Debug>(&mut self, got: T) -> T {
@@ -401,7 +426,9 @@ impl World {
     }
 
     /// A driver that sleeps until the deadline must not delay anything.
-    pub(super) fn check_deadline(&self) -> Result<(), String> {
+    pub(super) fn check_deadline(&mut self) -> Result<(), String> {
+        self.waits()?;
+        self.model.check_waits()?;
         let sleeps_until = self.broker.poll_timeout();
         match self.model.deadline().and_then(|deadline| self.start.checked_add(deadline)) {
             Some(due) if sleeps_until.is_none_or(|until| until > due) => Err(format!(
