@@ -103,7 +103,6 @@ mod decode;
 mod encode;
 mod event;
 mod event_key;
-#[cfg(feature = "http")]
 mod fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
@@ -137,13 +136,12 @@ mod sync;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+mod text;
 
 pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
 pub use encode::{Frame, Framing};
 pub use event::{Event, EventId, EventType, FieldError};
 pub use event_key::{EventKey, EventKeyError};
-#[cfg(feature = "http")]
-#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use fault::Fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
@@ -153,7 +151,7 @@ pub use feed::{EventSource, Feed, FeedEvent, SourceEvent, Transport};
 pub use hub::Hub;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use last_event_id::LastEventId;
+pub use last_event_id::{LastEventId, UnusableId};
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub use net::Timer;

@@ -1,6 +1,7 @@
 //! Every error of the broker, whose fault it is, and whether a refused peer comes back.
 
 use crate::fault::Fault;
+use crate::last_event_id::UnusableId;
 use core::fmt;
 
 /// Whether a peer whose session was [not opened](OpenError) is to come back, and when.
@@ -47,6 +48,8 @@ pub enum NameError {
     },
     /// The text of a pattern holds no wildcard: it is the name of a topic.
     NoWildcard,
+    /// The text is no [`SessionId`](crate::broker::SessionId).
+    NoSession,
 }
 
 impl NameError {
@@ -285,6 +288,8 @@ pub enum PublishError {
         /// [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes) if that is less.
         limit: usize,
     },
+    /// The event brings an id with which its receiver could not come back.
+    UnusableId(UnusableId),
     /// A session, or an open session of the client, has not taken as much as is
     /// [kept](crate::broker::BrokerConfig::private_retention), so that it would lose an event by
     /// this one; or all logs together keep as much as
@@ -306,6 +311,7 @@ impl PublishError {
     /// Returns whose fault it is.
     pub const fn fault(&self) -> Fault {
         match self {
+            Self::UnusableId(error) => error.fault(),
             Self::OtherEpoch | Self::OutOfOrder { .. } => Fault::Caller,
             Self::TooManyTopics | Self::TooLarge { .. } | Self::NoRoom => Fault::Limit,
             Self::Closed | Self::UnknownClient | Self::UnknownSession | Self::TopicEnded => {
@@ -326,6 +332,7 @@ impl fmt::Display for PublishError {
             Self::TooLarge { size, limit } => {
                 write!(f, "an event of {size} bytes, where {limit} are kept")
             }
+            Self::UnusableId(error) => error.fmt(f),
             Self::NoRoom => f.write_str("a session has yet to take all that is kept for it"),
             Self::OtherEpoch => f.write_str("the event belongs to another epoch"),
             Self::OutOfOrder { last } => {

@@ -9,6 +9,7 @@ use super::{
     Audience, Broker, Lag, PublishError, Published, Retention, TopicName, TopicSettingError,
 };
 use crate::event::Event;
+use crate::last_event_id::LastEventId;
 use std::time::Instant;
 
 /// Changes one topic of a [`Broker`] or of a recorded broker; from [`Broker::topic_mut`].
@@ -217,6 +218,9 @@ impl Broker {
 
     /// Appends what was numbered to the channel for which it is.
     pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
+        if let Some(id) = published.own_id() {
+            LastEventId::check(id).map_err(PublishError::UnusableId)?;
+        }
         let new = NewEntry::of(published);
         match published.audience() {
             Audience::Everyone => self.append_to(now, self.topics.everyone(), new),
