@@ -283,7 +283,8 @@ impl Hub {
     }
 
     /// Closes the hub: each session gets what was published before, then its end, and no other is
-    /// opened. The [driver](Drive) is ready when the last session is gone.
+    /// opened. The [driver](Drive) is ready when the last session is gone. On the wire that end is
+    /// [as it was set](HubBuilder::with_early_end).
     pub fn close(&self) {
         self.inner.for_all_at_once(|shard, now| shard.broker.close(now));
     }

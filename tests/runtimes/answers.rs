@@ -256,6 +256,23 @@ pub(crate) async fn an_old_peer_gets_a_whole_answer_and_its_proper_end<P: Platfo
     assert_eq!(end, Ok(()));
 }
 
+/// What it asks for is known without an event.
+pub(crate) async fn a_head_request_gets_the_head_of_an_answer_and_makes_none<P: Platform>(
+    platform: P,
+) {
+    let server = Answering::start(&platform, PLAN);
+    let mut peer = Raw::connect(&platform, server.address).await;
+    peer.write("HEAD / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    let (bytes, end) = peer.read_to_end().await;
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.contains("content-type: text/event-stream\r\n"), "{text}");
+    assert!(text.ends_with("\r\n\r\n"), "{text}");
+    assert_eq!(end, Ok(()));
+    server.dropped().await;
+    assert_eq!(server.seen.update(|seen| seen.given), 0);
+    assert_eq!(server.counters.snapshot().streams, 0);
+}
+
 pub(crate) async fn a_silent_answer_has_heartbeats<P: Platform>(platform: P) {
     let interval = Duration::from_millis(50);
     let config = AnswerConfig::DEFAULT.with_heartbeat(Some(interval));

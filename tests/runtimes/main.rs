@@ -33,6 +33,7 @@ macro_rules! scenarios {
                 an_answer_whose_reader_leaves_is_dropped,
                 an_answer_that_fails_says_so_and_is_cut,
                 an_old_peer_gets_a_whole_answer_and_its_proper_end,
+                a_head_request_gets_the_head_of_an_answer_and_makes_none,
                 a_silent_answer_has_heartbeats,
                 a_reader_that_takes_nothing_of_an_answer_is_given_up,
                 a_shutdown_waits_for_an_answer_no_longer_than_its_time;

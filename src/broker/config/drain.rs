@@ -10,6 +10,9 @@ use core::time::Duration;
 /// `n / (over + spread)` in any second, plus one, to within a millisecond. Who goes when is drawn
 /// by [`BrokerConfig::seed`](crate::broker::BrokerConfig::seed).
 ///
+/// On the wire the streams are cut by default, so that every reader knows that it is to come back;
+/// see [`EndReason::stream_end`](crate::broker::EndReason::stream_end).
+///
 /// A browser keeps the last reconnection time that it was told for as long as the page lives. The
 /// server that takes the sessions over should tell its own again:
 /// [`Reconnect::retry`](crate::broker::Reconnect::retry).
