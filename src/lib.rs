@@ -50,7 +50,8 @@
 //!    what its `None` means, and what may change it.
 //! 4. `poll_timeout(&self)` is cheap. A driver that sleeps exactly until it delays nothing, and
 //!    `handle_timeout(now)` at the deadline moves the deadline. Times that come early, late, twice or
-//!    out of order do no harm.
+//!    out of order do no harm. A deadline that was slept through is not taken for the peer's
+//!    silence.
 //! 5. Any split of the same bytes gives the same messages. The same inputs with the same seed give
 //!    the same outputs.
 //! 6. Work per call is proportional to what is ready, never to how many sessions exist.
@@ -83,7 +84,7 @@ extern crate std;
 #[cfg(feature = "broker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
 pub mod answer;
-#[cfg(all(test, any(feature = "broker", feature = "http1")))]
+#[cfg(all(test, any(feature = "broker", feature = "client", feature = "http1")))]
 mod base_instant;
 #[cfg(feature = "broker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "broker")))]

@@ -9,6 +9,8 @@ pub(super) struct Backoff {
     random: u64,
     /// Attempts in a row, up to the present one, without a stable stream.
     attempts: u32,
+    /// All waits since the last stable stream.
+    waited: Duration,
 }
 
 /// A reconnection wait.
@@ -22,11 +24,22 @@ pub(super) struct Wait {
 
 impl Backoff {
     pub(super) const fn new(seed: u64) -> Self {
-        Self { random: seed, attempts: 0 }
+        Self { random: seed, attempts: 0, waited: Duration::ZERO }
     }
 
     pub(super) const fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    /// Adds a wait to those since the last stable stream, unless they would then be longer than
+    /// `most`. Says whether it did.
+    pub(super) fn allow(&mut self, wait: Duration, most: Option<Duration>) -> bool {
+        let waited = self.waited.saturating_add(wait);
+        let is_allowed = most.is_none_or(|most| waited <= most);
+        if is_allowed {
+            self.waited = waited;
+        }
+        is_allowed
     }
 
     pub(super) const fn begin_attempt(&mut self) {
@@ -36,6 +49,7 @@ impl Backoff {
     /// A stream has been stable, or the world has changed.
     pub(super) const fn reset(&mut self) {
         self.attempts = 0;
+        self.waited = Duration::ZERO;
     }
 
     /// The wait after an attempt is over, where `retry` is the reconnection time that the peer set

@@ -16,8 +16,7 @@ use http::StatusCode;
 /// let mut like_a_browser = ClientConfig::new(seed);
 /// like_a_browser.policy = Policy::standard();
 ///
-/// let mut chat_completion = ClientConfig::new(seed);
-/// chat_completion.one_shot = true;
+/// let mut chat_completion = ClientConfig::answer(seed);
 /// chat_completion.sentinel = Some(Sentinel::Data("[DONE]".into()));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,22 +49,45 @@ pub struct ClientConfig {
     /// [`ClientEvent::HeadersWanted`](super::ClientEvent::HeadersWanted), so that a token can be
     /// fetched anew. Default no.
     pub renew_headers: bool,
-    /// Whether a request that is not safe by its method, or has a body, may be sent again when it
-    /// may have reached the server. Default no: it may make the server do something twice.
+    /// The statuses that say that the headers of a request are good no more, where
+    /// [`renew_headers`](Self::renew_headers) is on. Default 401 alone (RFC 9110, 15.5.2). Add 403
+    /// for servers that answer so to a token that has expired.
     ///
-    /// Requests by GET, OPTIONS and TRACE without a body are always sent again, and so is any
-    /// request that cannot have left, because no connection came about, or that the caller
-    /// [restarts](super::Client::restart). A redirect is no repetition: the server has not
-    /// acted on the request, and says where it belongs.
+    /// After such an answer the client asks for headers once more, at once, and makes one attempt
+    /// with them, whatever the method of the request: the server has refused it and done nothing.
+    /// Another such answer is the end, unless [`Policy::retried_statuses`] has the status too. When
+    /// a stream opens, all this is forgotten.
+    pub renewed_statuses: Vec<StatusCode>,
+    /// Whether a request that is not safe by its method, or has a body, may be sent again when the
+    /// server may have acted on it. Default no: it may make the server do something twice.
+    ///
+    /// Always sent again are
+    ///
+    /// - requests by GET, OPTIONS and TRACE without a body,
+    /// - any request that cannot have left, because no connection came about,
+    /// - any request that was answered in a way that says that it was not accepted: 425 (RFC 8470,
+    ///   5.2), 429 (RFC 6585, 4), 529, by which providers of models say that they are overloaded,
+    ///   and 503 with a `Retry-After` (RFC 9110, 15.6.4). A 503 without one may come from a proxy
+    ///   that lost its server in the middle of the request,
+    /// - any request that the caller [restarts](super::Client::restart).
+    ///
+    /// A redirect is no repetition: the server has not acted on the request, and says where it
+    /// belongs.
     pub repeatable: bool,
     /// Whether the stream ends by itself and is read once, as the answer of a language model is.
-    /// Default no.
+    /// Default no; [`answer`](Self::answer) sets it, with all else that fits such streams.
     ///
-    /// Attempts are made until a stream opens. When that ends, so does the client: with
-    /// [`Finished`](super::CloseReason::Finished) where the [`sentinel`](Self::sentinel) came, or
-    /// where none is set and the body ended properly and not inside an event. Any other end is
-    /// [`ClientError::Truncated`](super::ClientError::Truncated).
+    /// Attempts are made until a stream opens, as far as the request may be sent again (see
+    /// [`repeatable`](Self::repeatable)) and the [`policy`](Self::policy) goes. When the stream
+    /// ends, so does the client: with [`Finished`](super::CloseReason::Finished) where the
+    /// [`sentinel`](Self::sentinel) came, or where none is set and the body ended properly and not
+    /// inside an event. Any other end is [`ClientError::Truncated`](super::ClientError::Truncated).
     pub one_shot: bool,
+    /// Whether the proper end of a [`one_shot`](Self::one_shot) stream's body completes an event
+    /// that has no blank line after it. Default no: the standard drops such an event (WHATWG HTML,
+    /// 9.2.6), since nothing tells one that is whole from one that was cut off by a server that
+    /// failed. Turn it on for a server that leaves the last blank line out.
+    pub complete_last_event: bool,
     /// The message that ends the stream for good, with
     /// [`Finished`](super::CloseReason::Finished); what comes after it is dropped. Default `None`.
     ///
@@ -86,10 +108,44 @@ impl ClientConfig {
             max_error_body: 8 << 10,
             comments: false,
             renew_headers: false,
+            renewed_statuses: Vec::from([StatusCode::UNAUTHORIZED]),
             repeatable: false,
             one_shot: false,
+            complete_last_event: false,
             sentinel: None,
         }
+    }
+
+    /// Makes the configuration for an answer that is streamed once, such as that of a language
+    /// model to a POST, with this seed.
+    ///
+    /// It is [`one_shot`](Self::one_shot), and differs from the default in this:
+    ///
+    /// | | here | why |
+    /// | --- | --- | --- |
+    /// | [`Timeouts::response`] | 10 min | some servers and gateways send the head when the model has begun to answer, and those that reason think for minutes |
+    /// | [`Timeouts::first_byte`], [`Timeouts::idle`] | 5 min | models pause to think or to use a tool, and not every server sends keep-alives meanwhile |
+    /// | [`Timeouts::wake`] | none | a stream may be silent in good health for as long as that; an answer that is given up cannot be resumed |
+    /// | [`Reconnection::initial`] | 1 s | somebody waits |
+    /// | [`Policy::max_waiting`] | 5 min | nobody waits for ever |
+    ///
+    /// A request that the server has not accepted is sent again, after the time that `Retry-After`
+    /// asks for, even by POST: [`repeatable`](Self::repeatable) says which answers count as such. Each
+    /// wait is told, as [`ClientEvent::Retrying`](super::ClientEvent::Retrying). Where the waits
+    /// would take more than 5 minutes in all, the client ends at once, with
+    /// [`CloseReason::WaitTooLong`](super::CloseReason::WaitTooLong). What may have been accepted
+    /// is not sent again.
+    pub fn answer(seed: u64) -> Self {
+        let mut config = Self::new(seed);
+        config.one_shot = true;
+        config.policy.max_waiting = Some(Duration::from_secs(300));
+        config.policy.reconnection.initial = Duration::from_secs(1);
+        let timeouts = &mut config.policy.timeouts;
+        timeouts.response = Some(Duration::from_secs(600));
+        timeouts.first_byte = Some(Duration::from_secs(300));
+        timeouts.idle = Some(Duration::from_secs(300));
+        timeouts.wake = None;
+        config
     }
 }
 
@@ -111,7 +167,7 @@ pub enum Sentinel {
 ///
 /// | | default | [`standard`](Self::standard) |
 /// | --- | --- | --- |
-/// | [`retried_statuses`](Self::retried_statuses) | 408, 425, 429, 500, 502, 503, 504 | none: any status but 200 and the redirects is the end |
+/// | [`retried_statuses`](Self::retried_statuses) | 408, 425, 429, 500, 502, 503, 504, 520 to 527, 529, 530 | none: any status but 200 and the redirects is the end |
 /// | [`Reconnection::retry_after`] | honoured | not looked at |
 /// | [`Reconnection::max_backoff`] | waits are spread, and double up to 60 s while attempts fail | each wait is the reconnection time itself |
 /// | [`Reconnection::floor`] | `retry: 0` is taken as 500 ms | `retry: 0` is 0 |
@@ -131,7 +187,8 @@ pub enum Sentinel {
 pub struct Policy {
     /// The statuses after which another attempt is made. Default 408, 425, 429, 500, 502, 503 and
     /// 504: those that by their meaning pass, or that deploys and proxies answer with for a
-    /// while. 200 opens a stream, 204 is the end and redirects are followed, whatever stands here.
+    /// while. So do 520 to 527 and 530, by which Cloudflare says what ails the server behind it,
+    /// and 529, by which providers of models say that they are overloaded. 200 opens a stream, 204 is the end and redirects are followed, whatever stands here.
     pub retried_statuses: Vec<StatusCode>,
     /// How long is waited between attempts.
     pub reconnection: Reconnection,
@@ -143,6 +200,11 @@ pub struct Policy {
     /// with [`TooManyAttempts`](super::CloseReason::TooManyAttempts). Default `None`: any number,
     /// as in the standard; back-off makes them rare. 0 is taken as 1.
     pub max_attempts: Option<u32>,
+    /// How long may be waited between attempts, all waits since the last stable stream together.
+    /// Before a wait that would take longer, the client ends, with
+    /// [`WaitTooLong`](super::CloseReason::WaitTooLong). Default `None`: any time, as in the
+    /// standard.
+    pub max_waiting: Option<Duration>,
 }
 
 impl Policy {
@@ -178,26 +240,28 @@ impl Policy {
                 total: None,
             },
             max_attempts: None,
+            max_waiting: None,
         }
     }
 }
 
+/// The statuses that are retried by default.
+const PASSING: [u16; 17] =
+    [408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, OVERLOADED, 530];
+
+/// By this, providers of language models say that they have no room for a request.
+pub(super) const OVERLOADED: u16 = 529;
+
 impl Default for Policy {
     fn default() -> Self {
+        let retried = PASSING.iter().filter_map(|status| StatusCode::from_u16(*status).ok());
         Self {
-            retried_statuses: Vec::from([
-                StatusCode::REQUEST_TIMEOUT,
-                StatusCode::TOO_EARLY,
-                StatusCode::TOO_MANY_REQUESTS,
-                StatusCode::INTERNAL_SERVER_ERROR,
-                StatusCode::BAD_GATEWAY,
-                StatusCode::SERVICE_UNAVAILABLE,
-                StatusCode::GATEWAY_TIMEOUT,
-            ]),
+            retried_statuses: retried.collect(),
             reconnection: Reconnection::default(),
             redirects: Redirects::default(),
             timeouts: Timeouts::default(),
             max_attempts: None,
+            max_waiting: None,
         }
     }
 }
@@ -322,7 +386,11 @@ pub enum NextAttempt {
 
 /// How long things may take; `None` for ever. Zero is a time that is up at once.
 ///
-/// Silence counts only while the client [wants data](super::Client::wants_data).
+/// Silence counts only while the client [wants data](super::Client::wants_data). A deadline that
+/// was slept through, because the process was stopped or the machine slept, is no silence: what
+/// [`handle_timeout`](super::Client::handle_timeout) is told more than 50 ms late gives the peer
+/// [`wake`](Self::wake) from then on, or as long as the deadline was, if that is shorter. Only
+/// [`total`](Self::total) is up whatever happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
@@ -340,7 +408,8 @@ pub struct Timeouts {
     /// something more often.
     pub idle: Option<Duration>,
     /// From [`Client::wake`](super::Client::wake) to a sign of life of the connection at hand.
-    /// Default 20 s: servers that send keep-alives send them about every 15 s.
+    /// Default 20 s: servers that send keep-alives send them about every 15 s. With `None`,
+    /// `Client::wake` sets no deadline, and one that was slept through is set anew by 20 s.
     pub wake: Option<Duration>,
     /// From the head of an answer that is no stream to the end of what is reported of its body.
     /// Default 2 s; what has come by then is reported.
@@ -353,6 +422,7 @@ pub struct Timeouts {
 impl Timeouts {
     const HEADERS: Option<Duration> = Some(Duration::from_secs(30));
     const ERROR_BODY: Option<Duration> = Some(Duration::from_secs(2));
+    pub(super) const WAKE: Duration = Duration::from_secs(20);
 }
 
 impl Default for Timeouts {
@@ -362,7 +432,7 @@ impl Default for Timeouts {
             response: Some(Duration::from_secs(30)),
             first_byte: None,
             idle: Some(Duration::from_secs(90)),
-            wake: Some(Duration::from_secs(20)),
+            wake: Some(Self::WAKE),
             error_body: Self::ERROR_BODY,
             total: None,
         }

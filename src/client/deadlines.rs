@@ -11,6 +11,12 @@ use std::time::Instant;
 /// is known only roughly, at the next input. If that comes long after a deadline, the caller may
 /// have had the thread all the time, and the peer's bytes may lie unread: the deadline is
 /// set anew. If it comes on time, the driver slept until then, and there was silence.
+///
+/// A deadline that is told late for any other reason was slept through: the process was stopped,
+/// or the machine slept. Bytes that came meanwhile lie unread, and a timer often fires before the
+/// socket is looked at. So there is a grace in which bytes count. It is given again if it is slept
+/// through too, each time for a longer delay alone: a driver that tells the time at long intervals
+/// is always late, and notices a dead peer all the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deadlines {
     now: Option<Instant>,
@@ -20,6 +26,8 @@ pub(super) struct Deadlines {
     paused: bool,
     /// Reading went on since the last input.
     unblocked: bool,
+    /// How many graces the phase has been given in a row.
+    graces: u32,
 }
 
 impl Deadlines {
@@ -49,6 +57,23 @@ impl Deadlines {
         self.phase = at;
         self.paused = false;
         self.unblocked = false;
+        self.graces = 0;
+    }
+
+    /// Whether the phase's deadline, which has come, came so long ago that nobody can have listened
+    /// since.
+    pub(super) fn was_slept_through(&self) -> bool {
+        let allowed = LATE.saturating_mul(LATER.saturating_pow(self.graces));
+        match (self.phase, self.now) {
+            (Some(at), Some(now)) => now.saturating_duration_since(at) > allowed,
+            _ => false,
+        }
+    }
+
+    /// Sets the phase's deadline anew, for one that was slept through.
+    pub(super) fn grant(&mut self, grace: Duration) {
+        self.phase = self.after(Some(grace));
+        self.graces = self.graces.saturating_add(1);
     }
 
     /// Makes the phase's deadline come no later than this.
@@ -96,3 +121,38 @@ impl Deadlines {
 
 /// The part of a time by which its end may be told late and still counts as told on time.
 const ON_TIME: u32 = 8;
+
+/// By how much a timer that nothing holds up may be late: three times the grain of the coarsest
+/// clock in use, which is 16 ms.
+const LATE: Duration = Duration::from_millis(50);
+
+/// How many times later a deadline must be told for each further grace.
+const LATER: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base_instant::base_instant;
+
+    #[test]
+    fn each_further_grace_takes_a_longer_delay_so_that_late_drivers_come_to_an_end() {
+        let mut now = base_instant();
+        let mut deadlines = Deadlines::default();
+        deadlines.advance(now);
+        deadlines.set(deadlines.after(Some(Duration::from_secs(90))));
+        let mut graces = 0;
+        loop {
+            now += Duration::from_secs(60);
+            deadlines.advance(now);
+            if !deadlines.is_due() {
+                continue;
+            }
+            if !deadlines.was_slept_through() {
+                break;
+            }
+            deadlines.grant(Duration::from_secs(20));
+            graces += 1;
+        }
+        assert_eq!(graces, 4, "a driver that tells the time once a minute");
+    }
+}

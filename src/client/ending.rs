@@ -1,12 +1,13 @@
 //! How an attempt ends, and whether another follows.
 
+use super::backoff::Wait;
 use super::error::{ClientError, CloseReason, RedirectError, Timeout};
-use super::response::retry_after;
+use super::response::{retry_after, was_not_accepted};
 use super::state::{Action, Input};
 use super::{Client, ReadyState, Told};
-use crate::net::FailureKind;
 use alloc::boxed::Box;
 use core::time::Duration;
+use http::StatusCode;
 
 /// How an attempt ended.
 pub(super) enum Outcome {
@@ -50,11 +51,11 @@ impl Client {
             Some(Outcome::NoContent) => Err(CloseReason::NoContent),
             Some(Outcome::Finished) | None => Err(CloseReason::Finished),
         };
-        match decision {
-            Ok(error) => {
-                let wait = self.begin_wait(&error);
+        match decision.and_then(|error| Ok((self.next_wait(&error)?, error))) {
+            Ok((wait, error)) => {
+                self.begin_wait(wait);
                 self.last_error = Some(error);
-                Told::Retrying(wait)
+                Told::Retrying(wait.whole)
             }
             Err(reason) => {
                 self.step(Input::GiveUp);
@@ -65,10 +66,11 @@ impl Client {
     }
 
     /// Whether to try again after this.
-    fn decide(&self, error: ClientError) -> Result<ClientError, CloseReason> {
+    fn decide(&mut self, error: ClientError) -> Result<ClientError, CloseReason> {
         if error == ClientError::Restarted {
             return Ok(error);
         }
+        let renewal = self.renewal_after(&error);
         if self.config.one_shot && self.opened.is_some() {
             let is_end = error == ClientError::EndOfStream
                 && self.config.sentinel.is_none()
@@ -79,25 +81,42 @@ impl Client {
                 CloseReason::Failed(ClientError::Truncated(Box::new(error)))
             });
         }
-        if !self.is_retried(&error) {
-            return Err(CloseReason::Failed(error));
-        }
-        if !self.may_repeat_after(&error) {
-            return Err(CloseReason::NotRepeatable(error));
+        if renewal.is_none() {
+            if !self.is_retried(&error) {
+                return Err(CloseReason::Failed(error));
+            }
+            if !self.may_repeat_after(&error) {
+                return Err(CloseReason::NotRepeatable(error));
+            }
         }
         let attempts = self.backoff.attempts();
         match self.config.policy.max_attempts {
             Some(most) if attempts >= most.max(1) => {
                 Err(CloseReason::TooManyAttempts { attempts, error })
             }
-            _ => Ok(error),
+            _ => {
+                self.refused = renewal.or(self.refused);
+                self.is_hurried |= renewal.is_some();
+                Ok(error)
+            }
+        }
+    }
+
+    /// The status that says that other headers are needed, if they were not renewed for it already.
+    fn renewal_after(&self, error: &ClientError) -> Option<StatusCode> {
+        match error {
+            ClientError::Status(answer) if self.config.renew_headers && self.refused.is_none() => {
+                let statuses = &self.config.renewed_statuses;
+                Some(answer.status).filter(|status| statuses.contains(status))
+            }
+            _ => None,
         }
     }
 
     fn is_retried(&self, error: &ClientError) -> bool {
         let policy = &self.config.policy;
         match error {
-            ClientError::Transport(failure) => failure.kind() != FailureKind::Unsupported,
+            ClientError::Transport(failure) => !failure.kind().is_lasting(),
             ClientError::Timeout(timeout) => *timeout != Timeout::Total,
             ClientError::EndOfStream
             | ClientError::Restarted
@@ -119,29 +138,37 @@ impl Client {
             && match error {
                 ClientError::Transport(failure) => failure.kind().is_before_request(),
                 ClientError::Timeout(timeout) => *timeout == Timeout::Headers,
+                ClientError::Status(answer) => was_not_accepted(answer),
                 _ => false,
             };
         self.home.is_safe() || self.config.repeatable || is_unsent
     }
 
-    fn begin_wait(&mut self, error: &ClientError) -> Duration {
-        let (earliest, whole) = if self.is_hurried || *error == ClientError::Restarted {
-            (Duration::ZERO, Duration::ZERO)
-        } else {
-            let rules = &self.config.policy.reconnection;
-            let retry_after = match error {
-                ClientError::Status(answer) if rules.retry_after => retry_after(&answer.headers),
-                _ => None,
-            };
-            let wait = self.backoff.wait(rules, self.inbox.reconnection_time(), retry_after);
-            (wait.earliest, wait.whole)
+    /// How long is waited after this, if so long may be waited.
+    fn next_wait(&mut self, error: &ClientError) -> Result<Wait, CloseReason> {
+        if self.is_hurried || *error == ClientError::Restarted {
+            return Ok(Wait { earliest: Duration::ZERO, whole: Duration::ZERO });
+        }
+        let policy = &self.config.policy;
+        let rules = &policy.reconnection;
+        let retry_after = match error {
+            ClientError::Status(answer) if rules.retry_after => retry_after(&answer.headers),
+            _ => None,
         };
+        let wait = self.backoff.wait(rules, self.inbox.reconnection_time(), retry_after);
+        if self.backoff.allow(wait.whole, policy.max_waiting) {
+            Ok(wait)
+        } else {
+            Err(CloseReason::WaitTooLong { wait: wait.whole, error: error.clone() })
+        }
+    }
+
+    fn begin_wait(&mut self, wait: Wait) {
         self.step(Input::Retry);
         self.state = ReadyState::Connecting;
         let after = |wait| self.ended.and_then(|ended| ended.checked_add(wait));
-        self.earliest = after(earliest);
-        self.deadlines.set(after(whole));
-        whole
+        self.earliest = after(wait.earliest);
+        self.deadlines.set(after(wait.whole));
     }
 
     pub(super) fn finish(&mut self, reason: CloseReason) {

@@ -6,6 +6,8 @@ use alloc::boxed::Box;
 use bytes::Bytes;
 use core::error::Error;
 use core::fmt;
+use core::time::Duration;
+use http::header::{self, HeaderValue};
 use http::{HeaderMap, StatusCode, Uri};
 
 /// Why an attempt was over.
@@ -23,9 +25,11 @@ pub enum ClientError {
     /// Something did not come in time.
     Timeout(Timeout),
     /// The status is none that opens a stream. Whether it is retried is for
-    /// [`Policy::retried_statuses`](super::Policy::retried_statuses).
+    /// [`Policy::retried_statuses`](super::Policy::retried_statuses), and whether with headers anew
+    /// for [`ClientConfig::renewed_statuses`](super::ClientConfig::renewed_statuses).
     Status(Box<UnexpectedResponse>),
-    /// The status is 200, and the content type is not `text/event-stream`. It is the end.
+    /// The status is 200, and the content type is not `text/event-stream`. It is the end. The
+    /// commonest cause is a URL whose path is another one's, such as a page's.
     ContentType(Box<UnexpectedResponse>),
     /// The body has a content coding that the driver did not undo; a driver that undoes one takes
     /// `Content-Encoding` out of the head (RFC 9110, 8.4). It is the end.
@@ -92,14 +96,40 @@ impl fmt::Display for ClientError {
             Self::Truncated(by) => write!(f, "the stream is truncated: {by}"),
             Self::Timeout(timeout) => timeout.fmt(f),
             Self::Status(answer) => write!(f, "the server answered {}", answer.status),
-            Self::ContentType(_) => f.write_str("the server's answer is no event stream"),
-            Self::ContentEncoding(_) => {
-                f.write_str("the server's answer has a content coding that was not undone")
+            Self::ContentType(answer) => {
+                match answer.headers.get(header::CONTENT_TYPE) {
+                    Some(value) => write!(f, "the server answered with {}", Named(value))?,
+                    None => f.write_str("the server answered without a content type")?,
+                }
+                f.write_str(" instead of text/event-stream: is the path of the URL right?")
+            }
+            Self::ContentEncoding(answer) => {
+                f.write_str("the server's answer has the content coding ")?;
+                match answer.headers.get(header::CONTENT_ENCODING) {
+                    Some(value) => Named(value).fmt(f)?,
+                    None => f.write_str("of another")?,
+                }
+                f.write_str(", which was not asked for or not undone")
             }
             Self::Redirect(error, _) => error.fmt(f),
             Self::Restarted => f.write_str("another connection was asked for"),
             Self::Overrun => f.write_str("more bytes were handed in than were wanted"),
         }
+    }
+}
+
+/// What a peer's header says, as far as it is fit to be read.
+struct Named<'a>(&'a HeaderValue);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 100;
+        let bytes = self.0.as_bytes();
+        if bytes.is_empty() {
+            return f.write_str("nothing");
+        }
+        write!(f, "{}", bytes[..bytes.len().min(MOST)].escape_ascii())?;
+        if bytes.len() > MOST { f.write_str("…") } else { Ok(()) }
     }
 }
 
@@ -170,8 +200,8 @@ pub enum RequestError {
     Url,
     /// The scheme is neither `http` nor `https`.
     Scheme,
-    /// The URL holds a user name or a password, which no request may (RFC 9110, 4.2.4). They
-    /// belong in an `Authorization` header.
+    /// The URL holds a user name or a password that no `Authorization` header can say (RFC 7617,
+    /// 2): a control character is in it, or a colon in the user name.
     Userinfo,
     /// The answers to CONNECT and HEAD have no body in which a stream could be.
     Method,
@@ -184,7 +214,9 @@ impl fmt::Display for RequestError {
         f.write_str(match self {
             Self::Url => "the URL of the request lacks a scheme or a valid host",
             Self::Scheme => "the URL of the request is neither http nor https",
-            Self::Userinfo => "the URL of the request holds a user name",
+            Self::Userinfo => {
+                "the URL of the request holds a user name or a password that cannot be sent"
+            }
             Self::Method => "the method of the request has answers without a body",
             Self::LastEventId => "the Last-Event-ID header of the request is no event id",
         })
@@ -250,7 +282,7 @@ pub enum CloseReason {
     NoContent,
     /// What happened is not retried.
     Failed(ClientError),
-    /// What happened would be retried, but the request may have reached the server, and is not
+    /// What happened would be retried, but the server may have acted on the request, and it is not
     /// [`repeatable`](super::ClientConfig::repeatable).
     NotRepeatable(ClientError),
     /// As many attempts in a row brought no stable stream as
@@ -261,6 +293,14 @@ pub enum CloseReason {
         /// What happened to the last.
         error: ClientError,
     },
+    /// The next wait would be so long that all waits together would be longer than
+    /// [`Policy::max_waiting`](super::Policy::max_waiting) allows.
+    WaitTooLong {
+        /// How long the next wait would be: what the server asks for, or back-off.
+        wait: Duration,
+        /// What happened.
+        error: ClientError,
+    },
 }
 
 impl CloseReason {
@@ -269,7 +309,8 @@ impl CloseReason {
         match self {
             Self::Failed(error)
             | Self::NotRepeatable(error)
-            | Self::TooManyAttempts { error, .. } => Some(error),
+            | Self::TooManyAttempts { error, .. }
+            | Self::WaitTooLong { error, .. } => Some(error),
             Self::Requested | Self::Finished | Self::NoContent => None,
         }
     }
@@ -287,6 +328,9 @@ impl fmt::Display for CloseReason {
             }
             Self::TooManyAttempts { attempts, error } => {
                 write!(f, "{error}, after {attempts} attempts")
+            }
+            Self::WaitTooLong { wait, error } => {
+                write!(f, "{error}, and to wait for {} s more takes too long", wait.as_secs())
             }
         }
     }

@@ -4,7 +4,7 @@ use super::error::{ClientError, CloseReason};
 use crate::decode::{DecodeError, Message};
 use core::fmt;
 use core::time::Duration;
-use http::{Response, Uri};
+use http::{Response, StatusCode, Uri};
 
 /// One request and what comes of it.
 ///
@@ -53,6 +53,11 @@ pub enum ClientEvent<'a> {
         attempt: Attempt,
         /// The URL that will be asked.
         url: &'a Uri,
+        /// With which status the server has refused the headers of an attempt before, since the
+        /// last stream: one of
+        /// [`ClientConfig::renewed_statuses`](super::ClientConfig::renewed_statuses). A token that
+        /// is kept is then to be fetched anew.
+        refused: Option<StatusCode>,
     },
     /// The attempt is over, and another will be made. Reported once for each loss.
     Retrying {

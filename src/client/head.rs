@@ -21,6 +21,7 @@ impl Client {
                 self.inbox.open(head);
                 self.opened = self.deadlines.now();
                 self.is_heard = false;
+                self.refused = None;
                 let timeouts = &self.config.policy.timeouts;
                 self.deadlines.set(self.deadlines.after(timeouts.idle));
                 self.deadlines.shorten(self.deadlines.after(timeouts.first_byte));

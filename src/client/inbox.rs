@@ -49,6 +49,11 @@ impl Inbox {
         self.is_drained = false;
     }
 
+    /// Ends the line and the block that the stream leaves unfinished, if it does.
+    pub(super) fn complete_block(&mut self) {
+        self.push(b"\n\n");
+    }
+
     pub(super) fn end(&mut self) {
         self.decoder.handle_eof();
     }

@@ -40,11 +40,6 @@ pub(super) fn has_valid_authority(url: &Uri) -> bool {
     url.authority().is_some_and(is_valid)
 }
 
-/// Whether a URL names a user.
-pub(super) fn has_userinfo(url: &Uri) -> bool {
-    url.authority().is_some_and(|authority| authority.as_str().contains('@'))
-}
-
 /// Whether two URLs have the same scheme, host and port (RFC 6454, 4).
 pub(super) fn is_same_origin(one: &Uri, other: &Uri) -> bool {
     let host = |url: &Uri| url.host().map(str::to_ascii_lowercase);

@@ -79,6 +79,11 @@
 //! belongs to the connection and to framing (`Host`, `Content-Length`, …), and follows no redirect
 //! by itself. If it asks for a compressed body by `Accept-Encoding`, it decodes the body and
 //! takes `Content-Encoding` out of the head; the client asks for none.
+//!
+//! A last event ID can hold control characters, which a
+//! [`HeaderValue`](http::HeaderValue) cannot. The request then has no `Last-Event-ID` header, and
+//! has the id among its extensions, as [`LastEventId`](crate::LastEventId). A driver that writes
+//! headers itself, as [`http1`](crate::http1) does, sends it from there.
 
 mod backoff;
 mod config;
@@ -92,6 +97,7 @@ mod location;
 mod request;
 mod response;
 mod state;
+mod time;
 
 use self::backoff::Backoff;
 use self::deadlines::Deadlines;
@@ -106,7 +112,7 @@ use bytes::Bytes;
 use core::fmt;
 use core::mem;
 use core::time::Duration;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use std::time::Instant;
 
 pub use self::config::{
@@ -147,6 +153,8 @@ pub struct Client {
     inbox: Inbox,
     /// Headers are wanted, and nobody was told.
     is_asking: bool,
+    /// With which status headers were refused, since the last stream.
+    refused: Option<StatusCode>,
     /// When the present attempt's stream was opened.
     opened: Option<Instant>,
     /// A byte of that stream has come.
@@ -180,10 +188,12 @@ impl Client {
     /// Makes a client for this request: any method but CONNECT and HEAD, an absolute `http` or
     /// `https` URL, any headers, a body.
     ///
-    /// `Accept: text/event-stream` and `Cache-Control: no-cache` are added where the request has no
-    /// such header. A `Last-Event-ID` header is where the stream is to go on, unless the
-    /// configuration says so. Headers that belong to one connection or to framing
-    /// (`Connection`, `Content-Length`, …) are not sent.
+    /// `Accept: text/event-stream`, `Accept-Encoding: identity`, `Cache-Control: no-cache` and
+    /// `User-Agent: sansse/` with the version are added where the request has no such header. A
+    /// `Last-Event-ID` header is where the stream is to go on, unless the configuration says so.
+    /// A user name and a password in the URL become an `Authorization` header by the scheme
+    /// Basic (RFC 7617), unless the request has such a header. Headers that belong to one
+    /// connection or to framing (`Connection`, `Content-Length`, …) are not sent.
     ///
     /// Nothing is sent by this. A request that can never be sent, by the caller's fault, ends the
     /// client: [`poll_event`](Self::poll_event) says so, as [`ClientError::Request`].
@@ -207,6 +217,7 @@ impl Client {
             deadlines: Deadlines::default(),
             inbox: Inbox::new(config.limits, last_event_id),
             is_asking: false,
+            refused: None,
             opened: None,
             is_heard: false,
             refusal: None,
@@ -282,6 +293,12 @@ impl Client {
     pub fn handle_eof(&mut self, now: Instant, attempt: Attempt) {
         self.advance(now);
         if attempt == self.attempt {
+            if self.phase == Phase::Streaming
+                && self.config.one_shot
+                && self.config.complete_last_event
+            {
+                self.inbox.complete_block();
+            }
             self.lose(match self.phase {
                 Phase::Streaming => ClientError::EndOfStream,
                 _ => ClientError::Transport(FailureKind::Closed.into()),
@@ -311,63 +328,6 @@ impl Client {
             remove_what_is_not_the_callers(&mut self.renewed);
             self.is_asking = false;
             self.deadlines.set(None);
-        }
-    }
-
-    /// Tells the time, for which [`poll_timeout`](Self::poll_timeout) asks. At other times it does
-    /// nothing.
-    ///
-    /// Tell of bytes that have come before telling of a time that is past, or a stream that was
-    /// not silent may be taken for one.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.advance(now);
-        if self.deadlines.is_life_over() {
-            let over = ClientError::Timeout(Timeout::Total);
-            self.end(Input::LifeOver, Outcome::Lost(over));
-        }
-        if !self.deadlines.is_due() {
-            return;
-        }
-        let timeouts = &self.config.policy.timeouts;
-        let timeout = match self.phase {
-            Phase::Streaming if !self.inbox.is_drained() => return self.deadlines.pause(),
-            Phase::Streaming if self.is_heard => Timeout::Idle,
-            Phase::Streaming => match (timeouts.first_byte, timeouts.idle) {
-                (Some(first), Some(idle)) if first <= idle => Timeout::FirstByte,
-                (Some(_), None) => Timeout::FirstByte,
-                _ => Timeout::Idle,
-            },
-            Phase::Headers => Timeout::Headers,
-            Phase::Waiting => {
-                if self.step(Input::Deadline).is_some() {
-                    self.begin_attempt();
-                }
-                return;
-            }
-            _ => Timeout::Response,
-        };
-        self.end(Input::Deadline, Outcome::Lost(ClientError::Timeout(timeout)));
-    }
-
-    /// Tells that the machine slept, or that the network came back or changed.
-    ///
-    /// A wait ends as soon as the reconnection time and the server's wish allow, and the attempts
-    /// that failed are forgotten. A connection is given
-    /// [`Timeouts::wake`] for a sign of life.
-    pub fn wake(&mut self, now: Instant) {
-        self.advance(now);
-        match self.step(Input::Wake) {
-            Some(Action::Probe) if self.inbox.is_drained() => {
-                let at = self.deadlines.after(self.config.policy.timeouts.wake);
-                self.deadlines.shorten(at);
-            }
-            Some(Action::Hasten) => {
-                self.backoff.reset();
-                if self.phase == Phase::Waiting {
-                    self.deadlines.shorten(self.earliest);
-                }
-            }
-            _ => {}
         }
     }
 
@@ -429,7 +389,8 @@ impl Client {
             Told::Comment => ClientEvent::Comment(self.inbox.comment()),
             Told::Dropped(error) => ClientEvent::Dropped(error),
             Told::HeadersWanted => {
-                ClientEvent::HeadersWanted { attempt: self.attempt, url: self.route.url() }
+                let (url, refused) = (self.route.url(), self.refused);
+                ClientEvent::HeadersWanted { attempt: self.attempt, url, refused }
             }
             Told::Retrying(wait) => ClientEvent::Retrying {
                 error: self.last_error.as_ref()?,
@@ -438,18 +399,6 @@ impl Client {
             },
             Told::Closed => ClientEvent::Closed(self.close_reason.as_ref()?),
         })
-    }
-
-    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
-    ///
-    /// `None` while nothing depends on time. Any call that takes `&mut self` can change it. It is
-    /// as cheap as a comparison.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.phase {
-            // What comes next depends on the caller alone, who polls events or not.
-            Phase::Ending | Phase::Closed => None,
-            _ => self.deadlines.next(),
-        }
     }
 
     /// Returns whether the driver is to read the body of the present attempt. While it is not,
@@ -480,7 +429,8 @@ impl Client {
         self.state
     }
 
-    /// Returns the URL that the client was made with, wherever redirects have led.
+    /// Returns the URL that the client was made with, wherever redirects have led; without the user
+    /// name and the password, if it had them.
     pub fn url(&self) -> &Uri {
         &self.url
     }
@@ -508,25 +458,6 @@ impl Client {
         let (action, next) = transition(self.phase, input)?;
         self.phase = next;
         Some(action)
-    }
-
-    fn advance(&mut self, now: Instant) {
-        if self.deadlines.advance(now) {
-            let timeouts = &self.config.policy.timeouts;
-            self.deadlines.set_life(self.deadlines.after(timeouts.total));
-            if self.phase == Phase::Headers {
-                self.deadlines.set(self.deadlines.after(timeouts.headers));
-            }
-        }
-        let idle = self.config.policy.timeouts.idle;
-        if self.deadlines.take_stale(idle) && self.phase == Phase::Streaming {
-            self.listen();
-        }
-    }
-
-    /// Gives the peer the idle time from now.
-    fn listen(&mut self) {
-        self.deadlines.set(self.deadlines.after(self.config.policy.timeouts.idle));
     }
 
     fn begin_attempt(&mut self) {

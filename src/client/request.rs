@@ -1,9 +1,11 @@
 //! The request of an attempt, and what redirects make of it.
 
 use super::error::RequestError;
-use super::location::{has_userinfo, has_valid_authority, is_same_origin};
+use super::location::{has_valid_authority, is_same_origin};
 use crate::event::EventId;
 use crate::http::{LAST_EVENT_ID, is_framing};
+use crate::last_event_id::LastEventId;
+use crate::net::{basic_credentials, take_userinfo};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -23,10 +25,11 @@ impl Route {
     /// Takes the caller's request, and the last event ID out of it.
     pub(super) fn new(request: Request<Bytes>) -> (Self, Result<Option<EventId>, RequestError>) {
         let (mut parts, body) = request.into_parts();
-        let last_event_id = last_event_id(&parts.headers);
+        let last_event_id = last_event_id(&parts);
         remove_what_is_not_the_callers(&mut parts.headers);
-        let route = Self { parts, body };
-        let checked = route.check().and(last_event_id);
+        parts.extensions.remove::<LastEventId>();
+        let mut route = Self { parts, body };
+        let checked = route.check().and_then(|()| route.move_credentials()).and(last_event_id);
         (route, checked)
     }
 
@@ -49,16 +52,19 @@ impl Route {
         let headers = request.headers_mut();
         // Replaces what has the same name.
         headers.extend(renewed.clone());
-        let defaults = [(header::ACCEPT, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
-        for (name, value) in defaults {
+        for (name, value) in DEFAULTS {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
-        // An id with control characters does not fit into a header; without it the stream goes on
-        // from where the server thinks best, which is better than not at all.
-        if !last_event_id.is_empty()
-            && let Ok(value) = HeaderValue::from_bytes(last_event_id.as_bytes())
-        {
-            headers.insert(LAST_EVENT_ID, value);
+        match HeaderValue::from_bytes(last_event_id.as_bytes()) {
+            _ if last_event_id.is_empty() => {}
+            Ok(value) => _ = headers.insert(LAST_EVENT_ID, value),
+            // An id with control characters does not fit into a header. A driver that writes
+            // headers itself finds it here. With another, the stream goes on from where the server
+            // thinks best, which is better than not at all.
+            Err(_) => {
+                let id = LastEventId::with_limit(last_event_id.as_bytes(), usize::MAX);
+                request.extensions_mut().insert(id);
+            }
         }
         request
     }
@@ -96,6 +102,18 @@ impl Route {
         self.parts.uri = target;
     }
 
+    /// Puts the credentials of the URL where they belong (RFC 9110, 4.2.4), unless the caller has
+    /// put others there.
+    fn move_credentials(&mut self) -> Result<(), RequestError> {
+        let Some((url, userinfo)) = take_userinfo(&self.parts.uri) else { return Ok(()) };
+        self.parts.uri = url;
+        if !userinfo.is_empty() && !self.parts.headers.contains_key(header::AUTHORIZATION) {
+            let credentials = basic_credentials(&userinfo).ok_or(RequestError::Userinfo)?;
+            self.parts.headers.insert(header::AUTHORIZATION, credentials);
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), RequestError> {
         let url = &self.parts.uri;
         match url.scheme() {
@@ -108,15 +126,23 @@ impl Route {
         if !has_valid_authority(url) {
             return Err(RequestError::Url);
         }
-        if has_userinfo(url) {
-            return Err(RequestError::Userinfo);
-        }
         if self.parts.method == Method::CONNECT || self.parts.method == Method::HEAD {
             return Err(RequestError::Method);
         }
         Ok(())
     }
 }
+
+/// What is sent unless the caller says otherwise.
+///
+/// No coding is asked for, since the client undoes none, and some proxies compress unless they are
+/// told not to. A name lets operators find out what troubles their servers.
+const DEFAULTS: [(HeaderName, &str); 4] = [
+    (header::ACCEPT, "text/event-stream"),
+    (header::ACCEPT_ENCODING, "identity"),
+    (header::CACHE_CONTROL, "no-cache"),
+    (header::USER_AGENT, concat!("sansse/", env!("CARGO_PKG_VERSION"))),
+];
 
 /// Takes out what speaks of one connection, and the last event ID, which is the client's to set.
 pub(super) fn remove_what_is_not_the_callers(headers: &mut HeaderMap) {
@@ -152,9 +178,16 @@ fn remove(headers: &mut HeaderMap, is_meant: impl Fn(&HeaderName, &HeaderValue) 
     }
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, RequestError> {
-    let mut values = headers.get_all(LAST_EVENT_ID).iter();
-    let Some(value) = values.next() else { return Ok(None) };
+/// What the request says of the last event, in a header or in what a server read in its place.
+fn last_event_id(parts: &Parts) -> Result<Option<EventId>, RequestError> {
+    let mut values = parts.headers.get_all(LAST_EVENT_ID).iter();
+    let Some(value) = values.next() else {
+        return match parts.extensions.get::<LastEventId>() {
+            Some(LastEventId::Id(id)) => Ok(Some(id.clone())),
+            Some(LastEventId::Malformed) => Err(RequestError::LastEventId),
+            Some(LastEventId::Absent) | None => Ok(None),
+        };
+    };
     let text = core::str::from_utf8(value.as_bytes().trim_ascii());
     match (text.map(|text| EventId::new(String::from(text))), values.next()) {
         (Ok(Ok(id)), None) => Ok(Some(id)),

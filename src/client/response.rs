@@ -1,5 +1,6 @@
 //! What a response head means: a stream, a redirect, or why it is none.
 
+use super::config::OVERLOADED;
 use super::error::{ClientError, RedirectError, UnexpectedResponse};
 use super::location;
 use crate::http::split_unquoted;
@@ -67,6 +68,18 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let date = |text| httpdate::parse_http_date(text).ok();
     let answered = date(headers.get(header::DATE)?.to_str().ok()?)?;
     Some(date(text)?.duration_since(answered).unwrap_or_default())
+}
+
+/// Whether an answer says that the server has not begun to act on the request.
+///
+/// 503 says so by its meaning, but proxies that lost their server answer with it too; those do not
+/// know when it will be back.
+pub(super) fn was_not_accepted(answer: &UnexpectedResponse) -> bool {
+    match answer.status {
+        StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::SERVICE_UNAVAILABLE => answer.headers.contains_key(header::RETRY_AFTER),
+        status => status.as_u16() == OVERLOADED,
+    }
 }
 
 /// Whether the type is `text/event-stream`, whatever its parameters, by Fetch's "extract a MIME

@@ -344,6 +344,9 @@ impl Decoder {
             if let Some(value) = value(rest, end)
                 && !self.stream.as_str().as_bytes()[value.clone()].contains(&0)
             {
+                if value.len() > self.limits.max_id {
+                    return Some(self.id_too_long());
+                }
                 self.id.set(value);
             }
         } else if let Some(rest) = text.strip_prefix(b"retry")
@@ -388,6 +391,13 @@ impl Decoder {
         self.drop_block();
         self.state = State::Dropping { inside_line: false };
         Step::Error(DecodeError::EventTooLarge { limit: self.limits.max_event })
+    }
+
+    #[cold]
+    fn id_too_long(&mut self) -> Step {
+        self.drop_block();
+        self.state = State::Dropping { inside_line: false };
+        Step::Error(DecodeError::IdTooLong { limit: self.limits.max_id })
     }
 
     fn drop_block(&mut self) {

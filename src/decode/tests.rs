@@ -15,6 +15,7 @@ fn steps(decoder: &mut Decoder, chunks: &[&[u8]]) -> Vec<String> {
                 Step::Retry(time) => format!("retry:{}", time.as_millis()),
                 Step::Error(DecodeError::LineTooLong { .. }) => "line too long".to_string(),
                 Step::Error(DecodeError::EventTooLarge { .. }) => "event too large".to_string(),
+                Step::Error(DecodeError::IdTooLong { .. }) => "id too long".to_string(),
             });
         }
     }
@@ -163,6 +164,17 @@ fn a_byte_order_mark_alone_may_be_used_up_while_the_rest_waits() {
     let mut decoder = Decoder::new();
     decoder.handle_data(b"\xef\xbb\xbf:\n");
     assert_eq!(steps(&mut decoder, &[b":\xff\n"]), ["comment:", "comment:\u{fffd}"]);
+}
+
+#[test]
+fn an_id_beyond_its_limit_costs_its_block_and_leaves_the_last_event_id() {
+    let mut decoder = Decoder::new().with_limits(Limits::default().with_max_id(3));
+    decoder.handle_data(b"id: abc\ndata: a\n\ndata: b\nid: abcd\n");
+    assert_eq!(decoder.poll_step(), Some(Step::Message));
+    assert_eq!(decoder.poll_step(), Some(Step::Error(DecodeError::IdTooLong { limit: 3 })));
+    assert_eq!(steps(&mut decoder, &[b"data: c\n", b"\ndata: d\n\n"]), ["message:d"]);
+    assert_eq!(decoder.last_event_id(), "abc");
+    assert_eq!(Limits::DEFAULT.max_id(), 1024);
 }
 
 #[test]

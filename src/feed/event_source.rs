@@ -16,7 +16,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 use futures_core::Stream;
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use std::time::Instant;
 
 /// An event stream that is read, lost, and read on: a [`Client`] with a transport and a timer.
@@ -40,7 +40,7 @@ pub struct EventSource<T: Transport> {
 /// How often the connection is asked in one poll that brings no event.
 const STEPS: usize = 32;
 
-type HeaderSource = Box<dyn Fn(Uri) -> Renewing + Send>;
+type HeaderSource = Box<dyn Fn(HeadersWanted) -> Renewing + Send>;
 type Renewing = Pin<Box<dyn Future<Output = Result<HeaderMap, Failure>> + Send>>;
 type Sending<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Failure>> + Send>>;
 
@@ -85,6 +85,18 @@ pub enum SourceEvent {
     Closed(CloseReason),
 }
 
+/// What [`EventSource::with_headers`] is asked for: the headers of the next attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeadersWanted {
+    /// The URL that will be asked.
+    pub url: Uri,
+    /// With which status the server has refused the headers of an attempt before, since the last
+    /// stream: one of [`ClientConfig::renewed_statuses`]. A token that is kept is then to be
+    /// fetched anew.
+    pub refused: Option<StatusCode>,
+}
+
 impl<T: Transport> EventSource<T> {
     /// Makes a source of what `request` asks for. Nothing is sent before it is polled.
     ///
@@ -108,14 +120,15 @@ impl<T: Transport> EventSource<T> {
     }
 
     /// Sets where headers come from that are renewed for each attempt, such as a token. The
-    /// function is called with the URL that will be asked; a failure is one of the attempt.
+    /// function is called with the URL that will be asked, and whether the server has refused the
+    /// headers before; a failure is one of the attempt.
     ///
     /// It has an effect only with [`ClientConfig::renew_headers`] on.
-    pub fn with_headers<F>(mut self, headers: impl Fn(Uri) -> F + Send + 'static) -> Self
+    pub fn with_headers<F>(mut self, headers: impl Fn(HeadersWanted) -> F + Send + 'static) -> Self
     where
         F: Future<Output = Result<HeaderMap, Failure>> + Send + 'static,
     {
-        self.headers = Some(Box::new(move |url| Box::pin(headers(url))));
+        self.headers = Some(Box::new(move |wanted| Box::pin(headers(wanted))));
         self
     }
 
@@ -178,9 +191,9 @@ impl<T: Transport> EventSource<T> {
                     SourceEvent::Retrying { error: error.clone(), wait, attempts }
                 }
                 ClientEvent::Closed(reason) => SourceEvent::Closed(reason.clone()),
-                ClientEvent::HeadersWanted { attempt, url } => {
+                ClientEvent::HeadersWanted { attempt, url, refused } => {
                     let renewing = match &self.headers {
-                        Some(headers) => headers(url.clone()),
+                        Some(headers) => headers(HeadersWanted { url: url.clone(), refused }),
                         // Nobody gives any, so that those of the request have to do.
                         None => Box::pin(core::future::ready(Ok(HeaderMap::new()))),
                     };

@@ -1,8 +1,9 @@
 //! HTTP/1.1 as a transport for clients, over any socket.
 
 use super::Transport;
-use crate::http1::{ClientConnection, ClientConnectionConfig, ResponsePart};
-use crate::net::{Connector, Failure, FailureKind, Socket, Target};
+use crate::http1::{ClientConnection, ClientConnectionConfig, InvalidRequest, ResponsePart};
+use crate::net::{Connector, Failure, FailureKind, Proxies, Proxy, Socket, Target};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use bytes::{Buf, Bytes};
 use core::fmt;
@@ -13,22 +14,56 @@ use futures_core::Stream;
 use http::{Request, Response};
 
 /// A [`Transport`] that speaks HTTP/1.1 itself, over the connections of a [`Connector`]: one
-/// connection for each request.
+/// connection for each request, straight to the server or through a proxy.
 #[derive(Debug)]
 pub struct Http1<C> {
     connector: Arc<C>,
     config: ClientConnectionConfig,
+    proxies: Proxies,
 }
 
 impl<C: Connector> Http1<C> {
     /// Makes a transport with the default limits.
     pub fn new(connector: C) -> Self {
-        Self { connector: Arc::new(connector), config: ClientConnectionConfig::default() }
+        let (config, proxies) = (ClientConnectionConfig::default(), Proxies::default());
+        Self { connector: Arc::new(connector), config, proxies }
     }
 
     /// Sets the limits on what a peer sends.
     pub fn with_config(mut self, config: ClientConnectionConfig) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Sets through which proxies connections go. Default none, whatever the environment says;
+    /// [`Proxies::from_variables`] reads that.
+    ///
+    /// - A proxy that cannot be reached, or cannot reach the server, is
+    ///   [`FailureKind::Connect`] or [`FailureKind::Resolve`]: the client tries again.
+    /// - One that refuses a tunnel for `https`, with another 4xx than 408, 425 and 429, is
+    ///   [`FailureKind::ProxyRefused`], such as for want of credentials (407): the client ends.
+    /// - To what it answers to a request for `http` the client's policy applies, as to any answer: a
+    ///   407 is the end, and a 502 is retried.
+    ///
+    /// `https` through a proxy takes a connector whose [`secure`](Connector::secure) does TLS.
+    ///
+    /// ```
+    /// use sansse::EventSource;
+    /// use sansse::client::ClientConfig;
+    /// use sansse::feed::Http1;
+    /// use sansse::net::Proxies;
+    /// use sansse_tokio::{DefaultConnector, TokioConnector, TokioRuntime, random_seed};
+    ///
+    /// let proxies = Proxies::from_variables(|name| std::env::var(name).ok())?;
+    /// let transport = Http1::new(DefaultConnector::new(TokioConnector)).with_proxies(proxies);
+    /// let request = http::Request::get("http://example.org/events").body(Default::default())?;
+    /// let config = ClientConfig::new(random_seed());
+    /// let source = EventSource::new(transport, TokioRuntime, request, config);
+    /// # let _ = source;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
         self
     }
 }
@@ -41,16 +76,79 @@ impl<C: Connector> Transport for Http1<C> {
         request: Request<Bytes>,
     ) -> impl Future<Output = Result<Response<Self::Body>, Failure>> + Send + 'static {
         let (connector, config) = (self.connector.clone(), self.config);
+        let target = Target::of(request.uri());
+        let proxy = target.as_ref().ok().and_then(|target| self.proxies.of(target)).cloned();
         async move {
-            let target = Target::of(request.uri())?;
-            let machine = ClientConnection::new(&request, config)
-                .map_err(|error| Failure::caused_by(FailureKind::Unsupported, error))?;
-            let socket = connector.connect(target).await?;
+            let target = target?;
+            let machine = match &proxy {
+                Some(proxy) if !target.secure => {
+                    ClientConnection::through_proxy(&request, proxy.credentials(), config)
+                }
+                _ => ClientConnection::new(&request, config),
+            };
+            let machine = machine.map_err(unsupported)?;
+            let socket = match proxy {
+                None => connector.connect(target).await?,
+                Some(proxy) if target.secure => {
+                    open_tunnel(&*connector, &proxy, &target, config).await?
+                }
+                Some(proxy) => reach(&*connector, &proxy).await?,
+            };
             let mut exchange = Exchange { socket, machine, pending: Bytes::new() };
             let head = poll_fn(|context| exchange.poll_head(context)).await?;
             Ok(head.map(|()| Http1Body { exchange, is_over: false }))
         }
     }
+}
+
+async fn reach<C: Connector>(connector: &C, proxy: &Proxy) -> Result<C::Socket, Failure> {
+    connector.connect(proxy.target().clone()).await.map_err(|failure| of_proxy(proxy, &failure))
+}
+
+/// A secured connection to a host, through a proxy that passes on what it cannot read.
+async fn open_tunnel<C: Connector>(
+    connector: &C,
+    proxy: &Proxy,
+    target: &Target,
+    config: ClientConnectionConfig,
+) -> Result<C::Socket, Failure> {
+    let asking = ClientConnection::connect(&target.host, target.port, proxy.credentials(), config);
+    let machine = asking.map_err(unsupported)?;
+    let socket = reach(connector, proxy).await?;
+    let mut exchange = Exchange { socket, machine, pending: Bytes::new() };
+    let head = poll_fn(|context| exchange.poll_head(context)).await;
+    let status = head.map_err(|failure| of_proxy(proxy, &failure))?.status();
+    if !status.is_success() {
+        // Its words are the proxy's and not the host's, so that nothing else of them counts.
+        let may_pass = status.is_server_error() || [408, 425, 429].contains(&status.as_u16());
+        let kind = if may_pass { FailureKind::Connect } else { FailureKind::ProxyRefused };
+        return Err(of_proxy(
+            proxy,
+            &Failure::caused_by(kind, format_args!("it answered {status}")),
+        ));
+    }
+    // Its end is told, and then what came too early.
+    while let Some(part) = exchange.machine.poll_response() {
+        part.map_err(|error| of_proxy(proxy, &error.into()))?;
+    }
+    connector.secure(exchange.socket, &target.host).await
+}
+
+/// A failure on the way to the host. No part of the request has left, whatever it is.
+fn of_proxy(proxy: &Proxy, failure: &Failure) -> Failure {
+    let Target { host, port, .. } = proxy.target();
+    let (kind, what) = match failure.kind() {
+        kind if kind.is_before_request() && !failure.detail().is_empty() => {
+            (kind, failure.detail().to_string())
+        }
+        kind if kind.is_before_request() => (kind, kind.to_string()),
+        _ => (FailureKind::Connect, failure.to_string()),
+    };
+    Failure::caused_by(kind, format_args!("by the proxy {host}, port {port}: {what}"))
+}
+
+fn unsupported(error: InvalidRequest) -> Failure {
+    Failure::caused_by(FailureKind::Unsupported, error)
 }
 
 /// The body of a response. After its end, or a failure, it has ended for good.

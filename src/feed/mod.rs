@@ -10,7 +10,7 @@ mod event_source;
 mod http1;
 mod transport;
 
-pub use event_source::{EventSource, SourceEvent};
+pub use event_source::{EventSource, HeadersWanted, SourceEvent};
 #[cfg(feature = "http1")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http1")))]
 pub use http1::{Http1, Http1Body};

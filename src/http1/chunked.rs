@@ -1,4 +1,4 @@
-//! The chunked transfer coding, read strictly: [`ChunkedDecoder`] says which bytes are content.
+//! The chunked transfer coding: [`ChunkedDecoder`] says which bytes are content.
 
 use core::fmt;
 use core::ops::Range;
@@ -19,12 +19,16 @@ const MAX_DIGITS: u8 = 16;
 /// Takes the chunked coding (RFC 9112, 7.1) off a body, one call at a time.
 ///
 /// It keeps no bytes: each step names the part of its input that is content.
-/// Where the grammar names CRLF it wants CRLF, since a line end that one
-/// party sees and another does not is how requests are smuggled (RFC 9112,
-/// 11.2). Extensions and trailer fields are read over up to a limit.
+/// Extensions and trailer fields are read over up to a limit.
+///
+/// For a server, it is strict: where the grammar names CRLF it wants CRLF,
+/// since a line end that one party sees and another does not is how requests
+/// are smuggled (RFC 9112, 11.2). For a client, it is lenient: a line may end
+/// with LF alone, and white space may stand behind the size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ChunkedDecoder {
     state: State,
+    is_lenient: bool,
     extensions: usize,
     trailers: usize,
 }
@@ -44,7 +48,8 @@ enum State {
         size: u64,
         digits: u8,
     },
-    /// White space after the size, which only an extension may follow.
+    /// White space after the size, which only an extension may follow, or for those who are lenient
+    /// the line end.
     BeforeExtension {
         size: u64,
     },
@@ -68,8 +73,13 @@ enum State {
 }
 
 impl ChunkedDecoder {
-    pub(super) const fn new() -> Self {
-        Self { state: State::Size { size: 0, digits: 0 }, extensions: 0, trailers: 0 }
+    pub(super) const fn strict() -> Self {
+        let state = State::Size { size: 0, digits: 0 };
+        Self { state, is_lenient: false, extensions: 0, trailers: 0 }
+    }
+
+    pub(super) const fn lenient() -> Self {
+        Self { is_lenient: true, ..Self::strict() }
     }
 
     /// Whether the last chunk and the trailer section are over.
@@ -101,6 +111,9 @@ impl ChunkedDecoder {
 
     /// The transition on one byte that is no content.
     fn after(&mut self, byte: u8) -> Result<State, ChunkedError> {
+        if self.is_lenient && byte == b'\n' {
+            self.state = self.state.after_return();
+        }
         Ok(match (self.state, byte) {
             (State::Size { size, digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 if digits == MAX_DIGITS {
@@ -111,6 +124,9 @@ impl ChunkedDecoder {
             }
             (State::Size { digits: 0, .. }, _) => return Err(ChunkedError::Size),
             (State::Size { size, .. } | State::Extension { size }, b'\r') => {
+                State::SizeLineFeed { size }
+            }
+            (State::BeforeExtension { size }, b'\r') if self.is_lenient => {
                 State::SizeLineFeed { size }
             }
             (State::Size { size, .. } | State::BeforeExtension { size }, b';') => {
@@ -173,6 +189,21 @@ impl ChunkedDecoder {
     }
 }
 
+impl State {
+    /// The state after the CR that may stand here, before an LF.
+    const fn after_return(self) -> Self {
+        match self {
+            Self::Size { size, digits: 1.. }
+            | Self::BeforeExtension { size }
+            | Self::Extension { size } => Self::SizeLineFeed { size },
+            Self::ContentReturn => Self::ContentLineFeed,
+            Self::TrailerStart => Self::LastLineFeed,
+            Self::TrailerValue => Self::TrailerLineFeed,
+            state => state,
+        }
+    }
+}
+
 /// A body that is not coded as RFC 9112, 7.1 says, by the peer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -227,8 +258,11 @@ mod tests {
     use alloc::vec::Vec;
 
     /// The content and what was left over, read `size` bytes at a time.
-    fn decoded(input: &[u8], size: usize) -> Result<(Vec<u8>, usize, bool), ChunkedError> {
-        let mut decoder = ChunkedDecoder::new();
+    fn decoded(
+        mut decoder: ChunkedDecoder,
+        input: &[u8],
+        size: usize,
+    ) -> Result<(Vec<u8>, usize, bool), ChunkedError> {
         let mut content = Vec::new();
         let mut position = 0;
         while position < input.len() && !decoder.is_done() {
@@ -242,10 +276,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn reads(input: &str, content: &str, left_over: usize) {
+    fn reads_as(decoder: &ChunkedDecoder, input: &str, content: &str, left_over: usize) {
         for size in [1, 2, 3, 7, usize::MAX / 2] {
             assert_eq!(
-                decoded(input.as_bytes(), size),
+                decoded(decoder.clone(), input.as_bytes(), size),
                 Ok((content.into(), left_over, true)),
                 "in pieces of {size}"
             );
@@ -253,10 +287,30 @@ mod tests {
     }
 
     #[track_caller]
-    fn refuses(input: &str, error: ChunkedError) {
+    fn refuses_as(decoder: &ChunkedDecoder, input: &str, error: ChunkedError) {
         for size in [1, 2, 3, 7, usize::MAX / 2] {
-            assert_eq!(decoded(input.as_bytes(), size), Err(error), "in pieces of {size}");
+            let outcome = decoded(decoder.clone(), input.as_bytes(), size);
+            assert_eq!(outcome, Err(error), "{input:?} in pieces of {size}");
         }
+    }
+
+    #[track_caller]
+    fn reads(input: &str, content: &str, left_over: usize) {
+        reads_as(&ChunkedDecoder::strict(), input, content, left_over);
+        reads_as(&ChunkedDecoder::lenient(), input, content, left_over);
+    }
+
+    /// By those who are strict.
+    #[track_caller]
+    fn refuses(input: &str, error: ChunkedError) {
+        refuses_as(&ChunkedDecoder::strict(), input, error);
+    }
+
+    /// By everybody.
+    #[track_caller]
+    fn all_refuse(input: &str, error: ChunkedError) {
+        refuses(input, error);
+        refuses_as(&ChunkedDecoder::lenient(), input, error);
     }
 
     #[test]
@@ -275,21 +329,42 @@ mod tests {
     fn a_size_is_hexadecimal_digits_and_nothing_else() {
         for input in ["\r\n", ";a\r\n", " 1\r\n", "+1\r\n", "-1\r\n", "0x1\r\n", "g\r\n", "1g\r\n"]
         {
-            refuses(input, ChunkedError::Size);
+            all_refuse(input, ChunkedError::Size);
         }
         refuses("1 \r\n", ChunkedError::Size);
         refuses("1\n", ChunkedError::Size);
-        refuses("10000000000000000\r\n", ChunkedError::SizeTooLarge);
-        refuses("00000000000000001\r\n", ChunkedError::SizeTooLarge);
-        assert_eq!(decoded(b"ffffffffffffffff\r\nab", 9).unwrap().0, b"ab");
+        all_refuse("\n", ChunkedError::Size);
+        all_refuse("1 2\r\n", ChunkedError::Size);
+        all_refuse("10000000000000000\r\n", ChunkedError::SizeTooLarge);
+        all_refuse("00000000000000001\r\n", ChunkedError::SizeTooLarge);
+        let largest = b"ffffffffffffffff\r\nab";
+        assert_eq!(decoded(ChunkedDecoder::strict(), largest, 9).unwrap().0, b"ab");
     }
 
     #[test]
-    fn a_lone_cr_or_lf_is_no_line_end() {
-        for input in ["1\rx", "1\r\nx\n", "1\r\nxy", "1\r\nx\r0", "0\r\n\rx", "0\r\na:\rb", "1;\rx"]
-        {
-            refuses(input, ChunkedError::LineEnd);
+    fn a_client_reads_lines_that_end_with_lf_alone_and_spaces_behind_a_size() {
+        let lenient = ChunkedDecoder::lenient();
+        for input in [
+            "3\nabc\n0\n\n",
+            "3 \t\r\nabc\r\n0 \r\n\r\n",
+            "3  \nabc\r\n0  ; e\nName: value\n\n",
+            "1\r\na\n2;x\nbc\r\n0\r\nName:\n\r\n",
+        ] {
+            reads_as(&lenient, input, "abc", 0);
         }
+        reads_as(&lenient, "1\n\n\n1\n\r\n0\n\n", "\n\r", 0);
+        refuses_as(&lenient, "1\na0", ChunkedError::LineEnd);
+        refuses_as(&lenient, "0\nname\n", ChunkedError::Trailer);
+        let endless = String::from("1") + &" ".repeat(MAX_EXTENSIONS + 1);
+        refuses_as(&lenient, &endless, ChunkedError::ExtensionsTooLong);
+    }
+
+    #[test]
+    fn a_lone_cr_is_no_line_end_and_to_a_server_neither_is_a_lone_lf() {
+        for input in ["1\rx", "1\r\nxy", "1\r\nx\r0", "0\r\n\rx", "0\r\na:\rb", "1;\rx"] {
+            all_refuse(input, ChunkedError::LineEnd);
+        }
+        refuses("1\r\nx\n", ChunkedError::LineEnd);
         refuses("0\r\n\n", ChunkedError::Trailer);
         refuses("0\r\na:b\n", ChunkedError::Trailer);
         refuses("1;a\n", ChunkedError::Extension);
@@ -299,7 +374,7 @@ mod tests {
     fn trailers_are_header_fields() {
         for input in ["0\r\n a: b\r\n", "0\r\na : b\r\n", "0\r\na\r\n", "0\r\n: b\r\n", "0\r\na:\0"]
         {
-            refuses(input, ChunkedError::Trailer);
+            all_refuse(input, ChunkedError::Trailer);
         }
     }
 
@@ -307,10 +382,10 @@ mod tests {
     fn what_is_read_over_is_limited_for_the_whole_body() {
         let fits = format!("1;{}\r\nx\r\n", "e".repeat(MAX_EXTENSIONS / 2));
         reads(&(fits.repeat(2) + "0\r\n\r\n"), "xx", 0);
-        refuses(&(fits.repeat(2) + "0;e\r\n\r\n"), ChunkedError::ExtensionsTooLong);
-        refuses(&(String::from("1") + &" ".repeat(5000)), ChunkedError::ExtensionsTooLong);
+        all_refuse(&(fits.repeat(2) + "0;e\r\n\r\n"), ChunkedError::ExtensionsTooLong);
+        all_refuse(&(String::from("1") + &" ".repeat(5000)), ChunkedError::ExtensionsTooLong);
         let trailers = |size| format!("0\r\n{}:\r\na:{}\r\n\r\n", "n".repeat(9), "v".repeat(size));
         reads(&trailers(MAX_TRAILERS - 10), "", 0);
-        refuses(&trailers(MAX_TRAILERS - 9), ChunkedError::TrailersTooLong);
+        all_refuse(&trailers(MAX_TRAILERS - 9), ChunkedError::TrailersTooLong);
     }
 }

@@ -24,7 +24,6 @@ impl HeadLimits {
 /// What can be wrong with the head of a request and of a response alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeadError {
-    BareLineFeed,
     TooLarge,
     TooManyHeaders,
     HeaderName,
@@ -37,12 +36,16 @@ pub(super) enum HeadError {
 pub(super) struct Search {
     searched: usize,
     lines: usize,
+    has_bare_line_feed: bool,
 }
 
 impl Search {
     /// How many bytes of `buffer` are the head, its blank line included;
     /// `None` if it goes on. `buffer` begins with the start line and has
     /// only grown since the last call.
+    ///
+    /// A line may end with LF alone, of which
+    /// [`has_bare_line_feed`](Self::has_bare_line_feed) tells.
     ///
     /// What is wrong is found at a certain byte, and by the first such byte,
     /// so that it does not matter how the bytes arrived.
@@ -56,11 +59,9 @@ impl Search {
             let end = self.searched + offset + 1;
             self.searched = end;
             let lines = &within_limit[..end];
-            if lines.ends_with(b"\r\n\r\n") {
+            self.has_bare_line_feed |= !lines.ends_with(b"\r\n");
+            if lines.ends_with(b"\n\r\n") || lines.ends_with(b"\n\n") {
                 return Ok(Some(end));
-            }
-            if !lines.ends_with(b"\r\n") {
-                return Err(HeadError::BareLineFeed);
             }
             self.lines += 1;
             if self.lines > limits.headers.saturating_add(1) {
@@ -69,6 +70,12 @@ impl Search {
         }
         self.searched = within_limit.len();
         if within_limit.len() == limits.size { Err(HeadError::TooLarge) } else { Ok(None) }
+    }
+
+    /// Whether a line of those seen ends with LF alone. Wherever one stands, it stands before what
+    /// the same call found wrong.
+    pub(super) fn has_bare_line_feed(self) -> bool {
+        self.has_bare_line_feed
     }
 
     /// How many header lines were seen.
@@ -111,7 +118,8 @@ pub(super) fn without_fields(
     for line in head.split_inclusive(|byte| *byte == b'\n') {
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(0);
         let (name, value) = line.split_at(colon);
-        let value = value.strip_prefix(b":").and_then(|value| value.strip_suffix(b"\r\n"));
+        let value = value.strip_prefix(b":").and_then(|value| value.strip_suffix(b"\n"));
+        let value = value.map(|value| value.strip_suffix(b"\r").unwrap_or(value));
         if !value.is_some_and(|value| is_left_out(name, value)) {
             rest.extend_from_slice(line);
         }
@@ -180,10 +188,30 @@ mod tests {
 
     #[test]
     fn the_first_bad_byte_decides_what_is_wrong() {
-        let error = |head: &[u8]| Search::default().end(head, LIMITS).unwrap_err();
-        assert_eq!(error(b"GET\n 456789012345678901234567890123456789"), HeadError::BareLineFeed);
-        assert_eq!(error(b"GET 456789012345678901234567890123456789\n"), HeadError::TooLarge);
-        assert_eq!(error(b"G\r\na:\r\nb:\r\nc:\r\n"), HeadError::TooManyHeaders);
+        let error = |head: &[u8]| {
+            let mut search = Search::default();
+            (search.end(head, LIMITS).unwrap_err(), search.has_bare_line_feed())
+        };
+        let too_large = b"GET\n 456789012345678901234567890123456789";
+        assert_eq!(error(too_large), (HeadError::TooLarge, true));
+        let too_large = b"GET 456789012345678901234567890123456789\n";
+        assert_eq!(error(too_large), (HeadError::TooLarge, false));
+        let too_many = b"G\r\na:\r\nb:\r\nc:\r\nd:\n";
+        assert_eq!(error(too_many), (HeadError::TooManyHeaders, false));
+    }
+
+    #[test]
+    fn lines_may_end_with_lf_alone_and_that_is_known() {
+        for (head, is_bare) in [
+            (&b"G\r\na: b\r\n\r\n"[..], false),
+            (b"G\na: b\n\n", true),
+            (b"G\r\na: b\r\n\n", true),
+            (b"G\r\na: b\n\r\n", true),
+        ] {
+            let mut search = Search::default();
+            assert_eq!(search.end(head, LIMITS), Ok(Some(head.len())));
+            assert_eq!((search.headers(), search.has_bare_line_feed()), (1, is_bare));
+        }
     }
 
     #[test]

@@ -83,9 +83,19 @@ pub enum FailureKind {
     Resolve,
     /// No connection came about: it was refused, or nobody answered. The request was not sent.
     Connect,
-    /// The connection could not be secured: the peer shows no certificate that is trusted and its
-    /// own, or speaks no TLS. The request was not sent.
+    /// The connection could not be secured, for a reason that may pass, such as a certificate that
+    /// has expired and will be renewed. The request was not sent.
     Tls,
+    /// The peer's certificate is none for this host, or by nobody who is trusted. The request was
+    /// not sent. It is the end: waiting does not mend it.
+    Certificate,
+    /// The peer speaks no TLS, as a port for `http` does not. The request was not sent. It is the
+    /// end: waiting does not mend it.
+    NotTls,
+    /// A proxy refuses to lead to the host, such as for want of credentials (407). The request was
+    /// not sent. It is the end: waiting does not mend it. One that cannot reach the host is
+    /// [`Connect`](Self::Connect).
+    ProxyRefused,
     /// What is needed cannot be done here, such as `https` by a driver without TLS. It is the end,
     /// since the next attempt would end the same way.
     Unsupported,
@@ -106,10 +116,13 @@ impl FailureKind {
     /// Returns whose fault it is.
     pub const fn fault(self) -> Fault {
         match self {
-            Self::Resolve | Self::Connect | Self::Tls | Self::Closed | Self::Other => {
-                Fault::Transport
-            }
-            Self::Protocol | Self::Truncated => Fault::Peer,
+            Self::Resolve
+            | Self::Connect
+            | Self::Tls
+            | Self::ProxyRefused
+            | Self::Closed
+            | Self::Other => Fault::Transport,
+            Self::Certificate | Self::NotTls | Self::Protocol | Self::Truncated => Fault::Peer,
             Self::Unsupported | Self::Headers => Fault::Caller,
         }
     }
@@ -117,9 +130,22 @@ impl FailureKind {
     /// Returns whether no part of the request can have reached the server.
     pub const fn is_before_request(self) -> bool {
         match self {
-            Self::Resolve | Self::Connect | Self::Tls | Self::Unsupported | Self::Headers => true,
+            Self::Resolve
+            | Self::Connect
+            | Self::Tls
+            | Self::Certificate
+            | Self::NotTls
+            | Self::ProxyRefused
+            | Self::Unsupported
+            | Self::Headers => true,
             Self::Closed | Self::Protocol | Self::Truncated | Self::Other => false,
         }
+    }
+
+    /// Returns whether another attempt would end the same way, however long is waited, so that the
+    /// client ends.
+    pub const fn is_lasting(self) -> bool {
+        matches!(self, Self::Certificate | Self::NotTls | Self::ProxyRefused | Self::Unsupported)
     }
 }
 
@@ -129,6 +155,9 @@ impl fmt::Display for FailureKind {
             Self::Resolve => "the host was not found",
             Self::Connect => "no connection came about",
             Self::Tls => "the connection could not be secured",
+            Self::Certificate => "the server's certificate is not accepted",
+            Self::NotTls => "the server speaks no TLS at this port",
+            Self::ProxyRefused => "the proxy refuses to connect to the host",
             Self::Unsupported => "the request needs what cannot be done here",
             Self::Headers => "the headers for the request could not be had",
             Self::Closed => "the connection was lost",

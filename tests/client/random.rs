@@ -48,6 +48,8 @@ fn config(random: &mut Random) -> ClientConfig {
     }
     config.renew_headers = random.below(3) == 0;
     config.repeatable = random.below(2) == 0;
+    config.complete_last_event = random.below(2) == 0;
+    config.policy.max_waiting = one_of(random, &[None, None, Some(seconds(20))]);
     config.comments = random.below(2) == 0;
     config.one_shot = random.below(6) == 0;
     config.sentinel = match random.below(6) {
@@ -89,7 +91,7 @@ fn request(random: &mut Random) -> Request<Bytes> {
 fn any_head(random: &mut Random) -> Response<()> {
     match random.below(30) {
         0..22 => stream_head(),
-        22 => head(one_of(random, &[100, 103, 204, 206, 304, 404, 429, 503]), &[]),
+        22 => head(one_of(random, &[100, 103, 204, 206, 304, 401, 404, 429, 503]), &[]),
         23..26 => head(503, &[("retry-after", random.pick(&["3", "x", "99999999999999999999"]))]),
         26 => head(200, &[("content-type", random.pick(&["text/html", "", "text/event-stream;"]))]),
         _ => {
@@ -143,7 +145,7 @@ impl Order {
             Seen::Message(_) | Seen::Comment(_) | Seen::Dropped(_) => {
                 assert!(self.is_open, "{seen:?} of no stream");
             }
-            Seen::HeadersWanted(attempt, _) => {
+            Seen::HeadersWanted { attempt, .. } => {
                 assert!(!self.is_running && self.asked < Some(*attempt));
                 self.asked = Some(*attempt);
                 self.is_running = true;
@@ -251,7 +253,7 @@ fn check_state(bench: &Bench, seen: &Seen) {
         Seen::Open { .. } | Seen::Message(_) | Seen::Comment(_) | Seen::Dropped(_) => {
             ReadyState::Open
         }
-        Seen::HeadersWanted(..) | Seen::Retrying { .. } => ReadyState::Connecting,
+        Seen::HeadersWanted { .. } | Seen::Retrying { .. } => ReadyState::Connecting,
         Seen::Closed(_) => ReadyState::Closed,
     };
     assert_eq!(bench.client.state(), expected, "{seen:?}");
@@ -355,7 +357,7 @@ fn follow(seed: u64) -> Vec<usize> {
                     assert_eq!(reason, CloseReason::NoContent);
                     return received;
                 }
-                Seen::HeadersWanted(attempt, _) if random.below(4) > 0 => {
+                Seen::HeadersWanted { attempt, .. } if random.below(4) > 0 => {
                     bench.client.handle_headers(bench.now, attempt, HeaderMap::new());
                 }
                 _ => {}

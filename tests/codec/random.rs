@@ -18,7 +18,10 @@ fn usual_limits() {
 #[test]
 fn small_limits() {
     agree(4, 1, |random| {
-        Limits::default().with_max_line(random.below(30)).with_max_event(random.below(30))
+        Limits::default()
+            .with_max_line(random.below(30))
+            .with_max_event(random.below(30))
+            .with_max_id(random.below(10))
     });
 }
 

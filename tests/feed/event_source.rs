@@ -273,6 +273,8 @@ struct Tokens {
     given: Arc<Mutex<Option<Result<&'static str, Failure>>>>,
     waker: Arc<Mutex<Option<std::task::Waker>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    /// With which status the headers before were refused.
+    refused: Arc<Mutex<Vec<Option<http::StatusCode>>>>,
     /// Each asking holds one.
     under_way: Arc<()>,
 }
@@ -295,8 +297,9 @@ impl Tokens {
         let (network, timer) = (Network::default(), VirtualTimer::new());
         let tokens = self.clone();
         let source = EventSource::new(network.clone(), timer.clone(), request(), config)
-            .with_headers(move |url| {
-                tokens.asked.lock().unwrap().push(url.to_string());
+            .with_headers(move |wanted| {
+                tokens.asked.lock().unwrap().push(wanted.url.to_string());
+                tokens.refused.lock().unwrap().push(wanted.refused);
                 let (given, waker) = (tokens.given.clone(), tokens.waker.clone());
                 let held = tokens.under_way.clone();
                 std::future::poll_fn(move |context| {
@@ -336,6 +339,24 @@ fn a_request_waits_for_the_headers_that_are_renewed_for_each_attempt() {
     source.drain();
     assert_eq!(network.headers(1)["authorization"], "two");
     assert_eq!(*tokens.asked.lock().unwrap(), ["http://example.org/events"; 2]);
+}
+
+#[test]
+fn headers_that_were_refused_are_asked_for_again_at_once_and_with_the_reason() {
+    let tokens = Tokens::default();
+    let (mut source, network, _timer) = tokens.source();
+    tokens.give(Ok("stale"));
+    source.drain();
+    network.answer(Ok(Response::builder().status(401).body(()).unwrap()));
+    network.end();
+    let events = source.drain();
+    let [SourceEvent::Retrying { wait, .. }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(*wait, Duration::ZERO);
+    tokens.give(Ok("fresh"));
+    source.drain();
+    assert_eq!(network.headers(1)["authorization"], "fresh");
+    let unauthorized = Some(http::StatusCode::UNAUTHORIZED);
+    assert_eq!(*tokens.refused.lock().unwrap(), [None, unauthorized]);
 }
 
 #[test]

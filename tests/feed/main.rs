@@ -8,6 +8,7 @@ mod kit;
 mod event_source;
 mod fallback;
 mod network;
+mod proxy;
 mod sharing;
 mod tasks;
 mod threads;

@@ -1,12 +1,14 @@
 //! HTTP/1.1 over a socket that is not one.
 
+use crate::kit::time::VirtualTimer;
 use crate::request;
 use crate::tasks::{Polled, Task};
 use bytes::Bytes;
-use http::Request;
-use sansse::Transport;
+use http::{Request, Response};
+use sansse::client::ClientConfig;
 use sansse::feed::{Http1, Http1Body};
 use sansse::net::{Connector, Failure, FailureKind, Socket, Target};
+use sansse::{EventSource, Transport};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -14,13 +16,17 @@ use std::task::{Context, Poll, Waker};
 
 /// Both ends of a connection, of which the test is one.
 #[derive(Clone, Debug, Default)]
-struct Wire {
-    state: Arc<Mutex<State>>,
+pub(super) struct Wire {
+    pub(super) state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    targets: Vec<Target>,
+pub(super) struct State {
+    pub(super) targets: Vec<Target>,
+    /// For which hosts it was secured, and what had been written by then.
+    pub(super) secured: Vec<(String, String)>,
+    /// Connections fail so.
+    pub(super) unreachable: Option<Failure>,
     written: Vec<u8>,
     /// How much is taken before a write waits, or fails.
     room: Option<usize>,
@@ -31,7 +37,7 @@ struct State {
 }
 
 impl Wire {
-    fn bring(&self, bytes: &'static str) {
+    pub(super) fn bring(&self, bytes: &'static str) {
         self.push(Ok(bytes.into()));
     }
 
@@ -43,7 +49,7 @@ impl Wire {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    fn written(&self) -> String {
+    pub(super) fn written(&self) -> String {
         String::from_utf8(self.state.lock().unwrap().written.clone()).unwrap()
     }
 }
@@ -55,8 +61,20 @@ impl Connector for Wire {
         &self,
         target: Target,
     ) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
-        self.state.lock().unwrap().targets.push(target);
-        std::future::ready(Ok(self.clone()))
+        let mut state = self.state.lock().unwrap();
+        state.targets.push(target);
+        std::future::ready(state.unreachable.clone().map_or(Ok(self.clone()), Err))
+    }
+
+    fn secure(
+        &self,
+        socket: Self,
+        host: &str,
+    ) -> impl Future<Output = Result<Self, Failure>> + Send + 'static {
+        let written = std::mem::take(&mut self.state.lock().unwrap().written);
+        let secured = (host.to_owned(), String::from_utf8(written).unwrap());
+        self.state.lock().unwrap().secured.push(secured);
+        std::future::ready(Ok(socket))
     }
 }
 
@@ -114,14 +132,20 @@ impl Socket for Wire {
 fn send(
     wire: &Wire,
     request: Request<Bytes>,
-) -> Task<impl Future<Output = Result<http::Response<Http1Body<Wire>>, Failure>> + use<>> {
-    let http = Http1::new(wire.clone());
+) -> Task<impl Future<Output = Result<Response<Http1Body<Wire>>, Failure>> + use<>> {
+    send_by(Http1::new(wire.clone()), request)
+}
+
+pub(super) fn send_by(
+    http: Http1<Wire>,
+    request: Request<Bytes>,
+) -> Task<impl Future<Output = Result<Response<Http1Body<Wire>>, Failure>> + use<>> {
     let mut task = Task::new(async move { http.send(request).await });
     task.run();
     task
 }
 
-const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+pub(super) const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
 #[test]
 fn a_request_goes_out_and_its_head_and_chunks_come_as_they_arrive() {
@@ -219,4 +243,46 @@ fn a_server_may_answer_and_reset_before_it_has_read_a_large_request() {
     assert_eq!(task.output().map(|result| result.is_err()), None, "a small one is written");
     wire.push(Err(FailureKind::Closed.into()));
     assert_eq!(task.output().unwrap().unwrap_err().kind(), FailureKind::Closed);
+}
+
+/// Keeps what answers say, as a jar of cookies does.
+struct Listening<T> {
+    inner: T,
+    heard: Arc<Mutex<Vec<(String, u16)>>>,
+}
+
+impl<T: Transport> Transport for Listening<T> {
+    type Body = T::Body;
+
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> impl Future<Output = Result<Response<T::Body>, Failure>> + Send + 'static {
+        let (url, heard) = (request.uri().to_string(), self.heard.clone());
+        let sending = self.inner.send(request);
+        async move {
+            let response = sending.await?;
+            heard.lock().unwrap().push((url, response.status().as_u16()));
+            Ok(response)
+        }
+    }
+}
+
+#[test]
+fn a_transport_around_another_sees_each_head_those_of_redirects_too() {
+    let wire = Wire::default();
+    let heard = Arc::<Mutex<Vec<_>>>::default();
+    let transport = Listening { inner: Http1::new(wire.clone()), heard: heard.clone() };
+    let timer = VirtualTimer::new();
+    let source = EventSource::new(transport, timer, request(), ClientConfig::new(1));
+    let mut source = Polled::new(source);
+    assert_eq!(source.drain(), []);
+    wire.bring("HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\nset-cookie: a=b\r\n\r\n");
+    assert_eq!(source.drain(), []);
+    wire.bring("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(source.drain().len(), 1, "it is the end");
+    let heard = heard.lock().unwrap();
+    let [first, second] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!(*first, ("http://example.org/events".to_owned(), 302));
+    assert_eq!(*second, ("http://example.org/elsewhere".to_owned(), 403));
 }

@@ -2,12 +2,12 @@
 
 use super::base_instant;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use sansse::client::{
     Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, Policy, ReadyState,
 };
 use sansse::net::FailureKind;
-use sansse::{DecodeError, OwnedMessage};
+use sansse::{DecodeError, LastEventId, OwnedMessage};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ pub(crate) enum Seen {
     Message(OwnedMessage),
     Comment(String),
     Dropped(DecodeError),
-    HeadersWanted(Attempt, String),
+    HeadersWanted { attempt: Attempt, url: String, refused: Option<StatusCode> },
     Retrying { error: ClientError, wait: Duration, attempts: u32 },
     Closed(CloseReason),
 }
@@ -57,8 +57,8 @@ impl From<ClientEvent<'_>> for Seen {
             ClientEvent::Message(message) => Self::Message(message.into_owned()),
             ClientEvent::Comment(text) => Self::Comment(text.to_owned()),
             ClientEvent::Dropped(error) => Self::Dropped(error),
-            ClientEvent::HeadersWanted { attempt, url } => {
-                Self::HeadersWanted(attempt, url.to_string())
+            ClientEvent::HeadersWanted { attempt, url, refused } => {
+                Self::HeadersWanted { attempt, url: url.to_string(), refused }
             }
             ClientEvent::Retrying { error, wait, attempts } => {
                 Self::Retrying { error: error.clone(), wait, attempts }
@@ -77,7 +77,7 @@ impl Seen {
             Self::Message(message) => format!("data {}", message.data),
             Self::Comment(text) => format!("comment {text}"),
             Self::Dropped(error) => format!("dropped: {error}"),
-            Self::HeadersWanted(..) => "headers wanted".into(),
+            Self::HeadersWanted { .. } => "headers wanted".into(),
             Self::Retrying { .. } => "retrying".into(),
             Self::Closed(_) => "closed".into(),
         }
@@ -377,11 +377,17 @@ impl Life {
         }
     }
 
-    /// The `Last-Event-ID` of each request.
+    /// The `Last-Event-ID` of each request, or the id that no header holds.
     pub(crate) fn ids(&self) -> Vec<Option<&[u8]>> {
         self.requests
             .iter()
-            .map(|request| request.headers().get("last-event-id").map(HeaderValue::as_bytes))
+            .map(|request| {
+                let header = request.headers().get("last-event-id").map(HeaderValue::as_bytes);
+                let carried = request.extensions().get::<LastEventId>();
+                assert!(header.is_none() || carried.is_none(), "there is one id");
+                let carried = carried.and_then(LastEventId::id);
+                header.or(carried.map(|id| id.as_str().as_bytes()))
+            })
             .collect()
     }
 

@@ -68,7 +68,12 @@ impl Naive {
                         }
                         data.push('\n');
                     }
-                    "id" if !value.contains('\0') => id = value.into(),
+                    "id" if !value.contains('\0') => {
+                        id = value.into();
+                        if id.len() > self.limits.max_id() {
+                            error = Some(DecodeError::IdTooLong { limit: self.limits.max_id() });
+                        }
+                    }
                     "retry" if !value.is_empty() && value.chars().all(|c| c.is_ascii_digit()) => {
                         let time = value.parse().unwrap_or(u64::MAX);
                         self.reconnection_time = Some(time);

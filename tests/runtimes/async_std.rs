@@ -33,6 +33,7 @@ impl Platform for AsyncStd {
 }
 
 scenarios!(AsyncStd);
+processes!(AsyncStd);
 
 #[path = "../client/behaviour/rows/mod.rs"]
 mod rows;

@@ -121,7 +121,6 @@ fn outcome(misdeed: Misdeed, is_default: bool) -> Outcome {
         Misdeed::HalfHead => http(ResponseError::TruncatedHead),
         Misdeed::Http2 => http(ResponseError::Version),
         Misdeed::SwitchingProtocols => http(ResponseError::SwitchingProtocols),
-        Misdeed::BareLineFeeds => http(ResponseError::BareLineFeed),
         Misdeed::NoColon => http(ResponseError::HeaderName),
     }
 }

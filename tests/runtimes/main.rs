@@ -97,6 +97,18 @@ macro_rules! scenarios {
     )*)* };
 }
 
+/// What takes a real process.
+macro_rules! processes {
+    ($platform:ty) => {
+        #[cfg(unix)]
+        #[test]
+        fn a_stopped_process_keeps_its_stream() {
+            let test = concat!(module_path!(), "::a_stopped_process_keeps_its_stream");
+            crate::stopped::test::<$platform>(test);
+        }
+    };
+}
+
 mod answers;
 mod async_std;
 mod bad_input;
@@ -122,6 +134,8 @@ mod simulated_network;
 mod smol;
 mod stage;
 mod steps;
+#[cfg(unix)]
+mod stopped;
 mod streams;
 mod tokio_current_thread;
 mod tokio_multi_thread;

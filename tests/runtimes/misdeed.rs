@@ -90,14 +90,12 @@ pub(crate) enum Misdeed {
     Http2,
     /// A change of the protocol, which nobody asked for.
     SwitchingProtocols,
-    /// Lines that end without CR.
-    BareLineFeeds,
     /// A header that has no colon.
     NoColon,
 }
 
 impl Misdeed {
-    pub(crate) const ALL: [Self; 47] = [
+    pub(crate) const ALL: [Self; 46] = [
         Self::LongLine,
         Self::LongEvent,
         Self::EndlessHeader,
@@ -143,7 +141,6 @@ impl Misdeed {
         Self::Ssh,
         Self::Http2,
         Self::SwitchingProtocols,
-        Self::BareLineFeeds,
         Self::NoColon,
     ];
 
@@ -271,7 +268,6 @@ impl Misdeed {
             Self::SwitchingProtocols => {
                 "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n".to_owned()
             }
-            Self::BareLineFeeds => format!("{STREAM}data: never\n\n").replace("\r\n", "\n"),
             Self::NoColon => with_field("no colon") + "data: never\n\n",
             _ => unreachable!("it is more than a few bytes: {self:?}"),
         };

@@ -60,6 +60,7 @@ impl Runtime for OwnExecutor {
 }
 
 scenarios!(OwnExecutor);
+processes!(OwnExecutor);
 
 #[path = "../client/behaviour/rows/mod.rs"]
 mod rows;

@@ -3,6 +3,7 @@
 
 use bytes::{Buf, Bytes};
 use http::{HeaderName, HeaderValue, Request, Response};
+use sansse::LastEventId;
 use sansse::net::{Failure, Listener, Socket};
 use std::fmt::Write;
 use std::future::poll_fn;
@@ -146,7 +147,12 @@ fn parse(bytes: &[u8]) -> Option<Request<Bytes>> {
         let colon = line.iter().position(|byte| *byte == b':').unwrap();
         let name = HeaderName::from_bytes(&line[..colon]).unwrap();
         let value = line[colon + 1..].strip_prefix(b" ").unwrap();
-        request = request.header(name, HeaderValue::from_bytes(value).unwrap());
+        request = match HeaderValue::from_bytes(value) {
+            Ok(value) => request.header(name, value),
+            // No `HeaderValue` holds every id.
+            Err(_) if name == "last-event-id" => request.extension(LastEventId::from_header(value)),
+            Err(error) => panic!("{name}: {error}"),
+        };
     }
     let headers = request.headers_ref().unwrap();
     let host = headers["host"].to_str().unwrap();

@@ -33,6 +33,7 @@ impl Platform for Smol {
 }
 
 scenarios!(Smol);
+processes!(Smol);
 
 #[path = "../client/behaviour/rows/mod.rs"]
 mod rows;

@@ -42,4 +42,19 @@ impl<C: Connector + Clone> Connector for DefaultConnector<C> {
             Ok(Box::new(plain.connect(target).await?) as Self::Socket)
         }
     }
+
+    #[cfg(feature = "tls")]
+    fn secure(
+        &self,
+        socket: Self::Socket,
+        host: &str,
+    ) -> impl Future<Output = Result<Self::Socket, Failure>> + Send + 'static {
+        let host = host.to_owned();
+        async move {
+            let secured = sansse_tls::Tls::with_system_roots(()).map_err(|error| {
+                Failure::caused_by(sansse::net::FailureKind::Unsupported, error)
+            })?;
+            Ok(Box::new(secured.handshake(socket, &host).await?) as Self::Socket)
+        }
+    }
 }

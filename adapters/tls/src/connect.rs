@@ -5,7 +5,7 @@ use crate::socket::{MaybeTls, TlsSocket};
 use crate::{Roots, TlsConfigError};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
-use sansse::net::{Connector, Failure, FailureKind, Target};
+use sansse::net::{Connector, Failure, FailureKind, Socket, Target};
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::sync::Arc;
@@ -55,6 +55,21 @@ impl<C> Tls<C> {
         Ok(Self { connector, config: SHARED.get_or_init(|| config).clone() })
     }
 
+    /// Secures a connection of any kind, whoever has opened it. The peer has to show a certificate for
+    /// `host`, a name or an address.
+    ///
+    /// # Errors
+    ///
+    /// The future fails as a connection for `https` does.
+    pub fn handshake<S: Socket>(
+        &self,
+        socket: S,
+        host: &str,
+    ) -> impl Future<Output = Result<TlsSocket<S>, Failure>> + Send + use<S, C> {
+        let session = self.session(host);
+        async move { secured(socket, session?).await }
+    }
+
     fn session(&self, host: &str) -> Result<ClientConnection, Failure> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| Failure::caused_by(FailureKind::Unsupported, error))?;
@@ -76,15 +91,39 @@ impl<C: Connector> Connector for Tls<C> {
         async move {
             let session = session?;
             let socket = opening.await?;
-            let Some(session) = session else { return Ok(MaybeTls::Plain(socket)) };
-            let mut socket = TlsSocket::new(socket, session.into());
-            match poll_fn(|context| socket.poll_secure(context)).await {
-                Ok(()) => Ok(MaybeTls::Tls(socket)),
-                Err(failure) => {
-                    let detail = failure.detail().to_owned();
-                    Err(Failure::new(FailureKind::Tls).with_detail(detail))
-                }
+            match session {
+                Some(session) => Ok(MaybeTls::Tls(secured(socket, session).await?)),
+                None => Ok(MaybeTls::Plain(socket)),
             }
         }
+    }
+
+    /// Secures the tunnel that a proxy has opened. A proxy that is itself reached by TLS would take
+    /// TLS within TLS, which is [`FailureKind::Unsupported`]; [`handshake`](Tls::handshake) can do it,
+    /// for connectors of other types.
+    fn secure(
+        &self,
+        socket: Self::Socket,
+        host: &str,
+    ) -> impl Future<Output = Result<Self::Socket, Failure>> + Send + 'static {
+        let securing = match socket {
+            MaybeTls::Plain(socket) => Ok(self.handshake(socket, host)),
+            MaybeTls::Tls(_) => Err(Failure::new(FailureKind::Unsupported)
+                .with_detail("this connector does no TLS within the TLS of a proxy")),
+        };
+        async move { Ok(MaybeTls::Tls(securing?.await?)) }
+    }
+}
+
+async fn secured<S: Socket>(socket: S, session: ClientConnection) -> Result<TlsSocket<S>, Failure> {
+    let mut socket = TlsSocket::new(socket, session.into());
+    match poll_fn(|context| socket.poll_secure(context)).await {
+        Ok(()) => Ok(socket),
+        // The socket's own failures are those of a handshake, too.
+        Err(failure) if failure.kind() == FailureKind::Closed => {
+            let detail = failure.detail().to_owned();
+            Err(Failure::new(FailureKind::Tls).with_detail(detail))
+        }
+        Err(failure) => Err(failure),
     }
 }

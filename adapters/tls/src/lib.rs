@@ -54,9 +54,17 @@
 //!
 //! # What fails, and how
 //!
-//! - A handshake that does not succeed is [`FailureKind::Tls`](sansse::net::FailureKind::Tls),
-//!   with what [`rustls`] says as its detail: an unknown issuer, an expired certificate, another
-//!   name, a peer that speaks no TLS. The request was not sent. The time for it is within
+//! - A handshake that does not succeed says why, in the words that people look up:
+//!
+//!   | what is wrong | kind | and then |
+//!   | --- | --- | --- |
+//!   | wrong name, unknown issuer, revoked, bad signature, wrong purpose | [`Certificate`](sansse::net::FailureKind::Certificate) | the client ends |
+//!   | the port speaks no TLS | [`NotTls`](sansse::net::FailureKind::NotTls) | the client ends |
+//!   | no TLS 1.2 or 1.3, no HTTP/1.1 by ALPN | [`Unsupported`](sansse::net::FailureKind::Unsupported) | the client ends |
+//!   | expired, not valid yet, anything else | [`Tls`](sansse::net::FailureKind::Tls) | the client tries again |
+//!
+//!   A certificate that has expired is renewed sooner or later, often within the hour, and the clients
+//!   should be back then. The request was not sent. The time for a handshake is within
 //!   [`Timeouts::response`](sansse::client::Timeouts::response) of a client, and within the time
 //!   for a request head of a server.
 //! - A connection that is closed without `close_notify` did not end properly (RFC 8446, 6.1):
@@ -80,6 +88,7 @@
 
 mod config;
 mod connect;
+mod fault;
 mod listen;
 mod socket;
 

@@ -1,5 +1,6 @@
 //! A TLS session over a socket.
 
+use crate::fault;
 use rustls::Connection;
 use sansse::net::{Failure, FailureKind, Socket};
 use std::fmt;
@@ -157,7 +158,12 @@ impl<S: Socket> State<S> {
             Err(error) => {
                 // The alert, by which the peer learns why; there is no second chance for it.
                 let _ = self.poll_transmit(context);
-                Poll::Ready(Err(closed(&error)))
+                Poll::Ready(Err(match self.session {
+                    Connection::Client(_) if self.session.is_handshaking() => {
+                        fault::of_handshake(&error)
+                    }
+                    _ => closed(&error),
+                }))
             }
         }
     }

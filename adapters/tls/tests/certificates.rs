@@ -5,7 +5,7 @@ mod common;
 use common::foreign::{End, Foreign};
 use common::{Authority, HERE, Running, next_data, next_failure, next_open, source};
 use sansse::SourceEvent;
-use sansse::client::{ClientError, CloseReason};
+use sansse::client::{ClientError, CloseReason, ReadyState};
 use sansse::net::FailureKind;
 use sansse_tls::rustls::pki_types::pem::PemObject;
 use sansse_tls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -15,10 +15,13 @@ use sansse_tls::{Roots, TlsConfigError, server_config};
 use std::sync::Arc;
 
 /// What a client finds that trusts `authority` and asks at this URL's host.
-async fn refused(server: &Running, host: &str, client: ClientConfig) -> String {
+async fn refused(server: &Running, host: &str, client: ClientConfig, kind: FailureKind) -> String {
     let url = format!("https://{host}:{}/events", server.address.port());
-    let failure = next_failure(&mut source(&url, client)).await;
-    assert_eq!(failure.kind(), FailureKind::Tls);
+    let mut source = source(&url, client);
+    let failure = next_failure(&mut source).await;
+    assert_eq!(failure.kind(), kind);
+    let is_over = source.state() == ReadyState::Closed;
+    assert_eq!(is_over, kind == FailureKind::Certificate, "{failure}");
     // Nothing of the request has left.
     assert_eq!(server.counters.snapshot().requests, 0);
     failure.detail().to_owned()
@@ -53,8 +56,9 @@ async fn a_root_of_ones_own_is_trusted_in_pem_and_in_der_for_a_name_and_for_addr
 async fn a_certificate_of_an_unknown_authority_is_refused() {
     let server = Running::start(Authority::new().server()).await;
     for roots in [Authority::new().roots(), Roots::none()] {
-        let detail = refused(&server, "localhost", roots.client_config()).await;
-        assert!(detail.contains("UnknownIssuer"), "{detail}");
+        let client = roots.client_config();
+        let detail = refused(&server, "localhost", client, FailureKind::Certificate).await;
+        assert!(detail.starts_with("unknown issuer: "), "{detail}");
     }
 }
 
@@ -62,20 +66,21 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
 #[tokio::test]
 async fn the_bundled_roots_trust_others() {
     let server = Running::start(Authority::new().server()).await;
-    let detail = refused(&server, "localhost", Roots::bundled().client_config()).await;
-    assert!(detail.contains("UnknownIssuer"), "{detail}");
+    let client = Roots::bundled().client_config();
+    let detail = refused(&server, "localhost", client, FailureKind::Certificate).await;
+    assert!(detail.starts_with("unknown issuer: "), "{detail}");
     let bundled = format!("{:?}", Roots::bundled());
     assert!(bundled.contains("roots)") && !bundled.contains("(0 roots)"), "{bundled}");
 }
 
 #[tokio::test]
-async fn an_expired_certificate_is_refused() {
+async fn an_expired_certificate_is_refused_and_its_renewal_is_waited_for() {
     let authority = Authority::new();
     let (chain, key) = authority.issue_expired(HERE);
     let config = server_config(chain.as_bytes(), key.as_bytes()).unwrap();
     let server = Running::start(config).await;
-    let detail = refused(&server, "localhost", authority.client()).await;
-    assert!(detail.contains("expired"), "{detail}");
+    let detail = refused(&server, "localhost", authority.client(), FailureKind::Tls).await;
+    assert!(detail.contains("expired ") && detail.contains(" days ago"), "{detail}");
 }
 
 #[tokio::test]
@@ -85,9 +90,9 @@ async fn a_certificate_of_another_name_or_address_is_refused() {
     let config = server_config(chain.as_bytes(), key.as_bytes()).unwrap();
     let server = Running::start(config).await;
     for host in ["localhost", "127.0.0.1"] {
-        let detail = refused(&server, host, authority.client()).await;
-        assert!(detail.contains("not valid for name"), "{detail}");
-        assert!(detail.contains("example.org"), "{detail}");
+        let detail = refused(&server, host, authority.client(), FailureKind::Certificate).await;
+        let expected = format!("wrong name: it is for example.org, 127.0.0.2, and not for {host}");
+        assert_eq!(detail, expected);
     }
 }
 
@@ -114,8 +119,8 @@ async fn a_server_that_speaks_only_http_2_is_refused_in_the_handshake() {
     server.alpn_protocols = vec![b"h2".to_vec()];
     let foreign = Foreign::start(server, "", End::Proper).await;
     let failure = next_failure(&mut source(&foreign.url(), authority.client())).await;
-    assert_eq!(failure.kind(), FailureKind::Tls);
-    assert!(failure.detail().contains("NoApplicationProtocol"), "{failure}");
+    assert_eq!(failure.kind(), FailureKind::Unsupported);
+    assert!(failure.detail().contains("no_application_protocol"), "{failure}");
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {

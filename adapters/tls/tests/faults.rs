@@ -73,15 +73,18 @@ async fn a_server_that_never_answers_the_request_has_closed_and_not_truncated() 
 }
 
 #[tokio::test]
-async fn tls_to_a_server_without_it_is_a_failure_of_tls() {
+async fn tls_to_a_server_without_it_ends_the_client_and_says_so() {
     let hub = sansse_tokio::hub();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let page = |_| async { http::Response::new(bytes::Bytes::from_static(b"page")) };
     let serving = tokio::spawn(sansse_tokio::serve(listener, hub, page));
     let url = format!("https://{address}/events");
-    let failure = next_failure(&mut source(&url, Authority::new().client())).await;
-    assert_eq!(failure.kind(), FailureKind::Tls, "{failure}");
+    let mut source = source(&url, Authority::new().client());
+    let failure = next_failure(&mut source).await;
+    assert_eq!(failure.kind(), FailureKind::NotTls, "{failure}");
+    assert!(failure.to_string().starts_with("the server speaks no TLS at this port"), "{failure}");
+    assert_eq!(source.next().await, None);
     serving.abort();
 }
 

@@ -244,8 +244,8 @@ async fn bytes_that_are_no_tls_fail_on_either_side_and_the_peer_is_told() {
     let (near, mut far) = pipe(1 << 20, 1 << 20);
     write(&mut far, b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
     let failure = secure(near, Authority::new().client()).await.unwrap_err();
-    assert_eq!(failure.kind(), FailureKind::Tls);
-    assert!(failure.detail().contains("InvalidContentType"), "{failure}");
+    assert_eq!(failure.kind(), FailureKind::NotTls);
+    assert!(failure.detail().contains("begin with http"), "{failure}");
 
     let (mut near, far) = pipe(1 << 20, 1 << 20);
     let mut server = accept(far, Authority::new().server()).await;

@@ -19,8 +19,7 @@ pub(crate) enum Ending {
 
 /// Asks, and prints the answer while it comes.
 pub(crate) async fn ask(url: &str, question: &str) -> Result<Ending, Box<dyn Error>> {
-    let mut config = ClientConfig::new(sansse_tokio::random_seed());
-    config.one_shot = true;
+    let mut config = ClientConfig::answer(sansse_tokio::random_seed());
     config.sentinel = Some(Sentinel::Data("[DONE]".into()));
     // A server that is not there is not waited for for ever.
     config.policy.max_attempts = Some(3);

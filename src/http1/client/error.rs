@@ -11,7 +11,8 @@ use core::fmt;
 #[non_exhaustive]
 pub enum InvalidRequest {
     /// The method is CONNECT, whose answer is followed by something other
-    /// than HTTP (RFC 9110, 9.3.6), or TRACE with a body (RFC 9110, 9.3.8).
+    /// than HTTP (RFC 9110, 9.3.6), and for which there is
+    /// [`ClientConnection::connect`](super::ClientConnection::connect); or TRACE with a body (RFC 9110, 9.3.8).
     Method,
     /// The URL is neither one with a host nor a path; or it is `*`, and the
     /// method is not OPTIONS (RFC 9112, 3.2).
@@ -66,8 +67,6 @@ pub enum ResponseError {
     Version,
     /// The status line is malformed after the version (RFC 9112, 4).
     StatusLine,
-    /// A line of the head ends with LF alone (RFC 9112, 2.2 lets us refuse it).
-    BareLineFeed,
     /// A line of the head is no header field: its name holds what no name
     /// holds, has white space before its colon, or there is no colon
     /// (RFC 9112, 5.1).
@@ -122,7 +121,6 @@ impl ResponseError {
 impl From<HeadError> for ResponseError {
     fn from(error: HeadError) -> Self {
         match error {
-            HeadError::BareLineFeed => Self::BareLineFeed,
             HeadError::TooLarge => Self::HeadTooLarge,
             HeadError::TooManyHeaders => Self::TooManyHeaders,
             HeadError::HeaderName => Self::HeaderName,
@@ -152,7 +150,6 @@ impl fmt::Display for ResponseError {
             Self::NotHttp => "the server's answer is not HTTP",
             Self::Version => "the server's answer is neither HTTP/1.1 nor HTTP/1.0",
             Self::StatusLine => "the status line of the response is invalid",
-            Self::BareLineFeed => "a line of the response head ends without CR",
             Self::HeaderName => "a header name of the response is invalid",
             Self::HeaderValue => "a header value of the response is invalid",
             Self::HeadTooLarge => "the response head is too large",

@@ -8,6 +8,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use self::request::Reader;
 use self::response_head::{body_reader, check_start};
 use self::state::{HeadProgress, State};
 use super::body::BodyReader;
@@ -17,7 +18,7 @@ use alloc::vec::Vec;
 use bytes::{Buf, Bytes, BytesMut};
 use core::fmt;
 use core::mem;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 pub use self::config::ClientConnectionConfig;
 pub use self::error::{InvalidRequest, ResponseError};
@@ -53,10 +54,13 @@ pub use self::error::{InvalidRequest, ResponseError};
 ///   not the scheme's own, and without the zone of an IPv6 address;
 /// - `Content-Length`, if there is a body, or if the method is POST, PUT or
 ///   PATCH, which have one as a rule;
+/// - `Last-Event-ID`, where the request has none, from the [`LastEventId`](crate::LastEventId)
+///   among its extensions, which is where an id with control characters is;
 /// - `Connection: close`, since nothing follows on the connection, and a server
 ///   need not keep it open after a plain answer (RFC 9112, 9.6).
 ///
-/// The target is the URL's path and query, or `*`, which goes with OPTIONS.
+/// The target is the URL's path and query, or `*`, which goes with OPTIONS. To a proxy it is the
+/// whole URL.
 /// What is not ASCII in it is percent-encoded.
 ///
 /// # What it accepts
@@ -65,9 +69,12 @@ pub use self::error::{InvalidRequest, ResponseError};
 /// [`ResponseError`], told after all that was good before it; nothing is
 /// guessed. In particular:
 ///
-/// - A line ends with CRLF, and a header has no white space before its colon.
-///   A header that is continued on the next line is joined, as RFC 9112, 5.2
-///   asks of user agents.
+/// - A line ends with CRLF, or with LF alone (RFC 9112, 2.2), in the head and
+///   in the chunked coding, where spaces may stand behind the size of a chunk.
+///   Small servers write so, and `curl` reads it. On a connection that serves
+///   one exchange nothing can be smuggled by it.
+/// - A header has no white space before its colon. A header that is continued
+///   on the next line is joined, as RFC 9112, 5.2 asks of user agents.
 /// - Values may hold any bytes beyond ASCII. A header whose value holds a
 ///   control character is dropped, as no `HeaderValue` can hold it; with NUL
 ///   or a lone CR, or in a header that says where the body ends, it is an error.
@@ -88,7 +95,7 @@ pub use self::error::{InvalidRequest, ResponseError};
 /// difference to what comes out, but for how a body is cut into pieces.
 pub struct ClientConnection {
     config: ClientConnectionConfig,
-    /// The request is HEAD: the response has no body, whatever it says.
+    /// The request is HEAD or CONNECT: the response has no body, whatever it says.
     head_only: bool,
     state: State,
     outbox: Outbox,
@@ -130,17 +137,58 @@ impl ClientConnection {
         request: &Request<Bytes>,
         config: ClientConnectionConfig,
     ) -> Result<Self, InvalidRequest> {
-        Ok(Self {
+        let outbox = request::write(request, Reader::Server)?;
+        Ok(Self::with(outbox, *request.method() == Method::HEAD, config))
+    }
+
+    /// Makes an exchange with a proxy, which is asked for what `request` asks for: its target is the
+    /// whole URL (RFC 9112, 3.2.2). `credentials` are sent as `Proxy-Authorization`, in place of any
+    /// that the request has.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`], by the caller's fault.
+    pub fn through_proxy(
+        request: &Request<Bytes>,
+        credentials: Option<&HeaderValue>,
+        config: ClientConnectionConfig,
+    ) -> Result<Self, InvalidRequest> {
+        let outbox = request::write(request, Reader::Proxy(credentials))?;
+        Ok(Self::with(outbox, *request.method() == Method::HEAD, config))
+    }
+
+    /// Makes an exchange that asks a proxy for a tunnel to a host (CONNECT; RFC 9110, 9.3.6).
+    /// `credentials` are sent as `Proxy-Authorization`.
+    ///
+    /// The exchange is over with the head of the response: no part of the body comes out. Where the
+    /// status is one of success (2xx), the connection is the tunnel from there on. Bytes that came
+    /// with the head are [`ExcessBytes`](ResponseError::ExcessBytes), since the host has been told
+    /// nothing yet that it could answer.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest::Host`] for a host that is none. An IPv6 address stands without brackets.
+    pub fn connect(
+        host: &str,
+        port: u16,
+        credentials: Option<&HeaderValue>,
+        config: ClientConnectionConfig,
+    ) -> Result<Self, InvalidRequest> {
+        Ok(Self::with(request::write_connect(host, port, credentials)?, true, config))
+    }
+
+    fn with(outbox: Outbox, head_only: bool, config: ClientConnectionConfig) -> Self {
+        Self {
             config,
-            head_only: *request.method() == Method::HEAD,
+            head_only,
             state: State::Head(HeadProgress::default()),
-            outbox: request::write(request)?,
+            outbox,
             inbox: BytesMut::new(),
             head: None,
             content: Vec::new(),
             has_ended: false,
             error: None,
-        })
+        }
     }
 
     /// Returns what is to be written next.

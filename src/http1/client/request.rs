@@ -1,19 +1,61 @@
 //! A request as bytes.
 
 use super::error::InvalidRequest;
-use crate::http::is_framing;
+use crate::http::{LAST_EVENT_ID, is_framing};
 use crate::http1::head::is_host;
 use crate::http1::outbox::{Outbox, put_content_length, put_line};
+use crate::last_event_id::LastEventId;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Scheme;
 use http::{Method, Request, Uri};
 
-pub(super) fn write(request: &Request<Bytes>) -> Result<Outbox, InvalidRequest> {
-    const USUAL: usize = 512;
+/// Whom a request is written for.
+#[derive(Clone, Copy)]
+pub(super) enum Reader<'a> {
+    Server,
+    /// With what it asks for as `Proxy-Authorization`.
+    Proxy(Option<&'a HeaderValue>),
+}
+
+/// How much a request's head takes, as a rule.
+const USUAL: usize = 512;
+
+/// A request for a tunnel (RFC 9110, 9.3.6). `host` is a name or an address, which an IPv6 address
+/// is without brackets.
+pub(super) fn write_connect(
+    host: &str,
+    port: u16,
+    credentials: Option<&HeaderValue>,
+) -> Result<Outbox, InvalidRequest> {
+    // Its zone means something on this machine only (RFC 6874, 3).
+    let host = host.split('%').next().unwrap_or_default();
+    let target =
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    if !is_host(target.as_bytes()) || host.is_empty() {
+        return Err(InvalidRequest::Host);
+    }
+    let mut out = Vec::with_capacity(USUAL);
+    out.extend_from_slice(b"CONNECT ");
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    put_line(&mut out, "host", target.as_bytes());
+    if let Some(credentials) = credentials {
+        put_line(&mut out, "proxy-authorization", credentials.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+    let mut outbox = Outbox::default();
+    outbox.push_message(out, Bytes::new());
+    Ok(outbox)
+}
+
+pub(super) fn write(
+    request: &Request<Bytes>,
+    reader: Reader<'_>,
+) -> Result<Outbox, InvalidRequest> {
     let (method, body) = (request.method(), request.body());
     if *method == Method::CONNECT || (*method == Method::TRACE && !body.is_empty()) {
         return Err(InvalidRequest::Method);
@@ -21,13 +63,26 @@ pub(super) fn write(request: &Request<Bytes>) -> Result<Outbox, InvalidRequest> 
     let mut out = Vec::with_capacity(USUAL);
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
+    if matches!(reader, Reader::Proxy(_)) {
+        put_origin(&mut out, request.uri())?;
+    }
     put_target(&mut out, method, request.uri())?;
     out.extend_from_slice(b" HTTP/1.1\r\n");
     put_host(&mut out, request.uri(), request.headers())?;
+    if let Reader::Proxy(Some(credentials)) = reader {
+        put_line(&mut out, "proxy-authorization", credentials.as_bytes());
+    }
     for (name, value) in request.headers() {
-        if !is_ours(name) {
+        let is_replaced =
+            *name == header::PROXY_AUTHORIZATION && matches!(reader, Reader::Proxy(Some(_)));
+        if !is_ours(name) && !is_replaced {
             put_line(&mut out, name.as_str(), value.as_bytes());
         }
+    }
+    if let Some(LastEventId::Id(id)) = request.extensions().get()
+        && !request.headers().contains_key(LAST_EVENT_ID)
+    {
+        put_line(&mut out, LAST_EVENT_ID.as_str(), id.as_str().as_bytes());
     }
     if !body.is_empty() || has_meaningful_body(method) {
         put_content_length(&mut out, body.len());
@@ -48,6 +103,17 @@ fn is_ours(name: &HeaderName) -> bool {
 /// (RFC 9110, 8.6).
 fn has_meaningful_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+/// What stands before the path in the absolute form (RFC 9112, 3.2.2), which a proxy goes by,
+/// whatever `Host` says.
+fn put_origin(out: &mut Vec<u8>, url: &Uri) -> Result<(), InvalidRequest> {
+    let scheme = url.scheme_str().ok_or(InvalidRequest::Target)?;
+    let host = host(url)?;
+    for part in [scheme, "://", &host] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    Ok(())
 }
 
 /// The origin form, or `*` (RFC 9112, 3.2). What is not ASCII is

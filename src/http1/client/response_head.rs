@@ -64,7 +64,7 @@ pub(super) fn body_reader(
         (Some(coding), None) => coding.as_bytes(),
     };
     if coding.eq_ignore_ascii_case(b"chunked") {
-        Ok(BodyReader::Chunked(ChunkedDecoder::new()))
+        Ok(BodyReader::Chunked(ChunkedDecoder::lenient()))
     } else if coding.eq_ignore_ascii_case(b"identity") {
         Ok(BodyReader::UntilClose)
     } else {
@@ -94,7 +94,8 @@ fn join_continued_lines(head: &mut [u8]) {
     while let Some(offset) = memchr::memchr(b'\n', &head[position..]) {
         let end = position + offset + 1;
         if !is_status_line && matches!(head.get(end), Some(b' ' | b'\t')) {
-            head[end - 2..end].fill(b' ');
+            let is_bare = head[..end - 1].last() != Some(&b'\r');
+            head[end - if is_bare { 1 } else { 2 }..end].fill(b' ');
         }
         is_status_line = false;
         position = end;

@@ -17,7 +17,7 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn new(length: BodyLength, limit: usize) -> Result<Self, RefusedRequest> {
         let reader = match length {
-            BodyLength::Chunked => BodyReader::Chunked(ChunkedDecoder::new()),
+            BodyLength::Chunked => BodyReader::Chunked(ChunkedDecoder::strict()),
             BodyLength::Known(left) if left <= limit as u64 => BodyReader::Length { left },
             BodyLength::Known(_) => return Err(RefusedRequest::BodyTooLarge),
         };

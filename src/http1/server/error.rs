@@ -164,7 +164,6 @@ impl RefusedRequest {
 impl From<HeadError> for RefusedRequest {
     fn from(error: HeadError) -> Self {
         match error {
-            HeadError::BareLineFeed => Self::BareLineFeed,
             HeadError::TooLarge => Self::HeadTooLarge,
             HeadError::TooManyHeaders => Self::TooManyHeaders,
             HeadError::HeaderName => Self::HeaderName,

@@ -389,6 +389,9 @@ impl ServerConnection {
             None
         } else {
             let end = progress.search.end(&self.inbox, self.config.head);
+            if progress.search.has_bare_line_feed() {
+                return Err(unknown(RefusedRequest::BareLineFeed));
+            }
             end.map_err(|error| unknown(error.into()))?
         };
         let Some(end) = end else {

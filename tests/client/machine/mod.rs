@@ -7,4 +7,5 @@ mod policy;
 mod redirects;
 mod refusals;
 mod requests;
+mod slept_through;
 mod timeouts;

@@ -147,6 +147,104 @@ fn an_end_inside_an_event_is_truncated_even_if_the_body_ended_properly() {
 }
 
 #[test]
+fn an_event_without_a_blank_line_is_whole_where_the_caller_says_so_and_the_body_ended_properly() {
+    for mut config in answers() {
+        config.complete_last_event = true;
+        for end in
+            ["data: b", "data: b\n", "data: b\r", "data: b\r\n", "data: b\nid: 7", "data: b\n\n"]
+        {
+            let body = || Answer::stream(format!("data: a\n\n{end}")).in_chunks_of(3);
+            let life = Life::new(config.clone(), [body()]);
+            assert_eq!(life.shorts(), ["open", "data a", "data b", "closed"], "{end:?}");
+            assert_eq!(life.close_reason(), Some(&CloseReason::Finished));
+
+            let life = Life::new(config.clone(), [body().cut(FailureKind::Truncated)]);
+            assert_eq!(life.messages().len(), if end.ends_with("\n\n") { 2 } else { 1 });
+            assert!(matches!(truncated(&life), ClientError::Transport(_)));
+        }
+        for end in ["", "event: x", ": comment", "id: 7"] {
+            let life = Life::new(config.clone(), [Answer::stream(format!("data: a\n\n{end}"))]);
+            assert_eq!(life.shorts(), ["open", "data a", "closed"], "{end:?}");
+            assert_eq!(life.close_reason(), Some(&CloseReason::Finished));
+        }
+        config.sentinel = Some(Sentinel::Data("[DONE]".into()));
+        let life = Life::new(config.clone(), [Answer::stream("data: a\n\ndata: [DONE]\n")]);
+        assert_eq!(life.close_reason(), Some(&CloseReason::Finished));
+        let life = Life::new(config.clone(), [Answer::stream("data: a\n\ndata: b")]);
+        assert_eq!(life.shorts(), ["open", "data a", "data b", "closed"]);
+        assert_eq!(truncated(&life), ClientError::EndOfStream);
+
+        // A stream that goes on is resumed, and gets the event again.
+        (config.one_shot, config.sentinel) = (false, None);
+        let life = Life::new(config, [Answer::stream("data: a\n\ndata: b")]);
+        assert_eq!(life.shorts(), ["open", "data a", "retrying"]);
+    }
+}
+
+/// A POST whose answers are as of a language model.
+fn asked(answers: impl IntoIterator<Item = Answer>) -> Life {
+    let request = http::Request::post(crate::kit::client::URL)
+        .body(bytes::Bytes::from_static(b"{\"stream\":true}"))
+        .unwrap();
+    Life::with(request, ClientConfig::answer(1), answers)
+}
+
+fn refused(status: u16, headers: &[(&str, &str)]) -> Answer {
+    Answer::of(head(status, headers), "")
+}
+
+#[test]
+fn a_post_that_was_not_accepted_is_sent_again_after_the_time_that_is_asked_for() {
+    let life = asked([
+        refused(429, &[("retry-after", "20")]),
+        refused(529, &[]),
+        refused(503, &[("retry-after", "30")]),
+        Answer::stream("data: a\n\n"),
+    ]);
+    assert_eq!(
+        life.shorts(),
+        ["retrying", "retrying", "retrying", "open", "data a", "closed"],
+        "each wait is told"
+    );
+    let gaps = life.gaps();
+    assert!(gaps[0] >= seconds(20) && gaps[1] >= seconds(1) && gaps[2] >= seconds(30), "{gaps:?}");
+    assert!(life.requests.iter().all(|request| request.body() == "{\"stream\":true}"));
+    assert_eq!(life.close_reason(), Some(&CloseReason::Finished));
+}
+
+#[test]
+fn a_post_that_may_have_been_accepted_is_not_sent_again() {
+    for answer in
+        [refused(500, &[]), refused(502, &[]), refused(503, &[]), Answer::none(FailureKind::Closed)]
+    {
+        let life = asked([answer]);
+        assert_eq!(life.requests.len(), 1);
+        assert!(matches!(life.close_reason(), Some(CloseReason::NotRepeatable(_))), "{life:?}");
+    }
+}
+
+#[test]
+fn an_answer_is_waited_for_within_a_bound() {
+    let life = asked(vec![refused(429, &[("retry-after", "60")]); 20]);
+    assert_eq!(life.requests.len(), 5);
+    assert!(matches!(life.close_reason(), Some(CloseReason::WaitTooLong { .. })), "{life:?}");
+    let life = asked([refused(429, &[("retry-after", "3600")])]);
+    assert_eq!(life.requests.len(), 1, "an hour is not waited for at all");
+}
+
+#[test]
+fn an_answer_has_the_time_that_models_take_which_reason() {
+    let (mut bench, _) = Bench::open(ClientConfig::answer(1));
+    assert_eq!(bench.timeout(), Some(seconds(300)));
+    bench.client.wake(bench.now);
+    assert_eq!(bench.sleep(), seconds(300), "silence is no fault after waking either");
+    bench.closed();
+    let mut bench = Bench::new(ClientConfig::answer(1));
+    bench.request();
+    assert_eq!(bench.timeout(), Some(seconds(600)));
+}
+
+#[test]
 fn before_a_stream_has_opened_it_is_tried_for_as_usual() {
     let [_, config] = completions();
     let life = Life::new(

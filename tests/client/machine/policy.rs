@@ -17,7 +17,8 @@ fn busy(retry_after: &str) -> Answer {
 #[test]
 fn statuses_that_pass_are_retried_by_default_and_others_are_not() {
     for status in 400..600 {
-        let is_retried = [408, 425, 429, 500, 502, 503, 504].contains(&status);
+        let is_retried = [408, 425, 429, 500, 502, 503, 504, 529, 530].contains(&status)
+            || (520..=527).contains(&status);
         let life = Life::new(default(), [Answer::status(status)]);
         assert_eq!(life.shorts(), [if is_retried { "retrying" } else { "closed" }], "{status}");
         let life = Life::new(standard(), [Answer::status(status)]);
@@ -210,6 +211,34 @@ fn the_client_gives_up_after_the_attempts_that_it_may_make() {
         let reason = CloseReason::TooManyAttempts { attempts, error };
         assert_eq!(life.close_reason(), Some(&reason));
     }
+}
+
+#[test]
+fn the_waits_may_take_so_long_and_no_longer_and_a_stable_stream_gives_the_time_back() {
+    let mut config = standard();
+    config.policy.max_waiting = Some(seconds(7));
+    let life = Life::new(config.clone(), vec![Answer::none(FailureKind::Connect); 10]);
+    assert_eq!(life.gaps(), [seconds(3), seconds(3)]);
+    let error = ClientError::Transport(FailureKind::Connect.into());
+    let reason = CloseReason::WaitTooLong { wait: seconds(3), error };
+    assert_eq!(life.close_reason(), Some(&reason));
+
+    let failed = Answer::none(FailureKind::Connect);
+    let answers = [failed.clone(), failed.clone(), Answer::stream(""), failed.clone(), failed];
+    let life = Life::new(config.clone(), answers);
+    assert_eq!(life.gaps(), [seconds(3); 4]);
+    assert!(matches!(life.close_reason(), Some(CloseReason::WaitTooLong { .. })));
+
+    // What the server asks for is not waited for in vain.
+    let mut config = default();
+    config.policy.max_waiting = Some(seconds(60));
+    let life = Life::new(config, [busy("120")]);
+    assert_eq!(life.requests.len(), 1);
+    let Some(reason @ CloseReason::WaitTooLong { wait, .. }) = life.close_reason() else {
+        panic!("{life:?}")
+    };
+    assert!(*wait >= seconds(120), "{wait:?}");
+    assert!(reason.to_string().contains("503"), "{reason}");
 }
 
 #[test]

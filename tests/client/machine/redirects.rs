@@ -85,7 +85,7 @@ fn renewed_headers_are_bound_to_their_origin_too() {
     let mut config = ClientConfig::new(1);
     config.renew_headers = true;
     let mut bench = Bench::new(config);
-    let Some(Seen::HeadersWanted(attempt, _)) = bench.event() else { panic!() };
+    let Some(Seen::HeadersWanted { attempt, .. }) = bench.event() else { panic!() };
     let mut renewed = HeaderMap::new();
     renewed.insert("authorization", HeaderValue::from_static("Bearer fresh"));
     renewed.insert("x-trace", HeaderValue::from_static("1"));

@@ -127,6 +127,22 @@ fn an_event_beyond_a_limit_is_reported_as_dropped_and_the_stream_goes_on() {
 }
 
 #[test]
+fn an_id_beyond_its_limit_is_reported_and_goes_into_no_request() {
+    for config in both() {
+        let (mut bench, attempt) = Bench::open(config);
+        let longest = "x".repeat(1024);
+        bench.data(
+            attempt,
+            format!("id: {longest}\ndata: a\n\nid: {longest}y\ndata: b\n\ndata: c\n\n"),
+        );
+        let seen = bench.events();
+        assert_eq!(seen[1], Seen::Dropped(DecodeError::IdTooLong { limit: 1024 }));
+        assert_eq!((seen[0].short(), seen[2].short()), ("data a".into(), "data c".into()));
+        assert_eq!(bench.client.last_event_id(), longest);
+    }
+}
+
+#[test]
 fn an_endless_line_does_not_grow() {
     for mut config in both() {
         config.limits = Limits::default().with_max_line(1000);
@@ -165,13 +181,38 @@ fn a_driver_that_disregards_wants_data_is_stopped_at_a_bound() {
 }
 
 #[test]
+fn a_type_that_is_missing_or_unreadable_is_named_so_that_people_can_read_it() {
+    let said = |content_type: Option<&str>| {
+        let headers: Vec<_> =
+            content_type.map(|value| ("content-type", value)).into_iter().collect();
+        let mut config = ClientConfig::new(1);
+        config.max_error_body = 0;
+        let (mut bench, _) = answered(config, &head(200, &headers));
+        let CloseReason::Failed(error) = bench.closed() else { panic!() };
+        error.to_string()
+    };
+    assert!(said(None).starts_with("the server answered without a content type instead"));
+    assert!(said(Some("")).starts_with("the server answered with nothing instead"));
+    assert!(
+        said(Some("text/é\"")).contains("with text/\\xc3\\xa9\\\" instead"),
+        "{}",
+        said(Some("é"))
+    );
+    assert!(said(Some(&"x".repeat(5000))).len() < 250);
+}
+
+#[test]
 fn a_body_that_is_html_or_compressed_is_named_for_what_it_is() {
     let html = head(200, &[("content-type", "text/html; charset=utf-8")]);
     let (mut bench, attempt) = answered(ClientConfig::new(1), &html);
     bench.data(attempt, "<html>Sign in to the WiFi</html>");
     bench.end(attempt);
     let CloseReason::Failed(error) = bench.closed() else { panic!() };
-    assert_eq!(error.to_string(), "the server's answer is no event stream");
+    assert_eq!(
+        error.to_string(),
+        "the server answered with text/html; charset=utf-8 instead of text/event-stream: \
+         is the path of the URL right?"
+    );
     assert_eq!(error.answer().unwrap().body, "<html>Sign in to the WiFi</html>");
 
     let mut gzip = stream_head();
@@ -181,5 +222,9 @@ fn a_body_that_is_html_or_compressed_is_named_for_what_it_is() {
     bench.end(attempt);
     let CloseReason::Failed(error) = bench.closed() else { panic!() };
     assert!(matches!(&error, ClientError::ContentEncoding(_)));
+    assert_eq!(
+        error.to_string(),
+        "the server's answer has the content coding gzip, which was not asked for or not undone"
+    );
     assert_eq!(error.answer().unwrap().body, &b"\x1f\x8b\x08"[..]);
 }

@@ -263,13 +263,15 @@ fn headers_that_are_not_given_in_time_are_a_failed_attempt() {
     assert_eq!(bench.timeout(), None, "the client was told no time yet");
     bench.no_request();
     assert_eq!(bench.timeout(), Some(seconds(30)));
-    let Some(Seen::HeadersWanted(attempt, _)) = bench.event() else { panic!() };
+    let Some(Seen::HeadersWanted { attempt, .. }) = bench.event() else { panic!() };
     assert_eq!(bench.sleep(), seconds(30));
     assert_eq!(bench.retrying().0, ClientError::Timeout(Timeout::Headers));
     bench.client.handle_headers(bench.now, attempt, HeaderMap::new());
     bench.no_request();
     bench.sleep();
-    assert!(matches!(bench.event(), Some(Seen::HeadersWanted(next, _)) if next != attempt));
+    assert!(
+        matches!(bench.event(), Some(Seen::HeadersWanted { attempt: next, .. }) if next != attempt)
+    );
     assert_eq!(bench.timeout(), Some(seconds(30)));
 }
 
@@ -287,6 +289,7 @@ fn times_may_come_early_late_twice_and_out_of_order() {
     assert_eq!(bench.timeout(), Some(seconds(10)));
     bench.no_request();
     bench.pass(seconds(500));
+    assert_eq!(bench.sleep(), seconds(10), "it was slept through");
     let wait = bench.retrying().1;
     assert_eq!(bench.timeout(), Some(wait), "the wait begins when the loss is noticed");
     bench.client.handle_timeout(early);
@@ -306,7 +309,7 @@ fn telling_the_time_at_the_deadline_always_moves_it() {
     for _ in 0..200 {
         let mut stood_still = 0;
         while let Some(seen) = bench.event() {
-            if let Seen::HeadersWanted(attempt, _) = seen {
+            if let Seen::HeadersWanted { attempt, .. } = seen {
                 asked = Some(attempt);
             }
         }

@@ -12,7 +12,8 @@ pub fn run(bytes: &[u8]) {
         0..64 => Limits::default(),
         small => Limits::default()
             .with_max_line(usize::from(small % 64))
-            .with_max_event(usize::from(small / 3)),
+            .with_max_event(usize::from(small / 3))
+            .with_max_id(usize::from(small % 16)),
     };
     let mut split = sizes(input.byte());
     let late = input.byte() % 2 == 1;

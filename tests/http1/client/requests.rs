@@ -4,7 +4,7 @@ use super::{ClientConnectionConfig, client_for};
 use bytes::Bytes;
 use http::{Method, Request};
 use sansse::Fault;
-use sansse::http1::{ClientConnection, InvalidRequest};
+use sansse::http1::{ClientConnection, InvalidRequest, ResponsePart};
 
 fn try_written(request: &Request<Bytes>) -> Result<String, InvalidRequest> {
     let mut client = ClientConnection::new(request, ClientConnectionConfig::default())?;
@@ -177,6 +177,55 @@ fn what_cannot_be_asked_is_the_callers_fault() {
     for url in ["http://user@a/", "http://user:password@a/"] {
         refused(get(url), "", InvalidRequest::Userinfo);
     }
+}
+
+#[test]
+fn a_proxy_is_asked_for_the_whole_url_with_the_path_as_it_is() {
+    let written = |request: &Request<Bytes>| {
+        let config = ClientConnectionConfig::default();
+        let mut client = ClientConnection::through_proxy(request, None, config)?;
+        Ok::<_, InvalidRequest>(String::from_utf8(client.poll_transmit().unwrap().into()).unwrap())
+    };
+    let get = |url: &str| Request::get(url).header("x", "y").body(Bytes::new()).unwrap();
+    assert_eq!(
+        written(&get("http://a.example:8080/é?b")).unwrap(),
+        "GET http://a.example:8080/%C3%A9?b HTTP/1.1\r\nhost: a.example:8080\r\nx: y\r\n\
+         connection: close\r\n\r\n"
+    );
+    // What the request says of the host is for the server; a proxy goes by the URL.
+    let mut other = get("http://a/?b");
+    other.headers_mut().insert("host", "virtual".parse().unwrap());
+    assert!(written(&other).unwrap().starts_with("GET http://a/?b HTTP/1.1\r\nhost: virtual\r\n"));
+    assert_eq!(written(&get("/path")), Err(InvalidRequest::Target));
+    assert_eq!(written(&get("http://user@a/")), Err(InvalidRequest::Userinfo));
+}
+
+#[test]
+fn a_tunnel_is_asked_for_by_host_and_port_and_is_over_with_the_head_of_the_answer() {
+    let config = ClientConnectionConfig::default();
+    let asked = |host: &str| {
+        let mut client = ClientConnection::connect(host, 443, None, config)?;
+        Ok::<_, InvalidRequest>(String::from_utf8(client.poll_transmit().unwrap().into()).unwrap())
+    };
+    for (host, authority) in [
+        ("a.example", "a.example:443"),
+        ("127.0.0.1", "127.0.0.1:443"),
+        ("::1", "[::1]:443"),
+        ("fe80::1%eth0", "[fe80::1]:443"),
+    ] {
+        let expected = format!("CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n\r\n");
+        assert_eq!(asked(host), Ok(expected));
+    }
+    for host in ["", "a b", "a\r\nx: y", "user@a", "a/b", "a:b:c\r\n", "%"] {
+        assert_eq!(asked(host), Err(InvalidRequest::Host), "{host:?}");
+    }
+
+    let mut client = ClientConnection::connect("a", 1, None, config).unwrap();
+    client.handle_data(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+    let Some(Ok(ResponsePart::Head(head))) = client.poll_response() else { panic!("no head") };
+    assert_eq!(head.status(), 200);
+    assert!(matches!(client.poll_response(), Some(Ok(ResponsePart::End))));
+    assert!(client.poll_response().is_none());
 }
 
 #[test]

@@ -22,6 +22,28 @@ fn a_response_comes_out_with_what_it_says() {
 }
 
 #[test]
+fn lines_may_end_with_lf_alone_and_spaces_stand_behind_the_size_of_a_chunk() {
+    let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n  c\r\nB: \u{1}\r\n\
+        Transfer-Encoding: chunked\r\n\r\n6  \r\nhello \r\n5\r\nworld\r\n0 \r\n\r\n";
+    for answer in
+        [answer.to_owned(), answer.replace("\r\n", "\n"), answer.replacen("\r\n", "\n", 4)]
+    {
+        for size in [1, 2, 3, 7, usize::MAX] {
+            let mut client = client_for(Method::GET, ClientConnectionConfig::default());
+            let received = read(&mut client, answer.as_bytes(), || size);
+            assert_eq!((received.error, received.ended), (None, true), "{answer:?} by {size}");
+            assert_eq!(received.body, b"hello world");
+            let headers = received.head.unwrap().headers().clone();
+            assert_eq!(
+                headers["a"].to_str().unwrap().split_whitespace().collect::<Vec<_>>(),
+                ["b", "c"]
+            );
+            assert!(!headers.contains_key("b"), "no value can hold it");
+        }
+    }
+}
+
+#[test]
 fn the_head_comes_at_once_and_each_piece_of_the_body_as_it_arrives() {
     let mut client = client_for(Method::GET, ClientConnectionConfig::default());
     client.handle_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r");

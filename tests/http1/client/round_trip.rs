@@ -10,7 +10,7 @@ use sansse::http1::{
     ClientConnection, ClientConnectionConfig, ResponseError, ServerConnection,
     ServerConnectionConfig,
 };
-use sansse::{Event, Frame, Framing};
+use sansse::{Event, EventId, Frame, Framing};
 
 fn random_bytes(random: &mut Random, most: usize) -> Vec<u8> {
     (0..random.below(most)).map(|_| u8::try_from(random.below(256)).unwrap()).collect()
@@ -92,6 +92,29 @@ fn answer(random: &mut Random, mut server: ServerConnection, request: &Request<B
     }
     answer.bytes.extend_from_slice(&frames);
     answer
+}
+
+/// Whatever an id may hold, the server gets what the client had received.
+#[test]
+fn an_id_with_control_characters_arrives_at_the_server_as_it_was() {
+    let now = base_instant();
+    let every: String = (1..=0x7f_u8).map(char::from).filter(|c| !"\r\n".contains(*c)).collect();
+    for id in ["\u{1}", "a\u{7f}é\u{1f600}", "a\tb", &format!("x{every}x")] {
+        let mut config = sansse::client::ClientConfig::new(1);
+        config.last_event_id = Some(EventId::new(id.to_owned()).unwrap());
+        let request = Request::get("http://a.example/").body(Bytes::new()).unwrap();
+        let mut client = sansse::client::Client::new(request, config);
+        let (_, request) = client.poll_request(now).expect("the first request is due");
+        let mut client =
+            ClientConnection::new(&request, ClientConnectionConfig::default()).unwrap();
+        let mut server = ServerConnection::new(now, ServerConnectionConfig::default());
+        while let Some(bytes) = client.poll_transmit() {
+            server.handle_data(now, &bytes);
+        }
+        let got = server.poll_request().expect("it is a good request");
+        let accepted = sansse::http::accept(&got).unwrap();
+        assert_eq!(accepted.last_event_id().id().map(EventId::as_str), Some(id));
+    }
 }
 
 fn read_in_pieces(client: &mut ClientConnection, bytes: &[u8], random: &mut Random) -> Received {

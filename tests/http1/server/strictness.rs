@@ -250,6 +250,8 @@ fn a_broken_chunk_is_refused() {
         ("\r\n", ChunkedError::Size),
         ("1\r\nab", ChunkedError::LineEnd),
         ("1\n", ChunkedError::Size),
+        ("1 \r\na\r\n0\r\n\r\n", ChunkedError::Size),
+        ("1\r\na\n0\r\n\r\n", ChunkedError::LineEnd),
         ("11112222333344445\r\n", ChunkedError::SizeTooLarge),
         ("0\r\nno field\r\n", ChunkedError::Trailer),
     ] {

@@ -8,6 +8,7 @@
 
 pub(crate) mod foreign;
 pub(crate) mod memory;
+pub(crate) mod tunnels;
 
 use bytes::Bytes;
 use http::Request;

@@ -73,7 +73,6 @@ fn a7_a_url_that_cannot_be_fetched_fails_without_a_request() {
         ("ws://example.org/", RequestError::Scheme),
         ("/events", RequestError::Url),
         ("example.org", RequestError::Url),
-        ("http://user:secret@example.org/", RequestError::Userinfo),
     ] {
         for config in both() {
             let life = live_with(get(url), config, []);
