@@ -208,7 +208,9 @@ pub(crate) async fn an_answer_is_not_made_faster_than_it_is_read<P: Platform>(pl
 pub(crate) async fn an_answer_whose_reader_leaves_is_dropped<P: Platform>(platform: P) {
     for plan in [Plan { end: End::Silence, ..PLAN }, MUCH] {
         for is_reset in [false, true] {
-            let server = Answering::start(&platform, plan);
+            // Nothing is written that could notice it.
+            let config = AnswerConfig::DEFAULT.with_heartbeat(None).with_stall_timeout(None);
+            let server = Answering::start_with(&platform, plan, config);
             let mut peer = Raw::connect(&platform, server.address).await;
             peer.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
             if plan.end == End::Silence {
