@@ -60,7 +60,8 @@ impl Event {
 
     /// Makes a comment: lines that receivers skip, and proxies count as life.
     ///
-    /// Each line of `text` becomes a comment line.
+    /// Each line of `text` becomes a comment line. No blank line follows, since some receivers make
+    /// an empty message of what stands before one.
     pub fn comment(text: impl Into<Cow<'static, str>>) -> Self {
         Self { comment: Some(text.into()), ..Self::empty() }
     }
@@ -72,13 +73,19 @@ impl Event {
 
     /// Makes a block that sets the last event id of the receiver and dispatches nothing (9.2.6,
     /// "dispatch the event", step 1).
+    ///
+    /// Firefox and many clients that are no browsers pass over an id without data, and some make an
+    /// empty message of such a block. A [broker](crate::broker) tells a peer its place by a
+    /// `Notice` instead.
     pub fn id_only(id: EventId) -> Self {
         Self::empty().with_id(id)
     }
 
     /// Makes a block that sets the receiver's reconnection time and dispatches nothing.
     ///
-    /// The unit on the wire is the millisecond; what is finer is cut off.
+    /// The unit on the wire is the millisecond; what is finer is cut off. Some receivers keep a
+    /// reconnection time only where it stands in a block with data, or make an empty message of
+    /// this one: see [`with_retry`](Self::with_retry).
     pub fn retry_only(retry: Duration) -> Self {
         Self::empty().with_retry(retry)
     }

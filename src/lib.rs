@@ -33,6 +33,8 @@
 //! - [`answer`] is a stream of events for one reader, such as a language model's answer.
 //! - [`serve`] is a small HTTP/1.1 server, and [`feed::Http1`] a client's transport, over any
 //!   runtime's sockets.
+//! - `testing` (feature `testing`) is time that passes when it is told to, and a reader of what a
+//!   session gets, for tests of applications.
 //! - [`net`] is what the last three need of a runtime, as traits; adapters such as `sansse-tokio`
 //!   implement them.
 //!
@@ -84,7 +86,10 @@ extern crate std;
 #[cfg(feature = "broker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
 pub mod answer;
-#[cfg(all(test, any(feature = "broker", feature = "client", feature = "http1")))]
+#[cfg(any(
+    feature = "testing",
+    all(test, any(feature = "broker", feature = "client", feature = "http1"))
+))]
 mod base_instant;
 #[cfg(feature = "broker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
@@ -117,6 +122,8 @@ mod last_event_id;
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub mod net;
+#[cfg(any(feature = "broker", feature = "client"))]
+mod notice;
 #[cfg(feature = "record")]
 #[cfg_attr(docsrs, doc(cfg(feature = "record")))]
 pub mod record;
@@ -125,6 +132,9 @@ pub mod record;
 pub mod serve;
 #[cfg(feature = "broker")]
 mod sync;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 
 pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
 pub use encode::{Frame, Framing};
@@ -132,13 +142,16 @@ pub use event::{Event, EventId, EventType, FieldError};
 pub use event_key::{EventKey, EventKeyError};
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
-pub use feed::{EventSource, Feed, SourceEvent, Transport};
+pub use feed::{EventSource, Feed, FeedEvent, SourceEvent, Transport};
 #[cfg(feature = "broker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
 pub use hub::Hub;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use last_event_id::LastEventId;
+#[cfg(any(feature = "broker", feature = "client"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client"))))]
+pub use notice::{LossReason, Notice, RefusalReason};
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub use {fault::Fault, net::Timer};

@@ -1,10 +1,10 @@
 //! How sessions end, and the broker with them.
 
+use super::admission::LastWords;
 use super::arena::Key;
-use super::delivery::Passed;
+use super::delivery::{Passed, Teller};
 use super::sessions::Told;
 use super::{Broker, BrokerEvent, EndReason, Notes, SessionId};
-use crate::encode::Frame;
 use alloc::vec::Vec;
 use std::time::Instant;
 
@@ -54,15 +54,19 @@ impl Broker {
         }
     }
 
-    /// Lets a session have what there is, then `last_words`, and then its end. Returns whether
-    /// there is such a session.
+    /// Lets a session have what there is, then `last_words` if it is to come back, and then its
+    /// end. Returns whether there is such a session.
     pub(super) fn finish(
         &mut self,
         key: Key,
         reason: EndReason,
-        last_words: Option<Frame>,
+        last_words: Option<LastWords>,
     ) -> bool {
         let (now, through) = (self.clock.now(), self.sequencer.last());
+        let last_words = last_words.zip(self.sessions.get(key)).and_then(|(words, session)| {
+            let usual = self.config.session.notices.as_ref();
+            Teller::of(session, usual, &self.sequencer).last_words(through, &words)
+        });
         self.sessions.finish(now, key, reason, through, last_words, &self.topics)
     }
 

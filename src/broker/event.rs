@@ -101,7 +101,7 @@ impl Resumption {
         }
     }
 
-    /// Returns the word for it in an announcement.
+    /// Returns a word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",

@@ -64,8 +64,9 @@ impl Broker {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// A heartbeat is an empty comment without an id. It comes only where nothing else did for the
-    /// session's interval.
+    /// A heartbeat is an empty comment line, with no blank line after it, of which some readers
+    /// would make an empty message. It comes only where nothing else did for the session's
+    /// interval.
     pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
         let mut sink = FrameSink::default();
         let filled = self.fill(now, session, &mut sink);

@@ -32,9 +32,9 @@ impl<'a, B: Calls> TopicMut<'a, B> {
     /// it is refused with [`OpenError::TopicsEnded`](super::OpenError::TopicsEnded), for which the
     /// HTTP answer is 204, after which an `EventSource` asks no more. So an answer that is streamed
     /// once survives a lost connection, and with [`StartAt::Oldest`](super::StartAt::Oldest) a
-    /// reload of the page. Where the broker [makes no ids](super::EventIds::Own), a peer that could
-    /// only be told of a gap is refused as well: there is no place to tell it, so that it would
-    /// come back for ever.
+    /// reload of the page. Where the broker [makes no ids](super::EventIds::Own), or
+    /// [notices](super#what-a-peer-is-told) are off, a peer that could only be told of a gap is
+    /// refused as well: there is no place to tell it, so that it would come back for ever.
     ///
     /// The end is remembered as long as the topic has subscribers or keeps events. Beyond that it
     /// is remembered for the age of the topic's [`Retention`], for no more than
@@ -54,6 +54,8 @@ impl<'a, B: Calls> TopicMut<'a, B> {
     ///
     /// let request = SessionConfig::new().topics_only().with_topic(answer);
     /// let session = broker.open(now, request.clone().with_start(StartAt::Oldest))?.session;
+    /// # let Some(Transmit::Frame(_)) = broker.poll_transmit(now, session) else { panic!() };
+    /// // After the notice with which each stream begins:
     /// let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
     /// assert_eq!(frame.payload(), "id: 1-1\ndata: forty-two\n\n");
     /// let end = Some(Transmit::Ended(Some(EndReason::TopicsEnded)));

@@ -1,6 +1,6 @@
 //! What happens because time passes.
 
-use super::admission::DrainStep;
+use super::admission::{DrainStep, LastWords};
 use super::arena::Key;
 use super::clock::Tick;
 use super::sessions::Due;
@@ -33,7 +33,7 @@ impl Broker {
             match due {
                 Due::Lease => self.end(key, EndReason::LeaseExpired, Told::ByReady),
                 Due::Stall => self.end(key, EndReason::Stalled, Told::ByReady),
-                Due::MaxAge => _ = self.finish(key, EndReason::MaxAge, None),
+                Due::MaxAge => _ = self.finish(key, EndReason::MaxAge, Some(LastWords::default())),
                 Due::AskLease(until) => self.ask_for_lease(key, until),
             }
         }
@@ -87,7 +87,7 @@ impl Broker {
             match step {
                 DrainStep::Turn { session, last_words, lets_topics_end } => {
                     if !(lets_topics_end && self.is_finite(session)) {
-                        self.finish(session, EndReason::Drained, last_words);
+                        self.finish(session, EndReason::Drained, Some(last_words));
                     }
                 }
                 DrainStep::LastCall => self.abort_all(),

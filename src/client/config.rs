@@ -2,6 +2,7 @@
 
 use crate::decode::Limits;
 use crate::event::{EventId, EventType};
+use crate::notice::Notice;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -81,13 +82,23 @@ pub struct ClientConfig {
     /// [`repeatable`](Self::repeatable)) and the [`policy`](Self::policy) goes. When the stream
     /// ends, so does the client: with [`Finished`](super::CloseReason::Finished) where the
     /// [`sentinel`](Self::sentinel) came, or where none is set and the body ended properly and not
-    /// inside an event. Any other end is [`ClientError::Truncated`](super::ClientError::Truncated).
+    /// inside an event, nor after a notice that it [ends early](crate::Notice::Ending). Any other
+    /// end is [`ClientError::Truncated`](super::ClientError::Truncated).
     pub one_shot: bool,
     /// Whether the proper end of a [`one_shot`](Self::one_shot) stream's body completes an event
     /// that has no blank line after it. Default no: the standard drops such an event (WHATWG HTML,
     /// 9.2.6), since nothing tells one that is whole from one that was cut off by a server that
     /// failed. Turn it on for a server that leaves the last blank line out.
     pub complete_last_event: bool,
+    /// The type of the server's [notices](crate::Notice), which say where the stream goes on and
+    /// what is missing. They are taken out of the stream and never delivered as messages: events
+    /// that are missing come as [`ClientEvent::Lost`](super::ClientEvent::Lost). Default
+    /// [`Notice::EVENT_TYPE`](crate::Notice::EVENT_TYPE), as of this library's servers. `None`: no
+    /// type is that of notices, so that all messages are delivered.
+    ///
+    /// A message of this type that is no notice is delivered. Streams of servers that send no
+    /// notices are read as ever.
+    pub notices: Option<EventType>,
     /// The message that ends the stream for good, with
     /// [`Finished`](super::CloseReason::Finished); what comes after it is dropped. Default `None`.
     ///
@@ -112,6 +123,7 @@ impl ClientConfig {
             repeatable: false,
             one_shot: false,
             complete_last_event: false,
+            notices: Some(Notice::EVENT_TYPE),
             sentinel: None,
         }
     }

@@ -1,11 +1,13 @@
 //! The client behind a stream: one driver for every runtime and every transport.
 
-use super::Transport;
+use super::{IntoRequest, StreamHead, Transport};
 use crate::client::{
     Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, ReadyState,
 };
 use crate::decode::{DecodeError, OwnedMessage};
+use crate::event::EventId;
 use crate::net::{Failure, Timer};
+use crate::notice::LossReason;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -27,8 +29,12 @@ use std::time::Instant;
 ///
 /// For several readers of one stream, or for one type of event alone, put a
 /// [`Feed`](super::Feed) around it.
+#[must_use = "nothing is sent unless it is polled"]
 pub struct EventSource<T: Transport> {
     client: Client,
+    /// What a client is made of that opens the stream again.
+    request: Request<Bytes>,
+    config: ClientConfig,
     transport: T,
     timer: Box<dyn Timer>,
     connection: Connection<T::Body>,
@@ -62,16 +68,21 @@ struct Sleep {
 #[non_exhaustive]
 pub enum SourceEvent {
     /// A stream is open. Reported once for each, before its messages.
-    Open {
-        /// The URL that it comes from; after redirects it is not the client's own.
-        url: Uri,
-    },
+    Open(Box<StreamHead>),
     /// A message of the stream.
     Message(OwnedMessage),
     /// A comment line's text. Only if [`ClientConfig::comments`] is on.
     Comment(String),
     /// An event of the stream was lost, since it was beyond a limit; the stream goes on.
     Dropped(DecodeError),
+    /// Events are missing before what comes next, as a [notice](crate::Notice) of the server says;
+    /// the stream goes on.
+    Lost {
+        /// How many; `None` if the server does not know. Never 0.
+        events: Option<u64>,
+        /// Why, by the server's word.
+        reason: LossReason,
+    },
     /// The attempt is over, and another will be made. Reported once for each loss.
     Retrying {
         /// What happened.
@@ -98,18 +109,24 @@ pub struct HeadersWanted {
 }
 
 impl<T: Transport> EventSource<T> {
-    /// Makes a source of what `request` asks for. Nothing is sent before it is polled.
+    /// Makes a source of what `request` asks for: a URL, or a whole request. Nothing is sent before
+    /// it is polled.
+    ///
+    /// A request that can never be sent ends the source, by [`SourceEvent::Closed`].
     ///
     /// With [`ClientConfig::renew_headers`] on, headers are to be given by
     /// [`with_headers`](Self::with_headers).
     pub fn new(
         transport: T,
         timer: impl Timer,
-        request: Request<Bytes>,
+        request: impl IntoRequest,
         config: ClientConfig,
     ) -> Self {
+        let request = request.into_request();
         Self {
-            client: Client::new(request, config),
+            client: Client::new(request.clone(), config.clone()),
+            request,
+            config,
             transport,
             timer: Box::new(timer),
             connection: Connection::None,
@@ -179,14 +196,56 @@ impl<T: Transport> EventSource<T> {
         self.sleep = None;
     }
 
+    /// Opens the source again after it has ended, for whatever reason, and goes on after the last
+    /// event ID. Does nothing before the end.
+    ///
+    /// It is a new client of the same request: the back-off, the peer's reconnection time and the
+    /// [`total`](crate::client::Timeouts::total) time begin anew.
+    pub fn reopen(&mut self) {
+        if self.client.close_reason().is_none() {
+            return;
+        }
+        // It holds nothing forbidden, since it was an id before.
+        self.config.last_event_id = EventId::new(self.client.last_event_id().to_owned()).ok();
+        // So that the waits are others, and still follow from the seed.
+        self.config.seed = self.config.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.client = Client::new(self.request.clone(), self.config.clone());
+        self.connection = Connection::None;
+        self.renewing = None;
+        self.sleep = None;
+    }
+
+    /// Whether there is a connection, or one is being made.
+    pub(super) fn is_connected(&self) -> bool {
+        self.client.attempt().is_some()
+    }
+
+    /// Lets the connection and the time go on behind the event that was last taken: at most one
+    /// chunk is read, and no event is taken.
+    pub(super) fn poll_behind(&mut self, context: &mut Context<'_>) {
+        for _ in 0..STEPS {
+            self.drop_what_is_over(None);
+            if !self.poll_connection(context) && !self.poll_deadline(context) {
+                return;
+            }
+        }
+        context.waker().wake_by_ref();
+    }
+
     /// What the client has to tell. Headers that it wants are asked for here.
     fn next_event(&mut self) -> Option<SourceEvent> {
         loop {
             return Some(match self.client.poll_event()? {
-                ClientEvent::Open(opened) => SourceEvent::Open { url: opened.url.clone() },
+                ClientEvent::Open(stream) => {
+                    let mut head = StreamHead::new(stream);
+                    // No message of the stream was polled, so that it is still that of the request.
+                    head.set_resumed_from(self.client.last_event_id());
+                    SourceEvent::Open(head)
+                }
                 ClientEvent::Message(message) => SourceEvent::Message(message.into_owned()),
                 ClientEvent::Comment(text) => SourceEvent::Comment(text.to_owned()),
                 ClientEvent::Dropped(error) => SourceEvent::Dropped(error),
+                ClientEvent::Lost { events, reason } => SourceEvent::Lost { events, reason },
                 ClientEvent::Retrying { error, wait, attempts } => {
                     SourceEvent::Retrying { error: error.clone(), wait, attempts }
                 }

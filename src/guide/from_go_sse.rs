@@ -62,15 +62,17 @@
 //!
 //! | go-sse | here |
 //! | --- | --- |
-//! | `ConnectWithSSEFeed(url, headers)` | `sansse_tokio::feed(request)`, or `sansse_tokio::connect(request)` for one reader |
+//! | `ConnectWithSSEFeed(url, headers)` | `sansse_tokio::feed(url)`, or `sansse_tokio::connect(url)` for one reader; a request with headers in place of the URL |
 //! | `Feed.Subscribe("")` | [`Feed::subscribe`] |
 //! | `Feed.Subscribe(type)` | [`Feed::subscribe_to`] |
 //! | `Feed.Close` | [`Feed::close`] |
-//! | `Subscription.Feed`, `ErrFeed` | [`Subscription`], a `Stream` of results |
+//! | `Subscription.Feed`, `ErrFeed` | [`Subscription`], a `Stream` of [`FeedEvent`](crate::FeedEvent)s |
 //! | `Subscription.Close` | dropping it |
 //!
-//! What go-sse has no name for: a browser that comes back gets what it missed, and a session that
-//! reads too slowly meets a [policy](crate::broker::LagPolicy). Both are on by default.
+//! What go-sse has no name for: a browser that comes back gets what it missed, a session that
+//! reads too slowly meets a [policy](crate::broker::LagPolicy), and
+//! [notices](crate::broker#what-a-peer-is-told) tell the browser its place and every gap. All of it
+//! is on by default. A reader that prints each event sees the notices, too.
 //!
 //! [`HubBuilder::new`]: crate::hub::HubBuilder::new
 //! [`Hub::accept`]: crate::Hub::accept

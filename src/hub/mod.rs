@@ -4,9 +4,14 @@
 //! clock, and time passes in a future, [`Drive`], which is built together with the hub and spawned
 //! once. Each call locks a shard, calls its [`Broker`](crate::broker::Broker), collects wakers,
 //! unlocks, and wakes.
+//!
+//! Each stream begins with a [notice](crate::broker#what-a-peer-is-told), which tells the peer its
+//! place. A [`Session`] has it at its first poll, so that it goes out together with the head, and
+//! `open` fires in every browser. Later ones tell of every gap.
 
 mod accept;
 mod drive;
+mod ended;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "record")]
@@ -21,6 +26,7 @@ pub use accept::Answer;
 pub use drive::Drive;
 pub use session::{Cut, Session};
 
+use ended::Ends;
 use shards::{FollowUp, Inner, Shard, lock};
 
 #[cfg(not(feature = "record"))]
@@ -71,6 +77,7 @@ pub struct Hub {
 }
 
 /// Builds a [`Hub`] from the configuration of its broker, and from what a hub has beside that.
+#[must_use = "there is no hub before it is built"]
 pub struct HubBuilder {
     config: BrokerConfig,
     shards: NonZeroU16,
@@ -211,7 +218,8 @@ impl HubBuilder {
             let mut broker = ShardBroker::new(now, config)?;
             broker.keep_let_go();
             let (wakers, replaced) = (Vec::new(), Vec::new());
-            Ok(Mutex::new(Shard { broker, wakers, replaced, driven_until: None }))
+            let ends = Ends::default();
+            Ok(Mutex::new(Shard { broker, wakers, replaced, ends, driven_until: None }))
         });
         let inner = Inner {
             timer: Box::new(timer),

@@ -1,6 +1,7 @@
 //! The inside of a hub: shards under short locks, and what follows from a call once no lock is
 //! held.
 
+use super::ended::{Ended, Ends};
 use super::{Listener, Session, ShardBroker};
 use crate::broker::{
     Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, PublishError,
@@ -44,6 +45,8 @@ pub(super) struct Shard {
     /// Wakers that were replaced. They are dropped once the lock is gone, since the last handle to
     /// a task drops all that the task owns.
     pub(super) replaced: Vec<Waker>,
+    /// The tasks that wait for a session's end.
+    pub(super) ends: Ends,
     /// The deadline of this shard that the driver has seen.
     pub(super) driven_until: Option<Instant>,
 }
@@ -219,7 +222,9 @@ impl Inner {
         follow_up.replaced.append(&mut shard.replaced);
         follow_up.let_go.append(&mut shard.broker.take_let_go());
         if !self.is_listened_to() {
-            while shard.broker.poll_event().is_some() {}
+            while let Some((_, event)) = shard.broker.poll_event() {
+                follow_up.ended.extend(shard.ends.take(&event));
+            }
         }
         follow_up.has_events |= shard.broker.has_events();
         follow_up.wakes_driver |= match (shard.broker.poll_timeout(), shard.driven_until) {
@@ -234,6 +239,7 @@ impl Inner {
 
     pub(super) fn run(&self, follow_up: FollowUp) {
         follow_up.wakers.into_iter().for_each(Waker::wake);
+        follow_up.ended.into_iter().for_each(Ended::tell);
         drop((follow_up.replaced, follow_up.let_go));
         if follow_up.wakes_driver {
             self.wake_driver();
@@ -265,7 +271,8 @@ impl Inner {
             }
             let _delivering = Delivering(&self.delivering);
             for shard in &self.shards {
-                while let Some((number, event)) = next_event(shard) {
+                while let Some((number, event, ended)) = next_event(shard) {
+                    ended.into_iter().for_each(Ended::tell);
                     #[cfg(feature = "tracing")]
                     super::trace::trace(&event);
                     if let Some(listener) = &self.on_event {
@@ -326,6 +333,7 @@ pub(super) struct FollowUp {
     pub(super) wakers: Vec<Waker>,
     pub(super) replaced: Vec<Waker>,
     pub(super) let_go: Vec<Value>,
+    pub(super) ended: Vec<Ended>,
     pub(super) wakes_driver: bool,
     pub(super) has_events: bool,
 }
@@ -339,10 +347,13 @@ impl Drop for Delivering<'_> {
     }
 }
 
-/// Returns a shard's next event. This is a function of its own, so that the lock is gone before the
+/// Returns a shard's next event, and who waited for it. This is a function of its own, so that the lock is gone before the
 /// listener is called.
-fn next_event(shard: &Mutex<Shard>) -> Option<(EventNumber, BrokerEvent)> {
-    lock(shard).broker.poll_event()
+fn next_event(shard: &Mutex<Shard>) -> Option<(EventNumber, BrokerEvent, Option<Ended>)> {
+    let shard = &mut *lock(shard);
+    let (number, event) = shard.broker.poll_event()?;
+    let ended = shard.ends.take(&event);
+    Some((number, event, ended))
 }
 
 /// Locks a mutex, also after a panic. A panic under a lock can only come from a closure of the

@@ -5,6 +5,15 @@
 //! tasks, and a [`Listener`], which accepts connections as [`Socket`]s. An application with an HTTP
 //! stack needs none of this: there a [`Session`](crate::hub::Session) goes into the body of a
 //! response.
+//!
+//! # Many tabs
+//!
+//! Over HTTP/1.1 a browser opens six connections to one host, for all its tabs together. Six tabs
+//! with an `EventSource` each leave none for anything else, and a seventh waits until one of them
+//! is closed. There are two ways out. A proxy in front that speaks HTTP/2 lets a browser have some
+//! hundred streams. Or the tabs share one stream: `shared-event-source.js`, in the project's
+//! `examples/live/src/page`, is an `EventSource` of which one tab has the connection, and it may be
+//! taken as it is.
 
 mod answer;
 mod connection;

@@ -12,6 +12,7 @@ mod drain;
 mod lag;
 mod leases;
 mod limits;
+mod notices;
 mod permission;
 mod presence;
 mod presence_changes;

@@ -3,7 +3,7 @@
 use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
-use sansse::{Event, LastEventId, event_type};
+use sansse::{Event, LastEventId, LossReason, Notice};
 use std::num::NonZeroU16;
 
 const SECRET: &[u8] = b"thirty-two bytes of randomness..";
@@ -47,7 +47,7 @@ fn each_place_that_was_given_out_is_one_to_come_back_to() {
     shard.broker.handle_disconnect(shard.now, opening);
     let session = shard.open(anyone());
     let place = shard.next(session).unwrap();
-    let place = place.strip_prefix("id: ").unwrap().trim_end().to_owned();
+    let place = place.lines().next().unwrap().strip_prefix("id: ").unwrap().to_owned();
     assert!(place.starts_with("e-0-") && place.len() == 4 + 22, "{place}");
     let ids = ["a", "b", "c"].map(|data| id_of(&shard.publish(Audience::Everyone, data)));
     assert_eq!(resume(&mut shard, &place), Resumption::Complete { replayed: 3 });
@@ -82,7 +82,9 @@ fn a_place_made_by_hand_is_forged_and_gets_nothing() {
         assert_eq!(opened.resumption, Resumption::Forged, "{last}");
         assert!(opened.resumption.may_miss() && opened.resumption.replayed() == 0);
         let frames = shard.take(opened.session);
-        assert_eq!(frames, [format!("id: {}\n\n", ids[2])], "it starts where the stream is");
+        let gap = Notice::Gap { replayed: 0, lost: None, reason: LossReason::ForgedId };
+        let gap = format!("id: {}\n{}", ids[2], told(gap));
+        assert_eq!(frames, [gap], "it starts where the stream is");
     }
     // What is no place at all is told apart, and gets no more.
     for last in ["nonsense", "e", "-", "e-x", "E-1", "e-01", &ids[0][1..], &"x".repeat(2_000)] {
@@ -186,13 +188,9 @@ fn every_shard_believes_what_any_of_them_gave_out() {
 }
 
 #[test]
-fn a_peer_that_wants_to_know_is_told_that_its_place_is_forged() {
-    let (mut shard, ids) = with_three(signed());
-    let request = after("e-1").with_announcement(event_type!("resumed"));
-    let session = shard.open(request);
-    let data = r#"{"outcome":"forged","replayed":0}"#;
-    let last = &ids[2];
-    assert_eq!(shard.take(session), [format!("id: {last}\nevent: resumed\ndata: {data}\n\n")]);
+fn the_application_is_told_that_a_place_is_forged() {
+    let (mut shard, _) = with_three(signed());
+    shard.parked(after("e-1"));
     let told = shard.events().pop();
     assert!(
         matches!(told, Some(BrokerEvent::SessionOpened { resumption: Resumption::Forged, .. })),

@@ -1,6 +1,7 @@
 //! Subscribing and unsubscribing sessions that are open.
 
 use crate::kit::broker::*;
+use sansse::Notice;
 use sansse::broker::*;
 
 fn filter(text: &str) -> TopicFilter {
@@ -90,17 +91,18 @@ fn from_a_place_what_is_kept_is_replayed_and_then_the_session_is_told_its_place(
     assert_eq!(outcome, Resumption::Oldest { replayed: 2 });
     assert_eq!(shard.ready(), [session]);
     let frames = shard.take(session);
-    assert_eq!(frames, [event_at(1, "a"), event_at(2, "b"), "id: e-3\n\n".to_owned()]);
+    let place = told_at(3, Notice::Place);
+    assert_eq!(frames, [event_at(1, "a"), event_at(2, "b"), place.clone()]);
 
     let other = shard.parked(anyone());
     let outcome = shard.subscribe(other, "room/*", StartAt::After(id("e-1")));
     assert_eq!(outcome, Resumption::Complete { replayed: 1 });
     let (batch, end) = shard.batch(other, 1 << 16, Framing::Plain);
-    assert_eq!(text(batch.as_slice()), event_at(2, "b") + "id: e-3\n\n");
+    assert_eq!(text(batch.as_slice()), event_at(2, "b") + &place);
     assert_eq!(end, Filled::All);
     // A place that was not written is told again.
     shard.broker.handle_partial_write(shard.now, other, &batch, 1);
-    assert_eq!(shard.take(other), ["id: e-3\n\n"]);
+    assert_eq!(shard.take(other), [place]);
     assert_eq!(shard.take(other), [""; 0]);
 }
 

@@ -46,7 +46,21 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "ClientLeft",
         "SessionSkipped",
         "SessionSuperseded",
-        "event: lost",
+        r#"\"stream\":\"live\""#,
+        r#"\"stream\":\"kept\",\"replayed\":1"#,
+        r#"\"stream\":\"complete\",\"replayed\":1"#,
+        r#"\"stream\":\"place\""#,
+        r#"\"stream\":\"ending\""#,
+        r#"\"lost\":null,\"reason\":\"lag\""#,
+        r#"\"lost\":2,\"reason\":\"lag\""#,
+        r#"\"lost\":null,\"reason\":\"retention\""#,
+        r#"\"lost\":2,\"reason\":\"retention\""#,
+        r#"\"reason\":\"restart\""#,
+        r#"\"reason\":\"unknown-id\""#,
+        r#"\"reason\":\"malformed-id\""#,
+        r#"\"reason\":\"ahead\""#,
+        "event: about",
+        "event: own",
         "Err(ZeroStallTimeout)",
         "Err(NotPermitted)",
         "Err(TooManyPermitted",
@@ -81,6 +95,8 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
         "Err(OutOfOrder",
         #[cfg(feature = "signed")]
         "Forged",
+        #[cfg(feature = "signed")]
+        r#"\"reason\":\"forged-id\""#,
     ]
     .map(|what| (what, 0));
     let mut done = 0;

@@ -21,7 +21,7 @@ fn opened() -> (Source, Network, VirtualTimer) {
 fn opened_with(config: ClientConfig) -> (Source, Network, VirtualTimer) {
     let (mut source, network, timer) = source_of(config);
     network.open();
-    assert!(matches!(source.drain()[..], [SourceEvent::Open { .. }]));
+    assert!(matches!(source.drain()[..], [SourceEvent::Open(_)]));
     (source, network, timer)
 }
 
@@ -52,7 +52,7 @@ fn a_stream_opens_once_and_its_messages_come_in_order() {
     network.chunk("id: 1\ndata: a\n\nevent: b\nda");
     let events = source.drain();
     assert!(
-        matches!(&events[0], SourceEvent::Open { url } if url == "http://example.org/events"),
+        matches!(&events[0], SourceEvent::Open(head) if head.url == "http://example.org/events"),
         "{events:?}"
     );
     assert_eq!(data(&events), ["a"]);
@@ -233,7 +233,7 @@ fn an_attempt_that_fails_before_a_head_is_made_again() {
     timer.advance(wait);
     source.drain();
     network.open();
-    assert!(matches!(source.drain()[..], [SourceEvent::Open { .. }]));
+    assert!(matches!(source.drain()[..], [SourceEvent::Open(_)]));
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_redirect_is_followed_over_a_connection_of_its_own() {
     network.open();
     let events = source.drain();
     assert!(
-        matches!(&events[..], [SourceEvent::Open { url }] if url.path() == "/elsewhere"),
+        matches!(&events[..], [SourceEvent::Open(head)] if head.url.path() == "/elsewhere"),
         "{events:?}"
     );
 }
@@ -420,4 +420,81 @@ fn what_is_printed_of_it_holds_no_secret_of_the_url() {
     let request = request.body(bytes::Bytes::new()).unwrap();
     let source = EventSource::new(network, timer, request, ClientConfig::new(7));
     assert!(!format!("{source:?}").contains("secret"));
+}
+
+#[test]
+fn an_open_stream_comes_with_its_head_and_with_the_place_that_was_asked_for() {
+    let mut config = ClientConfig::new(7);
+    config.last_event_id = Some(sansse::EventId::new("40").unwrap());
+    let (mut source, network, _) = source_of(config);
+    let head = Response::builder()
+        .header("content-type", "text/event-stream")
+        .header("x-instance", "seven")
+        .version(http::Version::HTTP_2);
+    network.answer(Ok(head.body(()).unwrap()));
+    network.chunk("id: 41\ndata: a\n\n");
+    let events = source.drain();
+    let [SourceEvent::Open(head), SourceEvent::Message(_)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((head.version, head.headers.len()), (http::Version::HTTP_2, 2));
+    assert_eq!(head.headers["x-instance"], "seven");
+    assert_eq!(head.resumed_from.as_ref().map(sansse::EventId::as_str), Some("40"));
+}
+
+#[test]
+fn one_that_has_ended_opens_again_after_the_last_event_and_one_that_has_not_goes_on() {
+    let (mut source, network, _) = opened();
+    network.chunk("id: 41\nretry: 77\ndata: a\n\n");
+    source.drain();
+    source.touch().reopen();
+    assert_eq!((source.drain(), network.sent(), network.alive()), (vec![], 1, 1));
+
+    source.touch().restart();
+    source.drain();
+    network.answer(Ok(Response::builder().status(204).body(()).unwrap()));
+    assert_eq!(source.drain(), [SourceEvent::Closed(CloseReason::NoContent)]);
+    source.touch().reopen();
+    assert_eq!((source.drain(), network.sent()), (vec![], 3));
+    assert_eq!(network.headers(2)["last-event-id"], "41");
+    network.open();
+    assert!(matches!(source.drain()[..], [SourceEvent::Open(_)]));
+
+    // Closed by its owner, with a place that was cleared.
+    network.chunk("id\ndata: b\n\n");
+    source.drain();
+    source.touch().close();
+    source.touch().reopen();
+    assert_eq!((source.drain(), network.sent(), network.alive()), (vec![], 4, 1));
+    assert!(!network.headers(3).contains_key("last-event-id"));
+}
+
+#[test]
+fn the_time_for_all_begins_anew_with_one_that_is_opened_again() {
+    let mut config = ClientConfig::new(7);
+    config.policy.timeouts.total = Some(Duration::from_secs(60));
+    let (mut source, network, timer) = opened_with(config);
+    timer.advance(Duration::from_secs(60));
+    assert!(matches!(source.drain()[..], [SourceEvent::Closed(_)]));
+    source.touch().reopen();
+    source.drain();
+    network.open();
+    assert!(matches!(source.drain()[..], [SourceEvent::Open(_)]));
+    timer.advance(Duration::from_secs(59));
+    network.chunk("data: a\n\n");
+    assert_eq!(data(&source.drain()), ["a"]);
+}
+
+#[test]
+fn a_url_is_enough_and_what_is_none_ends_it() {
+    let (network, timer) = (Network::default(), VirtualTimer::new());
+    let config = ClientConfig::new(7);
+    let source = |url: &str| {
+        Polled::new(EventSource::new(network.clone(), timer.clone(), url, config.clone()))
+    };
+    assert_eq!(source("http://example.org/events").drain(), []);
+    assert_eq!(network.sent(), 1);
+    let error = ClientError::Request(sansse::client::RequestError::Url);
+    assert_eq!(source("example").drain(), [SourceEvent::Closed(CloseReason::Failed(error))]);
+    assert_eq!(network.sent(), 1);
 }

@@ -5,6 +5,7 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod command;
 mod event_source;
 mod fallback;
 mod network;

@@ -6,19 +6,20 @@ use crate::tasks::{Polled, Task};
 use crate::{nanosecond, request};
 use http::Response;
 use sansse::client::{ClientConfig, ClientError, CloseReason};
-use sansse::feed::{FeedDriver, FeedError, Overflow, Subscription};
+use sansse::feed::{FeedDriver, FeedEvent, FeedLoss, Overflow, Subscription, SubscriptionConfig};
 use sansse::net::FailureKind;
-use sansse::{EventSource, EventType, Feed, OwnedMessage};
+use sansse::{EventSource, EventType, Feed, LossReason};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::task::Poll;
 
-type Driver = Task<FeedDriver<Network>>;
-type Item = Result<Arc<OwnedMessage>, FeedError>;
+pub(super) type Driver = Task<FeedDriver<Network>>;
 
-fn feed() -> (Feed, Driver, Network, VirtualTimer) {
+pub(super) fn feed() -> (Feed, Driver, Network, VirtualTimer) {
+    feed_with(ClientConfig::new(7))
+}
+
+pub(super) fn feed_with(config: ClientConfig) -> (Feed, Driver, Network, VirtualTimer) {
     let (network, timer) = (Network::default(), VirtualTimer::new());
-    let config = ClientConfig::new(7);
     let source = EventSource::new(network.clone(), timer.clone(), request(), config);
     let (feed, driver) = Feed::new(source);
     let mut driver = Task::new(driver);
@@ -27,37 +28,46 @@ fn feed() -> (Feed, Driver, Network, VirtualTimer) {
 }
 
 /// A subscription that waits.
-fn subscribe(feed: &Feed, capacity: usize, overflow: Overflow) -> Polled<Subscription> {
-    let capacity = NonZeroUsize::new(capacity).unwrap();
-    let mut reader = Polled::new(feed.subscribe_with(None, capacity, overflow));
+pub(super) fn subscribe(feed: &Feed, capacity: usize, overflow: Overflow) -> Polled<Subscription> {
+    let mut config = SubscriptionConfig::default();
+    config.messages = NonZeroUsize::new(capacity).unwrap();
+    config.overflow = overflow;
+    let mut reader = Polled::new(feed.subscribe_with(config));
     assert_eq!(reader.drain(), []);
     reader
 }
 
-fn open(driver: &mut Driver, network: &Network) {
+pub(super) fn open(driver: &mut Driver, network: &Network) {
     driver.run();
     network.open();
     driver.run();
 }
 
-fn say(driver: &mut Driver, network: &Network, messages: impl IntoIterator<Item = usize>) {
+pub(super) fn say(
+    driver: &mut Driver,
+    network: &Network,
+    messages: impl IntoIterator<Item = usize>,
+) {
     for number in messages {
         network.chunk(format!("data: {number}\n\n"));
     }
     driver.run();
 }
 
-/// What came: data, or the error in words.
-fn told(items: Vec<Item>) -> Vec<String> {
-    let word = |item: Item| match item {
-        Ok(message) => message.data.clone(),
-        Err(FeedError::Lost(_)) => "lost".to_owned(),
-        Err(FeedError::Overflowed { dropped }) => format!("{dropped} dropped"),
-        Err(FeedError::Closed(CloseReason::Requested)) => "closed".to_owned(),
-        Err(FeedError::Closed(CloseReason::NoContent)) => "no content".to_owned(),
-        Err(error) => format!("{error:?}"),
+/// What came: data, or what is told in a word. That the stream is open is left out.
+pub(super) fn told(items: Vec<FeedEvent>) -> Vec<String> {
+    let word = |item: FeedEvent| match item {
+        FeedEvent::Message(message) => Some(message.data.clone()),
+        FeedEvent::Open(_) => None,
+        FeedEvent::Retrying { .. } => Some("retrying".to_owned()),
+        FeedEvent::Lost { events: Some(events), reason: FeedLoss::Overflow } => {
+            Some(format!("{events} lost"))
+        }
+        FeedEvent::Closed(CloseReason::Requested) => Some("closed".to_owned()),
+        FeedEvent::Closed(CloseReason::NoContent) => Some("no content".to_owned()),
+        event => Some(format!("{event:?}")),
     };
-    items.into_iter().map(word).collect()
+    items.into_iter().filter_map(word).collect()
 }
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
@@ -102,11 +112,14 @@ fn a_transport_error_reaches_every_subscription_and_the_feed_goes_on() {
     network.chunk("id: 1\ndata: 1\n\n");
     network.fail(FailureKind::Closed);
     driver.run();
-    let lost = FeedError::Lost(ClientError::Transport(FailureKind::Closed.into()));
-    assert_eq!(some.drain(), [Err(lost.clone())]);
-    let items = all.drain();
-    assert_eq!(items.len(), 2);
-    assert_eq!(items[1], Err(lost));
+    let lost = ClientError::Transport(FailureKind::Closed.into());
+    for reader in [&mut all, &mut some] {
+        let event = reader.drain().pop();
+        assert!(
+            matches!(&event, Some(FeedEvent::Retrying { error, attempts: 1, .. }) if *error == lost),
+            "{event:?}"
+        );
+    }
 
     let [until] = timer.sleeps()[..] else { panic!("it waits") };
     timer.advance((until - timer.elapsed()).checked_sub(nanosecond()).unwrap());
@@ -128,8 +141,8 @@ fn one_who_is_waited_for_holds_everybody_up_and_nothing_is_lost() {
     let mut fast = subscribe(&feed, 100, Overflow::Wait);
     open(&mut driver, &network);
     say(&mut driver, &network, 0..10);
-    assert_eq!(told(fast.drain()), numbers(0..2));
-    assert!(network.taken() <= 3, "the server is slowed down");
+    assert_eq!(told(fast.drain()), numbers(0..3));
+    assert!(network.taken() <= 5, "the server is slowed down");
     assert!(fast.drain().is_empty());
 
     let mut received = Vec::new();
@@ -138,7 +151,7 @@ fn one_who_is_waited_for_holds_everybody_up_and_nothing_is_lost() {
         driver.run();
     }
     assert_eq!(told(received), numbers(0..10));
-    assert_eq!(told(fast.drain()), numbers(2..10));
+    assert_eq!(told(fast.drain()), numbers(3..10));
 }
 
 #[test]
@@ -149,15 +162,15 @@ fn what_overflows_is_counted_exactly_and_others_notice_nothing() {
     open(&mut driver, &network);
     say(&mut driver, &network, 0..10);
     assert_eq!(told(fast.drain()), numbers(0..10));
-    assert_eq!(told(slow.drain()), ["7 dropped", "7", "8", "9"]);
+    assert_eq!(told(slow.drain()), ["7 lost", "7", "8", "9"]);
     say(&mut driver, &network, 10..12);
     assert_eq!(told(slow.drain()), numbers(10..12));
     say(&mut driver, &network, 12..16);
-    assert_eq!(told(slow.drain()), ["1 dropped", "13", "14", "15"]);
+    assert_eq!(told(slow.drain()), ["1 lost", "13", "14", "15"]);
 }
 
 #[test]
-fn an_error_is_not_what_a_full_buffer_drops_while_it_holds_messages() {
+fn news_of_the_connection_are_not_what_a_full_buffer_drops() {
     let (feed, mut driver, network, timer) = feed();
     let mut slow = subscribe(&feed, 3, Overflow::DropOldest);
     open(&mut driver, &network);
@@ -166,7 +179,7 @@ fn an_error_is_not_what_a_full_buffer_drops_while_it_holds_messages() {
     timer.advance(timer.sleeps()[0] - timer.elapsed());
     open(&mut driver, &network);
     say(&mut driver, &network, 0..10);
-    assert_eq!(told(slow.drain()), ["8 dropped", "lost", "8", "9"]);
+    assert_eq!(told(slow.drain()), ["retrying", "7 lost", "7", "8", "9"]);
 }
 
 #[test]
@@ -178,28 +191,21 @@ fn the_end_takes_no_message_out_of_a_full_buffer() {
         open(&mut driver, &network);
         network.end();
         driver.run();
-        assert_eq!(told(fast.drain()), ["lost"]);
-        assert_eq!(told(slow.drain()), ["lost"]);
+        assert_eq!(told(fast.drain()), ["retrying"]);
+        assert_eq!(told(slow.drain()), ["retrying"]);
         timer.advance(timer.sleeps()[0] - timer.elapsed());
         open(&mut driver, &network);
-        say(&mut driver, &network, 0..2);
+        say(&mut driver, &network, 0..3);
         network.end();
         driver.run();
-        if overflow == Overflow::Wait {
-            assert_eq!(told(slow.drain()), ["0", "1"]);
-            driver.run();
-        }
         timer.advance(timer.sleeps()[0] - timer.elapsed());
         driver.run();
         network.answer(Ok(Response::builder().status(204).body(()).unwrap()));
         driver.run();
-        assert!(driver.is_over());
-        assert_eq!(told(fast.drain()), ["0", "1", "lost", "no content"]);
+        assert_eq!(told(fast.drain()), ["0", "1", "2", "retrying", "no content"]);
         let items = told(slow.drain());
-        match overflow {
-            Overflow::Wait => assert_eq!(items, ["lost", "no content"]),
-            Overflow::DropOldest => assert_eq!(items, ["1 dropped", "1", "lost", "no content"]),
-        }
+        let first = if overflow == Overflow::Wait { "0" } else { "1 lost" };
+        assert_eq!(items, [first, "1", "2", "retrying", "no content"]);
         assert_eq!(slow.poll(), Poll::Ready(None));
         // One that is made now is told why.
         let mut late = Polled::new(feed.subscribe());
@@ -215,10 +221,10 @@ fn dropping_a_subscription_leaves_the_others_in_peace_also_one_that_is_waited_fo
     let mut fast = subscribe(&feed, 100, Overflow::Wait);
     open(&mut driver, &network);
     say(&mut driver, &network, 0..10);
-    assert_eq!(told(fast.drain()), numbers(0..1));
+    assert_eq!(told(fast.drain()), numbers(0..2));
     drop(slow);
     driver.run();
-    assert_eq!(told(fast.drain()), numbers(1..10));
+    assert_eq!(told(fast.drain()), numbers(2..10));
     assert_eq!(network.alive(), 1);
 }
 
@@ -236,10 +242,12 @@ fn close_ends_all_after_what_their_buffers_hold() {
     assert_eq!(told(holding.drain()), numbers(0..2));
     assert_eq!(holding.poll(), Poll::Ready(None));
     driver.run();
-    assert!(driver.is_over());
     assert_eq!(network.alive(), 0);
     // One that is made now is told why.
     assert_eq!(told(Polled::new(feed.subscribe()).drain()), ["closed"]);
+    drop((feed, holding, waiting));
+    driver.run();
+    assert!(driver.is_over());
 }
 
 #[test]
@@ -257,7 +265,7 @@ fn with_the_last_handle_the_connection_is_gone() {
     let mut reader = subscribe(&feed, 1, Overflow::Wait);
     open(&mut driver, &network);
     say(&mut driver, &network, 0..2);
-    assert!(matches!(reader.poll(), Poll::Ready(Some(Ok(_)))));
+    assert_eq!(told(reader.drain()), ["0", "1"]);
     driver.run();
     drop((feed, other));
     assert_eq!((driver.run(), network.alive()), (0, 1));
@@ -291,4 +299,23 @@ fn a_flood_of_messages_leaves_the_thread_to_their_readers() {
     assert!(!reader.drain().is_empty());
     driver.poll_once();
     assert!(!reader.drain().is_empty());
+}
+
+#[test]
+fn what_the_server_says_is_missing_is_told_to_every_subscription_and_moves_the_place() {
+    let (feed, mut driver, network, _) = feed();
+    let mut all = subscribe(&feed, 10, Overflow::DropOldest);
+    let mut of_one_type = Polled::new(feed.subscribe_to(EventType::new("price").unwrap()));
+    assert_eq!(of_one_type.drain(), []);
+    open(&mut driver, &network);
+    let data = r#"{"stream":"gap","replayed":1,"lost":3,"reason":"retention"}"#;
+    network.chunk(format!("id: 7\nevent: sansse-notice\ndata: {data}\n\ndata: a\n\n"));
+    driver.run();
+    let lost = FeedEvent::Lost { events: Some(3), reason: FeedLoss::Server(LossReason::Retention) };
+    let items = all.drain();
+    assert_eq!(items[1], lost);
+    assert_eq!(items[1].to_string(), "3 events are lost: they are kept no more");
+    assert_eq!((items.len(), &told(items[2..].to_vec())[..]), (3, &["a".to_owned()][..]));
+    assert_eq!(of_one_type.drain()[1..], [lost]);
+    assert_eq!(feed.last_event_id(), "7");
 }

@@ -4,7 +4,7 @@ use crate::kit::time::VirtualTimer;
 use crate::network::Network;
 use crate::request;
 use sansse::client::ClientConfig;
-use sansse::feed::{FeedError, Overflow, Subscription};
+use sansse::feed::{FeedEvent, FeedLoss, Overflow, Subscription, SubscriptionConfig};
 use sansse::{EventSource, Feed};
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -52,9 +52,10 @@ fn read(mut reader: Subscription) -> (Vec<u64>, u64) {
     let (mut numbers, mut lost) = (Vec::new(), 0);
     while numbers.last() != Some(&MESSAGES) {
         match block_on(reader.next()).expect("the feed is open") {
-            Ok(message) => numbers.push(message.data.parse().unwrap()),
-            Err(FeedError::Overflowed { dropped }) => lost += dropped,
-            Err(error) => panic!("{error}"),
+            FeedEvent::Message(message) => numbers.push(message.data.parse().unwrap()),
+            FeedEvent::Lost { events, reason: FeedLoss::Overflow } => lost += events.unwrap(),
+            FeedEvent::Open(_) => {}
+            told => panic!("{told}"),
         }
     }
     (numbers, lost)
@@ -65,20 +66,24 @@ fn readers_that_wait_get_all_in_order_while_others_come_and_go() {
     let (network, timer) = (Network::default(), VirtualTimer::new());
     let source = EventSource::new(network.clone(), timer, request(), ClientConfig::new(7));
     let (feed, driver) = Feed::new(source);
-    let subscribe = |capacity, overflow| {
-        feed.subscribe_with(None, NonZeroUsize::new(capacity).unwrap(), overflow)
+    let subscribe = |feed: &Feed, capacity, overflow| {
+        let mut config = SubscriptionConfig::default();
+        config.messages = NonZeroUsize::new(capacity).unwrap();
+        config.overflow = overflow;
+        feed.subscribe_with(config)
     };
-    let waiting = [1, 2, 64].map(|capacity| subscribe(capacity, Overflow::Wait));
-    let dropping = [1, 16].map(|capacity| subscribe(capacity, Overflow::DropOldest));
+    let waiting = [1, 2, 64].map(|capacity| subscribe(&feed, capacity, Overflow::Wait));
+    let dropping = [1, 16].map(|capacity| subscribe(&feed, capacity, Overflow::DropOldest));
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let driving = scope.spawn(|| block_on(driver));
         let waiting = waiting.map(|reader| scope.spawn(|| read(reader)));
         let dropping = dropping.map(|reader| scope.spawn(|| read(reader)));
-        let coming_and_going = scope.spawn(|| {
+        let (over, subscribe) = (&is_over, &subscribe);
+        let coming_and_going = scope.spawn(move || {
             let mut read = 0_u64;
-            while !is_over.load(Ordering::Relaxed) {
-                let mut reader = subscribe(1, Overflow::Wait);
+            while !over.load(Ordering::Relaxed) {
+                let mut reader = subscribe(&feed, 1, Overflow::Wait);
                 read += u64::from(block_on(reader.next()).is_some());
             }
             read
@@ -106,7 +111,7 @@ fn readers_that_wait_get_all_in_order_while_others_come_and_go() {
             assert!(numbers.is_sorted_by(|a, b| a < b));
             assert_eq!(numbers.len() as u64 + lost, MESSAGES + 1);
         }
-        feed.close();
+        // Nobody has a handle any more.
         driving.join().unwrap();
     });
 }

@@ -2,7 +2,7 @@
 
 use super::VirtualTimer;
 use super::tasks::Probe;
-use super::{config, data, drain, request_of, say};
+use super::{config, data, drain, request_of, say, told_at};
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER, SERVER,
@@ -13,7 +13,7 @@ use sansse::broker::{
 };
 use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
 use sansse::hub::{Answer, HubBuilder, Session};
-use sansse::{Hub, LastEventId};
+use sansse::{Hub, LastEventId, Notice};
 use std::time::Duration;
 
 const PAGE: HeaderValue = HeaderValue::from_static("https://a.example");
@@ -283,5 +283,5 @@ fn a_polyfill_that_asks_for_padding_gets_it_before_anything_else() {
     let text = std::str::from_utf8(frames[0].as_ref()).unwrap();
     let (padding, rest) = text.split_once('\n').unwrap();
     assert!(padding.starts_with(": ") && padding.len() > 2048);
-    assert_eq!(rest, "id: beef-0\n\n");
+    assert_eq!(rest, told_at(0, Notice::Live));
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-const HEARTBEAT: &[u8] = b":\n\n";
+const HEARTBEAT: &[u8] = b":\n";
 
 fn every(interval: u64) -> SessionConfig {
     SessionConfig::new().with_heartbeat(Some(seconds(interval)))

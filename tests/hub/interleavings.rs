@@ -101,10 +101,11 @@ impl Reader {
         while let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
             let frame: Vec<u8> = self.buffer.drain(..end + 2).collect();
             let text = std::str::from_utf8(&frame).unwrap();
+            let is_notice = text.contains("event: sansse-notice\n");
             for line in text.lines() {
                 if let Some(id) = line.strip_prefix("id: ") {
                     id.clone_into(&mut self.last_id);
-                } else if let Some(data) = line.strip_prefix("data: ") {
+                } else if let Some(data) = line.strip_prefix("data: ").filter(|_| !is_notice) {
                     let (publisher, number) = data.split_once(':').unwrap();
                     self.received.push((publisher.parse().unwrap(), number.parse().unwrap()));
                 }

@@ -2,12 +2,12 @@
 //! and the reason for it.
 
 use super::tasks::{Driver, Probe, next, poll_ended};
-use super::{Random, config, data, drain, driven, hub, hub_of, parked, say, seconds};
+use super::{Random, config, data, drain, driven, hub, hub_of, parked, say, seconds, told_at};
 use sansse::broker::{
     Audience, Batch, EndReason, Filled, Framing, LagPolicy, Resumption, SessionConfig,
 };
 use sansse::hub::{Cut, Session};
-use sansse::{Event, Frame, Hub, LastEventId};
+use sansse::{Event, Frame, Hub, LastEventId, Notice};
 use std::task::{Context, Poll};
 
 fn poll_batch(
@@ -29,7 +29,8 @@ fn a_session_is_a_stream_of_frames_that_ends_when_it_does() {
     assert!(hub.close_session(session.id()));
     say(&hub, "too late");
     let payloads: Vec<_> = drain(&mut session, &probe).iter().map(Frame::payload).collect();
-    assert_eq!(payloads, ["id: beef-0\n\n", "id: beef-1\ndata: a\n\n", "id: beef-2\ndata: b\n\n"]);
+    let begins = told_at(0, Notice::Live);
+    assert_eq!(payloads, [&begins, "id: beef-1\ndata: a\n\n", "id: beef-2\ndata: b\n\n"]);
     assert_eq!(session.end_reason(), Some(EndReason::Closed));
     for _ in 0..3 {
         assert_eq!(next(&mut session, &probe), Poll::Ready(None), "an end is final");
@@ -48,7 +49,7 @@ fn a_batch_holds_what_is_pending_and_says_whether_that_is_all() {
         let pending = poll_batch(&mut session, &probe, limit, &mut batch);
         (pending, String::from_utf8(batch.as_slice().to_vec()).unwrap())
     };
-    assert_eq!(poll(1000), (Poll::Ready(Ok(Filled::All)), "id: beef-0\n\n".into()));
+    assert_eq!(poll(1000), (Poll::Ready(Ok(Filled::All)), told_at(0, Notice::Live)));
     assert_eq!(poll(1000), (Poll::Pending, String::new()));
     say(&hub, "a");
     say(&hub, "b");

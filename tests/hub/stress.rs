@@ -165,7 +165,9 @@ impl Reader {
             if let Some(id) = text.lines().find_map(|line| line.strip_prefix("id: ")) {
                 id.clone_into(&mut self.last_id);
             }
-            if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
+            let is_notice = text.contains("event: sansse-notice\n");
+            let data = text.lines().find_map(|line| line.strip_prefix("data: "));
+            if let Some(data) = data.filter(|_| !is_notice) {
                 let topic = data.parse().unwrap();
                 assert!(self.hears(topic), "reader {} hears {topic}", self.number);
                 self.received.push(self.place());

@@ -113,11 +113,8 @@ impl World {
             request = request.with_lag(random_lag(&mut self.rng));
         }
         if self.rng.chance(20) {
-            let told = self.rng.chance(50).then(|| EventType::new("lost").unwrap());
-            request = request.with_loss_announcement(told);
-        }
-        if self.rng.chance(20) {
-            request = request.with_announcement(EventType::new("resumed").unwrap());
+            let told = self.rng.chance(50).then(|| EventType::new("about").unwrap());
+            request = request.with_notices(told);
         }
         if self.rng.chance(20) {
             request = request.with_opening_comment("padding\n\"");

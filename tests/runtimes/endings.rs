@@ -8,10 +8,12 @@ use crate::shared::Shared;
 use futures_core::Stream;
 use sansse::broker::{Audience, EndReason, SessionConfig};
 use sansse::client::ClientError;
+use sansse::feed::{FeedEvent, Subscription};
 use sansse::net::{FailureKind, Runtime};
-use sansse::{Event, Feed, SourceEvent};
+use sansse::{Event, Feed, OwnedMessage, SourceEvent};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 pub(crate) async fn drain<P: Platform>(platform: P) {
@@ -95,17 +97,17 @@ pub(crate) async fn cancel_readers_of_a_feed_by_drop<P: Platform>(platform: P) {
         told.set();
     });
     for reader in [&mut first, &mut second] {
-        assert_eq!(reader.next().await.unwrap().unwrap().event_type.as_str(), "hello");
+        assert_eq!(message_of_feed(reader).await.event_type.as_str(), "hello");
     }
     // A reader that leaves is missed by nobody.
     drop(first);
     application.broadcast("a");
-    assert_eq!(second.next().await.unwrap().unwrap().data, "a");
+    assert_eq!(message_of_feed(&mut second).await.data, "a");
     assert_eq!(application.hub.counters().sessions, 1);
     // The last handle but one is not the last.
     drop(feed);
     application.broadcast("b");
-    assert_eq!(second.next().await.unwrap().unwrap().data, "b");
+    assert_eq!(message_of_feed(&mut second).await.data, "b");
     drop(second);
     over.is_set().await;
     assert_eq!(application.ended(1).await, [EndReason::Disconnected]);
@@ -120,7 +122,7 @@ pub(crate) async fn cancel_readers_of_a_feed_by_drop<P: Platform>(platform: P) {
         told.set();
     });
     for reader in &mut readers {
-        assert_eq!(reader.next().await.unwrap().unwrap().event_type.as_str(), "hello");
+        assert_eq!(message_of_feed(reader).await.event_type.as_str(), "hello");
     }
     cancel.set();
     for reader in &mut readers {
@@ -129,6 +131,21 @@ pub(crate) async fn cancel_readers_of_a_feed_by_drop<P: Platform>(platform: P) {
     over.is_set().await;
     assert_eq!(application.ended(2).await, [EndReason::Disconnected; 2]);
 }
+
+/// A feed's next message, after the news that its stream is open.
+async fn message_of_feed(reader: &mut Subscription) -> Arc<OwnedMessage> {
+    loop {
+        match reader.next().await {
+            Some(FeedEvent::Message(message)) => return message,
+            Some(FeedEvent::Open(_)) => {}
+            event => panic!("{event:?}"),
+        }
+    }
+}
+
+/// The notice with which a stream begins, without its id.
+const LIVE: &str = "event: sansse-notice\n\
+    data: {\"stream\":\"live\",\"replayed\":0,\"lost\":0,\"reason\":null}\n\n";
 
 pub(crate) async fn cancel_a_session_by_drop<P: Platform>(platform: P) {
     let application = Application::new(&platform, config());
@@ -145,7 +162,8 @@ pub(crate) async fn cancel_a_session_by_drop<P: Platform>(platform: P) {
             poll_fn(|context| Pin::new(&mut stays).poll_next(context)).await.unwrap().unwrap();
         frames.push_str(std::str::from_utf8(frame.as_ref()).unwrap());
     }
-    assert_eq!(frames, "id: a-0\n\nid: a-1\ndata: a\n\nid: a-2\ndata: b\n\n");
+    let events = "id: a-1\ndata: a\n\nid: a-2\ndata: b\n\n";
+    assert_eq!(frames, format!("id: a-0\n{LIVE}{events}"));
     // A future that is dropped while it waits takes nothing with it.
     {
         let mut next = Box::pin(poll_fn(|context| Pin::new(&mut stays).poll_next(context)));
@@ -186,7 +204,7 @@ pub(crate) async fn cancel_a_hub_by_drop<P: Platform>(platform: P) {
     drop(drive);
     let mut session = hub.open(SessionConfig::new()).unwrap();
     hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
-    for expected in ["id: a-0\n\n", "id: a-1\ndata: a\n\n"] {
+    for expected in [&format!("id: a-0\n{LIVE}"), "id: a-1\ndata: a\n\n"] {
         let frame =
             poll_fn(|context| Pin::new(&mut session).poll_next(context)).await.unwrap().unwrap();
         assert_eq!(frame.as_ref(), expected.as_bytes());

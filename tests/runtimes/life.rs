@@ -231,8 +231,8 @@ fn same(heard: Request<Bytes>, sent: &Request<Bytes>) -> Request<Bytes> {
 /// What was seen, without what a system or a library says for people to read.
 fn seen(event: SourceEvent) -> Seen {
     match event {
-        SourceEvent::Open { url } => {
-            Seen::Open { url: url.to_string(), head: http::HeaderMap::new() }
+        SourceEvent::Open(head) => {
+            Seen::Open { url: head.url.to_string(), head: http::HeaderMap::new() }
         }
         SourceEvent::Message(message) => Seen::Message(message),
         SourceEvent::Comment(text) => Seen::Comment(text),

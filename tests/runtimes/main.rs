@@ -21,7 +21,7 @@ macro_rules! scenarios {
                 cancel_a_server_by_drop, cancel_a_hub_by_drop, cancel_a_read_by_drop;
             ends[5]: a_stream_that_is_not_complete_is_truncated_for_one_who_reads_once,
                 a_stream_that_is_complete_is_finished_for_one_who_reads_once,
-                an_early_end_is_finished_where_that_is_set,
+                an_early_end_is_in_good_order_where_that_is_set,
                 an_old_peer_is_told_by_a_reset_that_its_stream_is_not_complete;
             leaving[10]: a_handler_whose_peer_has_gone_is_dropped,
                 a_handler_that_asked_for_it_is_finished_though_its_peer_has_gone,

@@ -194,7 +194,7 @@ fn burst(request: &Request<Bytes>) -> usize {
 }
 
 /// What the query asks for: whose session it is, what it listens to and for how long, what it meets
-/// when it is slow, whether it is told how its resumption went.
+/// when it is slow, by which type of event it is told of its place and of gaps, which then come as messages.
 fn session(request: &Request<Bytes>, timer: &impl Timer) -> SessionConfig {
     let mut session = SessionConfig::new();
     for item in query(request) {
@@ -203,7 +203,7 @@ fn session(request: &Request<Bytes>, timer: &impl Timer) -> SessionConfig {
             ("lag", "skip") => session.with_lag(LagPolicy::SkipToOldest),
             ("lag", "close") => session.with_lag(LagPolicy::Close),
             ("told", type_name) => {
-                session.with_announcement(EventType::new(type_name.to_owned()).unwrap())
+                session.with_notices(Some(EventType::new(type_name.to_owned()).unwrap()))
             }
             ("topic", name) => session.with_topic(TopicName::new(name).unwrap()).topics_only(),
             ("lease", millis) => {
@@ -257,7 +257,7 @@ pub(crate) async fn message<P: Platform>(source: &mut Source<P>) -> String {
     loop {
         match source.next().await.expect("it goes on") {
             SourceEvent::Message(message) => return message.data,
-            SourceEvent::Open { .. } | SourceEvent::Retrying { .. } => {}
+            SourceEvent::Open { .. } | SourceEvent::Retrying { .. } | SourceEvent::Lost { .. } => {}
             event => panic!("no message: {event:?}"),
         }
     }

@@ -12,9 +12,11 @@ pub(crate) async fn connect<P: Platform>(platform: P) {
     let mut source = service.source(&platform, "");
     assert_eq!(source.state(), ReadyState::Connecting);
     let event = source.next().await;
-    let Some(SourceEvent::Open { url }) = &event else { panic!("{event:?}") };
-    assert_eq!((url, source.state()), (source.url(), ReadyState::Open));
-    assert_eq!(url.to_string(), service.url(""));
+    let Some(SourceEvent::Open(head)) = &event else { panic!("{event:?}") };
+    assert_eq!((&head.url, source.state()), (source.url(), ReadyState::Open));
+    assert_eq!(head.url.to_string(), service.url(""));
+    assert_eq!(head.headers["content-type"], "text/event-stream");
+    assert_eq!(head.resumed_from, None);
 
     placed::<P>(&mut source).await;
     assert_eq!((application.hub.counters().sessions, source.last_event_id()), (1, "a-0"));

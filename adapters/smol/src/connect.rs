@@ -4,35 +4,34 @@ use crate::SmolTimer;
 use crate::runtime::Task;
 use crate::socket::SmolSocket;
 use async_io::Async;
-use bytes::Bytes;
-use http::Request;
 use sansse::client::ClientConfig;
-use sansse::feed::Http1;
+use sansse::feed::{Http1, IntoRequest};
 use sansse::net::{Connector, Failure, FailureKind, Target, connect_any};
 use sansse::{EventSource, Feed};
 use sansse_common::{DefaultConnector, random_seed};
 use std::future::Future;
 use std::net::{TcpStream, ToSocketAddrs};
 
-/// Reads an event stream over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed.
+/// Reads an event stream over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed. It
+/// is asked for by a URL, as text or as a `Uri`, or by a whole request.
 ///
 /// Nothing is sent before it is polled. `https` takes the feature `tls`; without it, it ends the
 /// client.
-pub fn connect(request: Request<Bytes>) -> EventSource<Http1<DefaultConnector<SmolConnector>>> {
+pub fn connect(request: impl IntoRequest) -> EventSource<Http1<DefaultConnector<SmolConnector>>> {
     connect_with(request, ClientConfig::new(random_seed()))
 }
 
 /// Reads an event stream as [`connect`] does, with a configuration.
 pub fn connect_with(
-    request: Request<Bytes>,
+    request: impl IntoRequest,
     config: ClientConfig,
 ) -> EventSource<Http1<DefaultConnector<SmolConnector>>> {
     EventSource::new(Http1::new(DefaultConnector::new(SmolConnector)), SmolTimer, request, config)
 }
 
-/// Makes a [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven
-/// by a task that `spawn` starts.
-pub fn feed(request: Request<Bytes>, spawn: impl FnOnce(Task)) -> Feed {
+/// Makes a [`Feed`] of what [`connect`] reads, for several readers. It is driven by a task that
+/// `spawn` starts.
+pub fn feed(request: impl IntoRequest, spawn: impl FnOnce(Task)) -> Feed {
     let (feed, driver) = Feed::new(connect(request));
     spawn(Box::pin(driver));
     feed

@@ -33,12 +33,11 @@
 //!
 //! ```no_run
 //! # async_std::task::block_on(async {
-//! let request = http::Request::get("http://127.0.0.1:8080/").body(Default::default())?;
-//! let mut source = sansse_smol::connect(request);
+//! let mut source = sansse_smol::connect("http://127.0.0.1:8080/");
 //! while let Some(event) = source.next().await {
 //!     println!("{event:?}");
 //! }
-//! # Ok::<(), http::Error>(()) });
+//! # });
 //! ```
 //!
 //! When not to use it: with an HTTP stack of your own, put a

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::Request;
 use sansse::broker::{Audience, SessionConfig};
 use sansse::client::{ClientConfig, ClientError, CloseReason, Policy};
-use sansse::feed::Http1;
+use sansse::feed::{FeedEvent, Http1};
 use sansse::net::{FailureKind, Runtime};
 use sansse::serve::Server;
 use sansse::{Event, EventSource, Hub, SourceEvent};
@@ -105,13 +105,12 @@ fn events_arrive_in_order_and_a_shutdown_calls_the_reader_back() {
 fn a_feed_is_driven_by_a_task() {
     on_both(|executor| async move {
         let server = start(executor, "127.0.0.1:0");
-        let feed = sansse_smol::feed(get(&server.url), |task| executor.runtime().spawn(task));
+        let feed = sansse_smol::feed(&server.url, |task| executor.runtime().spawn(task));
         let mut messages = feed.subscribe();
-        while server.hub.counters().sessions == 0 {
-            smol::Timer::after(Duration::from_millis(1)).await;
-        }
+        assert!(matches!(messages.next().await, Some(FeedEvent::Open(_))));
         server.hub.publish(Audience::Everyone, &Event::new("hello")).unwrap();
-        assert_eq!(messages.next().await.unwrap().unwrap().data, "hello");
+        let Some(FeedEvent::Message(message)) = messages.next().await else { panic!() };
+        assert_eq!(message.data, "hello");
         drop((messages, feed));
         while server.hub.counters().sessions > 0 {
             smol::Timer::after(Duration::from_millis(1)).await;

@@ -206,7 +206,7 @@ async fn a_redirect_from_https_to_http_is_followed_only_where_that_is_allowed() 
     config.policy.redirects.allow_insecure = true;
     let mut lenient = source_with(&foreign.url(), authority.client(), config);
     let event = next(&mut lenient).await;
-    assert!(matches!(&event, SourceEvent::Open { url } if *url == *target), "{event:?}");
+    assert!(matches!(&event, SourceEvent::Open(head) if head.url == *target), "{event:?}");
     serving.abort();
 }
 
@@ -226,6 +226,6 @@ async fn a_redirect_from_http_to_https_is_followed_by_the_same_client() {
     });
     let mut source = source(&url, authority.client());
     let event = timeout(PATIENCE, source.next()).await.unwrap().unwrap();
-    assert!(matches!(&event, SourceEvent::Open { url } if *url == *server.url()), "{event:?}");
+    assert!(matches!(&event, SourceEvent::Open(head) if head.url == *server.url()), "{event:?}");
     redirecting.await.unwrap();
 }

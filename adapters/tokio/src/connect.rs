@@ -2,27 +2,26 @@
 
 use crate::TokioRuntime;
 use crate::socket::TokioSocket;
-use bytes::Bytes;
-use http::Request;
 use sansse::client::ClientConfig;
-use sansse::feed::Http1;
+use sansse::feed::{Http1, IntoRequest};
 use sansse::net::{Connector, Failure, FailureKind, Target, connect_any};
 use sansse::{EventSource, Feed};
 use sansse_common::{DefaultConnector, random_seed};
 use std::future::Future;
 use tokio::net::TcpStream;
 
-/// Reads an event stream over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed.
+/// Reads an event stream over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed. It
+/// is asked for by a URL, as text or as a `Uri`, or by a whole request.
 ///
 /// Nothing is sent before it is polled. `https` takes the feature `tls`; without it, it ends the
 /// client.
-pub fn connect(request: Request<Bytes>) -> EventSource<Http1<DefaultConnector<TokioConnector>>> {
+pub fn connect(request: impl IntoRequest) -> EventSource<Http1<DefaultConnector<TokioConnector>>> {
     connect_with(request, ClientConfig::new(random_seed()))
 }
 
 /// Reads an event stream as [`connect`] does, with a configuration.
 pub fn connect_with(
-    request: Request<Bytes>,
+    request: impl IntoRequest,
     config: ClientConfig,
 ) -> EventSource<Http1<DefaultConnector<TokioConnector>>> {
     EventSource::new(
@@ -33,13 +32,13 @@ pub fn connect_with(
     )
 }
 
-/// Makes a [`Feed`] over HTTP/1.1, with the defaults of [`ClientConfig`] and a random seed, driven
-/// by a task on the current runtime.
+/// Makes a [`Feed`] of what [`connect`] reads, for several readers. It is driven by a task on the
+/// current runtime.
 ///
 /// # Panics
 ///
 /// Outside a tokio runtime, as [`tokio::spawn`] does.
-pub fn feed(request: Request<Bytes>) -> Feed {
+pub fn feed(request: impl IntoRequest) -> Feed {
     let (feed, driver) = Feed::new(connect(request));
     tokio::spawn(driver);
     feed

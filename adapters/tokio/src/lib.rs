@@ -29,13 +29,12 @@
 //!
 //! ```no_run
 //! # #[tokio::main]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let request = http::Request::get("http://127.0.0.1:8080/").body(Default::default())?;
-//! let mut source = sansse_tokio::connect(request);
+//! # async fn main() {
+//! let mut source = sansse_tokio::connect("http://127.0.0.1:8080/");
 //! while let Some(event) = source.next().await {
 //!     println!("{event:?}");
 //! }
-//! # Ok(()) }
+//! # }
 //! ```
 //!
 //! When not to use it: with an HTTP stack of your own, put a

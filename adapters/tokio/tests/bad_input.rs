@@ -230,18 +230,23 @@ async fn a_last_event_id_is_never_an_error_and_never_a_silent_hole() {
     for text in ["a", "b", "c"] {
         server.hub.publish(Audience::Everyone, &Event::new(text)).unwrap();
     }
-    let told = |outcome, replayed| format!(r#"{{"outcome":"{outcome}","replayed":{replayed}}}"#);
+    let told = |stream, replayed| {
+        format!(r#"{{"stream":"{stream}","replayed":{replayed},"lost":0,"reason":null}}"#)
+    };
+    let gap = |lost, reason| {
+        format!(r#"{{"stream":"gap","replayed":2,"lost":{lost},"reason":"{reason}"}}"#)
+    };
     for (id, expected) in [
         (&b"beef-2"[..], told("complete", 1)),
         (b"", told("live", 0)),
-        (b"beef-0", told("gap", 2)),
-        (b"beef-7", told("ahead", 2)),
-        (b"hello", told("unknown", 2)),
-        (b"feed-2", told("other-epoch", 2)),
-        (b"\xff\xfe", told("unknown", 2)),
-        (b"a\x01b", told("unknown", 2)),
-        (&[b'x'; 5000], told("unknown", 2)),
-        (b"beef-2\r\nLast-Event-ID: beef-2", told("unknown", 2)),
+        (b"beef-0", gap("1", "retention")),
+        (b"beef-7", gap("null", "ahead")),
+        (b"hello", gap("null", "unknown-id")),
+        (b"feed-2", gap("null", "restart")),
+        (b"\xff\xfe", gap("null", "malformed-id")),
+        (b"a\x01b", gap("null", "unknown-id")),
+        (&[b'x'; 5000], gap("null", "malformed-id")),
+        (b"beef-2\r\nLast-Event-ID: beef-2", gap("null", "malformed-id")),
     ] {
         assert_eq!(outcome(&server, id).await, expected, "{:?}", common::text(id));
     }
@@ -258,7 +263,9 @@ async fn what_is_replayed_follows_the_place_where_the_stream_broke_off() {
     client.read_stream_head().await;
     server.hub.close();
     let (stream, is_whole) = dechunk(&client.read_to_end().await);
-    assert_eq!(stream, "id: beef-2\ndata: b\n\nid: beef-3\ndata: c\n\n");
+    let events = "id: beef-2\ndata: b\n\nid: beef-3\ndata: c\n\n";
+    assert!(stream.starts_with("id: beef-1\nevent: sansse-notice\n"), "{stream}");
+    assert!(stream.ends_with(&format!("\n\n{events}")), "{stream}");
     assert!(!is_whole, "it is to come back");
 }
 

@@ -7,7 +7,7 @@ use common::PATIENCE;
 use http::Request;
 use sansse::broker::{Audience, BrokerEvent, SessionConfig};
 use sansse::client::{ClientConfig, ClientError, CloseReason, Timeout};
-use sansse::feed::{FeedError, Http1};
+use sansse::feed::{FeedEvent, Http1, Subscription};
 use sansse::hub::HubBuilder;
 use sansse::net::{FailureKind, connect_any};
 use sansse::{Event, EventSource, Feed, Hub, SourceEvent};
@@ -61,6 +61,19 @@ async fn next_loss(source: &mut Source) -> ClientError {
             SourceEvent::Retrying { error, .. } => return error,
             SourceEvent::Closed(reason) => panic!("{reason}"),
             _ => {}
+        }
+    }
+}
+
+/// The data of a feed's next message, and how often the connection was lost before it.
+async fn next_of_feed(reader: &mut Subscription) -> (String, u32) {
+    let mut losses = 0;
+    loop {
+        match timeout(PATIENCE, reader.next()).await.expect("something comes").unwrap() {
+            FeedEvent::Message(message) => return (message.data.clone(), losses),
+            FeedEvent::Open(_) => {}
+            FeedEvent::Retrying { .. } => losses += 1,
+            told => panic!("{told}"),
         }
     }
 }
@@ -206,22 +219,14 @@ async fn a_feed_reads_on_through_a_restart_and_ends_with_its_handles() {
     timeout(PATIENCE, sessions.recv()).await.expect("it connects").unwrap();
     say(&hub, 0);
     for reader in [&mut first, &mut second] {
-        let message = timeout(PATIENCE, reader.next()).await.unwrap().unwrap().unwrap();
-        assert_eq!(message.data, "0");
+        assert_eq!(next_of_feed(reader).await, ("0".to_owned(), 0));
     }
     server.stop().await;
     say(&hub, 1);
     let server = Stoppable::new(&hub, listen(address));
     for reader in [&mut first, &mut second] {
-        let mut losses = 0;
-        let message = loop {
-            match timeout(PATIENCE, reader.next()).await.unwrap().unwrap() {
-                Ok(message) => break message,
-                Err(FeedError::Lost(_)) => losses += 1,
-                Err(error) => panic!("{error}"),
-            }
-        };
-        assert_eq!(message.data, "1");
+        let (data, losses) = next_of_feed(reader).await;
+        assert_eq!(data, "1");
         assert!(losses > 0);
     }
     drop((feed, first, second));
@@ -355,8 +360,8 @@ async fn a_redirect_leads_to_the_stream_and_is_asked_for_again_after_a_loss() {
     }));
     let mut source = source(first);
     let event = next(&mut source).await;
-    let SourceEvent::Open { url } = &event else { panic!("{event:?}") };
-    assert_eq!(*url, *format!("http://{address}/events"));
+    let SourceEvent::Open(head) = &event else { panic!("{event:?}") };
+    assert_eq!(head.url, *format!("http://{address}/events"));
     say(&hub, 0);
     assert_eq!(next_data(&mut source).await, "0");
     target.stop().await;

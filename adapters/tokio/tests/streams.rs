@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{LAST_CHUNK, OPENING, PATIENCE, chunk, config, dechunk, header, start, start_with};
+use common::{
+    LAST_CHUNK, OPENING, OPENING_FRAME, PATIENCE, chunk, config, dechunk, header, start, start_with,
+};
 use sansse::Event;
 use sansse::broker::{Audience, EndReason};
 use std::fmt::Write;
@@ -14,8 +16,8 @@ use tokio::time::timeout;
 #[tokio::test]
 async fn the_head_goes_out_at_once_before_the_first_event() {
     let mut config = config();
-    // Without an id to tell, there is nothing at all to send before an event.
-    config.event_ids = sansse::broker::EventIds::Own;
+    // Without notices, there is nothing at all to send before an event.
+    config.session.notices = None;
     let server = start_with(config, |server| server).await;
     let mut client = server.get("/events").await;
     let head = client.read_stream_head().await;
@@ -30,7 +32,7 @@ async fn the_head_goes_out_at_once_before_the_first_event() {
     );
     client.hears_nothing().await;
     server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
-    client.expect(chunk("data: a\n\n")).await;
+    client.expect(chunk("id: beef-1\ndata: a\n\n")).await;
 }
 
 #[tokio::test]
@@ -53,7 +55,7 @@ async fn an_old_peer_gets_the_stream_as_it_is_until_the_connection_closes() {
     client.send("GET /events HTTP/1.0\r\n\r\n").await;
     let head = client.read_stream_head().await;
     assert_eq!(header(&head, "transfer-encoding"), None);
-    client.expect("id: beef-0\n\n").await;
+    client.expect(OPENING_FRAME).await;
     server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     client.expect("id: beef-1\ndata: a\n\n").await;
     assert!(server.hub.close_session(server.sessions()[0]));
@@ -67,7 +69,7 @@ async fn an_old_peer_whose_stream_is_cut_off_gets_what_was_written_and_a_reset()
     let mut client = server.connect().await;
     client.send("GET /events HTTP/1.0\r\n\r\n").await;
     client.read_stream_head().await;
-    client.expect("id: beef-0\n\n").await;
+    client.expect(OPENING_FRAME).await;
     server.hub.publish(Audience::Everyone, &Event::new("last")).unwrap();
     server.hub.close();
     client.expect("id: beef-1\ndata: last\n\n").await;
@@ -94,13 +96,13 @@ async fn heartbeats_come_while_nothing_else_does_and_keep_coming() {
     let mut client = server.subscribe().await;
     let began = std::time::Instant::now();
     for _ in 0..5 {
-        client.expect(chunk(":\n\n")).await;
+        client.expect(chunk(":\n")).await;
     }
     assert!(began.elapsed() >= Duration::from_millis(450), "{:?}", began.elapsed());
     server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     let heard = client.read_through("data: a\n\n\r\n").await;
     assert!(heard.ends_with(&chunk("id: beef-1\ndata: a\n\n")), "{heard}");
-    client.expect(chunk(":\n\n")).await;
+    client.expect(chunk(":\n")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

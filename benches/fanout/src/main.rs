@@ -4,8 +4,6 @@
 //! An event's data is `SB1 <sequence, 10 digits> <nanoseconds since 1970, 20 digits> xxx…`, `size`
 //! bytes in all; `rate` is in events a second, and 0 means all at once. Each event is encoded
 //! once, however many subscribers there are.
-//!
-//! Options: `--port 8080`, `--runtime tokio` (or `smol`, `async-std`), `--threads 1`.
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -19,16 +17,52 @@ use sansse_tokio::TokioRuntime;
 use smol::channel::{Receiver, Sender};
 use socket2::{Domain, Socket, Type};
 use std::error::Error;
+use std::fmt::Display;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::from_args()?;
+const HELP: &str = "\
+A bare server to measure with: every subscriber of GET /events gets what
+POST /start?events=K&size=S&rate=R makes it publish.
+
+Usage: fanout [OPTIONS]
+
+Options:
+      --port PORT         the port on 127.0.0.1; 8080 by default, and 0 takes a free one
+      --runtime RUNTIME   tokio (the default), smol or async-std
+      --threads THREADS   how many threads serve; 1 by default
+  -h, --help              this text";
+
+fn main() -> ExitCode {
+    let result = match Options::from_args() {
+        Ok(None) => {
+            println!("{HELP}");
+            Ok(())
+        }
+        Ok(Some(options)) => run(&options),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fanout: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], options.port)).into())?;
+    let port = options.port;
+    socket
+        .bind(&SocketAddr::from(([127, 0, 0, 1], port)).into())
+        .map_err(|error| format!("cannot listen on 127.0.0.1:{port}: {error}"))?;
     socket.listen(4096)?;
     if let Some(address) = socket.local_addr()?.as_socket() {
         println!("serving http://{address}/events on {:?}", options.runtime);
@@ -177,33 +211,45 @@ struct Options {
 }
 
 impl Options {
-    fn from_args() -> Result<Self, lexopt::Error> {
+    /// What the arguments say; nothing where they ask for help.
+    fn from_args() -> Result<Option<Self>, lexopt::Error> {
         use lexopt::prelude::*;
         let mut options = Self { port: 8080, runtime: On::Tokio, threads: 1 };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
-                Long("port") => options.port = arguments.value()?.parse()?,
+                Short('h') | Long("help") => return Ok(None),
+                Long("port") => options.port = value(&mut arguments, "--port")?,
                 Long("threads") => {
-                    options.threads = arguments.value()?.parse_with(|text| match text.parse() {
-                        Ok(0) => Err("at least one thread".to_owned()),
-                        other => other.map_err(|error: std::num::ParseIntError| error.to_string()),
-                    })?;
+                    let threads: NonZeroUsize = value(&mut arguments, "--threads")?;
+                    options.threads = threads.get();
                 }
-                Long("runtime") => {
-                    options.runtime = match &*arguments.value()?.string()? {
-                        "tokio" => On::Tokio,
-                        "smol" => On::Smol,
-                        "async-std" => On::AsyncStd,
-                        other => {
-                            let known = "there are tokio, smol and async-std";
-                            return Err(format!("no runtime {other:?}; {known}").into());
-                        }
-                    };
-                }
+                Long("runtime") => options.runtime = value(&mut arguments, "--runtime")?,
                 _ => return Err(argument.unexpected()),
             }
         }
-        Ok(options)
+        Ok(Some(options))
+    }
+}
+
+/// The value of an option, whose error names it.
+fn value<T: FromStr<Err: Display>>(
+    arguments: &mut lexopt::Parser,
+    option: &str,
+) -> Result<T, lexopt::Error> {
+    let text = arguments.value()?.into_string()?;
+    text.parse().map_err(|error| format!("{option} {text:?}: {error}").into())
+}
+
+impl FromStr for On {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "tokio" => Ok(Self::Tokio),
+            "smol" => Ok(Self::Smol),
+            "async-std" => Ok(Self::AsyncStd),
+            _ => Err("there are tokio, smol and async-std"),
+        }
     }
 }

@@ -11,8 +11,8 @@
 mod api;
 
 use api::{Audience, Broker, Request, Session};
-use std::error::Error;
 use std::hint::black_box;
+use std::process::ExitCode;
 
 const SESSIONS: u32 = 10_000;
 const TOPICS: u32 = 1_000;
@@ -20,9 +20,40 @@ const TOPICS: u32 = 1_000;
 const WARM_UP: u32 = 5;
 const ROUNDS: u32 = 20;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let case = std::env::args().nth(1).ok_or("which case?")?;
-    let operations = match &*case {
+const HELP: &str = "\
+Does one thing again and again, for callgrind to count, and prints how often.
+
+Usage: instructions CASE
+
+Cases:
+  batch, batch-of-eleven, batch-with-topics, batch-with-client, frame,
+  publish-to-all, publish-to-topic, publish-to-client-first, publish-to-client,
+  publish-to-session-first, publish-to-session,
+  open, open-with-topics, open-with-client
+
+benches/instructions/measure runs them all, and prints a table.";
+
+fn main() -> ExitCode {
+    let case = std::env::args().nth(1);
+    if let Some("-h" | "--help") = case.as_deref() {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    match case.ok_or("which case? --help names them".to_owned()).and_then(|case| run(&case)) {
+        Ok(operations) => {
+            println!("{operations}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("instructions: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a case. Returns how often it did what is measured.
+fn run(case: &str) -> Result<u32, String> {
+    Ok(match case {
         "batch" => deliver(&NOTHING, 1, Broker::deliver_in_batches),
         "batch-of-eleven" => deliver(&NOTHING, 11, Broker::deliver_in_batches),
         "batch-with-topics" => deliver(&WITH_TOPICS, 1, Broker::deliver_in_batches),
@@ -39,10 +70,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "open" => open(&NOTHING),
         "open-with-topics" => open(&WITH_TOPICS),
         "open-with-client" => open(&WITH_CLIENT),
-        _ => return Err(format!("there is no case {case:?}").into()),
-    };
-    println!("{operations}");
-    Ok(())
+        _ => return Err(format!("there is no case {case:?}; --help names them")),
+    })
 }
 
 /// What callgrind counts. Not inlined, and no tail call, so that it sees when this begins and ends.

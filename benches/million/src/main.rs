@@ -23,7 +23,7 @@ use sansse::broker::{
     SessionConfig, SessionId, TopicName,
 };
 use std::error::Error;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
@@ -40,8 +40,37 @@ const DRAIN: Duration = Duration::from_secs(10);
 const MAX_BYTES: u64 = 256;
 const MAX_PUBLISH: Duration = Duration::from_millis(1);
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::from_args()?;
+const HELP: &str = "\
+Measures how the broker grows with its sessions, without sockets: a table for 10,000 to 1,000,000.
+
+Usage: million [--clients]
+       million [--clients] SESSIONS TOPICS
+
+With two numbers it measures that many sessions over so many topics alone.
+
+Options:
+      --clients   each session belongs to a client of its own
+  -h, --help      this text";
+
+fn main() -> ExitCode {
+    let result = match Options::from_args() {
+        Ok(None) => {
+            println!("{HELP}");
+            Ok(())
+        }
+        Ok(Some(options)) => run(&options),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("million: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     if let Some((sessions, topics)) = options.size {
         println!("{}", World::new(sessions, topics, options.clients)?.run()?);
         return Ok(());
@@ -77,15 +106,24 @@ struct Options {
 }
 
 impl Options {
-    fn from_args() -> Result<Self, lexopt::Error> {
+    /// What the arguments say; nothing where they ask for help.
+    fn from_args() -> Result<Option<Self>, lexopt::Error> {
         use lexopt::prelude::*;
         let mut numbers: Vec<u32> = Vec::new();
         let mut clients = false;
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
+                Short('h') | Long("help") => return Ok(None),
                 Long("clients") => clients = true,
-                Value(number) => numbers.push(number.parse()?),
+                Value(number) => {
+                    let number = number.string()?;
+                    let parsed = number.parse().map_err(|error| {
+                        let name = ["SESSIONS", "TOPICS"][numbers.len().min(1)];
+                        format!("{name} {number:?}: {error}")
+                    });
+                    numbers.push(parsed?);
+                }
                 _ => return Err(argument.unexpected()),
             }
         }
@@ -98,7 +136,7 @@ impl Options {
                 );
             }
         };
-        Ok(Self { size, clients })
+        Ok(Some(Self { size, clients }))
     }
 }
 

@@ -16,11 +16,55 @@ use std::error::Error;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::args().nth(1).ok_or("which URL? blocking URL")?;
-    let request = Request::get(url).body(Bytes::new())?;
+const HELP: &str = "\
+Prints the messages of an event stream, read with blocking sockets.
+
+Usage: blocking URL
+
+URL is http. What happens to the connection is told on standard error.
+
+Options:
+  -h, --help   this text";
+
+fn main() -> ExitCode {
+    let result = match url_from_args() {
+        Ok(None) => {
+            println!("{HELP}");
+            Ok(())
+        }
+        Ok(Some(url)) => follow(&url),
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("blocking: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The URL; nothing where the arguments ask for help.
+fn url_from_args() -> Result<Option<String>, Box<dyn Error>> {
+    use lexopt::prelude::*;
+    let mut url = None;
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Value(text) if url.is_none() => url = Some(text.string()?),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    Ok(Some(url.ok_or("which URL? --help says more")?))
+}
+
+fn follow(url: &str) -> Result<(), Box<dyn Error>> {
+    let request =
+        Request::get(url).body(Bytes::new()).map_err(|error| format!("{url}: {error}"))?;
     let mut client = Client::new(request, ClientConfig::new(seed()));
     let mut connection: Option<Connection> = None;
     loop {

@@ -7,20 +7,22 @@
 //! ```
 //!
 //! `GET /` is the page, `GET /events` the event stream, and `POST /say` the chat, whose body is the
-//! text. `POST /ask` begins an answer, whose stream is where `Location` says. A page that loses the
-//! connection gets what it missed when it comes back.
+//! text. `POST /ask` begins an answer, whose stream is where `Location` says. A stream begins with
+//! what is kept: the counters of the last two minutes, the chat, and the last lines. A page that
+//! loses the connection gets what it missed when it comes back.
 
 mod answer;
 mod machine;
 mod page;
 mod presence;
+mod topics;
 
 use answer::Answers;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use presence::{Name, Presence};
-use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError, SessionConfig};
+use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError};
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
 use sansse::{Event, EventType, Hub, event_type};
@@ -29,6 +31,7 @@ use serde::Serialize;
 use std::error::Error;
 use std::io::{self, BufRead, Read};
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
@@ -36,7 +39,6 @@ use tokio::net::TcpListener;
 const COUNTERS: EventType = event_type!("counters");
 const LINE: EventType = event_type!("line");
 const CHAT: EventType = event_type!("chat");
-const RESUME: EventType = event_type!("resume");
 const FAREWELL: EventType = event_type!("farewell");
 
 /// How long a person without a session is still here: longer than a reload takes.
@@ -50,9 +52,38 @@ const MAX_NAME: usize = 40;
 /// What is longer comes as several lines.
 const MAX_LINE: u64 = 16 << 10;
 
+const HELP: &str = "\
+Serves a page that shows this machine as it is now, a chat, who is present, and each line that
+arrives on standard input.
+
+Usage: live [OPTIONS]
+
+Options:
+      --addr ADDRESS:PORT   where it listens; 127.0.0.1:8080 by default, and port 0 takes a free one
+  -h, --help                this text
+
+Ctrl-C ends it.";
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let address = address_from_args()?;
+async fn main() -> ExitCode {
+    let result = match address_from_args() {
+        Ok(None) => {
+            println!("{HELP}");
+            Ok(())
+        }
+        Ok(Some(address)) => live(address).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("live: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn live(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
@@ -65,15 +96,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     config.private_retention.bytes = MAX_LIST.try_into()?;
     let (presence, follower) = presence::channel();
     let followed = presence.clone();
+    let kept = config.retention;
     let (hub, drive) = HubBuilder::new(config)
         .on_event(move |number, event| followed.event(number, event))
         .build(TokioRuntime)?;
+    topics::keep(&hub, kept)?;
     let driver = tokio::spawn(drive);
     tokio::spawn(follower.publish(hub.clone()));
     let answers = Answers::new(hub.clone(), life);
     let publisher = hub.clone();
     thread::spawn(move || {
-        machine::watch(|counters| publish_json(&publisher, Audience::Everyone, COUNTERS, counters));
+        machine::watch(|counters| publish_json(&publisher, topics::counters(), COUNTERS, counters));
     });
     let publisher = hub.clone();
     thread::spawn(move || publish_lines(&publisher));
@@ -87,7 +120,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let shutdown = {
         let hub = hub.clone();
         async move {
-            interrupted().await;
+            stopped().await;
             answers.hurry();
             match hub.drain(farewell()) {
                 // The driver ends with the last session.
@@ -105,11 +138,35 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn interrupted() {
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        eprintln!("Ctrl-C will not end this in good order: {error}");
-        std::future::pending::<()>().await;
+/// Waits for Ctrl-C, or for what stops a service: SIGTERM.
+async fn stopped() {
+    let interrupted = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            eprintln!("Ctrl-C will not end this in good order: {error}");
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated() => {}
     }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminations) => drop(terminations.recv().await),
+        Err(error) => {
+            eprintln!("SIGTERM will not end this in good order: {error}");
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
 }
 
 /// Pages are told that this is no accident, and come back one after the other.
@@ -144,7 +201,7 @@ impl Site {
 
     fn stream(&self, request: &Request<Bytes>) -> Answer {
         let person = Person::of(request);
-        let mut session = SessionConfig::new().with_announcement(RESUME);
+        let mut session = topics::session();
         if let Some(client) = person.client {
             session = session.with_client(client).with_metadata(Name(person.name));
         }
@@ -170,7 +227,7 @@ fn say(hub: &Hub, request: &Request<Bytes>) -> Response<Bytes> {
     let person = Person::of(request);
     let client = person.client.as_ref().map_or("", ClientId::as_str);
     let chat = Chat { time: milliseconds(), client, name: &person.name, text: said };
-    publish_json(hub, Audience::Everyone, CHAT, &chat);
+    publish_json(hub, topics::chat(), CHAT, &chat);
     text(StatusCode::ACCEPTED, "")
 }
 
@@ -232,19 +289,24 @@ fn publish_lines(hub: &Hub) {
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
-        publish(hub, Audience::Everyone, &Event::new(text).with_type(LINE));
+        publish(hub, topics::lines(), &Event::new(text).with_type(LINE));
     }
 }
 
-fn publish_json(hub: &Hub, topic: Audience, event_type: EventType, value: &impl Serialize) {
+fn publish_json(
+    hub: &Hub,
+    audience: impl Into<Audience>,
+    event_type: EventType,
+    value: &impl Serialize,
+) {
     match serde_json::to_string(value) {
-        Ok(json) => publish(hub, topic, &Event::new(json).with_type(event_type)),
+        Ok(json) => publish(hub, audience, &Event::new(json).with_type(event_type)),
         Err(error) => eprintln!("cannot say {event_type}: {error}"),
     }
 }
 
-fn publish(hub: &Hub, topic: impl Into<Audience>, event: &Event) {
-    match hub.publish(topic, event) {
+fn publish(hub: &Hub, audience: impl Into<Audience>, event: &Event) {
+    match hub.publish(audience, event) {
         // The program is ending, or whom it was for has gone.
         Ok(_) | Err(PublishError::Closed | PublishError::UnknownSession) => {}
         Err(error) => eprintln!("not published: {error}"),
@@ -256,19 +318,20 @@ fn milliseconds() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn address_from_args() -> Result<SocketAddr, Box<dyn Error>> {
+/// Where it listens; nothing where the arguments ask for help.
+fn address_from_args() -> Result<Option<SocketAddr>, Box<dyn Error>> {
     use lexopt::prelude::*;
     let mut address = SocketAddr::from(([127, 0, 0, 1], 8080));
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
-            Long("addr") => address = arguments.value()?.parse()?,
-            Long("help") | Short('h') => {
-                println!("Usage: live [--addr ADDRESS:PORT]    (default: 127.0.0.1:8080)");
-                std::process::exit(0);
+            Long("addr") => {
+                let text = arguments.value()?.string()?;
+                address = text.parse().map_err(|error| format!("--addr {text:?}: {error}"))?;
             }
+            Long("help") | Short('h') => return Ok(None),
             _ => return Err(argument.unexpected().into()),
         }
     }
-    Ok(address)
+    Ok(Some(address))
 }

@@ -7,17 +7,7 @@
 //! cargo run -p llm -- ask http://127.0.0.1:8090/v1/chat/completions 'What are you?'
 //! ```
 //!
-//! `serve` answers `POST /v1/chat/completions` with `data: {…}` for each piece and `data: [DONE]` at
-//! the end, in about the form that many services share. `--pause MS` is the time before each piece
-//! (40 ms). `--pieces N` makes each answer that long, however often it has to be repeated for that.
-//! `--cut-after N` ends each answer after N pieces and without its end, as a service does that is
-//! restarted. With `--fail-after N` the model fails after N pieces, and the asker is told.
-//!
-//! An answer is made only as fast as its reader takes it, and no further once the reader has left.
-//!
-//! `ask` exits with 0 after a whole answer, with 2 after one that was cut off, and with 1 where
-//! there was none. It sends the header `Authorization: Bearer …` if `LLM_API_KEY` is set, and asks
-//! for the model in `LLM_MODEL`.
+//! `--help` says what its commands do.
 
 mod ask;
 mod serve;
@@ -25,9 +15,11 @@ mod serve;
 use ask::Ending;
 use serve::Manner;
 use std::error::Error;
+use std::fmt::Display;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -43,21 +35,42 @@ async fn main() -> ExitCode {
             })
         }
         Ok(Command::Help) => {
-            println!("{USAGE}");
+            println!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }
-        Err(error) => Err(format!("{error}\n{USAGE}").into()),
+        Err(error) => Err(error),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("{error}");
+        eprintln!("llm: {error}");
         ExitCode::FAILURE
     })
 }
 
-const USAGE: &str = "Usage: llm
+const HELP: &str = "\
+Streams answers as language models do, and reads them, and knows a whole answer from a cut one.
+
+Usage: llm
        llm serve [--addr ADDRESS:PORT] [--pause MILLISECONDS] [--pieces PIECES]
                  [--cut-after PIECES] [--fail-after PIECES]
-       llm ask URL QUESTION";
+       llm ask URL QUESTION
+
+Without a command it shows both, once whole and once cut off.
+
+serve answers POST /v1/chat/completions with an event for each piece, and [DONE] at the end.
+      --addr ADDRESS:PORT    where it listens; 127.0.0.1:8090 by default, and port 0 takes a free one
+      --pause MILLISECONDS   the time before each piece; 40 by default
+      --pieces PIECES        makes each answer that long, and repeats itself for that
+      --cut-after PIECES     ends each answer after so many pieces, without [DONE]
+      --fail-after PIECES    lets the model fail after so many pieces, and tells who asked
+
+An answer is made as fast as its reader takes it, and no further once the reader has left.
+
+ask prints the answer while it comes. It exits with 0 after a whole answer, with 2 after one that
+was cut off, and with 1 where there was none. LLM_API_KEY is sent as a bearer token, if it is set;
+LLM_MODEL is the model that is asked.
+
+Options:
+  -h, --help   this text";
 
 /// Asks the same of two servers, of which one does not get to its end.
 async fn show() -> Result<ExitCode, Box<dyn Error>> {
@@ -75,7 +88,7 @@ async fn show() -> Result<ExitCode, Box<dyn Error>> {
         ask::ask(&url, question).await?;
         server.abort();
     }
-    println!("\nTry it in two terminals:\n\n{USAGE}");
+    println!("\nTry `serve` and `ask` in two terminals. --help says how.");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -114,14 +127,18 @@ impl Command {
             let serves = words.first().is_some_and(|word| word == "serve");
             match argument {
                 Short('h') | Long("help") => return Ok(Self::Help),
-                Long("addr") if serves => address = arguments.value()?.parse()?,
-                Long("cut-after") if serves => manner.cut_after = Some(arguments.value()?.parse()?),
-                Long("fail-after") if serves => {
-                    manner.fail_after = Some(arguments.value()?.parse()?);
+                Long("addr") if serves => address = value(&mut arguments, "--addr")?,
+                Long("cut-after") if serves => {
+                    manner.cut_after = Some(value(&mut arguments, "--cut-after")?);
                 }
-                Long("pieces") if serves => manner.pieces = Some(arguments.value()?.parse()?),
+                Long("fail-after") if serves => {
+                    manner.fail_after = Some(value(&mut arguments, "--fail-after")?);
+                }
+                Long("pieces") if serves => {
+                    manner.pieces = Some(value(&mut arguments, "--pieces")?);
+                }
                 Long("pause") if serves => {
-                    manner.pause = Duration::from_millis(arguments.value()?.parse()?);
+                    manner.pause = Duration::from_millis(value(&mut arguments, "--pause")?);
                 }
                 Value(word) => words.push(word.string()?),
                 _ => return Err(argument.unexpected().into()),
@@ -133,7 +150,25 @@ impl Command {
             [ask, url, question @ ..] if ask == "ask" && !question.is_empty() => {
                 Ok(Self::Ask(url.clone(), question.join(" ")))
             }
-            _ => Err("that is not understood".into()),
+            [ask, ..] if ask == "ask" => Err("ask what? llm ask URL QUESTION".into()),
+            [serve, word, ..] if serve == "serve" => {
+                Err(format!("serve takes no {word:?}; --help says more").into())
+            }
+            [command, ..] => {
+                Err(format!("there is no command {command:?}; --help says more").into())
+            }
         }
     }
+}
+
+/// The value of an option, whose error names it.
+fn value<T: FromStr<Err: Display>>(
+    arguments: &mut lexopt::Parser,
+    option: &str,
+) -> Result<T, Box<dyn Error>> {
+    let text = arguments
+        .value()?
+        .into_string()
+        .map_err(|text| format!("{option} {}: this is no UTF-8", text.display()))?;
+    text.parse().map_err(|error| format!("{option} {text:?}: {error}").into())
 }

@@ -9,19 +9,49 @@
 
 mod executor;
 
-use bytes::Bytes;
 use executor::Executor;
-use http::Request;
 use sansse::broker::{Audience, SessionConfig};
 use sansse::net::Runtime;
 use sansse::{Event, SourceEvent, Timer};
 use sansse_smol::{SmolRuntime, SmolTimer};
 use std::error::Error;
 use std::net::TcpListener;
+use std::process::ExitCode;
 use std::time::Duration;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    Executor::run(serve_and_read)
+const HELP: &str = "\
+Serves an event stream and reads it, on an executor written by hand, and ends after three messages.
+
+Usage: own_executor
+
+Options:
+  -h, --help   this text";
+
+fn main() -> ExitCode {
+    let result = match asks_for_help() {
+        Ok(true) => {
+            println!("{HELP}");
+            Ok(())
+        }
+        Ok(false) => Executor::run(serve_and_read),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("own_executor: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn asks_for_help() -> Result<bool, lexopt::Error> {
+    use lexopt::prelude::*;
+    match lexopt::Parser::from_env().next()? {
+        None => Ok(false),
+        Some(Short('h') | Long("help")) => Ok(true),
+        Some(argument) => Err(argument.unexpected()),
+    }
 }
 
 /// Publishes three times and reads what comes of it.
@@ -38,12 +68,12 @@ async fn serve_and_read(executor: Executor) -> Result<(), Box<dyn Error>> {
     });
     runtime.spawn(async { serving.await.unwrap_or_else(|error| eprintln!("{error}")) });
 
-    let mut source = sansse_smol::connect(Request::get(url).body(Bytes::new())?);
+    let mut source = sansse_smol::connect(url);
     let mut received = 0;
     while let Some(event) = source.next().await {
         match event {
-            SourceEvent::Open { url } => {
-                println!("open: {url}");
+            SourceEvent::Open(head) => {
+                println!("open: {}", head.url);
                 let publisher = hub.clone();
                 runtime.spawn(async move {
                     for word in ["one", "two", "three"] {

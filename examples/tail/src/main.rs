@@ -4,49 +4,62 @@
 //! cargo run -p tail -- http://127.0.0.1:8080/events
 //! ```
 //!
-//! It speaks `https` too, and trusts whom the system trusts.
-//!
-//! Options:
-//!
-//! ```text
-//! -H, --header 'NAME: VALUE'   a header of the request; may be repeated
-//! -X, --method METHOD          the method; GET, or POST if there is a body
-//! -d, --data TEXT              the request's body
-//!     --repeatable             the request may be sent again although it has a body
-//!     --from ID                the last event id to start after
-//!     --cursor FILE            start after the id in FILE, and keep it there: it is written
-//!                              after each message was printed
-//!     --json                   one JSON object for each message
-//!     --standard               behave as the standard says, and no more
-//! ```
+//! `--help` says what more it can do.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use sansse::client::{ClientConfig, CloseReason, Policy};
 use sansse::{EventId, OwnedMessage, SourceEvent};
 use std::error::Error;
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
+
+const HELP: &str = "\
+Follows an event stream: prints each message, and goes on through restarts of the server.
+
+Usage: tail [OPTIONS] URL
+
+URL is http or https; for https, those are trusted whom the system trusts.
+
+Options:
+  -H, --header 'NAME: VALUE'   a header of the request; may be repeated
+  -X, --method METHOD          the method; GET, or POST if there is a body
+  -d, --data TEXT              the request's body
+      --repeatable             the request may be sent again although it has a body
+      --from ID                the last event id to start after
+      --cursor FILE            start after the id in FILE, and keep it there: it is written
+                               after each message was printed
+      --json                   one JSON object for each message
+      --standard               behave as the standard says, and no more
+  -h, --help                   this text
+
+What happens to the connection is told on standard error. It ends when the server has nothing more
+(status 204), and otherwise with an error and the exit status 1.";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match tail().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("tail: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
 async fn tail() -> Result<(), Box<dyn Error>> {
-    let options = Options::from_args()?;
+    let Some(options) = Options::from_args()? else {
+        println!("{HELP}");
+        return Ok(());
+    };
     let mut source = sansse_tokio::connect_with(options.request, options.config);
     while let Some(event) = source.next().await {
         match event {
-            SourceEvent::Open { url } => eprintln!("open: {url}"),
+            SourceEvent::Open(head) => eprintln!("open: {}", head.url),
             SourceEvent::Message(message) => {
                 match print(&message, options.json) {
                     // The reader of the pipe has closed it.
@@ -54,7 +67,8 @@ async fn tail() -> Result<(), Box<dyn Error>> {
                     result => result?,
                 }
                 if let Some(cursor) = &options.cursor {
-                    keep(cursor, &message.last_event_id)?;
+                    keep(cursor, &message.last_event_id)
+                        .map_err(|error| format!("--cursor {}: {error}", cursor.display()))?;
                 }
             }
             SourceEvent::Dropped(error) => eprintln!("an event was lost: {error}"),
@@ -99,6 +113,18 @@ fn keep(cursor: &Path, id: &EventId) -> io::Result<()> {
     fs::rename(beside, cursor)
 }
 
+/// The id in the file, if there is one. An editor or `echo` ends the file with a line end, which is
+/// no part of the id.
+fn kept(cursor: &Path) -> Result<Option<EventId>, Box<dyn Error>> {
+    let text = match fs::read_to_string(cursor) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        text => text?,
+    };
+    let id = text.strip_suffix('\n').unwrap_or(&text);
+    let id = id.strip_suffix('\r').unwrap_or(id);
+    Ok(Some(EventId::new(id.to_owned())?))
+}
+
 struct Options {
     request: Request<Bytes>,
     config: ClientConfig,
@@ -107,7 +133,8 @@ struct Options {
 }
 
 impl Options {
-    fn from_args() -> Result<Self, Box<dyn Error>> {
+    /// What the arguments say; nothing where they ask for help.
+    fn from_args() -> Result<Option<Self>, Box<dyn Error>> {
         use lexopt::prelude::*;
         let mut config = ClientConfig::new(sansse_tokio::random_seed());
         let (mut url, mut method, mut body) = (None, None, None);
@@ -116,13 +143,26 @@ impl Options {
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
-                Value(value) if url.is_none() => url = Some(value.parse::<Uri>()?),
-                Short('H') | Long("header") => headers.push(header(&arguments.value()?.string()?)?),
-                Short('X') | Long("method") => method = Some(arguments.value()?.parse::<Method>()?),
-                Short('d') | Long("data") => body = Some(arguments.value()?.string()?),
+                Short('h') | Long("help") => return Ok(None),
+                Value(url_text) if url.is_none() => {
+                    let text = url_text.string()?;
+                    url = Some(text.parse::<Uri>().map_err(|error| format!("{text}: {error}"))?);
+                }
+                Short('H') | Long("header") => {
+                    let Header(name, value) = value(&mut arguments, "--header")?;
+                    headers.push((name, value));
+                }
+                Short('X') | Long("method") => {
+                    method = Some(value::<Method>(&mut arguments, "--method")?);
+                }
+                Short('d') | Long("data") => {
+                    body = Some(value::<String>(&mut arguments, "--data")?);
+                }
                 Long("repeatable") => config.repeatable = true,
                 Long("from") => {
-                    config.last_event_id = Some(EventId::new(arguments.value()?.string()?)?);
+                    let id = value::<String>(&mut arguments, "--from")?;
+                    let id = EventId::new(id).map_err(|error| format!("--from: {error}"))?;
+                    config.last_event_id = Some(id);
                 }
                 Long("cursor") => cursor = Some(arguments.value()?.into()),
                 Long("json") => json = true,
@@ -131,24 +171,40 @@ impl Options {
             }
         }
         if let Some(cursor) = &cursor {
-            match fs::read_to_string(cursor) {
-                Ok(id) => config.last_event_id = Some(EventId::new(id)?),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(format!("{}: {error}", cursor.display()).into()),
-            }
+            config.last_event_id = kept(cursor)
+                .map_err(|error| format!("--cursor {}: {error}", cursor.display()))?
+                .or(config.last_event_id);
         }
-        let url = url.ok_or("which URL? tail [OPTIONS] URL")?;
+        let url = url.ok_or("which URL? --help says more")?;
         let usual = if body.is_some() { Method::POST } else { Method::GET };
         let mut request = Request::builder().method(method.unwrap_or(usual)).uri(url);
         for (name, value) in headers {
             request = request.header(name, value);
         }
         let request = request.body(Bytes::from(body.unwrap_or_default()))?;
-        Ok(Self { request, config, json, cursor })
+        Ok(Some(Self { request, config, json, cursor }))
     }
 }
 
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), Box<dyn Error>> {
-    let (name, value) = text.split_once(':').ok_or("a header is 'NAME: VALUE'")?;
-    Ok((name.trim().parse()?, value.trim().parse()?))
+/// The value of an option, whose error names it.
+fn value<T: FromStr<Err: Display>>(
+    arguments: &mut lexopt::Parser,
+    option: &str,
+) -> Result<T, String> {
+    let text = arguments.value().map_err(|error| error.to_string())?;
+    let text = text
+        .into_string()
+        .map_err(|text| format!("{option} {}: this is no UTF-8", text.display()))?;
+    text.parse().map_err(|error| format!("{option} {text:?}: {error}"))
+}
+
+struct Header(HeaderName, HeaderValue);
+
+impl FromStr for Header {
+    type Err = Box<dyn Error>;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once(':').ok_or("a header is 'NAME: VALUE'")?;
+        Ok(Self(name.trim().parse()?, value.trim().parse()?))
+    }
 }

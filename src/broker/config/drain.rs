@@ -66,8 +66,9 @@ impl Drain {
         self
     }
 
-    /// Sets an event that each session gets last of all. It has no position and must bring no id,
-    /// so that the session's place is not lost by it. Default: none.
+    /// Sets an event that each session gets last of all, before the
+    /// [notice](crate::broker#what-a-peer-is-told) that its stream ends. It has no position and
+    /// must bring no id, so that the session's place is not lost by it. Default: none.
     pub fn with_farewell(mut self, event: Event) -> Self {
         self.farewell = Some(event);
         self

@@ -6,8 +6,8 @@ use core::num::NonZeroUsize;
 /// than its [`Lag`] allows.
 ///
 /// Each topic is looked at by itself. What is lost is told to the application with
-/// [`SessionSkipped`](crate::broker::BrokerEvent::SessionSkipped), and to the peer where that is
-/// [asked for](crate::broker::SessionDefaults::loss_announcement).
+/// [`SessionSkipped`](crate::broker::BrokerEvent::SessionSkipped), and to the peer by a
+/// [notice](crate::broker#what-a-peer-is-told).
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

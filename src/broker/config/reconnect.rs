@@ -8,8 +8,9 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reconnect {
-    /// The reconnection time that each session is told at its start. Default `None`: the
-    /// receiver's own, some 3 to 5 s in browsers.
+    /// The reconnection time that each session is told at its start, in its first
+    /// [notice](crate::broker#what-a-peer-is-told). Default `None`: the receiver's own, some 3 to
+    /// 5 s in browsers.
     pub retry: Option<Duration>,
     /// Whether sessions are told different reconnection times, beginning with
     /// [`retry`](Self::retry), or 3 s without: so that if all connections are lost at once, at most

@@ -57,7 +57,7 @@ impl From<TopicName> for Audience {
 #[non_exhaustive]
 pub enum EventIds {
     /// Each event that brings no id gets `epoch-position`, and a session learns its place at its
-    /// start, so that it can resume from anywhere.
+    /// start by a [notice](crate::broker#what-a-peer-is-told), so that it can resume from anywhere.
     #[default]
     Assigned,
     /// Events have the ids that they bring, or none. A session can resume only from an event that

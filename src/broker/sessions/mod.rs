@@ -7,7 +7,7 @@ mod subscription;
 mod terms;
 
 pub(crate) use deadlines::Deadlines;
-pub(crate) use extras::{Backlog, Ending};
+pub(crate) use extras::{Backlog, Ending, LateGap, Loss};
 pub(crate) use session::{Phase, Session, is_over};
 pub(crate) use subscription::Subscription;
 pub(crate) use terms::{Lease, Terms, is_covered};

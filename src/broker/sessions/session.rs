@@ -70,10 +70,11 @@ impl Session {
         }
     }
 
-    /// Sets how far it may be behind, and how it is told of losses, where that is its own.
-    pub(crate) fn set_lag(&mut self, lag: Option<Lag>, announcement: Setting<EventType>) {
+    /// Sets how far it may be behind, and by which type of event it is told of its place and of
+    /// losses, where that is its own.
+    pub(crate) fn set_choices(&mut self, lag: Option<Lag>, notices: Setting<EventType>) {
         self.lag_policy = lag.map(|lag| lag.policy);
-        self.extras.set_lag(lag.filter(Lag::is_bounded), announcement);
+        self.extras.set_choices(lag.filter(Lag::is_bounded), notices);
     }
 
     /// Returns the lag that the session chose for itself.

@@ -278,6 +278,6 @@ mod tests {
 
     #[test]
     fn a_channel_is_small() {
-        assert!(size_of::<Channel>() <= 136, "{}", size_of::<Channel>());
+        assert!(size_of::<Channel>() <= 144, "{}", size_of::<Channel>());
     }
 }

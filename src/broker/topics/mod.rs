@@ -9,6 +9,7 @@
 mod channel;
 mod ledger;
 mod log;
+mod lost;
 mod matched;
 mod ready;
 mod tree;
@@ -56,6 +57,8 @@ pub(crate) struct Topics {
     private_retention: Retention,
     max_topics: usize,
     max_ended: usize,
+    /// Whether a log was ever compact.
+    may_compact: bool,
 }
 
 /// What a subscription leaves behind.
@@ -103,6 +106,7 @@ impl Topics {
             private_retention,
             max_topics: limits.topics as usize,
             max_ended: limits.ended_topics as usize,
+            may_compact: retention.compact || private_retention.compact,
         }
     }
 
@@ -229,6 +233,15 @@ impl Topics {
     #[inline]
     pub(crate) fn end_of(&self, slot: u32) -> u64 {
         self.view(slot).map_or(0, View::end)
+    }
+
+    /// Returns whether each number that is missing in this channel is that of a lost event, and of
+    /// no superseded one.
+    pub(crate) fn is_counted(&self, slot: u32) -> bool {
+        match self.view(slot) {
+            Some(View::Log(log)) => log.is_counted(),
+            _ => !self.may_compact,
+        }
     }
 
     /// Returns for whom the channel is.
@@ -423,6 +436,7 @@ impl Topics {
         if let Some(channel) = self.channels.at_mut(slot) {
             channel.set_retention(retention);
         }
+        self.may_compact |= retention.is_some_and(|retention| retention.compact);
         let retention = *self.retention_of(slot);
         self.change_log(slot, |log| log.trim(now, &retention));
         self.arm(slot);

@@ -293,6 +293,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Returns how many events after `position` are lost; `None` if that is not known.
+    pub(crate) fn lost_after(self, position: u64) -> Option<u64> {
+        match self {
+            Self::Log(log) => log.lost_after(position),
+            Self::Matched(matched, _) => (position >= matched.lost_through()).then_some(0),
+        }
+    }
+
     /// Returns the position of the oldest kept event that brought this id.
     pub(crate) fn find(self, id: &EventId) -> Option<u64> {
         match self {

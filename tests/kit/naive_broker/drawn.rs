@@ -35,7 +35,11 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.session.stall_timeout = choices.pick(&[None, None, Some(secs(2)), Some(secs(60))]);
     config.session.heartbeat = choices.pick(&[None, Some(secs(1)), Some(secs(15))]);
     config.session.lag = drawn_lag(choices);
-    config.session.loss_announcement = choices.chance(30).then(|| EventType::new("lost").unwrap());
+    config.session.notices = match choices.below(10) {
+        0..7 => config.session.notices,
+        7 | 8 => None,
+        _ => Some(EventType::new("about").unwrap()),
+    };
     config.session.on_gap = choices.pick(&[OnGap::ReplayKept, OnGap::StartNow]);
     config.reconnect.retry = choices.pick(&[None, None, Some(millis(2_500))]);
     config.reconnect.spread_retry = choices.chance(20);
@@ -183,8 +187,7 @@ fn drawn_opening(choices: &mut Choices<'_>, has_terms: bool) -> Op {
         heartbeat: choices.below(20),
         stall_timeout,
         lag: choices.chance(50).then(|| drawn_lag(choices)),
-        announce: choices.chance(20),
-        tells_losses: choices.chance(20).then(|| choices.chance(50)),
+        notices: choices.chance(20).then(|| choices.pick(&[None, Some("own")])),
         comment: choices.chance(10),
         metadata: choices.chance(30).then(|| choices.below(4)),
         address: choices.chance(50).then(|| choices.below(3)),

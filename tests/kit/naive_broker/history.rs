@@ -41,8 +41,9 @@ pub(crate) enum Op {
         heartbeat: u64,
         stall_timeout: u64,
         lag: Option<Lag>,
-        announce: bool,
-        tells_losses: Option<bool>,
+        /// Not as all have them, but of the type that is named, or none.
+        #[expect(clippy::option_option, reason = "as in the request itself")]
+        notices: Option<Option<&'static str>>,
         comment: bool,
         metadata: Option<u64>,
         address: Option<u64>,

@@ -12,6 +12,7 @@ mod lease;
 mod limits;
 mod model;
 mod naming;
+mod notice;
 mod permission;
 mod presence;
 mod publish;

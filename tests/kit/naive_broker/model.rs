@@ -5,6 +5,7 @@ use super::counters::Tally;
 use super::drain::Draining;
 use super::kit::Rng;
 use super::lag::{Passed, State};
+use super::notice::Words;
 use super::permission::Permission;
 use super::signed::Keys;
 use sansse::broker::{
@@ -71,6 +72,12 @@ pub(super) struct Kept {
 pub(super) struct Log {
     pub(super) kept: Vec<Kept>,
     pub(super) lost_through: u64,
+    /// The positions of all that was lost,
+    pub(super) lost: Vec<u64>,
+    /// beginning after this one.
+    pub(super) since: u64,
+    /// Something superseded went from a compact log.
+    pub(super) has_spared: bool,
     pub(super) retention: Option<Retention>,
     pub(super) lag: Option<Lag>,
     pub(super) ended: Option<Ended>,
@@ -109,10 +116,13 @@ pub(super) struct Member {
     pub(super) pending: Vec<Pending>,
     /// What its newest batch passed.
     pub(super) passed: Passed,
-    pub(super) is_told_of_losses: bool,
-    /// What it is to be told: before which position, and how many.
-    pub(super) loss: Option<(u64, u64)>,
+    /// The type of its notices, if it gets any.
+    pub(super) notices: Option<String>,
+    /// What it is to be told that it lost.
+    pub(super) loss: Option<Loss>,
     pub(super) opening: Option<String>,
+    /// What is missing from what it subscribed to later.
+    pub(super) late_gap: Option<Words>,
     pub(super) place_due: bool,
     /// What was replayed to it, through this position, is within any bounds.
     pub(super) replayed_through: u64,
@@ -134,6 +144,14 @@ pub(super) struct Member {
     pub(super) ask_at: Option<Duration>,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss {
+    /// The position before the first event after the first hole.
+    pub(super) before: u64,
+    pub(super) lost: Option<u64>,
+    pub(super) by_pattern: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) sessions: Vec<SessionId>,
@@ -153,7 +171,6 @@ pub(super) struct LastBatch {
 
 /// What a session is opened with.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "as in the request itself")]
 pub(crate) struct Wish {
     pub(crate) client: Option<ClientId>,
     pub(crate) topics: Vec<TopicName>,
@@ -167,9 +184,9 @@ pub(crate) struct Wish {
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) stall_timeout: Option<Option<Duration>>,
     pub(crate) lag: Option<Lag>,
-    /// Whether it is told of losses.
-    pub(crate) tells_losses: Option<bool>,
-    pub(crate) announce: bool,
+    /// The type of its notices, or none.
+    #[expect(clippy::option_option, reason = "as in the request itself")]
+    pub(crate) notices: Option<Option<String>>,
     pub(crate) comment: bool,
     pub(crate) metadata: Option<u64>,
     pub(crate) address: Option<u64>,
@@ -205,6 +222,8 @@ pub(crate) struct Model {
     pub(super) logs: BTreeMap<LogName, Log>,
     /// The patterns in use, with the newest position lost since they were.
     pub(super) patterns: BTreeMap<TopicPattern, u64>,
+    /// A log was compact once.
+    pub(super) may_compact: bool,
     pub(super) forgotten_topics: u64,
     pub(super) forgotten_clients: u64,
     /// There was a session once.
@@ -235,6 +254,7 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn new(config: BrokerConfig, keys: Option<Keys>, start: Instant) -> Self {
+        let may_compact = config.retention.compact || config.private_retention.compact;
         let random = Rng::new(config.seed.wrapping_add(u64::from(config.shard.get()) << 48));
         Self {
             config,
@@ -247,6 +267,7 @@ impl Model {
             guests: BTreeMap::new(),
             logs: BTreeMap::from([(LogName::Broadcast, Log::default())]),
             patterns: BTreeMap::new(),
+            may_compact,
             forgotten_topics: 0,
             forgotten_clients: 0,
             has_begun: false,
@@ -338,7 +359,9 @@ impl Model {
             guest.metadata = wish.metadata.or(guest.metadata);
             guest.sessions.push(session);
         }
-        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
+        let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
+        let (resume, pending) = (beginning.resumption, beginning.pending);
+        let notices = self.notices(wish);
         let expires_at = self.expiry();
         let private = LogName::Private(session);
         self.ensure(&private, 0);
@@ -349,11 +372,10 @@ impl Model {
             logs,
             pending,
             passed: Passed::new(),
-            is_told_of_losses: wish
-                .tells_losses
-                .unwrap_or(self.config.session.loss_announcement.is_some()),
+            notices,
             loss: None,
-            opening: self.opening(session, wish, resume),
+            opening: self.opening(session, wish, &beginning.said, beginning.place),
+            late_gap: None,
             lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.session.heartbeat),
             stall_timeout: wish.stall_timeout.unwrap_or(self.config.session.stall_timeout),

@@ -95,6 +95,7 @@ impl Model {
         };
         match content {
             Content::Data(data) => format!("{id}data: {data}\n\n"),
+            Content::Comment if id.is_empty() => ": comment\n".to_owned(),
             Content::Comment => format!(": comment\n{id}\n"),
             Content::IdOnly => format!("{id}\n"),
         }
@@ -174,6 +175,7 @@ impl Model {
         let name = LogName::Named(topic.clone());
         self.ensure(&name, self.forgotten_topics);
         self.logs.get_mut(&name).unwrap().retention = retention;
+        self.may_compact |= retention.is_some_and(|retention| retention.compact);
         self.trim(&name);
         self.release_topics();
         Ok(())
@@ -261,7 +263,7 @@ impl Model {
     }
 
     pub(super) fn ensure(&mut self, name: &LogName, lost_through: u64) {
-        let new = Log { lost_through, ..Log::default() };
+        let new = Log { lost_through, since: lost_through, ..Log::default() };
         self.logs.entry(name.clone()).or_insert(new);
     }
 
@@ -291,10 +293,12 @@ impl Model {
         let log = self.logs.get_mut(name).unwrap();
         let dropped = log.kept.remove(0);
         if is_compact && dropped.superseded_at.is_some() {
+            log.has_spared = true;
             self.spare(dropped.position);
             return;
         }
         log.lost_through = dropped.position;
+        log.lost.push(dropped.position);
         self.note_lost(dropped.position, name);
         self.lose(name, dropped.position);
     }
@@ -307,6 +311,7 @@ impl Model {
         match log.kept.iter().position(superseded) {
             Some(index) if is_compact => {
                 let position = log.kept.remove(index).position;
+                log.has_spared = true;
                 self.spare(position);
             }
             _ => self.drop_oldest(name),

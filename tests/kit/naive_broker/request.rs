@@ -24,8 +24,7 @@ impl World {
             heartbeat,
             stall_timeout,
             lag,
-            announce,
-            tells_losses,
+            notices,
             comment,
             metadata,
             address,
@@ -60,8 +59,7 @@ impl World {
                 _ => None,
             },
             lag: *lag,
-            tells_losses: *tells_losses,
-            announce: *announce,
+            notices: notices.map(|notices| notices.map(str::to_owned)),
             comment: *comment,
             metadata: *metadata,
             address: *address,
@@ -125,9 +123,9 @@ impl World {
         if let Some(lag) = wish.lag {
             request = request.with_lag(lag);
         }
-        if let Some(tells) = wish.tells_losses {
-            let lost = EventType::new("lost").unwrap();
-            request = request.with_loss_announcement(tells.then_some(lost));
+        if let Some(notices) = &wish.notices {
+            let notices = notices.clone().map(|notices| EventType::new(notices).unwrap());
+            request = request.with_notices(notices);
         }
         if let Some(address) = wish.address {
             request = request.with_address(AddressKey::new(address.to_string()).unwrap());
@@ -140,9 +138,6 @@ impl World {
         }
         if let Some(metadata) = wish.metadata {
             request = request.with_metadata(metadata);
-        }
-        if wish.announce {
-            request = request.with_announcement(EventType::new("resume").unwrap());
         }
         request
     }

@@ -2,6 +2,7 @@
 
 use super::lag::{Next, Passed, State};
 use super::model::{LastBatch, LogName, Member, Model, Out, Pending, Phase, chunk};
+use super::notice::Words;
 use sansse::broker::*;
 
 /// Frames from this size on are handed over alone.
@@ -17,8 +18,8 @@ impl Model {
         let now = self.now;
         let mut member = self.members.remove(&session).unwrap();
         let mut passed = Passed::new();
-        let next = match member.opening.take() {
-            Some(opening) => Some(opening),
+        let next = match self.take_first_words(&mut member) {
+            Some(first_words) => Some(first_words),
             None => match self.deliver_next(&mut member, &mut passed) {
                 Next::Loss(payload) => Some(payload),
                 Next::Event(pending) => Some(pending.payload),
@@ -46,7 +47,7 @@ impl Model {
         if member.heartbeat_due {
             member.sent(now);
             self.tally.counters.heartbeats += 1;
-            return Out::Frame(":\n\n".to_owned());
+            return Out::Frame(":\n".to_owned());
         }
         member.phase = Phase::Parked;
         Out::Parked
@@ -76,11 +77,13 @@ impl Model {
         if self.begin(session, broker) {
             let now = self.now;
             let mut member = self.members.remove(&session).unwrap();
-            if let Some(opening) = member.opening.take() {
-                parts.push((written(&opening), None));
+            if let Some(first_words) = self.take_first_words(&mut member) {
+                parts.push((written(&first_words), None));
             }
+            // What is to come first in a batch is in the next one.
+            let waits_for_next = member.late_gap.is_some();
             has_holes = member.has_lost();
-            while parts.len() < batch.frames() {
+            while !waits_for_next && parts.len() < batch.frames() {
                 let part = match self.deliver_next(&mut member, &mut passed) {
                     Next::Loss(payload) => (written(&payload), None),
                     Next::Event(pending) => (written(&pending.payload), Some(pending)),
@@ -91,7 +94,8 @@ impl Model {
             if !parts.is_empty() {
                 member.sent(now);
             }
-            let (peeked, is_stopped) = self.peek(&mut member, &mut passed);
+            let (peeked, is_stopped) =
+                if waits_for_next { (None, true) } else { self.peek(&mut member, &mut passed) };
             next = peeked.map(|next| written(&next).len());
             has_holes |= member.loss.is_some();
             if has_holes {
@@ -130,7 +134,7 @@ impl Model {
                 if parts.is_empty() && member.heartbeat_due {
                     member.sent(now);
                     self.tally.counters.heartbeats += 1;
-                    parts.push((written(":\n\n"), None));
+                    parts.push((written(":\n"), None));
                 }
                 member.phase = Phase::Parked;
                 expected = Filled::All;
@@ -224,6 +228,15 @@ impl Model {
         next
     }
 
+    /// What goes out before anything else.
+    fn take_first_words(&self, member: &mut Member) -> Option<String> {
+        if let Some(opening) = member.opening.take() {
+            return Some(opening);
+        }
+        let said = member.late_gap.take()?;
+        self.notice(member.notices.as_ref(), "", None, &said)
+    }
+
     fn take_last_words(&mut self, session: SessionId) -> Option<String> {
         let now = self.now;
         let member = self.members.get_mut(&session)?;
@@ -278,7 +291,8 @@ impl Model {
         }
         member.sent(now);
         let position = member.through.unwrap_or(last);
-        Some(format!("id: {}\n\n", self.id_of(position)))
+        let notices = member.notices.clone();
+        self.notice(notices.as_ref(), "", Some(position), &Words::new("place", 0))
     }
 
     pub(crate) fn progress(&mut self, session: SessionId) {

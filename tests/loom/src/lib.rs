@@ -313,6 +313,21 @@ fn a_session_that_ends_by_itself_and_one_that_evicts_it_leave_one() {
 }
 
 #[test]
+fn an_end_is_told_to_one_who_waits_whenever_it_comes() {
+    loom::model(|| {
+        let hub = hub(1);
+        let session = hub.open(SessionConfig::new()).unwrap();
+        let (before, id) = (hub.ended(session.id()), session.id());
+        let leaver = thread::spawn(move || drop(session));
+        // Beside one who asks while it ends, and may come too late.
+        let beside = block_on(hub.ended(id));
+        assert!(matches!(beside, None | Some(EndReason::Disconnected)), "{beside:?}");
+        assert_eq!(block_on(before), Some(EndReason::Disconnected));
+        leaver.join().unwrap();
+    });
+}
+
+#[test]
 fn every_event_reaches_the_listener_once() {
     loom::model(|| {
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));

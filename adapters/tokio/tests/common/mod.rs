@@ -107,8 +107,7 @@ fn route(hub: Hub, request: Request<Bytes>) -> impl Future<Output = Answer> + Se
                 Answer::Stream(ResponseHead::new().response(request.headers()), session)
             }
             "/told" => {
-                let type_name = sansse::EventType::new("resumed").unwrap();
-                let session = SessionConfig::new().with_announcement(type_name);
+                let session = SessionConfig::new().with_notices(Some(sansse::event_type!("about")));
                 hub.accept(&request, session)
             }
             "/echo" => Response::new(request.into_body()).into(),
@@ -229,8 +228,13 @@ pub(crate) async fn until(condition: impl Fn() -> bool, state: impl Fn() -> Stri
     }
 }
 
-/// The first frame of a stream, as a chunk.
-pub(crate) const OPENING: &str = "c\r\nid: beef-0\n\n\r\n";
+/// The first frame of a stream.
+pub(crate) const OPENING_FRAME: &str = "id: beef-0\nevent: sansse-notice\n\
+    data: {\"stream\":\"live\",\"replayed\":0,\"lost\":0,\"reason\":null}\n\n";
+
+/// The same as a chunk.
+pub(crate) const OPENING: &str = "5d\r\nid: beef-0\nevent: sansse-notice\n\
+    data: {\"stream\":\"live\",\"replayed\":0,\"lost\":0,\"reason\":null}\n\n\r\n";
 
 pub(crate) const LAST_CHUNK: &str = "0\r\n\r\n";
 
