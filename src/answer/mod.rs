@@ -55,4 +55,5 @@ mod writer;
 pub use stream::{AnswerBody, AnswerError, AnswerStream};
 pub use writer::{AnswerConfig, AnswerEnd, AnswerWriter};
 
+#[cfg(feature = "serve")]
 pub(crate) use stream::{AnswerDriver, Output};

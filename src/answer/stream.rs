@@ -254,6 +254,7 @@ impl AnswerDriver {
 
     /// Ready when the answer has ended while a write waits for room. It is the end that comes of
     /// the time alone.
+    #[cfg(feature = "serve")]
     pub(crate) fn poll_stalled<T: Timer + ?Sized>(
         &mut self,
         context: &mut Context<'_>,
@@ -277,6 +278,7 @@ impl AnswerDriver {
     }
 
     /// Tells the log of a failure, where there is one.
+    #[cfg(feature = "serve")]
     pub(crate) fn report(&mut self, end: AnswerEnd) {
         #[cfg(feature = "tracing")]
         if let Some(error @ AnswerError::Failed { .. }) = self.error(end) {

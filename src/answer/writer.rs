@@ -134,7 +134,13 @@ pub struct AnswerWriter {
     is_over: bool,
     /// When it is stalled, while something waits to be written; else when a heartbeat is due.
     deadline: Option<Instant>,
+    /// Whether the deadline is later than it was, since it was slept through.
+    had_grace: bool,
 }
+
+/// How much longer a reader has whose time to take something was slept through. It is also by how
+/// much a deadline is missed that was slept through, and not only noticed late.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl AnswerWriter {
     /// Begins an answer whose head is written. The first heartbeat is due at once, for an answer
@@ -149,6 +155,7 @@ impl AnswerWriter {
             ending: None,
             is_over: false,
             deadline: None,
+            had_grace: false,
         };
         answer.deadline = config.heartbeat.map(|_| now);
         answer
@@ -220,14 +227,15 @@ impl AnswerWriter {
     }
 
     /// Lets time pass: call it when [`poll_timeout`](Self::poll_timeout) is reached. Early calls do
-    /// nothing. Try to write before you call it: a driver that slept too long does not know yet
-    /// whether its reader did.
+    /// nothing. A stall whose time was slept through, by a process that was stopped for example, is
+    /// none yet: the reader has one more second to take something.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.deadline.is_none_or(|deadline| now < deadline) {
-            return;
-        }
+        let Some(deadline) = self.deadline.filter(|deadline| *deadline <= now) else { return };
         if self.is_idle() {
             self.push(now, &Event::heartbeat());
+        } else if !self.had_grace && now - deadline > GRACE {
+            self.had_grace = true;
+            self.deadline = now.checked_add(GRACE);
         } else {
             self.buffer = Vec::new();
             self.ending = Some(AnswerEnd::Stalled);
@@ -273,6 +281,7 @@ impl AnswerWriter {
             false => self.config.stall_timeout,
         };
         self.deadline = time.and_then(|time| now.checked_add(time));
+        self.had_grace = false;
     }
 }
 

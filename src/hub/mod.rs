@@ -388,8 +388,9 @@ impl Hub {
     }
 
     /// Closes the hub: each session gets what was published before, then its end, and no other is
-    /// opened. The [driver](Drive) is ready when the last session is gone. Who asks from then on is
-    /// [told](RefuseBy) to come back later.
+    /// opened. The [driver](Drive) is ready when the last session is gone. On the wire that end is
+    /// [as it was set](HubBuilder::with_early_end). Who asks from then on is [told](RefuseBy) to
+    /// come back later.
     pub fn close(&self) {
         self.inner.for_all_at_once(|shard, now| shard.broker.close(now));
     }

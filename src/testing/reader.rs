@@ -47,11 +47,11 @@ impl SessionReader {
         }
     }
 
-    /// Makes a reader of an answer's stream, beside the answer's head.
+    /// Makes a reader of an answer's session, beside the answer's head.
     ///
     /// # Errors
     ///
-    /// The answer itself, where it is no session's stream.
+    /// The answer itself, where it has no session.
     #[expect(clippy::result_large_err, reason = "a test unwraps it")]
     pub fn of(answer: Answer) -> Result<(http::Response<()>, Self), Answer> {
         match answer {
@@ -100,17 +100,17 @@ impl SessionReader {
         self.end.is_some()
     }
 
-    /// Returns whether the stream has ended, and not in good order: its peer sees that it was cut
-    /// off. It takes what is there.
-    pub fn is_cut(&mut self) -> bool {
-        self.read();
-        matches!(self.end, Some(Err(_)))
-    }
-
     /// Returns why the session ended; `None` while it has not. It takes what is there.
     pub fn end_reason(&mut self) -> Option<EndReason> {
         self.read();
         self.session.end_reason()
+    }
+
+    /// Returns why the stream is cut off; `None` while it goes on, and after an end in good order. It
+    /// takes what is there.
+    pub fn cut(&mut self) -> Option<Cut> {
+        self.read();
+        self.end.and_then(Result::err)
     }
 
     /// Returns the session, such as for its [`id`](Session::id).
@@ -198,17 +198,23 @@ mod tests {
         say(&hub, "last");
         hub.close_session(reader.session().id());
         assert_eq!(reader.end_reason(), Some(EndReason::Closed));
-        assert_eq!((reader.messages().len(), reader.is_over(), reader.is_cut()), (1, true, false));
+        assert_eq!((reader.messages().len(), reader.is_over(), reader.cut()), (1, true, None));
 
-        let mut cut = SessionReader::new(hub.open(SessionConfig::new()).unwrap());
-        hub.abort();
-        assert!(cut.is_over() && cut.is_cut());
         let (hub, runtime) = make(|_| {});
-
         let other = SessionReader::new(hub.open(SessionConfig::new()).unwrap());
         let ended = hub.ended(other.session().id());
         drop(other);
         assert_eq!(runtime.run(ended), Some(Some(EndReason::Disconnected)));
+    }
+
+    #[test]
+    fn a_stream_that_is_not_complete_is_cut() {
+        let (hub, _) = make(|_| {});
+        let mut reader = SessionReader::new(hub.open(SessionConfig::new()).unwrap());
+        assert_eq!(reader.cut(), None);
+        hub.abort();
+        let cut = reader.cut().expect("it is not complete");
+        assert_eq!((cut.reason(), reader.is_over()), (Some(EndReason::Aborted), true));
     }
 
     #[test]

@@ -159,6 +159,28 @@ fn the_time_of_a_stall_runs_also_where_nobody_asks_what_is_to_be_written() {
 }
 
 #[test]
+fn a_time_that_was_slept_through_is_no_stall_yet() {
+    for takes in [true, false] {
+        let mut answer = Answer::begun();
+        answer.event("a");
+        answer.take();
+        answer.now += seconds(3_600);
+        answer.writer.handle_timeout(answer.now);
+        assert_eq!(answer.writer.end(), None);
+        assert_eq!(answer.writer.poll_timeout(), Some(answer.now + seconds(1)));
+        if takes {
+            answer.writer.handle_written(answer.now, 1);
+            assert_eq!(answer.writer.poll_timeout(), Some(answer.now + seconds(60)));
+        } else {
+            // Once, also for a driver that is always late.
+            answer.now += seconds(3_600);
+            answer.writer.handle_timeout(answer.now);
+            assert_eq!(answer.writer.end(), Some(AnswerEnd::Stalled));
+        }
+    }
+}
+
+#[test]
 fn without_a_stall_timeout_a_reader_may_take_nothing_for_ever() {
     let config = AnswerConfig::DEFAULT.with_stall_timeout(None);
     let mut answer = Answer::new(Framing::Plain, config);

@@ -208,7 +208,9 @@ pub(crate) async fn an_answer_is_not_made_faster_than_it_is_read<P: Platform>(pl
 pub(crate) async fn an_answer_whose_reader_leaves_is_dropped<P: Platform>(platform: P) {
     for plan in [Plan { end: End::Silence, ..PLAN }, MUCH] {
         for is_reset in [false, true] {
-            let server = Answering::start(&platform, plan);
+            // Nothing is written that could notice it.
+            let config = AnswerConfig::DEFAULT.with_heartbeat(None).with_stall_timeout(None);
+            let server = Answering::start_with(&platform, plan, config);
             let mut peer = Raw::connect(&platform, server.address).await;
             peer.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
             if plan.end == End::Silence {
@@ -254,6 +256,23 @@ pub(crate) async fn an_old_peer_gets_a_whole_answer_and_its_proper_end<P: Platfo
     let text = String::from_utf8(bytes).unwrap();
     assert!(text.ends_with("\r\n\r\ndata: 0\n\ndata: 1\n\ndata: 2\n\n"), "{text}");
     assert_eq!(end, Ok(()));
+}
+
+/// What it asks for is known without an event.
+pub(crate) async fn a_head_request_gets_the_head_of_an_answer_and_makes_none<P: Platform>(
+    platform: P,
+) {
+    let server = Answering::start(&platform, PLAN);
+    let mut peer = Raw::connect(&platform, server.address).await;
+    peer.write("HEAD / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    let (bytes, end) = peer.read_to_end().await;
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.contains("content-type: text/event-stream\r\n"), "{text}");
+    assert!(text.ends_with("\r\n\r\n"), "{text}");
+    assert_eq!(end, Ok(()));
+    server.dropped().await;
+    assert_eq!(server.seen.update(|seen| seen.given), 0);
+    assert_eq!(server.counters.snapshot().streams, 0);
 }
 
 pub(crate) async fn a_silent_answer_has_heartbeats<P: Platform>(platform: P) {

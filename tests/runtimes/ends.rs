@@ -117,7 +117,7 @@ pub(crate) async fn a_stream_that_is_not_complete_is_truncated_for_one_who_reads
     platform: P,
 ) {
     for way in cuts().into_iter().chain(early()) {
-        let end = read_once(&platform, &way, None).await;
+        let end = read_once(&platform, &way).await;
         let CloseReason::Failed(ClientError::Truncated(by)) = &end else {
             panic!("{}: {end:?}", way.reason)
         };
@@ -130,24 +130,31 @@ pub(crate) async fn a_stream_that_is_complete_is_finished_for_one_who_reads_once
     platform: P,
 ) {
     for way in complete() {
-        assert_eq!(read_once(&platform, &way, None).await, CloseReason::Finished, "{}", way.reason);
+        assert_eq!(read_once(&platform, &way).await, CloseReason::Finished, "{}", way.reason);
     }
 }
 
-pub(crate) async fn an_early_end_is_finished_where_that_is_set<P: Platform>(platform: P) {
+/// On the wire; our own client knows from the notice before it that there will be more.
+pub(crate) async fn an_early_end_is_in_good_order_where_that_is_set<P: Platform>(platform: P) {
     for way in early() {
-        let end = read_once(&platform, &way, Some(StreamEnd::Clean)).await;
-        assert_eq!(end, CloseReason::Finished, "{}", way.reason);
+        for early_end in [StreamEnd::Clean, StreamEnd::Cut] {
+            let (application, service) = start(&platform, &way, Some(early_end));
+            let mut peer = Raw::connect(&platform, service.address).await;
+            peer.write(format!("GET /events{} HTTP/1.1\r\nhost: a\r\n\r\n", way.query)).await;
+            application.opened(1).await;
+            (way.act)(&application);
+            let (bytes, end) = peer.read_to_end().await;
+            assert_eq!(application.ended(1).await[0], way.reason);
+            let is_complete = bytes.ends_with(b"\r\n0\r\n\r\n");
+            assert_eq!(is_complete, early_end == StreamEnd::Clean, "{}", way.reason);
+            assert_eq!(end, Ok(()), "{}", way.reason);
+        }
     }
 }
 
 /// How it ends for a client of one answer.
-async fn read_once<P: Platform>(
-    platform: &P,
-    way: &Way,
-    early_end: Option<StreamEnd>,
-) -> CloseReason {
-    let (application, service) = start(platform, way, early_end);
+async fn read_once<P: Platform>(platform: &P, way: &Way) -> CloseReason {
+    let (application, service) = start(platform, way, None);
     let mut config = quick();
     config.one_shot = true;
     let mut source = service.source_with(platform, way.query, config);

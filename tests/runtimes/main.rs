@@ -24,7 +24,7 @@ macro_rules! scenarios {
                 a_client_comes_back_after_a_drain_and_a_restart;
             ends[5]: a_stream_that_is_not_complete_is_truncated_for_one_who_reads_once,
                 a_stream_that_is_complete_is_finished_for_one_who_reads_once,
-                an_early_end_is_finished_where_that_is_set,
+                an_early_end_is_in_good_order_where_that_is_set,
                 an_old_peer_is_told_by_a_reset_that_its_stream_is_not_complete;
             leaving[10]: a_handler_whose_peer_has_gone_is_dropped,
                 a_handler_that_asked_for_it_is_finished_though_its_peer_has_gone,
@@ -36,6 +36,7 @@ macro_rules! scenarios {
                 an_answer_whose_reader_leaves_is_dropped,
                 an_answer_that_fails_says_so_and_is_cut,
                 an_old_peer_gets_a_whole_answer_and_its_proper_end,
+                a_head_request_gets_the_head_of_an_answer_and_makes_none,
                 a_silent_answer_has_heartbeats,
                 a_reader_that_takes_nothing_of_an_answer_is_given_up,
                 a_shutdown_waits_for_an_answer_no_longer_than_its_time;

@@ -209,8 +209,8 @@ fn burst(request: &Request<Bytes>) -> usize {
 }
 
 /// What the query asks for: whose session it is, what it listens to and for how long, what it meets
-/// when it is slow, and by which type of event it is told of its place and
-/// of gaps, which then come as messages.
+/// when it is slow, and by which type of event it is told of its place and of gaps, which then come
+/// as messages.
 fn session(request: &Request<Bytes>, timer: &impl Timer) -> SessionConfig {
     let mut session = SessionConfig::new();
     for item in query(request) {

@@ -10,6 +10,9 @@ use core::time::Duration;
 /// `n / (over + spread)` in any second, plus one, to within a millisecond. Who goes when is drawn
 /// by [`BrokerConfig::seed`](crate::broker::BrokerConfig::seed).
 ///
+/// On the wire the streams are cut by default, so that every reader knows that it is to come back;
+/// see [`EndReason::stream_end`](crate::broker::EndReason::stream_end).
+///
 /// # When they come back
 ///
 /// Where other servers take the sessions over, behind a load balancer that sends nobody here any
