@@ -67,6 +67,8 @@
 //!
 //! Where a promise has an exception, the method says so: [`Broker::drain`](broker::Broker::drain),
 //! for example, walks over all sessions once.
+//! [`Broker::wait_for_readers`](broker::Broker::wait_for_readers) does so the first time that
+//! somebody has to wait for a topic.
 //!
 //! # Guides
 //!
@@ -101,7 +103,6 @@ mod decode;
 mod encode;
 mod event;
 mod event_key;
-#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 mod fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
@@ -135,11 +136,13 @@ mod sync;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+mod text;
 
 pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
 pub use encode::{Frame, Framing};
 pub use event::{Event, EventId, EventType, FieldError};
 pub use event_key::{EventKey, EventKeyError};
+pub use fault::Fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub use feed::{EventSource, Feed, FeedEvent, SourceEvent, Transport};
@@ -148,13 +151,13 @@ pub use feed::{EventSource, Feed, FeedEvent, SourceEvent, Transport};
 pub use hub::Hub;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use last_event_id::LastEventId;
+pub use last_event_id::{LastEventId, UnusableId};
+#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
+pub use net::Timer;
 #[cfg(any(feature = "broker", feature = "client"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client"))))]
 pub use notice::{LossReason, Notice, RefusalReason};
-#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
-pub use {fault::Fault, net::Timer};
 
 /// The README's examples, compiled and run with the tests.
 #[cfg(all(doctest, feature = "feed", feature = "serve"))]

@@ -30,6 +30,7 @@ impl Broker {
         for key in keys {
             self.finish(key, EndReason::Shutdown, None);
         }
+        self.publishers.end_all();
     }
 
     /// Closes the broker and ends all sessions at once, whatever they have not taken yet; see
@@ -91,6 +92,7 @@ impl Broker {
             self.sessions.owe_end(key, reason);
         }
         self.counters.end(reason, undelivered);
+        self.note_leave(key, session.channels().map(|(_, channel)| channel));
         let session = id;
         self.events.push(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent();

@@ -121,6 +121,8 @@ counted! {
     live: Resumption::Live,
     /// [`Resumption::Oldest`].
     oldest: Resumption::Oldest { .. },
+    /// [`Resumption::Last`].
+    last: Resumption::Last { .. },
     /// [`Resumption::Complete`].
     complete: Resumption::Complete { .. },
     /// [`Resumption::Gap`].

@@ -26,6 +26,11 @@ pub enum Resumption {
         /// How many events.
         replayed: u64,
     },
+    /// It brought no id and asked for the newest so many events, which are replayed.
+    Last {
+        /// How many events: as many as it asked for, or all that is kept.
+        replayed: u64,
+    },
     /// Everything since its last event id is replayed; nothing is missing, but what newer events
     /// of the same key have superseded in a [compact](crate::broker::Retention::compact) log.
     Complete {
@@ -74,6 +79,7 @@ impl Resumption {
         match self {
             Self::Live | Self::Forged => 0,
             Self::Oldest { replayed }
+            | Self::Last { replayed }
             | Self::Complete { replayed }
             | Self::Gap { replayed }
             | Self::UnknownId { replayed }
@@ -84,7 +90,10 @@ impl Resumption {
 
     /// Returns whether the session may have missed something.
     pub const fn may_miss(self) -> bool {
-        !matches!(self, Self::Live | Self::Oldest { .. } | Self::Complete { .. })
+        !matches!(
+            self,
+            Self::Live | Self::Oldest { .. } | Self::Last { .. } | Self::Complete { .. }
+        )
     }
 
     /// Returns the same outcome with another number of replayed events, where it has one.
@@ -92,6 +101,7 @@ impl Resumption {
         match self {
             Self::Live => Self::Live,
             Self::Oldest { .. } => Self::Oldest { replayed },
+            Self::Last { .. } => Self::Last { replayed },
             Self::Complete { .. } => Self::Complete { replayed },
             Self::Gap { .. } => Self::Gap { replayed },
             Self::UnknownId { .. } => Self::UnknownId { replayed },
@@ -106,6 +116,7 @@ impl Resumption {
         match self {
             Self::Live => "live",
             Self::Oldest { .. } => "oldest",
+            Self::Last { .. } => "last",
             Self::Complete { .. } => "complete",
             Self::Gap { .. } => "gap",
             Self::UnknownId { .. } => "unknown",
@@ -430,7 +441,7 @@ mod tests {
     const SHARD: u16 = 3;
 
     fn session(slot: u32) -> SessionId {
-        SessionId::new(SHARD, Key::new(slot, NonZeroU32::MIN))
+        SessionId::of(SHARD, Key::new(slot, NonZeroU32::MIN))
     }
 
     fn client() -> Option<ClientId> {

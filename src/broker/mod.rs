@@ -24,6 +24,11 @@
 //! topics. A publish appends once, and moves the topic's whole list to the ready queue, however
 //! long it is.
 //!
+//! A publish to everyone or to a topic waits for nobody, and pushes the oldest event out where there
+//! is too much. A publisher that can wait asks first whether [those who read](Broker::wait_for_readers)
+//! have come far enough. What is published to one session or client never pushes out what an open
+//! session has yet to take: it is refused, with [`PublishError::NoRoom`].
+//!
 //! ```
 //! use sansse::Event;
 //! use sansse::broker::{Broker, BrokerConfig, Epoch, SessionConfig, Audience, Transmit};
@@ -102,6 +107,7 @@ mod one_or_many;
 mod open;
 mod poll;
 mod publish;
+mod publishers;
 mod rights;
 mod sequence;
 mod sessions;
@@ -110,11 +116,12 @@ mod subscribe;
 mod time;
 mod timers;
 mod topics;
+mod wait;
 
 pub use crate::encode::Framing;
 pub use clients::{PresenceCursor, PresencePage, PresentClient, Roster};
 pub use config::{
-    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Reconnect,
+    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Pace, Reconnect,
     Retention, SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
 };
 pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
@@ -135,6 +142,7 @@ pub use sequence::{CursorKeys, KeyError, MIN_SECRET};
 pub(crate) use admission::ReturnsOfAll;
 pub use admission::{Census, Eviction, Occupancy};
 pub use publish::TopicMut;
+pub use publishers::WaitId;
 pub use rights::{ClientMut, ClientRef};
 pub use shard::{ShardMut, ShardRef};
 pub use subscribe::{SessionMut, SessionRef};
@@ -153,6 +161,7 @@ use clients::{Client, Clients};
 use clock::Clock;
 use delivery::Passed;
 use event::EventQueue;
+use publishers::Publishers;
 use sessions::Sessions;
 use std::time::Instant;
 use topics::Topics;
@@ -178,6 +187,7 @@ pub enum BrokerState {
 /// - [`poll_ready`](Self::poll_ready): which sessions have output again;
 /// - [`poll_transmit`](Self::poll_transmit): what goes to one session;
 /// - [`poll_event`](Self::poll_event): what happened;
+/// - [`poll_wait`](Self::poll_wait): which publishers have waited long enough;
 /// - [`poll_timeout`](Self::poll_timeout): when to call [`handle_timeout`](Self::handle_timeout).
 ///
 /// What concerns one session, client or topic is asked of a handle:
@@ -199,6 +209,7 @@ pub struct Broker {
     topics: Topics,
     sessions: Sessions,
     clients: Clients,
+    publishers: Publishers,
     admission: Admission,
     events: EventQueue,
     /// What is only to be counted.
@@ -225,6 +236,7 @@ impl Broker {
             topics: Topics::new(&config.limits, config.retention, config.private_retention),
             sessions: Sessions::new(config.shard.get(), &config.session),
             clients: Clients::new(config.client_grace, config.limits.absent_clients),
+            publishers: Publishers::new(),
             admission: Admission::new(&config),
             events: EventQueue::new(config.shard.get()),
             counters: Counters::default(),

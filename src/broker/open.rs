@@ -88,6 +88,9 @@ impl Broker {
         if let Some(client) = client {
             self.clients.add_session(client, key);
         }
+        for channel in channels {
+            self.note_reader(key, channel);
+        }
         let session = self.sessions.id_of(key);
         let client = config.client().cloned();
         self.events.push(BrokerEvent::SessionOpened { session, client, resumption });

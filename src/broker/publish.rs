@@ -9,6 +9,7 @@ use super::{
     Audience, Broker, Lag, PublishError, Published, Retention, TopicName, TopicSettingError,
 };
 use crate::event::Event;
+use crate::last_event_id::LastEventId;
 use std::time::Instant;
 
 /// Changes one topic of a [`Broker`] or of a recorded broker; from [`Broker::topic_mut`].
@@ -107,6 +108,15 @@ impl Broker {
     /// The work is the same however many sessions there are: one append, and the list of waiting
     /// sessions becomes ready as a whole. Each pattern in use that matches costs the same again.
     ///
+    /// Publishing to everyone and to a topic waits for nobody: what is too much pushes out the
+    /// oldest, and a session that had not taken that meets its [`Lag`]. What is for one session or
+    /// one client is refused instead with [`PublishError::NoRoom`], where an open session would lose
+    /// something by it: [`wait_for_room`](Self::wait_for_room) tells when to try again. Two sessions
+    /// do not count. One of several of its client's that took nothing for the patience of
+    /// [`BrokerConfig::pace`](super::BrokerConfig::pace) does not hold up the others, and ends as
+    /// lagged when it is polled. And a client in its grace time has no session: for it the oldest
+    /// goes, as the retention says.
+    ///
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was done.
@@ -122,6 +132,7 @@ impl Broker {
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.publish(audience, event);
         self.check_position(&published)?;
+        self.check_room(now, &published)?;
         self.append(now, &published)?;
         self.counters.publish(published.frame());
         self.sequencer = sequencer;
@@ -207,6 +218,9 @@ impl Broker {
 
     /// Appends what was numbered to the channel for which it is.
     pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
+        if let Some(id) = published.own_id() {
+            LastEventId::check(id).map_err(PublishError::UnusableId)?;
+        }
         let new = NewEntry::of(published);
         match published.audience() {
             Audience::Everyone => self.append_to(now, self.topics.everyone(), new),

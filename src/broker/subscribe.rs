@@ -238,6 +238,7 @@ impl Broker {
                 self.sessions.wait(key, number, &mut self.topics);
             }
         }
+        self.note_reader(key, channel);
         Ok(resume.with_replayed(replayed))
     }
 
@@ -270,7 +271,10 @@ impl Broker {
     /// Ends a subscription, after which the session may have nothing more to expect. Returns
     /// whether there was one.
     pub(super) fn take_subscription(&mut self, now: Tick, key: Key, number: u32) -> bool {
+        let session = self.sessions.get(key);
+        let channel = session.and_then(|one| one.subscription(number)).map(Subscription::channel);
         let was_there = self.sessions.unsubscribe(key, number, &mut self.topics);
+        self.note_leave(key, channel.into_iter());
         if self.sessions.get(key).is_some_and(|session| is_over(session, &self.topics)) {
             self.sessions.wake(now, key);
         }

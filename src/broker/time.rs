@@ -14,13 +14,14 @@ impl Broker {
     /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called next.
     ///
     /// `None`: nothing waits for a time. Any input, and `poll_transmit`, may change that, and may
-    /// bring the time forward. The time may come before anything is due; `handle_timeout` then
-    /// moves it.
+    /// bring the time forward. What is due when depends neither on `poll_ready` nor on
+    /// `poll_event`. The time may come before anything is due; `handle_timeout` then moves it.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = [
             self.sessions.next_timeout(),
             self.topics.next_timeout(),
             self.clients.next_timeout(),
+            self.publishers.next_timeout(),
             self.admission.next_turn(self.sessions.len()),
         ];
         self.clock.instant(deadlines.into_iter().flatten().min()?)
@@ -29,7 +30,7 @@ impl Broker {
     /// Does what is due by `now`. It may be called at any time.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.clock.advance(now);
-        while let Some((key, due)) = self.sessions.pop_due(now) {
+        while let Some((key, due)) = self.sessions.pop_due(now, &self.topics) {
             match due {
                 Due::Lease => self.end(key, EndReason::LeaseExpired, Told::ByReady),
                 Due::Stall => self.end(key, EndReason::Stalled, Told::ByReady),
@@ -37,6 +38,7 @@ impl Broker {
                 Due::AskLease(until) => self.ask_for_lease(key, until),
             }
         }
+        self.handle_patience(now);
         self.topics.handle_timeout(now);
         self.drain_due();
         self.forget_absent();

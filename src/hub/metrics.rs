@@ -29,11 +29,12 @@ impl Hub {
         counter!("sansse_events_delivered").absolute(counters.delivered);
         counter!("sansse_bytes_delivered").absolute(counters.delivered_bytes);
         counter!("sansse_heartbeats").absolute(counters.heartbeats);
-        let Resumed { live, oldest, complete, gap, unknown_id, other_epoch, ahead, forged } =
+        let Resumed { live, oldest, last, complete, gap, unknown_id, other_epoch, ahead, forged } =
             counters.resumed;
         for (resume, count) in [
             ("live", live),
             ("oldest", oldest),
+            ("last", last),
             ("complete", complete),
             ("gap", gap),
             ("unknown", unknown_id),

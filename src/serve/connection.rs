@@ -2,6 +2,7 @@
 
 use super::answer::AnswerConnection;
 use super::counters::ServerCounters;
+use super::door::Door;
 use super::finish::Finish;
 use super::phase::{Phase, Watcher};
 use super::stream::EventStream;
@@ -17,8 +18,13 @@ use bytes::{Buf, Bytes};
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, ready};
-use http::{Method, Request, Response};
+use core::time::Duration;
+use http::{Method, Request};
 use std::time::Instant;
+
+/// How long a connection that is too many has to say what it wants. A peer that is there for it sends
+/// its request with the connection, or right behind it.
+const REFUSAL_TIME: Duration = Duration::from_secs(2);
 
 /// Gives the stream that a request asked for.
 type Answering<S, R> = Pin<Box<dyn Future<Output = Option<Connection<S, R>>> + Send>>;
@@ -63,6 +69,7 @@ pub(super) struct Exchange<S, R> {
     io: S,
     machine: Machine,
     counters: ServerCounters,
+    door: Arc<Door>,
     watcher: Arc<Watcher>,
     /// The last phase that the machine was told of.
     phase: Phase,
@@ -77,11 +84,12 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         io: S,
         machine: Machine,
         counters: ServerCounters,
+        door: Arc<Door>,
         watcher: Arc<Watcher>,
     ) -> Self {
         let phase = Phase::Serving;
         let (is_shut, has_peer_left) = (false, false);
-        Self { runtime, io, machine, counters, watcher, phase, is_shut, has_peer_left }
+        Self { runtime, io, machine, counters, door, watcher, phase, is_shut, has_peer_left }
     }
 
     /// Answers requests; gives the stream that one of them asked for.
@@ -96,8 +104,8 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
     }
 
     /// Says the one thing that it has to say to a connection that is too many.
-    pub(super) async fn refuse(self, response: Response<Bytes>) {
-        unless_aborted(self.watcher.clone(), self.say(response)).await;
+    pub(super) async fn refuse(self) {
+        unless_aborted(self.watcher.clone(), self.say_too_many()).await;
     }
 
     async fn answer<P, H, F, A>(mut self, peer: P, handler: H) -> Option<Connection<S, R>>
@@ -116,6 +124,11 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
                 self.wait().await;
                 continue;
             };
+            if let Err(foreign) = self.door.check(&request) {
+                self.counters.foreign();
+                self.machine.respond(self.runtime.now(), foreign.response()).ok()?;
+                continue;
+            }
             self.counters.request();
             request.extensions_mut().insert(peer.clone());
             let finish = Finish::default();
@@ -146,10 +159,22 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         }
     }
 
-    async fn say(mut self, response: Response<Bytes>) {
-        if self.machine.refuse(self.runtime.now(), response).is_err() {
-            return;
+    async fn say_too_many(mut self) {
+        let runtime = self.runtime.clone();
+        let patience = runtime.now() + REFUSAL_TIME;
+        loop {
+            if self.write().await.is_none() || self.has_ended() {
+                return;
+            }
+            if self.machine.request_head().is_some()
+                || before(&runtime, Some(patience), self.wait()).await.is_none()
+            {
+                break;
+            }
         }
+        let response = self.door.too_many(&self.machine);
+        // An error is that the connection is about to end already.
+        let _ = self.machine.refuse(runtime.now(), response);
         while self.write().await.is_some() && !self.has_ended() {
             self.wait().await;
         }

@@ -20,6 +20,7 @@ struct Cells {
     refused: AtomicU64,
     accept_errors: AtomicU64,
     requests: AtomicU64,
+    foreign: AtomicU64,
     abandoned: AtomicU64,
     streams: AtomicU64,
     failed_answers: AtomicU64,
@@ -45,6 +46,9 @@ pub struct ServerCountersSnapshot {
     pub accept_errors: u64,
     /// Requests that were handed to the handler.
     pub requests: u64,
+    /// Requests that were answered 403, since they were for another host or of a page of another
+    /// origin.
+    pub foreign: u64,
     /// Requests whose handler was dropped, since the peer had left.
     pub abandoned: u64,
     /// Event streams that were begun: those of sessions, and [answers](crate::answer).
@@ -72,6 +76,7 @@ impl ServerCounters {
             refused: read(&self.cells.refused),
             accept_errors: read(&self.cells.accept_errors),
             requests: read(&self.cells.requests),
+            foreign: read(&self.cells.foreign),
             abandoned: read(&self.cells.abandoned),
             streams: read(&self.cells.streams),
             failed_answers: read(&self.cells.failed_answers),
@@ -96,6 +101,10 @@ impl ServerCounters {
 
     pub(super) fn request(&self) {
         count(&self.cells.requests);
+    }
+
+    pub(super) fn foreign(&self) {
+        count(&self.cells.foreign);
     }
 
     pub(super) fn abandoned(&self) {

@@ -2,6 +2,7 @@
 
 use crate::broker::StreamEnd;
 use crate::encode::Framing;
+use crate::http1::EmptyLines;
 use crate::net::{Failure, FailureKind, Socket, Timer};
 use alloc::boxed::Box;
 use bytes::{Buf, Bytes};
@@ -29,22 +30,30 @@ const REST_TIME: Duration = Duration::from_secs(1);
 pub(super) struct Wire<S: Socket> {
     io: S,
     framing: Framing,
+    empty_lines: EmptyLines,
     is_complete: bool,
 }
 
 impl<S: Socket> Wire<S> {
-    pub(super) const fn new(io: S, framing: Framing) -> Self {
-        Self { io, framing, is_complete: false }
+    pub(super) fn new(io: S, framing: Framing) -> Self {
+        Self { io, framing, empty_lines: EmptyLines::default(), is_complete: false }
     }
 
     pub(super) const fn framing(&self) -> Framing {
         self.framing
     }
 
-    /// Ready when the peer is gone; with `true` when it has sent what it must not.
+    /// Ready when the peer is gone; with `true` when it has sent what it must not. Empty lines behind
+    /// its request are read over.
     pub(super) fn poll_peer(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         let mut junk = [0; 16];
-        self.io.poll_read(context, &mut junk).map(|read| matches!(read, Ok(1..)))
+        loop {
+            match ready!(self.io.poll_read(context, &mut junk)) {
+                Ok(length @ 1..) if self.empty_lines.take(&junk[..length]) => {}
+                Ok(1..) => return Poll::Ready(true),
+                Ok(0) | Err(_) => return Poll::Ready(false),
+            }
+        }
     }
 
     pub(super) fn poll_write(

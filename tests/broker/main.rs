@@ -7,6 +7,7 @@ mod kit;
 
 mod contract;
 mod counters;
+mod deadlines;
 mod delivery;
 mod drain;
 mod lag;
@@ -27,3 +28,4 @@ mod time;
 mod topics;
 mod topics_finite;
 mod topics_live;
+mod waiting;

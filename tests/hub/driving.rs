@@ -18,7 +18,7 @@ fn every(interval: u64) -> SessionConfig {
 }
 
 /// Lets time pass as an executor does: up to each deadline that somebody sleeps for.
-fn pass(timer: &VirtualTimer, driver: &mut Driver, time: Duration) {
+pub(super) fn pass(timer: &VirtualTimer, driver: &mut Driver, time: Duration) {
     let end = timer.elapsed() + time;
     while let Some(next) = timer.sleeps().into_iter().min().filter(|next| *next <= end) {
         timer.advance(next.saturating_sub(timer.elapsed()));

@@ -9,8 +9,8 @@ use super::{Random, client, config, sharded, topic};
 use crate::kit::{number, seed};
 use futures_core::Stream;
 use sansse::broker::{
-    Audience, Batch, BrokerEvent, EndReason, Filled, Framing, LagPolicy, Resumption, SessionConfig,
-    SessionId,
+    Audience, Batch, BrokerEvent, EndReason, Filled, Framing, LagPolicy, PublishError, Resumption,
+    SessionConfig, SessionId,
 };
 use sansse::hub::Session;
 use sansse::{Event, Hub, LastEventId};
@@ -188,7 +188,11 @@ fn publish(hub: &Hub, seed: u64, publisher: usize) -> Vec<(u64, usize)> {
             _ => client("alice").into(),
         };
         // Nobody may be there as this client for a while, though it is remembered.
-        let event = hub.publish(to, &Event::new(index.to_string())).unwrap();
+        let event = Event::new(index.to_string());
+        let event = match hub.publish(to.clone(), &event) {
+            Err(PublishError::NoRoom) => block_on(hub.publish_when_room(to, &event)).unwrap(),
+            event => event.unwrap(),
+        };
         published.push((event.position(), index));
         // As fast as readers for a while, and then faster.
         for _ in 0..random.below(8) * usize::from((event.position() / 500).is_multiple_of(2)) {

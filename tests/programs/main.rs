@@ -19,7 +19,11 @@ mod live_page;
 #[cfg(all(feature = "feed", feature = "serve"))]
 mod llm;
 #[cfg(unix)]
+mod piped;
+#[cfg(unix)]
 mod proxy;
+#[cfg(unix)]
+mod refusals;
 #[cfg(unix)]
 mod shared_tabs;
 #[cfg(unix)]

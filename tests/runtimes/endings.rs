@@ -163,7 +163,7 @@ pub(crate) async fn cancel_a_session_by_drop<P: Platform>(platform: P) {
         frames.push_str(std::str::from_utf8(frame.as_ref()).unwrap());
     }
     let events = "id: a-1\ndata: a\n\nid: a-2\ndata: b\n\n";
-    assert_eq!(frames, format!("id: a-0\n{LIVE}{events}"));
+    assert_eq!(frames, format!("retry: 5\nid: a-0\n{LIVE}{events}"));
     // A future that is dropped while it waits takes nothing with it.
     {
         let mut next = Box::pin(poll_fn(|context| Pin::new(&mut stays).poll_next(context)));
@@ -204,7 +204,7 @@ pub(crate) async fn cancel_a_hub_by_drop<P: Platform>(platform: P) {
     drop(drive);
     let mut session = hub.open(SessionConfig::new()).unwrap();
     hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
-    for expected in [&format!("id: a-0\n{LIVE}"), "id: a-1\ndata: a\n\n"] {
+    for expected in [&format!("retry: 5\nid: a-0\n{LIVE}"), "id: a-1\ndata: a\n\n"] {
         let frame =
             poll_fn(|context| Pin::new(&mut session).poll_next(context)).await.unwrap().unwrap();
         assert_eq!(frame.as_ref(), expected.as_bytes());

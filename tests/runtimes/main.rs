@@ -19,6 +19,9 @@ macro_rules! scenarios {
             endings[20]: drain, cancel_a_client_by_drop, cancel_a_wait_by_drop,
                 cancel_readers_of_a_feed_by_drop, cancel_a_session_by_drop,
                 cancel_a_server_by_drop, cancel_a_hub_by_drop, cancel_a_read_by_drop;
+            refusals[5]: a_client_comes_back_to_a_hub_that_was_full,
+                a_client_comes_back_to_a_server_that_had_no_room,
+                a_client_comes_back_after_a_drain_and_a_restart;
             ends[5]: a_stream_that_is_not_complete_is_truncated_for_one_who_reads_once,
                 a_stream_that_is_complete_is_finished_for_one_who_reads_once,
                 an_early_end_is_in_good_order_where_that_is_set,
@@ -128,6 +131,7 @@ mod peer;
 mod platform;
 mod raw;
 mod reader;
+mod refusals;
 mod service;
 mod shared;
 mod simulated_network;

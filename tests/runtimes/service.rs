@@ -40,9 +40,14 @@ pub(crate) struct Service {
     over: Shared<bool>,
 }
 
+/// The defaults, but for the reconnection time, which is that of [`quick`].
 pub(crate) const fn config() -> BrokerConfig {
-    BrokerConfig::new(Epoch(0xa))
+    let mut config = BrokerConfig::new(Epoch(0xa));
+    config.reconnect.retry = Some(PAUSE);
+    config
 }
+
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Application {
     pub(crate) fn new<P: Platform>(platform: &P, config: BrokerConfig) -> Self {
@@ -114,8 +119,18 @@ impl Service {
         application: &Application,
         address: Option<SocketAddr>,
     ) -> Self {
+        Self::start_with(platform, application, address, |server| server)
+    }
+
+    /// A server of which something is set.
+    pub(crate) fn start_with<P: Platform>(
+        platform: &P,
+        application: &Application,
+        address: Option<SocketAddr>,
+        set: impl FnOnce(Server<P::Runtime>) -> Server<P::Runtime>,
+    ) -> Self {
         let (listener, address) = platform.listen(address);
-        let server = Server::new(platform.runtime(), application.hub.clone());
+        let server = set(Server::new(platform.runtime(), application.hub.clone()));
         let service = Self {
             address,
             counters: server.counters(),
@@ -194,7 +209,8 @@ fn burst(request: &Request<Bytes>) -> usize {
 }
 
 /// What the query asks for: whose session it is, what it listens to and for how long, what it meets
-/// when it is slow, by which type of event it is told of its place and of gaps, which then come as messages.
+/// when it is slow, and by which type of event it is told of its place and
+/// of gaps, which then come as messages.
 fn session(request: &Request<Bytes>, timer: &impl Timer) -> SessionConfig {
     let mut session = SessionConfig::new();
     for item in query(request) {
@@ -232,7 +248,7 @@ pub(crate) async fn unless(cancel: &Shared<bool>, future: impl Future<Output = (
 /// The defaults, but for the pauses, which are short.
 pub(crate) fn quick() -> ClientConfig {
     let mut config = ClientConfig::new(1);
-    config.policy.reconnection.initial = Duration::from_millis(5);
+    config.policy.reconnection.initial = PAUSE;
     config.policy.reconnection.max_backoff = None;
     config
 }

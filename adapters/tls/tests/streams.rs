@@ -10,7 +10,7 @@ use common::{
 use sansse::broker::TopicName;
 use sansse::client::{ClientError, CloseReason, RedirectError};
 use sansse::net::FailureKind;
-use sansse::{Event, SourceEvent};
+use sansse::{Event, RefusalReason, SourceEvent};
 use sansse_tls::rustls::{self, HandshakeKind};
 use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -116,8 +116,9 @@ async fn connections_that_are_too_many_are_told_so_by_https_too() {
     let mut first = source(&server.url(), authority.client());
     next_open(&mut first).await;
     let mut second = source(&server.url(), authority.client());
-    let error = next_loss(&mut second).await;
-    assert!(matches!(&error, ClientError::Status(answer) if answer.status == 503), "{error}");
+    next_open(&mut second).await;
+    let refused = ClientError::Refused(RefusalReason::Connections);
+    assert_eq!(next_loss(&mut second).await, refused);
 }
 
 #[tokio::test]

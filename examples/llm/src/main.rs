@@ -59,9 +59,9 @@ Without a command it shows both, once whole and once cut off.
 serve answers POST /v1/chat/completions with an event for each piece, and [DONE] at the end.
       --addr ADDRESS:PORT    where it listens; 127.0.0.1:8090 by default, and port 0 takes a free one
       --pause MILLISECONDS   the time before each piece; 40 by default
-      --pieces PIECES        makes each answer that long, and repeats itself for that
-      --cut-after PIECES     ends each answer after so many pieces, without [DONE]
-      --fail-after PIECES    lets the model fail after so many pieces, and tells who asked
+      --pieces PIECES        makes each answer that long, however often it is repeated for that
+      --cut-after PIECES     cuts each answer off after so many pieces, without [DONE]
+      --fail-after PIECES    lets the model fail after so many pieces, of which the asker is told
 
 An answer is made as fast as its reader takes it, and no further once the reader has left.
 

@@ -35,7 +35,7 @@ pub enum LagPolicy {
 /// How far a session may be behind in one topic, and what happens beyond that.
 ///
 /// No session can be further behind than the topic's [`Retention`](crate::broker::Retention); these
-/// bounds are closer. They count what was published to the topic since the session's place in it,
+/// bounds are closer. A publisher [that waits](crate::broker::Pace) looks at the retention alone. They count what was published to the topic since the session's place in it,
 /// whenever the session is polled. A single event is never too far, however large.
 ///
 /// A replay is within any bounds: if a session ended for it, its peer would come back for the same.

@@ -26,7 +26,7 @@ mod telling;
 pub use batch::Batch;
 pub use filled::{Filled, Transmit};
 
-pub(crate) use batch::Source;
+pub(crate) use batch::{Part, Source};
 pub(crate) use resumption::{Places, Wish, ends_without_id, is_anything_left, resume};
 pub(crate) use sink::{BatchSink, FrameSink, Sink, Taken};
 pub(crate) use telling::Teller;

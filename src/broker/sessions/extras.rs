@@ -40,6 +40,10 @@ struct Content {
     /// already. None of these is 0.
     gone: Vec<(u32, u64)>,
     lag: Option<Box<LagState>>,
+    /// Whether a publisher waits for it.
+    is_awaited: bool,
+    /// Whether publishers no longer wait for it, since it took nothing for too long.
+    is_passed_over: bool,
 }
 
 /// What only sessions have that are behind, or that chose a lag of their own.
@@ -316,6 +320,32 @@ impl Extras {
         }
     }
 
+    /// Returns whether publishers are to know when it takes something.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.content().is_some_and(|content| content.is_awaited || content.is_passed_over)
+    }
+
+    /// Records whether a publisher waits for the session.
+    pub(crate) fn set_awaited(&mut self, is_awaited: bool) {
+        if is_awaited || self.is_any() {
+            self.content_mut().is_awaited = is_awaited;
+            self.tidy();
+        }
+    }
+
+    /// Records that publishers wait for the session no more, until it takes something.
+    pub(crate) fn pass_over(&mut self) {
+        self.content_mut().is_passed_over = true;
+    }
+
+    /// Returns whether publishers did not wait for the session; once.
+    pub(crate) fn take_passed_over(&mut self) -> bool {
+        let Some(content) = &mut self.0 else { return false };
+        let was_passed_over = core::mem::take(&mut content.is_passed_over);
+        self.tidy();
+        was_passed_over
+    }
+
     fn lag_state(&self) -> Option<&LagState> {
         self.content()?.lag.as_deref()
     }
@@ -356,6 +386,8 @@ impl Content {
             && self.replayed_through == 0
             && self.gone.is_empty()
             && self.lag.is_none()
+            && !self.is_awaited
+            && !self.is_passed_over
     }
 }
 

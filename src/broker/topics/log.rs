@@ -16,6 +16,10 @@
 //! it from the middle moves nothing; once too many entries are without a frame, they are removed
 //! together.
 
+mod room;
+
+pub(crate) use room::Margin;
+
 use super::lost::Lost;
 use crate::broker::clock::{Tick, ticks};
 use crate::broker::config::Retention;

@@ -41,6 +41,7 @@ impl Tally {
         match resume {
             Resumption::Live => resumed.live += 1,
             Resumption::Oldest { .. } => resumed.oldest += 1,
+            Resumption::Last { .. } => resumed.last += 1,
             Resumption::Complete { .. } => resumed.complete += 1,
             Resumption::Gap { .. } => resumed.gap += 1,
             Resumption::UnknownId { .. } => resumed.unknown_id += 1,

@@ -36,7 +36,7 @@ pub(crate) enum Op {
         patterns: Vec<u64>,
         permitted: Option<Vec<Filter>>,
         topics_only: bool,
-        from_oldest: bool,
+        newest: Option<u64>,
         from: From,
         heartbeat: u64,
         stall_timeout: u64,
@@ -130,7 +130,7 @@ pub(crate) enum Op {
         session: usize,
         filter: Filter,
         from: From,
-        from_oldest: bool,
+        newest: Option<u64>,
     },
     Unsubscribe {
         session: usize,
@@ -150,6 +150,13 @@ pub(crate) enum Op {
     SetLag {
         topic: u64,
         lag: Option<Lag>,
+    },
+    WaitForReaders {
+        to: To,
+        pace: Pace,
+    },
+    WaitForRoom {
+        to: To,
     },
     Pass {
         time: Duration,

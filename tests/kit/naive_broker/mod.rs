@@ -23,6 +23,7 @@ mod signed;
 mod time;
 mod topics;
 mod transmit;
+mod waits;
 mod watch;
 mod world;
 

@@ -8,6 +8,7 @@ use super::lag::{Passed, State};
 use super::notice::Words;
 use super::permission::Permission;
 use super::signed::Keys;
+use super::waits::OpenWait;
 use sansse::broker::{
     Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, Lag, OpenError, Resumption, Retention,
     SessionId, TopicName, TopicPattern,
@@ -110,6 +111,7 @@ pub(super) enum Phase {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is so or not")]
 pub(super) struct Member {
     pub(super) client: Option<ClientId>,
     pub(super) logs: Vec<LogName>,
@@ -133,6 +135,12 @@ pub(super) struct Member {
     pub(super) phase: Phase,
     pub(super) sent_at: Duration,
     pub(super) polled_at: Duration,
+    /// Since when it has output without a poll.
+    pub(super) output_since: Option<Duration>,
+    /// When it was opened, was polled, or its peer took something.
+    pub(super) took_at: Duration,
+    /// What it took came back once.
+    pub(super) was_taken_back: bool,
     pub(super) ending: Option<EndReason>,
     /// The newest position when it was to end.
     pub(super) through: Option<u64>,
@@ -178,7 +186,7 @@ pub(crate) struct Wish {
     pub(crate) permitted: Option<Vec<LogName>>,
     pub(crate) topics_only: bool,
     pub(crate) last_event_id: Option<Result<String, ()>>,
-    pub(crate) from_oldest: bool,
+    pub(crate) newest: Option<u64>,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) heartbeat: Option<Option<Duration>>,
     #[expect(clippy::option_option, reason = "as in the request itself")]
@@ -250,6 +258,9 @@ pub(crate) struct Model {
     pub(super) returns: Vec<Duration>,
     pub(super) drain: Option<Draining>,
     pub(super) tally: Tally,
+    pub(super) waits: Vec<OpenWait>,
+    /// When time was handled last.
+    pub(super) timed: Duration,
 }
 
 impl Model {
@@ -285,6 +296,8 @@ impl Model {
             returns: Vec::new(),
             drain: None,
             tally: Tally::default(),
+            waits: Vec::new(),
+            timed: Duration::ZERO,
         }
     }
 
@@ -359,7 +372,7 @@ impl Model {
             guest.metadata = wish.metadata.or(guest.metadata);
             guest.sessions.push(session);
         }
-        let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
+        let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.newest);
         let (resume, pending) = (beginning.resumption, beginning.pending);
         let notices = self.notices(wish);
         let expires_at = self.expiry();
@@ -383,6 +396,9 @@ impl Model {
             phase: Phase::Polled,
             sent_at: self.now,
             polled_at: self.now,
+            output_since: None,
+            took_at: self.now,
+            was_taken_back: false,
             ending: None,
             through: None,
             place_due,

@@ -187,6 +187,17 @@ impl Model {
             return all[written..].to_owned();
         }
         batch.is_current = false;
+        // What was for it alone and has made room meanwhile cannot come back.
+        let has_made_room = batch.parts[whole + 1..].iter().any(|(_, pending)| {
+            pending.as_ref().is_some_and(|one| {
+                matches!(one.log, LogName::Private(_) | LogName::Client(_))
+                    && self.logs.get(&one.log).is_some_and(|log| one.position <= log.lost_through)
+                    && self.members[&session].logs.contains(&one.log)
+            })
+        });
+        if has_made_room {
+            return all[written..].to_owned();
+        }
         let untouched = batch.parts[whole + 1..].iter().map(|(_, pending)| pending.clone());
         // Neither an opening nor a heartbeat is ever after another.
         let is_place_due = untouched.clone().any(|pending| pending.is_none());
@@ -197,6 +208,7 @@ impl Model {
         let passed = batch.passed.clone();
         let mut member = self.members.remove(&session).unwrap();
         member.place_due |= is_place_due;
+        member.was_taken_back = true;
         let sources: Vec<_> = member.logs.clone();
         for source in sources {
             let of = |pending: &&Pending| pending.by.iter().any(|(one, _)| *one == source);
@@ -217,6 +229,7 @@ impl Model {
         self.members.insert(session, member);
         let member = self.members.get_mut(&session).unwrap();
         member.phase = Phase::Polled;
+        member.output_since = None;
         all[written..*end].to_owned()
     }
 
@@ -259,6 +272,8 @@ impl Model {
             return false;
         }
         member.polled_at = self.now;
+        member.output_since = None;
+        member.took_at = self.now;
         let passed = core::mem::take(&mut member.passed).len() as u64;
         let member = member.clone();
         self.note_superseded(session, &member, passed);
@@ -298,6 +313,7 @@ impl Model {
     pub(crate) fn progress(&mut self, session: SessionId) {
         if let Some(member) = self.members.get_mut(&session) {
             member.polled_at = self.now;
+            member.took_at = self.now;
         }
     }
 
@@ -307,13 +323,12 @@ impl Model {
             && member.phase == Phase::Parked
         {
             member.phase = Phase::Woken;
-            member.polled_at = now;
+            member.output_since.get_or_insert(now);
         }
     }
 
     /// Checks what `poll_ready` said.
     pub(crate) fn came_out(&mut self, session: Option<SessionId>) -> Result<(), String> {
-        let now = self.now;
         let Some(session) = session else {
             let is_over = |member| self.is_over(member);
             let mut waiting =
@@ -334,9 +349,6 @@ impl Model {
         };
         if !member.is_to_come_out(is_over) {
             return Err(format!("the id of {session} came out, which is {:?}", member.phase));
-        }
-        if member.phase == Phase::Parked {
-            member.polled_at = now;
         }
         member.phase = Phase::Polled;
         Ok(())

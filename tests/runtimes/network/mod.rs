@@ -20,7 +20,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What the network does to what is sent through it.
 #[derive(Clone, Copy, Debug)]
@@ -303,6 +303,11 @@ impl Drop for Sleep {
 }
 
 impl net::Runtime for Network {
+    /// The time of the network, from the beginning of 2020 on.
+    fn time_of_day(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_577_836_800) + (self.now() - self.base)
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.executor.spawn(Box::pin(task));
     }
