@@ -40,7 +40,7 @@ const OPEN: &str = "source.readyState === EventSource.OPEN && notices.length > 0
 async fn a_page_comes_back_to_a_hub_that_was_full(kind: Kind) {
     let one =
         |config: &mut BrokerConfig| config.limits.sessions.most = 1.try_into().expect("not 0");
-    let site = start(one).await;
+    let site = start(one);
     let other = site.hub().open(SessionConfig::new()).expect("there is room");
     let browser = Browser::start(kind).await;
     browser.goto(&site.url()).await;
@@ -51,7 +51,7 @@ async fn a_page_comes_back_to_a_hub_that_was_full(kind: Kind) {
 
 /// The page itself is from another server, since it needs a connection too.
 async fn a_page_comes_back_to_a_server_that_had_no_room(kind: Kind) {
-    let pages = start(|_| {}).await;
+    let pages = start(|_| {});
     let head = ResponseHead::new().with_cors(Cors::any_origin());
     let site = Site::start_serving(
         ([127, 0, 0, 1], 0).into(),
@@ -75,7 +75,7 @@ async fn a_page_comes_back_to_a_server_that_had_no_room(kind: Kind) {
 
 /// It is called back into the drain, since one session that takes nothing makes it last.
 async fn a_page_comes_back_after_a_drain(kind: Kind) {
-    let site = start(|_| {}).await;
+    let site = start(|_| {});
     let browser = Browser::start(kind).await;
     browser.goto(&site.url()).await;
     browser.wait_for(OPEN, SOON).await;
@@ -91,7 +91,7 @@ async fn a_page_comes_back_after_a_drain(kind: Kind) {
 
 /// It is called back by a hub that was closed, and then for a while nobody listens.
 async fn a_page_comes_back_after_a_restart(kind: Kind) {
-    let site = start(|_| {}).await;
+    let site = start(|_| {});
     let browser = Browser::start(kind).await;
     browser.goto(&site.url()).await;
     browser.wait_for(OPEN, SOON).await;
@@ -114,7 +114,7 @@ async fn a_status_would_have_ended_the_page(kind: Kind) {
     assert_eq!(site.asked().len(), 1, "it never asks again");
 }
 
-async fn start(also: impl FnOnce(&mut BrokerConfig)) -> Site {
+fn start(also: impl FnOnce(&mut BrokerConfig)) -> Site {
     Site::start_with(PAGE, configured(also), accept)
 }
 
