@@ -222,7 +222,8 @@ fn what_the_server_says_about_a_bad_request_is_shown() {
     let (_server, url) = server(&[]);
     let (code, stdout, stderr) = Process::start(&["ask", &url, " "]).end();
     assert_eq!((code, &stdout[..]), (Some(1), ""));
-    let expected = "the server answered 400 Bad Request: There is no question in \"messages\".\n";
+    let expected =
+        "llm: the server answered 400 Bad Request: There is no question in \"messages\".\n";
     assert_eq!(stderr, expected);
 }
 

@@ -129,7 +129,8 @@ pub(crate) async fn bad_input<P: Platform>(platform: P) {
     for misdeed in Misdeed::ALL {
         for mut config in both() {
             config.limits = Limits::DEFAULT.with_max_line(MAX_LINE).with_max_event(MAX_LINE);
-            suffers(&platform, misdeed, config).await;
+            // In a box, since the future is large, and a test's stack is not.
+            Box::pin(suffers(&platform, misdeed, config)).await;
         }
     }
 }
@@ -280,7 +281,8 @@ pub(crate) fn bad_input_takes_little_memory<P: Platform>() {
             P::run(P::seeds().start, |platform| async move {
                 let mut config = ClientConfig::new(1);
                 config.limits = Limits::DEFAULT.with_max_line(MAX_LINE).with_max_event(MAX_LINE);
-                suffers(&platform, misdeed, config).await;
+                // In a box, since the future is large, and a test's stack is not.
+                Box::pin(suffers(&platform, misdeed, config)).await;
             });
         });
         // Both ends, their runtime, and what a line and an event may have.
