@@ -33,10 +33,11 @@ impl Broker {
         self.publishers.end_all();
     }
 
-    /// Closes the broker and ends all sessions at once, whatever they have not taken yet.
+    /// Closes the broker and ends all sessions at once, whatever they have not taken yet; see
+    /// [`EndReason::Aborted`].
     pub fn abort(&mut self, now: Instant) {
         self.close(now);
-        self.end_all(EndReason::Shutdown);
+        self.abort_all();
     }
 
     /// Closes a session, as [`SessionMut::close`](super::SessionMut::close) says.
@@ -46,10 +47,11 @@ impl Broker {
         key.is_some_and(|key| self.finish(key, EndReason::Closed, None))
     }
 
-    pub(super) fn end_all(&mut self, reason: EndReason) {
+    /// Ends all sessions at once, whatever they have not taken yet.
+    pub(super) fn abort_all(&mut self) {
         let keys: Vec<Key> = self.sessions.keys().collect();
         for key in keys {
-            self.end(key, reason, Told::ByReady);
+            self.end(key, EndReason::Aborted, Told::ByReady);
         }
     }
 

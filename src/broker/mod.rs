@@ -130,7 +130,7 @@ pub use error::{
     ComesBack, ConfigError, DrainError, LeaseError, NameError, OpenError, PublishError,
     RevokeError, RosterError, SubscribeError, TopicSettingError,
 };
-pub use event::{BrokerEvent, EndReason, EventNumber, Opened, Resumption};
+pub use event::{BrokerEvent, EndReason, EventNumber, Opened, Resumption, StreamEnd};
 pub use names::{
     AddressKey, ClientId, MAX_LEVELS, MAX_NAME, SessionId, TopicFilter, TopicName, TopicPattern,
 };

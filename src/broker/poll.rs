@@ -23,7 +23,7 @@ impl Broker {
     /// `None`: no parked session has output. Any input may change that, such as a publish, a
     /// session's or the broker's `close`, and `handle_timeout`.
     pub fn poll_ready(&mut self) -> Option<SessionId> {
-        let key = self.sessions.pop_ready(self.clock.now(), &mut self.topics)?;
+        let key = self.sessions.pop_ready(&self.topics)?;
         Some(self.sessions.id_of(key))
     }
 
@@ -108,6 +108,7 @@ impl Broker {
     fn fill(&mut self, now: Instant, id: SessionId, sink: &mut impl Sink) -> Filled {
         let now = self.clock.advance(now);
         let Some(key) = self.sessions.key_of(id) else { return Filled::Ended(None) };
+        let hand_overs = self.sessions.hand_overs();
         let Some((session, deadlines)) = self.sessions.polled(key) else {
             return Filled::Ended(self.sessions.tell_end(key, &self.topics));
         };
@@ -140,8 +141,9 @@ impl Broker {
                 Filled::More
             }
             Outcome::All => {
-                session.park(key.slot(), &mut self.topics);
+                let void = session.park(key.slot(), hand_overs, &mut self.topics);
                 deadlines.arm(key.slot(), session);
+                self.sessions.void(void, &self.topics);
                 Filled::All
             }
             Outcome::Ended(reason) => self.end_now(key, reason),

@@ -8,7 +8,8 @@ use super::topics::NewEntry;
 use super::{
     Audience, Broker, Lag, PublishError, Published, Retention, TopicName, TopicSettingError,
 };
-use crate::event::Event;
+use crate::event::{Event, EventId};
+use crate::last_event_id::LastEventId;
 use std::time::Instant;
 
 /// Changes one topic of a [`Broker`] or of a recorded broker; from [`Broker::topic_mut`].
@@ -128,6 +129,8 @@ impl Broker {
         let now = self.clock.advance(now);
         let audience = audience.into();
         self.check_publish(&audience)?;
+        // Before one waits for room in vain.
+        check_id(event.id())?;
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.publish(audience, event);
         self.check_position(&published)?;
@@ -217,6 +220,7 @@ impl Broker {
 
     /// Appends what was numbered to the channel for which it is.
     pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
+        check_id(published.own_id())?;
         let new = NewEntry::of(published);
         match published.audience() {
             Audience::Everyone => self.append_to(now, self.topics.everyone(), new),
@@ -260,4 +264,9 @@ impl Broker {
         session.add_own(Subscription::new(channel, 0));
         Ok(channel)
     }
+}
+
+/// Refuses an id with which its receiver could not come back.
+fn check_id(own_id: Option<&EventId>) -> Result<(), PublishError> {
+    own_id.map_or(Ok(()), |id| LastEventId::check(id).map_err(PublishError::UnusableId))
 }

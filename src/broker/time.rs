@@ -14,8 +14,8 @@ impl Broker {
     /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called next.
     ///
     /// `None`: nothing waits for a time. Any input, and `poll_transmit`, may change that, and may
-    /// bring the time forward. The time may come before anything is due; `handle_timeout` then
-    /// moves it.
+    /// bring the time forward. What is due when depends neither on `poll_ready` nor on
+    /// `poll_event`. The time may come before anything is due; `handle_timeout` then moves it.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = [
             self.sessions.next_timeout(),
@@ -30,7 +30,7 @@ impl Broker {
     /// Does what is due by `now`. It may be called at any time.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.clock.advance(now);
-        while let Some((key, due)) = self.sessions.pop_due(now) {
+        while let Some((key, due)) = self.sessions.pop_due(now, &self.topics) {
             match due {
                 Due::Lease => self.end(key, EndReason::LeaseExpired, Told::ByReady),
                 Due::Stall => self.end(key, EndReason::Stalled, Told::ByReady),
@@ -92,7 +92,7 @@ impl Broker {
                         self.finish(session, EndReason::Drained, Some(last_words));
                     }
                 }
-                DrainStep::LastCall => self.end_all(EndReason::Drained),
+                DrainStep::LastCall => self.abort_all(),
             }
         }
     }

@@ -82,8 +82,7 @@ pub struct ClientConfig {
     /// [`repeatable`](Self::repeatable)) and the [`policy`](Self::policy) goes. When the stream
     /// ends, so does the client: with [`Finished`](super::CloseReason::Finished) where the
     /// [`sentinel`](Self::sentinel) came, or where none is set and the body ended properly and not
-    /// inside an event, nor after a notice that it [ends early](crate::Notice::Ending). Any other
-    /// end is [`ClientError::Truncated`](super::ClientError::Truncated).
+    /// inside an event. Any other end is [`ClientError::Truncated`](super::ClientError::Truncated).
     pub one_shot: bool,
     /// Whether the proper end of a [`one_shot`](Self::one_shot) stream's body completes an event
     /// that has no blank line after it. Default no: the standard drops such an event (WHATWG HTML,

@@ -95,7 +95,6 @@ impl Client {
         if self.config.one_shot && self.opened.is_some() && !is_refused {
             let is_end = error == ClientError::EndOfStream
                 && self.config.sentinel.is_none()
-                && self.farewell.is_none()
                 && !self.inbox.is_inside_block();
             return Err(if is_end {
                 CloseReason::Finished

@@ -375,6 +375,10 @@ impl Client {
     /// The connection of an earlier attempt, if the driver has one still, is not needed any more;
     /// it may serve for this request, if HTTP allows it.
     ///
+    /// The last event id is in the header `Last-Event-ID`. One with control characters, which a
+    /// `HeaderValue` cannot hold, is a [`LastEventId`](crate::LastEventId) among the request's
+    /// extensions instead; the `http1` module writes it as the header, as browsers do.
+    ///
     /// `None` while nothing is to be sent. That can change by [`poll_event`](Self::poll_event),
     /// since a request goes out only when all that was before it is told, by
     /// [`handle_timeout`](Self::handle_timeout), when a wait is over, by

@@ -3,12 +3,12 @@
 
 use super::ended::{Ended, Ends};
 use super::waiting::{Place, Waits};
-use super::{Listener, Session, ShardBroker};
+use super::{Listener, RefuseBy, Session, ShardBroker};
 use crate::broker::{
     Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, Pace, PublishError,
-    Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, Value,
+    Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, StreamEnd, Value,
 };
-use crate::event::Event;
+use crate::event::{Event, EventType};
 use crate::http::ResponseHead;
 use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
@@ -23,6 +23,12 @@ pub(super) struct Inner {
     pub(super) timer: Box<dyn Timer>,
     /// The head of the streams that the hub answers with.
     pub(super) head: ResponseHead,
+    /// How those are refused who are to come back.
+    pub(super) refuse_by: RefuseBy,
+    /// The type of the notices that sessions get which choose none, and peers without a session.
+    pub(super) notices: Option<EventType>,
+    /// How streams end that the hub ends although there will be more.
+    pub(super) early_end: StreamEnd,
     /// How far publishers that wait may be ahead of those who read.
     pub(super) pace: Pace,
     /// Locked as long as a call concerns all shards at once, such as a publish, so that all shards
@@ -71,6 +77,16 @@ impl Inner {
         let session = opened.map(|opened| Session::new(self.clone(), opened));
         self.run(follow_up);
         session
+    }
+
+    /// Checks that a session could be opened, and opens none.
+    pub(super) fn check_open(&self, config: &SessionConfig) -> Result<(), OpenError> {
+        let shard = self.shard_of(config.client());
+        // One after the other with what opens and publishes, as `open` is.
+        let _sequencer = lock(&self.sequencer);
+        let census = self.census(shard, config);
+        let now = self.timer.now();
+        lock(&self.shards[shard]).broker.shard().check_open(now, config, &census)
     }
 
     /// Opens a session where the limits hold for all shards together.

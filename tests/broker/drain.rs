@@ -268,7 +268,7 @@ fn a_session_that_takes_nothing_is_ended_when_patience_is_over() {
     assert_eq!(shard.events(), []);
     shard.sleep(TICK);
     let drained = BrokerEvent::Drained { shard: 0 };
-    assert_eq!(shard.events(), [ended(stuck, EndReason::Drained), drained]);
+    assert_eq!(shard.events(), [ended(stuck, EndReason::Aborted), drained]);
     assert_eq!(shard.ready(), [stuck]);
     shard.sleep(secs(1_000));
     assert_eq!(shard.events(), []);
@@ -309,7 +309,7 @@ fn closing_makes_short_work_of_a_drain() {
     shard.broker.abort(shard.now);
     let reasons: Vec<_> = ends(&mut shard).into_iter().map(|(_, reason)| reason).collect();
     // The first one's turn had come.
-    assert_eq!(reasons.iter().filter(|reason| **reason == EndReason::Shutdown).count(), 5);
+    assert_eq!(reasons.iter().filter(|reason| **reason == EndReason::Aborted).count(), 5);
     shard.sleep(secs(1_000));
     assert_eq!(shard.events(), []);
     assert_eq!(shard.broker.drain(shard.now, drain(1)), Err(DrainError::Closed));
@@ -354,7 +354,7 @@ fn an_answer_that_is_streamed_once_is_completed_and_no_longer_waited_for_than_pa
     assert_eq!(ends(&mut shard), [(sessions[0], EndReason::TopicsEnded)]);
     shard.sleep(secs(5));
     let drained = BrokerEvent::Drained { shard: 0 };
-    assert_eq!(shard.events(), [ended(sessions[1], EndReason::Drained), drained]);
+    assert_eq!(shard.events(), [ended(sessions[1], EndReason::Aborted), drained]);
 }
 
 // Ages.

@@ -7,6 +7,7 @@ mod kit;
 
 mod contract;
 mod counters;
+mod deadlines;
 mod delivery;
 mod drain;
 mod lag;

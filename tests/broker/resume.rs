@@ -4,7 +4,7 @@ use super::kit::broker::sessions_of;
 use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
-use sansse::{Event, LastEventId, LossReason, Notice};
+use sansse::{Event, LastEventId, LossReason, Notice, UnusableId};
 
 fn small() -> BrokerConfig {
     let mut config = config();
@@ -273,6 +273,41 @@ fn an_event_is_found_by_the_id_it_brought() {
         let (outcome, frames) = resume(&mut shard, after("x"));
         assert_eq!(outcome, Resumption::UnknownId { replayed: 3 });
         assert_eq!(frames[..2], [frame("y"), frame("z")]);
+    }
+}
+
+#[test]
+fn an_id_with_which_nobody_could_come_back_is_not_published() {
+    for ids in [EventIds::Assigned, EventIds::Own] {
+        let mut config = config();
+        config.event_ids = ids;
+        let mut shard = Shard::new(config);
+        let long = "x".repeat(LastEventId::MAX_LENGTH + 1);
+        for (text, reason) in [
+            ("", UnusableId::Empty),
+            (" 7", UnusableId::SpaceAtEnd),
+            ("7\t", UnusableId::SpaceAtEnd),
+            (&*long, UnusableId::TooLong { length: 1_025 }),
+        ] {
+            for event in [Event::new("a").with_id(id(text)), Event::id_only(id(text))] {
+                let error = PublishError::UnusableId(reason);
+                let refused = shard.broker.publish(shard.now, topic("news"), &event);
+                assert_eq!(refused, Err(error), "{text:?}");
+                assert_eq!(error.fault(), sansse::Fault::Caller);
+                // Nor what another shard has numbered.
+                let mut other = Sequencer::new(Epoch(0xe), 0, ids);
+                let published = other.publish(Audience::Everyone, &event);
+                let refused = shard.broker.shard_mut().apply(shard.now, &published);
+                assert_eq!(refused, Err(error), "{text:?}");
+            }
+        }
+        // Nothing was done: no position is taken, and no topic is known.
+        assert_eq!(shard.broadcast("first"), 1);
+        assert_eq!(shard.broker.counters().published, 1);
+        let event = Event::new("a").with_id(id(&long[1..]));
+        assert!(shard.broker.publish(shard.now, Audience::Everyone, &event).is_ok());
+        let (resumption, _) = resume(&mut shard, after(&long[1..]));
+        assert_eq!(resumption, Resumption::Complete { replayed: 0 });
     }
 }
 

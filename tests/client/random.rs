@@ -9,11 +9,11 @@ use crate::kit::random::Random;
 use crate::kit::{number, seed};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use sansse::EventId;
 use sansse::client::{
     Attempt, ClientConfig, CloseReason, NextAttempt, Policy, ReadyState, Sentinel,
 };
 use sansse::net::FailureKind;
+use sansse::{EventId, LastEventId};
 use std::time::Duration;
 
 fn seeds() -> std::ops::Range<u64> {
@@ -248,8 +248,11 @@ fn live(seed: u64) -> Vec<String> {
 
 fn check_id(bench: &Bench, request: &Request<Bytes>) {
     let id = bench.client.last_event_id();
-    let expected = HeaderValue::from_bytes(id.as_bytes()).ok().filter(|_| !id.is_empty());
-    assert_eq!(request.headers().get("last-event-id"), expected.as_ref());
+    let header = request.headers().get("last-event-id").map(HeaderValue::as_bytes);
+    let beside = request.extensions().get().and_then(LastEventId::id);
+    let sent = header.or(beside.map(|id| id.as_str().as_bytes()));
+    assert_eq!(sent, Some(id.as_bytes()).filter(|_| !id.is_empty()));
+    assert!(header.is_none() || beside.is_none());
 }
 
 fn check_state(bench: &Bench, seen: &Seen) {

@@ -319,3 +319,15 @@ fn what_the_server_says_is_missing_is_told_to_every_subscription_and_moves_the_p
     assert_eq!(of_one_type.drain()[1..], [lost]);
     assert_eq!(feed.last_event_id(), "7");
 }
+
+#[test]
+fn a_notice_of_which_nothing_is_told_moves_the_place_at_once() {
+    let (feed, mut driver, network, _) = feed();
+    let mut reader = subscribe(&feed, 10, Overflow::DropOldest);
+    open(&mut driver, &network);
+    let data = r#"{"stream":"live","replayed":0,"lost":0,"reason":null}"#;
+    network.chunk(format!("id: 7\nevent: sansse-notice\ndata: {data}\n\n"));
+    driver.run();
+    assert_eq!(told(reader.drain()), [""; 0]);
+    assert_eq!(feed.last_event_id(), "7");
+}

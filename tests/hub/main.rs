@@ -11,6 +11,7 @@ mod counting;
 mod draining;
 mod driving;
 mod ended;
+mod ends;
 mod interleavings;
 mod leases;
 mod limits;
@@ -19,6 +20,7 @@ mod metadata;
 mod presence;
 #[cfg(feature = "record")]
 mod recording;
+mod refusing;
 mod sessions;
 mod sharding;
 mod slow_peers;
@@ -98,10 +100,11 @@ fn drain(session: &mut Session, probe: &Probe) -> Vec<Frame> {
     frames
 }
 
-/// A notice with the id of this position, in the epoch of [`config`].
+/// With what a stream begins: the usual reconnection time, and a notice with the id of this position,
+/// in the epoch of [`config`].
 fn told_at(position: u64, notice: Notice) -> String {
     let frame = Frame::new(&notice.to_event(&Notice::EVENT_TYPE));
-    format!("id: beef-{position}\n{}", std::str::from_utf8(frame.as_ref()).unwrap())
+    format!("retry: 3000\nid: beef-{position}\n{}", std::str::from_utf8(frame.as_ref()).unwrap())
 }
 
 /// The data of all frames that have some; notices are passed over.

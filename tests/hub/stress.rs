@@ -120,7 +120,7 @@ impl Reader {
         for _ in 0..=patience {
             self.dawdle(is_slow);
             let frame = block_on(poll_fn(|context| Pin::new(&mut *session).poll_next(context)));
-            let Some(frame) = frame else { return session.end_reason() };
+            let Some(Ok(frame)) = frame else { return session.end_reason() };
             self.take(frame.as_ref());
         }
         None
@@ -138,7 +138,7 @@ impl Reader {
             let limit = self.random.below(900);
             let pending =
                 block_on(poll_fn(|context| session.poll_batch(context, limit, &mut batch)));
-            if let Filled::Ended(_) = pending {
+            if !matches!(pending, Ok(Filled::More | Filled::All)) {
                 return session.end_reason();
             }
             let taken = self.random.below(batch.len() + 1);

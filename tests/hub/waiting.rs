@@ -267,7 +267,8 @@ fn no_wake_is_lost_between_publishers_and_readers_on_threads() {
                         let next = std::future::poll_fn(|context| {
                             futures_core::Stream::poll_next(Pin::new(&mut session), context)
                         });
-                        let frame = block_on(next).expect("nothing is lost");
+                        let frame =
+                            block_on(next).expect("nothing is lost").expect("it is not cut");
                         let Some(text) = data_of(&frame) else { continue };
                         let (number, event) = text.split_once(' ').unwrap();
                         let next = &mut next_of[number.parse::<usize>().unwrap()];

@@ -110,6 +110,55 @@ fn what_is_posted_reaches_those_who_listen() {
     assert!(chat["time"].as_u64().is_some_and(|time| time > 1_600_000_000_000), "{chat}");
 }
 
+#[test]
+#[ignore = "needs curl"]
+fn a_request_for_the_head_gets_it_with_the_date_and_no_stream() {
+    let live = Live::start();
+    let (status, head) = answer(&live, "events", &["-I"]);
+    assert_eq!(status, "200");
+    let head: Vec<String> = head.lines().map(str::to_owned).collect();
+    assert_eq!(value(&head, "content-type").as_deref(), Some("text/event-stream"));
+    assert!(value(&head, "date").is_some_and(|date| date.ends_with(" GMT")), "{head:?}");
+}
+
+/// `live` is open to whoever reaches it, and so must tell pages of others from its own.
+#[test]
+#[ignore = "needs curl"]
+fn a_name_that_is_rebound_and_a_page_of_another_origin_get_403() {
+    let live = Live::start();
+    let port = live.address().port();
+    let (here, own) =
+        (format!("Host: localhost:{port}"), format!("Origin: http://localhost:{port}"));
+    for (headers, status) in [
+        (&[&*here][..], "200"),
+        (&[&*here, &*own], "200"),
+        (&[&*here, "Origin: https://evil.example"], "403"),
+        (&[&*here, "Origin: null"], "403"),
+        (&["Host: evil.example"], "403"),
+        (&["Host: evil.example", "Origin: http://evil.example"], "403"),
+    ] {
+        let options: Vec<&str> = headers.iter().flat_map(|header| ["-H", header]).collect();
+        assert_eq!(answer(&live, "", &options).0, status, "{headers:?}");
+        let said = [&options[..], &["-d", "Hello"]].concat();
+        let said = answer(&live, "say", &said).0;
+        assert_eq!(said == "403", status == "403", "{headers:?}: {said}");
+    }
+}
+
+/// The status of an answer, and what came of it.
+fn answer(live: &Live, path: &str, options: &[&str]) -> (String, String) {
+    let output = Command::new("curl")
+        .args(["-sS", "-m", "10", "-w", "\n%{http_code}"])
+        .args(options)
+        .arg(format!("{}{path}", live.url()))
+        .output()
+        .expect("curl runs");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (text, status) = text.rsplit_once('\n').expect("the status is written");
+    (status.to_owned(), text.to_owned())
+}
+
 /// A running `curl -N`, which is killed when it is dropped.
 struct Curl {
     child: Child,

@@ -8,6 +8,8 @@
 #[cfg(unix)]
 mod browser;
 mod curl;
+#[cfg(all(feature = "feed", feature = "serve"))]
+mod ends;
 #[cfg(unix)]
 mod event_source;
 #[cfg_attr(not(unix), allow(dead_code, reason = "the tests of the page use the rest"))]
@@ -20,6 +22,8 @@ mod llm;
 mod piped;
 #[cfg(unix)]
 mod proxy;
+#[cfg(unix)]
+mod refusals;
 #[cfg(unix)]
 mod shared_tabs;
 #[cfg(unix)]

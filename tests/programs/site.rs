@@ -8,8 +8,9 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use sansse::broker::{Audience, BrokerConfig, Epoch, SessionConfig};
+use sansse::http::ResponseHead;
 use sansse::hub::{Answer, HubBuilder};
-use sansse::serve::Server;
+use sansse::serve::{Server, ServerCounters};
 use sansse::{Event, Hub};
 use sansse_tokio::{TokioAcceptor, TokioRuntime};
 use tokio::net::{TcpListener, TcpSocket};
@@ -29,6 +30,7 @@ type Accept = dyn Fn(&Hub, &Request<Bytes>) -> Answer + Send + Sync;
 pub(crate) struct Site {
     address: SocketAddr,
     hub: Hub,
+    counters: ServerCounters,
     asked: Arc<Mutex<Vec<Option<String>>>>,
     shutdown: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
@@ -56,13 +58,27 @@ impl Site {
         configure: impl FnOnce(&mut BrokerConfig),
         accept: impl Fn(&Hub, &Request<Bytes>) -> Answer + Send + Sync + 'static,
     ) -> Self {
+        let (head, set) = (ResponseHead::new(), |server| server);
+        Self::start_serving(address, page, configure, head, set, accept)
+    }
+
+    /// Serves by a server of which something is set, and with a head that the streams have.
+    pub(crate) fn start_serving(
+        address: SocketAddr,
+        page: &'static str,
+        configure: impl FnOnce(&mut BrokerConfig),
+        head: ResponseHead,
+        set: impl FnOnce(Server<TokioRuntime>) -> Server<TokioRuntime>,
+        accept: impl Fn(&Hub, &Request<Bytes>) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let listener = listen(address);
         let address = listener.local_addr().expect("it is bound");
         let epoch = Epoch(LIFE.fetch_add(1, Ordering::Relaxed));
         let mut config = BrokerConfig::new(epoch);
         config.reconnect.retry = Some(std::time::Duration::from_millis(200));
         configure(&mut config);
-        let hub = sansse_tokio::spawn_hub(HubBuilder::new(config)).expect("the settings can hold");
+        let builder = HubBuilder::new(config).with_response_head(head);
+        let hub = sansse_tokio::spawn_hub(builder).expect("the settings can hold");
         let asked = Arc::new(Mutex::new(Vec::new()));
         let handler = {
             let (hub, asked) = (hub.clone(), asked.clone());
@@ -73,12 +89,13 @@ impl Site {
             }
         };
         let (shutdown, stopped) = oneshot::channel::<()>();
-        let server = Server::new(TokioRuntime, hub.clone());
+        let server = set(Server::new(TokioRuntime, hub.clone()));
+        let counters = server.counters();
         let served = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             server.serve(TokioAcceptor::new(listener), stopped, handler).await;
         });
-        Self { address, hub, asked, shutdown: Some(shutdown), served }
+        Self { address, hub, counters, asked, shutdown: Some(shutdown), served }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -91,6 +108,10 @@ impl Site {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    pub(crate) fn counters(&self) -> &ServerCounters {
+        &self.counters
     }
 
     pub(crate) fn publish<S: Into<String>>(&self, texts: impl IntoIterator<Item = S>) {

@@ -195,6 +195,7 @@ impl World {
                 let place = match self.place() {
                     Some(id) => StartAt::After(id),
                     None if self.rng.chance(50) => StartAt::Now,
+                    None if self.rng.chance(50) => StartAt::Last(self.rng.below(4)),
                     None => StartAt::Oldest,
                 };
                 Output::Subscribed(self.broker.session_mut(session).subscribe(now, filter, place))

@@ -1,7 +1,9 @@
 //! How servers end, and what dropping something ends: that, and nothing else.
 
 use crate::platform::Platform;
-use crate::service::{Application, Service, config, loss, message, numbers, placed, quick, unless};
+use crate::service::{
+    Application, Service, config, loss, lost, message, numbers, placed, quick, unless,
+};
 use crate::shared::Shared;
 use futures_core::Stream;
 use sansse::broker::{Audience, EndReason, SessionConfig};
@@ -29,9 +31,9 @@ pub(crate) async fn drain<P: Platform>(platform: P) {
     assert_eq!((application.hub.counters().sessions, service.counters.snapshot().open), (0, 0));
     assert!(application.hub.publish(Audience::Everyone, &Event::new("late")).is_err());
     for source in &mut sources {
-        // All that was published, the proper end, and then nobody is there any more.
+        // All that was published, an end that calls it back, and then nobody is there any more.
         assert_eq!(numbers::<P>(source, 50).await, (0..50).collect::<Vec<_>>());
-        assert_eq!(loss::<P>(source).await, ClientError::EndOfStream);
+        assert_eq!(lost::<P>(source).await, FailureKind::Truncated);
         let error = loss::<P>(source).await;
         let refused = FailureKind::Connect;
         assert!(
@@ -156,11 +158,12 @@ pub(crate) async fn cancel_a_session_by_drop<P: Platform>(platform: P) {
     let mut stays = stays;
     let mut frames = String::new();
     while !frames.contains("data: b") {
-        let frame = poll_fn(|context| Pin::new(&mut stays).poll_next(context)).await.unwrap();
+        let frame =
+            poll_fn(|context| Pin::new(&mut stays).poll_next(context)).await.unwrap().unwrap();
         frames.push_str(std::str::from_utf8(frame.as_ref()).unwrap());
     }
     let events = "id: a-1\ndata: a\n\nid: a-2\ndata: b\n\n";
-    assert_eq!(frames, format!("id: a-0\n{LIVE}{events}"));
+    assert_eq!(frames, format!("retry: 5\nid: a-0\n{LIVE}{events}"));
     // A future that is dropped while it waits takes nothing with it.
     {
         let mut next = Box::pin(poll_fn(|context| Pin::new(&mut stays).poll_next(context)));
@@ -171,7 +174,7 @@ pub(crate) async fn cancel_a_session_by_drop<P: Platform>(platform: P) {
         .await;
     }
     application.broadcast("c");
-    let frame = poll_fn(|context| Pin::new(&mut stays).poll_next(context)).await.unwrap();
+    let frame = poll_fn(|context| Pin::new(&mut stays).poll_next(context)).await.unwrap().unwrap();
     assert_eq!(frame.as_ref(), b"id: a-3\ndata: c\n\n");
 }
 
@@ -201,8 +204,9 @@ pub(crate) async fn cancel_a_hub_by_drop<P: Platform>(platform: P) {
     drop(drive);
     let mut session = hub.open(SessionConfig::new()).unwrap();
     hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
-    for expected in [&format!("id: a-0\n{LIVE}"), "id: a-1\ndata: a\n\n"] {
-        let frame = poll_fn(|context| Pin::new(&mut session).poll_next(context)).await.unwrap();
+    for expected in [&format!("retry: 5\nid: a-0\n{LIVE}"), "id: a-1\ndata: a\n\n"] {
+        let frame =
+            poll_fn(|context| Pin::new(&mut session).poll_next(context)).await.unwrap().unwrap();
         assert_eq!(frame.as_ref(), expected.as_bytes());
     }
 

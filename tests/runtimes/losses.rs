@@ -1,7 +1,7 @@
 //! Connections that break, and servers that come back.
 
 use crate::platform::Platform;
-use crate::service::{Application, Service, config, loss, message, numbers, placed};
+use crate::service::{Application, Service, config, loss, lost, message, numbers, placed};
 use sansse::SourceEvent;
 use sansse::broker::{BrokerConfig, Epoch};
 use sansse::client::ClientError;
@@ -88,7 +88,7 @@ pub(crate) async fn restart_with_a_new_epoch<P: Platform>(platform: P) {
     application.count(0..10);
     assert_eq!(numbers::<P>(&mut source, 10).await, (0..10).collect::<Vec<_>>());
     service.shut_down().await;
-    assert_eq!(loss::<P>(&mut source).await, ClientError::EndOfStream);
+    assert_eq!(lost::<P>(&mut source).await, FailureKind::Truncated);
 
     let application = Application::new(&platform, BrokerConfig::new(Epoch(0xb)));
     application.count(100..105);

@@ -6,7 +6,6 @@ use sansse::broker::Lag;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Owed {
     /// What the session hears.
     pub(crate) filters: Vec<Filter>,

@@ -4,24 +4,26 @@
 mod common;
 
 use common::{
-    LAST_CHUNK, OPENING, OPENING_FRAME, chunk, config, dechunk, header, start, start_with,
+    LAST_CHUNK, OPENING, OPENING_FRAME, PATIENCE, chunk, config, dechunk, header, start, start_with,
 };
 use sansse::Event;
 use sansse::broker::{Audience, EndReason};
 use std::fmt::Write;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn the_head_goes_out_at_once_before_the_first_event() {
     let mut config = config();
-    // Without notices, there is nothing at all to send before an event.
+    // Without notices, there is little to send before an event.
     config.session.notices = None;
     let server = start_with(config, |server| server).await;
     let mut client = server.get("/events").await;
     let head = client.read_stream_head().await;
+    let date = header(&head, "date").expect("a server has a clock");
     assert_eq!(
-        head,
+        head.replace(&format!("date: {date}\r\n"), ""),
         "HTTP/1.1 200 OK\r\n\
          content-type: text/event-stream\r\n\
          cache-control: no-cache, no-transform\r\n\
@@ -29,6 +31,7 @@ async fn the_head_goes_out_at_once_before_the_first_event() {
          transfer-encoding: chunked\r\n\
          connection: close\r\n\r\n"
     );
+    client.expect(chunk("retry: 3000\n\n")).await;
     client.hears_nothing().await;
     server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     client.expect(chunk("id: beef-1\ndata: a\n\n")).await;
@@ -57,8 +60,25 @@ async fn an_old_peer_gets_the_stream_as_it_is_until_the_connection_closes() {
     client.expect(OPENING_FRAME).await;
     server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     client.expect("id: beef-1\ndata: a\n\n").await;
-    server.hub.close();
+    assert!(server.hub.close_session(server.sessions()[0]));
     assert_eq!(client.read_to_end().await, "");
+}
+
+/// It has no last chunk that could be missing.
+#[tokio::test]
+async fn an_old_peer_whose_stream_is_cut_off_gets_what_was_written_and_a_reset() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    client.send("GET /events HTTP/1.0\r\n\r\n").await;
+    client.read_stream_head().await;
+    client.expect(OPENING_FRAME).await;
+    server.hub.publish(Audience::Everyone, &Event::new("last")).unwrap();
+    server.hub.close();
+    client.expect("id: beef-1\ndata: last\n\n").await;
+    let mut rest = [0; 100];
+    let end = timeout(PATIENCE, client.socket.read(&mut rest)).await.unwrap();
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    server.counted(|counted| counted.open == 0).await;
 }
 
 #[tokio::test]
@@ -104,11 +124,11 @@ async fn a_large_backlog_comes_complete_whatever_the_sizes() {
         let published = server.hub.publish(Audience::Everyone, &Event::new("x".repeat(size)));
         expected.extend_from_slice(published.unwrap().frame().chunk());
     }
-    server.hub.close();
+    assert!(server.hub.close_session(server.sessions()[0]));
     expected.extend_from_slice(LAST_CHUNK.as_bytes());
     let received = client.read_to_end().await;
     assert!(received.as_bytes() == expected, "{} of {}", received.len(), expected.len());
-    server.ended(&[EndReason::Shutdown]).await;
+    server.ended(&[EndReason::Closed]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,7 +155,7 @@ async fn many_subscribers_have_every_event_in_order() {
     server.hub.close();
     for reader in readers {
         let (stream, is_whole) = dechunk(&reader.await.unwrap());
-        assert!(stream == expected && is_whole);
+        assert!(stream == expected && !is_whole);
     }
 }
 

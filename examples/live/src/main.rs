@@ -10,6 +10,11 @@
 //! text. `POST /ask` begins an answer, whose stream is where `Location` says. A stream begins with
 //! what is kept: the counters of the last two minutes, the chat, and the last lines. A page that
 //! loses the connection gets what it missed when it comes back.
+//!
+//! It listens on this machine alone. With `--addr 0.0.0.0:8080` everybody who reaches this machine
+//! sees what it shows and may chat. It answers those who ask by an address or as `localhost`, and by
+//! each name that is given with `--host NAME`; and pages of its own origin alone. Any other request
+//! gets 403, so that no page of somebody else's can read or write here by way of a visitor's browser.
 
 mod answer;
 mod machine;
@@ -23,6 +28,7 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use presence::{Name, Presence};
 use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError};
+use sansse::http::Hosts;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
 use sansse::{Event, EventType, Hub, event_type};
@@ -60,18 +66,19 @@ Usage: live [OPTIONS]
 
 Options:
       --addr ADDRESS:PORT   where it listens; 127.0.0.1:8080 by default, and port 0 takes a free one
+      --host NAME           a further name under which it answers, such as this machine's
   -h, --help                this text
 
 Ctrl-C ends it.";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let result = match address_from_args() {
+    let result = match from_args() {
         Ok(None) => {
             println!("{HELP}");
             Ok(())
         }
-        Ok(Some(address)) => live(address).await,
+        Ok(Some((address, hosts))) => live(address, hosts).await,
         Err(error) => Err(error),
     };
     match result {
@@ -83,7 +90,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn live(address: SocketAddr) -> Result<(), Box<dyn Error>> {
+async fn live(address: SocketAddr, hosts: Hosts) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
@@ -131,6 +138,7 @@ async fn live(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         }
     };
     Server::new(TokioRuntime, hub)
+        .with_hosts(hosts)
         .serve(TokioAcceptor::new(listener), shutdown, move |request| {
             let answer = site.answer(&request);
             async { answer }
@@ -324,10 +332,11 @@ fn milliseconds() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Where it listens; nothing where the arguments ask for help.
-fn address_from_args() -> Result<Option<SocketAddr>, Box<dyn Error>> {
+/// Where it listens, and for which hosts it answers; nothing where the arguments ask for help.
+fn from_args() -> Result<Option<(SocketAddr, Hosts)>, Box<dyn Error>> {
     use lexopt::prelude::*;
     let mut address = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let mut hosts = Hosts::new();
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -335,9 +344,14 @@ fn address_from_args() -> Result<Option<SocketAddr>, Box<dyn Error>> {
                 let text = arguments.value()?.string()?;
                 address = text.parse().map_err(|error| format!("--addr {text:?}: {error}"))?;
             }
+            Long("host") => {
+                let name = arguments.value()?.string()?;
+                hosts =
+                    hosts.with_name(&*name).map_err(|error| format!("--host {name:?}: {error}"))?;
+            }
             Long("help") | Short('h') => return Ok(None),
             _ => return Err(argument.unexpected().into()),
         }
     }
-    Ok(Some(address))
+    Ok(Some((address, hosts)))
 }

@@ -18,6 +18,11 @@ pub struct SessionDefaults {
     /// How long a session may have output without taking any before it is ended as stalled, unless
     /// [the session](crate::broker::SessionConfig::with_stall_timeout) says otherwise. Default
     /// 60 s, long enough for a phone in a tunnel. `None`: for ever.
+    ///
+    /// The time counts from when there is output, such as a publish or a heartbeat that is due,
+    /// whether or not the session's id has come out of
+    /// [`poll_ready`](crate::broker::Broker::poll_ready). A poll of the session, or
+    /// [progress](crate::broker::Broker::handle_progress), lets it begin anew.
     pub stall_timeout: Option<Duration>,
     /// How far a session may be behind, and what it meets beyond that, unless the session or [the
     /// topic](crate::broker::TopicMut::set_lag) says otherwise. Default: as far as events are kept,

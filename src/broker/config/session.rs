@@ -158,13 +158,30 @@ impl SessionConfig {
     }
 
     /// Sets where a session starts that brings no last event id. Default [`StartAt::Now`]. With
-    /// [`StartAt::Oldest`] a page that is loaded again gets all that is kept.
+    /// [`StartAt::Oldest`] a page that is loaded again gets all that is kept, and with
+    /// [`StartAt::Last`] the newest part of it.
+    ///
+    /// ```
+    /// use sansse::broker::{Broker, BrokerConfig, Epoch, Resumption, SessionConfig, StartAt};
+    /// use sansse::{Event, topic_name};
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// for line in ["one", "two", "three"] {
+    ///     broker.publish(now, topic_name!("chat"), &Event::new(line))?;
+    /// }
+    /// let config = SessionConfig::new().with_topic(topic_name!("chat"));
+    /// let opened = broker.open(now, config.with_start(StartAt::Last(2)))?;
+    /// assert_eq!(opened.resumption, Resumption::Last { replayed: 2 });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_start(mut self, start: StartAt) -> Self {
         self.start = start;
         self
     }
 
-    /// Sets where an earlier stream broke off, as the request says. Default: nowhere.
+    /// Sets where an earlier stream broke off. Default: nowhere. [`Hub::accept`](crate::Hub::accept)
+    /// sets it from the request, unless it is set already.
     pub fn with_last_event_id(mut self, id: LastEventId) -> Self {
         self.last_event_id = id;
         self

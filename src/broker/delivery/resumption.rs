@@ -49,6 +49,7 @@ pub(crate) struct Places {
 enum Wanted {
     Now,
     Oldest,
+    Last(u64),
     After(u64),
     Ahead,
     Unknown,
@@ -176,6 +177,10 @@ pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) 
     let mut is_gap = true;
     let places = match wanted {
         Wanted::Oldest => oldest(),
+        Wanted::Last(count) => match oldest_of_last(views, count) {
+            Some(position) => Places::new(views, |view| view.cursor_after(position - 1)),
+            None => newest(),
+        },
         Wanted::Now | Wanted::Forged => newest(),
         Wanted::After(position) => {
             is_gap = wish.is_gap_after(position, views);
@@ -193,6 +198,7 @@ pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) 
     let gap = |lost, reason| Notice::Gap { replayed, lost, reason };
     let (resumption, notice) = match wanted {
         Wanted::Oldest => (Resumption::Oldest { replayed }, Notice::Kept { replayed }),
+        Wanted::Last(_) => (Resumption::Last { replayed }, Notice::Kept { replayed }),
         Wanted::Now => (Resumption::Live, Notice::Live),
         Wanted::Forged => (Resumption::Forged, gap(None, LossReason::ForgedId)),
         Wanted::Unknown => (Resumption::UnknownId { replayed }, gap(None, LossReason::UnknownId)),
@@ -213,7 +219,9 @@ pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) 
         (Some(_), Wanted::After(position)) if !is_gap => Some(position),
         // It asked for no more than what is kept, and by a place it might be told that something
         // is missing before that.
-        (Some(before), Wanted::Oldest) if wish.is_gap_after(before, views) => None,
+        (Some(before), Wanted::Oldest | Wanted::Last(_)) if wish.is_gap_after(before, views) => {
+            None
+        }
         (Some(before), _) => Some(before),
     };
     Beginning { resumption, places, notice, place }
@@ -224,11 +232,26 @@ fn wanted(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) -> Wanted {
         (LastEventId::Malformed, _) => return Wanted::Malformed,
         (LastEventId::Id(id), _) | (_, StartAt::After(id)) if !id.as_str().is_empty() => id,
         (_, StartAt::Oldest) => return Wanted::Oldest,
+        (_, StartAt::Last(count)) => return Wanted::Last(*count),
         _ => return Wanted::Now,
     };
     // Where topics share an id, the oldest place loses nothing.
     let own = views.iter().filter_map(|view| view.find(id)).min();
     own.map_or_else(|| wanted_position(id, sequencer), Wanted::After)
+}
+
+/// Returns the position of the oldest of the last `count` events that are kept in these channels;
+/// `None` if there are none, or none are wanted.
+fn oldest_of_last(views: &[View<'_>], count: u64) -> Option<u64> {
+    // Each of them is among the last of its channel. The number is cut down by what is there.
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let mut positions: Vec<u64> =
+        views.iter().flat_map(|view| view.last_positions().take(count)).collect();
+    positions.sort_unstable_by(|one, other| other.cmp(one));
+    // What several patterns match is one event.
+    positions.dedup();
+    positions.truncate(count);
+    positions.last().copied()
 }
 
 fn wanted_position(id: &EventId, sequencer: &Sequencer) -> Wanted {
@@ -338,6 +361,25 @@ mod tests {
             let oldest = resumed(&id, |wish| wish.start = &StartAt::Oldest);
             assert_eq!(oldest, (Resumption::Oldest { replayed: 4 }, alloc::vec![1, 0]));
         }
+    }
+
+    #[test]
+    fn the_last_events_are_those_of_all_channels_together() {
+        let logs = [log(&[3, 5, 9]), log(&[4, 7])];
+        let views = logs.each_ref().map(View::Log);
+        let last = |count| {
+            let start = StartAt::Last(count);
+            let wish = Wish::new(&LastEventId::Absent, &start, OnGap::ReplayKept, 0);
+            let beginning = resume(&views, wish, &sequencer());
+            (beginning.resumption, beginning.places.cursors)
+        };
+        // Kept are 5 and 9 in one channel, 4 and 7 in the other.
+        for (count, replayed, cursors) in
+            [(0, 0, [3, 2]), (1, 1, [2, 2]), (2, 2, [2, 1]), (3, 3, [1, 1]), (4, 4, [1, 0])]
+        {
+            assert_eq!(last(count), (Resumption::Last { replayed }, cursors.to_vec()));
+        }
+        assert_eq!(last(u64::MAX), last(4), "there are no more");
     }
 
     #[test]

@@ -167,11 +167,15 @@ fn an_answer_that_is_read_once_is_not_disturbed() {
 }
 
 #[test]
-fn an_answer_that_the_server_ends_early_is_truncated() {
+fn an_answer_that_the_server_ends_early_ends_as_its_body_does() {
     for mut config in both() {
         config.one_shot = true;
-        let life = Life::new(config, [Answer::stream("data: a\n\n".to_owned() + &plain(ENDING))]);
-        let truncated = ClientError::Truncated(Box::new(ClientError::EndOfStream));
+        let answer = Answer::stream("data: a\n\n".to_owned() + &plain(ENDING));
+        let life = Life::new(config.clone(), [answer.clone()]);
+        assert_eq!(life.close_reason(), Some(&CloseReason::Finished));
+        let life = Life::new(config, [answer.cut(FailureKind::Truncated)]);
+        let cut = ClientError::Transport(FailureKind::Truncated.into());
+        let truncated = ClientError::Truncated(Box::new(cut));
         assert_eq!(life.close_reason(), Some(&CloseReason::Failed(truncated)));
     }
 }

@@ -79,7 +79,7 @@ impl Model {
                 for session in all {
                     self.ended_untold.push(session);
                     self.ended_ready.push(session);
-                    self.end(session, EndReason::Drained, broker);
+                    self.end(session, EndReason::Aborted, broker);
                 }
                 return;
             }

@@ -140,7 +140,7 @@ fn drawn_content(choices: &mut Choices<'_>) -> (Content, Option<u64>) {
     };
     match choices.below(10) {
         0 => (Content::Comment, own_id),
-        1 => (Content::IdOnly, own_id.or(Some(0))),
+        1 => (Content::IdOnly, own_id.or(Some(3))),
         _ => (Content::Data("x".repeat(usize::try_from(length).unwrap())), own_id),
     }
 }
@@ -175,6 +175,11 @@ fn drawn_from(choices: &mut Choices<'_>) -> From {
     }
 }
 
+/// How many of the newest events, all of them, or none.
+fn drawn_newest(choices: &mut Choices<'_>, percent: u64) -> Option<u64> {
+    choices.chance(percent).then(|| choices.pick(&[u64::MAX, u64::MAX, 0, 1, 2, 3, 7]))
+}
+
 fn drawn_opening(choices: &mut Choices<'_>, has_terms: bool) -> Op {
     let permitted = has_terms.then(|| drawn_permission(choices)).flatten();
     let stall_timeout = if has_terms { choices.below(10) } else { u64::MAX };
@@ -184,7 +189,7 @@ fn drawn_opening(choices: &mut Choices<'_>, has_terms: bool) -> Op {
         patterns: (0..choices.below(9) / 4).map(|_| choices.below(6)).collect(),
         permitted,
         topics_only: choices.chance(40),
-        from_oldest: choices.chance(25),
+        newest: drawn_newest(choices, 25),
         from: drawn_from(choices),
         heartbeat: choices.below(20),
         stall_timeout,
@@ -214,7 +219,7 @@ pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
             session: drawn_session(choices),
             filter: drawn_filter(choices),
             from: drawn_from(choices),
-            from_oldest: choices.chance(40),
+            newest: drawn_newest(choices, 40),
         },
         12..14 => {
             Op::Unsubscribe { session: drawn_session(choices), filter: drawn_filter(choices) }

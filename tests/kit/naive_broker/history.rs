@@ -36,7 +36,7 @@ pub(crate) enum Op {
         patterns: Vec<u64>,
         permitted: Option<Vec<Filter>>,
         topics_only: bool,
-        from_oldest: bool,
+        newest: Option<u64>,
         from: From,
         heartbeat: u64,
         stall_timeout: u64,
@@ -130,7 +130,7 @@ pub(crate) enum Op {
         session: usize,
         filter: Filter,
         from: From,
-        from_oldest: bool,
+        newest: Option<u64>,
     },
     Unsubscribe {
         session: usize,

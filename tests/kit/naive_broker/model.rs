@@ -111,7 +111,6 @@ pub(super) enum Phase {
 }
 
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is so or not")]
 pub(super) struct Member {
     pub(super) client: Option<ClientId>,
     pub(super) logs: Vec<LogName>,
@@ -135,6 +134,8 @@ pub(super) struct Member {
     pub(super) phase: Phase,
     pub(super) sent_at: Duration,
     pub(super) polled_at: Duration,
+    /// Since when it has output without a poll.
+    pub(super) output_since: Option<Duration>,
     /// When it was opened, was polled, or its peer took something.
     pub(super) took_at: Duration,
     /// What it took came back once.
@@ -184,7 +185,7 @@ pub(crate) struct Wish {
     pub(crate) permitted: Option<Vec<LogName>>,
     pub(crate) topics_only: bool,
     pub(crate) last_event_id: Option<Result<String, ()>>,
-    pub(crate) from_oldest: bool,
+    pub(crate) newest: Option<u64>,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) heartbeat: Option<Option<Duration>>,
     #[expect(clippy::option_option, reason = "as in the request itself")]
@@ -370,7 +371,7 @@ impl Model {
             guest.metadata = wish.metadata.or(guest.metadata);
             guest.sessions.push(session);
         }
-        let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
+        let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.newest);
         let (resume, pending) = (beginning.resumption, beginning.pending);
         let notices = self.notices(wish);
         let expires_at = self.expiry();
@@ -394,6 +395,7 @@ impl Model {
             phase: Phase::Polled,
             sent_at: self.now,
             polled_at: self.now,
+            output_since: None,
             took_at: self.now,
             was_taken_back: false,
             ending: None,
@@ -454,7 +456,7 @@ impl Model {
         for session in self.order.clone() {
             self.ended_untold.push(session);
             self.ended_ready.push(session);
-            self.end(session, EndReason::Shutdown, broker);
+            self.end(session, EndReason::Aborted, broker);
         }
     }
 

@@ -36,6 +36,7 @@ impl Model {
         key: Option<u64>,
     ) -> Result<(u64, String), PublishError> {
         self.check_addressee(topic)?;
+        check_id(own_id)?;
         let position = self.last + 1;
         let payload = self.encode(position, content, own_id);
         self.check_room(topic, chunk(&payload).len(), key)?;
@@ -109,6 +110,7 @@ impl Model {
         if position <= self.last {
             return Err(PublishError::OutOfOrder { last: self.last });
         }
+        check_id(own_id)?;
         let payload = self.encode(position, content, own_id);
         match self.check_addressee(topic) {
             Ok(()) => self.append(position, topic, &payload, own_id, key)?,
@@ -406,5 +408,13 @@ impl Model {
             let log = self.logs.remove(&name).unwrap();
             self.forgotten_topics = self.forgotten_topics.max(log.lost_through);
         }
+    }
+}
+
+/// An empty id would be none.
+fn check_id(own_id: Option<&String>) -> Result<(), PublishError> {
+    match own_id.map(String::as_str) {
+        Some("") => Err(PublishError::UnusableId(sansse::UnusableId::Empty)),
+        _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use super::kit::*;
 use super::model::{LogName, Wish};
 use super::naming::{log_name, own_id_text, topic_name, topic_pattern};
 use super::signed::signed;
-use super::world::{World, same};
+use super::world::{World, same, start_at};
 use sansse::broker::*;
 use sansse::{EventType, LastEventId};
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ impl World {
             patterns,
             permitted,
             topics_only,
-            from_oldest,
+            newest,
             from,
             heartbeat,
             stall_timeout,
@@ -43,7 +43,7 @@ impl World {
                 .map(|filters| filters.iter().map(|filter| log_name(*filter)).collect()),
             topics_only: *topics_only,
             last_event_id,
-            from_oldest: *from_oldest,
+            newest: *newest,
             heartbeat: match heartbeat {
                 0 => Some(Some(Duration::ZERO)),
                 1 => Some(None),
@@ -103,9 +103,7 @@ impl World {
         if wish.topics_only {
             request = request.topics_only();
         }
-        if wish.from_oldest {
-            request = request.with_start(StartAt::Oldest);
-        }
+        request = request.with_start(start_at(wish.newest));
         for pattern in &wish.patterns {
             request = request.with_topic(pattern.clone());
         }

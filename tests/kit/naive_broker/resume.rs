@@ -20,14 +20,14 @@ impl Model {
         &self,
         logs: &[LogName],
         last_event_id: Option<&Result<String, ()>>,
-        from_oldest: bool,
+        newest: Option<u64>,
     ) -> Beginning {
         let (is_absent, id) = match last_event_id {
             None => (true, None),
             Some(Ok(id)) if id.is_empty() => (true, None),
             Some(id) => (false, id.as_ref().ok()),
         };
-        if is_absent && !from_oldest {
+        if is_absent && newest.is_none() {
             return self.now_as(Resumption::Live, Words::new("live", 0));
         }
         let covered = |name: &LogName| logs.iter().any(|log| log.covers(name));
@@ -66,12 +66,19 @@ impl Model {
             pending.clear();
         }
         pending.sort_by_key(|pending| pending.position);
+        if let (true, Some(newest)) = (is_absent, newest) {
+            let before = pending.len().saturating_sub(newest.try_into().unwrap_or(usize::MAX));
+            pending.drain(..before);
+        }
         let replayed = pending.len() as u64;
         let before = pending.first().map(|first| first.position.saturating_sub(1));
         self.add_gone(logs, &mut pending);
         let gap = |reason| Words::gap(replayed, None, reason);
         let (resumption, said) = match (position, place) {
-            _ if is_absent => (Resumption::Oldest { replayed }, Words::new("kept", replayed)),
+            _ if is_absent && newest == Some(u64::MAX) => {
+                (Resumption::Oldest { replayed }, Words::new("kept", replayed))
+            }
+            _ if is_absent => (Resumption::Last { replayed }, Words::new("kept", replayed)),
             (Some(position), _) if is_gap => {
                 let gone = self.gone_after(logs, position);
                 let lost = gone.map(|gone| gone + found - replayed).filter(|lost| *lost > 0);

@@ -19,7 +19,7 @@ impl Model {
         }
         let mut logs: Vec<_> = wish.topics.iter().cloned().map(LogName::Named).collect();
         logs.extend(wish.client.clone().map(LogName::Client));
-        let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
+        let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.newest);
         let pending = beginning.pending;
         if self.tells_places(self.notices(wish).as_ref()) {
             return pending.is_empty() && !beginning.resumption.may_miss();
@@ -108,7 +108,7 @@ impl Model {
         session: SessionId,
         filter: &LogName,
         last_event_id: Option<&Result<String, ()>>,
-        from_oldest: bool,
+        newest: Option<u64>,
     ) -> Result<Resumption, SubscribeError> {
         let member = self.members.get(&session).filter(|member| member.ending.is_none());
         let member = member.ok_or(SubscribeError::UnknownSession)?;
@@ -134,7 +134,7 @@ impl Model {
             LogName::Pattern(pattern) => self.ensure_pattern(pattern),
             name => self.ensure(name, self.forgotten_topics),
         }
-        let beginning = self.resume(core::slice::from_ref(filter), last_event_id, from_oldest);
+        let beginning = self.resume(core::slice::from_ref(filter), last_event_id, newest);
         let (resume, mut replay) = (beginning.resumption, beginning.pending);
         let is_here = |pending: &Pending| self.is_here(&pending.log, pending.position);
         let is_excluded = |pending: &Pending| before.iter().any(|log| log.covers(&pending.log));
@@ -177,6 +177,7 @@ impl Model {
         Ok(match resume {
             Resumption::Live => Resumption::Live,
             Resumption::Oldest { .. } => Resumption::Oldest { replayed },
+            Resumption::Last { .. } => Resumption::Last { replayed },
             Resumption::Complete { .. } => Resumption::Complete { replayed },
             Resumption::Gap { .. } => Resumption::Gap { replayed },
             Resumption::UnknownId { .. } => Resumption::UnknownId { replayed },

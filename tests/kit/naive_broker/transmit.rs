@@ -229,6 +229,7 @@ impl Model {
         self.members.insert(session, member);
         let member = self.members.get_mut(&session).unwrap();
         member.phase = Phase::Polled;
+        member.output_since = None;
         all[written..*end].to_owned()
     }
 
@@ -271,6 +272,7 @@ impl Model {
             return false;
         }
         member.polled_at = self.now;
+        member.output_since = None;
         member.took_at = self.now;
         let passed = core::mem::take(&mut member.passed).len() as u64;
         let member = member.clone();
@@ -321,13 +323,12 @@ impl Model {
             && member.phase == Phase::Parked
         {
             member.phase = Phase::Woken;
-            member.polled_at = now;
+            member.output_since.get_or_insert(now);
         }
     }
 
     /// Checks what `poll_ready` said.
     pub(crate) fn came_out(&mut self, session: Option<SessionId>) -> Result<(), String> {
-        let now = self.now;
         let Some(session) = session else {
             let is_over = |member| self.is_over(member);
             let mut waiting =
@@ -348,9 +349,6 @@ impl Model {
         };
         if !member.is_to_come_out(is_over) {
             return Err(format!("the id of {session} came out, which is {:?}", member.phase));
-        }
-        if member.phase == Phase::Parked {
-            member.polled_at = now;
         }
         member.phase = Phase::Polled;
         Ok(())

@@ -62,7 +62,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn next(session: &mut Session) -> Option<Frame> {
-    block_on(std::future::poll_fn(|context| Pin::new(&mut *session).poll_next(context)))
+    let item = block_on(std::future::poll_fn(|context| Pin::new(&mut *session).poll_next(context)));
+    item.and_then(Result::ok)
 }
 
 /// The next data, or `None` at the end; ids without data are passed over.
