@@ -126,3 +126,89 @@ impl Readers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::clients::Clients;
+    use crate::broker::config::BrokerConfig;
+    use crate::broker::sequence::Epoch;
+    use crate::broker::sessions::Subscription;
+    use crate::broker::topics::{NewEntry, ReadyQueue, Topics};
+    use alloc::vec::Vec;
+    use core::time::Duration;
+
+    /// Rooms with events for everyone at the positions 1 to 5.
+    fn rooms() -> (Sessions, Topics, Clients) {
+        let config = BrokerConfig::new(Epoch(1));
+        let mut topics = Topics::new(&config.limits, config.retention, config.private_retention);
+        let (everyone, mut ready) = (topics.everyone(), ReadyQueue::default());
+        for position in 1..=5 {
+            let new = NewEntry::sample(position, "x", "");
+            topics.append(0, everyone, new, &mut ready).unwrap();
+        }
+        (Sessions::new(0, &config.session), topics, Clients::new(Duration::ZERO, 0))
+    }
+
+    fn reader(sessions: &mut Sessions, topics: &mut Topics, cursor: u64) -> Key {
+        let everyone = topics.everyone();
+        topics.join(everyone);
+        sessions.insert(Session::new(0, None, alloc::vec![Subscription::new(everyone, cursor)]))
+    }
+
+    #[test]
+    fn readers_are_found_once_and_then_come_and_go() {
+        let (mut sessions, mut topics, clients) = rooms();
+        let everyone = topics.everyone();
+        let mut all = AllReaders::default();
+        let first = reader(&mut sessions, &mut topics, 5);
+        all.follow(&[everyone], &sessions);
+        let second = reader(&mut sessions, &mut topics, 5);
+        let known = |all: &mut AllReaders| {
+            all.of(everyone).map(|readers| readers.after(None).collect::<Vec<_>>())
+        };
+        assert_eq!(known(&mut all), Some(alloc::vec![first]));
+        all.join(second, everyone, &House::new(&mut sessions, &topics, &clients));
+        assert_eq!(known(&mut all), Some(alloc::vec![first, second]));
+        let after: Vec<Key> = all.of(everyone).unwrap().after(Some(first)).collect();
+        assert_eq!(after, [second]);
+        all.leave(first, [everyone].into_iter());
+        assert_eq!(known(&mut all), Some(alloc::vec![second]));
+        // Without a reader, the channel may go, and its slot may be another's.
+        all.leave(second, [everyone].into_iter());
+        assert_eq!(known(&mut all), None);
+        all.join(first, everyone, &House::new(&mut sessions, &topics, &clients));
+        assert_eq!(known(&mut all), None, "nobody waits");
+    }
+
+    #[test]
+    fn how_far_all_have_come_falls_back_by_who_has_got_less() {
+        let (mut sessions, mut topics, clients) = rooms();
+        let everyone = topics.everyone();
+        let mut all = AllReaders::default();
+        reader(&mut sessions, &mut topics, 5);
+        all.follow(&[everyone], &sessions);
+        assert_eq!((all.reached(&[everyone], 9), all.reached(&[], 9)), (Some(0), None));
+        all.of(everyone).unwrap().reach(9, 4);
+        assert_eq!(all.reached(&[everyone], 9), Some(4));
+        for (cursor, reached, lowered) in [(5, 4, 0), (3, 3, 1), (4, 3, 2)] {
+            let late = reader(&mut sessions, &mut topics, cursor);
+            all.join(late, everyone, &House::new(&mut sessions, &topics, &clients));
+            assert_eq!(all.reached(&[everyone], 9), Some(reached), "from {cursor}");
+            assert_eq!(all.of(everyone).unwrap().lowered(), lowered, "from {cursor}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_with_much_patience_holds_with_less_and_not_the_other_way() {
+        let mut readers = Readers::default();
+        readers.reach(5, 50);
+        readers.reach(2, 70);
+        readers.reach(2, 60);
+        assert_eq!([1, 2, 3, 5, 6].map(|patience| readers.reached(patience)), [70, 70, 50, 50, 0]);
+        for patience in 10..20 {
+            readers.reach(patience, 40);
+        }
+        assert_eq!(readers.reached.len(), PATIENCES);
+    }
+}
