@@ -118,6 +118,11 @@ pub enum UnusableId {
     /// It begins or ends with a space or a tab, which HTTP takes off a header's value (RFC 9110,
     /// section 5.5).
     SpaceAtEnd,
+    /// It reads like a place that a broker writes into ids, such as `5eed-17`, and would be taken for
+    /// one when a peer comes back with it: what was published after that place, and not what was
+    /// published after the event, would be replayed. Only a broker says so that [assigns
+    /// ids](crate::broker::EventIds::Assigned).
+    LikeAPlace,
 }
 
 impl UnusableId {
@@ -135,6 +140,7 @@ impl fmt::Display for UnusableId {
                 write!(f, "an event id of {length} bytes, more than {}", LastEventId::MAX_LENGTH)
             }
             Self::SpaceAtEnd => f.write_str("an event id with a space at one of its ends"),
+            Self::LikeAPlace => f.write_str("an event id that reads like a place in the stream"),
         }
     }
 }

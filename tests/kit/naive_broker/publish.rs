@@ -3,6 +3,7 @@
 
 use super::lag::State;
 use super::model::{Content, Kept, Log, LogName, Model, Pending, chunk, waiting};
+use super::signed::PlaceOf;
 use sansse::broker::*;
 use std::collections::BTreeSet;
 
@@ -36,7 +37,7 @@ impl Model {
         key: Option<u64>,
     ) -> Result<(u64, String), PublishError> {
         self.check_addressee(topic)?;
-        check_id(own_id)?;
+        self.check_id(own_id)?;
         let position = self.last + 1;
         let payload = self.encode(position, content, own_id);
         self.check_room(topic, chunk(&payload).len(), key)?;
@@ -44,6 +45,18 @@ impl Model {
         self.tally.published(self.now, position, &payload);
         self.last = position;
         Ok((position, payload))
+    }
+
+    /// An empty id would be none, and one that reads like a place would be taken for it.
+    fn check_id(&self, own_id: Option<&String>) -> Result<(), PublishError> {
+        let Some(id) = own_id else { return Ok(()) };
+        if id.is_empty() {
+            Err(PublishError::UnusableId(sansse::UnusableId::Empty))
+        } else if matches!(self.place_of(id), PlaceOf::At(..)) {
+            Err(PublishError::UnusableId(sansse::UnusableId::LikeAPlace))
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether no open session that counts would lose something that is for it or its client alone.
@@ -110,7 +123,7 @@ impl Model {
         if position <= self.last {
             return Err(PublishError::OutOfOrder { last: self.last });
         }
-        check_id(own_id)?;
+        self.check_id(own_id)?;
         let payload = self.encode(position, content, own_id);
         match self.check_addressee(topic) {
             Ok(()) => self.append(position, topic, &payload, own_id, key)?,
@@ -408,13 +421,5 @@ impl Model {
             let log = self.logs.remove(&name).unwrap();
             self.forgotten_topics = self.forgotten_topics.max(log.lost_through);
         }
-    }
-}
-
-/// An empty id would be none.
-fn check_id(own_id: Option<&String>) -> Result<(), PublishError> {
-    match own_id.map(String::as_str) {
-        Some("") => Err(PublishError::UnusableId(sansse::UnusableId::Empty)),
-        _ => Ok(()),
     }
 }
