@@ -25,15 +25,29 @@ impl Frame {
 
     /// Encodes `event` as if its id were `id`.
     pub fn with_id(event: &Event, id: Option<&EventId>) -> Self {
-        let mut length = Length(0);
-        write_event(&mut length, event, id);
-        Self::of(length.0, |chunk| write_event(chunk, event, id))
+        Self::of_all([(event, id)])
     }
 
-    /// A frame with the payload of another; `None` for what does not end in a blank line.
+    /// Encodes events that go out together, each as if its id were the one beside it.
+    pub(crate) fn of_all<'a>(
+        events: impl IntoIterator<Item = (&'a Event, Option<&'a EventId>), IntoIter: Clone>,
+    ) -> Self {
+        let events = events.into_iter();
+        let mut length = Length(0);
+        events.clone().for_each(|(event, id)| write_event(&mut length, event, id));
+        Self::of(length.0, |chunk| {
+            events.for_each(|(event, id)| write_event(chunk, event, id));
+        })
+    }
+
+    /// A frame with the payload of another; `None` for what none can have.
     #[cfg(feature = "record")]
     pub(crate) fn from_payload(payload: &str) -> Option<Self> {
-        let is_whole = payload == "\n" || payload.ends_with("\n\n");
+        let is_comment = || {
+            payload.ends_with('\n') && payload.split_terminator('\n').all(|l| l.starts_with(':'))
+        };
+        let is_whole = payload == "\n" || payload.ends_with("\n\n") || is_comment();
+        let is_whole = is_whole && !payload.is_empty();
         is_whole.then(|| Self::of(payload.len(), |chunk| chunk.put(payload.as_bytes())))
     }
 
@@ -61,7 +75,7 @@ impl Frame {
     }
 
     /// Returns the length of the payload in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "a frame always ends in a blank line")]
+    #[expect(clippy::len_without_is_empty, reason = "a frame always ends in a line end")]
     pub fn len(&self) -> usize {
         self.chunk.len() - CRLF.len() - self.head as usize
     }
@@ -139,6 +153,10 @@ impl Sink for Vec<u8> {
 
 /// The id goes first and the data last, so that a receiver which is cut off
 /// between lines has learnt nothing it could act upon.
+///
+/// A blank line ends a block. Some receivers make an empty message of a block without data, so that
+/// comments alone are lines and no block. Those of the standard pass over such a line wherever it
+/// stands (9.2.6, "interpreting an event stream").
 fn write_event(out: &mut impl Sink, event: &Event, id: Option<&EventId>) {
     if let Some(text) = event.comment_text() {
         for_each_line(text, |line| {
@@ -159,7 +177,13 @@ fn write_event(out: &mut impl Sink, event: &Event, id: Option<&EventId>) {
         }
         for_each_line(data, |line| write_line(out, b"data: ", line));
     }
-    out.put(b"\n");
+    let is_comment_alone = event.comment_text().is_some()
+        && event.data().is_none()
+        && event.retry().is_none()
+        && id.is_none();
+    if !is_comment_alone {
+        out.put(b"\n");
+    }
 }
 
 fn write_line(out: &mut impl Sink, name: &[u8], value: &[u8]) {
@@ -234,8 +258,25 @@ mod tests {
 
     #[test]
     fn a_comment_cannot_forge_a_field() {
-        assert_eq!(encoded(&Event::comment("a\rdata: x\n")), ": a\n: data: x\n:\n\n");
-        assert_eq!(encoded(&Event::heartbeat()), ":\n\n");
+        assert_eq!(encoded(&Event::comment("a\rdata: x\n")), ": a\n: data: x\n:\n");
+    }
+
+    #[test]
+    fn a_comment_alone_is_no_block_and_one_with_anything_else_is() {
+        assert_eq!(encoded(&Event::heartbeat()), ":\n");
+        assert_eq!(encoded(&Event::comment("c")), ": c\n");
+        let second = Duration::from_secs(1);
+        assert_eq!(encoded(&Event::comment("c").with_retry(second)), ": c\nretry: 1000\n\n");
+        let id = EventId::new("i").unwrap();
+        assert_eq!(encoded(&Event::comment("c").with_id(id)), ": c\nid: i\n\n");
+        assert_eq!(encoded(&Event::new("").with_comment("c")), ": c\ndata: \n\n");
+    }
+
+    #[test]
+    fn events_that_go_out_together_are_one_frame() {
+        let (first, second) = (Event::new("a"), Event::comment("c"));
+        let frame = Frame::of_all([(&first, None), (&second, None)]);
+        assert_eq!(&frame.chunk()[..], b"d\r\ndata: a\n\n: c\n\r\n");
     }
 
     #[test]
@@ -256,7 +297,7 @@ mod tests {
     #[test]
     fn a_type_without_data_is_not_sent_since_it_would_reach_nobody() {
         let event = Event::comment("c").with_type(EventType::new("t").unwrap());
-        assert_eq!(encoded(&event), ": c\n\n");
+        assert_eq!(encoded(&event), ": c\n");
     }
 
     #[test]

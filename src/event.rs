@@ -1,6 +1,8 @@
 //! What is sent: an [`Event`] and the validated texts it is made of.
 
 use crate::event_key::EventKey;
+use crate::fault::Fault;
+use crate::text::text_value;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
@@ -29,7 +31,7 @@ use core::time::Duration;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    data: Option<Cow<'static, str>>,
+    data: Option<String>,
     comment: Option<Cow<'static, str>>,
     event_type: EventType,
     id: Option<EventId>,
@@ -42,7 +44,17 @@ impl Event {
     ///
     /// CR, LF and CRLF are line ends; the receiver gets LF for each of them.
     /// Empty data is delivered as an event with empty data.
-    pub fn new(data: impl Into<Cow<'static, str>>) -> Self {
+    ///
+    /// A `String` is taken as it is, and a `&str` is copied.
+    ///
+    /// ```
+    /// use sansse::Event;
+    ///
+    /// for line in String::from("one\ntwo").lines() {
+    ///     assert_eq!(Event::new(line).data(), Some(line));
+    /// }
+    /// ```
+    pub fn new(data: impl Into<String>) -> Self {
         Self { data: Some(data.into()), ..Self::empty() }
     }
 
@@ -60,25 +72,32 @@ impl Event {
 
     /// Makes a comment: lines that receivers skip, and proxies count as life.
     ///
-    /// Each line of `text` becomes a comment line.
-    pub fn comment(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { comment: Some(text.into()), ..Self::empty() }
+    /// Each line of `text` becomes a comment line. No blank line follows, since some receivers make
+    /// an empty message of what stands before one.
+    pub fn comment(text: impl Into<String>) -> Self {
+        Self::empty().with_comment(text)
     }
 
     /// Makes an empty comment, the smallest thing that keeps a connection in use.
     pub fn heartbeat() -> Self {
-        Self::comment("")
+        Self::empty().with_comment_text(Cow::Borrowed(""))
     }
 
     /// Makes a block that sets the last event id of the receiver and dispatches nothing (9.2.6,
     /// "dispatch the event", step 1).
+    ///
+    /// Firefox and many clients that are no browsers pass over an id without data, and some make an
+    /// empty message of such a block. A [broker](crate::broker) tells a peer its place by a
+    /// `Notice` instead.
     pub fn id_only(id: EventId) -> Self {
         Self::empty().with_id(id)
     }
 
     /// Makes a block that sets the receiver's reconnection time and dispatches nothing.
     ///
-    /// The unit on the wire is the millisecond; what is finer is cut off.
+    /// The unit on the wire is the millisecond; what is finer is cut off. Some receivers keep a
+    /// reconnection time only where it stands in a block with data, or make an empty message of
+    /// this one: see [`with_retry`](Self::with_retry).
     pub fn retry_only(retry: Duration) -> Self {
         Self::empty().with_retry(retry)
     }
@@ -103,7 +122,8 @@ impl Event {
 
     /// Sets the event's id, which becomes the receiver's last event id.
     ///
-    /// An empty id clears it.
+    /// An empty id clears it. A broker publishes only ids with which a receiver can come back
+    /// (`LastEventId::check`).
     pub fn with_id(mut self, id: EventId) -> Self {
         self.id = Some(id);
         self
@@ -116,8 +136,13 @@ impl Event {
     }
 
     /// Adds a comment, which goes out before the event's fields.
-    pub fn with_comment(mut self, text: impl Into<Cow<'static, str>>) -> Self {
-        self.comment = Some(text.into());
+    pub fn with_comment(self, text: impl Into<String>) -> Self {
+        self.with_comment_text(Cow::Owned(text.into()))
+    }
+
+    /// Adds a comment that need not be copied.
+    pub(crate) fn with_comment_text(mut self, text: Cow<'static, str>) -> Self {
+        self.comment = Some(text);
         self
     }
 
@@ -184,13 +209,13 @@ impl EventType {
     /// # Errors
     ///
     /// [`FieldError`] at the first CR or LF.
-    pub fn new(text: impl Into<Cow<'static, str>>) -> Result<Self, FieldError> {
+    pub fn new(text: impl Into<String>) -> Result<Self, FieldError> {
         let text = text.into();
         if text.is_empty() {
             return Ok(Self::MESSAGE);
         }
         match find_forbidden(text.as_bytes(), false) {
-            None => Ok(Self(text)),
+            None => Ok(Self(Cow::Owned(text))),
             Some(error) => Err(error),
         }
     }
@@ -244,9 +269,8 @@ macro_rules! event_type {
 
 /// The id of an event: any text without CR, LF and NUL.
 ///
-/// The empty id is valid: it clears the receiver's last event id. Browsers send
-/// ids back as the `Last-Event-ID` header; ids of printable ASCII
-/// without spaces at their ends come back exactly.
+/// The empty id is valid: it clears the receiver's last event id. Browsers send ids back as the
+/// `Last-Event-ID` header, in which an id without spaces and tabs at its ends comes back exactly.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Cow<'static, str>);
 
@@ -256,12 +280,19 @@ impl EventId {
     /// # Errors
     ///
     /// [`FieldError`] at the first CR, LF or NUL.
-    pub fn new(text: impl Into<Cow<'static, str>>) -> Result<Self, FieldError> {
+    pub fn new(text: impl Into<String>) -> Result<Self, FieldError> {
         let text = text.into();
         match find_forbidden(text.as_bytes(), true) {
-            None => Ok(Self(text)),
+            None => Ok(Self(Cow::Owned(text))),
             Some(error) => Err(error),
         }
+    }
+
+    /// What [`event_id!`](crate::event_id) expands to; panics where the compiler runs it.
+    #[doc(hidden)]
+    pub const fn from_literal(text: &'static str) -> Self {
+        assert!(find_forbidden(text.as_bytes(), true).is_none(), "an event id holds CR, LF or NUL");
+        Self(Cow::Borrowed(text))
     }
 
     /// An id from a text of the crate's own making, which holds nothing forbidden.
@@ -289,6 +320,24 @@ impl fmt::Display for EventId {
     }
 }
 
+/// An [`EventId`] from a literal, checked by the compiler.
+///
+/// ```
+/// assert_eq!(sansse::event_id!("7").as_str(), "7");
+/// ```
+/// ```compile_fail
+/// sansse::event_id!("7\0");
+/// ```
+#[macro_export]
+macro_rules! event_id {
+    ($text:literal) => {
+        const { $crate::EventId::from_literal($text) }
+    };
+}
+
+text_value!(EventType, FieldError);
+text_value!(EventId, FieldError);
+
 impl From<EventId> for String {
     fn from(id: EventId) -> Self {
         id.0.into_owned()
@@ -306,6 +355,11 @@ impl FieldError {
     /// Returns where in the text the forbidden character stands, in bytes.
     pub const fn position(&self) -> usize {
         self.position
+    }
+
+    /// Returns whose fault it is.
+    pub const fn fault(&self) -> Fault {
+        Fault::Caller
     }
 
     /// Returns the forbidden character: CR, LF or NUL.
@@ -344,6 +398,30 @@ mod tests {
         assert_eq!((error.position(), error.character()), (2, '\0'));
         assert_eq!(EventType::new("é\rx").unwrap_err().position(), 2);
         assert_eq!(EventType::new("a\nb").unwrap_err().character(), '\n');
+    }
+
+    #[test]
+    fn a_text_is_validated_however_it_is_converted() {
+        let text = String::from("a\nb");
+        let expected = EventId::new(&*text).unwrap_err();
+        assert_eq!(text.parse::<EventId>(), Err(expected));
+        assert_eq!(EventId::try_from(&*text), Err(expected));
+        assert_eq!(EventType::try_from(text), Err(expected));
+        assert_eq!("tick".parse::<EventType>().unwrap(), crate::event_type!("tick"));
+        assert_eq!(EventId::try_from("7").unwrap(), crate::event_id!("7"));
+        assert_eq!(expected.fault(), Fault::Caller);
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn types_and_ids_are_serialized_as_their_text_and_validated_when_read() {
+        let both = (crate::event_type!("tick"), crate::event_id!("7"));
+        let text = serde_json::to_string(&both).unwrap();
+        assert_eq!(text, r#"["tick","7"]"#);
+        assert_eq!(serde_json::from_str::<(EventType, EventId)>(&text).unwrap(), both);
+        assert!(serde_json::from_str::<EventId>(r#""a\u0000""#).is_err());
+        assert!(serde_json::from_str::<EventType>(r#""a\n""#).is_err());
+        assert!(serde_json::from_str::<EventType>("1").is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What events are about, by name.
 
+use crate::fault::Fault;
+use crate::text::text_value;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -44,6 +46,45 @@ impl EventKey {
     }
 }
 
+impl EventKey {
+    /// Returns whether [`new`](Self::new) takes this text.
+    #[doc(hidden)]
+    pub const fn is_valid(text: &str) -> bool {
+        !text.is_empty() && text.len() <= MAX
+    }
+
+    /// What [`event_key!`](crate::event_key) expands to, for a text that the compiler has checked.
+    #[doc(hidden)]
+    pub fn from_literal(text: &'static str) -> Self {
+        assert!(Self::is_valid(text), "a key has 1 to 256 bytes");
+        Self(text.into())
+    }
+}
+
+/// An [`EventKey`] from a literal, checked by the compiler. Each use allocates once; clones do not.
+///
+/// ```
+/// assert_eq!(sansse::event_key!("gold").as_str(), "gold");
+/// ```
+/// ```compile_fail
+/// sansse::event_key!("");
+/// ```
+#[macro_export]
+macro_rules! event_key {
+    ($text:literal) => {{
+        const { assert!($crate::EventKey::is_valid($text), "a key has 1 to 256 bytes") };
+        $crate::EventKey::from_literal($text)
+    }};
+}
+
+text_value!(EventKey, EventKeyError);
+
+impl AsRef<str> for EventKey {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 impl fmt::Display for EventKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -57,6 +98,11 @@ pub struct EventKeyError {
 }
 
 impl EventKeyError {
+    /// Returns whose fault it is.
+    pub const fn fault(&self) -> Fault {
+        Fault::Caller
+    }
+
     /// Returns the length of the text, in bytes.
     pub const fn length(&self) -> usize {
         self.length

@@ -8,7 +8,7 @@ pub enum Fault {
     /// Nobody's: it ended as connections end.
     Nobody,
     /// The peer's: it broke the protocol, was too slow, ended the stream, answered with something
-    /// else, or asked for what it may not have. Over HTTP the last is 403.
+    /// else, or asked for what it may not have. Over HTTP the last is 403, or 400.
     Peer,
     /// The caller's: the program at this side did what it was told not to do, or asked for or set
     /// what cannot be.

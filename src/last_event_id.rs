@@ -1,7 +1,9 @@
 //! Where a returning client's stream broke off: [`LastEventId`], read from what a peer sent.
 
 use crate::event::EventId;
+use crate::fault::Fault;
 use alloc::string::String;
+use core::fmt;
 
 /// What a request says about the last event that its sender received.
 ///
@@ -69,6 +71,29 @@ impl LastEventId {
         }
     }
 
+    /// Checks that a peer whose last event had this id comes back with it, and that it is read as
+    /// it was sent. A broker publishes no other.
+    ///
+    /// ```
+    /// use sansse::{LastEventId, UnusableId, event_id};
+    ///
+    /// assert_eq!(LastEventId::check(&event_id!("42")), Ok(()));
+    /// assert_eq!(LastEventId::check(&event_id!("42 ")), Err(UnusableId::SpaceAtEnd));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`UnusableId`], by the fault of who made the id.
+    pub fn check(id: &EventId) -> Result<(), UnusableId> {
+        let text = id.as_str().as_bytes();
+        match text.len() {
+            0 => Err(UnusableId::Empty),
+            length if length > Self::MAX_LENGTH => Err(UnusableId::TooLong { length }),
+            length if trim(text).len() < length => Err(UnusableId::SpaceAtEnd),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the id, if there is one.
     pub fn id(&self) -> Option<&EventId> {
         match self {
@@ -77,6 +102,44 @@ impl LastEventId {
         }
     }
 }
+
+/// Why no peer could come back with an event id, by the fault of who made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnusableId {
+    /// It is empty: its receiver forgets the last event id (WHATWG HTML, 9.2.6), and comes back
+    /// without one, to what is published from then on.
+    Empty,
+    /// It is longer than [`LastEventId::MAX_LENGTH`].
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// It begins or ends with a space or a tab, which HTTP takes off a header's value (RFC 9110,
+    /// section 5.5).
+    SpaceAtEnd,
+}
+
+impl UnusableId {
+    /// Returns whose fault it is.
+    pub const fn fault(&self) -> Fault {
+        Fault::Caller
+    }
+}
+
+impl fmt::Display for UnusableId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("an empty event id"),
+            Self::TooLong { length } => {
+                write!(f, "an event id of {length} bytes, more than {}", LastEventId::MAX_LENGTH)
+            }
+            Self::SpaceAtEnd => f.write_str("an event id with a space at one of its ends"),
+        }
+    }
+}
+
+impl core::error::Error for UnusableId {}
 
 /// Optional white space of HTTP (RFC 9110, 5.6.3).
 fn trim(mut value: &[u8]) -> &[u8] {
@@ -112,6 +175,17 @@ mod tests {
         assert_eq!(LastEventId::from_header(b"a\x01\x7fb"), id("a\x01\x7fb"));
         for forbidden in [&b"a\0"[..], b"a\rb", b"a\nb"] {
             assert_eq!(LastEventId::from_header(forbidden), LastEventId::Malformed);
+        }
+    }
+
+    #[test]
+    fn an_id_that_passes_the_check_comes_back_as_it_is_and_no_other() {
+        let texts = ["7", "a b", "\u{a0}7\u{a0}", "a\u{1}b", "\u{7f}", "é", "", " 7", "7\t", " "];
+        let long = [LastEventId::MAX_LENGTH, LastEventId::MAX_LENGTH + 1].map(|n| "x".repeat(n));
+        for text in texts.into_iter().chain(long.iter().map(String::as_str)) {
+            let id = EventId::new(text).unwrap();
+            let comes_back = LastEventId::from_header(text.as_bytes()).id() == Some(&id);
+            assert_eq!(LastEventId::check(&id).is_ok(), comes_back, "{text:?}");
         }
     }
 

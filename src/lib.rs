@@ -30,6 +30,7 @@
 //! - [`EventSource`] and [`Feed`] put the client behind streams, over any [`Transport`].
 //! - [`hub`] puts the broker behind futures and streams. All that it needs of a runtime is a
 //!   [`Timer`].
+//! - [`answer`] is a stream of events for one reader, such as a language model's answer.
 //! - [`serve`] is a small HTTP/1.1 server, and [`feed::Http1`] a client's transport, over any
 //!   runtime's sockets.
 //! - `testing` (feature `testing`) is time that passes when it is told to, and a reader of what a
@@ -62,9 +63,12 @@
 //!    exists is valid: what cannot be sent cannot be built.
 //! 9. Errors say whose [`Fault`] it is: the peer's, the caller's, the transport's, a limit's, or
 //!    that of a state, such as a closed broker. None of them is an `io::Error`.
+//! 10. A stream that was cut short never ends in good order.
 //!
 //! Where a promise has an exception, the method says so: [`Broker::drain`](broker::Broker::drain),
 //! for example, walks over all sessions once.
+//! [`Broker::wait_for_readers`](broker::Broker::wait_for_readers) does so the first time that
+//! somebody has to wait for a topic.
 //!
 //! # Guides
 //!
@@ -81,6 +85,9 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "broker")]
+#[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
+pub mod answer;
 #[cfg(any(
     feature = "testing",
     all(test, any(feature = "broker", feature = "client", feature = "http1"))
@@ -96,7 +103,6 @@ mod decode;
 mod encode;
 mod event;
 mod event_key;
-#[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 mod fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
@@ -117,6 +123,8 @@ mod last_event_id;
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub mod net;
+#[cfg(any(feature = "broker", feature = "client"))]
+mod notice;
 #[cfg(feature = "record")]
 #[cfg_attr(docsrs, doc(cfg(feature = "record")))]
 pub mod record;
@@ -128,11 +136,13 @@ mod sync;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+mod text;
 
 pub use decode::{DecodeError, Decoder, Limits, Message, OwnedMessage, Step};
 pub use encode::{Frame, Framing};
 pub use event::{Event, EventId, EventType, FieldError};
 pub use event_key::{EventKey, EventKeyError};
+pub use fault::Fault;
 #[cfg(feature = "feed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "feed")))]
 pub use feed::{EventSource, Feed, FeedEvent, SourceEvent, Transport};
@@ -141,10 +151,13 @@ pub use feed::{EventSource, Feed, FeedEvent, SourceEvent, Transport};
 pub use hub::Hub;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use last_event_id::LastEventId;
+pub use last_event_id::{LastEventId, UnusableId};
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
-pub use {fault::Fault, net::Timer};
+pub use net::Timer;
+#[cfg(any(feature = "broker", feature = "client"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client"))))]
+pub use notice::{LossReason, Notice, RefusalReason};
 
 /// The README's examples, compiled and run with the tests.
 #[cfg(all(doctest, feature = "feed", feature = "serve"))]

@@ -12,8 +12,10 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Makes a key of its parts, as a record tells them.
-    #[cfg(any(feature = "record", test))]
+    /// The least of all keys, whether or not there is such a value.
+    pub(crate) const FIRST: Self = Self { slot: 0, generation: NonZeroU32::MIN };
+
+    /// Makes a key of its parts, as the text of a name tells them.
     pub(crate) const fn new(slot: u32, generation: NonZeroU32) -> Self {
         Self { slot, generation }
     }

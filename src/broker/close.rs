@@ -1,10 +1,10 @@
 //! How sessions end, and the broker with them.
 
+use super::admission::LastWords;
 use super::arena::Key;
-use super::delivery::Passed;
+use super::delivery::{Passed, Teller};
 use super::sessions::Told;
 use super::{Broker, BrokerEvent, EndReason, Notes, SessionId};
-use crate::encode::Frame;
 use alloc::vec::Vec;
 use std::time::Instant;
 
@@ -30,12 +30,14 @@ impl Broker {
         for key in keys {
             self.finish(key, EndReason::Shutdown, None);
         }
+        self.publishers.end_all();
     }
 
-    /// Closes the broker and ends all sessions at once, whatever they have not taken yet.
+    /// Closes the broker and ends all sessions at once, whatever they have not taken yet; see
+    /// [`EndReason::Aborted`].
     pub fn abort(&mut self, now: Instant) {
         self.close(now);
-        self.end_all(EndReason::Shutdown);
+        self.abort_all();
     }
 
     /// Closes a session, as [`SessionMut::close`](super::SessionMut::close) says.
@@ -45,22 +47,27 @@ impl Broker {
         key.is_some_and(|key| self.finish(key, EndReason::Closed, None))
     }
 
-    pub(super) fn end_all(&mut self, reason: EndReason) {
+    /// Ends all sessions at once, whatever they have not taken yet.
+    pub(super) fn abort_all(&mut self) {
         let keys: Vec<Key> = self.sessions.keys().collect();
         for key in keys {
-            self.end(key, reason, Told::ByReady);
+            self.end(key, EndReason::Aborted, Told::ByReady);
         }
     }
 
-    /// Lets a session have what there is, then `last_words`, and then its end. Returns whether
-    /// there is such a session.
+    /// Lets a session have what there is, then `last_words` if it is to come back, and then its
+    /// end. Returns whether there is such a session.
     pub(super) fn finish(
         &mut self,
         key: Key,
         reason: EndReason,
-        last_words: Option<Frame>,
+        last_words: Option<LastWords>,
     ) -> bool {
         let (now, through) = (self.clock.now(), self.sequencer.last());
+        let last_words = last_words.zip(self.sessions.get(key)).and_then(|(words, session)| {
+            let usual = self.config.session.notices.as_ref();
+            Teller::of(session, usual, &self.sequencer).last_words(through, &words)
+        });
         self.sessions.finish(now, key, reason, through, last_words, &self.topics)
     }
 
@@ -85,6 +92,7 @@ impl Broker {
             self.sessions.owe_end(key, reason);
         }
         self.counters.end(reason, undelivered);
+        self.note_leave(key, session.channels().map(|(_, channel)| channel));
         let session = id;
         self.events.push(BrokerEvent::SessionEnded { session, client, reason, undelivered });
         self.forget_absent();

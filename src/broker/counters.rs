@@ -121,6 +121,8 @@ counted! {
     live: Resumption::Live,
     /// [`Resumption::Oldest`].
     oldest: Resumption::Oldest { .. },
+    /// [`Resumption::Last`].
+    last: Resumption::Last { .. },
     /// [`Resumption::Complete`].
     complete: Resumption::Complete { .. },
     /// [`Resumption::Gap`].
@@ -181,6 +183,8 @@ counted! {
     lease_expired: EndReason::LeaseExpired,
     /// [`EndReason::Revoked`].
     revoked: EndReason::Revoked,
+    /// [`EndReason::Aborted`].
+    aborted: EndReason::Aborted,
     /// [`EndReason::TopicsEnded`].
     topics_ended: EndReason::TopicsEnded,
 }

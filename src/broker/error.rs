@@ -1,6 +1,7 @@
 //! Every error of the broker, whose fault it is, and whether a refused peer comes back.
 
 use crate::fault::Fault;
+use crate::last_event_id::UnusableId;
 use core::fmt;
 
 /// Whether a peer whose session was [not opened](OpenError) is to come back, and when.
@@ -10,10 +11,10 @@ pub enum ComesBack {
     /// It is not: another attempt meets the same error.
     Never,
     /// After [`Reconnect::retry_after`](crate::broker::Reconnect::retry_after): it has as
-    /// many sessions as it may, and has to close one itself. Over HTTP that is 429.
+    /// many sessions as it may, and has to close one itself. As an HTTP status that is 429.
     AfterMinimum,
-    /// When its turn comes among all that were refused, so that they do not come all at once. Over
-    /// HTTP that is 503.
+    /// When its turn comes among all that were refused, so that they do not come all at once. As an
+    /// HTTP status that is 503.
     InTurn,
 }
 
@@ -47,6 +48,8 @@ pub enum NameError {
     },
     /// The text of a pattern holds no wildcard: it is the name of a topic.
     NoWildcard,
+    /// The text is no [`SessionId`](crate::broker::SessionId).
+    NoSession,
 }
 
 impl NameError {
@@ -100,36 +103,39 @@ impl fmt::Display for ConfigError {
 impl core::error::Error for ConfigError {}
 
 /// Why a session was not opened.
+///
+/// Over HTTP a peer that [comes back](Self::comes_back) is answered by a stream that says so, or by
+/// the status given here, as [`RefuseBy`](crate::hub::RefuseBy) says.
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The broker was closed. An HTTP answer is 503.
+    /// The broker was closed. The HTTP status is 503.
     Closed,
     /// All topics of a session without the broadcast have ended, and nothing of them is left for
-    /// it. An HTTP answer is 204, after which an `EventSource` asks no more (WHATWG HTML, 9.2.2).
+    /// it. The HTTP status is 204, after which an `EventSource` asks no more (WHATWG HTML, 9.2.2).
     TopicsEnded,
     /// The session asks for a topic, or a pattern, that is not
-    /// [permitted](crate::broker::SessionConfig::with_permitted) to it. An HTTP answer is 403.
+    /// [permitted](crate::broker::SessionConfig::with_permitted) to it. The HTTP status is 403.
     NotPermitted,
-    /// The broker lets its sessions go. An HTTP answer is 503 with `Retry-After`.
+    /// The broker lets its sessions go. The HTTP status is 503.
     Draining,
-    /// There are as many sessions as may be. An HTTP answer is 503 with `Retry-After`.
+    /// There are as many sessions as may be. The HTTP status is 503.
     TooManySessions,
-    /// The client has as many sessions as it may. An HTTP answer is 429 with `Retry-After`.
+    /// The client has as many sessions as it may. The HTTP status is 429.
     TooManySessionsOfClient {
         /// How many it may have.
         limit: u32,
     },
-    /// There are as many sessions from this address as may be. An HTTP answer is 429 with
-    /// `Retry-After`.
+    /// There are as many sessions from this address as may be. The HTTP status is 429.
     TooManySessionsFromAddress {
         /// How many there may be.
         limit: u32,
     },
-    /// There are as many topics as may be, and the session wants a new one. An HTTP answer is 503.
+    /// There are as many topics as may be, and the session wants a new one. The HTTP status is 503.
     TooManyTopics,
-    /// The session wants more topics than one may have, by the caller's fault.
+    /// The session wants more topics than one may have, by the fault of the peer that asks for them.
+    /// The HTTP status is 400.
     TooManyTopicsOfSession {
         /// How many it may have.
         limit: u32,
@@ -145,7 +151,7 @@ pub enum OpenError {
     ZeroHeartbeat,
     /// The session asks for a stall timeout of zero, by the caller's fault.
     ZeroStallTimeout,
-    /// The session's lease is over already. An HTTP answer is 403.
+    /// The session's lease is over already. The HTTP status is 403.
     LeaseInThePast,
 }
 
@@ -153,11 +159,12 @@ impl OpenError {
     /// Returns whose fault it is.
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::NotPermitted | Self::LeaseInThePast => Fault::Peer,
-            Self::TooManyTopicsOfSession { .. }
-            | Self::TooManyPermitted { .. }
-            | Self::ZeroHeartbeat
-            | Self::ZeroStallTimeout => Fault::Caller,
+            Self::NotPermitted | Self::LeaseInThePast | Self::TooManyTopicsOfSession { .. } => {
+                Fault::Peer
+            }
+            Self::TooManyPermitted { .. } | Self::ZeroHeartbeat | Self::ZeroStallTimeout => {
+                Fault::Caller
+            }
             Self::TooManySessions
             | Self::TooManySessionsOfClient { .. }
             | Self::TooManySessionsFromAddress { .. }
@@ -281,6 +288,15 @@ pub enum PublishError {
         /// [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes) if that is less.
         limit: usize,
     },
+    /// The event brings an id with which its receiver could not come back.
+    UnusableId(UnusableId),
+    /// A session, or an open session of the client, has not taken as much as is
+    /// [kept](crate::broker::BrokerConfig::private_retention), so that it would lose an event by
+    /// this one; or all logs together keep as much as
+    /// [they may](crate::broker::BrokerLimits::retained_bytes), and this one would give way. Nothing
+    /// is lost: publish it again when the session has taken something, as
+    /// [`Hub::publish_when_room`](crate::hub::Hub::publish_when_room) does.
+    NoRoom,
     /// It was numbered in another epoch than this broker's.
     OtherEpoch,
     /// Its position is not after that of an event that is already here. Also the answer to an event
@@ -295,8 +311,9 @@ impl PublishError {
     /// Returns whose fault it is.
     pub const fn fault(&self) -> Fault {
         match self {
+            Self::UnusableId(error) => error.fault(),
             Self::OtherEpoch | Self::OutOfOrder { .. } => Fault::Caller,
-            Self::TooManyTopics | Self::TooLarge { .. } => Fault::Limit,
+            Self::TooManyTopics | Self::TooLarge { .. } | Self::NoRoom => Fault::Limit,
             Self::Closed | Self::UnknownClient | Self::UnknownSession | Self::TopicEnded => {
                 Fault::State
             }
@@ -315,6 +332,8 @@ impl fmt::Display for PublishError {
             Self::TooLarge { size, limit } => {
                 write!(f, "an event of {size} bytes, where {limit} are kept")
             }
+            Self::UnusableId(error) => error.fmt(f),
+            Self::NoRoom => f.write_str("a session has yet to take all that is kept for it"),
             Self::OtherEpoch => f.write_str("the event belongs to another epoch"),
             Self::OutOfOrder { last } => {
                 write!(f, "position {last} is here already, and the event does not come after it")
@@ -500,7 +519,7 @@ mod tests {
             (from_address, Fault::Limit, ComesBack::AfterMinimum),
             (E::TooManyTopics, Fault::Limit, ComesBack::InTurn),
             (E::UnreadEvents, Fault::Limit, ComesBack::InTurn),
-            (E::TooManyTopicsOfSession { limit: 1 }, Fault::Caller, ComesBack::Never),
+            (E::TooManyTopicsOfSession { limit: 1 }, Fault::Peer, ComesBack::Never),
             (E::TooManyPermitted { limit: 1 }, Fault::Caller, ComesBack::Never),
             (E::ZeroHeartbeat, Fault::Caller, ComesBack::Never),
             (E::ZeroStallTimeout, Fault::Caller, ComesBack::Never),

@@ -26,6 +26,11 @@ pub enum Resumption {
         /// How many events.
         replayed: u64,
     },
+    /// It brought no id and asked for the newest so many events, which are replayed.
+    Last {
+        /// How many events: as many as it asked for, or all that is kept.
+        replayed: u64,
+    },
     /// Everything since its last event id is replayed; nothing is missing, but what newer events
     /// of the same key have superseded in a [compact](crate::broker::Retention::compact) log.
     Complete {
@@ -74,6 +79,7 @@ impl Resumption {
         match self {
             Self::Live | Self::Forged => 0,
             Self::Oldest { replayed }
+            | Self::Last { replayed }
             | Self::Complete { replayed }
             | Self::Gap { replayed }
             | Self::UnknownId { replayed }
@@ -84,7 +90,10 @@ impl Resumption {
 
     /// Returns whether the session may have missed something.
     pub const fn may_miss(self) -> bool {
-        !matches!(self, Self::Live | Self::Oldest { .. } | Self::Complete { .. })
+        !matches!(
+            self,
+            Self::Live | Self::Oldest { .. } | Self::Last { .. } | Self::Complete { .. }
+        )
     }
 
     /// Returns the same outcome with another number of replayed events, where it has one.
@@ -92,6 +101,7 @@ impl Resumption {
         match self {
             Self::Live => Self::Live,
             Self::Oldest { .. } => Self::Oldest { replayed },
+            Self::Last { .. } => Self::Last { replayed },
             Self::Complete { .. } => Self::Complete { replayed },
             Self::Gap { .. } => Self::Gap { replayed },
             Self::UnknownId { .. } => Self::UnknownId { replayed },
@@ -101,11 +111,12 @@ impl Resumption {
         }
     }
 
-    /// Returns the word for it in an announcement.
+    /// Returns a word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
             Self::Oldest { .. } => "oldest",
+            Self::Last { .. } => "last",
             Self::Complete { .. } => "complete",
             Self::Gap { .. } => "gap",
             Self::UnknownId { .. } => "unknown",
@@ -222,6 +233,56 @@ pub enum EndReason {
     LeaseExpired,
     /// Its client's rights were [revoked](crate::broker::ClientMut::revoke).
     Revoked,
+    /// The broker ended it at once, whatever it had not taken yet:
+    /// [`Broker::abort`](crate::broker::Broker::abort) was called, or the time was over that a
+    /// [drain](crate::broker::Broker::drain) has for those that do not take what they are to get.
+    Aborted,
+}
+
+/// How a stream is to end on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamEnd {
+    /// In good order, as a body does that is complete. The reader may take it for "that was all".
+    Clean,
+    /// As a body that was cut off: a chunked one without its last chunk (RFC 9112, section 8), in
+    /// HTTP/2 by a reset of its stream. Every reader knows that something may follow. An
+    /// `EventSource` comes back after either end; but many other readers come back after a cut
+    /// alone, and take what they got before a clean end for the whole.
+    Cut,
+}
+
+impl EndReason {
+    /// Returns how the stream of a session that ended so is to end on the wire.
+    ///
+    /// | Reason | End |
+    /// | --- | --- |
+    /// | [`Closed`](Self::Closed), [`TopicsEnded`](Self::TopicsEnded) | clean: there is no more |
+    /// | [`Shutdown`](Self::Shutdown), [`Drained`](Self::Drained), [`MaxAge`](Self::MaxAge) | `early`: the session has all that was published so far, and its stream goes on elsewhere |
+    /// | all others | cut: the session has not got all that was for it, or may get no more |
+    ///
+    /// For `early`, [`StreamEnd::Cut`] is right unless all readers are known to come back after a
+    /// clean end too.
+    ///
+    /// ```
+    /// use sansse::broker::{EndReason, StreamEnd};
+    ///
+    /// assert_eq!(EndReason::TopicsEnded.stream_end(StreamEnd::Cut), StreamEnd::Clean);
+    /// assert_eq!(EndReason::MaxAge.stream_end(StreamEnd::Clean), StreamEnd::Clean);
+    /// assert_eq!(EndReason::Lagged { lost: 7 }.stream_end(StreamEnd::Clean), StreamEnd::Cut);
+    /// ```
+    pub const fn stream_end(self, early: StreamEnd) -> StreamEnd {
+        match self {
+            Self::Closed | Self::TopicsEnded => StreamEnd::Clean,
+            Self::Shutdown | Self::Drained | Self::MaxAge => early,
+            Self::Disconnected
+            | Self::Lagged { .. }
+            | Self::Stalled
+            | Self::Evicted
+            | Self::LeaseExpired
+            | Self::Revoked
+            | Self::Aborted => StreamEnd::Cut,
+        }
+    }
 }
 
 impl fmt::Display for EndReason {
@@ -238,6 +299,7 @@ impl fmt::Display for EndReason {
             Self::LeaseExpired => f.write_str("its lease lapsed"),
             Self::Revoked => f.write_str("its client's rights were revoked"),
             Self::Drained => f.write_str("the broker lets its sessions go"),
+            Self::Aborted => f.write_str("ended at once by the broker"),
         }
     }
 }
@@ -379,7 +441,7 @@ mod tests {
     const SHARD: u16 = 3;
 
     fn session(slot: u32) -> SessionId {
-        SessionId::new(SHARD, Key::new(slot, NonZeroU32::MIN))
+        SessionId::of(SHARD, Key::new(slot, NonZeroU32::MIN))
     }
 
     fn client() -> Option<ClientId> {

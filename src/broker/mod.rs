@@ -24,6 +24,11 @@
 //! topics. A publish appends once, and moves the topic's whole list to the ready queue, however
 //! long it is.
 //!
+//! A publish to everyone or to a topic waits for nobody, and pushes the oldest event out where there
+//! is too much. A publisher that can wait asks first whether [those who read](Broker::wait_for_readers)
+//! have come far enough. What is published to one session or client never pushes out what an open
+//! session has yet to take: it is refused, with [`PublishError::NoRoom`].
+//!
 //! ```
 //! use sansse::Event;
 //! use sansse::broker::{Broker, BrokerConfig, Epoch, SessionConfig, Audience, Transmit};
@@ -31,9 +36,11 @@
 //!
 //! let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
 //! let session = broker.open(now, SessionConfig::new())?.session;
-//! // A stream begins by telling the browser its place,
+//! // A stream begins by telling the browser its place, in an event for which no page listens,
 //! let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
-//! assert_eq!(frame.payload(), "id: beef-0\n\n");
+//! let notice = "id: beef-0\nevent: sansse-notice\n\
+//!     data: {\"stream\":\"live\",\"replayed\":0,\"lost\":0,\"reason\":null}\n\n";
+//! assert_eq!(frame.payload(), notice);
 //! // and until something is published, there is no more.
 //! assert!(broker.poll_transmit(now, session).is_none());
 //!
@@ -43,6 +50,46 @@
 //! assert_eq!(frame.payload(), "id: beef-1\ndata: hello\n\n");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # What a peer is told
+//!
+//! Beside events a peer gets **notices**: events of the type
+//! [`sansse-notice`](crate::Notice::EVENT_TYPE), with JSON as their data. They say where the peer is
+//! and what it misses, so that nothing is lost without a word. Nobody has to listen to them for
+//! this to work: the browser keeps their ids. A page that wants to show a gap does listen:
+//!
+//! ```text
+//! source.addEventListener("sansse-notice", event => {
+//!   const { stream, lost, reason } = JSON.parse(event.data);
+//!   if (lost !== 0) show(`${lost ?? "some"} events are missing: ${reason}`);
+//! });
+//! ```
+//!
+//! | when | `stream` | `lost`, `reason` | from its id a peer gets |
+//! | --- | --- | --- | --- |
+//! | first in a stream without a last event id | `live`, or `kept` where [`StartAt`] asks for it | 0, `null` | what follows it |
+//! | first in a stream that resumes | `complete` | 0, `null` | what follows it |
+//! | first in a stream that resumes where something is kept no more | `gap` | the number, `retention` | what follows it |
+//! | first in a stream that brought an id of another epoch, or one that leads nowhere | `gap` | `null`, and `restart`, `unknown-id`, `malformed-id`, `forged-id` or `ahead` | what follows it |
+//! | before the first event after a hole in the middle, by a [policy](LagPolicy) | `gap` | the number, `lag` | what follows it |
+//! | before the replay of a [late subscription](SessionMut::subscribe) that misses something | `gap` | as at a beginning | it has no id |
+//! | after such a replay, and at the end of a topic that ends with a comment | `place` | 0, `null` | what follows it |
+//! | last in a stream that ends by a [drain](Broker::drain) or a [maximum age](MaxAge) | `ending` | 0, `null` | what was published after the end |
+//!
+//! - A notice takes no position, is not kept, and counts as no event.
+//! - The number of lost events is `null` where it is not known exactly: where it is further back
+//!   than the broker remembers, where an event was for several subscriptions of which one is a
+//!   pattern, and where a compact log gave up superseded events in between. What is superseded or
+//!   excluded is not lost.
+//! - A notice has no id where the broker [makes none](EventIds::Own). Nor has that of a `kept`
+//!   stream whose topics have lost events at different places: from no place on is it complete.
+//! - The [reconnection time](Reconnect::retry) stands in the first notice, and that of a drain in
+//!   the last one, since some readers pass over it in a block without data.
+//! - One setting gives notices another type or turns them off:
+//!   [`SessionDefaults::notices`], and [`SessionConfig::with_notices`] for one session. What that
+//!   costs is said there.
+//! - This library's [client](crate::client) takes notices out of the stream, and reports what is
+//!   lost.
 
 mod admission;
 mod arena;
@@ -60,6 +107,7 @@ mod one_or_many;
 mod open;
 mod poll;
 mod publish;
+mod publishers;
 mod rights;
 mod sequence;
 mod sessions;
@@ -68,11 +116,12 @@ mod subscribe;
 mod time;
 mod timers;
 mod topics;
+mod wait;
 
 pub use crate::encode::Framing;
 pub use clients::{PresenceCursor, PresencePage, PresentClient, Roster};
 pub use config::{
-    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Reconnect,
+    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Pace, Reconnect,
     Retention, SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
 };
 pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
@@ -81,7 +130,7 @@ pub use error::{
     ComesBack, ConfigError, DrainError, LeaseError, NameError, OpenError, PublishError,
     RevokeError, RosterError, SubscribeError, TopicSettingError,
 };
-pub use event::{BrokerEvent, EndReason, EventNumber, Opened, Resumption};
+pub use event::{BrokerEvent, EndReason, EventNumber, Opened, Resumption, StreamEnd};
 pub use names::{
     AddressKey, ClientId, MAX_LEVELS, MAX_NAME, SessionId, TopicFilter, TopicName, TopicPattern,
 };
@@ -93,6 +142,7 @@ pub use sequence::{CursorKeys, KeyError, MIN_SECRET};
 pub(crate) use admission::ReturnsOfAll;
 pub use admission::{Census, Eviction, Occupancy};
 pub use publish::TopicMut;
+pub use publishers::WaitId;
 pub use rights::{ClientMut, ClientRef};
 pub use shard::{ShardMut, ShardRef};
 pub use subscribe::{SessionMut, SessionRef};
@@ -111,6 +161,7 @@ use clients::{Client, Clients};
 use clock::Clock;
 use delivery::Passed;
 use event::EventQueue;
+use publishers::Publishers;
 use sessions::Sessions;
 use std::time::Instant;
 use topics::Topics;
@@ -136,6 +187,7 @@ pub enum BrokerState {
 /// - [`poll_ready`](Self::poll_ready): which sessions have output again;
 /// - [`poll_transmit`](Self::poll_transmit): what goes to one session;
 /// - [`poll_event`](Self::poll_event): what happened;
+/// - [`poll_wait`](Self::poll_wait): which publishers have waited long enough;
 /// - [`poll_timeout`](Self::poll_timeout): when to call [`handle_timeout`](Self::handle_timeout).
 ///
 /// What concerns one session, client or topic is asked of a handle:
@@ -157,6 +209,7 @@ pub struct Broker {
     topics: Topics,
     sessions: Sessions,
     clients: Clients,
+    publishers: Publishers,
     admission: Admission,
     events: EventQueue,
     /// What is only to be counted.
@@ -183,6 +236,7 @@ impl Broker {
             topics: Topics::new(&config.limits, config.retention, config.private_retention),
             sessions: Sessions::new(config.shard.get(), &config.session),
             clients: Clients::new(config.client_grace, config.limits.absent_clients),
+            publishers: Publishers::new(),
             admission: Admission::new(&config),
             events: EventQueue::new(config.shard.get()),
             counters: Counters::default(),

@@ -6,7 +6,7 @@ use super::clients::Client;
 use super::clock::Tick;
 use super::clock::ticks;
 use super::config::{Metadata, Setting};
-use super::delivery::{self, Places, Wish};
+use super::delivery::{self, Places, Teller, Wish};
 use super::event::{EndReason, Opened};
 use super::names::ClientId;
 use super::sessions::Told;
@@ -62,13 +62,16 @@ impl Broker {
         }
         let views: Vec<View<'_>> =
             channels.iter().filter_map(|&channel| self.topics.view(channel)).collect();
-        let (resumption, places) = delivery::resume(&views, self.wish(&config), &self.sequencer);
-        let is_place_due =
-            config.is_topics_only() && delivery::ends_without_id(&views, &places, &self.sequencer);
+        let beginning = delivery::resume(&views, self.wish(&config), &self.sequencer);
+        let (resumption, places) = (beginning.resumption(), beginning.places());
         self.counters.open(resumption);
-        let mut session = new_session(now, &config, client, &channels, &places);
+        let teller = self.teller(&config);
+        let is_place_due = config.is_topics_only()
+            && teller.tells_places()
+            && delivery::ends_without_id(&views, places);
+        let mut session = new_session(now, &config, client, &channels, places);
         let retry = self.admission.retry_in(self.sessions.next_slot());
-        if let Some(frame) = delivery::opening(&config, resumption, retry, &self.sequencer) {
+        if let Some(frame) = teller.opening(&beginning, config.opening_comment(), retry) {
             session.extras_mut().set_opening(frame);
         }
         if is_place_due {
@@ -84,6 +87,9 @@ impl Broker {
         let key = self.sessions.insert(session);
         if let Some(client) = client {
             self.clients.add_session(client, key);
+        }
+        for channel in channels {
+            self.note_reader(key, channel);
         }
         let session = self.sessions.id_of(key);
         let client = config.client().cloned();
@@ -163,12 +169,18 @@ impl Broker {
         };
         let views = channels.iter().filter_map(|&channel| self.topics.view(channel));
         let views: Vec<View<'_>> = views.chain(config.client().map(view_of_client)).collect();
-        let (resumption, places) = delivery::resume(&views, self.wish(config), &self.sequencer);
-        if delivery::is_anything_left(&views, resumption, &places, &self.sequencer) {
+        let beginning = delivery::resume(&views, self.wish(config), &self.sequencer);
+        if delivery::is_anything_left(&views, &beginning, self.teller(config).tells_places()) {
             Ok(())
         } else {
             Err(OpenError::TopicsEnded)
         }
+    }
+
+    /// Returns what says to such a session what is no event.
+    fn teller<'a>(&'a self, config: &'a SessionConfig) -> Teller<'a> {
+        let usual = self.config.session.notices.as_ref();
+        Teller::new(config.notices().as_ref().or(usual), &self.sequencer)
     }
 
     fn wish<'a>(&self, config: &'a SessionConfig) -> Wish<'a> {
@@ -269,7 +281,7 @@ fn new_session(
         .map(|(&channel, &cursor)| Subscription::new(channel, cursor))
         .collect();
     let mut session = Session::new(now, client, subscriptions);
-    session.set_lag(config.lag(), config.loss_announcement().clone());
+    session.set_choices(config.lag(), config.notices().clone());
     for &(number, gone) in places.gone() {
         session.extras_mut().set_gone(number, gone);
     }

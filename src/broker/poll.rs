@@ -3,7 +3,8 @@
 
 use super::arena::Key;
 use super::delivery::Passed;
-use super::delivery::{self, Batch, BatchSink, FrameSink, Outcome, Poll, Sink, Source, Taken};
+use super::delivery::Taken;
+use super::delivery::{self, Batch, BatchSink, FrameSink, Outcome, Part, Poll, Sink, Source};
 use super::event::EventNumber;
 use super::sessions::Phase;
 use super::sessions::Told;
@@ -22,7 +23,7 @@ impl Broker {
     /// `None`: no parked session has output. Any input may change that, such as a publish, a
     /// session's or the broker's `close`, and `handle_timeout`.
     pub fn poll_ready(&mut self) -> Option<SessionId> {
-        let key = self.sessions.pop_ready(self.clock.now(), &mut self.topics)?;
+        let key = self.sessions.pop_ready(&self.topics)?;
         Some(self.sessions.id_of(key))
     }
 
@@ -64,8 +65,9 @@ impl Broker {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// A heartbeat is an empty comment without an id. It comes only where nothing else did for the
-    /// session's interval.
+    /// A heartbeat is an empty comment line, with no blank line after it, of which some readers
+    /// would make an empty message. It comes only where nothing else did for the session's
+    /// interval.
     pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
         let mut sink = FrameSink::default();
         let filled = self.fill(now, session, &mut sink);
@@ -106,6 +108,7 @@ impl Broker {
     fn fill(&mut self, now: Instant, id: SessionId, sink: &mut impl Sink) -> Filled {
         let now = self.clock.advance(now);
         let Some(key) = self.sessions.key_of(id) else { return Filled::Ended(None) };
+        let hand_overs = self.sessions.hand_overs();
         let Some((session, deadlines)) = self.sessions.polled(key) else {
             return Filled::Ended(self.sessions.tell_end(key, &self.topics));
         };
@@ -129,7 +132,8 @@ impl Broker {
         let poll = Poll::new(now, session, topics, sequencer, config, counters);
         let outcome = delivery::fill(poll, sink, &mut passed);
         notes.note(id, session.client(), passed);
-        match outcome {
+        let is_watched = session.extras().is_watched();
+        let filled = match outcome {
             Outcome::More => {
                 if was_parked {
                     deadlines.arm(key.slot(), session);
@@ -137,12 +141,17 @@ impl Broker {
                 Filled::More
             }
             Outcome::All => {
-                session.park(key.slot(), &mut self.topics);
+                let void = session.park(key.slot(), hand_overs, &mut self.topics);
                 deadlines.arm(key.slot(), session);
+                self.sessions.void(void, &self.topics);
                 Filled::All
             }
             Outcome::Ended(reason) => self.end_now(key, reason),
+        };
+        if is_watched {
+            self.note_progress(key);
         }
+        filled
     }
 
     fn end_now(&mut self, key: Key, reason: EndReason) -> Filled {
@@ -157,8 +166,9 @@ impl Broker {
     /// write stopped. It is empty if the write took everything.
     ///
     /// Only the batch of this session's newest poll can be taken back, and only once. For any other
-    /// batch, everything that was not written is returned, and must be written. For a session that
-    /// has ended meanwhile, only the rest of the one frame is returned.
+    /// batch, everything that was not written is returned, and must be written. So it is where
+    /// something that was published to the session or its client has had to make room meanwhile. For
+    /// a session that has ended meanwhile, only the rest of the one frame is returned.
     pub fn handle_partial_write(
         &mut self,
         now: Instant,
@@ -180,6 +190,17 @@ impl Broker {
             return remainder;
         }
         state.forget_batch();
+        // What is for the session alone, or its client, was taken: other events may have its room
+        // by now. Nothing could come after it in its place, so that all of the batch is written.
+        let is_gone = |part: &Part| match part.source() {
+            Source::Subscription(number) => state
+                .subscription(number)
+                .is_some_and(|one| self.topics.is_lost_in_private(one.channel(), part.cursor())),
+            Source::Own | Source::Place => false,
+        };
+        if batch.untouched(written).iter().any(is_gone) {
+            return batch.rest(written);
+        }
         let (events, bytes) = batch.untouched_events(written);
         self.counters.take_back(events, bytes);
         let mut uncounted = state.extras_mut().take_uncounted();
@@ -212,9 +233,12 @@ impl Broker {
     /// [`handle_partial_write`]: Self::handle_partial_write
     pub fn handle_progress(&mut self, now: Instant, session: SessionId) {
         let now = self.clock.advance(now);
-        let key = self.sessions.key_of(session);
-        if let Some(session) = key.and_then(|key| self.sessions.get_mut(key)) {
+        let Some(key) = self.sessions.key_of(session) else { return };
+        if let Some(session) = self.sessions.get_mut(key) {
             session.handle_progress(now);
+            if session.extras().is_watched() {
+                self.note_progress(key);
+            }
         }
     }
 }

@@ -8,7 +8,8 @@ use super::topics::NewEntry;
 use super::{
     Audience, Broker, Lag, PublishError, Published, Retention, TopicName, TopicSettingError,
 };
-use crate::event::Event;
+use crate::event::{Event, EventId};
+use crate::last_event_id::LastEventId;
 use std::time::Instant;
 
 /// Changes one topic of a [`Broker`] or of a recorded broker; from [`Broker::topic_mut`].
@@ -32,9 +33,9 @@ impl<'a, B: Calls> TopicMut<'a, B> {
     /// it is refused with [`OpenError::TopicsEnded`](super::OpenError::TopicsEnded), for which the
     /// HTTP answer is 204, after which an `EventSource` asks no more. So an answer that is streamed
     /// once survives a lost connection, and with [`StartAt::Oldest`](super::StartAt::Oldest) a
-    /// reload of the page. Where the broker [makes no ids](super::EventIds::Own), a peer that could
-    /// only be told of a gap is refused as well: there is no place to tell it, so that it would
-    /// come back for ever.
+    /// reload of the page. Where the broker [makes no ids](super::EventIds::Own), or
+    /// [notices](super#what-a-peer-is-told) are off, a peer that could only be told of a gap is
+    /// refused as well: there is no place to tell it, so that it would come back for ever.
     ///
     /// The end is remembered as long as the topic has subscribers or keeps events. Beyond that it
     /// is remembered for the age of the topic's [`Retention`], for no more than
@@ -54,6 +55,8 @@ impl<'a, B: Calls> TopicMut<'a, B> {
     ///
     /// let request = SessionConfig::new().topics_only().with_topic(answer);
     /// let session = broker.open(now, request.clone().with_start(StartAt::Oldest))?.session;
+    /// # let Some(Transmit::Frame(_)) = broker.poll_transmit(now, session) else { panic!() };
+    /// // After the notice with which each stream begins:
     /// let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
     /// assert_eq!(frame.payload(), "id: 1-1\ndata: forty-two\n\n");
     /// let end = Some(Transmit::Ended(Some(EndReason::TopicsEnded)));
@@ -105,6 +108,15 @@ impl Broker {
     /// The work is the same however many sessions there are: one append, and the list of waiting
     /// sessions becomes ready as a whole. Each pattern in use that matches costs the same again.
     ///
+    /// Publishing to everyone and to a topic waits for nobody: what is too much pushes out the
+    /// oldest, and a session that had not taken that meets its [`Lag`]. What is for one session or
+    /// one client is refused instead with [`PublishError::NoRoom`], where an open session would lose
+    /// something by it: [`wait_for_room`](Self::wait_for_room) tells when to try again. Two sessions
+    /// do not count. One of several of its client's that took nothing for the patience of
+    /// [`BrokerConfig::pace`](super::BrokerConfig::pace) does not hold up the others, and ends as
+    /// lagged when it is polled. And a client in its grace time has no session: for it the oldest
+    /// goes, as the retention says.
+    ///
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was done.
@@ -117,9 +129,12 @@ impl Broker {
         let now = self.clock.advance(now);
         let audience = audience.into();
         self.check_publish(&audience)?;
+        // Before one waits for room in vain.
+        check_id(event.id())?;
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.publish(audience, event);
         self.check_position(&published)?;
+        self.check_room(now, &published)?;
         self.append(now, &published)?;
         self.counters.publish(published.frame());
         self.sequencer = sequencer;
@@ -205,6 +220,7 @@ impl Broker {
 
     /// Appends what was numbered to the channel for which it is.
     pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
+        check_id(published.own_id())?;
         let new = NewEntry::of(published);
         match published.audience() {
             Audience::Everyone => self.append_to(now, self.topics.everyone(), new),
@@ -248,4 +264,9 @@ impl Broker {
         session.add_own(Subscription::new(channel, 0));
         Ok(channel)
     }
+}
+
+/// Refuses an id with which its receiver could not come back.
+fn check_id(own_id: Option<&EventId>) -> Result<(), PublishError> {
+    own_id.map_or(Ok(()), |id| LastEventId::check(id).map_err(PublishError::UnusableId))
 }

@@ -7,6 +7,7 @@
 
 use super::admission::{Census, Eviction, Occupancy};
 use super::calls::Calls;
+use super::clock::Tick;
 use super::names::AddressKey;
 use super::sessions::Told;
 use super::{
@@ -79,6 +80,22 @@ impl ShardRef<'_> {
         self.broker.eviction_for(now, config, others)
     }
 
+    /// Checks that a session could be opened here beside those of the other shards, as
+    /// [`ShardMut::open`] would. Nothing is opened, and a refusal is not counted.
+    ///
+    /// # Errors
+    ///
+    /// The [`OpenError`] that opening would meet.
+    pub fn check_open(
+        self,
+        now: Instant,
+        config: &SessionConfig,
+        others: &Census,
+    ) -> Result<(), OpenError> {
+        let now = self.broker.clock.tick(now);
+        self.broker.check_open(now, config, others.elsewhere())
+    }
+
     /// Returns whether something can be published to `audience` here.
     ///
     /// # Errors
@@ -86,6 +103,22 @@ impl ShardRef<'_> {
     /// Those of [`Broker::publish`] that do not depend on the event.
     pub fn check_publish(self, audience: &Audience) -> Result<(), PublishError> {
         self.broker.check_publish(audience)
+    }
+
+    /// Returns whether the open sessions of the client or the session for which this is have room
+    /// for it here, so that they lose nothing by it. What is for everyone or for a topic always has
+    /// room.
+    ///
+    /// [`ShardMut::apply`] does not ask: what was numbered elsewhere is published already, and a
+    /// session that is behind meets its [`Lag`](super::Lag). Who numbers asks the shard of the
+    /// client or the session first, as [`Broker::publish`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::NoRoom`].
+    pub fn check_room(self, now: Instant, published: &Published) -> Result<(), PublishError> {
+        let clock = &self.broker.clock;
+        self.broker.check_room(clock.now().max(clock.tick(now)), published)
     }
 
     /// Returns the position of the newest event; 0 if there is none.
@@ -238,7 +271,7 @@ impl Broker {
         self.check_position(published)?;
         match self.append(now, published) {
             // No session here has it; one that comes later is told of the gap.
-            Err(PublishError::TooManyTopics) => self.miss(published),
+            Err(PublishError::TooManyTopics) => self.miss(now, published),
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
             Err(error) => return Err(error),
         }
@@ -279,10 +312,10 @@ impl Broker {
     }
 
     /// Counts what no topic here can keep as lost.
-    fn miss(&mut self, published: &Published) {
+    fn miss(&mut self, now: Tick, published: &Published) {
         self.topics.note_forgotten(published.position());
         if let (false, Audience::Topic(name)) = (published.is_end(), published.audience()) {
-            self.topics.miss(name, published.position(), self.sessions.ready_mut());
+            self.topics.miss(now, name, published.position(), self.sessions.ready_mut());
         }
     }
 }

@@ -3,12 +3,12 @@
 use super::arena::Key;
 use super::calls::Calls;
 use super::clock::Tick;
-use super::delivery::{self, Wish};
+use super::delivery::{self, Teller, Wish};
 use super::names::TopicFilter;
-use super::sequence::EventIds;
-use super::sessions::{Phase, Session, Subscription, is_over};
+use super::sessions::{LateGap, Phase, Session, Subscription, is_over};
 use super::{Broker, ClientId, LeaseError, Resumption, SessionId, StartAt, SubscribeError};
 use crate::last_event_id::LastEventId;
+use crate::notice::Notice;
 use alloc::vec::Vec;
 use std::time::Instant;
 
@@ -77,7 +77,8 @@ impl<'a, B: Calls> SessionMut<'a, B> {
     /// subscribed already are excluded from the replay.
     ///
     /// Replayed events bring their ids, which lie before the session's place. After them the
-    /// session is told its place again. A peer that loses the connection in between resumes from
+    /// session is told its place again, by a [notice](super#what-a-peer-is-told). If something is
+    /// missing from the replay, a notice says so before it. A peer that loses the connection in between resumes from
     /// the replayed event: it gets some of the other topics' events again, but misses none. A peer
     /// that loses it before the first replayed id resumes from where it was, without the replay. An
     /// application that needs the replay then asks for it again when the session
@@ -192,7 +193,8 @@ impl Broker {
         let view = self.topics.view(channel).ok_or(SubscribeError::TooManyTopics)?;
 
         let wish = Wish::new(&LastEventId::Absent, &start, self.config.session.on_gap, self.unseen);
-        let (resume, places) = delivery::resume(&[view], wish, &self.sequencer);
+        let beginning = delivery::resume(&[view], wish, &self.sequencer);
+        let (resume, places) = (beginning.resumption(), beginning.places());
         let mut cursor = places.cursors().first().copied().unwrap_or(view.end());
         let mut gone = places.gone().first().map_or(0, |(_, gone)| *gone);
         // The session got these already, or did not want them.
@@ -201,11 +203,21 @@ impl Broker {
         if replayed == 0 {
             (cursor, gone) = (view.end(), 0);
         }
+        let usual = self.config.session.notices.as_ref();
+        let teller = Teller::of(session, usual, &self.sequencer);
+        let (tells, tells_places) = (teller.tells(), teller.tells_places());
+        let gap = match beginning.notice() {
+            Notice::Gap { lost, reason, .. } if tells => Some(LateGap { replayed, lost, reason }),
+            _ => None,
+        };
         self.topics.join(channel);
         let number = session.add(Subscription::new(channel, cursor));
+        if let Some(gap) = gap {
+            session.extras_mut().add_late_gap(gap);
+        }
         session.extras_mut().set_gone(number, gone);
         if replayed > 0 {
-            if self.sequencer.ids() == EventIds::Assigned {
+            if tells_places {
                 session.extras_mut().owe_place();
             }
             let channels = session.channels().map(|(_, channel)| channel);
@@ -220,12 +232,13 @@ impl Broker {
             session.extras_mut().exclude(number, excluded);
         }
         if session.phase() == Phase::Parked {
-            if replayed > 0 || is_over(session, &self.topics) {
+            if replayed > 0 || gap.is_some() || is_over(session, &self.topics) {
                 self.sessions.wake(now, key);
             } else {
                 self.sessions.wait(key, number, &mut self.topics);
             }
         }
+        self.note_reader(key, channel);
         Ok(resume.with_replayed(replayed))
     }
 
@@ -258,7 +271,10 @@ impl Broker {
     /// Ends a subscription, after which the session may have nothing more to expect. Returns
     /// whether there was one.
     pub(super) fn take_subscription(&mut self, now: Tick, key: Key, number: u32) -> bool {
+        let session = self.sessions.get(key);
+        let channel = session.and_then(|one| one.subscription(number)).map(Subscription::channel);
         let was_there = self.sessions.unsubscribe(key, number, &mut self.topics);
+        self.note_leave(key, channel.into_iter());
         if self.sessions.get(key).is_some_and(|session| is_over(session, &self.topics)) {
             self.sessions.wake(now, key);
         }

@@ -1,6 +1,6 @@
 //! What happens because time passes.
 
-use super::admission::DrainStep;
+use super::admission::{DrainStep, LastWords};
 use super::arena::Key;
 use super::clock::Tick;
 use super::sessions::Due;
@@ -14,13 +14,14 @@ impl Broker {
     /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called next.
     ///
     /// `None`: nothing waits for a time. Any input, and `poll_transmit`, may change that, and may
-    /// bring the time forward. The time may come before anything is due; `handle_timeout` then
-    /// moves it.
+    /// bring the time forward. What is due when depends neither on `poll_ready` nor on
+    /// `poll_event`. The time may come before anything is due; `handle_timeout` then moves it.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = [
             self.sessions.next_timeout(),
             self.topics.next_timeout(),
             self.clients.next_timeout(),
+            self.publishers.next_timeout(),
             self.admission.next_turn(self.sessions.len()),
         ];
         self.clock.instant(deadlines.into_iter().flatten().min()?)
@@ -29,14 +30,15 @@ impl Broker {
     /// Does what is due by `now`. It may be called at any time.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.clock.advance(now);
-        while let Some((key, due)) = self.sessions.pop_due(now) {
+        while let Some((key, due)) = self.sessions.pop_due(now, &self.topics) {
             match due {
                 Due::Lease => self.end(key, EndReason::LeaseExpired, Told::ByReady),
                 Due::Stall => self.end(key, EndReason::Stalled, Told::ByReady),
-                Due::MaxAge => _ = self.finish(key, EndReason::MaxAge, None),
+                Due::MaxAge => _ = self.finish(key, EndReason::MaxAge, Some(LastWords::default())),
                 Due::AskLease(until) => self.ask_for_lease(key, until),
             }
         }
+        self.handle_patience(now);
         self.topics.handle_timeout(now);
         self.drain_due();
         self.forget_absent();
@@ -87,10 +89,10 @@ impl Broker {
             match step {
                 DrainStep::Turn { session, last_words, lets_topics_end } => {
                     if !(lets_topics_end && self.is_finite(session)) {
-                        self.finish(session, EndReason::Drained, last_words);
+                        self.finish(session, EndReason::Drained, Some(last_words));
                     }
                 }
-                DrainStep::LastCall => self.end_all(EndReason::Drained),
+                DrainStep::LastCall => self.abort_all(),
             }
         }
     }

@@ -75,6 +75,19 @@ impl Backoff {
         Wait { earliest, whole }
     }
 
+    /// The wait after a server said to come back: no longer than it told, for it spreads its clients
+    /// by that. Where it told no time, it is that after a first loss.
+    pub(super) fn wait_as_told(&mut self, rules: &Reconnection, retry: Option<Duration>) -> Wait {
+        if retry.is_some() {
+            let base = rules.base(retry);
+            return Wait { earliest: base, whole: base };
+        }
+        let attempts = core::mem::take(&mut self.attempts);
+        let wait = self.wait(rules, retry, None);
+        self.attempts = attempts;
+        wait
+    }
+
     /// A duration from zero up to and including `bound`, all of them alike.
     fn below(&mut self, bound: Duration) -> Duration {
         let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);

@@ -2,6 +2,7 @@
 
 use crate::decode::Limits;
 use crate::event::{EventId, EventType};
+use crate::notice::Notice;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -88,6 +89,15 @@ pub struct ClientConfig {
     /// 9.2.6), since nothing tells one that is whole from one that was cut off by a server that
     /// failed. Turn it on for a server that leaves the last blank line out.
     pub complete_last_event: bool,
+    /// The type of the server's [notices](crate::Notice), which say where the stream goes on and
+    /// what is missing. They are taken out of the stream and never delivered as messages: events
+    /// that are missing come as [`ClientEvent::Lost`](super::ClientEvent::Lost). Default
+    /// [`Notice::EVENT_TYPE`](crate::Notice::EVENT_TYPE), as of this library's servers. `None`: no
+    /// type is that of notices, so that all messages are delivered.
+    ///
+    /// A message of this type that is no notice is delivered. Streams of servers that send no
+    /// notices are read as ever.
+    pub notices: Option<EventType>,
     /// The message that ends the stream for good, with
     /// [`Finished`](super::CloseReason::Finished); what comes after it is dropped. Default `None`.
     ///
@@ -112,6 +122,7 @@ impl ClientConfig {
             repeatable: false,
             one_shot: false,
             complete_last_event: false,
+            notices: Some(Notice::EVENT_TYPE),
             sentinel: None,
         }
     }

@@ -5,9 +5,17 @@ use super::error::{ClientError, CloseReason, RedirectError, Timeout};
 use super::response::{retry_after, was_not_accepted};
 use super::state::{Action, Input};
 use super::{Client, ReadyState, Told};
+use crate::notice::RefusalReason;
 use alloc::boxed::Box;
 use core::time::Duration;
 use http::StatusCode;
+
+/// What a notice has said of the end of a stream, or in place of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Farewell {
+    Ending,
+    Refused(RefusalReason),
+}
 
 /// How an attempt ended.
 pub(super) enum Outcome {
@@ -46,8 +54,11 @@ impl Client {
         {
             self.backoff.reset();
         }
+        if self.farewell == Some(Farewell::Ending) {
+            self.backoff.reset();
+        }
         let decision = match self.outcome.take() {
-            Some(Outcome::Lost(error)) => self.decide(error),
+            Some(Outcome::Lost(error)) => self.decide(self.in_view_of_farewell(error)),
             Some(Outcome::NoContent) => Err(CloseReason::NoContent),
             Some(Outcome::Finished) | None => Err(CloseReason::Finished),
         };
@@ -65,13 +76,23 @@ impl Client {
         }
     }
 
+    /// What a loss is to be called where the server has said before that there is no stream.
+    fn in_view_of_farewell(&self, error: ClientError) -> ClientError {
+        match (self.farewell, &error) {
+            (_, ClientError::Restarted | ClientError::Timeout(Timeout::Total)) => error,
+            (Some(Farewell::Refused(reason)), _) => ClientError::Refused(reason),
+            _ => error,
+        }
+    }
+
     /// Whether to try again after this.
     fn decide(&mut self, error: ClientError) -> Result<ClientError, CloseReason> {
         if error == ClientError::Restarted {
             return Ok(error);
         }
         let renewal = self.renewal_after(&error);
-        if self.config.one_shot && self.opened.is_some() {
+        let is_refused = matches!(error, ClientError::Refused(_));
+        if self.config.one_shot && self.opened.is_some() && !is_refused {
             let is_end = error == ClientError::EndOfStream
                 && self.config.sentinel.is_none()
                 && !self.inbox.is_inside_block();
@@ -119,6 +140,7 @@ impl Client {
             ClientError::Transport(failure) => !failure.kind().is_lasting(),
             ClientError::Timeout(timeout) => *timeout != Timeout::Total,
             ClientError::EndOfStream
+            | ClientError::Refused(_)
             | ClientError::Restarted
             | ClientError::Redirect(RedirectError::Loop, _) => true,
             ClientError::Status(answer) => policy.retried_statuses.contains(&answer.status),
@@ -141,7 +163,8 @@ impl Client {
                 ClientError::Status(answer) => was_not_accepted(answer),
                 _ => false,
             };
-        self.home.is_safe() || self.config.repeatable || is_unsent
+        let is_refused = matches!(error, ClientError::Refused(_));
+        self.home.is_safe() || self.config.repeatable || is_unsent || is_refused
     }
 
     /// How long is waited after this, if so long may be waited.
@@ -155,7 +178,11 @@ impl Client {
             ClientError::Status(answer) if rules.retry_after => retry_after(&answer.headers),
             _ => None,
         };
-        let wait = self.backoff.wait(rules, self.inbox.reconnection_time(), retry_after);
+        let told = self.inbox.reconnection_time();
+        let wait = match self.farewell {
+            Some(_) => self.backoff.wait_as_told(rules, told),
+            None => self.backoff.wait(rules, told, retry_after),
+        };
         if self.backoff.allow(wait.whole, policy.max_waiting) {
             Ok(wait)
         } else {

@@ -2,6 +2,7 @@
 
 use crate::fault::Fault;
 use crate::net::Failure;
+use crate::notice::RefusalReason;
 use alloc::boxed::Box;
 use bytes::Bytes;
 use core::error::Error;
@@ -20,6 +21,10 @@ pub enum ClientError {
     Transport(Failure),
     /// The body ended properly, as streams do when a server restarts.
     EndOfStream,
+    /// The server has no stream for now, as its [notice](crate::Notice) said in place of one. The
+    /// client comes back after the reconnection time, without a back-off beyond it. The server has
+    /// not acted on the request, so that it is sent again whatever its method.
+    Refused(RefusalReason),
     /// A stream that was to be read once ended before its end; why is inside. It is the end.
     Truncated(Box<Self>),
     /// Something did not come in time.
@@ -56,6 +61,7 @@ impl ClientError {
                 Fault::Transport
             }
             Self::EndOfStream
+            | Self::Refused(_)
             | Self::Status(_)
             | Self::ContentType(_)
             | Self::ContentEncoding(_)
@@ -93,6 +99,7 @@ impl fmt::Display for ClientError {
             Self::Request(error) => error.fmt(f),
             Self::Transport(failure) => failure.fmt(f),
             Self::EndOfStream => f.write_str("the server ended the stream"),
+            Self::Refused(reason) => write!(f, "the server has no stream for now: {reason}"),
             Self::Truncated(by) => write!(f, "the stream is truncated: {by}"),
             Self::Timeout(timeout) => timeout.fmt(f),
             Self::Status(answer) => write!(f, "the server answered {}", answer.status),

@@ -2,6 +2,7 @@
 
 use super::error::{ClientError, CloseReason};
 use crate::decode::{DecodeError, Message};
+use crate::notice::LossReason;
 use core::fmt;
 use core::time::Duration;
 use http::{Response, StatusCode, Uri};
@@ -44,6 +45,14 @@ pub enum ClientEvent<'a> {
     Comment(&'a str),
     /// An event of the stream was lost, since it was beyond a limit; the stream goes on.
     Dropped(DecodeError),
+    /// Events are missing before what comes next, as a [notice](crate::Notice) of the server says;
+    /// the stream goes on.
+    Lost {
+        /// How many; `None` if the server does not know. Never 0.
+        events: Option<u64>,
+        /// Why, by the server's word.
+        reason: LossReason,
+    },
     /// Headers are wanted for the next request, by
     /// [`Client::handle_headers`](super::Client::handle_headers). Only if
     /// [`ClientConfig::renew_headers`](super::ClientConfig::renew_headers) is on, once for each

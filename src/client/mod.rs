@@ -73,6 +73,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # What the server says of its stream
+//!
+//! This library's servers say by [notices](crate::Notice) where a stream goes on and what is missing
+//! from it. The client takes them out of the stream: [`ClientEvent::Lost`] tells of events that are
+//! missing, the last event ID follows the notices' ids, and a server that has
+//! [no stream for now](ClientError::Refused) is asked again when it said so. Other servers send
+//! none, and nothing is different. [`ClientConfig::notices`] sets their type, or that there are
+//! none.
+//!
 //! # What is left to the driver
 //!
 //! Names, addresses, TLS, proxies, and HTTP itself. It sends the request as it is, adding what
@@ -101,12 +110,13 @@ mod time;
 
 use self::backoff::Backoff;
 use self::deadlines::Deadlines;
-use self::ending::Outcome;
+use self::ending::{Farewell, Outcome};
 use self::inbox::Inbox;
 use self::request::{Route, remove_what_is_not_the_callers};
 use self::state::{Action, Input, Phase, transition};
 use crate::decode::{DecodeError, Step};
 use crate::net::{Failure, FailureKind};
+use crate::notice::{LossReason, Notice};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
@@ -161,6 +171,8 @@ pub struct Client {
     is_heard: bool,
     /// What is wrong with the answer whose body is collected, and the body.
     refusal: Option<(ClientError, Vec<u8>)>,
+    /// What the server has said of the end of the attempt's stream.
+    farewell: Option<Farewell>,
     /// How and when the attempt ended.
     outcome: Option<Outcome>,
     ended: Option<Instant>,
@@ -179,6 +191,7 @@ enum Told {
     Message,
     Comment,
     Dropped(DecodeError),
+    Lost { events: Option<u64>, reason: LossReason },
     HeadersWanted,
     Retrying(Duration),
     Closed,
@@ -221,6 +234,7 @@ impl Client {
             opened: None,
             is_heard: false,
             refusal: None,
+            farewell: None,
             outcome: None,
             ended: None,
             is_hurried: false,
@@ -361,6 +375,10 @@ impl Client {
     /// The connection of an earlier attempt, if the driver has one still, is not needed any more;
     /// it may serve for this request, if HTTP allows it.
     ///
+    /// The last event id is in the header `Last-Event-ID`. One with control characters, which a
+    /// `HeaderValue` cannot hold, is a [`LastEventId`](crate::LastEventId) among the request's
+    /// extensions instead; the `http1` module writes it as the header, as browsers do.
+    ///
     /// `None` while nothing is to be sent. That can change by [`poll_event`](Self::poll_event),
     /// since a request goes out only when all that was before it is told, by
     /// [`handle_timeout`](Self::handle_timeout), when a wait is over, by
@@ -388,6 +406,7 @@ impl Client {
             Told::Message => ClientEvent::Message(self.inbox.message()),
             Told::Comment => ClientEvent::Comment(self.inbox.comment()),
             Told::Dropped(error) => ClientEvent::Dropped(error),
+            Told::Lost { events, reason } => ClientEvent::Lost { events, reason },
             Told::HeadersWanted => {
                 let (url, refused) = (self.route.url(), self.refused);
                 ClientEvent::HeadersWanted { attempt: self.attempt, url, refused }
@@ -435,8 +454,9 @@ impl Client {
         &self.url
     }
 
-    /// Returns the last event ID string: that of the last message that was polled, or of a block
-    /// without data that came before the next; empty if there is none. The next request sends it.
+    /// Returns the last event ID string: that of the last message that was polled, or of a notice
+    /// or a block without data that came before the next; empty if there is none. The next request
+    /// sends it.
     /// An application keeps it in order to go on in another process.
     pub fn last_event_id(&self) -> &str {
         self.inbox.last_event_id()
@@ -467,6 +487,7 @@ impl Client {
         self.attempt = Attempt(self.attempt.0 + 1);
         self.backoff.begin_attempt();
         self.opened = None;
+        self.farewell = None;
         self.is_hurried = false;
         if self.config.renew_headers {
             self.is_asking = true;
@@ -498,7 +519,14 @@ impl Client {
                         self.finish_stream();
                         return Some(Told::Message);
                     }
-                    _ => return Some(Told::Message),
+                    _ => match self.notice() {
+                        None => return Some(Told::Message),
+                        Some(notice) => {
+                            if let Some(lost) = self.handle_notice(notice) {
+                                return Some(lost);
+                            }
+                        }
+                    },
                 },
                 Step::Comment if self.config.comments => return Some(Told::Comment),
                 // The decoder keeps the time that was set.
@@ -510,6 +538,28 @@ impl Client {
             Phase::Streaming if is_blocked => self.deadlines.unblock(),
             Phase::Ending => return Some(self.settle()),
             _ => {}
+        }
+        None
+    }
+
+    /// Reads the message at hand, if it is a notice.
+    fn notice(&self) -> Option<Notice> {
+        let event_type = self.config.notices.as_ref()?;
+        let message = self.inbox.message();
+        if message.event_type() != event_type.as_str() {
+            return None;
+        }
+        Notice::parse(message.data())
+    }
+
+    fn handle_notice(&mut self, notice: Notice) -> Option<Told> {
+        match notice {
+            Notice::Gap { lost, reason, .. } => {
+                return Some(Told::Lost { events: lost, reason });
+            }
+            Notice::Ending => self.farewell = Some(Farewell::Ending),
+            Notice::Refused { reason } => self.farewell = Some(Farewell::Refused(reason)),
+            Notice::Live | Notice::Kept { .. } | Notice::Complete { .. } | Notice::Place => {}
         }
         None
     }

@@ -128,6 +128,9 @@ impl<T: Transport> FeedDriver<T> {
             SourceEvent::Dropped(error) => {
                 Some(FeedEvent::Lost { events: Some(1), reason: FeedLoss::Limit(error) })
             }
+            SourceEvent::Lost { events, reason } => {
+                Some(FeedEvent::Lost { events, reason: FeedLoss::Server(reason) })
+            }
             SourceEvent::Retrying { error, wait, attempts } => {
                 Some(FeedEvent::Retrying { error, wait, attempts })
             }

@@ -3,6 +3,7 @@
 use crate::client::{ClientError, CloseReason, OpenedStream};
 use crate::decode::{DecodeError, OwnedMessage};
 use crate::event::EventId;
+use crate::notice::LossReason;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -58,6 +59,8 @@ pub enum FeedEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FeedLoss {
+    /// The server says so, by a [notice](crate::Notice).
+    Server(LossReason),
     /// An event was beyond one of the [`Limits`](crate::Limits) of the client.
     Limit(DecodeError),
     /// This subscription was not read in time, so that its buffer gave up its oldest messages; see
@@ -119,6 +122,7 @@ impl fmt::Display for FeedEvent {
 impl fmt::Display for FeedLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Server(reason) => reason.fmt(f),
             Self::Limit(error) => error.fmt(f),
             Self::Overflow => f.write_str("they were not read in time"),
         }

@@ -7,6 +7,7 @@ use crate::client::{
 use crate::decode::{DecodeError, OwnedMessage};
 use crate::event::EventId;
 use crate::net::{Failure, Timer};
+use crate::notice::LossReason;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -74,6 +75,14 @@ pub enum SourceEvent {
     Comment(String),
     /// An event of the stream was lost, since it was beyond a limit; the stream goes on.
     Dropped(DecodeError),
+    /// Events are missing before what comes next, as a [notice](crate::Notice) of the server says;
+    /// the stream goes on.
+    Lost {
+        /// How many; `None` if the server does not know. Never 0.
+        events: Option<u64>,
+        /// Why, by the server's word.
+        reason: LossReason,
+    },
     /// The attempt is over, and another will be made. Reported once for each loss.
     Retrying {
         /// What happened.
@@ -236,6 +245,7 @@ impl<T: Transport> EventSource<T> {
                 ClientEvent::Message(message) => SourceEvent::Message(message.into_owned()),
                 ClientEvent::Comment(text) => SourceEvent::Comment(text.to_owned()),
                 ClientEvent::Dropped(error) => SourceEvent::Dropped(error),
+                ClientEvent::Lost { events, reason } => SourceEvent::Lost { events, reason },
                 ClientEvent::Retrying { error, wait, attempts } => {
                     SourceEvent::Retrying { error: error.clone(), wait, attempts }
                 }

@@ -44,7 +44,7 @@
 //! | `ConnectWithHeartBeatInterval` | [`SessionConfig::with_heartbeat`]; 15 s by default |
 //! | `Broadcast` | [`Hub::publish`] to [`Audience::Everyone`] |
 //! | `Send(clientId)` | [`Hub::publish`] to [`Audience::Client`] |
-//! | `ClientConnection.Send` | [`Hub::publish`] to [`Audience::Session`] |
+//! | `ClientConnection.Send` | [`Hub::publish`] to [`Audience::Session`], or [`Hub::publish_when_room`] where it may wait for the peer |
 //! | one broker for each subject | [`Hub::publish`] to [`Audience::Topic`] |
 //! | `IsClientPresent` | [`Hub::sessions_of`], and [`Hub::presence_page`] for all clients |
 //! | `SetClientMetadata`, `GetClientMetadata` | [`Hub::metadata`]; it outlives a reload |
@@ -69,12 +69,16 @@
 //! | `Subscription.Feed`, `ErrFeed` | [`Subscription`], a `Stream` of [`FeedEvent`](crate::FeedEvent)s |
 //! | `Subscription.Close` | dropping it |
 //!
-//! What go-sse has no name for: a browser that comes back gets what it missed, and a session that
-//! reads too slowly meets a [policy](crate::broker::LagPolicy). Both are on by default.
+//! What go-sse has no name for: a browser that comes back gets what it missed, a session that
+//! reads too slowly meets a [policy](crate::broker::LagPolicy), and
+//! [notices](crate::broker#what-a-peer-is-told) tell the browser its place and every gap. All of it
+//! is on by default. A reader that prints each event sees the notices, too. A publisher
+//! that is faster than all who read can [wait for them](crate::Hub::publish_when_room).
 //!
 //! [`HubBuilder::new`]: crate::hub::HubBuilder::new
 //! [`Hub::accept`]: crate::Hub::accept
 //! [`Hub::publish`]: crate::Hub::publish
+//! [`Hub::publish_when_room`]: crate::Hub::publish_when_room
 //! [`Hub::sessions_of`]: crate::Hub::sessions_of
 //! [`Hub::presence_page`]: crate::Hub::presence_page
 //! [`Hub::metadata`]: crate::Hub::metadata

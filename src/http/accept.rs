@@ -12,7 +12,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 /// Judges a request for an event stream.
 ///
 /// What counts is the method, the `Accept` header, and where the stream is to
-/// go on. `Range` and the conditional headers are ignored, since nothing but
+/// go on. HEAD is judged as GET is, and [told apart](Accepted::is_head_only). `Range` and the conditional headers are ignored, since nothing but
 /// a 200 opens a stream.
 ///
 /// The `Last-Event-ID` header is taken where there is one that is not empty;
@@ -47,7 +47,7 @@ pub(crate) struct Asked<'a> {
 impl Asked<'_> {
     /// As [`accept`].
     pub(crate) fn accept(self) -> Result<Accepted, Refusal> {
-        if *self.method != Method::GET && *self.method != Method::POST {
+        if ![Method::GET, Method::HEAD, Method::POST].contains(self.method) {
             return Err(Refusal::MethodNotAllowed);
         }
         if !admits_event_streams(self.headers) {
@@ -59,7 +59,17 @@ impl Asked<'_> {
                 from_header => from_header,
             },
             padding: asks_for_padding(self.uri),
+            head_only: *self.method == Method::HEAD,
         })
+    }
+}
+
+#[cfg(feature = "serve")]
+impl Asked<'_> {
+    /// Whether the peer says by name that it reads event streams, as every `EventSource` does
+    /// (WHATWG HTML, 9.2.2).
+    pub(crate) fn names_event_streams(&self) -> bool {
+        matches!(best_range(self.headers).1, Some((BY_NAME, true)))
     }
 }
 
@@ -79,12 +89,20 @@ impl<'a, B> From<&'a Request<B>> for Asked<'a> {
 pub struct Accepted {
     last_event_id: LastEventId,
     padding: bool,
+    head_only: bool,
 }
 
 impl Accepted {
     /// Returns where the peer's stream broke off, if the peer says so.
     pub fn last_event_id(&self) -> &LastEventId {
         &self.last_event_id
+    }
+
+    /// Returns whether the request asks for the head of the stream alone, by HEAD: it is answered
+    /// by [`ResponseHead::response`](super::ResponseHead::response) without a body, and no stream is
+    /// opened (RFC 9110, 9.3.2).
+    pub fn is_head_only(&self) -> bool {
+        self.head_only
     }
 
     /// Returns what the peer wants to be sent before anything else: about 2 KiB of comment, for
@@ -109,7 +127,7 @@ const PADDING: &str = match core::str::from_utf8(&[b' '; 2048]) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The method is neither GET nor POST: 405, with `Allow`.
+    /// The method is none of GET, HEAD and POST: 405, with `Allow`.
     MethodNotAllowed,
     /// The `Accept` header rules out `text/event-stream`: 406.
     NotAcceptable,
@@ -132,7 +150,9 @@ impl Refusal {
         };
         let mut response = plain_text(self.status(), text);
         if self == Self::MethodNotAllowed {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
         }
         response
     }
@@ -227,6 +247,13 @@ fn hex_digit(byte: u8) -> Option<u8> {
 /// it out only by a weight of zero; where none covers it, it is ruled out. No
 /// header, or one with nothing in it that reads as a range, rules out nothing.
 fn admits_event_streams(headers: &HeaderMap) -> bool {
+    let (any_range, best) = best_range(headers);
+    best.map_or(!any_range, |(_, admitted)| admitted)
+}
+
+/// Whether there is any range, and of the one that fits best how closely it does, and whether it
+/// admits event streams.
+fn best_range(headers: &HeaderMap) -> (bool, Option<(u8, bool)>) {
     let mut any_range = false;
     let mut best: Option<(u8, bool)> = None;
     for value in headers.get_all(header::ACCEPT) {
@@ -242,15 +269,18 @@ fn admits_event_streams(headers: &HeaderMap) -> bool {
             best = best.max(Some((specificity, admitted)));
         }
     }
-    best.map_or(!any_range, |(_, admitted)| admitted)
+    (any_range, best)
 }
+
+/// The specificity of the range that names the type.
+const BY_NAME: u8 = 2;
 
 /// How closely a media range fits `text/event-stream`; `None` if it does not
 /// cover it. A lone `*` is what old Java clients send for `*/*`.
 fn specificity(range: &[u8]) -> Option<u8> {
     let is = |text: &str| range.eq_ignore_ascii_case(text.as_bytes());
     if is("text/event-stream") {
-        Some(2)
+        Some(BY_NAME)
     } else if is("text/*") {
         Some(1)
     } else if is("*/*") || is("*") {

@@ -97,6 +97,14 @@ impl Cors {
         self
     }
 
+    /// Returns whether pages of this origin may read, given the value of their `Origin`.
+    pub fn allows(&self, origin: &HeaderValue) -> bool {
+        match &self.origins {
+            Origins::Any => true,
+            Origins::Listed { origins, .. } => origins.contains(origin),
+        }
+    }
+
     /// Adds the headers that let the asking page read a response, to any response.
     ///
     /// Where origins are listed, `Vary: Origin` is added even if the asking
@@ -195,7 +203,7 @@ impl core::error::Error for OriginError {}
 
 /// The one way in which browsers write an origin, since it is compared byte by
 /// byte: lower case, no default port, no path.
-fn serialized_origin(text: &str) -> Result<HeaderValue, OriginError> {
+pub(super) fn serialized_origin(text: &str) -> Result<HeaderValue, OriginError> {
     let error = || OriginError(text.to_string());
     let uri: Uri = text.parse().map_err(|_| error())?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {

@@ -3,6 +3,7 @@
 //!
 //! [`accept`] judges a request, [`ResponseHead`] is what every stream is
 //! answered with, and [`Cors`] says which pages of other origins may read it.
+//! [`Hosts`] says for which names and to which pages a server answers at all.
 //! Nothing here knows how bytes travel: the same heads serve HTTP/1.1 and
 //! HTTP/2, and any library that speaks the `http` crate's types.
 //!
@@ -23,12 +24,14 @@
 
 mod accept;
 mod cors;
+mod hosts;
 mod response_head;
 
 #[cfg(feature = "broker")]
 pub(crate) use accept::Asked;
 pub use accept::{Accepted, Refusal, accept};
 pub use cors::{Cors, OriginError};
+pub use hosts::{ForeignRequest, HostError, Hosts};
 pub use response_head::ResponseHead;
 
 use bytes::Bytes;

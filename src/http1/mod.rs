@@ -75,6 +75,7 @@
 mod body;
 mod chunked;
 mod client;
+mod empty_lines;
 mod head;
 mod outbox;
 #[cfg(test)]
@@ -85,6 +86,8 @@ pub use chunked::ChunkedError;
 pub use client::{
     ClientConnection, ClientConnectionConfig, InvalidRequest, ResponseError, ResponsePart,
 };
+#[cfg(feature = "serve")]
+pub(crate) use empty_lines::EmptyLines;
 pub use server::{
     RefusedRequest, RespondError, ServerCloseReason, ServerConnection, ServerConnectionConfig,
 };

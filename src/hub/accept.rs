@@ -1,22 +1,48 @@
 //! From an HTTP request to an event stream, or to the plain response in its place.
 
 use super::{Hub, Session};
-use crate::broker::{ComesBack, OpenError, SessionConfig};
-use crate::fault::Fault;
-use crate::http::{Asked, ResponseHead, plain_text};
-use alloc::format;
+use crate::answer::AnswerStream;
+use crate::broker::SessionConfig;
+use crate::event::Event;
+use crate::http::{Asked, ResponseHead};
+use crate::last_event_id::LastEventId;
 use bytes::Bytes;
-use core::time::Duration;
-use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
-use http::{Method, StatusCode, Uri};
+use core::fmt;
+use futures_core::Stream;
+use http::header::HeaderMap;
+use http::{Method, Uri};
 
 /// An HTTP request's answer: an event stream, or a plain response.
 #[derive(Debug)]
 pub enum Answer {
     /// An event stream: its head, and the session that is its body.
     Stream(http::Response<()>, Session),
-    /// Anything else.
+    /// An answer to one reader: its head, and the events that are its body. No
+    /// [`accept`](Hub::accept) gives it.
+    Events(http::Response<()>, AnswerStream),
+    /// Anything else: a whole body, such as that of a page, of an error, or of the stream that says
+    /// [come back](super::RefuseBy::Stream).
     Response(http::Response<Bytes>),
+}
+
+impl Answer {
+    /// Answers one reader with these events, one after the other as fast as the reader takes them;
+    /// see [`answer`](crate::answer).
+    ///
+    /// The head is that of an event stream, [`ResponseHead::new`]. For another one, such as for
+    /// pages of other origins, make the [`Events`](Self::Events) by hand. What the request accepts
+    /// is not looked at: [`http::accept`](crate::http::accept) does that.
+    pub fn stream<E: fmt::Display>(
+        events: impl Stream<Item = Result<Event, E>> + Send + 'static,
+    ) -> Self {
+        AnswerStream::new(events).into()
+    }
+}
+
+impl From<AnswerStream> for Answer {
+    fn from(events: AnswerStream) -> Self {
+        Self::Events(ResponseHead::new().response(&HeaderMap::new()), events)
+    }
 }
 
 impl From<http::Response<Bytes>> for Answer {
@@ -29,21 +55,58 @@ impl Hub {
     /// Answers a request for an event stream, with the head that the hub was
     /// [built with](super::HubBuilder::with_response_head).
     ///
-    /// This negotiates, takes the last event id from the request, opens the session and makes the
-    /// head. The last event id of the request replaces that of `config`.
+    /// This negotiates, finds out where the stream is to go on, opens the session and makes the
+    /// head.
     ///
-    /// A request that gets no stream gets a plain response, which the pages that may read the
-    /// stream can read as well:
+    /// # Where the stream goes on
+    ///
+    /// The first of these that says something:
+    ///
+    /// 1. the application, by
+    ///    [`with_last_event_id`](SessionConfig::with_last_event_id) of `config`;
+    /// 2. the `Last-Event-ID` header, which browsers send when they come back;
+    /// 3. the query parameters `lastEventId` and `evs_last_event_id`, the last one that is not
+    ///    empty.
+    ///
+    /// What is [absent](LastEventId::Absent) or empty says nothing; what is
+    /// [malformed](LastEventId::Malformed) does. So a place that the application sets holds whatever
+    /// the peer says, also when a browser comes back with a newer one. An application that knows a
+    /// place for the first connection alone, such as a bookmark, sets it where the peer says none:
+    ///
+    /// ```
+    /// # use sansse::{EventId, LastEventId};
+    /// # use sansse::broker::SessionConfig;
+    /// # fn session(request: &http::Request<()>, bookmark: EventId) -> SessionConfig {
+    /// let accepted = sansse::http::accept(request);
+    /// match accepted.as_ref().map(|accepted| accepted.last_event_id()) {
+    ///     Ok(LastEventId::Absent) => {
+    ///         SessionConfig::new().with_last_event_id(LastEventId::Id(bookmark))
+    ///     }
+    ///     _ => SessionConfig::new(),
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Answers that are no streams
+    ///
+    /// A request by HEAD is answered with the head that GET would get, and opens no session.
+    ///
+    /// A request that gets no stream for now gets one that says when to come back: status 200, and
+    /// a body that ends at once. [`RefuseBy`](super::RefuseBy) says when, and how to have a status
+    /// instead. It is a [`Answer::Response`] as well.
+    ///
+    /// Any other gets a plain response, which the pages that may read the stream can read too:
     ///
     /// | Status | When |
     /// | --- | --- |
     /// | 204 | the request is a CORS preflight; or every topic that it asks for has [ended](Self::end_topic) and nothing is left of it, so that an `EventSource` stops asking |
+    /// | 400 | the session asks for more [topics](crate::broker::BrokerLimits::topics_per_session) than one may have |
     /// | 403 | the session asks for a topic that is not permitted to it, or its lease is over |
-    /// | 405 | the method is neither GET nor POST |
+    /// | 405 | the method is none of GET, HEAD and POST |
     /// | 406 | the `Accept` header rules event streams out |
-    /// | 429 | the client or its address has as many sessions as it may have; with `Retry-After` |
+    /// | 429 | for POST, or by [`RefuseBy::Status`](super::RefuseBy::Status): the client or its address has as many sessions as it may have; with `Retry-After` |
     /// | 500 | `config` cannot hold, which is the application's fault |
-    /// | 503 | the hub has no room, or is closed; with `Retry-After` |
+    /// | 503 | for POST, or by `RefuseBy::Status`: the hub has no room, drains or is closed; with `Retry-After` |
     ///
     /// There are two more forms. [`accept_with`](Self::accept_with) is for a stream with a head of
     /// its own, such as one more header or other origins. [`accept_parts`](Self::accept_parts) is
@@ -67,7 +130,7 @@ impl Hub {
     /// [`accept`](Self::accept).
     ///
     /// This looks at the method, the query of `uri` and the headers. It does not see a
-    /// [`LastEventId`](crate::LastEventId) among the request's extensions. Only the `serve` module
+    /// [`LastEventId`] among the request's extensions. Only the `serve` module
     /// puts one there, and its handlers have the whole request.
     pub fn accept_parts(
         &self,
@@ -92,36 +155,23 @@ impl Hub {
             Ok(accepted) => accepted,
             Err(refusal) => return head.refusal(headers, refusal).into(),
         };
-        let mut config = config.with_last_event_id(accepted.last_event_id().clone());
+        let mut config = config;
+        if *config.last_event_id() == LastEventId::Absent {
+            config = config.with_last_event_id(accepted.last_event_id().clone());
+        }
         if let Some(padding) = accepted.padding_text() {
             config = config.with_opening_comment(padding);
         }
-        match self.inner.open(config) {
-            Ok(session) => Answer::Stream(head.response(headers), session),
-            Err(error) => {
-                let mut response = unavailable(error, self.retry_after(&error));
-                head.apply_cors(headers, response.headers_mut());
-                response.into()
-            }
+        let notices = config.notices().clone().or(self.inner.notices.clone());
+        let opened = if accepted.is_head_only() {
+            self.inner.check_open(&config).map(|()| None)
+        } else {
+            self.inner.open(config).map(Some)
+        };
+        match opened {
+            Ok(Some(session)) => Answer::Stream(head.response(headers), session),
+            Ok(None) => head.response(headers).map(|()| Bytes::new()).into(),
+            Err(error) => self.inner.refuse(&asked, head, error, notices.as_ref()).into(),
         }
     }
-}
-
-fn unavailable(error: OpenError, retry_after: Option<Duration>) -> http::Response<Bytes> {
-    if error == OpenError::TopicsEnded {
-        let mut response = http::Response::new(Bytes::new());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        return response;
-    }
-    let status = match (error.fault(), error.comes_back()) {
-        (Fault::Caller, _) => StatusCode::INTERNAL_SERVER_ERROR,
-        (Fault::Peer, _) => StatusCode::FORBIDDEN,
-        (_, ComesBack::AfterMinimum) => StatusCode::TOO_MANY_REQUESTS,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    let mut response = plain_text(status, format!("{error}\n"));
-    if let Some(retry_after) = retry_after {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs()));
-    }
-    response
 }

@@ -29,11 +29,12 @@ impl Hub {
         counter!("sansse_events_delivered").absolute(counters.delivered);
         counter!("sansse_bytes_delivered").absolute(counters.delivered_bytes);
         counter!("sansse_heartbeats").absolute(counters.heartbeats);
-        let Resumed { live, oldest, complete, gap, unknown_id, other_epoch, ahead, forged } =
+        let Resumed { live, oldest, last, complete, gap, unknown_id, other_epoch, ahead, forged } =
             counters.resumed;
         for (resume, count) in [
             ("live", live),
             ("oldest", oldest),
+            ("last", last),
             ("complete", complete),
             ("gap", gap),
             ("unknown", unknown_id),
@@ -61,7 +62,7 @@ impl Hub {
         }
         let Ended { disconnected, closed, shutdown, lagged, stalled, .. } = counters.ended;
         let Ended { evicted, max_age, drained, lease_expired, revoked, .. } = counters.ended;
-        let Ended { topics_ended, .. } = counters.ended;
+        let Ended { topics_ended, aborted, .. } = counters.ended;
         for (reason, count) in [
             ("disconnected", disconnected),
             ("closed", closed),
@@ -74,6 +75,7 @@ impl Hub {
             ("lease-expired", lease_expired),
             ("revoked", revoked),
             ("topics-ended", topics_ended),
+            ("aborted", aborted),
         ] {
             counter!("sansse_sessions_ended", "reason" => reason).absolute(count);
         }

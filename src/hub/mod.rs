@@ -4,6 +4,69 @@
 //! clock, and time passes in a future, [`Drive`], which is built together with the hub and spawned
 //! once. Each call locks a shard, calls its [`Broker`](crate::broker::Broker), collects wakers,
 //! unlocks, and wakes.
+//!
+//! Each stream begins with a [notice](crate::broker#what-a-peer-is-told), which tells the peer its
+//! place. A [`Session`] has it at its first poll, so that it goes out together with the head, and
+//! `open` fires in every browser. Later ones tell of every gap.
+//!
+//! # When there is no stream for now
+//!
+//! An `EventSource` comes back by itself after a lost connection and after the end of a stream. It
+//! never does after an answer with another status than 200 ([WHATWG HTML,
+//! 9.2.2](https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model)): the
+//! page stays as it is until somebody loads it again. A hub that is full, drains or is closed therefore
+//! answers by a stream that says when to come back, and ends; [`RefuseBy`] says more.
+//!
+//! A proxy in front of the server does not know of that. While the server is started anew, the proxy
+//! answers for it by 502, 503 or 504, and that ends every page which comes back just then. Let it
+//! answer by the same kind of stream:
+//!
+//! - **nginx**, beside the location of the stream, which names it:
+//!
+//!   ```text
+//!   location /events {
+//!       proxy_pass http://127.0.0.1:8080;
+//!       proxy_http_version 1.1;
+//!       proxy_set_header Host $http_host;
+//!       proxy_read_timeout 1h;
+//!       error_page 502 503 504 =200 @come_back;
+//!   }
+//!   location @come_back {
+//!       default_type text/event-stream;
+//!       add_header Cache-Control no-cache;
+//!       return 200 "retry: 5000\n\n";
+//!   }
+//!   ```
+//! - **`HAProxy`**: `errorfile 503 /etc/haproxy/come-back.http` in the backend of the stream, and the
+//!   same for 502 and 504. The file is a whole answer, with CRLF at the ends of the lines of its head:
+//!
+//!   ```text
+//!   HTTP/1.1 200 OK
+//!   Content-Type: text/event-stream
+//!   Cache-Control: no-cache
+//!   Connection: close
+//!
+//!   retry: 5000
+//!   ```
+//!
+//!   and an empty line.
+//! - **Caddy**: in the block of the site,
+//!
+//!   ```text
+//!   handle_errors {
+//!       @stream expression `{http.error.status_code} in [502, 503, 504] && {http.request.uri.path} == "/events"`
+//!       handle @stream {
+//!           header Content-Type text/event-stream
+//!           header Cache-Control no-cache
+//!           respond "retry: 5000
+//!
+//!   " 200
+//!       }
+//!   }
+//!   ```
+//!
+//! Answers of the server itself pass all three unchanged. Pages of other origins need the
+//! `Access-Control-Allow-Origin` of the stream here too.
 
 mod accept;
 mod drive;
@@ -12,17 +75,20 @@ mod ended;
 mod metrics;
 #[cfg(feature = "record")]
 mod record;
+mod refusal;
 mod session;
 mod shards;
 mod topics;
 #[cfg(feature = "tracing")]
 mod trace;
+mod waiting;
 
 pub use accept::Answer;
 pub use drive::Drive;
-pub use session::Session;
+pub use refusal::RefuseBy;
+pub use session::{Cut, Session};
 
-use ended::Ends;
+use refusal::USUAL_RETRY;
 use shards::{FollowUp, Inner, Shard, lock};
 
 #[cfg(not(feature = "record"))]
@@ -32,8 +98,8 @@ use crate::broker::CursorKeys;
 use crate::broker::{
     Audience, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
     EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published,
-    Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, ShardNumber, TopicName,
-    TopicSettingError,
+    Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, ShardNumber, StreamEnd,
+    TopicName, TopicSettingError,
 };
 use crate::event::Event;
 use crate::http::ResponseHead;
@@ -43,7 +109,6 @@ use crate::record::RecordedBroker as ShardBroker;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU16;
 use core::time::Duration;
@@ -78,6 +143,8 @@ pub struct HubBuilder {
     config: BrokerConfig,
     shards: NonZeroU16,
     head: ResponseHead,
+    refuse_by: RefuseBy,
+    early_end: StreamEnd,
     on_event: Option<Listener>,
     #[cfg(feature = "record")]
     recorder: Option<record::Recorder>,
@@ -92,6 +159,8 @@ impl HubBuilder {
             config,
             shards: NonZeroU16::MIN,
             head: ResponseHead::new(),
+            refuse_by: RefuseBy::default(),
+            early_end: StreamEnd::Cut,
             on_event: None,
             #[cfg(feature = "record")]
             recorder: None,
@@ -160,6 +229,44 @@ impl HubBuilder {
         self
     }
 
+    /// Sets how requests for a stream are refused that are to come back; [`RefuseBy`] says who needs
+    /// which. Default [`RefuseBy::Stream`].
+    ///
+    /// ```
+    /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use sansse::broker::{BrokerConfig, Epoch};
+    /// use sansse::hub::{HubBuilder, RefuseBy};
+    ///
+    /// // All who ask are services, which know what a 503 is.
+    /// let builder = HubBuilder::new(BrokerConfig::new(Epoch(0xbeef))).with_refusals(RefuseBy::Status);
+    /// let (hub, drive) = builder.build(timer)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn with_refusals(mut self, by: RefuseBy) -> Self {
+        self.refuse_by = by;
+        self
+    }
+
+    /// Sets how streams end on the wire that the hub ends although there will be more to read: by a
+    /// [close](Hub::close) or a [drain](Hub::drain), and at the [maximum
+    /// age](crate::broker::SessionDefaults::max_age). Default [`StreamEnd::Cut`].
+    ///
+    /// - With [`StreamEnd::Cut`] every reader knows that it is to come back. An `EventSource` does
+    ///   so after either end. Many other readers do so after a cut alone: loops over `fetch`,
+    ///   `curl`, clients of language models, and this library's own
+    ///   [`one_shot`](crate::client::ClientConfig::one_shot). They take a clean end for "that was
+    ///   all". The cost: a browser writes a line to its console, and a proxy one to its log, for
+    ///   each stream that is cut.
+    /// - With [`StreamEnd::Clean`] there are no such lines. It is for a server whose readers all
+    ///   come back after a clean end, as those of an `EventSource` do.
+    ///
+    /// Sessions that ended for other reasons are not concerned; see
+    /// [`EndReason::stream_end`](crate::broker::EndReason::stream_end).
+    pub const fn with_early_end(mut self, end: StreamEnd) -> Self {
+        self.early_end = end;
+        self
+    }
+
     /// Sets the listener, which is called for each [`BrokerEvent`] with the event's number within
     /// its shard, as a [`Roster`](crate::broker::Roster) wants it. Default: events are dropped.
     ///
@@ -180,8 +287,12 @@ impl HubBuilder {
     /// # Errors
     ///
     /// [`ConfigError`] for a setting that cannot hold.
-    pub fn build(self, timer: impl Timer) -> Result<(Hub, Drive), ConfigError> {
+    pub fn build(mut self, timer: impl Timer) -> Result<(Hub, Drive), ConfigError> {
         let now = timer.now();
+        if self.refuse_by == RefuseBy::Stream {
+            // Or a page would keep for ever the time that a refusal told it.
+            self.config.reconnect.retry.get_or_insert(USUAL_RETRY);
+        }
         let sequencer = self.config.sequencer();
         let shards = ShardNumber::all(self.shards).map(|shard| {
             let mut config = self.config.clone();
@@ -191,13 +302,15 @@ impl HubBuilder {
             #[cfg(not(feature = "record"))]
             let mut broker = ShardBroker::new(now, config)?;
             broker.keep_let_go();
-            let (wakers, replaced) = (Vec::new(), Vec::new());
-            let ends = Ends::default();
-            Ok(Mutex::new(Shard { broker, wakers, replaced, ends, driven_until: None }))
+            Ok(Mutex::new(Shard::new(broker)))
         });
         let inner = Inner {
             timer: Box::new(timer),
             head: self.head,
+            refuse_by: self.refuse_by,
+            notices: self.config.session.notices.clone(),
+            early_end: self.early_end,
+            pace: self.config.pace,
             sequencer: Mutex::new(sequencer),
             returns: Mutex::new(ReturnsOfAll::new(now, &self.config.reconnect)),
             shards: shards.collect::<Result<_, ConfigError>>()?,
@@ -232,16 +345,27 @@ impl Hub {
         self.inner.open(config)
     }
 
-    /// Returns how long a peer that was refused with this error is to wait, for a `Retry-After`;
-    /// `None` where waiting does not help. [`accept`](Self::accept) puts it into its responses by
-    /// itself. As [`Broker::retry_after`](crate::broker::Broker::retry_after), for all shards
+    /// Returns how long a peer that was refused with this error is to wait, for a `Retry-After` or a
+    /// `retry`; `None` where waiting does not help. [`accept`](Self::accept) and
+    /// [`refusal`](Self::refusal) put it into their responses by themselves. As [`Broker::retry_after`](crate::broker::Broker::retry_after), for all shards
     /// together.
     pub fn retry_after(&self, error: &OpenError) -> Option<Duration> {
-        lock(&self.inner.returns).retry_after(self.inner.timer.now(), *error)
+        self.inner.retry_after(*error)
+    }
+
+    /// Returns the head of the streams that the hub answers with.
+    #[cfg(feature = "serve")]
+    pub(crate) fn head(&self) -> &ResponseHead {
+        &self.inner.head
     }
 
     /// Publishes an event to an audience, on all shards. An event with a [key](crate::EventKey)
     /// supersedes earlier ones with an equal key.
+    ///
+    /// This waits for nobody: of what is for everyone or for a topic, the oldest goes where there is
+    /// too much. What is for one session or client is refused with [`PublishError::NoRoom`] instead
+    /// of pushing out what an open session has not taken. A publisher that can wait uses
+    /// [`publish_when_room`](Self::publish_when_room).
     ///
     /// # Errors
     ///
@@ -264,7 +388,9 @@ impl Hub {
     }
 
     /// Closes the hub: each session gets what was published before, then its end, and no other is
-    /// opened. The [driver](Drive) is ready when the last session is gone.
+    /// opened. The [driver](Drive) is ready when the last session is gone. On the wire that end is
+    /// [as it was set](HubBuilder::with_early_end). Who asks from then on is [told](RefuseBy) to
+    /// come back later.
     pub fn close(&self) {
         self.inner.for_all_at_once(|shard, now| shard.broker.close(now));
     }
@@ -309,7 +435,7 @@ impl Hub {
 
     /// Ends all sessions over a period, on all shards: each gets what was published before its
     /// turn, the farewell, and its end, and no other is opened. The [driver](Drive) is ready when
-    /// the last session is gone.
+    /// the last session is gone. Who asks meanwhile is [told](RefuseBy) to come back later.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! What a connection has of its session: a stream of frames, or of batches.
 
 use super::Inner;
-use crate::broker::{Batch, EndReason, Filled, Opened, Resumption, SessionId, Transmit};
+use crate::broker::{Batch, EndReason, Filled, Opened, Resumption, SessionId, StreamEnd, Transmit};
 use crate::encode::Frame;
+use crate::fault::Fault;
 use alloc::sync::Arc;
 use bytes::Bytes;
 use core::fmt;
@@ -12,19 +13,33 @@ use futures_core::Stream;
 
 /// An open session of a [`Hub`](super::Hub). Dropping it closes the session.
 ///
-/// It is a [`Stream`] of [`Frame`]s, which ends when the session does;
-/// [`end_reason`](Self::end_reason) then says why. An application that writes to a socket itself
-/// takes many frames for one write by [`poll_batch`](Self::poll_batch).
+/// It is a [`Stream`] of [`Frame`]s, and ends when the session does. A session that has got all that
+/// it will ever get ends by `None`. Any other ends by an error, [`Cut`], so that the body of which
+/// it is the stream ends by an error too, and the peer is told that something is missing.
+/// [`end_reason`](Self::end_reason) says why in either case. An application that writes to a socket
+/// itself takes many frames for one write by [`poll_batch`](Self::poll_batch).
 pub struct Session {
     pub(super) hub: Arc<Inner>,
     opened: Opened,
     end: End,
 }
 
+/// The end of a stream that is not complete: the session lost something, may get no more, or has to
+/// come back for more. A body that carries the stream must end by an error, not in good order.
+///
+/// Which ends of a session are cuts is said by [`EndReason::stream_end`] and by
+/// [`HubBuilder::with_early_end`](super::HubBuilder::with_early_end).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    reason: Option<EndReason>,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum End {
     NotYet,
     Came(Option<EndReason>),
+    /// The stream has told it.
+    Told(Option<EndReason>),
 }
 
 impl Session {
@@ -50,25 +65,32 @@ impl Session {
     /// Puts what is pending into `batch`, up to about `limit` bytes, for one write.
     ///
     /// [`Filled::All`]: the batch holds everything. The task is woken when there is more. If the
-    /// write takes the whole batch, there is no need to poll before that. `Pending`: there is
-    /// nothing now, and the task is woken when there is.
+    /// write takes the whole batch, there is no need to poll before that. [`Filled::Ended`]: the
+    /// stream is complete, and is to be ended in good order. `Pending`: there is nothing now, and
+    /// the task is woken when there is.
+    ///
+    /// # Errors
+    ///
+    /// [`Cut`]: the stream has ended and is not complete. The connection is to be closed without the
+    /// [end](crate::Framing::end) of the stream. Every further call returns the end again.
     pub fn poll_batch(
         &mut self,
         context: &mut Context<'_>,
         limit: usize,
         batch: &mut Batch,
-    ) -> Poll<Filled> {
+    ) -> Poll<Result<Filled, Cut>> {
         let (id, end) = (self.opened.session, &mut self.end);
+        let early_end = self.hub.early_end;
         self.hub.with(id.shard().into(), |shard, now| {
             match shard.broker.poll_transmit_batch(now, id, limit, batch) {
-                Filled::More => Poll::Ready(Filled::More),
+                Filled::More => Poll::Ready(Ok(Filled::More)),
                 Filled::All => {
                     shard.set_waker(id, context.waker());
-                    if batch.is_empty() { Poll::Pending } else { Poll::Ready(Filled::All) }
+                    if batch.is_empty() { Poll::Pending } else { Poll::Ready(Ok(Filled::All)) }
                 }
                 Filled::Ended(reason) => {
                     end.come(reason);
-                    Poll::Ready(Filled::Ended(end.reason()))
+                    Poll::Ready(end.outcome(early_end).map(|()| Filled::Ended(end.reason())))
                 }
             }
         })
@@ -113,29 +135,44 @@ impl End {
     const fn reason(self) -> Option<EndReason> {
         match self {
             Self::NotYet => None,
-            Self::Came(reason) => reason,
+            Self::Came(reason) | Self::Told(reason) => reason,
+        }
+    }
+
+    /// Says whether the stream is complete. An end without a reason is none that is known to be
+    /// good.
+    const fn outcome(self, early_end: StreamEnd) -> Result<(), Cut> {
+        match self.reason() {
+            Some(reason) if matches!(reason.stream_end(early_end), StreamEnd::Clean) => Ok(()),
+            reason => Err(Cut { reason }),
         }
     }
 
     /// Records the end. The broker tells the reason once, so that a later end must not replace it.
     fn come(&mut self, reason: Option<EndReason>) {
-        if !matches!(self, Self::Came(Some(_))) {
+        if self.reason().is_none() {
             *self = Self::Came(reason);
         }
     }
 }
 
 impl Stream for Session {
-    type Item = Frame;
+    type Item = Result<Frame, Cut>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Frame>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Self { hub, opened, end } = &mut *self;
+        if matches!(end, End::Told(_)) {
+            return Poll::Ready(None);
+        }
         let id = opened.session;
+        let early_end = hub.early_end;
         hub.with(id.shard().into(), |shard, now| match shard.broker.poll_transmit(now, id) {
-            Some(Transmit::Frame(frame)) => Poll::Ready(Some(frame.clone())),
+            Some(Transmit::Frame(frame)) => Poll::Ready(Some(Ok(frame.clone()))),
             Some(Transmit::Ended(reason)) => {
                 end.come(reason);
-                Poll::Ready(None)
+                let outcome = end.outcome(early_end);
+                *end = End::Told(end.reason());
+                Poll::Ready(outcome.err().map(Err))
             }
             None => {
                 shard.set_waker(id, context.waker());
@@ -144,6 +181,37 @@ impl Stream for Session {
         })
     }
 }
+
+impl Cut {
+    /// Returns why the session ended; `None` where somebody else was told.
+    pub const fn reason(self) -> Option<EndReason> {
+        self.reason
+    }
+
+    /// Returns whose fault it is.
+    pub const fn fault(self) -> Fault {
+        match self.reason {
+            Some(
+                EndReason::Lagged { .. }
+                | EndReason::Stalled
+                | EndReason::LeaseExpired
+                | EndReason::Revoked,
+            ) => Fault::Peer,
+            Some(EndReason::Evicted) => Fault::Limit,
+            Some(EndReason::Disconnected) => Fault::Transport,
+            _ => Fault::State,
+        }
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the event stream is cut off")?;
+        self.reason.map_or(Ok(()), |reason| write!(f, ": {reason}"))
+    }
+}
+
+impl core::error::Error for Cut {}
 
 impl Drop for Session {
     fn drop(&mut self) {

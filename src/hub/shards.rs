@@ -2,12 +2,13 @@
 //! held.
 
 use super::ended::{Ended, Ends};
-use super::{Listener, Session, ShardBroker};
+use super::waiting::{Place, Waits};
+use super::{Listener, RefuseBy, Session, ShardBroker};
 use crate::broker::{
-    Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, PublishError,
-    Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, Value,
+    Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, Pace, PublishError,
+    Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, StreamEnd, Value,
 };
-use crate::event::Event;
+use crate::event::{Event, EventType};
 use crate::http::ResponseHead;
 use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
@@ -22,6 +23,14 @@ pub(super) struct Inner {
     pub(super) timer: Box<dyn Timer>,
     /// The head of the streams that the hub answers with.
     pub(super) head: ResponseHead,
+    /// How those are refused who are to come back.
+    pub(super) refuse_by: RefuseBy,
+    /// The type of the notices that sessions get which choose none, and peers without a session.
+    pub(super) notices: Option<EventType>,
+    /// How streams end that the hub ends although there will be more.
+    pub(super) early_end: StreamEnd,
+    /// How far publishers that wait may be ahead of those who read.
+    pub(super) pace: Pace,
     /// Locked as long as a call concerns all shards at once, such as a publish, so that all shards
     /// see these calls in the same order. Locked before any shard, never after.
     pub(super) sequencer: Mutex<Sequencer>,
@@ -40,6 +49,8 @@ pub(super) struct Shard {
     pub(super) broker: ShardBroker,
     /// The wakers of the tasks that wait for a session's output, by the session's slot.
     pub(super) wakers: Vec<Option<(SessionId, Waker)>>,
+    /// The wakers of the tasks that wait for readers.
+    pub(super) waits: Waits,
     /// Wakers that were replaced. They are dropped once the lock is gone, since the last handle to
     /// a task drops all that the task owns.
     pub(super) replaced: Vec<Waker>,
@@ -66,6 +77,16 @@ impl Inner {
         let session = opened.map(|opened| Session::new(self.clone(), opened));
         self.run(follow_up);
         session
+    }
+
+    /// Checks that a session could be opened, and opens none.
+    pub(super) fn check_open(&self, config: &SessionConfig) -> Result<(), OpenError> {
+        let shard = self.shard_of(config.client());
+        // One after the other with what opens and publishes, as `open` is.
+        let _sequencer = lock(&self.sequencer);
+        let census = self.census(shard, config);
+        let now = self.timer.now();
+        lock(&self.shards[shard]).broker.shard().check_open(now, config, &census)
     }
 
     /// Opens a session where the limits hold for all shards together.
@@ -107,12 +128,15 @@ impl Inner {
         audience: Audience,
         event: &Event,
     ) -> Result<Published, PublishError> {
-        self.publish_with(&audience.clone(), |sequencer| sequencer.publish(audience, event))
+        self.publish_with(&audience.clone(), None, |sequencer| sequencer.publish(audience, event))
     }
 
+    /// Numbers something and publishes it. Where a session has no room, `place` begins to wait for
+    /// that if there is one, before anything else can happen to the session.
     pub(super) fn publish_with(
         &self,
         audience: &Audience,
+        place: Option<(&mut Place, &Waker)>,
         number: impl FnOnce(&mut Sequencer) -> Published,
     ) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
@@ -124,9 +148,19 @@ impl Inner {
         // have the same configuration and cannot differ. For a client or a session the first is
         // its own shard; for the other audiences it is shard 0.
         let (first, count) = (self.shard_of_audience(published.audience()), self.shards.len());
-        let result = (first..first + count).try_for_each(|shard| {
-            let shard = shard % count;
-            self.call(shard, &mut follow_up, |shard, now| {
+        let mut place = place;
+        let result = (first..first + count).try_for_each(|number| {
+            let number = number % count;
+            self.call(number, &mut follow_up, |shard, now| {
+                if number == first
+                    && let Err(error) = shard.broker.shard().check_room(now, &published)
+                {
+                    if let Some((place, waker)) = place.take() {
+                        let wait = shard.broker.wait_for_room(now, audience)?;
+                        place.take_in(number, shard, wait, waker);
+                    }
+                    return Err(error);
+                }
                 shard.broker.shard_mut().apply_beside(now, &published)
             })
         });
@@ -217,6 +251,9 @@ impl Inner {
         while let Some(session) = shard.broker.poll_ready() {
             follow_up.wakers.extend(shard.take_waker(session));
         }
+        while let Some(wait) = shard.broker.poll_wait() {
+            shard.waits.take_all(wait, &mut follow_up.wakers);
+        }
         follow_up.replaced.append(&mut shard.replaced);
         follow_up.let_go.append(&mut shard.broker.take_let_go());
         if !self.is_listened_to() {
@@ -296,6 +333,11 @@ impl Drop for Inner {
 }
 
 impl Shard {
+    pub(super) fn new(broker: ShardBroker) -> Self {
+        let (wakers, waits, ends) = (Vec::new(), Waits::default(), Ends::default());
+        Self { broker, wakers, waits, ends, replaced: Vec::new(), driven_until: None }
+    }
+
     /// Returns whether the shard is closed or drains, and has no session left.
     pub(super) fn is_over(&self) -> bool {
         self.broker.is_over()

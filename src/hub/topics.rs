@@ -32,7 +32,7 @@ impl Hub {
     /// [`PublishError`]; then nothing was done.
     pub fn end_topic(&self, topic: &TopicName) -> Result<Published, PublishError> {
         let audience = Audience::Topic(topic.clone());
-        self.inner.publish_with(&audience, |sequencer| sequencer.end_topic(topic.clone()))
+        self.inner.publish_with(&audience, None, |sequencer| sequencer.end_topic(topic.clone()))
     }
 
     /// Subscribes an open session to one more topic, or to a pattern; see

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::future::Future;
 use core::pin::Pin;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// A runtime's clock and timer, the only thing that the async layer needs of it.
 ///
@@ -18,6 +18,16 @@ pub trait Timer: Send + Sync + 'static {
 
 /// What a server needs of an executor: a clock, sleep, and tasks.
 pub trait Runtime: Timer + Clone + Unpin {
+    /// Returns the time of day, which a server says in the `Date` of its answers. It is asked once
+    /// for each connection; within one, time passes as [`now`](Timer::now) says.
+    ///
+    /// Default: the system's clock. A runtime whose time is virtual says its own, so that the same
+    /// run gives the same answers, and so does one on a platform without that clock.
+    #[expect(clippy::disallowed_methods, reason = "this is the seam where a clock comes in")]
+    fn time_of_day(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
     /// Runs a task to its end, beside the others.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 }

@@ -37,6 +37,14 @@ pub trait Socket: Send + Unpin + 'static {
     /// Tells the peer that nothing more will be written, after what was. Reading goes on. Further
     /// calls do no harm.
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>>;
+
+    /// Makes the connection end as a broken one when it is dropped, which comes next: by a reset
+    /// instead of a proper end. Bytes that the peer has not got yet may be lost.
+    ///
+    /// A server calls it where nothing but the end of the connection ends an answer, and the answer
+    /// is not complete. The peer would take a proper end for the end of a whole answer (RFC 9112,
+    /// section 8). For TCP it is `SO_LINGER` with a time of zero.
+    fn reset(&mut self);
 }
 
 /// A connection of whichever kind, such as `Box<dyn Socket>`.
@@ -63,5 +71,9 @@ impl<S: Socket + ?Sized> Socket for Box<S> {
 
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         (**self).poll_shutdown(context)
+    }
+
+    fn reset(&mut self) {
+        (**self).reset();
     }
 }

@@ -4,7 +4,7 @@ use super::read::{Output, RecordErrorKind};
 use super::table::{passed, rows, stored};
 use crate::broker::{
     AddressKey, Audience, Batch, Broker, Calls, ClientId, Drain, Elsewhere, Filled, Lag, OpenError,
-    Published, Retention, SessionConfig, SessionId, StartAt, Tick, TopicFilter, TopicName,
+    Pace, Published, Retention, SessionConfig, SessionId, StartAt, Tick, TopicFilter, TopicName,
     Transmit,
 };
 use crate::encode::Framing;
@@ -32,6 +32,7 @@ macro_rules! calls {
             EvictOldest { address: Option<AddressKey> },
             PollReady,
             PollEvent,
+            PollWait,
             RenewLease { session: SessionId, until: Tick },
             Publish { audience: Audience, event: Box<Event> },
             PollTransmit { session: SessionId },
@@ -69,6 +70,7 @@ macro_rules! calls {
                     }
                     Self::PollReady => Output::Ready(broker.poll_ready()),
                     Self::PollEvent => Output::Event(broker.poll_event()),
+                    Self::PollWait => Output::WaitOver(broker.poll_wait()),
                     Self::RenewLease { session, until } => {
                         let until = instant(broker, until)?;
                         Output::Renewed(Calls::renew_lease(broker, now, session, until))

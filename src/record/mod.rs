@@ -40,8 +40,8 @@
 //!
 //! One JSON object a line: first the version and the configuration, then the calls, each with its
 //! number and its time in nanoseconds since the broker was made. Calls are told before they are
-//! done, so that one that panics is the last of its record. `poll_ready` and `poll_event` where
-//! there is nothing, and methods that take `&self`, change nothing and are not in it. Nor is the
+//! done, so that one that panics is the last of its record. `poll_ready`, `poll_event` and
+//! `poll_wait` where there is nothing, and methods that take `&self`, change nothing and are not in it. Nor is the
 //! metadata of clients, of any type of the application's, which a broker keeps and never looks at:
 //! in a replay there is none.
 //!
@@ -72,7 +72,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The version of the records that are written and read.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// One line of a record. As text (by `Display`) it is JSON on one line, without the line end.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use super::{Input, Start, VERSION};
 use crate::broker::{
     Broker, BrokerConfig, BrokerEvent, ConfigError, DrainError, EndReason, EventNumber, Filled,
     LeaseError, OpenError, Opened, PublishError, Published, Resumption, RevokeError, SessionId,
-    SubscribeError, TopicSettingError,
+    SubscribeError, TopicSettingError, WaitId,
 };
 use crate::encode::Frame;
 use crate::fault::Fault;
@@ -97,6 +97,10 @@ pub enum Output {
     Ready(Option<SessionId>),
     /// Of [`Broker::poll_event`].
     Event(Option<(EventNumber, BrokerEvent)>),
+    /// Of [`Broker::wait_for_readers`] and [`Broker::wait_for_room`].
+    Waits(Result<Option<WaitId>, PublishError>),
+    /// Of [`Broker::poll_wait`].
+    WaitOver(Option<WaitId>),
     /// Of [`SessionMut::close`](crate::broker::SessionMut::close) and
     /// [`SessionMut::unsubscribe`](crate::broker::SessionMut::unsubscribe).
     Found(bool),

@@ -6,9 +6,9 @@ use super::{Entry, Input, Line, Start, VERSION};
 use crate::broker::{
     AddressKey, Audience, Batch, Broker, BrokerConfig, BrokerEvent, Calls, ClientId, ClientMut,
     ConfigError, Drain, DrainError, Elsewhere, EventNumber, Filled, Lag, LeaseError, OpenError,
-    Opened, PublishError, Published, Resumption, Retention, RevokeError, SessionConfig, SessionId,
-    SessionMut, ShardMut, StartAt, SubscribeError, TopicFilter, TopicMut, TopicName,
-    TopicSettingError, Transmit,
+    Opened, Pace, PublishError, Published, Resumption, Retention, RevokeError, SessionConfig,
+    SessionId, SessionMut, ShardMut, StartAt, SubscribeError, TopicFilter, TopicMut, TopicName,
+    TopicSettingError, Transmit, WaitId,
 };
 use crate::event::Event;
 use alloc::boxed::Box;
@@ -131,6 +131,14 @@ impl RecordedBroker {
             self.note_timeless(Call::PollEvent);
         }
         self.broker.poll_event()
+    }
+
+    /// Returns what [`Broker::poll_wait`] returns. `None`, and what may change that, is as there.
+    pub fn poll_wait(&mut self) -> Option<WaitId> {
+        if self.broker.has_waits_over() {
+            self.note_timeless(Call::PollWait);
+        }
+        self.broker.poll_wait()
     }
 
     /// Returns the handle of a session, as [`Broker::session_mut`] does.

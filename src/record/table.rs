@@ -21,6 +21,10 @@ macro_rules! rows {
                 Drain: drain(drain: [Drain]) -> Result<(), DrainError> => Output::Draining;
                 RetryAfter: retry_after(error: [&OpenError]) -> Option<Duration>
                     => Output::RetryAfter;
+                WaitForReaders: wait_for_readers(audience: [&Audience], pace: [Pace])
+                    -> Result<Option<WaitId>, PublishError> => Output::Waits;
+                WaitForRoom: wait_for_room(audience: [&Audience])
+                    -> Result<Option<WaitId>, PublishError> => Output::Waits;
             }
             handles {
                 Subscribe: subscribe(session: [SessionId], filter: [TopicFilter], start: [StartAt])

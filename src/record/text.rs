@@ -1,85 +1,15 @@
-//! The forms in which names, events and addresses stand in a record. What is read is validated as
+//! The forms in which events stand in a record. What is read is validated as
 //! when it is built.
 
-use crate::broker::{
-    AddressKey, Audience, ClientId, Epoch, Key, Published, SessionId, TopicFilter, TopicName,
-    TopicPattern,
-};
+use crate::broker::{Audience, Epoch, Published};
 use crate::encode::Frame;
 use crate::event::{Event, EventId, EventType};
 use crate::event_key::EventKey;
 use alloc::borrow::Cow;
 use alloc::string::String;
-use core::net::IpAddr;
 use core::time::Duration;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-macro_rules! as_text {
-    ($($named:ty),*) => {$(
-        impl Serialize for $named {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $named {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::new(String::deserialize(deserializer)?).map_err(D::Error::custom)
-            }
-        }
-    )*};
-}
-
-// Of a filter, the text says whether it is a pattern.
-as_text!(ClientId, EventKey, TopicName, TopicPattern, TopicFilter, EventId, EventType);
-
-impl Serialize for SessionId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for SessionId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let id = || {
-            let mut numbers = text.split('-');
-            let shard = numbers.next()?.parse().ok()?;
-            let slot = numbers.next()?.parse().ok()?;
-            let generation = numbers.next()?.parse().ok()?;
-            let id = Self::new(shard, Key::new(slot, generation));
-            numbers.next().is_none().then_some(id)
-        };
-        id().ok_or_else(|| D::Error::custom("no session's id"))
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum AddressForm<'a> {
-    Ip(IpAddr),
-    Text(Cow<'a, str>),
-}
-
-impl Serialize for AddressKey {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let form = match self.ip() {
-            Ok(ip) => AddressForm::Ip(ip),
-            Err(text) => AddressForm::Text(text.into()),
-        };
-        form.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for AddressKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match AddressForm::deserialize(deserializer)? {
-            AddressForm::Ip(ip) => Ok(ip.into()),
-            AddressForm::Text(text) => Self::new(text).map_err(D::Error::custom),
-        }
-    }
-}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

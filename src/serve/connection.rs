@@ -1,8 +1,13 @@
 //! One connection: requests and plain answers first, then perhaps an event stream.
 
+use super::answer::AnswerConnection;
 use super::counters::ServerCounters;
+use super::door::Door;
+use super::finish::Finish;
 use super::phase::{Phase, Watcher};
 use super::stream::EventStream;
+use super::wire::Wire;
+use crate::answer::AnswerStream;
 use crate::encode::Framing;
 use crate::http1::{RespondError, ServerConnection as Machine};
 use crate::hub::{Answer, Session};
@@ -13,19 +18,26 @@ use bytes::{Buf, Bytes};
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, ready};
-use http::{Method, Request, Response};
+use core::time::Duration;
+use http::{Method, Request};
 use std::time::Instant;
 
-/// Gives the event stream that a request asked for.
-type Answering<S, R> = Pin<Box<dyn Future<Output = Option<EventStream<S, R>>> + Send>>;
+/// How long a connection that is too many has to say what it wants. A peer that is there for it sends
+/// its request with the connection, or right behind it.
+const REFUSAL_TIME: Duration = Duration::from_secs(2);
+
+/// Gives the stream that a request asked for.
+type Answering<S, R> = Pin<Box<dyn Future<Output = Option<Connection<S, R>>> + Send>>;
 
 /// The future of a connection.
 ///
 /// An enum by hand, so that a stream takes the room of a stream alone: all that the exchange
 /// before it needed is freed when it begins.
-pub(super) enum Connection<S, R> {
+pub(super) enum Connection<S: Socket, R> {
     Exchange(Answering<S, R>),
     Stream(EventStream<S, R>),
+    /// In a box, since it is larger, and has a box for its events anyway.
+    Answer(Box<AnswerConnection<S, R>>),
 }
 
 impl<S: Socket, R: Runtime> Future for Connection<S, R> {
@@ -35,13 +47,20 @@ impl<S: Socket, R: Runtime> Future for Connection<S, R> {
         loop {
             match &mut *self {
                 Self::Exchange(exchange) => match ready!(exchange.as_mut().poll(context)) {
-                    Some(stream) => *self = Self::Stream(stream),
+                    Some(stream) => *self = stream,
                     None => return Poll::Ready(()),
                 },
                 Self::Stream(stream) => return Pin::new(stream).poll(context),
+                Self::Answer(answer) => return Pin::new(answer).poll(context),
             }
         }
     }
+}
+
+/// What an event stream consists of.
+enum Body {
+    Session(Session),
+    Events(AnswerStream),
 }
 
 /// The requests of a connection, up to one that is answered by an event stream.
@@ -50,10 +69,13 @@ pub(super) struct Exchange<S, R> {
     io: S,
     machine: Machine,
     counters: ServerCounters,
+    door: Arc<Door>,
     watcher: Arc<Watcher>,
     /// The last phase that the machine was told of.
     phase: Phase,
     is_shut: bool,
+    /// Whether the peer's side of the connection has ended, properly or not.
+    has_peer_left: bool,
 }
 
 impl<S: Socket, R: Runtime> Exchange<S, R> {
@@ -62,14 +84,16 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         io: S,
         machine: Machine,
         counters: ServerCounters,
+        door: Arc<Door>,
         watcher: Arc<Watcher>,
     ) -> Self {
         let phase = Phase::Serving;
-        Self { runtime, io, machine, counters, watcher, phase, is_shut: false }
+        let (is_shut, has_peer_left) = (false, false);
+        Self { runtime, io, machine, counters, door, watcher, phase, is_shut, has_peer_left }
     }
 
-    /// Answers requests; gives the event stream that one of them asked for.
-    pub(super) async fn run<P, H, F, A>(self, peer: P, handler: H) -> Option<EventStream<S, R>>
+    /// Answers requests; gives the stream that one of them asked for.
+    pub(super) async fn run<P, H, F, A>(self, peer: P, handler: H) -> Option<Connection<S, R>>
     where
         P: Clone + Send + Sync + 'static,
         H: Fn(Request<Bytes>) -> F,
@@ -80,11 +104,11 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
     }
 
     /// Says the one thing that it has to say to a connection that is too many.
-    pub(super) async fn refuse(self, response: Response<Bytes>) {
-        unless_aborted(self.watcher.clone(), self.say(response)).await;
+    pub(super) async fn refuse(self) {
+        unless_aborted(self.watcher.clone(), self.say_too_many()).await;
     }
 
-    async fn answer<P, H, F, A>(mut self, peer: P, handler: H) -> Option<EventStream<S, R>>
+    async fn answer<P, H, F, A>(mut self, peer: P, handler: H) -> Option<Connection<S, R>>
     where
         P: Clone + Send + Sync + 'static,
         H: Fn(Request<Bytes>) -> F,
@@ -100,41 +124,76 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
                 self.wait().await;
                 continue;
             };
+            if let Err(foreign) = self.door.check(&request) {
+                self.counters.foreign();
+                self.machine.respond(self.runtime.now(), foreign.response()).ok()?;
+                continue;
+            }
             self.counters.request();
             request.extensions_mut().insert(peer.clone());
+            let finish = Finish::default();
+            request.extensions_mut().insert(finish.clone());
             let is_head = *request.method() == Method::HEAD;
-            let answer = handler(request).await.into();
+            let answer = self.unless_left(handler(request), &finish).await?.into();
             let now = self.runtime.now();
-            match answer {
+            let (head, body) = match answer {
                 // The machine refuses only what it cannot send, and then the connection ends.
-                Answer::Response(response) => self.machine.respond(now, response).ok()?,
-                // All that a HEAD request asks for, whatever the handler made of it.
-                Answer::Stream(head, _) if is_head => {
-                    self.machine.respond(now, head.map(|()| Bytes::new())).ok()?;
+                Answer::Response(response) => {
+                    self.machine.respond(now, response).ok()?;
+                    continue;
                 }
-                Answer::Stream(head, session) => match self.machine.respond_stream(now, head) {
-                    Ok(framing) => return self.stream(session, framing).await,
-                    // The peer is at fault, and the machine has answered.
-                    Err(RespondError::Closed(_)) => {}
-                    Err(_) => return None,
-                },
+                Answer::Stream(head, session) => (head, Body::Session(session)),
+                Answer::Events(head, events) => (head, Body::Events(events)),
+            };
+            if is_head {
+                // All that a HEAD request asks for, whatever the handler made of it.
+                self.machine.respond(now, head.map(|()| Bytes::new())).ok()?;
+                continue;
+            }
+            match self.machine.respond_stream(now, head) {
+                Ok(framing) => return self.stream(body, framing).await,
+                // The peer is at fault, and the machine has answered.
+                Err(RespondError::Closed(_)) => {}
+                Err(_) => return None,
             }
         }
     }
 
-    async fn say(mut self, response: Response<Bytes>) {
-        if self.machine.refuse(self.runtime.now(), response).is_err() {
-            return;
+    async fn say_too_many(mut self) {
+        let runtime = self.runtime.clone();
+        let patience = runtime.now() + REFUSAL_TIME;
+        loop {
+            if self.write().await.is_none() || self.has_ended() {
+                return;
+            }
+            if self.machine.request_head().is_some()
+                || before(&runtime, Some(patience), self.wait()).await.is_none()
+            {
+                break;
+            }
         }
+        let response = self.door.too_many(&self.machine);
+        // An error is that the connection is about to end already.
+        let _ = self.machine.refuse(runtime.now(), response);
         while self.write().await.is_some() && !self.has_ended() {
             self.wait().await;
         }
     }
 
-    async fn stream(mut self, session: Session, framing: Framing) -> Option<EventStream<S, R>> {
+    async fn stream(mut self, body: Body, framing: Framing) -> Option<Connection<S, R>> {
         self.write().await?;
         self.counters.stream();
-        Some(EventStream::new(self.runtime, self.io, session, framing, self.counters))
+        let wire = Wire::new(self.io, framing);
+        Some(match body {
+            Body::Session(session) => {
+                Connection::Stream(EventStream::new(self.runtime, wire, session, self.counters))
+            }
+            Body::Events(events) => {
+                let (watcher, counters) = (self.watcher, self.counters);
+                let answer = AnswerConnection::new(self.runtime, wire, events, watcher, counters);
+                Connection::Answer(Box::new(answer))
+            }
+        })
     }
 
     /// Says whether the connection is over.
@@ -188,6 +247,27 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         }
     }
 
+    /// What a handler's future gives; `None` when its peer is gone before, and it is not to be
+    /// finished anyway.
+    async fn unless_left<F: Future>(&mut self, handler: F, finish: &Finish) -> Option<F::Output> {
+        let mut handler = pin!(handler);
+        poll_fn(|context| {
+            // First, so that what is answered at once is answered to whoever asked.
+            if let Poll::Ready(answer) = handler.as_mut().poll(context) {
+                return Poll::Ready(Some(answer));
+            }
+            loop {
+                if self.has_peer_left && !finish.is_asked() {
+                    self.counters.abandoned();
+                    return Poll::Ready(None);
+                }
+                // Requests that are pipelined come in meanwhile, as far as there is room for them.
+                ready!(self.poll_peer(context));
+            }
+        })
+        .await
+    }
+
     /// Ready when the machine was told something.
     fn poll_peer(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // First, since a peer that never stops asking is no reason to stay.
@@ -207,10 +287,12 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         let mut buffer = [0; 8 << 10];
         let read = ready!(self.io.poll_read(context, &mut buffer));
         let now = self.runtime.now();
-        match read {
-            Ok(length @ 1..) => self.machine.handle_data(now, &buffer[..length]),
+        if let Ok(length @ 1..) = read {
+            self.machine.handle_data(now, &buffer[..length]);
+        } else {
             // A reset is an end too, after which the machine knows what there is to count.
-            Ok(0) | Err(_) => self.machine.handle_eof(now),
+            self.has_peer_left = true;
+            self.machine.handle_eof(now);
         }
         Poll::Ready(())
     }

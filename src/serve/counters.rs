@@ -20,7 +20,11 @@ struct Cells {
     refused: AtomicU64,
     accept_errors: AtomicU64,
     requests: AtomicU64,
+    foreign: AtomicU64,
+    abandoned: AtomicU64,
     streams: AtomicU64,
+    failed_answers: AtomicU64,
+    stalled_answers: AtomicU64,
     slow_heads: AtomicU64,
     bad_requests: AtomicU64,
     junk_after_stream: AtomicU64,
@@ -42,8 +46,18 @@ pub struct ServerCountersSnapshot {
     pub accept_errors: u64,
     /// Requests that were handed to the handler.
     pub requests: u64,
-    /// Event streams that were begun.
+    /// Requests that were answered 403, since they were for another host or of a page of another
+    /// origin.
+    pub foreign: u64,
+    /// Requests whose handler was dropped, since the peer had left.
+    pub abandoned: u64,
+    /// Event streams that were begun: those of sessions, and [answers](crate::answer).
     pub streams: u64,
+    /// Answers whose stream of events failed.
+    pub failed_answers: u64,
+    /// Answers that were ended because their reader took nothing for too long. Sessions that end so
+    /// are counted by the [hub](crate::broker::Counters::ended).
+    pub stalled_answers: u64,
     /// Connections that were closed because a request's head or body did not come in time.
     pub slow_heads: u64,
     /// Connections that were closed because a request broke the protocol or a limit.
@@ -62,7 +76,11 @@ impl ServerCounters {
             refused: read(&self.cells.refused),
             accept_errors: read(&self.cells.accept_errors),
             requests: read(&self.cells.requests),
+            foreign: read(&self.cells.foreign),
+            abandoned: read(&self.cells.abandoned),
             streams: read(&self.cells.streams),
+            failed_answers: read(&self.cells.failed_answers),
+            stalled_answers: read(&self.cells.stalled_answers),
             slow_heads: read(&self.cells.slow_heads),
             bad_requests: read(&self.cells.bad_requests),
             junk_after_stream: read(&self.cells.junk_after_stream),
@@ -85,8 +103,24 @@ impl ServerCounters {
         count(&self.cells.requests);
     }
 
+    pub(super) fn foreign(&self) {
+        count(&self.cells.foreign);
+    }
+
+    pub(super) fn abandoned(&self) {
+        count(&self.cells.abandoned);
+    }
+
     pub(super) fn stream(&self) {
         count(&self.cells.streams);
+    }
+
+    pub(super) fn failed_answer(&self) {
+        count(&self.cells.failed_answers);
+    }
+
+    pub(super) fn stalled_answer(&self) {
+        count(&self.cells.stalled_answers);
     }
 
     pub(super) fn junk_after_stream(&self) {

@@ -2,11 +2,11 @@
 
 use crate::broker::EndReason;
 use crate::decode::{Decoder, Limits, OwnedMessage, Step};
-use crate::hub::{Answer, Session};
+use crate::hub::{Answer, Cut, Session};
+use crate::notice::Notice;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -17,43 +17,61 @@ use futures_core::Stream;
 /// waits.
 ///
 /// A peer that takes nothing is a reader that is not asked. A peer that leaves is one that is
-/// dropped. Whatever the session has, it is read in one go, so that messages and comments wait here
-/// until they are asked for.
+/// dropped. Whatever the session has, it is read in one go, so that messages, notices and comments
+/// wait here until they are asked for.
 #[derive(Debug)]
 pub struct SessionReader {
     session: Session,
     decoder: Decoder,
     messages: Vec<OwnedMessage>,
+    notices: Vec<Notice>,
     comments: Vec<String>,
-    is_over: bool,
+    end: Option<Result<(), Cut>>,
 }
 
 impl SessionReader {
     /// Makes a reader of a session. Nothing is taken yet.
     pub fn new(session: Session) -> Self {
         // What a test publishes is never too long for it.
-        let limits = Limits::DEFAULT.with_max_line(usize::MAX).with_max_event(usize::MAX);
-        let decoder = Decoder::new().with_limits(limits);
-        Self { session, decoder, messages: Vec::new(), comments: Vec::new(), is_over: false }
-    }
-
-    /// Makes a reader of an answer's stream, beside the answer's head.
-    ///
-    /// # Errors
-    ///
-    /// The answer itself, where it is no stream.
-    #[expect(clippy::result_large_err, reason = "a test unwraps it")]
-    pub fn of(answer: Answer) -> Result<(http::Response<()>, Self), http::Response<Bytes>> {
-        match answer {
-            Answer::Stream(head, session) => Ok((head, Self::new(session))),
-            Answer::Response(response) => Err(response),
+        let limits = Limits::DEFAULT
+            .with_max_line(usize::MAX)
+            .with_max_event(usize::MAX)
+            .with_max_id(usize::MAX);
+        Self {
+            session,
+            decoder: Decoder::new().with_limits(limits),
+            messages: Vec::new(),
+            notices: Vec::new(),
+            comments: Vec::new(),
+            end: None,
         }
     }
 
-    /// Takes the messages that have come since this was last called.
+    /// Makes a reader of an answer's session, beside the answer's head.
+    ///
+    /// # Errors
+    ///
+    /// The answer itself, where it has no session.
+    #[expect(clippy::result_large_err, reason = "a test unwraps it")]
+    pub fn of(answer: Answer) -> Result<(http::Response<()>, Self), Answer> {
+        match answer {
+            Answer::Stream(head, session) => Ok((head, Self::new(session))),
+            other => Err(other),
+        }
+    }
+
+    /// Takes the messages that have come since this was last called, without the
+    /// [`notices`](Self::notices).
     pub fn messages(&mut self) -> Vec<OwnedMessage> {
         self.read();
         mem::take(&mut self.messages)
+    }
+
+    /// Takes what the stream has said of itself since this was last called. Notices of a
+    /// [type of the application's](crate::broker::SessionDefaults::notices) are messages here.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        self.read();
+        mem::take(&mut self.notices)
     }
 
     /// Takes the comments that have come since this was last called. A heartbeat is an empty one.
@@ -79,13 +97,20 @@ impl SessionReader {
     /// Returns whether the stream has ended. It takes what is there.
     pub fn is_over(&mut self) -> bool {
         self.read();
-        self.is_over
+        self.end.is_some()
     }
 
     /// Returns why the session ended; `None` while it has not. It takes what is there.
     pub fn end_reason(&mut self) -> Option<EndReason> {
         self.read();
         self.session.end_reason()
+    }
+
+    /// Returns why the stream is cut off; `None` while it goes on, and after an end in good order. It
+    /// takes what is there.
+    pub fn cut(&mut self) -> Option<Cut> {
+        self.read();
+        self.end.and_then(Result::err)
     }
 
     /// Returns the session, such as for its [`id`](Session::id).
@@ -95,15 +120,23 @@ impl SessionReader {
 
     fn read(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
-        while !self.is_over {
+        while self.end.is_none() {
             match Pin::new(&mut self.session).poll_next(&mut context) {
                 Poll::Pending => return,
-                Poll::Ready(None) => self.is_over = true,
-                Poll::Ready(Some(frame)) => self.decoder.handle_data(&frame.payload()),
+                Poll::Ready(None) => self.end = Some(Ok(())),
+                Poll::Ready(Some(Err(cut))) => self.end = Some(Err(cut)),
+                Poll::Ready(Some(Ok(frame))) => self.decoder.handle_data(&frame.payload()),
             }
             while let Some(step) = self.decoder.poll_step() {
                 match step {
-                    Step::Message => self.messages.push(self.decoder.message().into_owned()),
+                    Step::Message => {
+                        let message = self.decoder.message();
+                        let is_notice = message.event_type() == Notice::EVENT_TYPE.as_str();
+                        match is_notice.then(|| Notice::parse(message.data())).flatten() {
+                            Some(notice) => self.notices.push(notice),
+                            None => self.messages.push(message.into_owned()),
+                        }
+                    }
                     Step::Comment => self.comments.push(self.decoder.comment().to_owned()),
                     Step::Retry(_) | Step::Error(_) => {}
                 }
@@ -122,7 +155,7 @@ mod tests {
     use crate::net::Runtime;
     use http::{Request, StatusCode};
 
-    fn hub(change: impl FnOnce(&mut BrokerConfig)) -> (Hub, VirtualRuntime) {
+    fn make(change: impl FnOnce(&mut BrokerConfig)) -> (Hub, VirtualRuntime) {
         let mut config = BrokerConfig::new(Epoch(0xbeef));
         change(&mut config);
         let runtime = VirtualRuntime::new();
@@ -137,12 +170,13 @@ mod tests {
 
     #[test]
     fn messages_comments_and_the_place_are_those_of_the_wire() {
-        let (hub, runtime) = hub(|config| config.reconnect.retry = Some(Duration::from_secs(7)));
+        let (hub, runtime) = make(|config| config.reconnect.retry = Some(Duration::from_secs(7)));
         let mut reader = SessionReader::new(hub.open(SessionConfig::new()).unwrap());
         say(&hub, "one\ntwo");
         let messages = reader.messages();
         assert_eq!(messages.iter().map(|message| &*message.data).collect::<Vec<_>>(), ["one\ntwo"]);
         assert_eq!(reader.messages(), []);
+        assert_eq!(reader.notices(), [Notice::Live]);
         assert_eq!(reader.last_event_id(), "beef-1");
         assert!(!reader.is_over());
         assert_eq!(reader.reconnection_time(), Some(Duration::from_secs(7)));
@@ -159,13 +193,14 @@ mod tests {
 
     #[test]
     fn the_end_comes_with_its_reason_and_dropping_it_is_a_peer_that_leaves() {
-        let (hub, runtime) = hub(|_| {});
+        let (hub, _) = make(|_| {});
         let mut reader = SessionReader::new(hub.open(SessionConfig::new()).unwrap());
         say(&hub, "last");
         hub.close_session(reader.session().id());
         assert_eq!(reader.end_reason(), Some(EndReason::Closed));
-        assert_eq!((reader.messages().len(), reader.is_over()), (1, true));
+        assert_eq!((reader.messages().len(), reader.is_over(), reader.cut()), (1, true, None));
 
+        let (hub, runtime) = make(|_| {});
         let other = SessionReader::new(hub.open(SessionConfig::new()).unwrap());
         let ended = hub.ended(other.session().id());
         drop(other);
@@ -173,8 +208,18 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_that_is_not_complete_is_cut() {
+        let (hub, _) = make(|_| {});
+        let mut reader = SessionReader::new(hub.open(SessionConfig::new()).unwrap());
+        assert_eq!(reader.cut(), None);
+        hub.abort();
+        let cut = reader.cut().expect("it is not complete");
+        assert_eq!((cut.reason(), reader.is_over()), (Some(EndReason::Aborted), true));
+    }
+
+    #[test]
     fn a_peer_that_takes_nothing_stalls_without_a_clock() {
-        let (hub, runtime) = hub(|config| {
+        let (hub, runtime) = make(|config| {
             config.session.stall_timeout = Some(Duration::from_secs(60));
         });
         let stuck = hub.open(SessionConfig::new()).unwrap();
@@ -186,13 +231,14 @@ mod tests {
 
     #[test]
     fn an_answer_is_a_reader_with_a_head_or_the_response() {
-        let (hub, _) = hub(|_| {});
+        let (hub, _) = make(|_| {});
         let get = Request::get("/").body(()).unwrap();
         let (head, mut reader) = SessionReader::of(hub.accept(&get, SessionConfig::new())).unwrap();
         assert_eq!(head.status(), StatusCode::OK);
         assert!(!reader.is_over());
         let put = Request::put("/").body(()).unwrap();
         let refusal = SessionReader::of(hub.accept(&put, SessionConfig::new())).unwrap_err();
-        assert_eq!(refusal.status(), StatusCode::METHOD_NOT_ALLOWED);
+        let Answer::Response(response) = refusal else { panic!("{refusal:?}") };
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::kit::broker::*;
 use crate::kit::seed;
-use sansse::Event;
 use sansse::broker::*;
+use sansse::{Event, Notice};
 
 #[test]
 fn a_batch_that_is_not_the_newest_takes_nothing_back() {
@@ -185,7 +185,7 @@ fn an_event_gets_the_id_of_its_position_unless_it_brings_one() {
         [
             "id: e-1\ndata: a\n\n",
             "id: mine\ndata: b\n\n",
-            ": c\n\n",
+            ": c\n",
             "retry: 250\n\n",
             "id: place\n\n",
             ": why\nid: e-6\nevent: tick\ndata: d\n\n",
@@ -203,7 +203,8 @@ fn with_ids_of_their_own_events_have_those_or_none() {
     shard.broadcast("a");
     let event = Event::new("b").with_id(id("mine"));
     shard.broker.publish(shard.now, Audience::Everyone, &event).unwrap();
-    assert_eq!(shard.take(session), ["data: a\n\n", "id: mine\ndata: b\n\n"]);
+    let begins = told(Notice::Live);
+    assert_eq!(shard.take(session), [&begins, "data: a\n\n", "id: mine\ndata: b\n\n"]);
 }
 
 #[test]
@@ -250,7 +251,7 @@ fn a_closed_broker_delivers_to_all_and_opens_none() {
     shard.broker.close(shard.now);
     assert_eq!(shard.ready(), [parked, away]);
     assert_eq!(shard.data(parked), ["a", END]);
-    assert_eq!(shard.take(fresh), ["id: e-1\n\n", END]);
+    assert_eq!(shard.take(fresh), [told_at(1, Notice::Live), END.to_owned()]);
     assert_eq!(shard.take(away), [END]);
     assert_eq!(shard.events(), [parked, fresh, away].map(|id| ended(id, EndReason::Shutdown)));
     let opened = shard.broker.open(shard.now, anyone());
@@ -406,10 +407,7 @@ fn a_batch_takes_what_fits_and_a_large_frame_goes_alone() {
 /// Everything that a session may have pending at once: the opening, five sources, sizes on both
 /// sides of what goes alone.
 fn busy(shard: &mut Shard) -> SessionId {
-    let request = session_of("alice")
-        .with_topic(topic("a"))
-        .with_topic(topic("b"))
-        .with_announcement(sansse::event_type!("resumed"));
+    let request = session_of("alice").with_topic(topic("a")).with_topic(topic("b"));
     let session = shard.open(request);
     shard.publish(topic("b"), "1");
     shard.publish(session, "22");
@@ -495,9 +493,10 @@ fn writes_that_stop_anywhere_and_often_lose_and_repeat_nothing() {
         let session = shard.open(request);
         let form = rng.pick(&[Framing::Plain, Framing::Chunked]);
         let ends = rng.chance(50);
+        let opening = told_at(0, Notice::Live);
         let mut expected = match form {
-            Framing::Plain => b"id: e-0\n\n".to_vec(),
-            Framing::Chunked => b"9\r\nid: e-0\n\n\r\n".to_vec(),
+            Framing::Plain => opening.into_bytes(),
+            Framing::Chunked => format!("{:x}\r\n{opening}\r\n", opening.len()).into_bytes(),
         };
         let mut left = 30;
         let mut publish = |shard: &mut Shard, rng: &mut Rng| {

@@ -3,7 +3,7 @@
 use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
-use sansse::{Event, EventType};
+use sansse::{Event, EventType, Notice};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::time::{Duration, Instant};
 
@@ -165,14 +165,35 @@ fn a_session_gets_the_rest_then_the_farewell_then_its_end() {
     shard.broker.drain(shard.now, plan).unwrap();
     // Published after its turn.
     shard.broadcast("b");
-    assert_eq!(
-        shard.take(session),
-        [
-            event_at(1, "a"),
-            "retry: 1500\nevent: maintenance\ndata: back soon\n\n".to_owned(),
-            END.to_owned()
-        ]
-    );
+    // The time stands where every peer keeps it, with a place from which nothing is missing.
+    let farewell = "event: maintenance\ndata: back soon\n\nretry: 1500\n".to_owned();
+    let farewell = farewell + &told_at(1, Notice::Ending);
+    assert_eq!(shard.take(session), [event_at(1, "a"), farewell, END.to_owned()]);
+}
+
+#[test]
+fn without_notices_the_reconnection_time_stands_with_the_farewell_or_alone() {
+    for (farewell, expected) in
+        [(Some(Event::new("bye")), "retry: 1500\ndata: bye\n\n"), (None, "retry: 1500\n\n")]
+    {
+        let mut shard = Shard::new(config());
+        let session = shard.parked(anyone().with_notices(None));
+        let mut plan = drain(10).with_retry(millis(1_500), secs(0));
+        if let Some(event) = farewell {
+            plan = plan.with_farewell(event);
+        }
+        shard.broker.drain(shard.now, plan).unwrap();
+        assert_eq!(shard.take(session), [expected, END]);
+    }
+}
+
+#[test]
+fn what_a_session_is_told_last_is_of_the_type_that_it_chose() {
+    let mut shard = Shard::new(config());
+    let session = shard.parked(anyone().with_notices(Some(sansse::event_type!("about"))));
+    shard.broker.drain(shard.now, drain(10)).unwrap();
+    let ending = told_at(0, Notice::Ending).replace("sansse-notice", "about");
+    assert_eq!(shard.take(session), [ending, END.to_owned()]);
 }
 
 #[test]
@@ -184,14 +205,15 @@ fn a_session_whose_turn_has_not_come_is_served_as_ever() {
     let first = shard.ready();
     assert_eq!(first.len(), 1);
     let last = *sessions.iter().find(|session| **session != first[0]).unwrap();
-    assert_eq!(shard.take(first[0]), [END]);
+    let ending = told_at(0, Notice::Ending);
+    assert_eq!(shard.take(first[0]), [&ending, END]);
     shard.sleep(just_before(secs(5)));
     shard.broadcast("still here");
     assert_eq!(shard.ready(), [last]);
     assert_eq!(shard.data(last), ["still here"]);
     shard.sleep(TICK);
     assert_eq!(shard.ready(), [last]);
-    assert_eq!(shard.take(last), [END]);
+    assert_eq!(shard.take(last), [told_at(1, Notice::Ending), END.to_owned()]);
     assert_eq!(
         shard.events(),
         [
@@ -211,9 +233,10 @@ fn a_farewell_that_a_write_did_not_take_is_not_lost_and_the_end_waits_for_it() {
     let (batch, end) = shard.batch(session, 1000, Framing::Plain);
     assert_eq!((text(batch.as_slice()), end), (event_at(1, "a"), Filled::More));
     let (batch, end) = shard.batch(session, 1000, Framing::Plain);
-    assert_eq!((batch.as_slice(), end), (&b"data: bye\n\n"[..], Filled::More));
+    let last_words = "data: bye\n\n".to_owned() + &told_at(1, Notice::Ending);
+    assert_eq!((text(batch.as_slice()), end), (last_words.clone(), Filled::More));
     let rest = shard.broker.handle_partial_write(shard.now, session, &batch, 4);
-    assert_eq!(rest, &b": bye\n\n"[..]);
+    assert_eq!(rest, last_words.as_bytes()[4..]);
     let (batch, end) = shard.batch(session, 1000, Framing::Plain);
     assert_eq!((batch.len(), end), (0, Filled::Ended(Some(EndReason::Drained))));
 }
@@ -245,7 +268,7 @@ fn a_session_that_takes_nothing_is_ended_when_patience_is_over() {
     assert_eq!(shard.events(), []);
     shard.sleep(TICK);
     let drained = BrokerEvent::Drained { shard: 0 };
-    assert_eq!(shard.events(), [ended(stuck, EndReason::Drained), drained]);
+    assert_eq!(shard.events(), [ended(stuck, EndReason::Aborted), drained]);
     assert_eq!(shard.ready(), [stuck]);
     shard.sleep(secs(1_000));
     assert_eq!(shard.events(), []);
@@ -286,7 +309,7 @@ fn closing_makes_short_work_of_a_drain() {
     shard.broker.abort(shard.now);
     let reasons: Vec<_> = ends(&mut shard).into_iter().map(|(_, reason)| reason).collect();
     // The first one's turn had come.
-    assert_eq!(reasons.iter().filter(|reason| **reason == EndReason::Shutdown).count(), 5);
+    assert_eq!(reasons.iter().filter(|reason| **reason == EndReason::Aborted).count(), 5);
     shard.sleep(secs(1_000));
     assert_eq!(shard.events(), []);
     assert_eq!(shard.broker.drain(shard.now, drain(1)), Err(DrainError::Closed));
@@ -323,7 +346,7 @@ fn an_answer_that_is_streamed_once_is_completed_and_no_longer_waited_for_than_pa
     shard.events();
     let plan = drain(0).with_patience(secs(5)).letting_topics_end();
     shard.broker.drain(shard.now, plan).unwrap();
-    assert_eq!(shard.take(sessions[2]), [END]);
+    assert_eq!(shard.data(sessions[2]), [END]);
     assert_eq!(ends(&mut shard), [(sessions[2], EndReason::Drained)]);
     shard.publish(answer.clone(), "the rest");
     shard.broker.topic_mut(&answer).end(shard.now).unwrap();
@@ -331,7 +354,7 @@ fn an_answer_that_is_streamed_once_is_completed_and_no_longer_waited_for_than_pa
     assert_eq!(ends(&mut shard), [(sessions[0], EndReason::TopicsEnded)]);
     shard.sleep(secs(5));
     let drained = BrokerEvent::Drained { shard: 0 };
-    assert_eq!(shard.events(), [ended(sessions[1], EndReason::Drained), drained]);
+    assert_eq!(shard.events(), [ended(sessions[1], EndReason::Aborted), drained]);
 }
 
 // Ages.
@@ -351,10 +374,12 @@ fn a_session_of_the_maximum_age_ends_with_all_that_was_published_and_misses_noth
     shard.pass(TICK);
     shard.broker.handle_timeout(shard.now);
     shard.broadcast("b");
-    assert_eq!(shard.take(session), [event_at(1, "a"), END.to_owned()]);
+    let ending = told_at(1, Notice::Ending);
+    assert_eq!(shard.take(session), [event_at(1, "a"), ending, END.to_owned()]);
     assert_eq!(ends(&mut shard), [(session, EndReason::MaxAge)]);
     let again = shard.open(after("e-1"));
-    assert_eq!(shard.take(again), [event_at(2, "b")]);
+    let begins = told_at(1, Notice::Complete { replayed: 1 });
+    assert_eq!(shard.take(again), [begins, event_at(2, "b")]);
 }
 
 #[test]
@@ -369,7 +394,7 @@ fn a_busy_session_grows_no_older_than_a_quiet_one() {
         shard.sleep(secs(1));
     }
     shard.sleep(secs(1));
-    assert_eq!(shard.take(session), [END]);
+    assert_eq!(shard.data(session), [END]);
 }
 
 #[test]
@@ -388,7 +413,7 @@ fn ages_are_spread_over_the_jitter() {
         let ready = shard.ready();
         assert!(second >= 50 || ready.is_empty(), "{second}");
         for session in &ready {
-            assert_eq!(shard.take(*session), [END]);
+            assert_eq!(shard.data(*session), [END]);
         }
         counts.push(ready.len());
     }

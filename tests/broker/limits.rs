@@ -38,7 +38,12 @@ fn shard_of(mut config: BrokerConfig, events: usize) -> (Shard, usize) {
     let build = |config| {
         let mut shard = Shard::new(config);
         let session = shard.open(anyone());
-        let size = (0..10).map(|_| shard.publish(session, "x").frame().chunk().len()).last();
+        let mut publish = |_| {
+            let size = shard.publish(session, "x").frame().chunk().len();
+            shard.take(session);
+            size
+        };
+        let size = (0..10).map(&mut publish).last();
         shard.broker.handle_disconnect(shard.now, session);
         shard.events();
         assert_eq!(retained_bytes(&shard.broker), 0);

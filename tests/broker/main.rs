@@ -7,11 +7,13 @@ mod kit;
 
 mod contract;
 mod counters;
+mod deadlines;
 mod delivery;
 mod drain;
 mod lag;
 mod leases;
 mod limits;
+mod notices;
 mod permission;
 mod presence;
 mod presence_changes;
@@ -26,3 +28,4 @@ mod time;
 mod topics;
 mod topics_finite;
 mod topics_live;
+mod waiting;

@@ -122,10 +122,12 @@ impl Reader {
         self.received.extend_from_slice(bytes);
         while let Some(end) = self.received.windows(2).position(|pair| pair == b"\n\n") {
             let block: Vec<u8> = self.received.drain(..end + 2).collect();
-            for line in text(&block).lines() {
+            let block = text(&block);
+            let is_notice = block.contains("event: sansse-notice\n");
+            for line in block.lines() {
                 if let Some(id) = line.strip_prefix("id: ") {
                     self.last_id = Some(id.to_owned());
-                } else if let Some(data) = line.strip_prefix("data: ") {
+                } else if let Some(data) = line.strip_prefix("data: ").filter(|_| !is_notice) {
                     self.data.push(data.to_owned());
                 }
             }

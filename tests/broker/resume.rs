@@ -4,7 +4,7 @@ use super::kit::broker::sessions_of;
 use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
-use sansse::{Event, LastEventId, event_type};
+use sansse::{Event, LastEventId, LossReason, Notice, UnusableId};
 
 fn small() -> BrokerConfig {
     let mut config = config();
@@ -21,8 +21,24 @@ fn with_events(config: BrokerConfig, events: &[&str]) -> Shard {
     shard
 }
 
-/// Opens a session after `last` and says how it went, with all its frames.
+/// Opens a session and says how it went, with all its frames but the notice with which its stream
+/// begins.
 fn resume(shard: &mut Shard, request: SessionConfig) -> (Resumption, Vec<String>) {
+    let (resumption, mut frames) = begin(shard, request);
+    let notice = frames.remove(0);
+    let stream = match resumption {
+        Resumption::Live => "live",
+        Resumption::Oldest { .. } => "kept",
+        Resumption::Complete { .. } => "complete",
+        _ => "gap",
+    };
+    let said = format!(r#"data: {{"stream":"{stream}","replayed":{},"#, resumption.replayed());
+    assert!(notice.contains(&said), "{resumption:?} is told by {notice:?}");
+    (resumption, frames)
+}
+
+/// Opens a session and says how it went, with all its frames.
+fn begin(shard: &mut Shard, request: SessionConfig) -> (Resumption, Vec<String>) {
     let opened = shard.broker.open(shard.now, request).unwrap();
     let told = shard.events().pop();
     let Some(BrokerEvent::SessionOpened { session, resumption, .. }) = told else {
@@ -39,11 +55,11 @@ fn resume(shard: &mut Shard, request: SessionConfig) -> (Resumption, Vec<String>
 #[test]
 fn a_session_that_asks_for_nothing_starts_now() {
     let mut shard = with_events(config(), &["a", "b"]);
-    let (outcome, frames) = resume(&mut shard, anyone());
-    assert_eq!((outcome, frames), (Resumption::Live, vec!["id: e-2\n\n".to_owned()]));
     // A browser whose last event id was cleared sends none, and a careless client an empty one.
-    let (outcome, frames) = resume(&mut shard, after(""));
-    assert_eq!((outcome, frames), (Resumption::Live, vec!["id: e-2\n\n".to_owned()]));
+    for request in [anyone(), after("")] {
+        let (outcome, frames) = begin(&mut shard, request);
+        assert_eq!((outcome, frames), (Resumption::Live, vec![told_at(2, Notice::Live)]));
+    }
 }
 
 #[test]
@@ -115,9 +131,10 @@ fn events_that_have_grown_too_old_are_a_gap() {
     let (outcome, _) = resume(&mut shard, after("e-1"));
     assert_eq!(outcome, Resumption::Complete { replayed: 1 });
     shard.sleep(secs(200));
-    let (outcome, frames) = resume(&mut shard, after("e-1"));
+    let (outcome, frames) = begin(&mut shard, after("e-1"));
     assert_eq!(outcome, Resumption::Gap { replayed: 0 });
-    assert_eq!(frames, ["id: e-2\n\n"], "it is told the place from which it goes on");
+    let gap = gap_at(2, 0, 1, LossReason::Retention);
+    assert_eq!(frames, [gap], "it is told the place from which it goes on");
 }
 
 #[test]
@@ -207,9 +224,10 @@ fn an_id_of_another_life_of_the_stream_says_so() {
         assert_eq!(frames, [event_at(1, "a")]);
     }
     let mut empty = Shard::new(config());
-    let (outcome, frames) = resume(&mut empty, after("d-9"));
+    let (outcome, frames) = begin(&mut empty, after("d-9"));
     assert_eq!(outcome, Resumption::OtherEpoch { replayed: 0 });
-    assert_eq!(frames, ["id: e-0\n\n"], "from here on it has a place again");
+    let gap = gap_at(0, 0, None, LossReason::Restart);
+    assert_eq!(frames, [gap], "from here on it has a place again");
 }
 
 #[test]
@@ -217,17 +235,20 @@ fn a_session_that_cannot_be_continued_may_start_with_the_newest_instead() {
     let mut config = small();
     config.session.on_gap = OnGap::StartNow;
     let mut shard = with_events(config, &["a", "b", "c", "d"]);
+    let text = |last: &str| LastEventId::Id(id(last));
+    let unknown = Resumption::UnknownId { replayed: 0 };
     let cases = [
-        (LastEventId::Id(id("e-0")), Resumption::Gap { replayed: 0 }),
-        (LastEventId::Id(id("e-9")), Resumption::Ahead { replayed: 0 }),
-        (LastEventId::Id(id("nonsense")), Resumption::UnknownId { replayed: 0 }),
-        (LastEventId::Malformed, Resumption::UnknownId { replayed: 0 }),
-        (LastEventId::Id(id("f-1")), Resumption::OtherEpoch { replayed: 0 }),
+        // With what is kept and skipped.
+        (text("e-0"), Resumption::Gap { replayed: 0 }, Some(4), LossReason::Retention),
+        (text("e-9"), Resumption::Ahead { replayed: 0 }, None, LossReason::Ahead),
+        (text("nonsense"), unknown, None, LossReason::UnknownId),
+        (LastEventId::Malformed, unknown, None, LossReason::MalformedId),
+        (text("f-1"), Resumption::OtherEpoch { replayed: 0 }, None, LossReason::Restart),
     ];
-    for (last, expected) in cases {
+    for (last, expected, lost, reason) in cases {
         let request = anyone().with_last_event_id(last);
-        let (outcome, frames) = resume(&mut shard, request);
-        assert_eq!((outcome, &frames[..]), (expected, &["id: e-4\n\n".to_owned()][..]));
+        let (outcome, frames) = begin(&mut shard, request);
+        assert_eq!((outcome, frames), (expected, vec![gap_at(4, 0, lost, reason)]));
     }
     let (outcome, _) = resume(&mut shard, after("e-1"));
     assert_eq!(outcome, Resumption::Complete { replayed: 3 }, "this one can be");
@@ -252,6 +273,41 @@ fn an_event_is_found_by_the_id_it_brought() {
         let (outcome, frames) = resume(&mut shard, after("x"));
         assert_eq!(outcome, Resumption::UnknownId { replayed: 3 });
         assert_eq!(frames[..2], [frame("y"), frame("z")]);
+    }
+}
+
+#[test]
+fn an_id_with_which_nobody_could_come_back_is_not_published() {
+    for ids in [EventIds::Assigned, EventIds::Own] {
+        let mut config = config();
+        config.event_ids = ids;
+        let mut shard = Shard::new(config);
+        let long = "x".repeat(LastEventId::MAX_LENGTH + 1);
+        for (text, reason) in [
+            ("", UnusableId::Empty),
+            (" 7", UnusableId::SpaceAtEnd),
+            ("7\t", UnusableId::SpaceAtEnd),
+            (&*long, UnusableId::TooLong { length: 1_025 }),
+        ] {
+            for event in [Event::new("a").with_id(id(text)), Event::id_only(id(text))] {
+                let error = PublishError::UnusableId(reason);
+                let refused = shard.broker.publish(shard.now, topic("news"), &event);
+                assert_eq!(refused, Err(error), "{text:?}");
+                assert_eq!(error.fault(), sansse::Fault::Caller);
+                // Nor what another shard has numbered.
+                let mut other = Sequencer::new(Epoch(0xe), 0, ids);
+                let published = other.publish(Audience::Everyone, &event);
+                let refused = shard.broker.shard_mut().apply(shard.now, &published);
+                assert_eq!(refused, Err(error), "{text:?}");
+            }
+        }
+        // Nothing was done: no position is taken, and no topic is known.
+        assert_eq!(shard.broadcast("first"), 1);
+        assert_eq!(shard.broker.counters().published, 1);
+        let event = Event::new("a").with_id(id(&long[1..]));
+        assert!(shard.broker.publish(shard.now, Audience::Everyone, &event).is_ok());
+        let (resumption, _) = resume(&mut shard, after(&long[1..]));
+        assert_eq!(resumption, Resumption::Complete { replayed: 0 });
     }
 }
 
@@ -296,8 +352,8 @@ fn with_ids_of_their_own_a_place_of_the_brokers_making_is_unknown() {
         assert_eq!(frames, ["data: a\n\n"]);
     }
     // Nor is anybody told of one.
-    let (outcome, frames) = resume(&mut shard, anyone());
-    assert_eq!((outcome, frames), (Resumption::Live, vec![]));
+    let (outcome, frames) = begin(&mut shard, anyone());
+    assert_eq!((outcome, frames), (Resumption::Live, vec![told(Notice::Live)]));
 }
 
 #[test]
@@ -308,7 +364,7 @@ fn a_session_that_loses_the_connection_before_the_first_event_misses_nothing() {
     shard.broker.handle_disconnect(shard.now, session);
     shard.broadcast("meanwhile");
     // The browser comes back with the id it learnt, though no event ever came.
-    let last = opening.strip_prefix("id: ").and_then(|line| line.strip_suffix("\n\n")).unwrap();
+    let last = opening.strip_prefix("id: ").and_then(|rest| rest.split_once('\n')).unwrap().0;
     let (outcome, frames) = resume(&mut shard, after(last));
     assert_eq!(outcome, Resumption::Complete { replayed: 1 });
     assert_eq!(frames, [event_at(2, "meanwhile")]);
@@ -319,41 +375,7 @@ fn the_place_is_the_one_at_which_the_session_was_opened() {
     let mut shard = Shard::new(config());
     let session = shard.open(anyone());
     shard.broadcast("published before the first poll");
-    assert_eq!(shard.take(session)[0], "id: e-0\n\n");
-}
-
-#[test]
-fn a_peer_that_wants_to_know_is_told_how_it_went() {
-    let announced = |request: SessionConfig| request.with_announcement(event_type!("resumed"));
-    let mut shard = with_events(small(), &["a", "b", "c", "d"]);
-    let cases = [
-        (anyone(), "id: e-4\n", "live", 0),
-        (after("e-3"), "", "complete", 1),
-        (after("e-4"), "", "complete", 0),
-        (after("e-0"), "", "gap", 3),
-        (after("junk"), "", "unknown", 3),
-        (after("d-1"), "", "other-epoch", 3),
-        (after("e-5"), "", "ahead", 3),
-    ];
-    for (request, id, outcome, replayed) in cases {
-        let (resume, frames) = resume(&mut shard, announced(request));
-        let data = format!(r#"{{"outcome":"{outcome}","replayed":{replayed}}}"#);
-        assert_eq!(frames[0], format!("{id}event: resumed\ndata: {data}\n\n"));
-        assert_eq!((resume.as_str(), resume.replayed()), (outcome, replayed));
-        assert_eq!(resume.may_miss(), !matches!(outcome, "live" | "complete"));
-        assert_eq!(frames.len() as u64, 1 + replayed);
-    }
-}
-
-#[test]
-fn an_announcement_of_an_empty_replay_sets_the_place() {
-    let mut config = small();
-    config.session.on_gap = OnGap::StartNow;
-    config.reconnect.retry = Some(millis(1_500));
-    let mut shard = with_events(config, &["a", "b", "c", "d"]);
-    let (_, frames) = resume(&mut shard, after("e-0").with_announcement(event_type!("resumed")));
-    let data = r#"{"outcome":"gap","replayed":0}"#;
-    assert_eq!(frames, [format!("retry: 1500\nid: e-4\nevent: resumed\ndata: {data}\n\n")]);
+    assert_eq!(shard.take(session)[0], told_at(0, Notice::Live));
 }
 
 #[test]
@@ -361,13 +383,18 @@ fn a_session_is_told_the_reconnection_time_at_its_start() {
     let mut config = config();
     config.reconnect.retry = Some(millis(750));
     let mut shard = with_events(config.clone(), &["a"]);
-    let (_, frames) = resume(&mut shard, anyone());
-    assert_eq!(frames, ["retry: 750\nid: e-1\n\n"]);
-    let (_, frames) = resume(&mut shard, after("e-0"));
-    assert_eq!(frames, ["retry: 750\n\n".to_owned(), event_at(1, "a")]);
+    let (_, frames) = begin(&mut shard, anyone());
+    assert_eq!(frames, ["retry: 750\n".to_owned() + &told_at(1, Notice::Live)]);
+    let (_, frames) = begin(&mut shard, after("e-0"));
+    let complete = told_at(0, Notice::Complete { replayed: 1 });
+    assert_eq!(frames, ["retry: 750\n".to_owned() + &complete, event_at(1, "a")]);
     config.event_ids = EventIds::Own;
+    let mut shard = Shard::new(config.clone());
+    let (_, frames) = begin(&mut shard, anyone());
+    assert_eq!(frames, ["retry: 750\n".to_owned() + &told(Notice::Live)]);
+    config.session.notices = None;
     let mut shard = Shard::new(config);
-    let (_, frames) = resume(&mut shard, anyone());
+    let (_, frames) = begin(&mut shard, anyone());
     assert_eq!(frames, ["retry: 750\n\n"]);
 }
 
@@ -432,9 +459,10 @@ fn what_was_for_a_client_that_is_forgotten_is_a_gap() {
 #[test]
 fn more_than_is_kept_for_a_client_is_a_gap() {
     let mut shard = Shard::new(small());
-    shard.parked(session_of("alice"));
+    let session = shard.parked(session_of("alice"));
     for data in ["a", "b", "c"] {
         shard.publish(client("alice"), data);
+        shard.take(session);
     }
     let again = |last: &str| session_of("alice").with_last_event_id(LastEventId::Id(id(last)));
     let (outcome, frames) = resume(&mut shard, again("e-0"));

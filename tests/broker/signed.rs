@@ -3,7 +3,7 @@
 use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
-use sansse::{Event, LastEventId, event_type};
+use sansse::{Event, LastEventId, LossReason, Notice};
 use std::num::NonZeroU16;
 
 const SECRET: &[u8] = b"thirty-two bytes of randomness..";
@@ -47,7 +47,7 @@ fn each_place_that_was_given_out_is_one_to_come_back_to() {
     shard.broker.handle_disconnect(shard.now, opening);
     let session = shard.open(anyone());
     let place = shard.next(session).unwrap();
-    let place = place.strip_prefix("id: ").unwrap().trim_end().to_owned();
+    let place = place.lines().next().unwrap().strip_prefix("id: ").unwrap().to_owned();
     assert!(place.starts_with("e-0-") && place.len() == 4 + 22, "{place}");
     let ids = ["a", "b", "c"].map(|data| id_of(&shard.publish(Audience::Everyone, data)));
     assert_eq!(resume(&mut shard, &place), Resumption::Complete { replayed: 3 });
@@ -82,7 +82,9 @@ fn a_place_made_by_hand_is_forged_and_gets_nothing() {
         assert_eq!(opened.resumption, Resumption::Forged, "{last}");
         assert!(opened.resumption.may_miss() && opened.resumption.replayed() == 0);
         let frames = shard.take(opened.session);
-        assert_eq!(frames, [format!("id: {}\n\n", ids[2])], "it starts where the stream is");
+        let gap = Notice::Gap { replayed: 0, lost: None, reason: LossReason::ForgedId };
+        let gap = format!("id: {}\n{}", ids[2], told(gap));
+        assert_eq!(frames, [gap], "it starts where the stream is");
     }
     // What is no place at all is told apart, and gets no more.
     for last in ["nonsense", "e", "-", "e-x", "E-1", "e-01", &ids[0][1..], &"x".repeat(2_000)] {
@@ -186,13 +188,9 @@ fn every_shard_believes_what_any_of_them_gave_out() {
 }
 
 #[test]
-fn a_peer_that_wants_to_know_is_told_that_its_place_is_forged() {
-    let (mut shard, ids) = with_three(signed());
-    let request = after("e-1").with_announcement(event_type!("resumed"));
-    let session = shard.open(request);
-    let data = r#"{"outcome":"forged","replayed":0}"#;
-    let last = &ids[2];
-    assert_eq!(shard.take(session), [format!("id: {last}\nevent: resumed\ndata: {data}\n\n")]);
+fn the_application_is_told_that_a_place_is_forged() {
+    let (mut shard, _) = with_three(signed());
+    shard.parked(after("e-1"));
     let told = shard.events().pop();
     assert!(
         matches!(told, Some(BrokerEvent::SessionOpened { resumption: Resumption::Forged, .. })),
@@ -252,7 +250,7 @@ fn a_key_is_changed_without_anybody_losing_a_place() {
 #[test]
 fn no_secret_is_in_debug_output() {
     let keys = CursorKeys::new(SECRET).unwrap().accepting(NEXT_SECRET).unwrap();
-    let shown = r#"CursorKeys { stream: "prices", keys: 2, .. }"#;
+    let shown = r#"CursorKeys { stream: "prices", keys: 2, hides_places: false, .. }"#;
     let keys = keys.for_stream("prices");
     assert_eq!(format!("{keys:?}"), shown);
     let mut config = config();
@@ -284,4 +282,110 @@ fn keys_that_cannot_hold_are_refused() {
     shard.broadcast("a");
     shard.broker.shard_mut().set_cursor_keys(keys()).unwrap();
     assert_eq!(resume(&mut shard, "e-0"), Resumption::Forged);
+}
+
+fn hidden() -> BrokerConfig {
+    let mut config = config();
+    config.cursor_keys = Some(keys().hiding_places());
+    config
+}
+
+#[test]
+fn a_hidden_place_is_one_to_come_back_to_and_says_nothing() {
+    let mut shard = Shard::new(hidden());
+    let session = shard.open(anyone());
+    let place = shard.next(session).unwrap();
+    let place = place.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    let mut ids = vec![place];
+    ids.extend((0..50).map(|_| id_of(&shard.publish(Audience::Everyone, "x"))));
+    for (index, id) in ids.iter().enumerate() {
+        let replayed = 50 - index as u64;
+        assert_eq!(resume(&mut shard, id), Resumption::Complete { replayed }, "{id}");
+        let is_base64 = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        assert!(id.len() == 44 && id.chars().all(is_base64), "{id}");
+    }
+    // Neighbours have nothing in common: of 22 characters that are alike by chance, one of 64 is.
+    for pair in ids.windows(2) {
+        let same = pair[0].chars().zip(pair[1].chars()).filter(|(one, other)| one == other);
+        assert!(same.count() < 12, "{pair:?}");
+    }
+    let mut sorted = ids.clone();
+    sorted.sort();
+    assert_ne!(sorted, ids, "their order is not that of the places");
+}
+
+#[test]
+fn both_forms_are_read_whichever_is_written_and_whatever_the_secret() {
+    let next = |keys: CursorKeys| keys.accepting(SECRET).unwrap();
+    let (_, shown) = with_three(signed());
+    let (_, hid) = with_three(hidden());
+    let mut renewed = config();
+    renewed.cursor_keys = Some(next(CursorKeys::new(NEXT_SECRET).unwrap()).hiding_places());
+    for settings in [signed(), hidden(), renewed] {
+        let (mut shard, _) = with_three(settings);
+        for (index, (shown, hid)) in shown.iter().zip(&hid).enumerate() {
+            let replayed = 2 - index as u64;
+            assert_eq!(resume(&mut shard, shown), Resumption::Complete { replayed });
+            assert_eq!(resume(&mut shard, hid), Resumption::Complete { replayed });
+        }
+    }
+}
+
+#[test]
+fn a_hidden_place_that_was_not_given_out_is_forged_and_gets_nothing() {
+    let (mut shard, ids) = with_three(hidden());
+    let (first, second) = (&ids[0], &ids[1]);
+    let other = |change: fn(CursorKeys) -> CursorKeys| {
+        let mut config = config();
+        config.cursor_keys = Some(change(keys()).hiding_places());
+        with_three(config).1[0].clone()
+    };
+    for last in [
+        format!("{}{}", &first[..22], &second[22..]),
+        format!("{}{}", &first[22..], &first[..22]),
+        format!("{}{}", "A".repeat(22), &first[22..]),
+        "A".repeat(44),
+        other(|keys| keys.for_stream("another")),
+        other(|_| CursorKeys::new(NEXT_SECRET).unwrap()),
+        "e-1".to_owned(),
+        format!("e-1-{}", &first[22..]),
+    ] {
+        assert_eq!(resume(&mut shard, &last), Resumption::Forged, "{last}");
+    }
+    for last in ["nonsense", &first[..43], &format!("{first}A"), &"+".repeat(44), &"é".repeat(22)]
+    {
+        assert_eq!(resume(&mut shard, last), Resumption::UnknownId { replayed: 0 }, "{last}");
+    }
+    let seed = seed(9);
+    let mut rng = Rng::new(seed);
+    let letters: Vec<char> = ('!'..='~').collect();
+    for _ in 0..5_000 {
+        let mut text: Vec<char> = first.chars().collect();
+        let at = usize::try_from(rng.below(44)).unwrap();
+        text[at] = rng.pick(&letters);
+        let text: String = text.into_iter().collect();
+        let outcome = resume(&mut shard, &text);
+        assert!(text == *first || outcome.replayed() == 0 && outcome.may_miss(), "{text} {seed}");
+    }
+}
+
+#[test]
+fn an_id_of_another_life_says_so_though_it_is_hidden() {
+    let (_, ids) = with_three(hidden());
+    let mut config = hidden();
+    config.epoch = Epoch(0xf);
+    let mut shard = Shard::new(config);
+    assert_eq!(resume(&mut shard, &ids[2]), Resumption::OtherEpoch { replayed: 0 });
+    let mut shard = Shard::new(hidden());
+    assert_eq!(resume(&mut shard, &ids[2]), Resumption::Ahead { replayed: 0 });
+}
+
+#[test]
+fn all_shards_write_one_hidden_id_for_one_place() {
+    let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
+    sequencer.set_cursor_keys(keys().hiding_places());
+    let published = sequencer.publish(Audience::Everyone, &Event::new("a"));
+    let (_, ids) = with_three(hidden());
+    assert_eq!(id_of(&published), ids[0]);
+    assert_eq!(format!("{:?}", keys().hiding_places()).matches("hides_places: true").count(), 1);
 }

@@ -4,7 +4,7 @@
 use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
-use sansse::{Event, EventKey, EventType};
+use sansse::{Event, EventKey, LossReason, Notice};
 
 fn key(text: &str) -> EventKey {
     EventKey::new(text).unwrap()
@@ -25,10 +25,6 @@ fn publish_all(shard: &mut Shard, topic: impl Into<Audience>, all: &[&str]) {
 
 fn newest() -> SessionConfig {
     anyone().with_lag(LagPolicy::KeepNewestPerKey)
-}
-
-fn lost(event_type: &'static str) -> EventType {
-    EventType::new(event_type).unwrap()
 }
 
 fn skipped(session: SessionId, lost: u64) -> BrokerEvent {
@@ -339,14 +335,13 @@ fn a_peer_is_told_of_its_loss_before_the_first_event_after_the_hole() {
     let mut config = config();
     config.retention.events = 2.try_into().unwrap();
     config.session.lag = LagPolicy::SkipToOldest.into();
-    config.session.loss_announcement = Some(lost("lost"));
     let mut shard = Shard::new(config);
     let quiet = topic("quiet");
     let session = shard.parked(anyone().with_topic(quiet.clone()));
     publish_all(&mut shard, quiet.clone(), &["- 1"]);
     publish_all(&mut shard, Audience::Everyone, &["- 2", "- 3", "- 4", "- 5"]);
     publish_all(&mut shard, quiet, &["- 6"]);
-    let told = "id: e-3\nevent: lost\ndata: {\"lost\":2}\n\n".to_owned();
+    let told = gap_at(3, 0, 2, LossReason::Lag);
     let expected =
         [event_at(1, "- 1"), told, event_at(4, "- 4"), event_at(5, "- 5"), event_at(6, "- 6")];
     assert_eq!(shard.take(session), expected);
@@ -360,10 +355,10 @@ fn a_peer_is_told_of_its_loss_before_the_first_event_after_the_hole() {
 fn a_peer_that_skips_to_the_newest_is_told_at_once_and_resumes_from_there() {
     let mut shard = Shard::new(config());
     let lag = Lag::new(LagPolicy::SkipToNewest).with_events(2.try_into().unwrap());
-    let session = shard.parked(anyone().with_lag(lag).with_loss_announcement(Some(lost("gone"))));
+    let session = shard.parked(anyone().with_lag(lag));
     publish_all(&mut shard, Audience::Everyone, &["- 1", "- 2", "- 3"]);
     assert_eq!(shard.ready(), [session]);
-    assert_eq!(shard.take(session), ["id: e-3\nevent: gone\ndata: {\"lost\":3}\n\n"]);
+    assert_eq!(shard.take(session), [gap_at(3, 0, 3, LossReason::Lag)]);
     assert_eq!(shard.ready(), []);
     let opened = shard.broker.open(shard.now, after("e-3")).unwrap();
     assert_eq!(opened.resumption, Resumption::Complete { replayed: 0 });
@@ -374,7 +369,6 @@ fn what_tells_of_a_loss_begins_a_batch_and_so_is_never_taken_back() {
     let mut config = config();
     config.retention.events = 2.try_into().unwrap();
     config.session.lag = LagPolicy::SkipToOldest.into();
-    config.session.loss_announcement = Some(lost("lost"));
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone().with_topic(topic("quiet")));
     publish_all(&mut shard, topic("quiet"), &["- 1"]);
@@ -382,8 +376,8 @@ fn what_tells_of_a_loss_begins_a_batch_and_so_is_never_taken_back() {
     let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
     assert_eq!((text(batch.as_slice()), end), (event_at(1, "- 1"), Filled::More));
     let (batch, end) = shard.batch(session, 1 << 16, Framing::Plain);
-    let told = "id: e-2\nevent: lost\ndata: {\"lost\":1}\n\n";
-    let expected = [told, &event_at(3, "- 3"), &event_at(4, "- 4")].concat();
+    let told = gap_at(2, 0, 1, LossReason::Lag);
+    let expected = [told.clone(), event_at(3, "- 3"), event_at(4, "- 4")].concat();
     assert_eq!((text(batch.as_slice()), end), (expected, Filled::All));
     let rest = shard.broker.handle_partial_write(shard.now, session, &batch, 5);
     assert_eq!(text(&rest), told[5..]);
@@ -395,22 +389,22 @@ fn a_session_may_be_told_nothing_where_the_others_are_and_without_ids_where_ther
     let mut config = config();
     config.retention.events = 1.try_into().unwrap();
     config.session.lag = LagPolicy::SkipToOldest.into();
-    config.session.loss_announcement = Some(lost("lost"));
     config.event_ids = EventIds::Own;
     let mut shard = Shard::new(config);
-    let untold = shard.parked(anyone().with_loss_announcement(None));
+    let untold = shard.parked(anyone().with_notices(None));
     let told = shard.parked(anyone());
     publish_all(&mut shard, Audience::Everyone, &["- 1", "- 2"]);
     assert_eq!(shard.take(untold), ["data: - 2\n\n"]);
-    assert_eq!(shard.take(told), ["event: lost\ndata: {\"lost\":1}\n\n", "data: - 2\n\n"]);
+    let gap = Notice::Gap { replayed: 0, lost: Some(1), reason: LossReason::Lag };
+    assert_eq!(shard.take(told), [crate::kit::broker::told(gap), "data: - 2\n\n".to_owned()]);
 }
 
 #[test]
 fn what_is_superseded_is_no_loss_to_the_peer() {
     let mut shard = Shard::new(config());
-    let session = shard.parked(newest().with_loss_announcement(Some(lost("lost"))));
+    let session = shard.parked(newest());
     publish_all(&mut shard, Audience::Everyone, &["a 1", "a 2"]);
-    assert_eq!(shard.data(session), ["a 2"]);
+    assert_eq!(shard.take(session), [event_at(2, "a 2")]);
 }
 
 #[test]
@@ -500,7 +494,8 @@ fn what_is_replayed_to_a_session_is_within_any_bounds() {
         // What comes back of a write is a replay as before.
         shard.broker.handle_partial_write(shard.now, session, &batch, 1);
         shard.broadcast("f");
-        assert_eq!(shard.data(session), ["b", "c", "d", "e", "f"], "{policy:?}");
+        // The notice was at the front of it, and is whole.
+        assert_eq!(shard.data(session), ["a", "b", "c", "d", "e", "f"], "{policy:?}");
         // From there on it is behind as any other.
         for data in ["g", "h", "i"] {
             shard.broadcast(data);

@@ -83,6 +83,7 @@ fn a_heartbeat_that_an_event_overtakes_is_not_sent() {
 fn a_heartbeat_comes_also_before_the_first_event_and_without_a_place() {
     let mut config = config();
     config.event_ids = EventIds::Own;
+    config.session.notices = None;
     let mut shard = Shard::new(config);
     let session = shard.open(anyone());
     assert_eq!(shard.take(session), [""; 0], "nothing at all was sent");

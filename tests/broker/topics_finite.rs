@@ -3,7 +3,7 @@
 use super::kit::broker::has_ended;
 use crate::kit::broker::*;
 use sansse::broker::*;
-use sansse::{Event, LastEventId};
+use sansse::{Event, LastEventId, LossReason, Notice};
 
 /// A session of this topic alone.
 fn only(name: &str) -> SessionConfig {
@@ -118,7 +118,8 @@ fn a_client_that_was_forgotten_is_told_of_what_it_may_have_missed_before_the_end
     };
     let opened = shard.broker.open(shard.now, after("mine")).unwrap();
     assert_eq!(opened.resumption, Resumption::Gap { replayed: 0 });
-    assert_eq!(shard.take(opened.session), ["id: e-3\n\n", END]);
+    let gap = gap_at(3, 0, None, LossReason::Retention);
+    assert_eq!(shard.take(opened.session), [gap, END.to_owned()]);
     assert_eq!(shard.refusal(after("e-3")), OpenError::TopicsEnded);
 }
 
@@ -143,7 +144,8 @@ fn nobody_comes_back_for_ever_for_what_brings_no_id() {
     shard.broker.publish(shard.now, topic("answer"), &comment).unwrap();
     shard.end("answer");
     let session = shard.open(after("e-1"));
-    assert_eq!(shard.take(session), [": that was all\n\n", "id: e-3\n\n", END]);
+    let (begins, place) = (told_at(1, Notice::Complete { replayed: 1 }), told_at(3, Notice::Place));
+    assert_eq!(shard.take(session), [&begins, ": that was all\n", &place, END]);
     assert_eq!(shard.refusal(after("e-3")), OpenError::TopicsEnded);
 
     // Where nobody can tell it a place, the comment alone is not worth it; nor is word of a gap.
@@ -204,7 +206,8 @@ fn a_session_without_topics_waits_for_one_and_may_get_one_that_has_ended() {
         shard.broker.session_mut(session).subscribe(shard.now, topic("answer"), StartAt::Oldest);
     assert_eq!(outcome, Ok(Resumption::Oldest { replayed: 1 }));
     assert_eq!(shard.ready(), [session]);
-    assert_eq!(shard.take(session), [event_at(2, "a"), "id: e-3\n\n".to_owned(), END.to_owned()]);
+    let place = told_at(3, Notice::Place);
+    assert_eq!(shard.take(session), [event_at(2, "a"), place, END.to_owned()]);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Subscribing and unsubscribing sessions that are open.
 
 use crate::kit::broker::*;
+use sansse::LastEventId;
+use sansse::Notice;
 use sansse::broker::*;
 
 fn filter(text: &str) -> TopicFilter {
@@ -90,17 +92,18 @@ fn from_a_place_what_is_kept_is_replayed_and_then_the_session_is_told_its_place(
     assert_eq!(outcome, Resumption::Oldest { replayed: 2 });
     assert_eq!(shard.ready(), [session]);
     let frames = shard.take(session);
-    assert_eq!(frames, [event_at(1, "a"), event_at(2, "b"), "id: e-3\n\n".to_owned()]);
+    let place = told_at(3, Notice::Place);
+    assert_eq!(frames, [event_at(1, "a"), event_at(2, "b"), place.clone()]);
 
     let other = shard.parked(anyone());
     let outcome = shard.subscribe(other, "room/*", StartAt::After(id("e-1")));
     assert_eq!(outcome, Resumption::Complete { replayed: 1 });
     let (batch, end) = shard.batch(other, 1 << 16, Framing::Plain);
-    assert_eq!(text(batch.as_slice()), event_at(2, "b") + "id: e-3\n\n");
+    assert_eq!(text(batch.as_slice()), event_at(2, "b") + &place);
     assert_eq!(end, Filled::All);
     // A place that was not written is told again.
     shard.broker.handle_partial_write(shard.now, other, &batch, 1);
-    assert_eq!(shard.take(other), ["id: e-3\n\n"]);
+    assert_eq!(shard.take(other), [place]);
     assert_eq!(shard.take(other), [""; 0]);
 }
 
@@ -184,4 +187,77 @@ fn subscriptions_that_come_and_go_leave_nothing() {
         sizes.push(shard.size());
     }
     assert!(sizes[1] < sizes[0] + sizes[0] / 5, "{sizes:?}");
+}
+
+#[test]
+fn a_session_starts_with_the_last_events_of_all_that_it_gets() {
+    let mut shard = Shard::new(config());
+    for (name, data) in [("quiet", "a"), ("chat", "b"), ("other", "c"), ("chat", "d")] {
+        shard.publish(topic(name), data);
+    }
+    shard.broadcast("e");
+    let request = || anyone().with_topic(topic("quiet")).with_topic(topic("chat"));
+    for (count, expected) in [
+        (0, vec![]),
+        (1, vec!["e"]),
+        (3, vec!["b", "d", "e"]),
+        (4, vec!["a", "b", "d", "e"]),
+        (u64::MAX - 1, vec!["a", "b", "d", "e"]),
+        (u64::MAX, vec!["a", "b", "d", "e"]),
+    ] {
+        let opened =
+            shard.broker.open(shard.now, request().with_start(StartAt::Last(count))).unwrap();
+        assert_eq!(opened.resumption, Resumption::Last { replayed: expected.len() as u64 });
+        assert_eq!(shard.data(opened.session), expected, "{count}");
+    }
+    // What it brings goes before that.
+    let request =
+        request().with_start(StartAt::Last(3)).with_last_event_id(LastEventId::from_header(b"e-4"));
+    let opened = shard.broker.open(shard.now, request).unwrap();
+    assert_eq!(opened.resumption, Resumption::Complete { replayed: 1 });
+}
+
+#[test]
+fn what_several_subscriptions_match_is_one_of_the_last_events() {
+    let mut shard = Shard::new(config());
+    for data in ["a", "b", "c"] {
+        shard.publish(topic("news/uk"), data);
+    }
+    let pattern = |text| TopicPattern::new(text).unwrap();
+    let request = anyone()
+        .with_topic(topic("news/uk"))
+        .with_topic(pattern("news/*"))
+        .with_topic(pattern("**"))
+        .with_start(StartAt::Last(2));
+    let opened = shard.broker.open(shard.now, request).unwrap();
+    assert_eq!(opened.resumption, Resumption::Last { replayed: 2 });
+    assert_eq!(shard.data(opened.session), ["b", "c"]);
+}
+
+#[test]
+fn a_late_subscription_can_bring_its_last_events() {
+    let mut shard = Shard::new(config());
+    for data in ["a", "b", "c"] {
+        shard.publish(topic("room"), data);
+    }
+    let session = shard.parked(anyone());
+    let handle = shard.broker.session_mut(session);
+    let outcome = handle.subscribe(shard.now, topic("room"), StartAt::Last(2)).unwrap();
+    assert_eq!(outcome, Resumption::Last { replayed: 2 });
+    assert_eq!(shard.data(session), ["b", "c"]);
+    // The next event has the place that follows.
+    shard.publish(topic("room"), "d");
+    assert_eq!(shard.data(session), ["d"]);
+}
+
+#[test]
+fn the_last_events_are_told_to_the_peer_and_counted() {
+    let mut shard = Shard::new(config());
+    shard.broadcast("a");
+    shard.broadcast("b");
+    let session = shard.open(anyone().with_start(StartAt::Last(1)));
+    let opening = shard.next(session).unwrap();
+    assert!(opening.contains("id: e-1\n"), "{opening}");
+    assert!(opening.contains(r#""kept""#), "{opening}");
+    assert_eq!(shard.broker.counters().resumed.last, 1);
 }

@@ -9,11 +9,11 @@ use crate::kit::random::Random;
 use crate::kit::{number, seed};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use sansse::EventId;
 use sansse::client::{
     Attempt, ClientConfig, CloseReason, NextAttempt, Policy, ReadyState, Sentinel,
 };
 use sansse::net::FailureKind;
+use sansse::{EventId, LastEventId};
 use std::time::Duration;
 
 fn seeds() -> std::ops::Range<u64> {
@@ -59,7 +59,7 @@ fn config(random: &mut Random) -> ClientConfig {
     };
     config.max_unread = one_of(random, &[0, 50, 16 << 20]);
     config.max_error_body = one_of(random, &[0, 10, 8192]);
-    config.limits = config.limits.with_max_line(one_of(random, &[8, 1000]));
+    config.limits = config.limits.with_max_line(one_of(random, &[8, 1000, 1000]));
     config.policy.max_attempts = one_of(random, &[None, None, Some(3), Some(10)]);
     config.policy.redirects.limit = one_of(random, &[0, 2, 20]);
     config.policy.redirects.next_attempt =
@@ -103,9 +103,13 @@ fn any_head(random: &mut Random) -> Response<()> {
 }
 
 fn any_bytes(random: &mut Random) -> Vec<u8> {
-    const PARTS: [&str; 13] = [
+    const PARTS: [&str; 17] = [
         "data: a\n\n",
         "data: end\n\n",
+        "event: sansse-notice\n",
+        "data: {\"stream\":\"gap\",\"replayed\":0,\"lost\":null,\"reason\":\"lag\"}\n\n",
+        "data: {\"stream\":\"ending\",\"replayed\":0,\"lost\":0,\"reason\":null}\n\n",
+        "data: {\"stream\":\"refused\",\"replayed\":0,\"lost\":0,\"reason\":\"full\"}\n\n",
         "event: end\n",
         "id: 1\n",
         "id: \u{1}x\n",
@@ -142,7 +146,7 @@ impl Order {
                 assert!(self.is_running && !self.is_open, "one opening for each stream");
                 self.is_open = true;
             }
-            Seen::Message(_) | Seen::Comment(_) | Seen::Dropped(_) => {
+            Seen::Message(_) | Seen::Comment(_) | Seen::Dropped(_) | Seen::Lost { .. } => {
                 assert!(self.is_open, "{seen:?} of no stream");
             }
             Seen::HeadersWanted { attempt, .. } => {
@@ -244,15 +248,20 @@ fn live(seed: u64) -> Vec<String> {
 
 fn check_id(bench: &Bench, request: &Request<Bytes>) {
     let id = bench.client.last_event_id();
-    let expected = HeaderValue::from_bytes(id.as_bytes()).ok().filter(|_| !id.is_empty());
-    assert_eq!(request.headers().get("last-event-id"), expected.as_ref());
+    let header = request.headers().get("last-event-id").map(HeaderValue::as_bytes);
+    let beside = request.extensions().get().and_then(LastEventId::id);
+    let sent = header.or(beside.map(|id| id.as_str().as_bytes()));
+    assert_eq!(sent, Some(id.as_bytes()).filter(|_| !id.is_empty()));
+    assert!(header.is_none() || beside.is_none());
 }
 
 fn check_state(bench: &Bench, seen: &Seen) {
     let expected = match seen {
-        Seen::Open { .. } | Seen::Message(_) | Seen::Comment(_) | Seen::Dropped(_) => {
-            ReadyState::Open
-        }
+        Seen::Open { .. }
+        | Seen::Message(_)
+        | Seen::Comment(_)
+        | Seen::Dropped(_)
+        | Seen::Lost { .. } => ReadyState::Open,
         Seen::HeadersWanted { .. } | Seen::Retrying { .. } => ReadyState::Connecting,
         Seen::Closed(_) => ReadyState::Closed,
     };

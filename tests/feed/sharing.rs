@@ -8,7 +8,7 @@ use http::Response;
 use sansse::client::{ClientConfig, ClientError, CloseReason};
 use sansse::feed::{FeedDriver, FeedEvent, FeedLoss, Overflow, Subscription, SubscriptionConfig};
 use sansse::net::FailureKind;
-use sansse::{EventSource, EventType, Feed};
+use sansse::{EventSource, EventType, Feed, LossReason};
 use std::num::NonZeroUsize;
 use std::task::Poll;
 
@@ -299,4 +299,35 @@ fn a_flood_of_messages_leaves_the_thread_to_their_readers() {
     assert!(!reader.drain().is_empty());
     driver.poll_once();
     assert!(!reader.drain().is_empty());
+}
+
+#[test]
+fn what_the_server_says_is_missing_is_told_to_every_subscription_and_moves_the_place() {
+    let (feed, mut driver, network, _) = feed();
+    let mut all = subscribe(&feed, 10, Overflow::DropOldest);
+    let mut of_one_type = Polled::new(feed.subscribe_to(EventType::new("price").unwrap()));
+    assert_eq!(of_one_type.drain(), []);
+    open(&mut driver, &network);
+    let data = r#"{"stream":"gap","replayed":1,"lost":3,"reason":"retention"}"#;
+    network.chunk(format!("id: 7\nevent: sansse-notice\ndata: {data}\n\ndata: a\n\n"));
+    driver.run();
+    let lost = FeedEvent::Lost { events: Some(3), reason: FeedLoss::Server(LossReason::Retention) };
+    let items = all.drain();
+    assert_eq!(items[1], lost);
+    assert_eq!(items[1].to_string(), "3 events are lost: they are kept no more");
+    assert_eq!((items.len(), &told(items[2..].to_vec())[..]), (3, &["a".to_owned()][..]));
+    assert_eq!(of_one_type.drain()[1..], [lost]);
+    assert_eq!(feed.last_event_id(), "7");
+}
+
+#[test]
+fn a_notice_of_which_nothing_is_told_moves_the_place_at_once() {
+    let (feed, mut driver, network, _) = feed();
+    let mut reader = subscribe(&feed, 10, Overflow::DropOldest);
+    open(&mut driver, &network);
+    let data = r#"{"stream":"live","replayed":0,"lost":0,"reason":null}"#;
+    network.chunk(format!("id: 7\nevent: sansse-notice\ndata: {data}\n\n"));
+    driver.run();
+    assert_eq!(told(reader.drain()), [""; 0]);
+    assert_eq!(feed.last_event_id(), "7");
 }

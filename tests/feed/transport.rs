@@ -123,6 +123,10 @@ impl Socket for Wire {
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         panic!("a client does not end its side: some servers take that for the end of all");
     }
+
+    fn reset(&mut self) {
+        panic!("only a server has answers to break off");
+    }
 }
 
 fn send(

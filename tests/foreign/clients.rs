@@ -5,21 +5,22 @@
 //! is over, and `{"closed":true}` when it will ask no more.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use sansse::broker::{
-    Audience, BrokerConfig, BrokerEvent, Epoch, Resumption, SessionConfig, SessionId,
+    Audience, BrokerConfig, BrokerEvent, Epoch, Resumption, SessionConfig, SessionId, StartAt,
+    TopicName,
 };
 use sansse::hub::{Answer, HubBuilder};
 use sansse::{Event, EventId, EventType, Hub};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use crate::program::{ALL, Program};
@@ -28,7 +29,9 @@ macro_rules! tests {
     ($($test:ident)*) => {
         tests! { eventsource = ["clients/event-source.cjs", "eventsource"]; $($test)* }
         tests! { undici = ["clients/event-source.cjs", "undici"]; $($test)* }
+        tests! { eventsource_parser = ["clients/parser-loop.cjs"]; $($test)* }
         tests! { httpx_sse = ["clients/httpx-sse.py"]; $($test)* }
+        tests! { sseclient_py = ["clients/sseclient-py.py"]; $($test)* }
     };
     ($client:ident = $script:expr; $($test:ident)*) => {
         mod $client {
@@ -48,6 +51,24 @@ tests! {
     nothing_is_missed_or_doubled_when_the_server_closes_the_session
     nothing_is_missed_or_doubled_when_the_connection_is_cut_in_a_burst
     what_is_published_before_the_first_event_was_received_is_not_missed
+    a_cut_after_a_late_subscription_brings_nothing_twice
+    a_gap_is_told_and_the_rest_comes_once
+    a_restart_is_told_and_the_stream_goes_on_from_there
+    a_finite_topic_ends_with_a_comment_and_no_more_questions
+    no_content_is_the_end
+}
+
+// Without the cut in a burst: it takes an id before it has the event of that id, and so loses the
+// event in which a connection is cut, whatever the server.
+tests! {
+    fetch_event_source = ["clients/fetch-event-source.cjs"];
+    every_field_arrives_as_it_was_published
+    nothing_is_missed_or_doubled_when_the_server_closes_the_session
+    what_is_published_before_the_first_event_was_received_is_not_missed
+    a_cut_after_a_late_subscription_brings_nothing_twice
+    a_gap_is_told_and_the_rest_comes_once
+    a_restart_is_told_and_the_stream_goes_on_from_there
+    a_finite_topic_ends_with_a_comment_and_no_more_questions
     no_content_is_the_end
 }
 
@@ -103,7 +124,7 @@ async fn nothing_is_missed_or_doubled_when_the_server_closes_the_session(script:
             assert_eq!(client.next_message().await, expected);
             last_id = expected["id"].as_str().map(str::to_owned);
         }
-        assert!(server.hub.close_session(session));
+        assert!(server.hub().close_session(session));
         // It cannot be back before these are published.
         let missed = server.publish_numbers(numbers.by_ref().take(3));
         for expected in missed {
@@ -139,20 +160,105 @@ async fn nothing_is_missed_or_doubled_when_the_connection_is_cut_in_a_burst(scri
 }
 
 async fn what_is_published_before_the_first_event_was_received_is_not_missed(script: &[&str]) {
-    let announced =
-        SessionConfig::new().with_announcement(EventType::new("resume").expect("it is valid"));
-    let mut server = Server::start_with(announced).await;
+    let mut server = Server::start().await;
     let mut client = Client::start(script, &server.url());
     let (session, _) = server.opened().await;
-    assert_eq!(client.next_message().await["type"], "resume");
-    assert!(server.hub.close_session(session));
+    assert_eq!(client.next_notice().await["stream"], "live");
+    assert!(server.hub().close_session(session));
     let missed = server.publish_numbers(0..3);
-    let again = client.next_message().await;
-    assert_eq!(again["type"], "resume");
-    assert_eq!(again["data"], "{\"outcome\":\"complete\",\"replayed\":3}");
+    let again = client.next_notice().await;
+    assert_eq!((&again["stream"], &again["replayed"]), (&json!("complete"), &json!(3)));
     for expected in missed {
         assert_eq!(client.next_message().await, expected);
     }
+}
+
+async fn a_cut_after_a_late_subscription_brings_nothing_twice(script: &[&str]) {
+    let (old, news) = (topic("old"), topic("news"));
+    let both = [old.clone(), news.clone()];
+    let mut server = Server::start_with(config(), move |asked| {
+        let topics = if asked == 1 { &both[1..] } else { &both[..] };
+        topics.iter().cloned().fold(SessionConfig::new(), SessionConfig::with_topic)
+    })
+    .await;
+    for number in 0..5 {
+        server.publish_to(old.clone(), &Event::new(format!("old {number}")));
+    }
+    let mut client = Client::start(script, &server.url());
+    let (session, _) = server.opened().await;
+    for number in 0..5 {
+        let expected = server.publish_to(news.clone(), &Event::new(number.to_string()));
+        assert_eq!(client.next_message().await, expected);
+    }
+    server.hub().subscribe(session, old, StartAt::Oldest).expect("the session is open");
+    for number in 0..5 {
+        assert_eq!(client.next_message().await["data"], format!("old {number}"));
+    }
+    assert_eq!(client.next_notice().await["stream"], "place");
+    assert!(server.hub().close_session(session));
+    let (_, resumption) = server.opened().await;
+    assert!(matches!(resumption, Resumption::Complete { .. }), "{resumption:?}");
+    let next = server.publish_to(news, &Event::new("next"));
+    assert_eq!(client.next_message().await, next, "and nothing that it had");
+}
+
+async fn a_gap_is_told_and_the_rest_comes_once(script: &[&str]) {
+    let mut config = config();
+    config.retention.events = 3.try_into().expect("it is not 0");
+    let mut server = Server::start_with(config, |_| SessionConfig::new()).await;
+    let mut client = Client::start(script, &server.url());
+    let (session, _) = server.opened().await;
+    let first = server.publish(&Event::new("first"));
+    assert_eq!(client.next_message().await, first);
+    assert!(server.hub().close_session(session));
+    let missed = server.publish_numbers(0..10);
+    let gap = client.next_notice().await;
+    let expected = json!({ "stream": "gap", "replayed": 3, "lost": 7, "reason": "retention" });
+    assert_eq!(gap, expected);
+    // Cut off again behind the notice, it is not told a second time.
+    let (session, _) = server.opened().await;
+    for expected in &missed[7..] {
+        assert_eq!(client.next_message().await, *expected);
+    }
+    assert!(server.hub().close_session(session));
+    assert_eq!(client.next_notice().await["stream"], "complete");
+}
+
+async fn a_restart_is_told_and_the_stream_goes_on_from_there(script: &[&str]) {
+    let mut server = Server::start().await;
+    let mut client = Client::start(script, &server.url());
+    server.opened().await;
+    let before = server.publish(&Event::new("before"));
+    assert_eq!(client.next_message().await, before);
+    server.restart(Epoch(0xbeef));
+    let kept = server.publish_numbers(0..2);
+    let gap = client.next_notice().await;
+    let expected = json!({ "stream": "gap", "replayed": 2, "lost": null, "reason": "restart" });
+    assert_eq!(gap, expected);
+    for expected in kept {
+        assert_eq!(client.next_message().await, expected);
+    }
+    let (session, _) = server.opened().await;
+    assert!(server.hub().close_session(session));
+    assert_eq!(client.next_notice().await["stream"], "complete", "it has a place again");
+}
+
+async fn a_finite_topic_ends_with_a_comment_and_no_more_questions(script: &[&str]) {
+    let answer = topic("answer");
+    let mut server = Server::start_with(config(), |_| {
+        SessionConfig::new().topics_only().with_topic(topic("answer")).with_start(StartAt::Oldest)
+    })
+    .await;
+    let only = server.publish_to(answer.clone(), &Event::new("all there is"));
+    let comment = Event::comment("and a comment");
+    server.hub().publish(answer.clone(), &comment).expect("the hub is open");
+    server.hub().end_topic(&answer).expect("it has not ended");
+    let mut client = Client::start(script, &server.url());
+    assert_eq!(client.next_message().await, only);
+    while !client.is_closed().await {}
+    assert_eq!(server.asked().await, None);
+    assert_eq!(server.asked().await.as_deref(), Some("feed-3"), "it knows that it has all");
+    assert!(server.asked.try_recv().is_err(), "and asks no more");
 }
 
 async fn no_content_is_the_end(script: &[&str]) {
@@ -161,7 +267,7 @@ async fn no_content_is_the_end(script: &[&str]) {
     let (session, _) = server.opened().await;
     let last = server.publish(&Event::new("last"));
     server.finished.store(true, Ordering::Relaxed);
-    assert!(server.hub.close_session(session));
+    assert!(server.hub().close_session(session));
     assert_eq!(client.next_message().await, last);
     while !client.is_closed().await {}
     server.asked().await;
@@ -172,11 +278,26 @@ const RETRY: Duration = Duration::from_millis(60);
 const HEARTBEAT: Duration = Duration::from_millis(50);
 
 /// The types of the events, which an `EventSource` has to be told.
-const TYPES: [&str; 6] = ["message", "greeting", "lines", "Grüße 🌍", "text", "resume"];
+const TYPES: [&str; 6] = ["message", "greeting", "lines", "Grüße 🌍", "text", NOTICE];
+const NOTICE: &str = "sansse-notice";
+
+fn config() -> BrokerConfig {
+    let mut config = BrokerConfig::new(Epoch(0xfeed));
+    config.reconnect.retry = Some(RETRY);
+    config.session.heartbeat = Some(HEARTBEAT);
+    config
+}
+
+fn topic(name: &'static str) -> TopicName {
+    TopicName::new(name).expect("it is valid")
+}
 
 /// Our server.
 struct Server {
-    hub: Hub,
+    config: BrokerConfig,
+    /// The hub of its present life.
+    hub: Arc<Mutex<Hub>>,
+    tell_opened: UnboundedSender<(SessionId, Resumption)>,
     address: SocketAddr,
     opened: UnboundedReceiver<(SessionId, Resumption)>,
     asked: UnboundedReceiver<Option<String>>,
@@ -186,25 +307,22 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        Self::start_with(SessionConfig::new()).await
+        Self::start_with(config(), |_| SessionConfig::new()).await
     }
 
-    async fn start_with(session: SessionConfig) -> Self {
-        let mut config = BrokerConfig::new(Epoch(0xfeed));
-        config.reconnect.retry = Some(RETRY);
-        config.session.heartbeat = Some(HEARTBEAT);
-        let (sender, opened) = unbounded_channel();
-        let builder = HubBuilder::new(config).on_event(move |_, event| {
-            if let BrokerEvent::SessionOpened { session, resumption, .. } = event {
-                let _ = sender.send((session, resumption));
-            }
-        });
-        let hub = sansse_tokio::spawn_hub(builder).expect("the configuration holds");
+    /// `session` gives a session to each request, by its number from 1 on.
+    async fn start_with(
+        config: BrokerConfig,
+        session: impl Fn(usize) -> SessionConfig + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let (tell_opened, opened) = unbounded_channel();
+        let hub = Arc::new(Mutex::new(hub_of(config.clone(), &tell_opened)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (heard, asked) = unbounded_channel();
         let finished = Arc::new(AtomicBool::new(false));
-        let (streams, over) = (hub.clone(), Arc::clone(&finished));
+        let (streams, over) = (Arc::clone(&hub), Arc::clone(&finished));
+        let number = Arc::new(AtomicUsize::new(0));
         let handler = move |request: Request<Bytes>| {
             let id = request.headers().get("last-event-id");
             let id = id.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
@@ -214,12 +332,26 @@ impl Server {
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 Answer::from(response)
             } else {
-                streams.accept(&request, session.clone())
+                let number = 1 + number.fetch_add(1, Ordering::Relaxed);
+                present(&streams).accept(&request, session(number))
             };
             std::future::ready(answer)
         };
-        tokio::spawn(sansse_tokio::serve(listener, hub.clone(), handler));
-        Self { hub, address, opened, asked, finished }
+        tokio::spawn(sansse_tokio::serve(listener, present(&hub), handler));
+        Self { config, hub, tell_opened, address, opened, asked, finished }
+    }
+
+    fn hub(&self) -> Hub {
+        present(&self.hub)
+    }
+
+    /// Another process takes over, which knows nothing of what was published.
+    fn restart(&self, epoch: Epoch) {
+        let mut config = self.config.clone();
+        config.epoch = epoch;
+        let next = hub_of(config, &self.tell_opened);
+        let before = std::mem::replace(&mut *self.hub.lock().expect("nobody panics"), next);
+        before.close();
     }
 
     fn url(&self) -> String {
@@ -240,7 +372,11 @@ impl Server {
 
     /// Publishes to all, and says what is to arrive.
     fn publish(&self, event: &Event) -> Value {
-        let published = self.hub.publish(Audience::Everyone, event).expect("the hub is open");
+        self.publish_to(Audience::Everyone, event)
+    }
+
+    fn publish_to(&self, to: impl Into<Audience>, event: &Event) -> Value {
+        let published = self.hub().publish(to, event).expect("the hub is open");
         let payload = published.frame().payload();
         let payload = String::from_utf8_lossy(&payload);
         let id = payload.lines().find_map(|line| line.strip_prefix("id: ")).expect("it has one");
@@ -252,6 +388,20 @@ impl Server {
     fn publish_numbers(&self, numbers: impl Iterator<Item = u32>) -> Vec<Value> {
         numbers.map(|number| self.publish(&Event::new(number.to_string()))).collect()
     }
+}
+
+fn present(hub: &Mutex<Hub>) -> Hub {
+    hub.lock().expect("nobody panics").clone()
+}
+
+fn hub_of(config: BrokerConfig, opened: &UnboundedSender<(SessionId, Resumption)>) -> Hub {
+    let opened = opened.clone();
+    let builder = HubBuilder::new(config).on_event(move |_, event| {
+        if let BrokerEvent::SessionOpened { session, resumption, .. } = event {
+            let _ = opened.send((session, resumption));
+        }
+    });
+    sansse_tokio::spawn_hub(builder).expect("the configuration holds")
 }
 
 /// Relays one connection until so many bytes have gone to the client; then drops it.
@@ -283,8 +433,25 @@ impl Client {
         Self { program: Program::start(name, &arguments), losses: 0 }
     }
 
-    /// The next event. Connections come and go meanwhile.
+    /// The next event. Connections come and go meanwhile, and notices.
     async fn next_message(&mut self) -> Value {
+        loop {
+            let message = self.next_of_any_type().await;
+            if message["type"] != NOTICE {
+                return message;
+            }
+        }
+    }
+
+    /// What the next notice says, before which no other event comes.
+    async fn next_notice(&mut self) -> Value {
+        let message = self.next_of_any_type().await;
+        assert_eq!(message["type"], NOTICE, "{message}");
+        let data = message["data"].as_str().expect("it has data");
+        serde_json::from_str(data).expect("it is JSON")
+    }
+
+    async fn next_of_any_type(&mut self) -> Value {
         loop {
             let line = self.next().await;
             assert_ne!(line, json!({ "closed": true }));
@@ -297,7 +464,8 @@ impl Client {
     /// Whether it says next that it asks no more.
     async fn is_closed(&mut self) -> bool {
         let line = self.next().await;
-        assert!(line.get("message").is_none(), "{line}");
+        let is_event = line.get("message").is_some_and(|message| message["type"] != NOTICE);
+        assert!(!is_event, "{line}");
         line == json!({ "closed": true })
     }
 

@@ -8,4 +8,5 @@
 
 mod clients;
 mod program;
+mod refusals;
 mod servers;

@@ -24,16 +24,20 @@ fn id(text: &'static str) -> LastEventId {
 }
 
 #[test]
-fn only_get_and_post_ask_for_a_stream() {
-    for method in ["HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "get", "REPORT"] {
+fn only_get_head_and_post_ask_for_a_stream() {
+    for method in ["OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "get", "REPORT"] {
         let request = Request::builder().method(method).uri("/").body(()).unwrap();
         let refusal = accept(&request).unwrap_err();
         assert_eq!(refusal, Refusal::MethodNotAllowed, "{method}");
         let response = refusal.response();
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
-        assert_eq!(response.headers()["allow"], "GET, POST");
+        assert_eq!(response.headers()["allow"], "GET, HEAD, POST");
     }
-    assert!(accept(&Request::post("/").body("a question").unwrap()).is_ok());
+    assert!(!accept(&Request::post("/").body("a question").unwrap()).unwrap().is_head_only());
+    assert!(!accept(&get("/")).unwrap().is_head_only());
+    let head = Request::head("/events?lastEventId=1").body(()).unwrap();
+    assert!(accept(&head).unwrap().is_head_only());
+    assert_eq!(last_event_id(&head), id("1"));
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn polyfills_that_ask_for_padding_get_2_kib_of_comment() {
         let frame = Frame::new(&accept(&get(uri)).unwrap().padding().unwrap());
         assert!(frame.len() > 2048);
         assert!(frame.as_ref().starts_with(b": "));
-        assert!(frame.as_ref().ends_with(b" \n\n"));
+        assert!(frame.as_ref().ends_with(b" \n"));
     }
 }
 

@@ -2,18 +2,16 @@
 
 use super::VirtualTimer;
 use super::tasks::Probe;
-use super::{config, data, drain, request_of, say};
+use super::{config, data, drain, say, told_at, topic};
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER, SERVER,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use sansse::broker::{
-    AddressKey, BrokerConfig, LagPolicy, Resumption, SessionConfig, TopicFilter, TopicName,
-};
+use sansse::broker::{BrokerConfig, LagPolicy, Resumption, SessionConfig, TopicFilter, TopicName};
 use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
 use sansse::hub::{Answer, HubBuilder, Session};
-use sansse::{Hub, LastEventId};
+use sansse::{EventId, Fault, Hub, LastEventId, Notice};
 use std::time::Duration;
 
 const PAGE: HeaderValue = HeaderValue::from_static("https://a.example");
@@ -40,7 +38,7 @@ fn hub() -> Hub {
 fn stream_of(answer: Answer) -> (Response<()>, Session) {
     match answer {
         Answer::Stream(head, session) => (head, session),
-        Answer::Response(response) => panic!("{response:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -80,13 +78,13 @@ fn a_post_opens_one_too_and_any_body_will_do() {
 #[test]
 fn a_method_that_asks_for_no_stream_is_refused_with_those_that_do() {
     let hub = hub();
-    for method in [Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS] {
+    for method in [Method::PUT, Method::DELETE, Method::OPTIONS] {
         let mut request = get("/");
         *request.method_mut() = method;
         let answer = hub.accept(&request, SessionConfig::new());
         let response = response_of(&hub, answer);
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
-        assert_eq!(response.headers()[ALLOW], "GET, POST");
+        assert_eq!(response.headers()[ALLOW], "GET, HEAD, POST");
     }
 }
 
@@ -97,36 +95,6 @@ fn an_accept_header_that_rules_streams_out_is_refused() {
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/html"));
     let answer = hub.accept(&request, SessionConfig::new());
     assert_eq!(response_of(&hub, answer).status(), StatusCode::NOT_ACCEPTABLE);
-}
-
-#[test]
-fn a_hub_that_is_closed_or_full_says_when_to_come_back() {
-    let mut one = config();
-    one.limits.sessions.most = 1.try_into().unwrap();
-    let (full, closed) = (hub_of(one), hub());
-    let _session = full.open(SessionConfig::new()).unwrap();
-    closed.close();
-    for hub in [full, closed] {
-        let answer = hub.accept(&get("/"), SessionConfig::new());
-        let response = refusal_of(answer);
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(response.headers()[RETRY_AFTER], "5");
-    }
-}
-
-#[test]
-fn a_client_or_an_address_with_too_many_sessions_is_told_so() {
-    let mut one = config();
-    one.limits.sessions_per_client.most = 1.try_into().unwrap();
-    one.limits.sessions_per_address.most = 1.try_into().unwrap();
-    let hub = hub_of(one);
-    let address = AddressKey::new("somewhere").unwrap();
-    for request in [request_of("alice"), SessionConfig::new().with_address(address)] {
-        let _session = hub.open(request.clone()).unwrap();
-        let response = refusal_of(hub.accept(&get("/"), request));
-        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(response.headers()[RETRY_AFTER], "5");
-    }
 }
 
 #[test]
@@ -146,10 +114,8 @@ fn a_request_for_what_is_not_permitted_is_forbidden() {
 #[test]
 fn what_the_application_asked_for_wrongly_is_its_own_fault() {
     let hub = hub();
-    let names = (0..100).map(|number| TopicName::new(format!("topic {number}")).unwrap());
     let filters = (0..300).map(|number| TopicFilter::new(format!("topic {number}")).unwrap());
     for session in [
-        names.fold(SessionConfig::new(), SessionConfig::with_topic),
         SessionConfig::new().with_heartbeat(Some(Duration::ZERO)),
         SessionConfig::new().with_stall_timeout(Some(Duration::ZERO)),
         SessionConfig::new().with_permitted(filters),
@@ -159,6 +125,44 @@ fn what_the_application_asked_for_wrongly_is_its_own_fault() {
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!response.headers().contains_key(RETRY_AFTER));
     }
+}
+
+#[test]
+fn a_peer_that_asks_for_too_many_topics_is_at_fault() {
+    let hub = hub();
+    let names = (0..100).map(|number| TopicName::new(format!("topic {number}")).unwrap());
+    let session = names.fold(SessionConfig::new(), SessionConfig::with_topic);
+    let error = hub.open(session.clone()).unwrap_err();
+    assert_eq!(error.fault(), Fault::Peer);
+    let answer = hub.accept(&get("/"), session);
+    let response = response_of(&hub, answer);
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    assert!(!response.headers().contains_key(RETRY_AFTER));
+}
+
+#[test]
+fn a_request_for_the_head_alone_gets_it_and_opens_nothing() {
+    let hub = hub();
+    let head = |uri: &str| {
+        let mut request = get(uri);
+        *request.method_mut() = Method::HEAD;
+        request
+    };
+    let response = response_of(&hub, hub.accept(&head("/"), SessionConfig::new()));
+    let (stream, session) = stream_of(hub.accept(&get("/"), SessionConfig::new()));
+    drop(session);
+    assert_eq!((response.status(), response.headers()), (stream.status(), stream.headers()));
+    assert!(response.body().is_empty());
+
+    // What GET would not get, it does not get either.
+    let mut other = head("/");
+    other.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/html"));
+    let forbidden = SessionConfig::new().with_permitted([]).with_topic(topic("a"));
+    let refused = |request, session| response_of(&hub, hub.accept(request, session)).status();
+    assert_eq!(refused(&other, SessionConfig::new()), StatusCode::NOT_ACCEPTABLE);
+    assert_eq!(refused(&head("/"), forbidden), StatusCode::FORBIDDEN);
+    assert_eq!(hub.counters().resumed.total(), 1, "by GET");
+    assert_eq!(hub.counters().refused.total(), 0);
 }
 
 #[test]
@@ -272,6 +276,39 @@ fn the_last_event_id_is_taken_from_the_request_and_no_bad_one_is_an_error() {
 }
 
 #[test]
+fn a_place_that_the_application_set_holds_and_the_header_comes_before_the_query() {
+    let hub = hub();
+    for text in ["a", "b", "c", "d"] {
+        say(&hub, text);
+    }
+    let replayed = |own: Option<LastEventId>, uri: &str, header: Option<&'static str>| {
+        let mut request = get(uri);
+        if let Some(header) = header {
+            request.headers_mut().insert(LAST_EVENT_ID, HeaderValue::from_static(header));
+        }
+        let mut config = SessionConfig::new();
+        if let Some(own) = own {
+            config = config.with_last_event_id(own);
+        }
+        stream_of(hub.accept(&request, config)).1.resumption()
+    };
+    let complete = |replayed| Resumption::Complete { replayed };
+    let own = || Some(LastEventId::Id(EventId::new("beef-3").unwrap()));
+    let (query, header) = ("/?lastEventId=beef-1", Some("beef-2"));
+    assert_eq!(replayed(own(), query, header), complete(1));
+    assert_eq!(replayed(own(), query, None), complete(1));
+    assert_eq!(replayed(own(), "/", None), complete(1));
+    assert_eq!(replayed(None, query, header), complete(2));
+    assert_eq!(replayed(None, query, Some("")), complete(3));
+    assert_eq!(replayed(None, query, None), complete(3));
+    assert_eq!(replayed(None, "/", None), Resumption::Live);
+    // Nothing is not a place, and what cannot be read is one.
+    assert_eq!(replayed(Some(LastEventId::Absent), query, header), complete(2));
+    let malformed = replayed(Some(LastEventId::Malformed), query, header);
+    assert!(matches!(malformed, Resumption::UnknownId { .. }), "{malformed:?}");
+}
+
+#[test]
 fn a_polyfill_that_asks_for_padding_gets_it_before_anything_else() {
     let (hub, probe) = (hub(), Probe::new());
     let request = get("/?padding=true");
@@ -283,5 +320,5 @@ fn a_polyfill_that_asks_for_padding_gets_it_before_anything_else() {
     let text = std::str::from_utf8(frames[0].as_ref()).unwrap();
     let (padding, rest) = text.split_once('\n').unwrap();
     assert!(padding.starts_with(": ") && padding.len() > 2048);
-    assert_eq!(rest, "id: beef-0\n\n");
+    assert_eq!(rest, told_at(0, Notice::Live));
 }

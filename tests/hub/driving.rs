@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-const HEARTBEAT: &[u8] = b":\n\n";
+const HEARTBEAT: &[u8] = b":\n";
 
 fn every(interval: u64) -> SessionConfig {
     SessionConfig::new().with_heartbeat(Some(seconds(interval)))
 }
 
 /// Lets time pass as an executor does: up to each deadline that somebody sleeps for.
-fn pass(timer: &VirtualTimer, driver: &mut Driver, time: Duration) {
+pub(super) fn pass(timer: &VirtualTimer, driver: &mut Driver, time: Duration) {
     let end = timer.elapsed() + time;
     while let Some(next) = timer.sleeps().into_iter().min().filter(|next| *next <= end) {
         timer.advance(next.saturating_sub(timer.elapsed()));

@@ -105,7 +105,7 @@ fn each_session_has_exactly_one_end_whatever_happens_to_it_afterwards() {
     take(&heard);
     hub.abort();
     let reasons = ends(&take(&heard));
-    let of = |session: &Session| reasons.contains(&(session.id(), EndReason::Shutdown));
+    let of = |session: &Session| reasons.contains(&(session.id(), EndReason::Aborted));
     assert!(reasons.len() == 2 && aborted.iter().all(of), "{reasons:?}");
 
     hub.close();
@@ -197,7 +197,7 @@ fn a_listener_that_panics_is_called_again_and_keeps_nobody_from_waking() {
     assert!(catch_unwind(AssertUnwindSafe(|| hub.abort())).is_err());
     panics.store(false, Ordering::SeqCst);
     hub.abort();
-    let end = (second.id(), EndReason::Shutdown);
+    let end = (second.id(), EndReason::Aborted);
     assert_eq!(ends(&take(&heard)), [end], "neither lost nor told twice");
 }
 

@@ -11,6 +11,7 @@ mod counting;
 mod draining;
 mod driving;
 mod ended;
+mod ends;
 mod interleavings;
 mod leases;
 mod limits;
@@ -19,19 +20,21 @@ mod metadata;
 mod presence;
 #[cfg(feature = "record")]
 mod recording;
+mod refusing;
 mod sessions;
 mod sharding;
 mod slow_peers;
 mod stress;
 mod tasks;
 mod topics;
+mod waiting;
 mod wakes;
 
 use kit::random::Random;
 use kit::time::VirtualTimer;
 use sansse::broker::{Audience, BrokerConfig, ClientId, Epoch, SessionConfig, TopicName};
 use sansse::hub::{Drive, HubBuilder, Session};
-use sansse::{Event, Frame, Hub};
+use sansse::{Event, Frame, Hub, Notice};
 use std::num::NonZeroU16;
 use std::time::Duration;
 use tasks::{Probe, next};
@@ -97,14 +100,23 @@ fn drain(session: &mut Session, probe: &Probe) -> Vec<Frame> {
     frames
 }
 
-/// The data of all frames that have some.
+/// With what a stream begins: the usual reconnection time, and a notice with the id of this position,
+/// in the epoch of [`config`].
+fn told_at(position: u64, notice: Notice) -> String {
+    let frame = Frame::new(&notice.to_event(&Notice::EVENT_TYPE));
+    format!("retry: 3000\nid: beef-{position}\n{}", std::str::from_utf8(frame.as_ref()).unwrap())
+}
+
+/// The data of all frames that have some; notices are passed over.
 fn data(frames: &[Frame]) -> Vec<String> {
     frames.iter().filter_map(data_of).collect()
 }
 
 fn data_of(frame: &Frame) -> Option<String> {
     let text = std::str::from_utf8(frame.as_ref()).unwrap();
-    text.lines().find_map(|line| line.strip_prefix("data: ")).map(str::to_owned)
+    let is_event = |block: &&str| !block.contains("event: sansse-notice\n");
+    let mut lines = text.split("\n\n").filter(is_event).flat_map(str::lines);
+    lines.find_map(|line| line.strip_prefix("data: ")).map(str::to_owned)
 }
 
 fn say(hub: &Hub, text: impl Into<String>) {

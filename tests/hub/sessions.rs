@@ -2,12 +2,12 @@
 //! and the reason for it.
 
 use super::tasks::{Driver, Probe, next, poll_ended};
-use super::{Random, config, data, drain, driven, hub, hub_of, parked, say, seconds};
+use super::{Random, config, data, drain, driven, hub, hub_of, parked, say, seconds, told_at};
 use sansse::broker::{
     Audience, Batch, EndReason, Filled, Framing, LagPolicy, Resumption, SessionConfig,
 };
-use sansse::hub::Session;
-use sansse::{Event, Frame, Hub, LastEventId};
+use sansse::hub::{Cut, Session};
+use sansse::{Event, Frame, Hub, LastEventId, Notice};
 use std::task::{Context, Poll};
 
 fn poll_batch(
@@ -15,7 +15,7 @@ fn poll_batch(
     probe: &Probe,
     limit: usize,
     batch: &mut Batch,
-) -> Poll<Filled> {
+) -> Poll<Result<Filled, Cut>> {
     session.poll_batch(&mut Context::from_waker(&probe.waker()), limit, batch)
 }
 
@@ -29,7 +29,8 @@ fn a_session_is_a_stream_of_frames_that_ends_when_it_does() {
     assert!(hub.close_session(session.id()));
     say(&hub, "too late");
     let payloads: Vec<_> = drain(&mut session, &probe).iter().map(Frame::payload).collect();
-    assert_eq!(payloads, ["id: beef-0\n\n", "id: beef-1\ndata: a\n\n", "id: beef-2\ndata: b\n\n"]);
+    let begins = told_at(0, Notice::Live);
+    assert_eq!(payloads, [&begins, "id: beef-1\ndata: a\n\n", "id: beef-2\ndata: b\n\n"]);
     assert_eq!(session.end_reason(), Some(EndReason::Closed));
     for _ in 0..3 {
         assert_eq!(next(&mut session, &probe), Poll::Ready(None), "an end is final");
@@ -42,28 +43,28 @@ fn a_session_is_a_stream_of_frames_that_ends_when_it_does() {
 fn a_batch_holds_what_is_pending_and_says_whether_that_is_all() {
     let (hub, probe) = (hub(), Probe::new());
     let mut session = hub.open(SessionConfig::new()).unwrap();
+    let id = session.id();
     let mut batch = Batch::new(Framing::Plain);
     let mut poll = |limit: usize| {
         let pending = poll_batch(&mut session, &probe, limit, &mut batch);
         (pending, String::from_utf8(batch.as_slice().to_vec()).unwrap())
     };
-    assert_eq!(poll(1000), (Poll::Ready(Filled::All), "id: beef-0\n\n".into()));
+    assert_eq!(poll(1000), (Poll::Ready(Ok(Filled::All)), told_at(0, Notice::Live)));
     assert_eq!(poll(1000), (Poll::Pending, String::new()));
     say(&hub, "a");
     say(&hub, "b");
     assert_eq!(probe.take_wakes(), 1);
-    assert_eq!(poll(22), (Poll::Ready(Filled::More), "id: beef-1\ndata: a\n\n".into()));
-    assert_eq!(poll(22), (Poll::Ready(Filled::All), "id: beef-2\ndata: b\n\n".into()));
+    assert_eq!(poll(22), (Poll::Ready(Ok(Filled::More)), "id: beef-1\ndata: a\n\n".into()));
+    assert_eq!(poll(22), (Poll::Ready(Ok(Filled::All)), "id: beef-2\ndata: b\n\n".into()));
     // It waits already, without having been asked once more.
     say(&hub, "c");
     assert_eq!(probe.take_wakes(), 1);
-    hub.close();
-    assert_eq!(poll(1000), (Poll::Ready(Filled::More), "id: beef-3\ndata: c\n\n".into()));
-    let end = Filled::Ended(Some(EndReason::Shutdown));
-    assert_eq!(poll(1000), (Poll::Ready(end), String::new()));
-    let end = Filled::Ended(Some(EndReason::Shutdown));
-    assert_eq!(poll(1000), (Poll::Ready(end), String::new()));
-    assert_eq!(session.end_reason(), Some(EndReason::Shutdown));
+    hub.close_session(id);
+    assert_eq!(poll(1000), (Poll::Ready(Ok(Filled::More)), "id: beef-3\ndata: c\n\n".into()));
+    let end = Filled::Ended(Some(EndReason::Closed));
+    assert_eq!(poll(1000), (Poll::Ready(Ok(end)), String::new()));
+    assert_eq!(poll(1000), (Poll::Ready(Ok(end)), String::new()));
+    assert_eq!(session.end_reason(), Some(EndReason::Closed));
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn a_limit_below_one_frame_still_gives_one() {
     say(&hub, "b");
     let mut batch = Batch::new(Framing::Chunked);
     for expected in [Filled::More, Filled::All] {
-        assert_eq!(poll_batch(&mut session, &probe, 0, &mut batch), Poll::Ready(expected));
+        assert_eq!(poll_batch(&mut session, &probe, 0, &mut batch), Poll::Ready(Ok(expected)));
         assert_eq!(batch.frames(), 1);
     }
 }
@@ -110,8 +111,8 @@ fn written_in_parts(seed: u64, form: Framing) -> (Vec<u8>, Vec<u8>) {
             let limit = random.below(30_000);
             match poll_batch(&mut session, &probe, limit, &mut batch) {
                 Poll::Pending => {}
-                Poll::Ready(Filled::Ended(_)) => is_over = true,
-                Poll::Ready(_) => {
+                Poll::Ready(Err(_) | Ok(Filled::Ended(_))) => is_over = true,
+                Poll::Ready(Ok(_)) => {
                     let taken = match random.below(3) {
                         0 => batch.len(),
                         _ => random.below(batch.len() + 1),
@@ -150,7 +151,7 @@ fn a_session_whose_write_stopped_is_not_woken_for_output_but_for_its_end() {
     let mut session = parked(&hub, SessionConfig::new(), &probe);
     say(&hub, "a");
     assert_eq!(probe.take_wakes(), 1);
-    assert_eq!(poll_batch(&mut session, &probe, 1000, &mut batch), Poll::Ready(Filled::All));
+    assert_eq!(poll_batch(&mut session, &probe, 1000, &mut batch), Poll::Ready(Ok(Filled::All)));
     assert!(!session.handle_partial_write(&batch, 3).is_empty());
     assert!(poll_ended(&mut session, &probe).is_pending());
     say(&hub, "b");
@@ -184,7 +185,7 @@ fn the_reason_is_told_whichever_way_one_learns_of_the_end() {
     let ways: [(End, EndReason); 6] = [
         (|hub, session, _| assert!(hub.close_session(session.id())), EndReason::Closed),
         (|hub, _, _| hub.close(), EndReason::Shutdown),
-        (|hub, _, _| hub.abort(), EndReason::Shutdown),
+        (|hub, _, _| hub.abort(), EndReason::Aborted),
         (
             |hub, session, _| {
                 hub.close_session(session.id());
@@ -214,8 +215,7 @@ fn the_reason_is_told_whichever_way_one_learns_of_the_end() {
 
         let (mut session, probe) = ended_by(end);
         let mut batch = Batch::new(Framing::Chunked);
-        let poll = poll_batch(&mut session, &probe, 1000, &mut batch);
-        assert_eq!(poll, Poll::Ready(Filled::Ended(Some(reason))));
+        assert!(poll_batch(&mut session, &probe, 1000, &mut batch).is_ready());
         assert_eq!(session.end_reason(), Some(reason));
 
         let (mut session, probe) = ended_by(end);

@@ -1,9 +1,9 @@
 //! Keys, policies and bounds through the hub, on several shards.
 
-use super::{Probe, VirtualTimer, config, next, sharded, topic};
+use super::{Probe, VirtualTimer, config, next, sharded, told_at, topic};
 use sansse::broker::{Lag, LagPolicy, SessionConfig};
 use sansse::hub::Session;
-use sansse::{Event, EventKey, Hub};
+use sansse::{Event, EventKey, Hub, Notice};
 use std::task::Poll;
 
 const SHARDS: u16 = 3;
@@ -30,7 +30,7 @@ fn a_topic_spares_sessions_that_are_behind_on_every_shard() {
         frames
     };
     for session in &mut sessions {
-        assert_eq!(frames(session), ["id: beef-0\n\n"]);
+        assert_eq!(frames(session), [told_at(0, Notice::Live)]);
     }
     for (key, data) in [("gold", "gold 1"), ("tin", "tin 1"), ("gold", "gold 2")] {
         publish(&hub, key, data);

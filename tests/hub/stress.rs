@@ -9,8 +9,8 @@ use super::{Random, client, config, sharded, topic};
 use crate::kit::{number, seed};
 use futures_core::Stream;
 use sansse::broker::{
-    Audience, Batch, BrokerEvent, EndReason, Filled, Framing, LagPolicy, Resumption, SessionConfig,
-    SessionId,
+    Audience, Batch, BrokerEvent, EndReason, Filled, Framing, LagPolicy, PublishError, Resumption,
+    SessionConfig, SessionId,
 };
 use sansse::hub::Session;
 use sansse::{Event, Hub, LastEventId};
@@ -120,7 +120,7 @@ impl Reader {
         for _ in 0..=patience {
             self.dawdle(is_slow);
             let frame = block_on(poll_fn(|context| Pin::new(&mut *session).poll_next(context)));
-            let Some(frame) = frame else { return session.end_reason() };
+            let Some(Ok(frame)) = frame else { return session.end_reason() };
             self.take(frame.as_ref());
         }
         None
@@ -138,7 +138,7 @@ impl Reader {
             let limit = self.random.below(900);
             let pending =
                 block_on(poll_fn(|context| session.poll_batch(context, limit, &mut batch)));
-            if let Filled::Ended(_) = pending {
+            if !matches!(pending, Ok(Filled::More | Filled::All)) {
                 return session.end_reason();
             }
             let taken = self.random.below(batch.len() + 1);
@@ -165,7 +165,9 @@ impl Reader {
             if let Some(id) = text.lines().find_map(|line| line.strip_prefix("id: ")) {
                 id.clone_into(&mut self.last_id);
             }
-            if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
+            let is_notice = text.contains("event: sansse-notice\n");
+            let data = text.lines().find_map(|line| line.strip_prefix("data: "));
+            if let Some(data) = data.filter(|_| !is_notice) {
                 let topic = data.parse().unwrap();
                 assert!(self.hears(topic), "reader {} hears {topic}", self.number);
                 self.received.push(self.place());
@@ -186,7 +188,11 @@ fn publish(hub: &Hub, seed: u64, publisher: usize) -> Vec<(u64, usize)> {
             _ => client("alice").into(),
         };
         // Nobody may be there as this client for a while, though it is remembered.
-        let event = hub.publish(to, &Event::new(index.to_string())).unwrap();
+        let event = Event::new(index.to_string());
+        let event = match hub.publish(to.clone(), &event) {
+            Err(PublishError::NoRoom) => block_on(hub.publish_when_room(to, &event)).unwrap(),
+            event => event.unwrap(),
+        };
         published.push((event.position(), index));
         // As fast as readers for a while, and then faster.
         for _ in 0..random.below(8) * usize::from((event.position() / 500).is_multiple_of(2)) {

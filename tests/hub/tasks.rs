@@ -2,7 +2,7 @@
 
 use futures_core::Stream;
 use sansse::Frame;
-use sansse::hub::{Drive, Session};
+use sansse::hub::{Cut, Drive, Session};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,8 +44,13 @@ impl Probe {
     }
 }
 
-/// Polls a session for its next frame.
+/// Polls a session for its next frame; `None` at its end, whichever way it ends.
 pub(super) fn next(session: &mut Session, probe: &Probe) -> Poll<Option<Frame>> {
+    next_item(session, probe).map(|item| item.and_then(Result::ok))
+}
+
+/// Polls a session for its next frame, or for its end.
+pub(super) fn next_item(session: &mut Session, probe: &Probe) -> Poll<Option<Result<Frame, Cut>>> {
     Pin::new(session).poll_next(&mut Context::from_waker(&probe.waker()))
 }
 

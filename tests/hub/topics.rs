@@ -131,7 +131,7 @@ fn an_answer_survives_a_reload_and_then_the_browser_is_told_to_stop() {
     };
     let stream = |answer| match answer {
         Answer::Stream(_, session) => session,
-        Answer::Response(response) => panic!("{response:?}"),
+        other => panic!("{other:?}"),
     };
     tell(&hub, "answer", "forty-");
     let mut first = stream(ask(None));
@@ -146,7 +146,7 @@ fn an_answer_survives_a_reload_and_then_the_browser_is_told_to_stop() {
     assert_eq!(again.end_reason(), Some(EndReason::TopicsEnded));
     let stop: Response<_> = match ask(Some("beef-2")) {
         Answer::Response(response) => response,
-        Answer::Stream(..) => panic!("a stream of nothing"),
+        other => panic!("a stream of nothing: {other:?}"),
     };
     assert_eq!((stop.status(), stop.body().len()), (StatusCode::NO_CONTENT, 0));
     assert_eq!(stop.headers()["access-control-allow-origin"], "https://a.example");

@@ -2,10 +2,10 @@
 
 use super::base_instant;
 use sansse::broker::{
-    Audience, Batch, Broker, BrokerConfig, BrokerEvent, ClientId, Epoch, Filled, Framing,
-    PublishError, Published, SessionConfig, SessionId, TopicName, Transmit,
+    Audience, Batch, Broker, BrokerConfig, BrokerEvent, ClientId, Epoch, EventIds, Filled, Framing,
+    PublishError, Published, Sequencer, SessionConfig, SessionId, TopicName, Transmit,
 };
-use sansse::{Event, EventId, LastEventId};
+use sansse::{Event, EventId, Frame, LastEventId, LossReason, Notice};
 use std::time::{Duration, Instant};
 
 /// What [`Shard::take`] puts where the stream ends.
@@ -13,7 +13,7 @@ pub(crate) const END: &str = "(end)";
 /// More than any test has at once.
 const MANY: usize = 100_000;
 /// What a heartbeat looks like.
-pub(crate) const HEARTBEAT: &str = ":\n\n";
+pub(crate) const HEARTBEAT: &str = ":\n";
 
 pub(crate) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -88,6 +88,26 @@ pub(crate) fn event_at(position: u64, data: &str) -> String {
     format!("id: e-{position}\ndata: {data}\n\n")
 }
 
+/// What a notice looks like that brings no id.
+pub(crate) fn told(notice: Notice) -> String {
+    text(&Frame::new(&notice.to_event(&Notice::EVENT_TYPE)).payload())
+}
+
+/// What a notice looks like that brings the id of this position.
+pub(crate) fn told_at(position: u64, notice: Notice) -> String {
+    format!("id: e-{position}\n{}", told(notice))
+}
+
+/// What a gap looks like from which resuming is right at this position.
+pub(crate) fn gap_at(
+    position: u64,
+    replayed: u64,
+    lost: impl Into<Option<u64>>,
+    reason: LossReason,
+) -> String {
+    told_at(position, Notice::Gap { replayed, lost: lost.into(), reason })
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -140,6 +160,14 @@ impl Shard {
         self.broker.publish(self.now, topic, &Event::new(data.to_owned())).unwrap()
     }
 
+    /// Publishes as one that was numbered elsewhere, which asks nobody for room.
+    pub(crate) fn apply(&mut self, topic: impl Into<Audience>, data: &str) {
+        let last = self.broker.shard().last_position();
+        let mut sequencer = Sequencer::new(config().epoch, last, EventIds::Assigned);
+        let published = sequencer.publish(topic.into(), &Event::new(data.to_owned()));
+        self.broker.shard_mut().apply(self.now, &published).unwrap();
+    }
+
     pub(crate) fn broadcast(&mut self, data: &str) -> u64 {
         self.publish(Audience::Everyone, data).position()
     }
@@ -166,10 +194,13 @@ impl Shard {
         frames
     }
 
-    /// The data of all frames that [`take`](Self::take) gets; blocks without data are passed over.
+    /// The data of all frames that [`take`](Self::take) gets; notices and blocks without data are
+    /// passed over.
     pub(crate) fn data(&mut self, session: SessionId) -> Vec<String> {
         let data = |frame: String| {
-            let line = frame.lines().find_map(|line| line.strip_prefix("data: "));
+            let is_event = |block: &&str| !block.contains("event: sansse-notice\n");
+            let mut lines = frame.split("\n\n").filter(is_event).flat_map(str::lines);
+            let line = lines.find_map(|line| line.strip_prefix("data: "));
             line.map(str::to_owned).or_else(|| (frame == END).then_some(frame))
         };
         self.take(session).into_iter().filter_map(data).collect()

@@ -7,7 +7,7 @@ use sansse::client::{
     Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, Policy, ReadyState,
 };
 use sansse::net::FailureKind;
-use sansse::{DecodeError, LastEventId, OwnedMessage};
+use sansse::{DecodeError, LastEventId, LossReason, OwnedMessage};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,7 @@ pub(crate) enum Seen {
     Message(OwnedMessage),
     Comment(String),
     Dropped(DecodeError),
+    Lost { events: Option<u64>, reason: LossReason },
     HeadersWanted { attempt: Attempt, url: String, refused: Option<StatusCode> },
     Retrying { error: ClientError, wait: Duration, attempts: u32 },
     Closed(CloseReason),
@@ -57,6 +58,7 @@ impl From<ClientEvent<'_>> for Seen {
             ClientEvent::Message(message) => Self::Message(message.into_owned()),
             ClientEvent::Comment(text) => Self::Comment(text.to_owned()),
             ClientEvent::Dropped(error) => Self::Dropped(error),
+            ClientEvent::Lost { events, reason } => Self::Lost { events, reason },
             ClientEvent::HeadersWanted { attempt, url, refused } => {
                 Self::HeadersWanted { attempt, url: url.to_string(), refused }
             }
@@ -77,6 +79,7 @@ impl Seen {
             Self::Message(message) => format!("data {}", message.data),
             Self::Comment(text) => format!("comment {text}"),
             Self::Dropped(error) => format!("dropped: {error}"),
+            Self::Lost { .. } => "lost".into(),
             Self::HeadersWanted { .. } => "headers wanted".into(),
             Self::Retrying { .. } => "retrying".into(),
             Self::Closed(_) => "closed".into(),

@@ -1,356 +1,65 @@
-//! The page of the `live` example in a real browser: what it shows, and that a connection that is
-//! lost costs nothing.
+//! Headless browsers behind their drivers, gone with all their processes when they are dropped.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use fantoccini::Locator;
-use serde_json::Value;
-
-use crate::chromium::Browser;
-use crate::live::{Live, Stream};
-use crate::proxy::{Proxy, field};
+use fantoccini::error::NewSessionError;
+use fantoccini::wd::{WebDriverCompatibleCommand, WindowHandle};
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Map, Value, json};
 
 /// For what happens at once.
-const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(15);
 /// For what waits for a browser to try again.
-const AGAIN: Duration = Duration::from_secs(40);
+pub(crate) const AGAIN: Duration = Duration::from_secs(40);
 /// For a whole test, so that a driver that hangs fails it too.
 const ALL: Duration = Duration::from_secs(180);
+const STARTS_WITHIN: Duration = Duration::from_secs(40);
+const ATTEMPTS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(50);
 
-/// The texts of all lines that the page shows, in its order.
-const LINES: &str = "[...document.querySelectorAll('#log .line code')].map(n => n.textContent)";
-/// The line events that it received, which says more than what it shows: it would also say that
-/// one had come twice and had been shown once.
-const LINE_EVENTS: &str = "live.received.filter(e => e.type === 'line').map(e => e.data)";
-
-#[test]
-#[ignore = "needs chromium and chromium-driver"]
-fn the_page_shows_what_is_published_as_text_and_in_order() {
-    run(async {
-        let mut live = Live::start();
-        let browser = Browser::start().await;
-        open(&browser, &live.url()).await;
-
-        let lines = [
-            "first",
-            "<img src=x onerror=\"document.title='forged'\">",
-            "  led by two spaces",
-            "Grüße, 世界 🌍",
-            "data: not a field",
-            "&amp; <b>not bold</b>",
-            "last",
-        ];
-        live.publish(lines);
-        browser.wait_for(&shows_line("last"), SOON).await;
-        assert_eq!(strings(&browser.value(LINES).await), lines);
-        assert_eq!(strings(&browser.value(LINE_EVENTS).await), lines);
-        assert_eq!(browser.value("document.querySelectorAll('#log img, #log b').length").await, 0);
-
-        // The counters come by themselves, and each line of a chart has its value in words.
-        browser
-            .wait_for("live.received.filter(e => e.type === 'counters').length >= 2", SOON)
-            .await;
-        let values = "[...document.querySelectorAll('#charts dl > div:not([hidden]) dd')]\
-                      .every(dd => /\\d/.test(dd.textContent))";
-        browser.wait_for(values, SOON).await;
-
-        // One connection, nothing lost, nothing malformed, and nothing from another place.
-        let first = browser.value("live.received[0].type").await;
-        assert_eq!(first, "resume", "the first event says how the stream begins");
-        assert_eq!(browser.value("live.resumes.map(r => r.outcome).join()").await, "live");
-        assert_eq!(
-            browser.value("[live.connections, live.losses, live.malformed].join()").await,
-            "1,0,0"
-        );
-        let elsewhere = "performance.getEntriesByType('resource')\
-                         .filter(r => new URL(r.name).origin !== location.origin).map(r => r.name)";
-        assert_eq!(strings(&browser.value(elsewhere).await), Vec::<String>::new());
-    });
-}
-
-#[test]
-#[ignore = "needs chromium and chromium-driver"]
-fn a_cut_connection_costs_no_line_and_leaves_a_mark() {
-    run(async {
-        let mut live = Live::start();
-        let proxy = Proxy::start(live.address());
-        let browser = Browser::start().await;
-        open(&browser, &proxy.url()).await;
-        let url = format!("/events?client=witness-{}&name=witness", std::process::id());
-        let mut witness = Stream::open(live.address(), &url, SOON);
-
-        live.publish((0..50).map(line));
-        browser.wait_for(&shows_line(&line(49)), SOON).await;
-
-        // Some of these are on their way when the connection is cut.
-        live.publish((50..150).map(line));
-        proxy.cut();
-        browser.wait_for("live.state === 'lost'", SOON).await;
-        let last_seen = browser.value("live.received[live.received.length - 1].id").await;
-
-        // The witness tells that these have been published while the browser was away.
-        live.publish((150..200).map(line));
-        witness.wait_for(&format!("data: {}\n", line(199)), SOON);
-        browser.wait_for("document.querySelector('#log .mark')", SOON).await;
-        assert!(proxy.has_refused(AGAIN), "the browser did not try again");
-        proxy.restore();
-        browser.wait_for("live.resumes.length === 2", AGAIN).await;
-        live.publish((200..250).map(line));
-        browser.wait_for(&shows_line(&line(249)), SOON).await;
-
-        let all: Vec<String> = (0..250).map(line).collect();
-        assert_eq!(strings(&browser.value(LINES).await), all, "shown once and in order");
-        assert_eq!(strings(&browser.value(LINE_EVENTS).await), all, "received once and in order");
-
-        // It asked for what came after the last event that it had.
-        let heads = proxy.heads("/events");
-        assert_eq!(heads.len(), 2, "{heads:#?}");
-        assert_eq!(field(&heads[0], "last-event-id"), None);
-        assert_eq!(field(&heads[1], "last-event-id"), last_seen.as_str());
-
-        // The page says how it went, in numbers that are true.
-        assert_eq!(browser.value("live.resumes[1].outcome").await, "complete");
-        let replayed = browser.value("live.resumes[1].replayed").await.as_u64().expect("a count");
-        assert!(replayed >= 50, "at least those that were published meanwhile, not {replayed}");
-        let again = "live.received.filter(e => e.replayed && e.type === 'line').map(e => e.data)";
-        let again = strings(&browser.value(again).await);
-        assert!(again.len() >= 50 && again.len() as u64 <= replayed, "{again:?}");
-        assert_eq!(again, all[200 - again.len()..200], "those before it was back, and no others");
-        let mark = browser
-            .value("document.querySelector('#log .mark[data-outcome=complete]').innerText")
-            .await;
-        let mark = mark.as_str().expect("a text");
-        assert!(mark.contains("Connection was lost for"), "{mark}");
-        assert!(mark.contains(&format!("{replayed} events were replayed")), "{mark}");
-        assert!(mark.contains("nothing is missing"), "{mark}");
-        assert_eq!(browser.value("document.querySelectorAll('#log .mark').length").await, 1);
-    });
-}
-
-#[test]
-#[ignore = "needs chromium and chromium-driver"]
-fn after_a_restart_the_page_is_told_of_the_gap_and_goes_on() {
-    run(async {
-        let mut live = Live::start();
-        let address = live.address();
-        let browser = Browser::start().await;
-        open(&browser, &live.url()).await;
-        live.publish((0..5).map(line));
-        browser.wait_for(&shows_line(&line(4)), SOON).await;
-
-        live.interrupt();
-        browser.wait_for("live.state === 'lost'", SOON).await;
-        let mut live = Live::start_at(address);
-        browser.wait_for("live.resumes.length === 2", AGAIN).await;
-        assert_eq!(browser.value("live.resumes[1].outcome").await, "other-epoch");
-        live.publish((5..10).map(line));
-        browser.wait_for(&shows_line(&line(9)), SOON).await;
-
-        let all: Vec<String> = (0..10).map(line).collect();
-        assert_eq!(strings(&browser.value(LINES).await), all);
-        let mark = browser.value("document.querySelector('#log .mark.missing').innerText").await;
-        let mark = mark.as_str().expect("a text");
-        assert!(mark.contains("events may be missing"), "{mark}");
-        assert!(mark.contains("The server was started anew"), "{mark}");
-
-        // The gap is behind it: a further connection resumes from the new server's events.
-        submit(&browser, "name", "Renamed").await;
-        browser.wait_for("live.resumes.length === 3", SOON).await;
-        assert_eq!(browser.value("live.resumes[2].outcome").await, "complete");
-        assert_eq!(browser.value("live.losses").await, 1, "a new name is no loss");
-    });
-}
-
-#[test]
-#[ignore = "needs chromium and chromium-driver"]
-fn two_tabs_of_one_person_are_one_client_with_two_sessions() {
-    run(async {
-        let live = Live::start();
-        let browser = Browser::start().await;
-        open(&browser, &live.url()).await;
-        browser.wait_for(&present(1, 1), SOON).await;
-        let first = browser.client().window().await.expect("a tab");
-
-        let second = second_tab(&browser, &live.url()).await;
-        browser.wait_for(&present(1, 2), SOON).await;
-        browser.client().switch_to_window(first.clone()).await.expect("it is there");
-        browser.wait_for(&present(1, 2), SOON).await;
-
-        // Somebody else comes and goes.
-        let url = "/events?client=somebody-else&name=Somebody%20else";
-        let other = Stream::open(live.address(), url, SOON);
-        browser.wait_for(&present(2, 2), SOON).await;
-        let shown = browser.value("document.getElementById('people').innerText").await;
-        assert!(shown.as_str().is_some_and(|text| text.contains("Somebody else")), "{shown}");
-        drop(other);
-        browser.wait_for(&present(1, 2), SOON).await;
-
-        browser.client().switch_to_window(second).await.expect("it is there");
-        browser.client().close_window().await.expect("it closes");
-        browser.client().switch_to_window(first).await.expect("it is there");
-        browser.wait_for(&present(1, 1), SOON).await;
-        assert_eq!(browser.value("live.losses").await, 0);
-    });
-}
-
-#[test]
-#[ignore = "needs chromium and chromium-driver"]
-fn what_one_tab_says_the_other_shows() {
-    run(async {
-        let live = Live::start();
-        let browser = Browser::start().await;
-        open(&browser, &live.url()).await;
-        let first = browser.client().window().await.expect("a tab");
-        second_tab(&browser, &live.url()).await;
-
-        let text = "Hello <i>there</i> & good day: äöü 🌍";
-        submit(&browser, "text", text).await;
-        browser.wait_for("document.getElementById('text').value === ''", SOON).await;
-        assert_eq!(browser.value("document.getElementById('refused').hidden").await, true);
-
-        browser.client().switch_to_window(first).await.expect("it is there");
-        let said = "[...document.querySelectorAll('#log .chat .text')].map(n => n.textContent)";
-        browser.wait_for(&format!("{said}.length"), SOON).await;
-        assert_eq!(strings(&browser.value(said).await), [text]);
-        let who = browser.value(
-            "document.querySelector('#log .chat .who').textContent === `${live.name} (you)`",
-        );
-        assert_eq!(who.await, true, "both tabs are one person");
-
-        // In order, and once each, when both have been at it.
-        submit(&browser, "text", "second").await;
-        submit(&browser, "text", "third").await;
-        browser.wait_for(&format!("{said}.length === 3"), SOON).await;
-        assert_eq!(strings(&browser.value(said).await), [text, "second", "third"]);
-    });
-}
-
-#[test]
-#[ignore = "needs chromium and chromium-driver"]
-fn a_reload_is_not_a_leave() {
-    run(async {
-        let live = Live::start();
-        let browser = Browser::start().await;
-        open(&browser, &live.url()).await;
-        let client = browser.value("live.client").await;
-        let other = Browser::start().await;
-        open(&other, &live.url()).await;
-        other.wait_for(&present(2, 1), SOON).await;
-        let watch = "const who = arguments[0]; window.removals = 0;\
-                     new MutationObserver(all => all.forEach(one => one.removedNodes.forEach(node => {\
-                         if (node.dataset && node.dataset.client === who) window.removals += 1;\
-                     }))).observe(document.getElementById('people'), { childList: true });";
-        other.client().execute(watch, vec![client.clone()]).await.expect("it watches");
-
-        browser.client().refresh().await.expect("it loads again");
-        began(&browser).await;
-        let sessions =
-            format!("live.changes.filter(c => c.client === {client}).map(c => c.sessions)");
-        other.wait_for(&format!("{sessions}.join() === '0,1'"), SOON).await;
-        // A person who goes only now leaves later than the one who came back would have.
-        let url = "/events?client=barrier&name=Barrier";
-        let barrier = Stream::open(live.address(), url, SOON);
-        other.wait_for(&present(3, 1), SOON).await;
-        drop(barrier);
-        let left = "live.changes.filter(c => !c.here).map(c => c.client)";
-        other.wait_for(&format!("{left}.length"), SOON).await;
-        assert_eq!(strings(&other.value(left).await), ["barrier"]);
-        other.wait_for(&present(2, 1), SOON).await;
-        assert_eq!(other.value("removals").await, 0, "the list did not flicker");
-
-        // Without a new load it is a leave, and those who stay are not told of anything else.
-        drop(browser);
-        other.wait_for(&present(1, 1), SOON).await;
-        let lists = "live.received.filter(e => e.type === 'people').length";
-        assert!(other.value(lists).await.as_u64() <= Some(2), "changes are told, not the list");
-    });
-}
-
-#[test]
-#[ignore = "needs chromium and chromium-driver"]
-fn an_answer_survives_reloads_and_cuts_and_after_its_end_nobody_asks() {
-    run(async {
-        let live = Live::start();
-        let proxy = Proxy::start(live.address());
-        let browser = Browser::start().await;
-        open(&browser, &proxy.url()).await;
-        browser.click("ask").await;
-        browser.wait_for("live.answer.words >= 5", SOON).await;
-        let url = browser.value("live.answer.url").await;
-
-        browser.client().refresh().await.expect("it loads again");
-        began(&browser).await;
-        browser.wait_for("live.answer.words > live.answer.again", SOON).await;
-        assert_eq!(browser.value("live.answer.url").await, url);
-        let again = browser.value("live.answer.again").await;
-        assert!(again.as_u64() >= Some(5), "what was said is said again, not {again}");
-
-        proxy.cut();
-        browser.wait_for("live.state === 'lost'", SOON).await;
-        proxy.restore();
-        browser.wait_for("live.answer.connections === 2", AGAIN).await;
-        assert_eq!(browser.value("live.answer.whole").await, false, "it is in the middle");
-
-        browser.wait_for("live.answer.state === 'complete'", AGAIN).await;
-        assert_eq!(browser.value("live.answer.whole").await, true);
-        assert_eq!(browser.value("answerSource.readyState === EventSource.CLOSED").await, true);
-        let heads = proxy.heads("/answers/");
-        assert_eq!(heads.len(), 4, "asked, loaded again, cut, and after the end: {heads:#?}");
-        assert!(
-            heads[1..]
-                .iter()
-                .map(|head| field(head, "last-event-id").is_some())
-                .eq([false, true, true])
-        );
-        browser.wait_for(&counters_more_than(&browser, 3).await, SOON).await;
-        assert_eq!(proxy.heads("/answers/").len(), 4, "it asks no more");
-
-        // The same words as for one who comes only now, once each and in order.
-        let shown = browser.value("document.getElementById('answer-text').textContent").await;
-        let shown = shown.as_str().expect("a text");
-        assert_eq!(shown, words(&browser, &url).await);
-        assert!(shown.split(' ').count() > 50 && shown.ends_with("leaves it at that."), "{shown}");
-        let state = browser.value("document.getElementById('answer-state').textContent").await;
-        assert!(state.as_str().is_some_and(|state| state.contains("204")), "{state}");
-
-        // What is over is said again too, and is over again.
-        browser.client().refresh().await.expect("it loads again");
-        began(&browser).await;
-        browser.wait_for("live.answer.state === 'complete'", SOON).await;
-        let text = browser.value("document.getElementById('answer-text').textContent").await;
-        assert_eq!(text, shown);
-    });
-}
-
-#[test]
-#[ignore = "needs chromium and chromium-driver"]
-fn a_server_that_stops_says_so_and_finishes_its_answers() {
-    run(async {
-        let live = Live::start();
-        let address = live.address();
-        let browser = Browser::start().await;
-        open(&browser, &live.url()).await;
-        browser.click("ask").await;
-        browser.wait_for("live.answer.words >= 3", SOON).await;
-
-        live.interrupt();
-        browser.wait_for("live.state === 'lost' && live.answer.whole", SOON).await;
-        let mark = browser.value("document.querySelector('#log .mark').innerText").await;
-        assert!(mark.as_str().is_some_and(|mark| mark.contains("has stopped")), "{mark}");
-
-        // Another life knows nothing of that answer, and the browser stops asking.
-        let _live = Live::start_at(address);
-        browser.wait_for("live.resumes.length === 2", AGAIN).await;
-        browser.wait_for("answerSource.readyState === EventSource.CLOSED", AGAIN).await;
-        assert_eq!(browser.value("live.answer.state").await, "complete");
-    });
-}
+/// For names that no other test of this process uses.
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// A browser costs more than a core while it starts: one at a time keeps deadlines honest.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-fn run(test: impl Future<Output = ()>) {
+/// Makes of each function a test in both browsers: `in_chromium::<name>` and `in_firefox::<name>`.
+/// A function takes the kind of browser, and is written once.
+macro_rules! in_both_browsers {
+    ($($test:ident,)*) => {
+        mod in_chromium {
+            $(
+                #[test]
+                #[ignore = "needs chromium and chromium-driver"]
+                fn $test() {
+                    $crate::browser::run(super::$test($crate::browser::Kind::Chromium));
+                }
+            )*
+        }
+        mod in_firefox {
+            $(
+                #[test]
+                #[ignore = "needs firefox-esr and geckodriver"]
+                fn $test() {
+                    $crate::browser::run(super::$test($crate::browser::Kind::Firefox));
+                }
+            )*
+        }
+    };
+}
+pub(crate) use in_both_browsers;
+
+/// Runs a test to its end, while no other has a browser.
+pub(crate) fn run(test: impl Future<Output = ()>) {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -362,75 +71,308 @@ fn run(test: impl Future<Output = ()>) {
     });
 }
 
-/// Opens the page and waits until its stream has begun.
-async fn open(browser: &Browser, url: &str) {
-    browser.client().goto(url).await.expect("the page opens");
-    began(browser).await;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Chromium,
+    Firefox,
 }
 
-async fn began(browser: &Browser) {
-    browser
-        .wait_for("window.live && live.state === 'live' && live.resumes.length === 1", SOON)
-        .await;
+/// One browser with a fresh profile, hence one person.
+pub(crate) struct Browser {
+    client: Client,
+    // Dropped in this order: the processes, then their files.
+    _driver: Driver,
+    _profile: Profile,
 }
 
-/// Opens the page in a further tab, which is the current one then.
-async fn second_tab(browser: &Browser, url: &str) -> fantoccini::wd::WindowHandle {
-    let tab = browser.client().new_window(true).await.expect("a further tab").handle;
-    browser.client().switch_to_window(tab.clone()).await.expect("it is there");
-    open(browser, url).await;
-    tab
+impl Browser {
+    /// A browser that does not start on a busy machine says nothing about the page, so that it
+    /// gets a further chance.
+    pub(crate) async fn start(kind: Kind) -> Self {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match tokio::time::timeout(STARTS_WITHIN, Self::try_start(kind)).await {
+                Ok(Ok(browser)) => return browser,
+                Ok(Err(error)) if attempts == ATTEMPTS => panic!("{kind:?}: {error}"),
+                Err(late) if attempts == ATTEMPTS => panic!("{kind:?} did not start: {late}"),
+                Ok(Err(error)) => eprintln!("{kind:?}: {error}; once more"),
+                Err(late) => eprintln!("{kind:?} did not start: {late}; once more"),
+            }
+        }
+    }
+
+    async fn try_start(kind: Kind) -> Result<Self, NewSessionError> {
+        let profile = Profile::new();
+        let driver = Driver::start(kind, &profile);
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(kind.capabilities(&profile))
+            .connect(&driver.url)
+            .await?;
+        Ok(Self { client, _driver: driver, _profile: profile })
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The value of a JavaScript expression in the current tab.
+    pub(crate) async fn value(&self, expression: &str) -> Value {
+        self.client
+            .execute(&format!("return ({expression});"), Vec::new())
+            .await
+            .unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    /// Opens a page in the current tab.
+    pub(crate) async fn goto(&self, url: &str) {
+        self.client.goto(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+
+    pub(crate) async fn tab(&self) -> WindowHandle {
+        self.client.window().await.expect("there is a tab")
+    }
+
+    /// Makes a further tab, which is the current one then.
+    pub(crate) async fn new_tab(&self) -> WindowHandle {
+        let tab = self.client.new_window(true).await.expect("a further tab").handle;
+        self.switch_to(&tab).await;
+        tab
+    }
+
+    pub(crate) async fn switch_to(&self, tab: &WindowHandle) {
+        self.client.switch_to_window(tab.clone()).await.expect("the tab is there");
+    }
+
+    /// Makes the page as wide and as high as a small screen.
+    pub(crate) async fn narrow(&self, width: u32, height: u32) {
+        self.client.set_window_size(width, height).await.expect("it has a window");
+        // The window is larger than its page. How much, the page can tell.
+        let inside = self.value("[innerWidth, innerHeight]").await;
+        let missing = |at: usize, wanted: u32| {
+            let inside = inside[at].as_u64().and_then(|pixels| u32::try_from(pixels).ok());
+            wanted + wanted.saturating_sub(inside.expect("a number of pixels"))
+        };
+        let (width, height) = (missing(0, width), missing(1, height));
+        self.client.set_window_size(width, height).await.expect("it has a window");
+    }
+
+    /// Freezes or thaws the current tab, as a browser does with one that nobody has looked at for
+    /// long. The drivers' protocol has no word for it, and of the drivers only Chromium's has.
+    pub(crate) async fn freeze(&self, is_frozen: bool) {
+        let state = if is_frozen { "frozen" } else { "active" };
+        let parameters =
+            json!({ "cmd": "Page.setWebLifecycleState", "params": { "state": state } });
+        self.client.issue_cmd(DevTools(parameters)).await.expect("chromedriver knows it");
+    }
+
+    /// Clicks what has this id.
+    pub(crate) async fn click(&self, id: &str) {
+        let button = self.client.find(Locator::Id(id)).await.expect("it is on the page");
+        button.click().await.expect("it can be clicked");
+    }
+
+    /// Waits until the expression is truthy, and returns it then. At the deadline it fails, and
+    /// says what the page looked like.
+    pub(crate) async fn wait_for(&self, expression: &str, within: Duration) -> Value {
+        let deadline = Instant::now() + within;
+        loop {
+            let value = self.value(expression).await;
+            if truthy(&value) {
+                return value;
+            }
+            if Instant::now() >= deadline {
+                let picture = self.picture().await;
+                let state = self.value(STATE).await;
+                panic!(
+                    "after {within:?} still {value} for {expression}\nthe page: {state:#}\na picture: {}",
+                    picture.display()
+                );
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn picture(&self) -> PathBuf {
+        let name = format!("browser-{}.png", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        if let Ok(picture) = self.client.screenshot().await {
+            let _ = fs::write(&path, picture);
+        }
+        path
+    }
 }
 
-/// Types into a box, as a person does, and presses Enter.
-async fn submit(browser: &Browser, id: &str, text: &str) {
-    let field = browser.client().find(Locator::Id(id)).await.expect("a box");
-    // Chromedriver types characters beyond the basic plane only as a script.
-    let script = "const [id, text] = arguments;\
-                  const box = document.getElementById(id);\
-                  box.focus(); box.select(); document.execCommand('insertText', false, text);";
-    browser
-        .client()
-        .execute(script, vec![Value::from(id), Value::from(text)])
-        .await
-        .expect("it is typed");
-    field.send_keys("\u{e007}").await.expect("Enter is pressed");
+/// A command to Chromium that is beyond the drivers' protocol.
+#[derive(Debug)]
+struct DevTools(Value);
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.expect("it began")))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.0.to_string()))
+    }
 }
 
-fn line(number: u32) -> String {
-    format!("line {number} of the test")
+/// What a person would want to know about a page that does not do as it should.
+const STATE: &str = "{
+    seen: window.seen?.slice(-20), notices: window.notices, happened: window.happened,
+    live: window.live && Object.assign({}, live, { received: live.received.slice(-10) }),
+    address: location.href,
+    shown: document.body.innerText.slice(-2000)
+}";
+
+fn truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(is) => *is,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(_) | Value::Object(_) => true,
+    }
 }
 
-fn shows_line(text: &str) -> String {
-    let text = Value::from(text);
-    format!("[...document.querySelectorAll('#log .line code')].some(n => n.textContent === {text})")
+impl Kind {
+    fn capabilities(self, profile: &Profile) -> Map<String, Value> {
+        let (name, options, mut settings, binaries) = match self {
+            Self::Chromium => (
+                "chrome",
+                "goog:chromeOptions",
+                json!({ "args": [
+                    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+                    "--disable-background-networking", "--disable-component-update",
+                    "--disable-sync", "--disable-dev-shm-usage", "--window-size=1280,900",
+                    format!("--user-data-dir={}", profile.0.display()),
+                ] }),
+                // Chromedriver looks for Google's names; Debian's and others' are told.
+                &["chromium", "chromium-browser", "google-chrome"][..],
+            ),
+            Self::Firefox => (
+                "firefox",
+                "moz:firefoxOptions",
+                json!({ "args": ["-headless", "--width=1280", "--height=900"] }),
+                &["firefox-esr", "firefox"][..],
+            ),
+        };
+        if let Some(binary) = found(binaries) {
+            settings["binary"] = json!(binary);
+        }
+        let capabilities = json!({ "browserName": name, options: settings });
+        let Value::Object(capabilities) = capabilities else { unreachable!("written above") };
+        capabilities
+    }
+
+    /// The driver's command, and what stands before the port in the line that says it.
+    fn driver(self, profile: &Profile) -> (Command, &'static str) {
+        match self {
+            Self::Chromium => {
+                let mut command = Command::new("chromedriver");
+                command.arg("--port=0");
+                (command, "started successfully on port ")
+            }
+            Self::Firefox => {
+                let mut command = Command::new(geckodriver());
+                command.args(["--port=0", "--websocket-port=0", "--profile-root"]).arg(&profile.0);
+                (command, "Listening on 127.0.0.1:")
+            }
+        }
+    }
 }
 
-/// That the page shows so many people, and so many sessions of its own.
-fn present(people: usize, sessions: usize) -> String {
-    format!(
-        "document.querySelectorAll('#people li[data-client]').length === {people} && \
-         document.querySelector('#people li.you')?.dataset.sessions === '{sessions}'"
-    )
+/// A driver in a process group of its own, which the browser inherits, so that one signal ends all
+/// of them, whatever state the session is in.
+struct Driver {
+    child: Child,
+    url: String,
 }
 
-/// That so many counters more have come, hence as many seconds have gone.
-async fn counters_more_than(browser: &Browser, more: u64) -> String {
-    let counters = "live.received.filter(e => e.type === 'counters').length";
-    let before = browser.value(counters).await.as_u64().expect("a count");
-    format!("{counters} > {}", before + more)
+impl Driver {
+    fn start(kind: Kind, profile: &Profile) -> Self {
+        let (mut command, announcement) = kind.driver(profile);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{}: {error}\n.ci/run installs the drivers: Debian's chromium-driver, and \
+                     geckodriver by `cargo install`",
+                    command.get_program().display()
+                )
+            });
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut driver = Self { child, url: String::new() };
+        let (sender, ports) = mpsc::channel();
+        // Reads to the end, so that the driver never waits for room in the pipe.
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if let Some((_, port)) = line.split_once(announcement) {
+                    let _ = sender.send(port.trim_end_matches('.').to_owned());
+                }
+            }
+        });
+        let port = ports.recv_timeout(STARTS_WITHIN);
+        driver.url =
+            format!("http://127.0.0.1:{}", port.expect("the driver says which port it took"));
+        driver
+    }
 }
 
-/// The words of an answer, as the server says them to one who asks for all.
-async fn words(browser: &Browser, url: &Value) -> String {
-    let script = "const [url, done] = arguments; fetch(url).then(r => r.text()).then(done);";
-    let stream = browser.client().execute_async(script, vec![url.clone()]).await.expect("a stream");
-    let stream = stream.as_str().expect("a text");
-    let words = stream.split("\n\n").filter(|event| event.contains("event: word\n"));
-    words.map(|event| event.split_once("data: ").expect("data").1).collect()
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let _ = self.child.wait();
+    }
 }
 
-fn strings(value: &Value) -> Vec<String> {
-    let texts = value.as_array().expect("an array").iter();
-    texts.map(|text| text.as_str().expect("a text").to_owned()).collect()
+/// A directory for the browser's files.
+struct Profile(PathBuf);
+
+impl Profile {
+    fn new() -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("sansse-browser-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).expect("the temporary directory takes directories");
+        Self(path)
+    }
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        // A process that is just dying may still add a file.
+        for _ in 0..50 {
+            if fs::remove_dir_all(&self.0).is_ok() || !self.0.exists() {
+                return;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+fn found(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    names
+        .iter()
+        .flat_map(|name| std::env::split_paths(&path).map(move |directory| directory.join(name)))
+        .find(|file| file.is_file())
+}
+
+/// Where `.ci/run` puts it: in `target/tools/bin`, seen from `target/<profile>/deps/<this test>`;
+/// or else where the path says.
+fn geckodriver() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let target = test.ancestors().nth(3).expect("it is in a profile's deps");
+    let built = target.join("tools/bin/geckodriver");
+    if built.is_file() { built } else { PathBuf::from("geckodriver") }
 }

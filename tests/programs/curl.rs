@@ -27,10 +27,10 @@ fn the_head_comes_at_once_and_each_line_when_it_is_published() {
     assert_eq!(value(&head, "x-accel-buffering").as_deref(), Some("no"));
 
     let first = curl.next_block();
-    assert_eq!(first.event, "resume", "the first event says how the stream begins");
-    let resume: Value = serde_json::from_str(&first.data).expect("JSON");
-    assert_eq!(resume["outcome"], "live");
-    assert_eq!(resume["replayed"], 0);
+    assert_eq!(first.event, "sansse-notice", "the first event says how the stream begins");
+    let notice: Value = serde_json::from_str(&first.data).expect("JSON");
+    assert_eq!(notice["stream"], "kept");
+    assert!(notice["replayed"].is_u64(), "{notice}");
 
     // One after another: a line that were held back until the next would never arrive.
     for number in 0..20 {
@@ -58,13 +58,13 @@ fn last_event_id_brings_what_was_missed_once_and_in_order() {
     let at_least = witness.events_until("line 29");
     let mut second = Curl::start(&live, &["-H", &format!("Last-Event-ID: {id}")]);
     second.head();
-    let resume: Value = serde_json::from_str(&second.next("resume").data).expect("JSON");
+    let notice: Value = serde_json::from_str(&second.next("sansse-notice").data).expect("JSON");
     live.publish(["live again"]);
     // Without "live again" itself; counters may have come in between.
     let at_most = at_least + witness.events_until("live again") - 1;
 
-    assert_eq!(resume["outcome"], "complete", "{resume}");
-    let replayed = resume["replayed"].as_u64().expect("a count");
+    assert_eq!(notice["stream"], "complete", "{notice}");
+    let replayed = notice["replayed"].as_u64().expect("a count");
     assert!((at_least..=at_most).contains(&replayed), "{replayed}, not {at_least} to {at_most}");
     for number in 4..30 {
         assert_eq!(second.next("line").data, format!("line {number}"));
@@ -78,8 +78,9 @@ fn an_id_that_the_server_never_gave_opens_the_stream_and_is_said_to_be_unknown()
     let mut live = Live::start();
     let mut curl = Curl::start(&live, &["-H", "Last-Event-ID: never given"]);
     assert!(curl.head()[0].starts_with("HTTP/1.1 200"));
-    let resume: Value = serde_json::from_str(&curl.next("resume").data).expect("JSON");
-    assert_eq!(resume["outcome"], "unknown", "{resume}");
+    let notice: Value = serde_json::from_str(&curl.next("sansse-notice").data).expect("JSON");
+    assert_eq!(notice["stream"], "gap", "{notice}");
+    assert_eq!(notice["reason"], "unknown-id", "{notice}");
     live.publish(["and it goes on"]);
     assert_eq!(curl.next("line").data, "and it goes on");
 }
@@ -107,6 +108,55 @@ fn what_is_posted_reaches_those_who_listen() {
     assert_eq!(chat["name"], "Some body");
     assert_eq!(chat["text"], "Grüße\nin two lines");
     assert!(chat["time"].as_u64().is_some_and(|time| time > 1_600_000_000_000), "{chat}");
+}
+
+#[test]
+#[ignore = "needs curl"]
+fn a_request_for_the_head_gets_it_with_the_date_and_no_stream() {
+    let live = Live::start();
+    let (status, head) = answer(&live, "events", &["-I"]);
+    assert_eq!(status, "200");
+    let head: Vec<String> = head.lines().map(str::to_owned).collect();
+    assert_eq!(value(&head, "content-type").as_deref(), Some("text/event-stream"));
+    assert!(value(&head, "date").is_some_and(|date| date.ends_with(" GMT")), "{head:?}");
+}
+
+/// `live` is open to whoever reaches it, and so must tell pages of others from its own.
+#[test]
+#[ignore = "needs curl"]
+fn a_name_that_is_rebound_and_a_page_of_another_origin_get_403() {
+    let live = Live::start();
+    let port = live.address().port();
+    let (here, own) =
+        (format!("Host: localhost:{port}"), format!("Origin: http://localhost:{port}"));
+    for (headers, status) in [
+        (&[&*here][..], "200"),
+        (&[&*here, &*own], "200"),
+        (&[&*here, "Origin: https://evil.example"], "403"),
+        (&[&*here, "Origin: null"], "403"),
+        (&["Host: evil.example"], "403"),
+        (&["Host: evil.example", "Origin: http://evil.example"], "403"),
+    ] {
+        let options: Vec<&str> = headers.iter().flat_map(|header| ["-H", header]).collect();
+        assert_eq!(answer(&live, "", &options).0, status, "{headers:?}");
+        let said = [&options[..], &["-d", "Hello"]].concat();
+        let said = answer(&live, "say", &said).0;
+        assert_eq!(said == "403", status == "403", "{headers:?}: {said}");
+    }
+}
+
+/// The status of an answer, and what came of it.
+fn answer(live: &Live, path: &str, options: &[&str]) -> (String, String) {
+    let output = Command::new("curl")
+        .args(["-sS", "-m", "10", "-w", "\n%{http_code}"])
+        .args(options)
+        .arg(format!("{}{path}", live.url()))
+        .output()
+        .expect("curl runs");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (text, status) = text.rsplit_once('\n').expect("the status is written");
+    (status.to_owned(), text.to_owned())
 }
 
 /// A running `curl -N`, which is killed when it is dropped.

@@ -124,6 +124,100 @@ fn pieces_are_printed_as_they_come_and_a_server_that_dies_has_not_finished() {
 }
 
 #[test]
+fn an_answer_of_ten_thousand_pieces_is_whole() {
+    let (_server, url) = server(&["--pause", "0", "--pieces", "10000"]);
+    let (code, stdout, stderr) = Process::start(&["ask", &url, "Is it all?"]).end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(stderr, "(finished: 10000 pieces)\n");
+    let repeated = stdout.matches("You ask: Is it all?\n").count();
+    assert!(repeated > 100 && stdout.len() > 40_000, "{repeated} times, {} bytes", stdout.len());
+}
+
+#[test]
+fn a_failure_of_the_model_is_told() {
+    let (_server, url) = server(&["--pause", "0", "--fail-after", "4"]);
+    let (code, stdout, stderr) = Process::start(&["ask", &url, "Is it all?"]).end();
+    assert_eq!((code, &stdout[..]), (Some(1), "You ask: Is it "), "{stderr}");
+    assert!(stderr.contains("The model is overloaded."), "{stderr}");
+}
+
+const QUESTION: &str =
+    r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"Is it all?"}]}"#;
+
+/// What `curl` writes, as it comes, and its exit code.
+fn curl(url: &str, options: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new("curl")
+        .args(["-sSN", "-m", "60", "-H", "content-type: application/json", "-d", QUESTION])
+        .args(options)
+        .arg(url)
+        .output()
+        .expect("curl runs");
+    (output.status.code(), String::from_utf8(output.stdout).expect("it is UTF-8"))
+}
+
+#[test]
+#[ignore = "needs curl"]
+fn curl_gets_ten_thousand_pieces_at_once_or_slowly() {
+    let (_server, url) = server(&["--pause", "0", "--pieces", "10000"]);
+    for options in [&[][..], &["--limit-rate", "400k"]] {
+        let (code, answer) = curl(&url, options);
+        assert_eq!(code, Some(0));
+        let pieces = answer.lines().filter(|line| line.contains(r#""content":"#)).count();
+        assert_eq!(pieces, 10_000);
+        assert!(answer.ends_with("data: [DONE]\n\n"));
+    }
+}
+
+/// 18: a part of the answer is missing.
+#[test]
+#[ignore = "needs curl"]
+fn curl_is_told_of_a_failure_and_that_the_answer_is_not_whole() {
+    let (_server, url) = server(&["--pause", "0", "--fail-after", "4"]);
+    let (code, answer) = curl(&url, &[]);
+    assert_eq!(code, Some(18), "{answer}");
+    let last = answer.trim_end().lines().last().unwrap_or_default();
+    let error = r#"data: {"error":{"message":"The model is overloaded.","type":"server_error"}}"#;
+    assert_eq!(last, error);
+}
+
+/// The most memory that a process ever had, in KiB.
+#[cfg(target_os = "linux")]
+fn most_memory(process: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.0.id()));
+    let status = status.expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("Linux says it");
+    line.split_whitespace().nth(1).and_then(|size| size.parse().ok()).expect("a number")
+}
+
+/// The answer would have 2 GB, and is made far faster than this reads.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_slow_reader_costs_no_memory() {
+    let (server, url) = server(&["--pause", "0", "--pieces", "10000000"]);
+    let address = url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).expect("one");
+    let mut reader = std::net::TcpStream::connect(address).expect("it listens");
+    let length = QUESTION.len();
+    let path = url.split_once(address).expect("it is in there").1;
+    let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+    std::io::Write::write_all(&mut reader, (head + QUESTION).as_bytes()).expect("it is read");
+    let mut buffer = vec![0; 64 << 10];
+    let mut read = |least: usize, pause: u64| {
+        let mut received = 0;
+        while received < least {
+            let length = reader.read(&mut buffer).expect("it goes on");
+            assert_ne!(length, 0, "it goes on");
+            received += length;
+            thread::sleep(Duration::from_millis(pause));
+        }
+    };
+    read(1 << 20, 0);
+    let before = most_memory(&server);
+    read(10 << 20, 5);
+    let growth = most_memory(&server) - before;
+    assert!(growth < 16 << 10, "{growth} KiB more");
+}
+
+#[test]
 fn what_the_server_says_about_a_bad_request_is_shown() {
     let (_server, url) = server(&[]);
     let (code, stdout, stderr) = Process::start(&["ask", &url, " "]).end();

@@ -114,13 +114,22 @@ fn relay(state: &mut State, shared: &Arc<Shared>, client: TcpStream, server: Tcp
     let shared = Arc::clone(shared);
     thread::spawn(move || {
         let mut head = Vec::new();
+        // How much of a body is still to come before the next request of the connection.
+        let mut body = 0;
         pump(client_in, server_out, |bytes| {
-            // Each request of a connection that is kept alive is seen too, as long as it has
-            // no body, which a GET has not.
             head.extend_from_slice(bytes);
-            while let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") {
+            loop {
+                let passed = body.min(head.len());
+                head.drain(..passed);
+                body -= passed;
+                let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") else {
+                    return;
+                };
                 let rest = head.split_off(end + 4);
-                lock(&shared.state).heads.push(String::from_utf8_lossy(&head).into_owned());
+                let text = String::from_utf8_lossy(&head).into_owned();
+                body =
+                    field(&text, "content-length").map_or(0, |length| length.parse().unwrap_or(0));
+                lock(&shared.state).heads.push(text);
                 head = rest;
             }
         });

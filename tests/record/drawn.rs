@@ -5,7 +5,6 @@ use super::world::World;
 use crate::kit::broker::*;
 use sansse::broker::*;
 use sansse::{Event, EventId, EventType, LastEventId};
-use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::time::{Duration, Instant};
 
@@ -94,7 +93,11 @@ impl World {
             request = request.topics_only();
         }
         if self.rng.chance(30) {
-            request = request.with_start(StartAt::Oldest);
+            let start = self.rng.pick(&[u64::MAX, 0, 1, 3]);
+            request = request.with_start(match start {
+                u64::MAX => StartAt::Oldest,
+                count => StartAt::Last(count),
+            });
         }
         request = match self.place() {
             Some(id) => request.with_last_event_id(LastEventId::Id(id)),
@@ -113,22 +116,15 @@ impl World {
             request = request.with_lag(random_lag(&mut self.rng));
         }
         if self.rng.chance(20) {
-            let told = self.rng.chance(50).then(|| EventType::new("lost").unwrap());
-            request = request.with_loss_announcement(told);
-        }
-        if self.rng.chance(20) {
-            request = request.with_announcement(EventType::new("resumed").unwrap());
+            let told = self.rng.chance(50).then(|| EventType::new("about").unwrap());
+            request = request.with_notices(told);
         }
         if self.rng.chance(20) {
             request = request.with_opening_comment("padding\n\"");
         }
         if self.rng.chance(50) {
             let text = self.rng.pick(&["192.0.2.1", "2001:db8::1", "tenant"]);
-            let key = match text.parse::<IpAddr>() {
-                Ok(address) => address.into(),
-                Err(_) => AddressKey::new(text).unwrap(),
-            };
-            request = request.with_address(key);
+            request = request.with_address(AddressKey::new(text).unwrap());
         }
         if self.rng.chance(25) {
             request = request.with_lease(now + self.rng.pick(&[0, 300, 5_000].map(millis)));

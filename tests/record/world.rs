@@ -65,7 +65,9 @@ impl World {
     /// found nothing.
     pub(super) fn note(&mut self, output: Output) {
         let lines = self.text.lock().unwrap().1;
-        if matches!(output, Output::Ready(None) | Output::Event(None)) && lines == self.lines {
+        let is_nothing =
+            matches!(output, Output::Ready(None) | Output::Event(None) | Output::WaitOver(None));
+        if is_nothing && lines == self.lines {
             return;
         }
         self.lines += 1;
@@ -138,7 +140,19 @@ impl World {
                 let (client, name) = (self.client(), self.name());
                 Output::Revoked(self.broker.client_mut(&client).revoke_topic(now, &name))
             }
-            34..54 => {
+            34..36 => {
+                let audience = self.topic();
+                Output::Waits(self.broker.wait_for_room(now, &audience))
+            }
+            36..38 => {
+                let (audience, events) = (self.topic(), self.rng.pick(&[1, 2, 1_000]));
+                let pace = Pace::new()
+                    .with_events(events.try_into().unwrap())
+                    .with_patience(self.rng.pick(&[0, 900].map(millis)));
+                Output::Waits(self.broker.wait_for_readers(now, &audience, pace))
+            }
+            38..40 => Output::WaitOver(self.broker.poll_wait()),
+            40..58 => {
                 let (topic, mut event) = (self.topic(), self.event());
                 if self.rng.chance(40) {
                     let key = self.rng.pick(&["a", "b"]);
@@ -146,7 +160,7 @@ impl World {
                 }
                 Output::Published(self.broker.publish(now, topic, &event))
             }
-            54..58 => {
+            58..61 => {
                 let last =
                     (self.broker.shard().last_position() + self.rng.below(3)).saturating_sub(1);
                 let epoch = Epoch(self.rng.pick(&[0xe, 0xe, 0xe, 0xe, 0xd]));
@@ -158,7 +172,7 @@ impl World {
                 };
                 Output::Applied(self.broker.shard_mut().apply(now, &published))
             }
-            58 => {
+            61 => {
                 let name = self.name();
                 let retention = self.rng.chance(70).then(|| random_retention(&mut self.rng));
                 if self.rng.chance(50) {
@@ -168,7 +182,7 @@ impl World {
                     Output::TopicSet(self.broker.topic_mut(&name).set_retention(now, retention))
                 }
             }
-            59..61 => {
+            62 => {
                 let error = self.rng.pick(&[
                     OpenError::TooManySessions,
                     OpenError::TooManySessionsOfClient { limit: 3 },
@@ -176,11 +190,12 @@ impl World {
                 ]);
                 Output::RetryAfter(self.broker.retry_after(now, &error))
             }
-            61..66 => {
+            63..66 => {
                 let (session, filter) = (self.session(), self.filter());
                 let place = match self.place() {
                     Some(id) => StartAt::After(id),
                     None if self.rng.chance(50) => StartAt::Now,
+                    None if self.rng.chance(50) => StartAt::Last(self.rng.below(4)),
                     None => StartAt::Oldest,
                 };
                 Output::Subscribed(self.broker.session_mut(session).subscribe(now, filter, place))

@@ -3,9 +3,9 @@
 use crate::platform::Platform;
 use crate::service::{Application, Service, config, message, numbers, placed};
 use crate::shared::Shared;
-use sansse::SourceEvent;
 use sansse::broker::{BrokerEvent, EndReason};
 use sansse::net::Runtime;
+use sansse::{LossReason, SourceEvent};
 use std::sync::{Mutex, PoisonError};
 
 /// Those who take nothing get what was on its way, and no more than the log beyond that; all
@@ -28,9 +28,12 @@ pub(crate) async fn slow_reader<P: Platform>(platform: P) {
     }
     let mut skips = service.source(&platform, "?lag=skip");
     placed::<P>(&mut skips).await;
-    let mut closes = service.source(&platform, "?lag=close&told=resumed");
+    let mut closes = service.source(&platform, "?lag=close&told=about");
     assert!(matches!(closes.next().await, Some(SourceEvent::Open { .. })));
-    assert_eq!(message::<P>(&mut closes).await, r#"{"outcome":"live","replayed":0}"#);
+    assert_eq!(
+        message::<P>(&mut closes).await,
+        r#"{"stream":"live","replayed":0,"lost":0,"reason":null}"#
+    );
 
     // Far more than what systems keep between two ends of a connection.
     let filling = "x".repeat(4 << 10);
@@ -45,9 +48,13 @@ pub(crate) async fn slow_reader<P: Platform>(platform: P) {
         }
     }
 
-    let mut received = Vec::new();
+    let (mut received, mut told) = (Vec::new(), 0);
     while received.last() != Some(&(EVENTS - 1)) {
-        received.push(number(&message::<P>(&mut skips).await));
+        match skips.next().await.expect("it goes on") {
+            SourceEvent::Message(message) => received.push(number(&message.data)),
+            SourceEvent::Lost { events, reason: LossReason::Lag } => told += events.unwrap(),
+            event => panic!("{event:?}"),
+        }
     }
     assert!(received.is_sorted_by(|one, next| one < next), "in order, each once");
     assert!(received.len() < EVENTS - KEPT, "{} of {EVENTS}", received.len());
@@ -62,6 +69,7 @@ pub(crate) async fn slow_reader<P: Platform>(platform: P) {
         happened.iter().filter_map(skipped).sum()
     });
     assert_eq!(skipped + received.len() as u64, EVENTS as u64, "what is lost is counted");
+    assert_eq!(told, skipped, "and the peer is told");
 
     // The other one is ended as soon as it reads on, comes back, and is told that something is
     // missing.
@@ -77,7 +85,10 @@ pub(crate) async fn slow_reader<P: Platform>(platform: P) {
     let ends = application.ended(1).await;
     assert!(matches!(ends[..], [EndReason::Lagged { lost: 1.. }]), "{ends:?}");
     assert!(before < EVENTS - KEPT);
-    assert!(told.contains(r#""outcome":"gap""#), "{told}");
+    let lost = EVENTS - KEPT - before;
+    let expected =
+        format!(r#"{{"stream":"gap","replayed":{KEPT},"lost":{lost},"reason":"retention"}}"#);
+    assert_eq!(told, expected);
     assert_eq!(number(&message::<P>(&mut closes).await), EVENTS - KEPT);
 }
 

@@ -129,6 +129,10 @@ impl<S: Socket> Socket for CutSocket<S> {
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         self.socket.poll_shutdown(context)
     }
+
+    fn reset(&mut self) {
+        self.socket.reset();
+    }
 }
 
 impl<S> Drop for CutSocket<S> {

@@ -1,7 +1,9 @@
 //! How servers end, and what dropping something ends: that, and nothing else.
 
 use crate::platform::Platform;
-use crate::service::{Application, Service, config, loss, message, numbers, placed, quick, unless};
+use crate::service::{
+    Application, Service, config, loss, lost, message, numbers, placed, quick, unless,
+};
 use crate::shared::Shared;
 use futures_core::Stream;
 use sansse::broker::{Audience, EndReason, SessionConfig};
@@ -29,9 +31,9 @@ pub(crate) async fn drain<P: Platform>(platform: P) {
     assert_eq!((application.hub.counters().sessions, service.counters.snapshot().open), (0, 0));
     assert!(application.hub.publish(Audience::Everyone, &Event::new("late")).is_err());
     for source in &mut sources {
-        // All that was published, the proper end, and then nobody is there any more.
+        // All that was published, an end that calls it back, and then nobody is there any more.
         assert_eq!(numbers::<P>(source, 50).await, (0..50).collect::<Vec<_>>());
-        assert_eq!(loss::<P>(source).await, ClientError::EndOfStream);
+        assert_eq!(lost::<P>(source).await, FailureKind::Truncated);
         let error = loss::<P>(source).await;
         let refused = FailureKind::Connect;
         assert!(
@@ -141,6 +143,10 @@ async fn message_of_feed(reader: &mut Subscription) -> Arc<OwnedMessage> {
     }
 }
 
+/// The notice with which a stream begins, without its id.
+const LIVE: &str = "event: sansse-notice\n\
+    data: {\"stream\":\"live\",\"replayed\":0,\"lost\":0,\"reason\":null}\n\n";
+
 pub(crate) async fn cancel_a_session_by_drop<P: Platform>(platform: P) {
     let application = Application::new(&platform, config());
     let stays = application.hub.open(SessionConfig::new()).unwrap();
@@ -152,10 +158,12 @@ pub(crate) async fn cancel_a_session_by_drop<P: Platform>(platform: P) {
     let mut stays = stays;
     let mut frames = String::new();
     while !frames.contains("data: b") {
-        let frame = poll_fn(|context| Pin::new(&mut stays).poll_next(context)).await.unwrap();
+        let frame =
+            poll_fn(|context| Pin::new(&mut stays).poll_next(context)).await.unwrap().unwrap();
         frames.push_str(std::str::from_utf8(frame.as_ref()).unwrap());
     }
-    assert_eq!(frames, "id: a-0\n\nid: a-1\ndata: a\n\nid: a-2\ndata: b\n\n");
+    let events = "id: a-1\ndata: a\n\nid: a-2\ndata: b\n\n";
+    assert_eq!(frames, format!("retry: 5\nid: a-0\n{LIVE}{events}"));
     // A future that is dropped while it waits takes nothing with it.
     {
         let mut next = Box::pin(poll_fn(|context| Pin::new(&mut stays).poll_next(context)));
@@ -166,7 +174,7 @@ pub(crate) async fn cancel_a_session_by_drop<P: Platform>(platform: P) {
         .await;
     }
     application.broadcast("c");
-    let frame = poll_fn(|context| Pin::new(&mut stays).poll_next(context)).await.unwrap();
+    let frame = poll_fn(|context| Pin::new(&mut stays).poll_next(context)).await.unwrap().unwrap();
     assert_eq!(frame.as_ref(), b"id: a-3\ndata: c\n\n");
 }
 
@@ -196,8 +204,9 @@ pub(crate) async fn cancel_a_hub_by_drop<P: Platform>(platform: P) {
     drop(drive);
     let mut session = hub.open(SessionConfig::new()).unwrap();
     hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
-    for expected in ["id: a-0\n\n", "id: a-1\ndata: a\n\n"] {
-        let frame = poll_fn(|context| Pin::new(&mut session).poll_next(context)).await.unwrap();
+    for expected in [&format!("retry: 5\nid: a-0\n{LIVE}"), "id: a-1\ndata: a\n\n"] {
+        let frame =
+            poll_fn(|context| Pin::new(&mut session).poll_next(context)).await.unwrap().unwrap();
         assert_eq!(frame.as_ref(), expected.as_bytes());
     }
 

@@ -1,7 +1,7 @@
 //! Connections that break, and servers that come back.
 
 use crate::platform::Platform;
-use crate::service::{Application, Service, config, loss, message, numbers, placed};
+use crate::service::{Application, Service, config, loss, lost, message, numbers, placed};
 use sansse::SourceEvent;
 use sansse::broker::{BrokerConfig, Epoch};
 use sansse::client::ClientError;
@@ -43,9 +43,12 @@ pub(crate) async fn resume_after_cut<P: Platform>(platform: P) {
 pub(crate) async fn restart_with_the_same_hub<P: Platform>(platform: P) {
     let application = Application::new(&platform, config());
     let mut service = Service::start(&platform, &application);
-    let mut source = service.source(&platform, "?told=resumed");
+    let mut source = service.source(&platform, "?told=about");
     assert!(matches!(source.next().await, Some(SourceEvent::Open { .. })));
-    assert_eq!(message::<P>(&mut source).await, r#"{"outcome":"live","replayed":0}"#);
+    assert_eq!(
+        message::<P>(&mut source).await,
+        r#"{"stream":"live","replayed":0,"lost":0,"reason":null}"#
+    );
     for round in 0..3 {
         let first = round * 20;
         application.count(first..first + 10);
@@ -66,7 +69,7 @@ pub(crate) async fn restart_with_the_same_hub<P: Platform>(platform: P) {
 
         service = Service::start_on(&platform, &application, Some(service.address));
         let told = message::<P>(&mut source).await;
-        assert_eq!(told, r#"{"outcome":"complete","replayed":10}"#);
+        assert_eq!(told, r#"{"stream":"complete","replayed":10,"lost":0,"reason":null}"#);
         let expected: Vec<usize> = (first + 10..first + 20).collect();
         assert_eq!(numbers::<P>(&mut source, 10).await, expected);
     }
@@ -76,19 +79,22 @@ pub(crate) async fn restart_with_the_same_hub<P: Platform>(platform: P) {
 pub(crate) async fn restart_with_a_new_epoch<P: Platform>(platform: P) {
     let application = Application::new(&platform, config());
     let service = Service::start(&platform, &application);
-    let mut source = service.source(&platform, "?told=resumed");
+    let mut source = service.source(&platform, "?told=about");
     assert!(matches!(source.next().await, Some(SourceEvent::Open { .. })));
-    assert_eq!(message::<P>(&mut source).await, r#"{"outcome":"live","replayed":0}"#);
+    assert_eq!(
+        message::<P>(&mut source).await,
+        r#"{"stream":"live","replayed":0,"lost":0,"reason":null}"#
+    );
     application.count(0..10);
     assert_eq!(numbers::<P>(&mut source, 10).await, (0..10).collect::<Vec<_>>());
     service.shut_down().await;
-    assert_eq!(loss::<P>(&mut source).await, ClientError::EndOfStream);
+    assert_eq!(lost::<P>(&mut source).await, FailureKind::Truncated);
 
     let application = Application::new(&platform, BrokerConfig::new(Epoch(0xb)));
     application.count(100..105);
     let _service = Service::start_on(&platform, &application, Some(service.address));
     let told = message::<P>(&mut source).await;
-    assert_eq!(told, r#"{"outcome":"other-epoch","replayed":5}"#);
+    assert_eq!(told, r#"{"stream":"gap","replayed":5,"lost":null,"reason":"restart"}"#);
     assert_eq!(numbers::<P>(&mut source, 5).await, (100..105).collect::<Vec<_>>());
     application.count(105..110);
     assert_eq!(numbers::<P>(&mut source, 5).await, (105..110).collect::<Vec<_>>());

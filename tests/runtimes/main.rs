@@ -19,6 +19,27 @@ macro_rules! scenarios {
             endings[20]: drain, cancel_a_client_by_drop, cancel_a_wait_by_drop,
                 cancel_readers_of_a_feed_by_drop, cancel_a_session_by_drop,
                 cancel_a_server_by_drop, cancel_a_hub_by_drop, cancel_a_read_by_drop;
+            refusals[5]: a_client_comes_back_to_a_hub_that_was_full,
+                a_client_comes_back_to_a_server_that_had_no_room,
+                a_client_comes_back_after_a_drain_and_a_restart;
+            ends[5]: a_stream_that_is_not_complete_is_truncated_for_one_who_reads_once,
+                a_stream_that_is_complete_is_finished_for_one_who_reads_once,
+                an_early_end_is_in_good_order_where_that_is_set,
+                an_old_peer_is_told_by_a_reset_that_its_stream_is_not_complete;
+            leaving[10]: a_handler_whose_peer_has_gone_is_dropped,
+                a_handler_that_asked_for_it_is_finished_though_its_peer_has_gone,
+                a_peer_that_ends_its_side_alone_gets_what_is_ready_or_asked_to_be_finished,
+                what_comes_while_a_handler_runs_is_not_lost,
+                a_flood_behind_a_request_is_left_in_the_socket;
+            answers[5]: an_answer_of_ten_thousand_pieces_arrives_whole,
+                an_answer_is_not_made_faster_than_it_is_read,
+                an_answer_whose_reader_leaves_is_dropped,
+                an_answer_that_fails_says_so_and_is_cut,
+                an_old_peer_gets_a_whole_answer_and_its_proper_end,
+                a_head_request_gets_the_head_of_an_answer_and_makes_none,
+                a_silent_answer_has_heartbeats,
+                a_reader_that_takes_nothing_of_an_answer_is_given_up,
+                a_shutdown_waits_for_an_answer_no_longer_than_its_time;
             crowds[1]: slow_reader;
             bad_input[2]: bad_input;
             deadlines[5]: a_silent_and_then_dead_peer_wakes_a_client_at_exactly_its_deadlines,
@@ -91,12 +112,15 @@ macro_rules! processes {
     };
 }
 
+mod answers;
 mod async_std;
 mod bad_input;
 mod crowds;
 mod cutting;
 mod deadlines;
 mod endings;
+mod ends;
+mod leaving;
 mod life;
 mod losses;
 mod memory;
@@ -105,7 +129,9 @@ mod network;
 mod own_executor;
 mod peer;
 mod platform;
+mod raw;
 mod reader;
+mod refusals;
 mod service;
 mod shared;
 mod simulated_network;

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use http::Request;
 use sansse::broker::{
     Audience, BrokerConfig, BrokerEvent, ClientId, EndReason, Epoch, LagPolicy, SessionConfig,
-    SessionId,
+    SessionId, TopicName,
 };
 use sansse::client::{ClientConfig, ClientError};
 use sansse::feed::Http1;
 use sansse::hub::HubBuilder;
-use sansse::net::Runtime;
+use sansse::net::{FailureKind, Runtime};
 use sansse::serve::{Server, ServerCounters};
-use sansse::{Event, EventSource, EventType, Hub, SourceEvent};
+use sansse::{Event, EventSource, EventType, Hub, SourceEvent, Timer};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -40,15 +40,28 @@ pub(crate) struct Service {
     over: Shared<bool>,
 }
 
+/// The defaults, but for the reconnection time, which is that of [`quick`].
 pub(crate) const fn config() -> BrokerConfig {
-    BrokerConfig::new(Epoch(0xa))
+    let mut config = BrokerConfig::new(Epoch(0xa));
+    config.reconnect.retry = Some(PAUSE);
+    config
 }
+
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Application {
     pub(crate) fn new<P: Platform>(platform: &P, config: BrokerConfig) -> Self {
+        Self::with(platform, config, |builder| builder)
+    }
+
+    pub(crate) fn with<P: Platform>(
+        platform: &P,
+        config: BrokerConfig,
+        set: impl FnOnce(HubBuilder) -> HubBuilder,
+    ) -> Self {
         let happened = Shared::new(Vec::new());
         let heard = happened.clone();
-        let builder = HubBuilder::new(config)
+        let builder = set(HubBuilder::new(config))
             .on_event(move |_, event| heard.update(|happened| happened.push(event)));
         let (hub, drive) = builder.build(platform.runtime()).unwrap();
         platform.runtime().spawn(drive);
@@ -106,8 +119,18 @@ impl Service {
         application: &Application,
         address: Option<SocketAddr>,
     ) -> Self {
+        Self::start_with(platform, application, address, |server| server)
+    }
+
+    /// A server of which something is set.
+    pub(crate) fn start_with<P: Platform>(
+        platform: &P,
+        application: &Application,
+        address: Option<SocketAddr>,
+        set: impl FnOnce(Server<P::Runtime>) -> Server<P::Runtime>,
+    ) -> Self {
         let (listener, address) = platform.listen(address);
-        let server = Server::new(platform.runtime(), application.hub.clone());
+        let server = set(Server::new(platform.runtime(), application.hub.clone()));
         let service = Self {
             address,
             counters: server.counters(),
@@ -119,11 +142,15 @@ impl Service {
         let listener = Cutting::new(listener, &service.cuts);
         let (shutdown, cancel, over) =
             (service.shutdown.clone(), service.cancel.clone(), service.over.clone());
-        let hub = application.hub.clone();
+        let (hub, timer) = (application.hub.clone(), platform.runtime());
         platform.runtime().spawn(async move {
             let ends = async move { shutdown.is_set().await };
             let handler = move |request: Request<Bytes>| {
-                let answer = hub.accept(&request, session(&request));
+                let answer = hub.accept(&request, session(&request, &timer));
+                // Before the session is polled for the first time.
+                for number in 0..burst(&request) {
+                    hub.publish(Audience::Everyone, &Event::new(number.to_string())).unwrap();
+                }
                 async move { answer }
             };
             unless(&cancel, server.serve(listener, ends, handler)).await;
@@ -170,19 +197,36 @@ impl Drop for Service {
     }
 }
 
-/// What the query asks for: whose session it is, what it meets when it is slow, whether it is
-/// told how its resumption went.
-fn session(request: &Request<Bytes>) -> SessionConfig {
+/// The items of the query.
+fn query(request: &Request<Bytes>) -> impl Iterator<Item = (&str, &str)> {
+    let items = request.uri().query().into_iter().flat_map(|query| query.split('&'));
+    items.map(|item| item.split_once('=').unwrap_or((item, "")))
+}
+
+/// How many events the query asks for at once.
+fn burst(request: &Request<Bytes>) -> usize {
+    query(request).find(|(name, _)| *name == "burst").map_or(0, |(_, count)| count.parse().unwrap())
+}
+
+/// What the query asks for: whose session it is, what it listens to and for how long, what it meets
+/// when it is slow, and by which type of event it is told of its place and of gaps, which then come
+/// as messages.
+fn session(request: &Request<Bytes>, timer: &impl Timer) -> SessionConfig {
     let mut session = SessionConfig::new();
-    for item in request.uri().query().into_iter().flat_map(|query| query.split('&')) {
-        session = match item.split_once('=') {
-            Some(("client", name)) => session.with_client(ClientId::new(name).unwrap()),
-            Some(("lag", "skip")) => session.with_lag(LagPolicy::SkipToOldest),
-            Some(("lag", "close")) => session.with_lag(LagPolicy::Close),
-            Some(("told", type_name)) => {
-                session.with_announcement(EventType::new(type_name.to_owned()).unwrap())
+    for item in query(request) {
+        session = match item {
+            ("client", name) => session.with_client(ClientId::new(name).unwrap()),
+            ("lag", "skip") => session.with_lag(LagPolicy::SkipToOldest),
+            ("lag", "close") => session.with_lag(LagPolicy::Close),
+            ("told", type_name) => {
+                session.with_notices(Some(EventType::new(type_name.to_owned()).unwrap()))
             }
-            _ => panic!("the query is not understood: {item}"),
+            ("topic", name) => session.with_topic(TopicName::new(name).unwrap()).topics_only(),
+            ("lease", millis) => {
+                session.with_lease(timer.now() + Duration::from_millis(millis.parse().unwrap()))
+            }
+            ("burst", _) => session,
+            _ => panic!("the query is not understood: {item:?}"),
         };
     }
     session
@@ -204,7 +248,7 @@ pub(crate) async fn unless(cancel: &Shared<bool>, future: impl Future<Output = (
 /// The defaults, but for the pauses, which are short.
 pub(crate) fn quick() -> ClientConfig {
     let mut config = ClientConfig::new(1);
-    config.policy.reconnection.initial = Duration::from_millis(5);
+    config.policy.reconnection.initial = PAUSE;
     config.policy.reconnection.max_backoff = None;
     config
 }
@@ -229,7 +273,7 @@ pub(crate) async fn message<P: Platform>(source: &mut Source<P>) -> String {
     loop {
         match source.next().await.expect("it goes on") {
             SourceEvent::Message(message) => return message.data,
-            SourceEvent::Open { .. } | SourceEvent::Retrying { .. } => {}
+            SourceEvent::Open { .. } | SourceEvent::Retrying { .. } | SourceEvent::Lost { .. } => {}
             event => panic!("no message: {event:?}"),
         }
     }
@@ -249,5 +293,13 @@ pub(crate) async fn loss<P: Platform>(source: &mut Source<P>) -> ClientError {
     match source.next().await {
         Some(SourceEvent::Retrying { error, .. }) => error,
         event => panic!("no loss: {event:?}"),
+    }
+}
+
+/// The failure by which the connection is lost, which comes next.
+pub(crate) async fn lost<P: Platform>(source: &mut Source<P>) -> FailureKind {
+    match loss::<P>(source).await {
+        ClientError::Transport(failure) => failure.kind(),
+        error => panic!("no failure of the connection: {error:?}"),
     }
 }

@@ -167,4 +167,8 @@ impl<S: Socket> Socket for WatchedSocket<S> {
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         self.socket.poll_shutdown(context)
     }
+
+    fn reset(&mut self) {
+        self.socket.reset();
+    }
 }

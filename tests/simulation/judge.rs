@@ -93,7 +93,7 @@ impl World {
                 polled.passed.extend(owed.pass(event));
                 let has_lost = owed.lost_before(event, &by);
                 assert!(
-                    !behind.is_exact || !owed.is_told_of_losses || has_lost <= owed.announced,
+                    !behind.is_exact || has_lost <= owed.announced,
                     "#{event} comes before the loss of {has_lost} events is told"
                 );
                 assert!(
@@ -107,7 +107,13 @@ impl World {
                 polled.passed.extend(owed.pass(place));
             }
             let owed = &mut self.connections[at].owed;
-            owed.announced += block.lost.unwrap_or(0);
+            if let Some(said) = block.said.filter(|said| said.reason.as_deref() == Some("lag")) {
+                assert!(owed.announced < owed.told_lost, "told in vain: {said:?}");
+                let is_known = said.lost.is_some();
+                owed.announced = said.lost.map_or(owed.told_lost, |lost| owed.announced + lost);
+                assert!(owed.announced <= owed.told_lost, "more than it has lost: {said:?}");
+                self.log.count(if is_known { "loss told" } else { "loss told without a number" });
+            }
         }
         assert!(bytes.is_empty(), "a frame is not whole");
         if taken == Taken::Parked {
@@ -301,9 +307,7 @@ impl World {
                 owed.told_superseded
             );
         }
-        if owed.is_told_of_losses {
-            assert_eq!(owed.announced, owed.told_lost, "what is told to the peer");
-        }
+        assert_eq!(owed.announced, owed.told_lost, "what is told to the peer");
     }
 
     /// A session that ends in good order has all that it is to have.

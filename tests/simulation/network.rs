@@ -38,6 +38,16 @@ pub(crate) enum Cut {
     ServerAt(usize),
 }
 
+/// How much is missing before a stream begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    Nothing,
+    /// So many events; those that were superseded may be left out.
+    Events(u64),
+    /// Nobody can know.
+    Unknown,
+}
+
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Connection {
     pub(crate) reader: usize,
@@ -54,7 +64,9 @@ pub(crate) struct Connection {
     pub(crate) session: Option<SessionId>,
     /// What the session began with.
     pub(crate) outcome: &'static str,
-    pub(crate) announcement: Option<String>,
+    /// How the stream is to begin, and how much is lost of it, if that can be told.
+    pub(crate) opening: (&'static str, u64),
+    pub(crate) lost: Lost,
     /// The first event to be published after it began, if it is the first of its reader's.
     pub(crate) first: usize,
     /// It begins anew, and its first id is the reader's place.
@@ -88,7 +100,7 @@ pub(crate) struct Connection {
     /// The block that is not whole yet.
     pub(crate) block: Vec<u8>,
 
-    pub(crate) is_announced: bool,
+    pub(crate) has_begun: bool,
 }
 
 impl Connection {
@@ -110,7 +122,8 @@ impl Connection {
             shard: 0,
             session: None,
             outcome: "",
-            announcement: None,
+            opening: ("", 0),
+            lost: Lost::Nothing,
             first: 0,
             begins_anew: false,
             remainder: Bytes::new(),
@@ -128,7 +141,7 @@ impl Connection {
             is_stream: false,
             received: 0,
             block: Vec::new(),
-            is_announced: false,
+            has_begun: false,
         }
     }
 
@@ -239,18 +252,36 @@ pub(crate) struct Block {
     pub(crate) data: Option<String>,
     /// Which event it is, by its data or its comment.
     pub(crate) event: Option<usize>,
-    /// How much it says was lost.
-    pub(crate) lost: Option<u64>,
+    /// What it says of the stream, if it is a notice.
+    pub(crate) said: Option<Said>,
 }
 
-/// Takes the whole blocks out of `bytes`.
+/// What a notice says, read naively.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) stream: String,
+    pub(crate) replayed: u64,
+    /// How many events are missing, if that is known.
+    pub(crate) lost: Option<u64>,
+    pub(crate) reason: Option<String>,
+}
+
+/// The types of notices: the usual one, and one that a session chose.
+pub(crate) const NOTICES: [&str; 2] = ["sansse-notice", "about"];
+
+/// Takes the whole blocks out of `bytes`. Comments before a block stand for themselves.
 pub(crate) fn take_blocks(bytes: &mut Vec<u8>) -> Vec<Block> {
     let mut blocks = Vec::new();
-    while let Some(end) = bytes.windows(2).position(|pair| pair == b"\n\n") {
-        let text: Vec<u8> = bytes.drain(..end + 2).collect();
+    loop {
+        let end = if bytes.first() == Some(&b':') {
+            bytes.iter().position(|byte| *byte == b'\n').map(|end| end + 1)
+        } else {
+            bytes.windows(2).position(|pair| pair == b"\n\n").map(|end| end + 2)
+        };
+        let Some(end) = end else { return blocks };
+        let text: Vec<u8> = bytes.drain(..end).collect();
         blocks.push(Block::read(std::str::from_utf8(&text).unwrap()));
     }
-    blocks
 }
 
 impl Block {
@@ -269,10 +300,27 @@ impl Block {
                 let number = named.split(' ').next().unwrap();
                 block.event = Some(number.parse().unwrap());
             }
-            let lost = line.strip_prefix(r#"data: {"lost":"#);
-            block.lost =
-                block.lost.or(lost.map(|rest| rest.trim_end_matches('}').parse().unwrap()));
+        }
+        if block.event_type.as_deref().is_some_and(|event_type| NOTICES.contains(&event_type)) {
+            block.said = block.data.as_deref().map(Said::read);
         }
         block
+    }
+
+    /// Whether it says nothing, as comments do.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Said {
+    fn read(data: &str) -> Self {
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        Self {
+            stream: data["stream"].as_str().unwrap().to_owned(),
+            replayed: data["replayed"].as_u64().unwrap(),
+            lost: data["lost"].as_u64(),
+            reason: data["reason"].as_str().map(str::to_owned),
+        }
     }
 }

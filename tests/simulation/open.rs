@@ -13,7 +13,7 @@ use sansse::broker::{
 };
 use sansse::http::{ResponseHead, accept};
 use sansse::net::FailureKind;
-use sansse::{EventId, event_type};
+use sansse::{EventId, EventType};
 
 impl World {
     /// Answers the request of a connection.
@@ -161,14 +161,11 @@ impl World {
         if let Some(lease) = reading.lease {
             session = session.with_lease(self.now + lease);
         }
-        if reading.announces {
-            session = session.with_announcement(event_type!("resume"));
+        if let Some(notices) = reading.notices {
+            session = session.with_notices(Some(EventType::new(notices).unwrap()));
         }
         if let Some(lag) = reading.lag {
             session = session.with_lag(lag);
-        }
-        if let Some(is_told) = reading.loss_announcement {
-            session = session.with_loss_announcement(is_told.then_some(event_type!("lost")));
         }
         if self.scenario.opening_comment {
             session = session.with_opening_comment("welcome");
@@ -223,7 +220,6 @@ impl World {
             self.log.count("two sessions of one reader");
         }
         let reading = &self.readers[reader].reading;
-        let is_told = self.server.config.session.loss_announcement.is_some();
         let is_timed = self.server.config.session.max_age.is_some();
         let truth = &self.truths[self.connections[at].shard];
         let state = &mut self.connections[at];
@@ -233,13 +229,16 @@ impl World {
         }
         state.session = Some(opened.session);
         state.outcome = outcome;
-        state.announcement = reading
-            .announces
-            .then(|| format!(r#"{{"outcome":"{outcome}","replayed":{replayed}}}"#));
+        let stream = match outcome {
+            "oldest" => "kept",
+            "live" | "complete" => outcome,
+            _ => "gap",
+        };
+        state.opening = (stream, replayed as u64);
+        state.lost = plan.lost;
         state.begins_anew = matches!(outcome, "unknown" | "ahead" | "other-epoch" | "oldest");
         state.is_timed = is_timed;
         state.owed.lag = reading.lag;
-        state.owed.is_told_of_losses = reading.loss_announcement.unwrap_or(is_told);
         state.owed.overlaps = filters.iter().any(|filter| filter.is_pattern());
         for filter in &filters {
             for event in truth.pending(*filter, &plan.replayed) {

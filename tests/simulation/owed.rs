@@ -6,7 +6,6 @@ use sansse::broker::Lag;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Owed {
     /// What the session hears.
     pub(crate) filters: Vec<Filter>,
@@ -15,8 +14,6 @@ pub(crate) struct Owed {
     pub(crate) overlaps: bool,
     /// How far it may be behind, where it chose that.
     pub(crate) lag: Option<Lag>,
-    /// Whether it is told of what it loses.
-    pub(crate) is_told_of_losses: bool,
     /// What it has not got yet, and by which of its subscriptions it is to.
     pub(crate) pending: BTreeMap<usize, Vec<Filter>>,
     /// What was sent and the reader has not heard, in the order of sending.
@@ -43,7 +40,7 @@ pub(crate) struct Owed {
     pub(crate) passed_unnoticed: u64,
     /// What it passed and was not sent, whatever the reason.
     pub(crate) passed: u64,
-    /// How many it was told that it has lost.
+    /// How many it was told that it has lost, since it began.
     pub(crate) announced: u64,
 }
 

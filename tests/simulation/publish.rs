@@ -95,6 +95,7 @@ impl World {
                     (Kind::End, Audience::Topic(name)) => sequencer.end_topic(name),
                     (_, topic) => sequencer.publish(topic, &event),
                 };
+                broker.shard().check_room(self.now, &published)?;
                 broker.shard_mut().apply(self.now, &published).map(|()| published)
             });
             if published.is_ok() {
@@ -115,6 +116,8 @@ impl World {
                 }
                 self.note(|| format!("published #{number} to {address:?}: {kind:?} {key:?}"));
             }
+            // Nothing was done, so that it takes no number either.
+            Err(PublishError::NoRoom) => self.log.count("no room for one session or client"),
             Err(
                 PublishError::UnknownClient
                 | PublishError::UnknownSession

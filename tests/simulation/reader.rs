@@ -2,17 +2,17 @@
 
 use crate::filter::Filter;
 use crate::kit::random::Random;
-use crate::network::{Block, Connection, Cut, End, Item, take_blocks};
+use crate::network::{Block, Connection, Cut, End, Item, Lost, take_blocks};
 use crate::scenario::{Reading, chance, millis, one_of, up_to};
 use crate::truth::{Kind, Record};
 use crate::world::{Happening, World};
 use bytes::Bytes;
 use http::{HeaderValue, Request};
-use sansse::OwnedMessage;
 use sansse::broker::EventIds;
 use sansse::client::{
     Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, Timeout,
 };
+use sansse::{EventType, LossReason, OwnedMessage};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -60,6 +60,11 @@ impl Reader {
         config.policy.reconnection.initial = millis(initial);
         config.policy.reconnection.max_backoff = max_backoff.map(millis);
         config.comments = chance(random, 30);
+        config.notices = match reading.notices {
+            _ if reading.is_page => None,
+            Some(notices) => Some(EventType::new(notices).unwrap()),
+            None => config.notices,
+        };
         // More than one chunk never waits, since the driver asks first.
         config.max_unread = 1;
         Self {
@@ -89,6 +94,7 @@ enum Told {
     Message(OwnedMessage),
     Retrying(ClientError, Duration),
     Comment,
+    Lost(Option<u64>, LossReason),
     Closed,
 }
 
@@ -121,6 +127,7 @@ impl World {
                 ClientEvent::Open(opened) => Told::Open(opened.attempt),
                 ClientEvent::Message(message) => Told::Message(message.into_owned()),
                 ClientEvent::Comment(_) => Told::Comment,
+                ClientEvent::Lost { events, reason } => Told::Lost(events, reason),
                 ClientEvent::Retrying { error, wait, .. } => Told::Retrying(error.clone(), wait),
                 ClientEvent::Closed(CloseReason::NoContent) => Told::Closed,
                 other => panic!("{other:?}"),
@@ -163,6 +170,12 @@ impl World {
                 });
             }
             Told::Comment => {}
+            Told::Lost(events, reason) => {
+                let (block, _) = self.readers[reader].expected.pop_front().unwrap();
+                let said = block.said.expect("it was said over the wire");
+                assert_eq!((events, Some(reason.as_str())), (said.lost, said.reason.as_deref()));
+                self.log.count("loss reported by the client");
+            }
             Told::Closed => {
                 self.note(|| format!("reader {reader} has all there is"));
                 self.log.count("reader that was told to ask no more");
@@ -179,12 +192,8 @@ impl World {
         assert_eq!(Some(&message.data), block.data.as_ref());
         assert_eq!(message.last_event_id.as_str(), place);
         assert_eq!(message.event_type.as_str(), block.event_type.as_deref().unwrap_or("message"));
-        let connection = &mut self.connections[at];
+        let connection = &self.connections[at];
         if let Some(event) = block.event {
-            assert!(
-                connection.announcement.is_none() || connection.is_announced,
-                "#{event} comes before the announcement"
-            );
             let count = state.got.entry(event).or_default();
             *count += 1;
             let most = 1 + state.again.get(&event).copied().unwrap_or_default();
@@ -192,17 +201,9 @@ impl World {
             if place.starts_with("own-") {
                 self.log.count("event read that brought its own id");
             }
-        } else if block.lost.is_some() {
-            assert!(
-                connection.announcement.is_none() || connection.is_announced,
-                "told of a loss before the announcement"
-            );
-            self.log.count("loss announced");
         } else {
-            assert_eq!(connection.announcement.as_deref(), Some(&message.data[..]));
-            assert!(!connection.is_announced, "announced twice");
-            connection.is_announced = true;
-            self.log.count("announcement read");
+            assert!(state.reading.is_page && block.said.is_some() && connection.has_begun);
+            self.log.count("notice that came as a message");
         }
         self.note(|| format!("reader {reader} got {}", message.data));
     }
@@ -319,6 +320,7 @@ impl World {
     }
 
     fn hear_block(&mut self, at: usize, block: Block) {
+        self.check_beginning(at, &block);
         let connection = &mut self.connections[at];
         let is_message = block.data.is_some();
         if let Some(event) = block.event {
@@ -333,9 +335,9 @@ impl World {
             let place = truth.after(id).expect("an id that was given");
             if let (Some(event), true) = (block.event, is_message) {
                 assert_eq!(place, event + 1, "{id} is not #{event}");
-            } else if !is_message {
-                self.log.count("id-only block read");
             }
+            let is_place = block.said.as_ref().is_some_and(|said| said.stream == "place");
+            self.log.count(if is_place { "place told again" } else { "id read" });
             if std::mem::take(&mut connection.begins_anew) {
                 state.furthest = place;
             }
@@ -361,9 +363,37 @@ impl World {
                 missing.unwrap(),
             );
         }
-        if is_message {
+        let is_told = match &block.said {
+            Some(said) => state.reading.is_page || said.lost != Some(0),
+            None => is_message,
+        };
+        if is_told {
             state.expected.push_back((block, state.place.clone()));
         }
+    }
+
+    /// A stream begins with a notice, which says of its beginning what is so.
+    fn check_beginning(&mut self, at: usize, block: &Block) {
+        let connection = &mut self.connections[at];
+        if connection.has_begun || block.is_empty() {
+            return;
+        }
+        connection.has_begun = true;
+        let said = block.said.as_ref().expect("a stream begins with a notice");
+        assert_eq!((&said.stream[..], said.replayed), connection.opening);
+        let is_compact = self.scenario.broker.retention.compact
+            || self.scenario.broker.private_retention.compact;
+        let is_right = match (said.lost, connection.lost) {
+            (Some(0), Lost::Nothing) => true,
+            (Some(lost), Lost::Events(events)) => lost == events || (is_compact && lost < events),
+            (lost, _) => lost.is_none() && said.stream == "gap",
+        };
+        assert!(is_right, "{said:?}, where {:?} is lost", connection.lost);
+        self.log.count(match said.lost {
+            Some(0) => "begins with nothing missing",
+            Some(_) => "begins with a number missing",
+            None => "begins with something missing",
+        });
     }
 
     /// What still comes on a connection of an old attempt goes to the client, which is to ignore

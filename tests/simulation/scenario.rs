@@ -2,10 +2,10 @@
 
 use crate::filter::{ANSWER, CLIENTS, Filter, PATTERNS, TOPICS};
 use crate::kit::random::Random;
+use crate::network::NOTICES;
 use sansse::broker::{
     BrokerConfig, Epoch, EventIds, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Retention,
 };
-use sansse::event_type;
 use std::time::Duration;
 
 /// The keys of events.
@@ -76,14 +76,14 @@ pub(crate) struct Reading {
     pub(crate) is_of_answer: bool,
     /// For how long the reader may listen, if nobody says more.
     pub(crate) lease: Option<Duration>,
-    /// Whether the outcome of resumptions is announced.
-    pub(crate) announces: bool,
+    /// Whether notices come to its application as messages, as they do to a page's.
+    pub(crate) is_page: bool,
+    /// The type of its notices, if not the usual one.
+    pub(crate) notices: Option<&'static str>,
     pub(crate) starts_after: Duration,
     pub(crate) idle: Duration,
     pub(crate) response: Duration,
     pub(crate) lag: Option<Lag>,
-    /// Whether it is told what it loses, if not as the others.
-    pub(crate) loss_announcement: Option<bool>,
     /// How often, in percent, the application pauses after a message.
     pub(crate) pauses: usize,
 }
@@ -127,7 +127,6 @@ impl Scenario {
         let heartbeats = [None, Some(millis(700)), Some(millis(15_000)), Some(millis(15_000))];
         broker.session.heartbeat = one_of(random, &heartbeats);
         broker.session.lag = lag(random);
-        broker.session.loss_announcement = chance(random, 60).then_some(event_type!("lost"));
         broker.session.on_gap =
             one_of(random, &[OnGap::ReplayKept, OnGap::ReplayKept, OnGap::StartNow]);
         broker.reconnect.retry =
@@ -262,12 +261,12 @@ fn reading(random: &mut Random) -> Reading {
         wants,
         is_of_answer,
         lease: chance(random, 15).then(|| millis(400) + up_to(random, millis(5_000))),
-        announces: chance(random, 60),
+        is_page: chance(random, 40),
+        notices: chance(random, 30).then_some(NOTICES[1]),
         starts_after: up_to(random, latest),
         idle: one_of(random, &[millis(3_000), millis(20_000), millis(90_000)]),
         response: one_of(random, &[millis(1_000), millis(30_000)]),
         lag: chance(random, 30).then(|| lag(random)),
-        loss_announcement: chance(random, 20).then(|| chance(random, 50)),
         pauses: one_of(random, &[0, 0, 10, 60]),
     }
 }

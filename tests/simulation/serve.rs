@@ -4,7 +4,7 @@ use crate::network::{End, Item, take_blocks};
 use crate::scenario::chance;
 use crate::world::World;
 use bytes::Bytes;
-use sansse::broker::{Batch, Broker, EndReason, Filled, Framing, SessionId, Transmit};
+use sansse::broker::{Batch, Broker, EndReason, Filled, Framing, SessionId, StreamEnd, Transmit};
 use sansse::net::FailureKind;
 
 /// What a poll came to.
@@ -149,7 +149,7 @@ impl World {
         taken
     }
 
-    /// Ends the body in good order.
+    /// Ends the body, in good order if it is complete.
     fn finish(&mut self, at: usize, session: SessionId, reason: Option<EndReason>) {
         self.drain_events();
         let (_, told) = self.server.sessions[&session];
@@ -159,7 +159,8 @@ impl World {
         let again = broker.poll_transmit(self.now, session);
         assert_eq!(again, Some(Transmit::Ended(None)), "a reason is told once");
         self.connections[at].session = None;
-        if self.connections[at].remainder.is_empty() {
+        let end = told.map(|reason| reason.stream_end(StreamEnd::Cut));
+        if self.connections[at].remainder.is_empty() && end == Some(StreamEnd::Clean) {
             self.send(at, Item::End(End::Eof));
         } else {
             self.send(at, Item::End(End::Failure(FailureKind::Truncated)));

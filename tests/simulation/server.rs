@@ -139,6 +139,7 @@ impl World {
                         EndReason::LeaseExpired => "end: LeaseExpired",
                         EndReason::Revoked => "end: Revoked",
                         EndReason::TopicsEnded => "end: TopicsEnded",
+                        EndReason::Aborted => "end: Aborted",
                         _ => "end: otherwise",
                     });
                 }

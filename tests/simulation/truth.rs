@@ -1,6 +1,7 @@
 //! The naive record of what was published, to whom, and what of it one shard still keeps.
 
 use crate::filter::{Address, Filter, TOPICS};
+use crate::network::Lost;
 use sansse::broker::{BrokerConfig, Epoch, OnGap, Retention, StartAt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -57,6 +58,8 @@ pub(crate) struct Plan {
     pub(crate) replayed: BTreeSet<usize>,
     /// Events that it cannot get any more, and that the outcome accounts for.
     pub(crate) excused: BTreeSet<usize>,
+    /// How much is missing.
+    pub(crate) lost: Lost,
 }
 
 pub(crate) struct Truth {
@@ -279,12 +282,13 @@ impl Truth {
     pub(crate) fn plan(&self, filters: &[Filter], id: &str, start: StartAt) -> Plan {
         let kept: BTreeSet<usize> = filters.iter().flat_map(|one| self.kept_for(*one)).collect();
         let all = |outcome| match self.on_gap {
-            OnGap::StartNow => Plan::nothing(outcome),
+            OnGap::StartNow => Plan { lost: Lost::Unknown, ..Plan::nothing(outcome) },
             _ => Plan {
                 outcome,
                 or_gap: false,
                 replayed: kept.clone(),
                 excused: self.missing(filters, self.life_began),
+                lost: Lost::Unknown,
             },
         };
         let first = match self.ids.get(id) {
@@ -306,14 +310,26 @@ impl Truth {
                 && first < self.forgotten)
             || (filters.iter().any(|one| one.is_named()) && first < self.topics_lost());
         let outcome = if excused.is_empty() { "complete" } else { "gap" };
-        Plan { outcome, or_gap, replayed: kept.range(first..).copied().collect(), excused }
+        let lost = match excused.len() {
+            0 => Lost::Nothing,
+            lost => Lost::Events(lost as u64),
+        };
+        Plan { outcome, or_gap, replayed: kept.range(first..).copied().collect(), excused, lost }
     }
 
     /// As [`plan`](Self::plan) has it where the outcome is a gap.
     pub(crate) fn gap(&self, plan: Plan) -> Plan {
+        let lost = match (plan.lost, self.on_gap) {
+            // Something was forgotten as a whole.
+            (Lost::Nothing | Lost::Unknown, _) => Lost::Unknown,
+            (Lost::Events(lost), OnGap::StartNow) => {
+                Lost::Events(lost + plan.replayed.len() as u64)
+            }
+            (lost, _) => lost,
+        };
         match self.on_gap {
-            OnGap::StartNow => Plan::nothing("gap"),
-            _ => Plan { outcome: "gap", ..plan },
+            OnGap::StartNow => Plan { lost, ..Plan::nothing("gap") },
+            _ => Plan { outcome: "gap", lost, ..plan },
         }
     }
 
@@ -358,6 +374,12 @@ impl Log {
 
 impl Plan {
     const fn nothing(outcome: &'static str) -> Self {
-        Self { outcome, or_gap: false, replayed: BTreeSet::new(), excused: BTreeSet::new() }
+        Self {
+            outcome,
+            or_gap: false,
+            replayed: BTreeSet::new(),
+            excused: BTreeSet::new(),
+            lost: Lost::Nothing,
+        }
     }
 }

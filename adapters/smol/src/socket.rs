@@ -63,6 +63,11 @@ impl Socket for SmolSocket {
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(self.stream.get_ref().shutdown(Shutdown::Write).map_err(closed))
     }
+
+    fn reset(&mut self) {
+        // It fails on a connection that is broken already.
+        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
 }
 
 /// Accepts TCP connections for a [`Server`](sansse::serve::Server).

@@ -77,7 +77,7 @@ fn get(url: &str) -> Request<Bytes> {
 }
 
 #[test]
-fn events_arrive_in_order_and_a_shutdown_is_the_proper_end() {
+fn events_arrive_in_order_and_a_shutdown_calls_the_reader_back() {
     on_both(|executor| async move {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let server = start(executor, address);
@@ -94,7 +94,8 @@ fn events_arrive_in_order_and_a_shutdown_is_the_proper_end() {
             }
             server.shutdown.send(()).await.unwrap();
             let Some(SourceEvent::Retrying { error, .. }) = source.next().await else { panic!() };
-            assert_eq!(error, ClientError::EndOfStream);
+            let ClientError::Transport(failure) = error else { panic!("{error:?}") };
+            assert_eq!(failure.kind(), FailureKind::Truncated);
             server.over.recv().await.unwrap();
         }
     });

@@ -101,6 +101,10 @@ impl<S: Socket> Socket for TlsSocket<S> {
         ready!(state.poll_transmit(context))?;
         state.socket.poll_shutdown(context)
     }
+
+    fn reset(&mut self) {
+        self.state.socket.reset();
+    }
 }
 
 impl<S: Socket> State<S> {
@@ -291,6 +295,13 @@ impl<S: Socket> Socket for MaybeTls<S> {
         match self {
             Self::Plain(socket) => socket.poll_shutdown(context),
             Self::Tls(socket) => socket.poll_shutdown(context),
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            Self::Plain(socket) => socket.reset(),
+            Self::Tls(socket) => socket.reset(),
         }
     }
 }

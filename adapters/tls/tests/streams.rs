@@ -4,10 +4,13 @@ mod common;
 
 use common::foreign::{End, Foreign};
 use common::{
-    Authority, PATIENCE, Running, next, next_data, next_loss, next_open, quick, source, source_with,
+    Authority, PATIENCE, Running, next, next_data, next_failure, next_loss, next_open, quick,
+    source, source_with,
 };
-use sansse::SourceEvent;
+use sansse::broker::TopicName;
 use sansse::client::{ClientError, CloseReason, RedirectError};
+use sansse::net::FailureKind;
+use sansse::{Event, RefusalReason, SourceEvent};
 use sansse_tls::rustls::{self, HandshakeKind};
 use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -76,7 +79,21 @@ async fn large_events_arrive_whole_at_readers_that_are_late() {
 }
 
 #[tokio::test]
-async fn the_server_ends_a_stream_properly_when_its_hub_closes() {
+async fn the_server_ends_a_stream_properly_that_is_complete() {
+    let authority = Authority::new();
+    let server = Running::start(authority.server()).await;
+    let url = server.url().replace("/events", "/finite");
+    let mut source = source(&url, authority.client());
+    next_open(&mut source).await;
+    let topic = TopicName::new("finite").unwrap();
+    server.hub.publish(topic.clone(), &Event::new("last")).unwrap();
+    server.hub.end_topic(&topic).unwrap();
+    assert_eq!(next_data(&mut source).await, "last");
+    assert_eq!(next_loss(&mut source).await, ClientError::EndOfStream);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_complete_ends_without_close_notify() {
     let authority = Authority::new();
     let server = Running::start(authority.server()).await;
     let mut source = source(&server.url(), authority.client());
@@ -84,7 +101,9 @@ async fn the_server_ends_a_stream_properly_when_its_hub_closes() {
     server.say("last");
     server.hub.close();
     assert_eq!(next_data(&mut source).await, "last");
-    assert_eq!(next_loss(&mut source).await, ClientError::EndOfStream);
+    let failure = next_failure(&mut source).await;
+    assert_eq!(failure.kind(), FailureKind::Truncated, "{failure}");
+    assert!(failure.to_string().contains("close_notify"), "{failure}");
 }
 
 #[tokio::test]
@@ -97,8 +116,9 @@ async fn connections_that_are_too_many_are_told_so_by_https_too() {
     let mut first = source(&server.url(), authority.client());
     next_open(&mut first).await;
     let mut second = source(&server.url(), authority.client());
-    let error = next_loss(&mut second).await;
-    assert!(matches!(&error, ClientError::Status(answer) if answer.status == 503), "{error}");
+    next_open(&mut second).await;
+    let refused = ClientError::Refused(RefusalReason::Connections);
+    assert_eq!(next_loss(&mut second).await, refused);
 }
 
 #[tokio::test]

@@ -44,6 +44,11 @@ impl Socket for TokioSocket {
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Pin::new(&mut self.0).poll_shutdown(context).map_err(closed)
     }
+
+    fn reset(&mut self) {
+        // It fails on a connection that is broken already.
+        let _ = socket2::SockRef::from(&self.0).set_linger(Some(Duration::ZERO));
+    }
 }
 
 /// Accepts TCP connections for a [`Server`](sansse::serve::Server).

@@ -3,10 +3,15 @@
 
 mod common;
 
-use common::{LAST_CHUNK, OPENING, chunk, config, header, request, start, start_with};
+use common::{
+    LAST_CHUNK, OPENING, chunk, config, header, request, start, start_with, start_with_head,
+};
+use sansse::Event;
+use sansse::broker::{Audience, EndReason};
+use sansse::http::{Cors, Hosts, ResponseHead};
 use sansse::http1::ServerConnectionConfig;
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
@@ -69,7 +74,7 @@ async fn a_stream_may_follow_a_plain_answer_and_is_the_last() {
     let head = client.read_stream_head().await;
     assert_eq!(header(&head, "connection"), Some("close"));
     client.expect(OPENING).await;
-    server.hub.close();
+    assert!(server.hub.close_session(server.sessions()[0]));
     assert_eq!(client.read_to_end().await, LAST_CHUNK);
 }
 
@@ -116,12 +121,12 @@ async fn large_bodies_go_both_ways() {
 }
 
 #[tokio::test]
-async fn a_peer_that_ends_its_side_is_still_answered() {
+async fn a_peer_that_ends_its_side_still_gets_what_is_ready_at_once() {
     let server = start().await;
     let mut client = server.connect().await;
-    client.send(request("/slow") + &request("/")).await;
+    client.send(request("/") + &request("/")).await;
     client.socket.shutdown().await.unwrap();
-    assert_eq!(client.answered("200 OK").await, "late");
+    assert_eq!(client.answered("200 OK").await, "page");
     assert_eq!(client.answered("200 OK").await, "page");
     assert_eq!(client.read_to_end().await, "");
     server.counted(|counted| counted.open == 0).await;
@@ -171,7 +176,7 @@ async fn a_handler_that_panics_costs_its_connection_and_no_other() {
         assert_eq!(client.read_to_end().await, "");
         server.counted(|counted| counted.open == 1).await;
     }
-    server.hub.publish(sansse::broker::Audience::Everyone, &sansse::Event::new("a")).unwrap();
+    server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     other.expect(chunk("id: beef-1\ndata: a\n\n")).await;
     let mut client = server.get("/").await;
     assert_eq!(client.answered("200 OK").await, "page");
@@ -195,12 +200,85 @@ async fn a_request_carries_its_peers_address_though_the_peer_is_gone() {
 async fn a_head_request_gets_the_head_of_a_stream_and_opens_none() {
     let server = start().await;
     let mut client = server.connect().await;
-    client.send("HEAD /unasked HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    client.send(request("/")).await;
-    let head = client.read_through("\r\n\r\n").await;
-    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-    assert_eq!(header(&head, "content-type"), Some("text/event-stream"));
-    assert_eq!(header(&head, "content-length"), None, "a stream has none");
-    assert_eq!(client.answered("200 OK").await, "page");
+    // Of one that is accepted, and of one that the application opens whatever the method is.
+    for path in ["/events", "/unasked"] {
+        client.send(format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        client.send(request("/")).await;
+        let head = client.read_through("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        assert_eq!(header(&head, "content-type"), Some("text/event-stream"));
+        assert_eq!(header(&head, "content-length"), None, "a stream has none");
+        assert_eq!(client.answered("200 OK").await, "page");
+    }
+    assert_eq!(server.hub.counters().resumed.total(), 1, "the one that was not asked for");
     assert_eq!((server.hub.counters().sessions, server.counters.snapshot().streams), (0, 0));
+}
+
+#[tokio::test]
+async fn a_line_end_behind_a_body_does_not_end_the_stream_that_answers_it() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    let head = "POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n";
+    client.send(format!("{head}x\r\n")).await;
+    client.read_stream_head().await;
+    client.expect(OPENING).await;
+    // Also where it comes late, and in pieces.
+    for byte in *b"\r\n" {
+        client.send([byte]).await;
+        client.hears_nothing().await;
+    }
+    let published = server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
+    client.expect(published.frame().chunk()).await;
+    client.send("GET").await;
+    server.ended(&[EndReason::Disconnected]).await;
+    server.counted(|counted| counted.junk_after_stream == 1).await;
+}
+
+#[tokio::test]
+async fn every_answer_has_the_date() {
+    let server = start().await;
+    for bytes in
+        [request("/"), request("/events"), "HEAD / HTTP/1.0\r\n\r\n".into(), "x\r\n\r\n".into()]
+    {
+        let before = SystemTime::now();
+        let mut client = server.connect().await;
+        client.send(&bytes).await;
+        let head = client.read_head().await;
+        let date = httpdate::parse_http_date(header(&head, "date").unwrap()).unwrap();
+        let second = Duration::from_secs(1);
+        assert!(date + second > before && date <= SystemTime::now(), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_another_host_or_of_a_page_of_another_origin_gets_403() {
+    let head = ResponseHead::new().with_cors(Cors::origins(["https://reader.example"]).unwrap());
+    let hosts = Hosts::new().with_name("app.example").unwrap();
+    let server = start_with_head(head, |server| server.with_hosts(hosts)).await;
+    let address = server.address.to_string();
+    let ask = async |host: &str, origin: Option<&str>, path: &str| {
+        let mut client = server.connect().await;
+        let origin = origin.map_or(String::new(), |origin| format!("Origin: {origin}\r\n"));
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{origin}\r\n")).await;
+        client.read_head().await.split(' ').nth(1).unwrap().to_owned()
+    };
+    let own = format!("http://{address}");
+    for path in ["/", "/events"] {
+        for (host, origin, status) in [
+            (&*address, None, "200"),
+            (&*address, Some(&*own), "200"),
+            ("app.example", Some("https://app.example"), "200"),
+            ("app.example", Some("https://reader.example"), "200"),
+            ("app.example", Some("https://evil.example"), "403"),
+            (&*address, Some("http://127.0.0.1:1"), "403"),
+            (&*address, Some("null"), "403"),
+            // What a browser sends when the name was rebound to this address.
+            ("evil.example", Some("http://evil.example"), "403"),
+            ("evil.example", None, "403"),
+        ] {
+            assert_eq!(ask(host, origin, path).await, status, "{path} {host} {origin:?}");
+        }
+    }
+    server.counted(|counted| counted.foreign == 10 && counted.requests == 8).await;
+    assert_eq!(server.sessions().len(), 4);
 }

@@ -3,23 +3,27 @@
 
 mod common;
 
-use common::{LAST_CHUNK, OPENING, chunk, config, dechunk, header, start, start_with};
+use common::{
+    LAST_CHUNK, OPENING, OPENING_FRAME, PATIENCE, chunk, config, dechunk, header, start, start_with,
+};
 use sansse::Event;
 use sansse::broker::{Audience, EndReason};
 use std::fmt::Write;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn the_head_goes_out_at_once_before_the_first_event() {
     let mut config = config();
-    // Without an id to tell, there is nothing at all to send before an event.
-    config.event_ids = sansse::broker::EventIds::Own;
+    // Without notices, there is little to send before an event.
+    config.session.notices = None;
     let server = start_with(config, |server| server).await;
     let mut client = server.get("/events").await;
     let head = client.read_stream_head().await;
+    let date = header(&head, "date").expect("a server has a clock");
     assert_eq!(
-        head,
+        head.replace(&format!("date: {date}\r\n"), ""),
         "HTTP/1.1 200 OK\r\n\
          content-type: text/event-stream\r\n\
          cache-control: no-cache, no-transform\r\n\
@@ -27,9 +31,10 @@ async fn the_head_goes_out_at_once_before_the_first_event() {
          transfer-encoding: chunked\r\n\
          connection: close\r\n\r\n"
     );
+    client.expect(chunk("retry: 3000\n\n")).await;
     client.hears_nothing().await;
     server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
-    client.expect(chunk("data: a\n\n")).await;
+    client.expect(chunk("id: beef-1\ndata: a\n\n")).await;
 }
 
 #[tokio::test]
@@ -52,11 +57,28 @@ async fn an_old_peer_gets_the_stream_as_it_is_until_the_connection_closes() {
     client.send("GET /events HTTP/1.0\r\n\r\n").await;
     let head = client.read_stream_head().await;
     assert_eq!(header(&head, "transfer-encoding"), None);
-    client.expect("id: beef-0\n\n").await;
+    client.expect(OPENING_FRAME).await;
     server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     client.expect("id: beef-1\ndata: a\n\n").await;
-    server.hub.close();
+    assert!(server.hub.close_session(server.sessions()[0]));
     assert_eq!(client.read_to_end().await, "");
+}
+
+/// It has no last chunk that could be missing.
+#[tokio::test]
+async fn an_old_peer_whose_stream_is_cut_off_gets_what_was_written_and_a_reset() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    client.send("GET /events HTTP/1.0\r\n\r\n").await;
+    client.read_stream_head().await;
+    client.expect(OPENING_FRAME).await;
+    server.hub.publish(Audience::Everyone, &Event::new("last")).unwrap();
+    server.hub.close();
+    client.expect("id: beef-1\ndata: last\n\n").await;
+    let mut rest = [0; 100];
+    let end = timeout(PATIENCE, client.socket.read(&mut rest)).await.unwrap();
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    server.counted(|counted| counted.open == 0).await;
 }
 
 #[tokio::test]
@@ -76,13 +98,13 @@ async fn heartbeats_come_while_nothing_else_does_and_keep_coming() {
     let mut client = server.subscribe().await;
     let began = std::time::Instant::now();
     for _ in 0..5 {
-        client.expect(chunk(":\n\n")).await;
+        client.expect(chunk(":\n")).await;
     }
     assert!(began.elapsed() >= Duration::from_millis(450), "{:?}", began.elapsed());
     server.hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
     let heard = client.read_through("data: a\n\n\r\n").await;
     assert!(heard.ends_with(&chunk("id: beef-1\ndata: a\n\n")), "{heard}");
-    client.expect(chunk(":\n\n")).await;
+    client.expect(chunk(":\n")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,11 +124,11 @@ async fn a_large_backlog_comes_complete_whatever_the_sizes() {
         let published = server.hub.publish(Audience::Everyone, &Event::new("x".repeat(size)));
         expected.extend_from_slice(published.unwrap().frame().chunk());
     }
-    server.hub.close();
+    assert!(server.hub.close_session(server.sessions()[0]));
     expected.extend_from_slice(LAST_CHUNK.as_bytes());
     let received = client.read_to_end().await;
     assert!(received.as_bytes() == expected, "{} of {}", received.len(), expected.len());
-    server.ended(&[EndReason::Shutdown]).await;
+    server.ended(&[EndReason::Closed]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,7 +155,7 @@ async fn many_subscribers_have_every_event_in_order() {
     server.hub.close();
     for reader in readers {
         let (stream, is_whole) = dechunk(&reader.await.unwrap());
-        assert!(stream == expected && is_whole);
+        assert!(stream == expected && !is_whole);
     }
 }
 

@@ -3,7 +3,7 @@
 //! A page that asks for it gets all of it, also after a reload or a lost connection. Once there is
 //! nothing left, it gets 204, so that a browser asks no more.
 
-use crate::{RESUME, machine, publish, text};
+use crate::{machine, publish, text};
 use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
@@ -74,11 +74,8 @@ impl Answers {
             // It has ended. The hub forgets that after a while, and is told again.
             let _ = self.hub.end_topic(&topic);
         }
-        let session = SessionConfig::new()
-            .topics_only()
-            .with_topic(topic)
-            .with_start(StartAt::Oldest)
-            .with_announcement(RESUME);
+        let session =
+            SessionConfig::new().topics_only().with_topic(topic).with_start(StartAt::Oldest);
         self.hub.accept(request, session)
     }
 

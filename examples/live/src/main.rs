@@ -7,20 +7,28 @@
 //! ```
 //!
 //! `GET /` is the page, `GET /events` the event stream, and `POST /say` the chat, whose body is the
-//! text. `POST /ask` begins an answer, whose stream is where `Location` says. A page that loses the
-//! connection gets what it missed when it comes back.
+//! text. `POST /ask` begins an answer, whose stream is where `Location` says. A stream begins with
+//! what is kept: the counters of the last two minutes, the chat, and the last lines. A page that
+//! loses the connection gets what it missed when it comes back.
+//!
+//! It listens on this machine alone. With `--addr 0.0.0.0:8080` everybody who reaches this machine
+//! sees what it shows and may chat. It answers those who ask by an address or as `localhost`, and by
+//! each name that is given with `--host NAME`; and pages of its own origin alone. Any other request
+//! gets 403, so that no page of somebody else's can read or write here by way of a visitor's browser.
 
 mod answer;
 mod machine;
 mod page;
 mod presence;
+mod topics;
 
 use answer::Answers;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use presence::{Name, Presence};
-use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError, SessionConfig};
+use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError};
+use sansse::http::Hosts;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
 use sansse::{Event, EventType, Hub, event_type};
@@ -37,7 +45,6 @@ use tokio::net::TcpListener;
 const COUNTERS: EventType = event_type!("counters");
 const LINE: EventType = event_type!("line");
 const CHAT: EventType = event_type!("chat");
-const RESUME: EventType = event_type!("resume");
 const FAREWELL: EventType = event_type!("farewell");
 
 /// How long a person without a session is still here: longer than a reload takes.
@@ -59,18 +66,19 @@ Usage: live [OPTIONS]
 
 Options:
       --addr ADDRESS:PORT   where it listens; 127.0.0.1:8080 by default, and port 0 takes a free one
+      --host NAME           a further name under which it answers, such as this machine's
   -h, --help                this text
 
 Ctrl-C ends it.";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let result = match address_from_args() {
+    let result = match from_args() {
         Ok(None) => {
             println!("{HELP}");
             Ok(())
         }
-        Ok(Some(address)) => live(address).await,
+        Ok(Some((address, hosts))) => live(address, hosts).await,
         Err(error) => Err(error),
     };
     match result {
@@ -82,7 +90,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn live(address: SocketAddr) -> Result<(), Box<dyn Error>> {
+async fn live(address: SocketAddr, hosts: Hosts) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
@@ -95,18 +103,21 @@ async fn live(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     config.private_retention.bytes = MAX_LIST.try_into()?;
     let (presence, follower) = presence::channel();
     let followed = presence.clone();
+    let kept = config.retention;
     let (hub, drive) = HubBuilder::new(config)
         .on_event(move |number, event| followed.event(number, event))
         .build(TokioRuntime)?;
+    topics::keep(&hub, kept)?;
     let driver = tokio::spawn(drive);
     tokio::spawn(follower.publish(hub.clone()));
     let answers = Answers::new(hub.clone(), life);
     let publisher = hub.clone();
     thread::spawn(move || {
-        machine::watch(|counters| publish_json(&publisher, Audience::Everyone, COUNTERS, counters));
+        machine::watch(|counters| publish_json(&publisher, topics::counters(), COUNTERS, counters));
     });
     let publisher = hub.clone();
-    thread::spawn(move || publish_lines(&publisher));
+    let runtime = tokio::runtime::Handle::current();
+    thread::spawn(move || publish_lines(&publisher, &runtime));
 
     println!("The page:    http://{address}/");
     println!("The stream:  curl -N http://{address}/events");
@@ -117,7 +128,7 @@ async fn live(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let shutdown = {
         let hub = hub.clone();
         async move {
-            interrupted().await;
+            stopped().await;
             answers.hurry();
             match hub.drain(farewell()) {
                 // The driver ends with the last session.
@@ -127,6 +138,7 @@ async fn live(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         }
     };
     Server::new(TokioRuntime, hub)
+        .with_hosts(hosts)
         .serve(TokioAcceptor::new(listener), shutdown, move |request| {
             let answer = site.answer(&request);
             async { answer }
@@ -135,11 +147,35 @@ async fn live(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn interrupted() {
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        eprintln!("Ctrl-C will not end this in good order: {error}");
-        std::future::pending::<()>().await;
+/// Waits for Ctrl-C, or for what stops a service: SIGTERM.
+async fn stopped() {
+    let interrupted = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            eprintln!("Ctrl-C will not end this in good order: {error}");
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated() => {}
     }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminations) => drop(terminations.recv().await),
+        Err(error) => {
+            eprintln!("SIGTERM will not end this in good order: {error}");
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
 }
 
 /// Pages are told that this is no accident, and come back one after the other.
@@ -174,7 +210,7 @@ impl Site {
 
     fn stream(&self, request: &Request<Bytes>) -> Answer {
         let person = Person::of(request);
-        let mut session = SessionConfig::new().with_announcement(RESUME);
+        let mut session = topics::session();
         if let Some(client) = person.client {
             session = session.with_client(client).with_metadata(Name(person.name));
         }
@@ -200,7 +236,7 @@ fn say(hub: &Hub, request: &Request<Bytes>) -> Response<Bytes> {
     let person = Person::of(request);
     let client = person.client.as_ref().map_or("", ClientId::as_str);
     let chat = Chat { time: milliseconds(), client, name: &person.name, text: said };
-    publish_json(hub, Audience::Everyone, CHAT, &chat);
+    publish_json(hub, topics::chat(), CHAT, &chat);
     text(StatusCode::ACCEPTED, "")
 }
 
@@ -250,7 +286,8 @@ struct Chat<'a> {
     text: &'a str,
 }
 
-fn publish_lines(hub: &Hub) {
+/// Publishes the lines of standard input, no faster than the pages take them.
+fn publish_lines(hub: &Hub, runtime: &tokio::runtime::Handle) {
     let mut input = io::stdin().lock();
     let mut line = Vec::new();
     loop {
@@ -262,19 +299,28 @@ fn publish_lines(hub: &Hub) {
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
-        publish(hub, Audience::Everyone, &Event::new(text).with_type(LINE));
+        let event = Event::new(text).with_type(LINE);
+        // The program is ending.
+        let Ok(_) = runtime.block_on(hub.publish_when_room(topics::lines(), &event)) else {
+            return;
+        };
     }
 }
 
-fn publish_json(hub: &Hub, topic: Audience, event_type: EventType, value: &impl Serialize) {
+fn publish_json(
+    hub: &Hub,
+    audience: impl Into<Audience>,
+    event_type: EventType,
+    value: &impl Serialize,
+) {
     match serde_json::to_string(value) {
-        Ok(json) => publish(hub, topic, &Event::new(json).with_type(event_type)),
+        Ok(json) => publish(hub, audience, &Event::new(json).with_type(event_type)),
         Err(error) => eprintln!("cannot say {event_type}: {error}"),
     }
 }
 
-fn publish(hub: &Hub, topic: impl Into<Audience>, event: &Event) {
-    match hub.publish(topic, event) {
+fn publish(hub: &Hub, audience: impl Into<Audience>, event: &Event) {
+    match hub.publish(audience, event) {
         // The program is ending, or whom it was for has gone.
         Ok(_) | Err(PublishError::Closed | PublishError::UnknownSession) => {}
         Err(error) => eprintln!("not published: {error}"),
@@ -286,10 +332,11 @@ fn milliseconds() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Where it listens; nothing where the arguments ask for help.
-fn address_from_args() -> Result<Option<SocketAddr>, Box<dyn Error>> {
+/// Where it listens, and for which hosts it answers; nothing where the arguments ask for help.
+fn from_args() -> Result<Option<(SocketAddr, Hosts)>, Box<dyn Error>> {
     use lexopt::prelude::*;
     let mut address = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let mut hosts = Hosts::new();
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -297,9 +344,14 @@ fn address_from_args() -> Result<Option<SocketAddr>, Box<dyn Error>> {
                 let text = arguments.value()?.string()?;
                 address = text.parse().map_err(|error| format!("--addr {text:?}: {error}"))?;
             }
+            Long("host") => {
+                let name = arguments.value()?.string()?;
+                hosts =
+                    hosts.with_name(&*name).map_err(|error| format!("--host {name:?}: {error}"))?;
+            }
             Long("help") | Short('h') => return Ok(None),
             _ => return Err(argument.unexpected().into()),
         }
     }
-    Ok(Some(address))
+    Ok(Some((address, hosts)))
 }

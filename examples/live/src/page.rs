@@ -9,8 +9,9 @@ const PAGE: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = concat!(
     include_str!("page/base.js"),
-    include_str!("page/stream.js"),
+    include_str!("page/shared-event-source.js"),
     include_str!("page/log.js"),
+    include_str!("page/stream.js"),
     include_str!("page/people.js"),
     include_str!("page/answer.js"),
     include_str!("page/charts.js"),

@@ -3,11 +3,11 @@
 //! A [`Roster`] follows the hub's numbered events. Lists and changes come from the one task that
 //! has it, so that a page which has got the list misses no change and gets none from before it.
 
-use crate::publish_json;
+use crate::{publish, publish_json, topics};
 use sansse::broker::{
     Audience, BrokerEvent, ClientId, EventNumber, PresenceCursor, Roster, RosterError, SessionId,
 };
-use sansse::{EventType, Hub, event_type};
+use sansse::{Event, EventKey, EventType, Hub, event_type};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,7 +92,7 @@ impl Follower {
                     Ok(snapshot) => roster = snapshot,
                     Err(error) => return eprintln!("nobody knows who is here: {error}"),
                 }
-                publish_list(&hub, Audience::Everyone, &roster);
+                publish_list(&hub, topics::people(), &roster);
             }
             match news {
                 News::Page(session) => publish_list(&hub, Audience::Session(session), &roster),
@@ -116,7 +116,7 @@ fn snapshot(hub: &Hub) -> Result<Roster, RosterError> {
     Ok(roster)
 }
 
-fn publish_list(hub: &Hub, to: Audience, roster: &Roster) {
+fn publish_list(hub: &Hub, to: impl Into<Audience>, roster: &Roster) {
     let people = roster.clients().map(|(client, sessions)| person(hub, client, Some(sessions)));
     publish_json(hub, to, PEOPLE, &People { people: people.collect() });
 }
@@ -129,7 +129,18 @@ fn publish_change(hub: &Hub, roster: &Roster, event: &BrokerEvent) {
         return;
     };
     let person = person(hub, client, roster.sessions(client));
-    publish_json(hub, Audience::Everyone, PERSON, &person);
+    match serde_json::to_string(&person) {
+        Ok(json) => {
+            let event = Event::new(json).with_type(PERSON);
+            // Of each person, the newest event is enough.
+            let event = match EventKey::new(client.as_str()) {
+                Ok(key) => event.with_key(key),
+                Err(_) => event,
+            };
+            publish(hub, topics::people(), &event);
+        }
+        Err(error) => eprintln!("cannot say how it is with {client}: {error}"),
+    }
 }
 
 fn person(hub: &Hub, client: &ClientId, sessions: Option<usize>) -> Person {

@@ -2,14 +2,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Kills the program at the end of the test.
-struct Running(Child);
+/// Kills the program at the end of the test, until when its standard output is open.
+struct Running(Child, Option<BufReader<ChildStdout>>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -26,21 +26,26 @@ fn get(host: &str, path: &str) -> BufReader<TcpStream> {
     BufReader::new(socket)
 }
 
-#[test]
-fn it_serves_the_page_and_streams_what_is_typed() {
+/// Starts the program on a free port, and returns it with its `host:port`.
+fn start() -> (Running, String) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_live"))
         .args(["--addr", "127.0.0.1:0"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .map(Running)
+        .map(|child| Running(child, None))
         .unwrap();
     let mut first = String::new();
-    let mut stdout = BufReader::new(program.0.stdout.take().unwrap());
-    stdout.read_line(&mut first).unwrap();
+    let stdout = BufReader::new(program.0.stdout.take().unwrap());
+    program.1.insert(stdout).read_line(&mut first).unwrap();
     let host = first.split("http://").nth(1).expect("the first line has the URL");
-    let host = host.trim().trim_end_matches('/');
+    (program, host.trim().trim_end_matches('/').to_owned())
+}
 
+#[test]
+fn it_serves_the_page_and_streams_what_is_typed() {
+    let (mut program, host) = start();
+    let host = &host;
     let mut page = String::new();
     get(host, "/").read_to_string(&mut page).unwrap();
     assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
@@ -52,7 +57,7 @@ fn it_serves_the_page_and_streams_what_is_typed() {
         let found = stream.by_ref().take(10_000).any(|line| line == wanted);
         assert!(found, "{wanted:?} did not come");
     };
-    wait_for("event: resume");
+    wait_for("event: sansse-notice");
     writeln!(program.0.stdin.as_mut().unwrap(), "typed into the terminal").unwrap();
     wait_for("data: typed into the terminal");
 }
@@ -89,5 +94,49 @@ fn what_is_wrong_is_named() {
         let (status, stdout, stderr) = run(arguments);
         assert_eq!((status, &*stdout), (Some(1), ""), "{arguments:?}");
         assert!(stderr.starts_with(&format!("live: {error}")), "{stderr}");
+    }
+}
+
+#[test]
+fn a_stream_begins_with_what_was_published_before() {
+    let (mut program, host) = start();
+    let stdin = program.0.stdin.as_mut().unwrap();
+    writeln!(stdin, "typed before").unwrap();
+    // Somebody who is there already tells when it has been published.
+    let mut witness = get(&host, "/events").lines().map_while(Result::ok);
+    assert!(witness.any(|line| line == "data: typed before"));
+
+    let mut stream = get(&host, "/events").lines().map_while(Result::ok);
+    let notice = stream.find(|line| line.starts_with("data: ")).expect("the stream goes on");
+    assert!(notice.starts_with("data: {\"stream\":\"kept\",\"replayed\":"), "{notice}");
+    assert!(stream.any(|line| line == "data: typed before"));
+}
+
+#[cfg(unix)]
+#[test]
+fn sigterm_ends_it_in_good_order() {
+    for signal in ["-TERM", "-INT"] {
+        let (mut program, host) = start();
+        let mut stream = get(&host, "/events");
+        let mut line = String::new();
+        while line.trim_end() != "event: sansse-notice" {
+            line.clear();
+            assert!(stream.read_line(&mut line).unwrap() > 0, "it goes on");
+        }
+        let id = program.0.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).expect("it is UTF-8 to its end");
+        assert!(rest.contains("event: farewell"), "{signal}: {rest}");
+        assert!(rest.ends_with("\r\n0\r\n\r\n"), "{signal}: the body is whole: {rest}");
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = program.0.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "{signal}: it still runs");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!(status.code(), Some(0), "{signal}: {status}");
     }
 }

@@ -50,15 +50,20 @@ const HELP: &str = "\
 Streams answers as language models do, and reads them, and knows a whole answer from a cut one.
 
 Usage: llm
-       llm serve [--addr ADDRESS:PORT] [--cut-after PIECES] [--pause MILLISECONDS]
+       llm serve [--addr ADDRESS:PORT] [--pause MILLISECONDS] [--pieces PIECES]
+                 [--cut-after PIECES] [--fail-after PIECES]
        llm ask URL QUESTION
 
 Without a command it shows both, once whole and once cut off.
 
 serve answers POST /v1/chat/completions with an event for each piece, and [DONE] at the end.
       --addr ADDRESS:PORT    where it listens; 127.0.0.1:8090 by default, and port 0 takes a free one
+      --pause MILLISECONDS   the time before each piece; 40 by default
+      --pieces PIECES        makes each answer that long, and repeats itself for that
       --cut-after PIECES     ends each answer after so many pieces, without [DONE]
-      --pause MILLISECONDS   the time between two pieces; 40 by default
+      --fail-after PIECES    lets the model fail after so many pieces, and tells who asked
+
+An answer is made as fast as its reader takes it, and no further once the reader has left.
 
 ask prints the answer while it comes. It exits with 0 after a whole answer, with 2 after one that
 was cut off, and with 1 where there was none. LLM_API_KEY is sent as a bearer token, if it is set;
@@ -125,6 +130,12 @@ impl Command {
                 Long("addr") if serves => address = value(&mut arguments, "--addr")?,
                 Long("cut-after") if serves => {
                     manner.cut_after = Some(value(&mut arguments, "--cut-after")?);
+                }
+                Long("fail-after") if serves => {
+                    manner.fail_after = Some(value(&mut arguments, "--fail-after")?);
+                }
+                Long("pieces") if serves => {
+                    manner.pieces = Some(value(&mut arguments, "--pieces")?);
                 }
                 Long("pause") if serves => {
                     manner.pause = Duration::from_millis(value(&mut arguments, "--pause")?);

@@ -1,39 +1,53 @@
-//! The server: an answer is a session of its own, which ends with the answer.
+//! The server: an answer is a stream of events, which is polled as fast as its reader reads.
 
 use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use sansse::broker::{BrokerConfig, EventIds, SessionConfig, SessionId};
+use sansse::Event;
+use sansse::answer::AnswerStream;
+use sansse::broker::BrokerConfig;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
-use sansse::{Event, Hub};
 use sansse_tokio::{TokioAcceptor, TokioRuntime};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::error::Error;
-use std::future::Future;
+use std::fmt;
+use std::future::{Future, ready};
+use std::iter;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
 const PATH: &str = "/v1/chat/completions";
-/// Of a longer question, in characters, the answer repeats only the beginning: what is published to
-/// a session does not wait for its reader, so that all pieces have to fit into what is kept for one,
-/// by default 256 events.
-const MAX_REPEATED: usize = 200;
 
 /// How a server answers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
     /// After how many pieces it is cut off.
     pub(crate) cut_after: Option<usize>,
-    /// The time between two pieces.
+    /// After how many pieces the model fails.
+    pub(crate) fail_after: Option<usize>,
+    /// The time before each piece.
     pub(crate) pause: Duration,
+    /// How many pieces an answer has. If it is not said, as many as it takes.
+    pub(crate) pieces: Option<usize>,
+}
+
+/// Why there is no more of an answer.
+#[derive(Debug)]
+struct ModelError;
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("The model is overloaded.")
+    }
 }
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { cut_after: None, pause: Duration::from_millis(40) }
+        Self { cut_after: None, fail_after: None, pause: Duration::from_millis(40), pieces: None }
     }
 }
 
@@ -46,21 +60,18 @@ pub(crate) async fn serve(
     manner: Manner,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), sansse::broker::ConfigError> {
-    let mut config = BrokerConfig::new(sansse_tokio::random_epoch());
-    // Nobody can go on in the middle of an answer, so that no ids are needed.
-    config.event_ids = EventIds::Own;
+    // Sessions share what is published; here each answer is its reader's own, and the hub is idle.
+    let config = BrokerConfig::new(sansse_tokio::random_epoch());
     let hub = sansse_tokio::spawn_hub(HubBuilder::new(config))?;
-    let answers = hub.clone();
     Server::new(TokioRuntime, hub)
         .serve(TokioAcceptor::new(listener), shutdown, move |request| {
-            let answer = answer(&answers, &request, manner);
-            async { answer }
+            ready(answer(&request, manner))
         })
         .await;
     Ok(())
 }
 
-fn answer(hub: &Hub, request: &Request<Bytes>, manner: Manner) -> Answer {
+fn answer(request: &Request<Bytes>, manner: Manner) -> Answer {
     if request.uri().path() != PATH {
         return refuse(StatusCode::NOT_FOUND, &format!("There is only {PATH}.")).into();
     }
@@ -69,46 +80,61 @@ fn answer(hub: &Hub, request: &Request<Bytes>, manner: Manner) -> Answer {
         refusal.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("POST"));
         return refusal.into();
     }
-    let question = match question(request.body()) {
-        Ok(question) => question,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()).into(),
-    };
-    let answer = hub.accept(request, SessionConfig::new());
-    if let Answer::Stream(_, session) = &answer {
-        tokio::spawn(say(hub.clone(), session.id(), question, manner));
+    if let Err(refusal) = sansse::http::accept(request) {
+        return refusal.response().into();
     }
-    answer
+    match question(request.body()) {
+        Ok(question) => AnswerStream::with_error_event(say(&question, manner), error_event).into(),
+        Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()).into(),
+    }
 }
 
-/// Streams the answer into its session, and ends it.
-async fn say(hub: Hub, session: SessionId, question: Question, manner: Manner) {
-    let pieces = pieces(&question.text);
-    for (number, piece) in pieces.iter().enumerate() {
-        if manner.cut_after == Some(number) {
-            hub.close_session(session);
-            return;
-        }
-        let chunk = question.chunk(&json!({ "content": piece }), None);
-        // The client may be gone. Then the rest is not needed.
-        if hub.publish(session, &Event::new(chunk)).is_err() {
-            return;
-        }
-        tokio::time::sleep(manner.pause).await;
+/// The events of an answer. What they are made of is asked for when the reader has room for it.
+fn say(
+    question: &Question,
+    manner: Manner,
+) -> impl Stream<Item = Result<Event, ModelError>> + use<> {
+    let mut pieces = pieces(&question.text);
+    let count = manner.pieces.unwrap_or(pieces.len());
+    if count > pieces.len() {
+        pieces.push("\n".to_owned());
     }
-    let last = question.chunk(&json!({}), Some("stop"));
-    for data in [last, "[DONE]".to_owned()] {
-        if hub.publish(session, &Event::new(data)).is_err() {
-            return;
+    let model = question.model.clone();
+    let content = move |piece: String| chunk(&model, &json!({ "content": piece }), None);
+    let content = pieces.into_iter().cycle().take(count).map(content).map(Ok);
+    let end = [chunk(&question.model, &json!({}), Some("stop")), "[DONE]".to_owned()];
+    let events: Box<dyn Iterator<Item = Result<String, ModelError>> + Send> =
+        match (manner.cut_after, manner.fail_after) {
+            (None, None) => Box::new(content.chain(end.map(Ok))),
+            (Some(pieces), _) => Box::new(content.take(pieces)),
+            (None, Some(pieces)) => {
+                Box::new(content.take(pieces).chain(iter::once(Err(ModelError))))
+            }
+        };
+    stream::iter(events).then(move |data| async move {
+        if !manner.pause.is_zero() {
+            tokio::time::sleep(manner.pause).await;
         }
-    }
-    hub.close_session(session);
+        data.map(Event::new)
+    })
+}
+
+/// How the asker is told of a failure, in the form that many services share.
+#[expect(clippy::unnecessary_wraps, reason = "others may tell nothing")]
+fn error_event(error: &ModelError) -> Option<Event> {
+    let error = json!({ "message": error.to_string(), "type": "server_error" });
+    Some(Event::new(json!({ "error": error }).to_string()))
+}
+
+fn chunk(model: &str, delta: &Value, finish_reason: Option<&str>) -> String {
+    let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish_reason });
+    json!({ "object": "chat.completion.chunk", "model": model, "choices": [choice] }).to_string()
 }
 
 /// This is no language model. It says a few words about what it does, in pieces of one word.
 fn pieces(question: &str) -> Vec<String> {
-    let repeated: String = question.chars().take(MAX_REPEATED).collect();
     let text = format!(
-        "You ask: {repeated}\n\
+        "You ask: {question}\n\
          I am no model, but I speak as one does: each word of this is an event of its own, sent \
          when it is ready. After the last comes one more, “[DONE]”, and only who has seen it \
          has the whole answer. If the connection ends before, something is missing, however \
@@ -121,18 +147,6 @@ fn pieces(question: &str) -> Vec<String> {
 struct Question {
     model: String,
     text: String,
-}
-
-impl Question {
-    fn chunk(&self, delta: &Value, finish_reason: Option<&str>) -> String {
-        let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish_reason });
-        json!({
-            "object": "chat.completion.chunk",
-            "model": self.model,
-            "choices": [choice],
-        })
-        .to_string()
-    }
 }
 
 fn question(body: &[u8]) -> Result<Question, Box<dyn Error>> {

@@ -3,7 +3,6 @@
 use super::super::arena::Key;
 use super::super::clock::{Tick, ticks};
 use super::super::config::{Drain, ShardNumber};
-use crate::encode::Frame;
 use crate::event::Event;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -15,12 +14,20 @@ pub(crate) enum DrainStep {
     Turn {
         session: Key,
         /// What it gets after all that was published before.
-        last_words: Option<Frame>,
+        last_words: LastWords,
         /// It goes on instead, if it has no broadcast.
         lets_topics_end: bool,
     },
     /// All that are left end at once.
     LastCall,
+}
+
+/// What a session gets last of all that is to come back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LastWords {
+    pub(crate) farewell: Option<Event>,
+    /// When it is to come back, in whole milliseconds; `None`: as it was told before.
+    pub(crate) retry: Option<Duration>,
 }
 
 /// Which sessions are yet to go, and when.
@@ -104,19 +111,15 @@ impl Draining {
     }
 
     /// Returns what the session gets last whose turn is next.
-    fn last_words(&self) -> Option<Frame> {
-        let event = self.drain.farewell().cloned();
-        let event = match self.drain.retry() {
-            Some((least, spread)) => {
-                // Rounded up, since it is told in whole milliseconds.
-                let retry = least.saturating_add(self.turn().share_of(spread));
-                let rest = Duration::from_nanos(u64::from(retry.subsec_nanos() % 1_000_000));
-                let up = if rest.is_zero() { rest } else { Duration::from_millis(1) - rest };
-                event.unwrap_or_else(Event::empty).with_retry(retry.saturating_add(up))
-            }
-            None => event?,
-        };
-        Some(Frame::new(&event))
+    fn last_words(&self) -> LastWords {
+        let retry = self.drain.retry().map(|(least, spread)| {
+            // Rounded up, since it is told in whole milliseconds.
+            let retry = least.saturating_add(self.turn().share_of(spread));
+            let rest = Duration::from_nanos(u64::from(retry.subsec_nanos() % 1_000_000));
+            let up = if rest.is_zero() { rest } else { Duration::from_millis(1) - rest };
+            retry.saturating_add(up)
+        });
+        LastWords { farewell: self.drain.farewell().cloned(), retry }
     }
 }
 
@@ -124,7 +127,6 @@ impl Draining {
 mod tests {
     use super::super::tests::key;
     use super::*;
-    use alloc::string::String;
     use core::num::NonZeroU16;
 
     const SECOND: Tick = 1_000_000_000;
@@ -157,11 +159,10 @@ mod tests {
     }
 
     /// What each session gets last of all.
-    fn last_words(draining: &mut Draining) -> Vec<Option<String>> {
+    fn last_words(draining: &mut Draining) -> Vec<LastWords> {
         let mut words = Vec::new();
         while let Some(DrainStep::Turn { last_words, .. }) = draining.pop_due(Tick::MAX, 1) {
-            let text = |frame: Frame| String::from_utf8_lossy(frame.as_ref()).into_owned();
-            words.push(last_words.map(text));
+            words.push(last_words);
         }
         words
     }
@@ -204,19 +205,22 @@ mod tests {
         let drain = over_ten_seconds().with_retry(retry.0, retry.1);
         let words = last_words(&mut draining(drain.clone(), 3, 0, 1));
         // 2 s, 2 s and 1.67 ms, 2 s and 3.33 ms.
-        let expected = ["retry: 2000\n\n", "retry: 2002\n\n", "retry: 2004\n\n"];
-        assert_eq!(words, expected.map(|text| Some(text.into())));
-        let words = last_words(&mut draining(drain.with_farewell(Event::new("bye")), 1, 0, 1));
-        let words = words[0].as_deref().unwrap();
-        assert!(words.contains("data: bye") && words.contains("retry: 2000"), "{words}");
+        let retries: Vec<_> = words.iter().map(|words| words.retry).collect();
+        assert_eq!(retries, [2_000, 2_002, 2_004].map(|ms| Some(Duration::from_millis(ms))));
+        let farewell = Some(Event::new("bye"));
+        let drain = drain.with_farewell(Event::new("bye"));
+        let retry = Some(Duration::from_secs(2));
+        assert_eq!(last_words(&mut draining(drain, 1, 0, 1)), [LastWords { farewell, retry }]);
     }
 
     #[test]
     fn without_a_farewell_or_times_nothing_is_said() {
-        assert_eq!(last_words(&mut draining(over_ten_seconds(), 2, 0, 1)), [None, None]);
+        let none = LastWords::default();
+        let words = last_words(&mut draining(over_ten_seconds(), 2, 0, 1));
+        assert_eq!(words, [none.clone(), none.clone()]);
         let mut draining = draining(over_ten_seconds().letting_topics_end(), 1, 0, 1);
         let turn = draining.pop_due(SECOND, 1).unwrap();
-        let expected = DrainStep::Turn { session: key(0), last_words: None, lets_topics_end: true };
+        let expected = DrainStep::Turn { session: key(0), last_words: none, lets_topics_end: true };
         assert_eq!(turn, expected);
     }
 }

@@ -15,7 +15,7 @@ pub(crate) mod tests;
 pub use census::{Census, Eviction, Occupancy};
 
 pub(crate) use census::Elsewhere;
-pub(crate) use drain::DrainStep;
+pub(crate) use drain::{DrainStep, LastWords};
 pub(crate) use returns::ReturnsOfAll;
 
 use super::arena::Key;

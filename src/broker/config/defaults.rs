@@ -3,6 +3,7 @@
 use super::super::error::ConfigError;
 use super::{Lag, LagPolicy, MaxAge, OnGap};
 use crate::event::EventType;
+use crate::notice::Notice;
 use core::time::Duration;
 
 /// What sessions have that do not choose for themselves, and what holds for all of them.
@@ -17,18 +18,27 @@ pub struct SessionDefaults {
     /// How long a session may have output without taking any before it is ended as stalled, unless
     /// [the session](crate::broker::SessionConfig::with_stall_timeout) says otherwise. Default
     /// 60 s, long enough for a phone in a tunnel. `None`: for ever.
+    ///
+    /// The time counts from when there is output, such as a publish or a heartbeat that is due,
+    /// whether or not the session's id has come out of
+    /// [`poll_ready`](crate::broker::Broker::poll_ready). A poll of the session, or
+    /// [progress](crate::broker::Broker::handle_progress), lets it begin anew.
     pub stall_timeout: Option<Duration>,
     /// How far a session may be behind, and what it meets beyond that, unless the session or [the
     /// topic](crate::broker::TopicMut::set_lag) says otherwise. Default: as far as events are kept,
     /// and [`LagPolicy::Close`].
     pub lag: Lag,
-    /// Tells the peers of what they lost, unless a session says otherwise: before the first event
-    /// after a hole comes one of this type, whose data is `{"lost":n}`. Default `None`: they are
-    /// told nothing.
+    /// Tells peers their place and every gap, by [notices](crate::broker#what-a-peer-is-told) of
+    /// this type, unless [the session](crate::broker::SessionConfig::with_notices) says otherwise.
+    /// Default [`Notice::EVENT_TYPE`], for which no page listens by accident.
     ///
-    /// It has an id, from which a resumption is right. Where several topics have holes, one event
-    /// tells of all, at the place of the first. It takes no position and is not kept.
-    pub loss_announcement: Option<EventType>,
+    /// `None` turns them off. Then a stream begins with its first event, however late that comes
+    /// (Firefox fires `open` only with the first byte). A peer that loses the connection before it
+    /// got an event with an id comes back without one, and misses what was published meanwhile.
+    /// Nothing tells a peer that events are missing. After a [late
+    /// subscription](crate::broker::SessionMut::subscribe) it may get events twice. It is for
+    /// readers that cannot pass over events of a type that they do not know.
+    pub notices: Option<EventType>,
     /// What a session gets that resumes where something may be missing: after a gap, or from an id
     /// that leads nowhere. Default [`OnGap::ReplayKept`].
     pub on_gap: OnGap,
@@ -47,7 +57,7 @@ impl SessionDefaults {
         heartbeat: Some(Duration::from_secs(15)),
         stall_timeout: Some(Duration::from_secs(60)),
         lag: Lag::new(LagPolicy::Close),
-        loss_announcement: None,
+        notices: Some(Notice::EVENT_TYPE),
         on_gap: OnGap::ReplayKept,
         max_age: None,
         lease_lead: Duration::from_secs(30),

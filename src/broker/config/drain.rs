@@ -10,8 +10,21 @@ use core::time::Duration;
 /// `n / (over + spread)` in any second, plus one, to within a millisecond. Who goes when is drawn
 /// by [`BrokerConfig::seed`](crate::broker::BrokerConfig::seed).
 ///
+/// On the wire the streams are cut by default, so that every reader knows that it is to come back;
+/// see [`EndReason::stream_end`](crate::broker::EndReason::stream_end).
+///
+/// # When they come back
+///
+/// Where other servers take the sessions over, behind a load balancer that sends nobody here any
+/// more, peers may come back at once. Where the next server is this process started anew, they are
+/// to come back when it has gone: `least` is then no less than the period and the
+/// [patience](Self::with_patience) together, as below. A peer that comes earlier meets
+/// [`OpenError::Draining`](crate::broker::OpenError::Draining). A hub answers it by [a stream that
+/// says come back](crate::hub::RefuseBy::Stream), unless it was told to answer by statuses: those end
+/// an `EventSource` for good, and with them `least` is to be that long in any case.
+///
 /// A browser keeps the last reconnection time that it was told for as long as the page lives. The
-/// server that takes the sessions over should tell its own again:
+/// server that takes the sessions over should tell its own again, as a hub does by default:
 /// [`Reconnect::retry`](crate::broker::Reconnect::retry).
 ///
 /// ```
@@ -24,10 +37,12 @@ use core::time::Duration;
 ///
 /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
 /// let session = broker.open(now, SessionConfig::new())?.session;
-/// // 10,000 sessions would go at 500 a second, and come back at 100 a second.
+/// // 10,000 sessions would go at 500 a second. They would come back at 100 a second, from the time
+/// // on when patience is over with the last of them.
 /// let farewell = Event::new("back soon").with_type(EventType::new("maintenance")?);
 /// let drain = Drain::new(Duration::from_secs(20))
-///     .with_retry(Duration::from_secs(2), Duration::from_secs(80))
+///     .with_patience(Duration::from_secs(10))
+///     .with_retry(Duration::from_secs(30), Duration::from_secs(80))
 ///     .with_farewell(farewell);
 /// broker.drain(now, drain)?;
 /// assert_eq!(broker.open(now, SessionConfig::new()), Err(OpenError::Draining));
@@ -63,15 +78,16 @@ impl Drain {
         self
     }
 
-    /// Sets an event that each session gets last of all. It has no position and must bring no id,
-    /// so that the session's place is not lost by it. Default: none.
+    /// Sets an event that each session gets last of all, before the
+    /// [notice](crate::broker#what-a-peer-is-told) that its stream ends. It has no position and
+    /// must bring no id, so that the session's place is not lost by it. Default: none.
     pub fn with_farewell(mut self, event: Event) -> Self {
         self.farewell = Some(event);
         self
     }
 
     /// Sets how long after the period sessions may still take what they have not got yet, before
-    /// the last ones end at once. Default 10 s: a supervisor that waits 30 s for a process to stop
+    /// the last ones [end at once](crate::broker::EndReason::Aborted). Default 10 s: a supervisor that waits 30 s for a process to stop
     /// is not kept waiting by one slow peer.
     pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;

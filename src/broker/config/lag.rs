@@ -6,8 +6,8 @@ use core::num::NonZeroUsize;
 /// than its [`Lag`] allows.
 ///
 /// Each topic is looked at by itself. What is lost is told to the application with
-/// [`SessionSkipped`](crate::broker::BrokerEvent::SessionSkipped), and to the peer where that is
-/// [asked for](crate::broker::SessionDefaults::loss_announcement).
+/// [`SessionSkipped`](crate::broker::BrokerEvent::SessionSkipped), and to the peer by a
+/// [notice](crate::broker#what-a-peer-is-told).
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -35,7 +35,7 @@ pub enum LagPolicy {
 /// How far a session may be behind in one topic, and what happens beyond that.
 ///
 /// No session can be further behind than the topic's [`Retention`](crate::broker::Retention); these
-/// bounds are closer. They count what was published to the topic since the session's place in it,
+/// bounds are closer. A publisher [that waits](crate::broker::Pace) looks at the retention alone. They count what was published to the topic since the session's place in it,
 /// whenever the session is polled. A single event is never too far, however large.
 ///
 /// A replay is within any bounds: if a session ended for it, its peer would come back for the same.

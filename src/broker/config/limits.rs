@@ -71,7 +71,8 @@ pub struct BrokerLimits {
     pub sessions: SessionLimit,
     /// How many sessions one client may have at a time. Default 256: a browser holds at most some
     /// hundred streams to one server (HTTP/2), and people have several devices. Publishing to a
-    /// client costs the same however many it has. Each end of a session costs as much as its client
+    /// client costs the same however many it has, until as much is kept for the client as may be:
+    /// from then on each publish looks at each session. Each end of a session costs as much as its client
     /// has sessions.
     pub sessions_per_client: SessionLimit,
     /// How many sessions there may be at a time from one address, of those that

@@ -6,6 +6,7 @@ mod lag;
 mod limits;
 mod max_age;
 mod metadata;
+mod pace;
 mod reconnect;
 mod retention;
 mod session;
@@ -17,6 +18,7 @@ pub use drain::Drain;
 pub use lag::{Lag, LagPolicy};
 pub use limits::{BrokerLimits, LimitPolicy, SessionLimit};
 pub use max_age::MaxAge;
+pub use pace::Pace;
 pub use reconnect::Reconnect;
 pub use retention::Retention;
 pub use session::SessionConfig;
@@ -69,9 +71,10 @@ pub struct BrokerConfig {
     pub shard: ShardNumber,
     /// What ids events get that bring none. Default [`EventIds::Assigned`].
     pub event_ids: EventIds,
-    /// Signs the ids that the broker makes, so that no peer can make one. Default `None`: ids are
-    /// plain, and a peer that makes one by hand gets what is kept after that place. Without the
-    /// feature `signed` there are no keys.
+    /// Signs the ids that the broker makes, so that no peer can make one, and hides in them, if the
+    /// keys say so, how much others are sent. Default `None`: ids are plain, and a peer that makes
+    /// one by hand gets what is kept after that place. Without the feature `signed` there are no
+    /// keys.
     // A secret is in no record.
     #[cfg_attr(feature = "record", serde(skip))]
     pub cursor_keys: Option<CursorKeys>,
@@ -80,7 +83,13 @@ pub struct BrokerConfig {
     pub retention: Retention,
     /// How much is kept of what is published to one client or to one session. Smaller by default
     /// (256 events, 256 KiB), since there are many of them.
+    ///
+    /// It is also how far a session may be behind in this: one event more is refused with
+    /// [`PublishError::NoRoom`](crate::broker::PublishError::NoRoom).
     pub private_retention: Retention,
+    /// How far a publisher may be ahead of the sessions where it waits for them, and for how long
+    /// a session counts that takes nothing.
+    pub pace: Pace,
     /// How many of each thing there may be.
     pub limits: BrokerLimits,
     /// How long a client without a session is remembered, with its metadata and what is kept for
@@ -105,6 +114,7 @@ impl BrokerConfig {
             cursor_keys: None,
             retention: Retention::DEFAULT,
             private_retention: Retention::PRIVATE,
+            pace: Pace::DEFAULT,
             limits: BrokerLimits::DEFAULT,
             client_grace: Duration::from_secs(30),
             session: SessionDefaults::DEFAULT,
@@ -144,6 +154,19 @@ pub enum StartAt {
     Now,
     /// All that is kept, and what is published from now on.
     Oldest,
+    /// The newest so many events that are kept, and what is published from now on: a page that is
+    /// loaded shows the last lines of a chat at once. [`Resumption::Last`](super::Resumption::Last)
+    /// says how many they are.
+    ///
+    /// They are the newest of all that the session gets, in the order in which they were published:
+    /// of three lively topics and a quiet one there may be none of the quiet one. What several
+    /// subscriptions match counts once. All that was published counts, also what a newer event of
+    /// the same key has superseded, and comments. It is bounded by what is kept: for more than
+    /// that, and for [`u64::MAX`], it is all of it.
+    ///
+    /// To have some of each topic, subscribe to each
+    /// [with its own start](super::SessionMut::subscribe).
+    Last(u64),
     /// What came after the event with this id, as when a session resumes.
     After(EventId),
 }

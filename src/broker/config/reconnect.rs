@@ -8,8 +8,10 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reconnect {
-    /// The reconnection time that each session is told at its start. Default `None`: the
-    /// receiver's own, some 3 to 5 s in browsers.
+    /// The reconnection time that each session is told at its start, in its first
+    /// [notice](crate::broker#what-a-peer-is-told). Default `None`: the receiver's own, some 3 to
+    /// 5 s in browsers. A hub that [refuses by stream](crate::hub::RefuseBy::Stream) tells 3 s
+    /// then, so that a peer forgets the time that a refusal told it.
     pub retry: Option<Duration>,
     /// Whether sessions are told different reconnection times, beginning with
     /// [`retry`](Self::retry), or 3 s without: so that if all connections are lost at once, at most
@@ -21,7 +23,7 @@ pub struct Reconnect {
     /// one process can take, with the handshakes and whatever else each costs.
     pub per_second: NonZeroU32,
     /// The least that [`Broker::retry_after`](crate::broker::Broker::retry_after) says, rounded up
-    /// to whole seconds. Default 5 s.
+    /// to whole seconds: after how long a peer that was refused comes back. Default 5 s.
     pub retry_after: Duration,
 }
 

@@ -47,9 +47,7 @@ pub struct SessionConfig {
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
     lag: Option<Lag>,
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
-    loss_announcement: Setting<EventType>,
-    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
-    announcement: Option<EventType>,
+    notices: Setting<EventType>,
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
     opening_comment: Option<Cow<'static, str>>,
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
@@ -160,13 +158,30 @@ impl SessionConfig {
     }
 
     /// Sets where a session starts that brings no last event id. Default [`StartAt::Now`]. With
-    /// [`StartAt::Oldest`] a page that is loaded again gets all that is kept.
+    /// [`StartAt::Oldest`] a page that is loaded again gets all that is kept, and with
+    /// [`StartAt::Last`] the newest part of it.
+    ///
+    /// ```
+    /// use sansse::broker::{Broker, BrokerConfig, Epoch, Resumption, SessionConfig, StartAt};
+    /// use sansse::{Event, topic_name};
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// for line in ["one", "two", "three"] {
+    ///     broker.publish(now, topic_name!("chat"), &Event::new(line))?;
+    /// }
+    /// let config = SessionConfig::new().with_topic(topic_name!("chat"));
+    /// let opened = broker.open(now, config.with_start(StartAt::Last(2)))?;
+    /// assert_eq!(opened.resumption, Resumption::Last { replayed: 2 });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_start(mut self, start: StartAt) -> Self {
         self.start = start;
         self
     }
 
-    /// Sets where an earlier stream broke off, as the request says. Default: nowhere.
+    /// Sets where an earlier stream broke off. Default: nowhere. [`Hub::accept`](crate::Hub::accept)
+    /// sets it from the request, unless it is set already.
     pub fn with_last_event_id(mut self, id: LastEventId) -> Self {
         self.last_event_id = id;
         self
@@ -203,30 +218,17 @@ impl SessionConfig {
         self
     }
 
-    /// Tells the peer of what it lost, by an event of this type, as
-    /// [`SessionDefaults`](crate::broker::SessionDefaults::loss_announcement) says; `None`: it is
-    /// told nothing. Default: the broker's.
-    pub fn with_loss_announcement(mut self, event_type: Option<EventType>) -> Self {
-        self.loss_announcement = event_type.into();
+    /// Tells the peer its place and every gap by [notices](crate::broker#what-a-peer-is-told) of
+    /// this type. `None` turns them off, with the consequences that
+    /// [`SessionDefaults::notices`](crate::broker::SessionDefaults::notices) names. Default: the
+    /// broker's.
+    pub fn with_notices(mut self, event_type: Option<EventType>) -> Self {
+        self.notices = event_type.into();
         self
     }
 
-    /// Tells the peer how its resumption went: the stream begins with an event of this type whose
-    /// data is `{"outcome":"…","replayed":n}`, where the outcome is one of `live`, `oldest`,
-    /// `complete`, `gap`, `unknown`, `other-epoch`, `ahead` and `forged`. Default: the peer is told
-    /// nothing.
-    ///
-    /// It is also how every receiver learns its place at once. A stream begins with an id and no
-    /// event otherwise. By the standard a receiver remembers that, but some, among them clients for
-    /// Node.js, remember ids of events alone: when such a one loses its connection before the first
-    /// event, it comes back without an id, and misses what was published meanwhile.
-    pub fn with_announcement(mut self, event_type: EventType) -> Self {
-        self.announcement = Some(event_type);
-        self
-    }
-
-    /// Begins the stream with a comment, such as the padding that some polyfills ask for. Default:
-    /// none.
+    /// Begins the stream with a comment, such as the padding that some polyfills ask for. It is
+    /// part of the first notice. Default: none.
     pub fn with_opening_comment(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.opening_comment = Some(text.into());
         self
@@ -325,14 +327,9 @@ impl SessionConfig {
         self.lag
     }
 
-    /// Returns the type of the event that tells it of losses.
-    pub(crate) const fn loss_announcement(&self) -> &Setting<EventType> {
-        &self.loss_announcement
-    }
-
-    /// Returns the type of the event that tells it how its resumption went.
-    pub(crate) const fn announcement(&self) -> Option<&EventType> {
-        self.announcement.as_ref()
+    /// Returns the type of the events that tell it its place and its gaps.
+    pub(crate) const fn notices(&self) -> &Setting<EventType> {
+        &self.notices
     }
 
     /// Returns the comment with which its stream begins.

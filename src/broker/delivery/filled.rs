@@ -8,7 +8,9 @@ use crate::encode::Frame;
 pub enum Transmit<'a> {
     /// The next frame of its event stream.
     Frame(&'a Frame),
-    /// Nothing more, ever. The stream is to be ended in good order and the connection closed.
+    /// Nothing more, ever. The stream is to be ended as
+    /// [`EndReason::stream_end`](crate::broker::EndReason::stream_end) says, and the connection
+    /// closed.
     ///
     /// Every further poll of the session gives this again. The reason is told once; `None` where it
     /// was, and for an id that is no session's.

@@ -21,24 +21,26 @@ mod filled;
 mod policy;
 mod resumption;
 mod sink;
+mod telling;
 
 pub use batch::Batch;
 pub use filled::{Filled, Transmit};
 
-pub(crate) use batch::Source;
-pub(crate) use resumption::{Places, Wish, ends_without_id, is_anything_left, opening, resume};
+pub(crate) use batch::{Part, Source};
+pub(crate) use resumption::{Places, Wish, ends_without_id, is_anything_left, resume};
 pub(crate) use sink::{BatchSink, FrameSink, Sink, Taken};
+pub(crate) use telling::Teller;
 
 use super::clock::Tick;
 use super::config::{BrokerConfig, Lag, LagPolicy};
 use super::counters::Counters;
 use super::event::EndReason;
-use super::sequence::{EventIds, Sequencer};
-use super::sessions::{Ending, Session, is_over};
+use super::sequence::Sequencer;
+use super::sessions::{Ending, LateGap, Loss, Session, Subscription, is_over};
 use super::topics::{Kind, Take, Topics, View};
 use crate::encode::Frame;
 use crate::event::Event;
-use alloc::format;
+use crate::notice::{LossReason, Notice};
 use core::cmp::Ordering::{Equal, Greater, Less};
 use policy::{Standing, Supersession};
 use sink::Room;
@@ -231,10 +233,12 @@ impl Delivery<'_> {
     }
 
     fn fill_more(&mut self, is_behind: bool, sink: &mut impl Sink) -> Outcome {
-        if let Some(opening) = self.session.extras_mut().take_opening() {
-            sink.put(Source::Own, opening);
+        // Each comes first in its batch, so that it is never taken back.
+        let first = self.session.extras_mut().take_opening().or_else(|| self.late_gap_frame());
+        if let Some(frame) = first {
+            sink.put(Source::Own, frame);
         }
-        let mut is_full = sink.is_full();
+        let mut is_full = sink.is_full() || self.session.extras().has_late_gap();
         let mut superseded = 0;
         while !is_full {
             let (number, below, shared) = match self.next() {
@@ -287,8 +291,9 @@ impl Delivery<'_> {
     /// Lets the sink take what remains for a session that has no event pending.
     fn fill_rest(&mut self, sink: &mut impl Sink) -> Outcome {
         if self.session.extras().is_any() {
-            if self.session.extras_mut().take_place_due() {
-                let frame = self.place_frame();
+            if self.session.extras_mut().take_place_due()
+                && let Some(frame) = self.place_frame()
+            {
                 if !sink.has_room(&frame) {
                     self.session.extras_mut().owe_place();
                     return Outcome::More;
@@ -436,14 +441,16 @@ impl Delivery<'_> {
             let lost = standings().map(|standing| standing.missing()).sum();
             return Err(EndReason::Lagged { lost });
         }
-        let (mut lost, mut before) = (0, u64::MAX);
+        let (mut lost, mut loss) = (0, None);
         for number in 0..numbers {
             let Some(standing) = Standing::new(self.session, number, self.topics, usual) else {
                 continue;
             };
             let step = standing.step();
             if step.lost() > 0 {
-                before = before.min(standing.position_before(step.cursor()));
+                let before = standing.position_before(step.cursor());
+                let one = self.loss(number, before, step.lost());
+                loss = Some(loss.map_or(one, |loss: Loss| loss.and(one)));
             }
             lost += step.lost();
             self.passed.superseded += step.superseded();
@@ -454,12 +461,18 @@ impl Delivery<'_> {
             self.session.extras_mut().pass_backlog(number, step.cursor());
         }
         self.passed.lost += lost;
-        let announcement =
-            self.session.extras().announcement(self.config.session.loss_announcement.as_ref());
-        if lost > 0 && announcement.is_some() {
-            self.session.extras_mut().add_loss(before, lost);
+        if let Some(loss) = loss.filter(|_| self.teller().tells()) {
+            self.session.extras_mut().add_loss(loss);
         }
         Ok(())
+    }
+
+    /// Returns the loss of so many events by one subscription.
+    fn loss(&self, number: u32, before: u64, lost: u64) -> Loss {
+        let channel = self.session.subscription(number).map(Subscription::channel);
+        let is_counted = channel.is_some_and(|channel| self.topics.is_counted(channel));
+        let kind = channel.and_then(|channel| self.topics.kind(channel));
+        Loss::new(before, is_counted.then_some(lost), matches!(kind, Some(Kind::Pattern(_))))
     }
 
     /// Returns whether the session ends when it has nothing more.
@@ -472,20 +485,30 @@ impl Delivery<'_> {
     /// Its id is the place before the first event after the first hole. Nothing older is still to
     /// come, so that a peer that resumes from there gets all that is kept and was not sent.
     fn loss_frame(&mut self) -> Option<Frame> {
-        let usual = self.config.session.loss_announcement.as_ref();
-        let event_type = self.session.extras().announcement(usual)?.clone();
         let loss = self.session.extras_mut().take_loss()?;
-        let data = format!(r#"{{"lost":{}}}"#, loss.lost());
-        let assigned = self.sequencer.ids() == EventIds::Assigned;
-        let id = assigned.then(|| self.sequencer.id_of(loss.before()));
-        Some(Frame::with_id(&Event::new(data).with_type(event_type), id.as_ref()))
+        let notice = Notice::Gap { replayed: 0, lost: loss.lost(), reason: LossReason::Lag };
+        self.teller().notice(notice, Some(loss.before()))
+    }
+
+    /// Returns what tells the peer what is missing from what later subscriptions replay.
+    ///
+    /// It tells no place: from that of the replay, the peer would get again what it had of other
+    /// topics.
+    fn late_gap_frame(&mut self) -> Option<Frame> {
+        let LateGap { replayed, lost, reason } = self.session.extras_mut().take_late_gap()?;
+        self.teller().notice(Notice::Gap { replayed, lost, reason }, None)
     }
 
     /// Returns what tells the peer its place.
-    fn place_frame(&self) -> Frame {
+    fn place_frame(&self) -> Option<Frame> {
         let ending = self.session.ending();
         let position = ending.map_or(self.sequencer.last(), Ending::through);
-        Frame::with_id(&Event::empty(), Some(&self.sequencer.id_of(position)))
+        self.teller().notice(Notice::Place, Some(position))
+    }
+
+    fn teller(&self) -> Teller<'_> {
+        let usual = self.config.session.notices.as_ref();
+        Teller::of(self.session, usual, self.sequencer)
     }
 }
 

@@ -9,16 +9,15 @@
 //!     │        "news"     lost through 20   21 …     a gap: something up to 20 may be missing
 //! ```
 
-use crate::broker::config::{OnGap, SessionConfig, StartAt};
+use crate::broker::config::{OnGap, StartAt};
 use crate::broker::event::Resumption;
-use crate::broker::sequence::{EventIds, IdMeaning, Sequencer};
+use crate::broker::sequence::{IdMeaning, Sequencer};
 use crate::broker::topics::View;
 use crate::encode::Frame;
-use crate::event::{Event, EventId};
+use crate::event::EventId;
 use crate::last_event_id::LastEventId;
-use alloc::format;
+use crate::notice::{LossReason, Notice};
 use alloc::vec::Vec;
-use core::time::Duration;
 
 /// What a session asks for.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +26,15 @@ pub(crate) struct Wish<'a> {
     start: &'a StartAt,
     on_gap: OnGap,
     unseen: u64,
+}
+
+/// How a session begins, or one of its later subscriptions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Beginning {
+    resumption: Resumption,
+    places: Places,
+    notice: Notice,
+    place: Option<u64>,
 }
 
 /// Where a session's cursors stand.
@@ -41,9 +49,11 @@ pub(crate) struct Places {
 enum Wanted {
     Now,
     Oldest,
+    Last(u64),
     After(u64),
     Ahead,
     Unknown,
+    Malformed,
     OtherEpoch,
     Forged,
 }
@@ -58,6 +68,43 @@ impl<'a> Wish<'a> {
         unseen: u64,
     ) -> Self {
         Self { last_event_id, start, on_gap, unseen }
+    }
+
+    /// Returns whether something that was published after this position is kept no more.
+    fn is_gap_after(&self, position: u64, views: &[View<'_>]) -> bool {
+        self.unseen > position || views.iter().any(|view| view.lost_through() > position)
+    }
+
+    /// Returns how many events are missing for a session that knows all up to this position, and
+    /// gets `replayed` of those after it; `None` if that is not known.
+    fn lost_after(&self, position: u64, views: &[View<'_>], replayed: u64) -> Option<u64> {
+        if self.unseen > position {
+            return None;
+        }
+        let gone = views.iter().map(|view| view.lost_after(position)).sum::<Option<u64>>()?;
+        let kept = Places::new(views, |view| view.cursor_after(position)).replayed(views);
+        Some(gone + kept.saturating_sub(replayed)).filter(|lost| *lost > 0)
+    }
+}
+
+impl Beginning {
+    pub(crate) const fn resumption(&self) -> Resumption {
+        self.resumption
+    }
+
+    pub(crate) const fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Returns what the peer is told of it.
+    pub(crate) const fn notice(&self) -> Notice {
+        self.notice
+    }
+
+    /// Returns from where a peer is to resume that got nothing but the notice. `None`: from where
+    /// it did this time.
+    pub(crate) const fn place(&self) -> Option<u64> {
+        self.place
     }
 }
 
@@ -99,6 +146,12 @@ impl Places {
         self.zip(views).map(|(view, cursor)| view.count_from(cursor)).sum()
     }
 
+    /// Returns the position of the oldest of what is replayed.
+    fn first_position(&self, views: &[View<'_>]) -> Option<u64> {
+        let first = self.zip(views).filter_map(|(view, cursor)| view.from(cursor));
+        first.map(|(_, entry)| entry.position()).min()
+    }
+
     /// Returns the newest of what is replayed and is such.
     fn last<'a>(
         &'a self,
@@ -113,11 +166,7 @@ impl Places {
 }
 
 /// Returns how a session resumes in these channels, and where.
-pub(crate) fn resume(
-    views: &[View<'_>],
-    wish: Wish<'_>,
-    sequencer: &Sequencer,
-) -> (Resumption, Places) {
+pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) -> Beginning {
     let wanted = wanted(views, wish, sequencer);
     let oldest = || Places::new(views, View::start);
     let newest = || Places::new(views, View::end);
@@ -128,10 +177,13 @@ pub(crate) fn resume(
     let mut is_gap = true;
     let places = match wanted {
         Wanted::Oldest => oldest(),
+        Wanted::Last(count) => match oldest_of_last(views, count) {
+            Some(position) => Places::new(views, |view| view.cursor_after(position - 1)),
+            None => newest(),
+        },
         Wanted::Now | Wanted::Forged => newest(),
         Wanted::After(position) => {
-            is_gap =
-                wish.unseen > position || views.iter().any(|view| view.lost_through() > position);
+            is_gap = wish.is_gap_after(position, views);
             if is_gap && wish.on_gap == OnGap::StartNow {
                 newest()
             } else {
@@ -139,33 +191,67 @@ pub(crate) fn resume(
             }
         }
         // Otherwise an id of nonsense would gain what a forged place does not.
-        Wanted::Unknown if sequencer.is_signing() => newest(),
-        Wanted::Unknown | Wanted::Ahead | Wanted::OtherEpoch => on_gap(),
+        Wanted::Unknown | Wanted::Malformed if sequencer.is_signing() => newest(),
+        Wanted::Unknown | Wanted::Malformed | Wanted::Ahead | Wanted::OtherEpoch => on_gap(),
     };
     let replayed = places.replayed(views);
-    let resume = match wanted {
-        Wanted::Oldest => Resumption::Oldest { replayed },
-        Wanted::Now => Resumption::Live,
-        Wanted::Forged => Resumption::Forged,
-        Wanted::Unknown => Resumption::UnknownId { replayed },
-        Wanted::Ahead => Resumption::Ahead { replayed },
-        Wanted::OtherEpoch => Resumption::OtherEpoch { replayed },
-        Wanted::After(_) if is_gap => Resumption::Gap { replayed },
-        Wanted::After(_) => Resumption::Complete { replayed },
+    let gap = |lost, reason| Notice::Gap { replayed, lost, reason };
+    let (resumption, notice) = match wanted {
+        Wanted::Oldest => (Resumption::Oldest { replayed }, Notice::Kept { replayed }),
+        Wanted::Last(_) => (Resumption::Last { replayed }, Notice::Kept { replayed }),
+        Wanted::Now => (Resumption::Live, Notice::Live),
+        Wanted::Forged => (Resumption::Forged, gap(None, LossReason::ForgedId)),
+        Wanted::Unknown => (Resumption::UnknownId { replayed }, gap(None, LossReason::UnknownId)),
+        Wanted::Malformed => {
+            (Resumption::UnknownId { replayed }, gap(None, LossReason::MalformedId))
+        }
+        Wanted::Ahead => (Resumption::Ahead { replayed }, gap(None, LossReason::Ahead)),
+        Wanted::OtherEpoch => (Resumption::OtherEpoch { replayed }, gap(None, LossReason::Restart)),
+        Wanted::After(position) if is_gap => {
+            let lost = wish.lost_after(position, views, replayed);
+            (Resumption::Gap { replayed }, gap(lost, LossReason::Retention))
+        }
+        Wanted::After(_) => (Resumption::Complete { replayed }, Notice::Complete { replayed }),
     };
-    (resume, places)
+    let before_replay = places.first_position(views).map(|first| first.saturating_sub(1));
+    let place = match (before_replay, wanted) {
+        (None, _) => Some(sequencer.last()),
+        (Some(_), Wanted::After(position)) if !is_gap => Some(position),
+        // It asked for no more than what is kept, and by a place it might be told that something
+        // is missing before that.
+        (Some(before), Wanted::Oldest | Wanted::Last(_)) if wish.is_gap_after(before, views) => {
+            None
+        }
+        (Some(before), _) => Some(before),
+    };
+    Beginning { resumption, places, notice, place }
 }
 
 fn wanted(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) -> Wanted {
     let id = match (wish.last_event_id, wish.start) {
-        (LastEventId::Malformed, _) => return Wanted::Unknown,
+        (LastEventId::Malformed, _) => return Wanted::Malformed,
         (LastEventId::Id(id), _) | (_, StartAt::After(id)) if !id.as_str().is_empty() => id,
         (_, StartAt::Oldest) => return Wanted::Oldest,
+        (_, StartAt::Last(count)) => return Wanted::Last(*count),
         _ => return Wanted::Now,
     };
     // Where topics share an id, the oldest place loses nothing.
     let own = views.iter().filter_map(|view| view.find(id)).min();
     own.map_or_else(|| wanted_position(id, sequencer), Wanted::After)
+}
+
+/// Returns the position of the oldest of the last `count` events that are kept in these channels;
+/// `None` if there are none, or none are wanted.
+fn oldest_of_last(views: &[View<'_>], count: u64) -> Option<u64> {
+    // Each of them is among the last of its channel. The number is cut down by what is there.
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let mut positions: Vec<u64> =
+        views.iter().flat_map(|view| view.last_positions().take(count)).collect();
+    positions.sort_unstable_by(|one, other| other.cmp(one));
+    // What several patterns match is one event.
+    positions.dedup();
+    positions.truncate(count);
+    positions.last().copied()
 }
 
 fn wanted_position(id: &EventId, sequencer: &Sequencer) -> Wanted {
@@ -178,26 +264,27 @@ fn wanted_position(id: &EventId, sequencer: &Sequencer) -> Wanted {
     }
 }
 
-/// Returns whether what is replayed ends with something that brings no id, as a comment does. A
-/// peer that gets that last is to be told its place, or it would come back for the same when its
-/// topics have ended.
-pub(crate) fn ends_without_id(views: &[View<'_>], places: &Places, sequencer: &Sequencer) -> bool {
-    sequencer.ids() == EventIds::Assigned
-        && places.last(views, |_| true).is_some_and(|frame| !has_field(frame, b"id: "))
+/// Returns whether what is replayed ends with something that brings no id that every peer keeps, as
+/// a comment does. A peer that gets that last is to be told its place, or it would come back for
+/// the same when its topics have ended.
+pub(crate) fn ends_without_id(views: &[View<'_>], places: &Places) -> bool {
+    let has_id = |frame| has_field(frame, b"id: ") && has_field(frame, b"data: ");
+    places.last(views, |_| true).is_some_and(|frame| !has_id(frame))
 }
 
 /// Returns whether a session whose topics have all ended is to be let in all the same: something
-/// is left for it, or it is to be told that something may be missing.
+/// is left for it, or it is to be told that something may be missing. `tells_places` says whether
+/// it is told its place.
 pub(crate) fn is_anything_left(
     views: &[View<'_>],
-    resume: Resumption,
-    places: &Places,
-    sequencer: &Sequencer,
+    beginning: &Beginning,
+    tells_places: bool,
 ) -> bool {
-    match sequencer.ids() {
-        EventIds::Assigned => resume.replayed() > 0 || resume.may_miss(),
-        // There is no place to tell the peer, so that without an event it would come back for ever.
-        EventIds::Own => places.last(views, |frame| has_field(frame, b"data: ")).is_some(),
+    if tells_places {
+        beginning.resumption.replayed() > 0 || beginning.resumption.may_miss()
+    } else {
+        // Without an event it would learn nothing, so that it would come back for ever.
+        beginning.places.last(views, |frame| has_field(frame, b"data: ")).is_some()
     }
 }
 
@@ -205,45 +292,13 @@ fn has_field(frame: &Frame, field: &[u8]) -> bool {
     frame.as_ref().split(|byte| *byte == b'\n').any(|line| line.starts_with(field))
 }
 
-/// Returns what a session gets before any event; `None` if there is nothing to say.
-///
-/// It tells the peer its place wherever no event will do so at once. Without that, a peer that
-/// connects, loses the connection before the first event and comes back would miss what was
-/// published between, and neither side would know.
-pub(crate) fn opening(
-    config: &SessionConfig,
-    resume: Resumption,
-    retry: Option<Duration>,
-    sequencer: &Sequencer,
-) -> Option<Frame> {
-    let is_placed = resume.replayed() > 0 || matches!(resume, Resumption::Complete { .. });
-    let id = (!is_placed && sequencer.ids() == EventIds::Assigned)
-        .then(|| sequencer.id_of(sequencer.last()));
-    let announcement = config.announcement().map(|event_type| {
-        let (outcome, replayed) = (resume.as_str(), resume.replayed());
-        Event::new(format!(r#"{{"outcome":"{outcome}","replayed":{replayed}}}"#))
-            .with_type(event_type.clone())
-    });
-    let comment = config.opening_comment().cloned();
-    if announcement.is_none() && comment.is_none() && retry.is_none() && id.is_none() {
-        return None;
-    }
-    let mut event = announcement.unwrap_or_else(Event::empty);
-    if let Some(comment) = comment {
-        event = event.with_comment(comment);
-    }
-    if let Some(retry) = retry {
-        event = event.with_retry(retry);
-    }
-    Some(Frame::with_id(&event, id.as_ref()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::broker::config::Retention;
-    use crate::broker::sequence::Epoch;
+    use crate::broker::sequence::{Epoch, EventIds};
     use crate::broker::topics::{Log, NewEntry};
+    use crate::event::Event;
     use core::num::NonZeroUsize;
 
     const RETENTION: Retention = Retention {
@@ -272,8 +327,8 @@ mod tests {
         let views = logs.each_ref().map(View::Log);
         let mut wish = Wish::new(id, &StartAt::Now, OnGap::ReplayKept, 0);
         change(&mut wish);
-        let (resume, places) = resume(&views, wish, &sequencer());
-        (resume, places.cursors().to_vec())
+        let beginning = resume(&views, wish, &sequencer());
+        (beginning.resumption(), beginning.places().cursors().to_vec())
     }
 
     fn after(id: &str) -> (Resumption, Vec<u64>) {
@@ -309,6 +364,25 @@ mod tests {
     }
 
     #[test]
+    fn the_last_events_are_those_of_all_channels_together() {
+        let logs = [log(&[3, 5, 9]), log(&[4, 7])];
+        let views = logs.each_ref().map(View::Log);
+        let last = |count| {
+            let start = StartAt::Last(count);
+            let wish = Wish::new(&LastEventId::Absent, &start, OnGap::ReplayKept, 0);
+            let beginning = resume(&views, wish, &sequencer());
+            (beginning.resumption, beginning.places.cursors)
+        };
+        // Kept are 5 and 9 in one channel, 4 and 7 in the other.
+        for (count, replayed, cursors) in
+            [(0, 0, [3, 2]), (1, 1, [2, 2]), (2, 2, [2, 1]), (3, 3, [1, 1]), (4, 4, [1, 0])]
+        {
+            assert_eq!(last(count), (Resumption::Last { replayed }, cursors.to_vec()));
+        }
+        assert_eq!(last(u64::MAX), last(4), "there are no more");
+    }
+
+    #[test]
     fn a_gap_may_be_answered_by_a_start_now() {
         let id = LastEventId::from_header(b"1-2");
         let newest = resumed(&id, |wish| wish.on_gap = OnGap::StartNow);
@@ -335,14 +409,14 @@ mod tests {
         let views = logs.each_ref().map(View::Log);
         let id = LastEventId::from_header(b"mine");
         let wish = Wish::new(&id, &StartAt::Now, OnGap::ReplayKept, 0);
-        let (resume, _) = resume(&views, wish, &sequencer());
-        assert_eq!(resume, Resumption::Complete { replayed: 1 }, "of the later event alone");
+        let resumption = resume(&views, wish, &sequencer()).resumption();
+        assert_eq!(resumption, Resumption::Complete { replayed: 1 }, "of the later event alone");
     }
 
     #[test]
     fn the_end_of_a_replay_is_looked_for_in_all_channels() {
         let comment = |position: u64| {
-            let event = Event::empty().with_comment("only a comment");
+            let event = Event::comment("only a comment");
             let mut sequencer = Sequencer::new(Epoch(1), position - 1, EventIds::Assigned);
             NewEntry::of(&sequencer.publish(crate::broker::sequence::Audience::Everyone, &event))
         };
@@ -357,20 +431,86 @@ mod tests {
             logs[1].push(0, text(5), &RETENTION);
             logs[1].push(0, comment(6), &RETENTION);
             let views = logs.each_ref().map(View::Log);
-            let places = Places::new(&views, View::start);
-            assert_eq!(ends_without_id(&views, &places, &sequencer()), expected);
-            let own = Sequencer::new(Epoch(1), 9, EventIds::Own);
-            assert!(!ends_without_id(&views, &places, &own), "there are no places then");
-            assert!(is_anything_left(&views, Resumption::Live, &places, &own), "the text at 5");
+            let (id, oldest) = (LastEventId::Absent, StartAt::Oldest);
+            let wish = Wish::new(&id, &oldest, OnGap::ReplayKept, 0);
+            let beginning = resume(&views, wish, &sequencer());
+            assert_eq!(ends_without_id(&views, beginning.places()), expected);
+            assert!(is_anything_left(&views, &beginning, true));
+            assert!(is_anything_left(&views, &beginning, false), "the text at 5");
         }
     }
 
     #[test]
-    fn nothing_is_said_first_to_a_session_that_knows_its_place() {
-        let request = SessionConfig::new();
-        let complete = Resumption::Complete { replayed: 0 };
-        assert_eq!(opening(&request, complete, None, &sequencer()), None);
-        let frame = opening(&request, Resumption::Live, None, &sequencer()).unwrap();
-        assert_eq!(frame.payload(), "id: 1-9\n\n");
+    fn a_comment_alone_is_left_only_for_a_peer_that_is_told_its_place() {
+        let mut sequencer = Sequencer::new(Epoch(1), 4, EventIds::Assigned);
+        let everyone = crate::broker::sequence::Audience::Everyone;
+        let comment = NewEntry::of(&sequencer.publish(everyone, &Event::comment("c")));
+        let mut log = log(&[3]);
+        log.push(0, comment, &RETENTION);
+        let views = [View::Log(&log)];
+        let id = LastEventId::from_header(b"1-3");
+        let wish = Wish::new(&id, &StartAt::Now, OnGap::ReplayKept, 0);
+        let beginning = resume(&views, wish, &sequencer);
+        assert!(is_anything_left(&views, &beginning, true));
+        assert!(!is_anything_left(&views, &beginning, false), "it would come back for ever");
+    }
+
+    /// What is told to a session that resumes as in [`resumed`], and its place.
+    fn told(id: &str, change: impl Fn(&mut Wish<'_>)) -> (Notice, Option<u64>) {
+        let logs = [log(&[3, 5, 9]), log(&[4, 7])];
+        let views = logs.each_ref().map(View::Log);
+        let id = LastEventId::from_header(id.as_bytes());
+        let mut wish = Wish::new(&id, &StartAt::Now, OnGap::ReplayKept, 0);
+        change(&mut wish);
+        let beginning = resume(&views, wish, &sequencer());
+        (beginning.notice(), beginning.place())
+    }
+
+    fn gap(replayed: u64, lost: Option<u64>, reason: LossReason) -> Notice {
+        Notice::Gap { replayed, lost, reason }
+    }
+
+    #[test]
+    fn a_peer_that_got_nothing_of_a_replay_resumes_before_it() {
+        assert_eq!(told("1-3", |_| {}), (Notice::Complete { replayed: 4 }, Some(3)));
+        assert_eq!(told("1-9", |_| {}), (Notice::Complete { replayed: 0 }, Some(9)));
+        assert_eq!(told("", |_| {}), (Notice::Live, Some(9)));
+        let lost = gap(4, Some(1), LossReason::Retention);
+        assert_eq!(told("1-2", |_| {}), (lost, Some(3)), "from there on nothing is missing");
+        assert_eq!(told("2-5", |_| {}), (gap(4, None, LossReason::Restart), Some(3)));
+    }
+
+    #[test]
+    fn what_is_kept_begins_at_a_place_only_if_nothing_is_missing_from_there_on() {
+        let oldest = |wish: &mut Wish<'_>| wish.start = &StartAt::Oldest;
+        assert_eq!(told("", oldest), (Notice::Kept { replayed: 4 }, Some(3)));
+        // Of the first, what was at 6 is lost, and the other keeps what is at 4.
+        let logs = [log(&[6, 8, 9]), log(&[4, 7])];
+        let views = logs.each_ref().map(View::Log);
+        let start = StartAt::Oldest;
+        let wish = Wish::new(&LastEventId::Absent, &start, OnGap::ReplayKept, 0);
+        let beginning = resume(&views, wish, &sequencer());
+        assert_eq!(beginning.notice(), Notice::Kept { replayed: 4 });
+        assert_eq!(beginning.place(), None, "or a gap would be told in vain");
+    }
+
+    #[test]
+    fn what_is_kept_and_not_replayed_is_missing_too() {
+        let now = |wish: &mut Wish<'_>| wish.on_gap = OnGap::StartNow;
+        assert_eq!(told("1-2", now), (gap(0, Some(5), LossReason::Retention), Some(9)));
+        assert_eq!(told("2-2", now), (gap(0, None, LossReason::Restart), Some(9)));
+    }
+
+    #[test]
+    fn how_many_are_missing_is_told_only_where_it_is_known() {
+        let unseen = |wish: &mut Wish<'_>| wish.unseen = 6;
+        assert_eq!(told("1-5", unseen).0, gap(2, None, LossReason::Retention));
+        for (id, reason) in [
+            ("no place", LossReason::UnknownId),
+            ("a\0b", LossReason::MalformedId),
+            ("1-10", LossReason::Ahead),
+        ] {
+            assert_eq!(told(id, |_| {}).0, gap(4, None, reason), "{id:?}");
+        }
     }
 }

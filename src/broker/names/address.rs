@@ -1,7 +1,8 @@
 //! Where sessions come from, by name.
 
 use super::super::error::NameError;
-use super::check_length;
+use super::{Form, check};
+use crate::text::text_value;
 use alloc::sync::Arc;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -39,25 +40,32 @@ enum Address {
 }
 
 impl AddressKey {
-    /// Makes a key of any text, of 1 to [`MAX_NAME`](super::MAX_NAME) bytes.
+    /// Makes a key of any text, of 1 to [`MAX_NAME`](super::MAX_NAME) bytes. The text of an IP
+    /// address is that address, and so is the text that [`Display`](fmt::Display) writes for one.
     ///
     /// # Errors
     ///
     /// [`NameError::Empty`] and [`NameError::TooLong`], by the caller's fault.
     pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
-        check_length(text.as_ref()).map(|text| Self(Address::Other(text.into())))
-    }
-
-    /// Returns the address, or the text that the key is instead.
-    #[cfg(feature = "record")]
-    pub(crate) fn ip(&self) -> Result<IpAddr, &str> {
-        match &self.0 {
-            Address::V4(address) => Ok(IpAddr::V4(*address)),
-            Address::V6(network) => Ok(IpAddr::V6(*network)),
-            Address::Other(text) => Err(text),
+        let text = check(text.as_ref(), Form::Any)?;
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(address.into());
+        }
+        let network = text.strip_suffix("/64").and_then(|network| network.parse().ok());
+        match network.map(|network: Ipv6Addr| Self::from(IpAddr::V6(network))) {
+            Some(key) if key.0.is_v6() => Ok(key),
+            _ => Ok(Self(Address::Other(text.into()))),
         }
     }
 }
+
+impl Address {
+    const fn is_v6(&self) -> bool {
+        matches!(self, Self::V6(_))
+    }
+}
+
+text_value!(AddressKey, NameError);
 
 impl From<IpAddr> for AddressKey {
     fn from(address: IpAddr) -> Self {
@@ -75,5 +83,33 @@ impl fmt::Display for AddressKey {
             Address::V6(network) => write!(f, "{network}/64"),
             Address::Other(text) => f.write_str(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    fn ip(text: &str) -> AddressKey {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn the_text_of_an_address_is_that_address() {
+        for text in ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"] {
+            assert_eq!(AddressKey::new(text), Ok(ip(text)));
+        }
+        assert_eq!(AddressKey::new("2001:db8::/64"), Ok(ip("2001:db8::9")));
+    }
+
+    #[test]
+    fn what_is_shown_of_a_key_is_read_as_that_key() {
+        let others = ["tenant 7", "192.0.2.1/64", "::ffff:192.0.2.1/64", "x/64", "/64"];
+        let others = others.map(|text| AddressKey::new(text).unwrap());
+        for key in [ip("192.0.2.1"), ip("2001:db8::1")].into_iter().chain(others) {
+            assert_eq!(key.to_string().parse(), Ok(key));
+        }
+        assert!(matches!(AddressKey::new("192.0.2.1/64").unwrap().0, Address::Other(_)));
     }
 }

@@ -1,7 +1,8 @@
 //! The names of clients.
 
 use super::super::error::NameError;
-use super::check_length;
+use super::{Form, check, literal};
+use crate::text::text_value;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -18,7 +19,7 @@ impl ClientId {
     ///
     /// [`NameError::Empty`] and [`NameError::TooLong`], by the caller's fault.
     pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
-        check_length(text.as_ref()).map(|text| Self(text.into()))
+        check(text.as_ref(), Form::Any).map(|text| Self(text.into()))
     }
 
     /// Returns the text.
@@ -26,6 +27,9 @@ impl ClientId {
         &self.0
     }
 }
+
+literal!(ClientId, Form::Any);
+text_value!(ClientId, NameError);
 
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,8 @@
 //! Patterns of topics: how they are written, what they match, and what they cover.
 
 use super::super::error::NameError;
-use super::{TopicName, check_levels, check_text};
+use super::{Form, TopicName, check, literal};
+use crate::text::text_value;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -51,22 +52,7 @@ impl TopicPattern {
     ///
     /// [`NameError`], by the caller's fault.
     pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
-        let text = text.as_ref();
-        check_text(text, char::is_control)?;
-        check_levels(text)?;
-        let (mut position, mut wildcards) = (0, 0);
-        for level in text.split('/') {
-            let end = position + level.len();
-            if let Some(star) = level.find('*') {
-                let is_last = end == text.len();
-                if level != ONE && !(level == ANY && is_last) {
-                    return Err(NameError::Wildcard { position: position + star });
-                }
-                wildcards += 1;
-            }
-            position = end + 1;
-        }
-        if wildcards == 0 { Err(NameError::NoWildcard) } else { Ok(Self(text.into())) }
+        check(text.as_ref(), Form::Pattern).map(|text| Self(text.into()))
     }
 
     /// Returns the text.
@@ -98,6 +84,9 @@ impl TopicPattern {
         }
     }
 }
+
+literal!(TopicPattern, Form::Pattern);
+text_value!(TopicPattern, NameError);
 
 impl fmt::Display for TopicPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -204,6 +193,14 @@ impl From<TopicName> for TopicFilter {
 impl From<TopicPattern> for TopicFilter {
     fn from(pattern: TopicPattern) -> Self {
         Self::Pattern(pattern)
+    }
+}
+
+text_value!(TopicFilter, NameError);
+
+impl AsRef<str> for TopicFilter {
+    fn as_ref(&self) -> &str {
+        self.as_str()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The names of topics.
 
 use super::super::error::NameError;
-use super::{check_levels, check_text};
+use super::{Form, check, literal};
+use crate::text::text_value;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
@@ -22,10 +23,7 @@ impl TopicName {
     ///
     /// [`NameError`], by the caller's fault.
     pub fn new(text: impl AsRef<str>) -> Result<Self, NameError> {
-        let text = text.as_ref();
-        check_text(text, |c| c.is_control() || c == '*')?;
-        check_levels(text)?;
-        Ok(Self(text.into()))
+        check(text.as_ref(), Form::Topic).map(|text| Self(text.into()))
     }
 
     /// Returns the text.
@@ -33,6 +31,9 @@ impl TopicName {
         &self.0
     }
 }
+
+literal!(TopicName, Form::Topic);
+text_value!(TopicName, NameError);
 
 /// Lets all names that begin alike be found together in a map.
 impl Borrow<str> for TopicName {

@@ -37,6 +37,33 @@ pub use signed::{KeyError, MIN_SECRET};
 /// To change the secret, let every machine accept the new one first. Then sign with the new one,
 /// and accept the old one for as long as ids live, which is the age of what is kept.
 /// `ShardMut::set_cursor_keys` does both without a restart.
+///
+/// # Hidden places
+///
+/// An id tells how much was published to all between two events of its receiver, and when the
+/// process was started anew if epochs tell that: see [`EventIds::Assigned`](super::EventIds). With
+/// `hiding_places`, an id is 44 characters that say nothing but that two are alike: the place,
+/// encrypted, and the code of that.
+///
+/// ```text
+///     place   the epoch and the position, 8 bytes each, big-endian
+///     key     HMAC-SHA-256 of "sansse place key", NUL, the stream's name
+///     hidden  base64url of the place as one block of AES-256 (FIPS 197) under that key
+///     code    base64url of the first 16 bytes of the HMAC-SHA-256 of
+///             "sansse hidden", NUL, the stream's name, NUL, hidden
+///     id      hidden code
+/// ```
+///
+/// Each place is a block of its own and is encrypted once, so that a block cipher alone hides it:
+/// there is nothing to chain, and no nonce that could be used twice. One place has one id, so that
+/// an event is still encoded once for all its receivers, on all machines alike. Any program that
+/// has the secret can make, check and read such ids.
+///
+/// Ids of both forms are read, whichever is written. So one form follows the other as one secret
+/// follows another: once every machine runs a version that reads hidden places.
+///
+/// What a session is told of itself stays as it is: how many events it was replayed, and how many
+/// it lost. The times at which events come are not hidden either.
 #[derive(Clone)]
 pub struct CursorKeys(Secrets);
 
@@ -53,6 +80,10 @@ impl CursorKeys {
     }
 
     fn verify(&self, _: &EventId) -> Option<Cursor> {
+        match self.0 {}
+    }
+
+    fn names_a_hidden_place(&self, _: &EventId) -> bool {
         match self.0 {}
     }
 }
@@ -90,9 +121,16 @@ impl Signer {
         };
         match cursor {
             Some(cursor) => IdMeaning::At(cursor.epoch(), cursor.position()),
-            None if self.is_signing() && names_a_place(id.as_str()) => IdMeaning::Forged,
+            None if self.names_a_place(id) => IdMeaning::Forged,
             None => IdMeaning::Unknown,
         }
+    }
+
+    /// Returns whether an id has the form of one of these keys, whatever its code.
+    fn names_a_place(&self, id: &EventId) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|keys| names_a_place(id.as_str()) || keys.names_a_hidden_place(id))
     }
 }
 
@@ -112,9 +150,11 @@ fn parse(place: &str) -> Option<Cursor> {
 #[cfg(feature = "signed")]
 mod signed {
     use super::{Cursor, CursorKeys, parse};
-    use crate::broker::sequence::Sequencer;
+    use crate::broker::sequence::{Epoch, Sequencer};
     use crate::event::EventId;
     use crate::fault::Fault;
+    use aes::Aes256;
+    use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt};
     use alloc::format;
     use alloc::string::String;
     use alloc::sync::Arc;
@@ -130,7 +170,15 @@ mod signed {
     pub(super) struct Secrets {
         stream: Arc<str>,
         /// The one that signs first, then those that are accepted as well.
-        keys: Arc<Vec<Hmac<Sha256>>>,
+        keys: Arc<Vec<Key>>,
+        hides_places: bool,
+    }
+
+    /// What is made of one secret, for one stream.
+    #[derive(Clone)]
+    struct Key {
+        mac: Hmac<Sha256>,
+        cipher: Aes256,
     }
 
     /// With the feature `signed`.
@@ -170,7 +218,9 @@ mod signed {
         ///
         /// [`KeyError`] for a secret that is too short, by the caller's fault.
         pub fn new(secret: &[u8]) -> Result<Self, KeyError> {
-            Ok(Self(Secrets { stream: "".into(), keys: Arc::new(alloc::vec![key(secret)?]) }))
+            let stream: Arc<str> = "".into();
+            let keys = Arc::new(alloc::vec![Key::new(secret, &stream)?]);
+            Ok(Self(Secrets { stream, keys, hides_places: false }))
         }
 
         /// Accepts as well what `secret` signed: an earlier one for a time, or the next one before
@@ -180,7 +230,8 @@ mod signed {
         ///
         /// [`KeyError`] for a secret that is too short, by the caller's fault.
         pub fn accepting(mut self, secret: &[u8]) -> Result<Self, KeyError> {
-            Arc::make_mut(&mut self.0.keys).push(key(secret)?);
+            let key = Key::new(secret, &self.0.stream)?;
+            Arc::make_mut(&mut self.0.keys).push(key);
             Ok(self)
         }
 
@@ -188,39 +239,138 @@ mod signed {
         /// ids, also where their epochs are alike. Any text; default: the empty one.
         pub fn for_stream(mut self, name: &str) -> Self {
             self.0.stream = name.into();
+            for key in Arc::make_mut(&mut self.0.keys) {
+                *key = Key::of(key.mac.clone(), name);
+            }
+            self
+        }
+
+        /// Hides in ids which place they name, so that nobody learns from them how much others are
+        /// sent; [see above](Self#hidden-places). Default: ids show their places.
+        ///
+        /// ```
+        /// use sansse::broker::{Broker, BrokerConfig, CursorKeys, Epoch, Resumption, SessionConfig};
+        /// use sansse::{Event, LastEventId, topic_name};
+        /// # let now = std::time::Instant::now();
+        ///
+        /// let mut config = BrokerConfig::new(Epoch(0xbeef));
+        /// config.cursor_keys = Some(CursorKeys::new(&[0x5a; 32])?.hiding_places());
+        /// let mut broker = Broker::new(now, config)?;
+        ///
+        /// let published = broker.publish(now, topic_name!("news"), &Event::new("hello"))?;
+        /// let frame = std::str::from_utf8(published.frame().as_ref())?;
+        /// let id = frame.lines().next().and_then(|line| line.strip_prefix("id: ")).unwrap();
+        /// assert!(id.len() == 44 && !id.contains("beef"));
+        /// let last = LastEventId::from_header(id.as_bytes());
+        /// let opened = broker.open(now, SessionConfig::new().with_last_event_id(last))?;
+        /// assert_eq!(opened.resumption, Resumption::Complete { replayed: 0 });
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        pub fn hiding_places(mut self) -> Self {
+            self.0.hides_places = true;
             self
         }
 
         pub(super) fn sign(&self, cursor: Cursor) -> EventId {
-            let place = cursor.event_id();
-            let mut code = [0; CODE];
+            let Secrets { stream, keys, hides_places } = &self.0;
             // There is always a first.
-            if let Some(key) = self.0.keys.first() {
-                let whole = self.0.mac(key, place.as_str()).finalize().into_bytes();
-                code.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
-            }
-            EventId::trusted(format!("{place}-{}", encode(&code)))
+            let Some(key) = keys.first() else { return cursor.event_id() };
+            EventId::trusted(if *hides_places {
+                let hidden = encode(&key.hide(cursor));
+                let code = key.code(HIDDEN, stream, &hidden);
+                format!("{hidden}{}", encode(&code))
+            } else {
+                let place = cursor.event_id();
+                let code = key.code(SHOWN, stream, place.as_str());
+                format!("{place}-{}", encode(&code))
+            })
         }
 
         /// Returns the cursor in `id`, if its code is right.
         pub(super) fn verify(&self, id: &EventId) -> Option<Cursor> {
+            self.verify_shown(id).or_else(|| self.verify_hidden(id))
+        }
+
+        fn verify_shown(&self, id: &EventId) -> Option<Cursor> {
             let text = id.as_str();
             let (place, code) = text.split_at_checked(text.len().checked_sub(CODE_TEXT + 1)?)?;
             let code = decode(code.strip_prefix('-')?)?;
             let cursor = parse(place)?;
-            let is_right = |key| self.0.mac(key, place).verify_truncated_left(&code).is_ok();
+            let is_right = |key: &Key| key.is_right(SHOWN, &self.0.stream, place, &code);
             self.0.keys.iter().any(is_right).then_some(cursor)
+        }
+
+        fn verify_hidden(&self, id: &EventId) -> Option<Cursor> {
+            let (hidden, block, code) = hidden_parts(id)?;
+            let is_right = |key: &&Key| key.is_right(HIDDEN, &self.0.stream, hidden, &code);
+            self.0.keys.iter().find(is_right).map(|key| key.reveal(block))
+        }
+
+        /// Returns whether an id has the form of a hidden place, where ids have that form.
+        pub(super) fn names_a_hidden_place(&self, id: &EventId) -> bool {
+            self.0.hides_places && hidden_parts(id).is_some()
         }
     }
 
-    impl Secrets {
-        fn mac(&self, key: &Hmac<Sha256>, place: &str) -> Hmac<Sha256> {
-            let mut mac = key.clone();
-            // Neither the first nor the last part holds NUL, so that no two messages are alike.
-            for part in ["sansse", "\0", &self.stream, "\0", place] {
-                mac.update(part.as_bytes());
+    /// With what the text begins of which a code is made, by the form of the id. No text of one
+    /// form is one of another, since each ends with NUL.
+    const SHOWN: &str = "sansse\0";
+    const HIDDEN: &str = "sansse hidden\0";
+    const PLACE_KEY: &str = "sansse place key\0";
+
+    /// Returns the hidden place of an id, as text and as bytes, and its code.
+    fn hidden_parts(id: &EventId) -> Option<(&str, [u8; CODE], [u8; CODE])> {
+        let (hidden, code) = id.as_str().split_at_checked(CODE_TEXT)?;
+        Some((hidden, decode(hidden)?, decode(code)?))
+    }
+
+    impl Key {
+        fn new(secret: &[u8], stream: &str) -> Result<Self, KeyError> {
+            let length = secret.len();
+            if length < MIN_SECRET {
+                return Err(KeyError::TooShort { length });
             }
-            mac
+            // HMAC takes keys of any length.
+            let mac = Hmac::new_from_slice(secret).map_err(|_| KeyError::TooShort { length })?;
+            Ok(Self::of(mac, stream))
+        }
+
+        fn of(mac: Hmac<Sha256>, stream: &str) -> Self {
+            let key = mac.clone().chain_update(PLACE_KEY).chain_update(stream).finalize();
+            Self { mac, cipher: Aes256::new(&key.into_bytes()) }
+        }
+
+        /// Neither the name of a form nor the last part holds NUL, so that no two texts are alike.
+        fn mac(&self, form: &str, stream: &str, text: &str) -> Hmac<Sha256> {
+            let mac = self.mac.clone();
+            mac.chain_update(form).chain_update(stream).chain_update("\0").chain_update(text)
+        }
+
+        fn code(&self, form: &str, stream: &str, text: &str) -> [u8; CODE] {
+            let whole = self.mac(form, stream, text).finalize().into_bytes();
+            let mut code = [0; CODE];
+            code.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
+            code
+        }
+
+        fn is_right(&self, form: &str, stream: &str, text: &str, code: &[u8; CODE]) -> bool {
+            self.mac(form, stream, text).verify_truncated_left(code).is_ok()
+        }
+
+        fn hide(&self, cursor: Cursor) -> [u8; CODE] {
+            let place = u128::from(cursor.epoch().0) << 64 | u128::from(cursor.position());
+            let mut block = Array::from(place.to_be_bytes());
+            self.cipher.encrypt_block(&mut block);
+            block.into()
+        }
+
+        fn reveal(&self, block: [u8; CODE]) -> Cursor {
+            let mut block = Array::from(block);
+            self.cipher.decrypt_block(&mut block);
+            let place = u128::from_be_bytes(block.into());
+            #[expect(clippy::cast_possible_truncation, reason = "each half is 64 bits")]
+            let (epoch, position) = ((place >> 64) as u64, place as u64);
+            Cursor::new(Epoch(epoch), position)
         }
     }
 
@@ -230,6 +380,7 @@ mod signed {
             f.debug_struct("CursorKeys")
                 .field("stream", &self.stream)
                 .field("keys", &self.keys.len())
+                .field("hides_places", &self.hides_places)
                 .finish_non_exhaustive()
         }
     }
@@ -281,16 +432,6 @@ mod signed {
 
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-    /// Returns the key of a secret that is long enough.
-    fn key(secret: &[u8]) -> Result<Hmac<Sha256>, KeyError> {
-        let length = secret.len();
-        if length < MIN_SECRET {
-            return Err(KeyError::TooShort { length });
-        }
-        // HMAC takes keys of any length.
-        Hmac::new_from_slice(secret).map_err(|_| KeyError::TooShort { length })
-    }
-
     fn encode(code: &[u8; CODE]) -> String {
         let bits = u128::from_be_bytes(*code);
         let digit = |index: usize| {
@@ -321,7 +462,6 @@ mod signed {
     #[cfg(test)]
     mod tests {
         use super::*;
-        use crate::broker::sequence::Epoch;
 
         #[test]
         fn codes_are_written_as_rfc_4648_says() {
@@ -352,6 +492,28 @@ mod signed {
             let cursor = Cursor::new(Epoch(0xbeef), 17);
             // As other programs make it: Python's `hmac` and `base64`.
             assert_eq!(keys.sign(cursor).as_str(), "beef-17-vXTMhUF7ckdaamg-wMkymg");
+        }
+
+        #[test]
+        fn a_hidden_place_is_one_block_of_aes_and_its_code() {
+            let keys = CursorKeys::new(&[0x0b; 20]).unwrap().for_stream("Hi There").hiding_places();
+            let id = keys.sign(Cursor::new(Epoch(0xbeef), 17));
+            // As other programs make it: Python's `hmac` and `base64`, and `openssl enc`.
+            assert_eq!(id.as_str(), "jyFQVKKPcOKm7mcnKojYQA3BLVzdcSWWf51SYKK0UVag");
+        }
+
+        #[test]
+        fn the_stream_may_be_named_before_other_keys_and_after_them() {
+            let (one, other) = ([1; 32], [2; 32]);
+            let new = || CursorKeys::new(&one).unwrap();
+            let before = new().for_stream("s").accepting(&other).unwrap().hiding_places();
+            let after = new().hiding_places().accepting(&other).unwrap().for_stream("s");
+            let cursor = Cursor::new(Epoch(u64::MAX), u64::MAX - 1);
+            assert_eq!(before.sign(cursor), after.sign(cursor));
+            let by_other = CursorKeys::new(&other).unwrap().for_stream("s").hiding_places();
+            for keys in [before, after] {
+                assert_eq!(keys.verify(&by_other.sign(cursor)), Some(cursor));
+            }
         }
     }
 }

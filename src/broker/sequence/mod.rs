@@ -19,7 +19,7 @@ use keys::Signer;
 
 /// To whom an event is published.
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Audience {
     /// All sessions with the broadcast: all that are not [for topics
@@ -57,7 +57,14 @@ impl From<TopicName> for Audience {
 #[non_exhaustive]
 pub enum EventIds {
     /// Each event that brings no id gets `epoch-position`, and a session learns its place at its
-    /// start, so that it can resume from anywhere.
+    /// start by a [notice](crate::broker#what-a-peer-is-told), so that it can resume from anywhere.
+    ///
+    /// Positions are given to all that is published, so ids tell their receivers how much others
+    /// are sent: of two events of one topic with the ids `beef-17` and `beef-42`, 24 others were
+    /// published in between, to anyone. Who can subscribe to something quiet can measure the whole.
+    /// Where that is nobody's business, let keys hide the places: `CursorKeys::hiding_places`
+    /// (feature `signed`). Separate streams, each with a broker of its own, do not tell of each
+    /// other either way.
     #[default]
     Assigned,
     /// Events have the ids that they bring, or none. A session can resume only from an event that

@@ -3,12 +3,17 @@
 //! A session has one timer, which is never moved: it is looked at when it comes up, and set anew
 //! for the true deadline. Each write postpones the heartbeat, and moving a timer at each write
 //! would cost more than the write's own bookkeeping.
+//!
+//! A publish moves no timer either, however many sessions have output by it. The waiting list that
+//! it hands over has the time of that. Each list is looked at once: when the session with the
+//! shortest stall timeout may have stalled, if the list has not come out of the ready queue by then.
 
 use super::session::Session;
 use crate::broker::arena::Arena;
-use crate::broker::clock::{Tick, ticks};
+use crate::broker::clock::{NEVER, Tick, ticks};
 use crate::broker::config::SessionDefaults;
 use crate::broker::timers::{Timer, Timers};
+use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 #[derive(Debug)]
@@ -17,6 +22,8 @@ pub(crate) struct Deadlines {
     /// Of sessions that chose no interval of their own.
     heartbeat: Tick,
     stall_timeout: Tick,
+    /// How many sessions have each stall timeout that is their own.
+    own_stall_timeouts: BTreeMap<Tick, u32>,
 }
 
 impl Deadlines {
@@ -25,7 +32,35 @@ impl Deadlines {
             timers: Timers::default(),
             heartbeat: interval(defaults.heartbeat),
             stall_timeout: interval(defaults.stall_timeout),
+            own_stall_timeouts: BTreeMap::new(),
         }
+    }
+
+    /// Counts a session that is open from now on.
+    pub(super) fn enter(&mut self, session: &Session) {
+        if let Some(own) = session.own_stall_timeout() {
+            *self.own_stall_timeouts.entry(own).or_default() += 1;
+        }
+    }
+
+    /// Counts a session that is open no more.
+    pub(super) fn leave(&mut self, session: &Session) {
+        if let Some(own) = session.own_stall_timeout()
+            && let Some(count) = self.own_stall_timeouts.get_mut(&own)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.own_stall_timeouts.remove(&own);
+            }
+        }
+    }
+
+    /// Returns when the first session of a waiting list may have stalled that was handed over at
+    /// this time.
+    pub(super) fn first_stall(&self, handed_over: Tick) -> Option<Tick> {
+        let shortest = self.own_stall_timeouts.keys().next().copied();
+        let shortest = shortest.map_or(self.stall_timeout, |own| own.min(self.stall_timeout));
+        Some(handed_over.saturating_add(shortest)).filter(|at| *at != NEVER)
     }
 
     /// Sees to it that the session in this slot is looked at no later than its deadline.
@@ -37,7 +72,7 @@ impl Deadlines {
         }
     }
 
-    /// Returns when a parked session is to get a heartbeat, or another has stalled.
+    /// Returns when a session without output is to get a heartbeat, or another has stalled.
     #[inline]
     pub(super) fn idle_deadline(&self, session: &Session) -> Tick {
         session.idle_deadline(self.heartbeat, self.stall_timeout)
@@ -106,5 +141,24 @@ mod tests {
             left += 1;
         }
         assert!(left <= 66, "{left}");
+    }
+
+    #[test]
+    fn a_list_is_looked_at_for_the_shortest_stall_timeout_of_an_open_session() {
+        let mut deadlines = deadlines();
+        let mut quick = Session::new(0, None, Vec::new());
+        quick.set_terms(super::super::Terms::new().with_stall_timeout(Some(5)).boxed());
+        let usual = Session::new(0, None, Vec::new());
+        deadlines.enter(&usual);
+        assert_eq!(deadlines.first_stall(100), Some(160));
+        deadlines.enter(&quick);
+        deadlines.enter(&quick);
+        deadlines.leave(&quick);
+        assert_eq!(deadlines.first_stall(100), Some(105));
+        deadlines.leave(&quick);
+        deadlines.leave(&usual);
+        assert_eq!(deadlines.first_stall(100), Some(160));
+        deadlines.stall_timeout = NEVER;
+        assert_eq!(deadlines.first_stall(100), None);
     }
 }

@@ -9,6 +9,7 @@ use crate::broker::config::{Lag, Setting};
 use crate::broker::event::EndReason;
 use crate::encode::Frame;
 use crate::event::EventType;
+use crate::notice::LossReason;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -21,6 +22,8 @@ pub(crate) struct Extras(Option<Box<Content>>);
 struct Content {
     /// What goes out before any event.
     opening: Option<Frame>,
+    /// What is missing from what later subscriptions replay.
+    late_gap: Option<LateGap>,
     /// The subscription to the session's own channel.
     own: Option<u32>,
     /// Set when the session is to end as soon as it has what was published before.
@@ -37,6 +40,10 @@ struct Content {
     /// already. None of these is 0.
     gone: Vec<(u32, u64)>,
     lag: Option<Box<LagState>>,
+    /// Whether a publisher waits for it.
+    is_awaited: bool,
+    /// Whether publishers no longer wait for it, since it took nothing for too long.
+    is_passed_over: bool,
 }
 
 /// What only sessions have that are behind, or that chose a lag of their own.
@@ -44,8 +51,8 @@ struct Content {
 struct LagState {
     /// Its own lag, where that has bounds.
     lag: Option<Lag>,
-    /// How it is told of losses, where it chose that.
-    announcement: Setting<EventType>,
+    /// By which type of event it is told of its place and of losses, where it chose that.
+    notices: Setting<EventType>,
     /// What it is to be told.
     loss: Option<Loss>,
     /// How many superseded events its newest batch passed, of which a part may be taken back.
@@ -56,7 +63,20 @@ struct LagState {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loss {
     before: u64,
-    lost: u64,
+    lost: Option<u64>,
+    /// Whether some of them are lost by a pattern, by which an event may be lost that is lost by
+    /// another subscription as well.
+    by_pattern: bool,
+}
+
+/// What is missing from what later subscriptions replay, which is told before that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LateGap {
+    pub(crate) replayed: u64,
+    /// `None` if that is not known.
+    pub(crate) lost: Option<u64>,
+    /// Of the first of them.
+    pub(crate) reason: LossReason,
 }
 
 /// How a session ends that gets the rest first. Nothing published later is for it, so that it
@@ -97,6 +117,29 @@ impl Extras {
         opening
     }
 
+    /// Adds to what is missing from what later subscriptions replay.
+    pub(crate) fn add_late_gap(&mut self, gap: LateGap) {
+        let content = self.content_mut();
+        content.late_gap = Some(match content.late_gap {
+            None => gap,
+            Some(earlier) => LateGap {
+                replayed: earlier.replayed.saturating_add(gap.replayed),
+                lost: sum(earlier.lost, gap.lost),
+                reason: earlier.reason,
+            },
+        });
+    }
+
+    pub(crate) fn has_late_gap(&self) -> bool {
+        self.content().is_some_and(|content| content.late_gap.is_some())
+    }
+
+    pub(crate) fn take_late_gap(&mut self) -> Option<LateGap> {
+        let gap = self.0.as_deref_mut()?.late_gap.take();
+        self.tidy();
+        gap
+    }
+
     /// Records that the session is to be told its place when there is nothing else.
     pub(crate) fn owe_place(&mut self) {
         self.content_mut().is_place_due = true;
@@ -110,13 +153,12 @@ impl Extras {
         is_due
     }
 
-    /// Adds to what the session is to be told that it lost: `more` events, the first of them after
-    /// the position `before`.
-    pub(crate) fn add_loss(&mut self, before: u64, more: u64) {
-        let before = self.ending().map_or(before, |ending| before.min(ending.through));
-        let loss = self.lag_state_mut().loss.get_or_insert(Loss { before, lost: 0 });
-        loss.lost += more;
-        loss.before = loss.before.min(before);
+    /// Adds to what the session is to be told that it lost.
+    pub(crate) fn add_loss(&mut self, more: Loss) {
+        let through = self.ending().map_or(u64::MAX, |ending| ending.through);
+        let more = Loss { before: more.before.min(through), ..more };
+        let state = self.lag_state_mut();
+        state.loss = Some(state.loss.map_or(more, |loss| loss.and(more)));
     }
 
     pub(crate) fn loss(&self) -> Option<Loss> {
@@ -129,13 +171,10 @@ impl Extras {
         loss
     }
 
-    /// Returns by which type of event the session is told of losses; `None` where it is told
-    /// nothing. `usual` is what holds for sessions that chose nothing.
-    pub(crate) fn announcement<'a>(
-        &'a self,
-        usual: Option<&'a EventType>,
-    ) -> Option<&'a EventType> {
-        self.lag_state().map_or(usual, |state| state.announcement.as_ref().or(usual))
+    /// Returns by which type of event the session is told of its place and of losses; `None` where
+    /// it is told nothing. `usual` is what holds for sessions that chose nothing.
+    pub(crate) fn notices<'a>(&'a self, usual: Option<&'a EventType>) -> Option<&'a EventType> {
+        self.lag_state().map_or(usual, |state| state.notices.as_ref().or(usual))
     }
 
     /// Returns the lag that the session chose for itself, where that has bounds.
@@ -143,12 +182,12 @@ impl Extras {
         self.lag_state()?.lag
     }
 
-    /// Sets the lag that the session chose for itself, where that has bounds, and how it is told of
-    /// losses.
-    pub(super) fn set_lag(&mut self, lag: Option<Lag>, announcement: Setting<EventType>) {
-        if lag.is_some() || !announcement.is_default() {
+    /// Sets the lag that the session chose for itself, where that has bounds, and by which type of
+    /// event it is told of its place and of losses.
+    pub(super) fn set_choices(&mut self, lag: Option<Lag>, notices: Setting<EventType>) {
+        if lag.is_some() || !notices.is_default() {
             let state = self.lag_state_mut();
-            (state.lag, state.announcement) = (lag, announcement);
+            (state.lag, state.notices) = (lag, notices);
         }
     }
 
@@ -281,6 +320,32 @@ impl Extras {
         }
     }
 
+    /// Returns whether publishers are to know when it takes something.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.content().is_some_and(|content| content.is_awaited || content.is_passed_over)
+    }
+
+    /// Records whether a publisher waits for the session.
+    pub(crate) fn set_awaited(&mut self, is_awaited: bool) {
+        if is_awaited || self.is_any() {
+            self.content_mut().is_awaited = is_awaited;
+            self.tidy();
+        }
+    }
+
+    /// Records that publishers wait for the session no more, until it takes something.
+    pub(crate) fn pass_over(&mut self) {
+        self.content_mut().is_passed_over = true;
+    }
+
+    /// Returns whether publishers did not wait for the session; once.
+    pub(crate) fn take_passed_over(&mut self) -> bool {
+        let Some(content) = &mut self.0 else { return false };
+        let was_passed_over = core::mem::take(&mut content.is_passed_over);
+        self.tidy();
+        was_passed_over
+    }
+
     fn lag_state(&self) -> Option<&LagState> {
         self.content()?.lag.as_deref()
     }
@@ -313,6 +378,7 @@ impl Extras {
 impl Content {
     fn is_empty(&self) -> bool {
         self.opening.is_none()
+            && self.late_gap.is_none()
             && self.own.is_none()
             && self.ending.is_none()
             && self.backlogs.is_empty()
@@ -320,27 +386,43 @@ impl Content {
             && self.replayed_through == 0
             && self.gone.is_empty()
             && self.lag.is_none()
+            && !self.is_awaited
+            && !self.is_passed_over
     }
 }
 
 impl LagState {
     fn is_empty(&self) -> bool {
         self.lag.is_none()
-            && self.announcement.is_default()
+            && self.notices.is_default()
             && self.loss.is_none()
             && self.uncounted == 0
     }
 }
 
 impl Loss {
+    /// Makes the loss of `lost` events, the first of them after the position `before`; `None` if it
+    /// is not known how many.
+    pub(crate) const fn new(before: u64, lost: Option<u64>, by_pattern: bool) -> Self {
+        Self { before, lost, by_pattern }
+    }
+
+    /// Returns both losses as one.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let by_pattern = self.by_pattern || other.by_pattern;
+        // By a pattern, the same event may be in both.
+        let lost = if by_pattern { None } else { sum(self.lost, other.lost) };
+        Self { before: self.before.min(other.before), lost, by_pattern }
+    }
+
     /// Returns the position after which the first event comes that the session gets after the first
     /// hole.
     pub(crate) const fn before(&self) -> u64 {
         self.before
     }
 
-    /// Returns how many events are lost.
-    pub(crate) const fn lost(&self) -> u64 {
+    /// Returns how many events are lost; `None` if that is not known.
+    pub(crate) const fn lost(&self) -> Option<u64> {
         self.lost
     }
 }
@@ -369,6 +451,10 @@ impl Backlog {
     }
 }
 
+fn sum(first: Option<u64>, second: Option<u64>) -> Option<u64> {
+    first?.checked_add(second?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,11 +474,30 @@ mod tests {
     #[test]
     fn losses_add_up_from_the_first_hole_on() {
         let mut extras = Extras::default();
-        extras.add_loss(20, 3);
-        extras.add_loss(10, 4);
+        extras.add_loss(Loss::new(20, Some(3), false));
+        extras.add_loss(Loss::new(10, Some(4), false));
         let loss = extras.take_loss().unwrap();
-        assert_eq!((loss.before(), loss.lost()), (10, 7));
+        assert_eq!((loss.before(), loss.lost()), (10, Some(7)));
         assert!(extras.loss().is_none() && !extras.is_any());
+    }
+
+    #[test]
+    fn what_may_be_counted_twice_is_not_told_as_a_number() {
+        let of = |lost, by_pattern| Loss::new(1, lost, by_pattern);
+        assert_eq!(of(Some(3), true).lost(), Some(3));
+        assert_eq!(of(Some(3), true).and(of(Some(1), false)).lost(), None);
+        assert_eq!(of(Some(3), false).and(of(None, false)).lost(), None);
+    }
+
+    #[test]
+    fn gaps_of_several_late_subscriptions_are_told_as_one() {
+        let mut extras = Extras::default();
+        let gap = |replayed, lost, reason| LateGap { replayed, lost, reason };
+        extras.add_late_gap(gap(2, Some(3), LossReason::Retention));
+        extras.add_late_gap(gap(1, Some(4), LossReason::Restart));
+        assert!(extras.has_late_gap());
+        assert_eq!(extras.take_late_gap(), Some(gap(3, Some(7), LossReason::Retention)));
+        assert!(extras.take_late_gap().is_none() && !extras.is_any());
     }
 
     #[test]
@@ -401,7 +506,7 @@ mod tests {
         assert_eq!(extras.limit(1), u64::MAX);
         extras.set_ending(EndReason::Closed, 9, alloc::vec![4, 6], None);
         assert_eq!((extras.limit(0), extras.limit(1), extras.limit(2)), (4, 6, 0));
-        extras.add_loss(20, 1);
+        extras.add_loss(Loss::new(20, Some(1), false));
         assert_eq!(extras.loss().unwrap().before(), 9);
     }
 }

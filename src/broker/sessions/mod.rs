@@ -2,15 +2,18 @@
 
 mod deadlines;
 mod extras;
+mod output;
 mod session;
 mod subscription;
 mod terms;
+mod untaken;
 
 pub(crate) use deadlines::Deadlines;
-pub(crate) use extras::{Backlog, Ending};
+pub(crate) use extras::{Backlog, Ending, LateGap, Loss};
 pub(crate) use session::{Phase, Session, is_over};
 pub(crate) use subscription::Subscription;
 pub(crate) use terms::{Lease, Terms, is_covered};
+pub(crate) use untaken::Untaken;
 
 use super::arena::{Arena, Key};
 use super::clock::Tick;
@@ -91,7 +94,7 @@ impl Sessions {
 
     #[inline]
     pub(crate) const fn id_of(&self, key: Key) -> SessionId {
-        SessionId::new(self.shard, key)
+        SessionId::of(self.shard, key)
     }
 
     #[inline]
@@ -126,8 +129,15 @@ impl Sessions {
         !self.ready.is_empty()
     }
 
+    /// Returns how many waiting lists were handed over to the ready queue.
+    #[inline]
+    pub(crate) const fn hand_overs(&self) -> u64 {
+        self.ready.hand_overs()
+    }
+
     /// Adds a session, whose driver is about to poll it.
     pub(crate) fn insert(&mut self, session: Session) -> Key {
+        self.deadlines.enter(&session);
         let key = self.sessions.insert(session);
         self.arm(key);
         key
@@ -139,7 +149,7 @@ impl Sessions {
             && session.phase() == Phase::Parked
         {
             session.set_phase(Phase::Woken);
-            session.handle_progress(now);
+            session.has_output_since(now);
             if !session.set_queued(true) {
                 self.ready.push(Ready::Session(key));
             }
@@ -149,14 +159,19 @@ impl Sessions {
 
     /// Lets a subscription that was added to a parked session wait.
     pub(crate) fn wait(&mut self, key: Key, number: u32, topics: &mut Topics) {
-        let session = self.sessions.get_mut(key);
-        if let Some(one) = session.and_then(|session| session.subscription_mut(number)) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if !session.has_news(topics) {
+            // It had the end of all its topics as output, if any, and has more to expect now.
+            session.wait_anew(self.ready.hand_overs());
+        }
+        if let Some(one) = session.subscription_mut(number) {
             one.wait(Waiting::new(key.slot(), number), topics);
         }
+        self.arm(key);
     }
 
     /// Returns the next session that has output again, or that ended and is to be told so.
-    pub(crate) fn pop_ready(&mut self, now: Tick, topics: &mut Topics) -> Option<Key> {
+    pub(crate) fn pop_ready(&mut self, topics: &Topics) -> Option<Key> {
         loop {
             match self.ready.pop()? {
                 Ready::Ended(key) if self.untold.contains_key(&key) => return Some(key),
@@ -170,11 +185,12 @@ impl Sessions {
                         }
                     }
                 }
-                Ready::Channel(waiting) => {
-                    if let Some(session) = self.sessions.at_mut(waiting.session())
-                        && session.come_off(now, waiting, topics)
-                    {
-                        self.deadlines.arm(waiting.session(), session);
+                Ready::Channel(waiting, by) => {
+                    let Some(session) = self.sessions.at_mut(waiting.session()) else { continue };
+                    let is_ready = session.come_off(waiting, by, topics);
+                    // Also where it was woken since: it had output before that.
+                    self.deadlines.arm(waiting.session(), session);
+                    if is_ready {
                         self.deadlines.compact(&self.sessions);
                         return self.sessions.key_at(waiting.session());
                     }
@@ -209,6 +225,7 @@ impl Sessions {
     /// channel it did not take.
     pub(crate) fn remove(&mut self, key: Key, topics: &mut Topics) -> Option<(Session, u64)> {
         let session = self.sessions.remove(key)?;
+        self.deadlines.leave(&session);
         let undelivered =
             session.own().map_or(0, |own| topics.end_of(own.channel()) - own.cursor());
         let mut void = usize::from(session.is_queued());
@@ -224,13 +241,21 @@ impl Sessions {
 
     /// Ends one subscription of a session. Returns whether there was one.
     pub(crate) fn unsubscribe(&mut self, key: Key, number: u32, topics: &mut Topics) -> bool {
-        let session = self.sessions.get_mut(key);
-        let removed = session.and_then(|session| session.remove(number));
-        if let Some(subscription) = &removed {
-            let void = self.leave(Waiting::new(key.slot(), number), subscription, topics);
-            self.void(void, topics);
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        let was_over = is_over(session, topics);
+        let Some(subscription) = session.remove(number) else { return false };
+        let hand_overs = self.ready.hand_overs();
+        if session.phase() == Phase::Parked
+            && !session.has_events(topics)
+            && !(was_over && is_over(session, topics))
+        {
+            // What output it had was of this subscription.
+            session.wait_anew(hand_overs);
+            self.arm(key);
         }
-        removed.is_some()
+        let void = self.leave(Waiting::new(key.slot(), number), &subscription, topics);
+        self.void(void, topics);
+        true
     }
 
     /// Lets a subscription leave its channel. Returns how many entries of the ready queue tell
@@ -257,17 +282,14 @@ impl Sessions {
     }
 
     /// Records that `count` entries of the ready queue tell nothing any more.
-    fn void(&mut self, count: usize, topics: &Topics) {
+    #[inline]
+    pub(crate) fn void(&mut self, count: usize, topics: &Topics) {
         if count > 0 {
             let (sessions, untold) = (&self.sessions, &self.untold);
-            let is_handed_over = |waiting: Waiting| {
-                let session = sessions.at(waiting.session())?;
-                let subscription = session.subscription(waiting.subscription())?;
-                let index = subscription.index()?;
-                Some(!topics.is_waiting(subscription.channel(), waiting, index))
-            };
             self.ready.void(count, |ready| match ready {
-                Ready::Channel(waiting) => is_handed_over(*waiting) == Some(true),
+                Ready::Channel(waiting, by) => sessions
+                    .at(waiting.session())
+                    .is_some_and(|session| session.is_awaited(*waiting, *by, topics)),
                 Ready::Session(key) => sessions.get(*key).is_some_and(Session::is_queued),
                 Ready::Ended(key) => untold.contains_key(key),
             });
@@ -294,17 +316,36 @@ impl Sessions {
 
     /// Returns when [`pop_due`](Self::pop_due) has something to look at.
     pub(crate) fn next_timeout(&self) -> Option<Tick> {
-        self.deadlines.next()
+        let unseen = self.ready.next_unseen().and_then(|at| self.deadlines.first_stall(at));
+        self.deadlines.next().into_iter().chain(unseen).min()
+    }
+
+    /// Sees who is on lists of which a session may have stalled by now.
+    fn see_hand_overs(&mut self, now: Tick, topics: &Topics) {
+        let (sessions, deadlines) = (&mut self.sessions, &mut self.deadlines);
+        while let Some(at) = self.ready.next_unseen()
+            && deadlines.first_stall(at).is_some_and(|stall| stall <= now)
+        {
+            self.ready.see(|waiting, by| {
+                if let Some(session) = sessions.at_mut(waiting.session())
+                    && session.see(waiting, by, topics)
+                {
+                    deadlines.arm(waiting.session(), session);
+                }
+            });
+        }
+        deadlines.compact(sessions);
     }
 
     /// Returns the next session for which something is due by now. A heartbeat that is due wakes
     /// its session at once.
-    pub(crate) fn pop_due(&mut self, now: Tick) -> Option<(Key, Due)> {
+    pub(crate) fn pop_due(&mut self, now: Tick, topics: &Topics) -> Option<(Key, Due)> {
+        self.see_hand_overs(now, topics);
         while let Some(timer) = self.deadlines.pop_due(now) {
             if let Some(key) = self.sessions.key_at(timer.slot())
                 && let Some(session) = self.sessions.get_mut(key)
                 && session.disarm(timer.at())
-                && let Some(due) = self.due(now, key)
+                && let Some(due) = self.due(now, key, topics)
             {
                 return Some((key, due));
             }
@@ -312,7 +353,7 @@ impl Sessions {
         None
     }
 
-    fn due(&mut self, now: Tick, key: Key) -> Option<Due> {
+    fn due(&mut self, now: Tick, key: Key, topics: &Topics) -> Option<Due> {
         let session = self.sessions.get_mut(key)?;
         if session.terms_deadline() <= now {
             let due = if session.is_lapsed(now) {
@@ -325,16 +366,20 @@ impl Sessions {
             self.arm(key);
             return Some(due);
         }
-        if self.deadlines.idle_deadline(session) > now {
-            self.arm(key);
-            None
-        } else if session.phase() == Phase::Parked {
-            session.owe_heartbeat();
-            self.wake(now, key);
-            None
-        } else {
-            Some(Due::Stall)
+        if self.deadlines.idle_deadline(session) <= now {
+            if session.is_output_known() {
+                return Some(Due::Stall);
+            }
+            if session.has_news(topics) {
+                // It is on a list that says since when.
+                session.has_output_since(now);
+            } else {
+                session.owe_heartbeat();
+                self.wake(now, key);
+            }
         }
+        self.arm(key);
+        None
     }
 
     /// Sees to it that the session is looked at no later than its deadline.

@@ -4,13 +4,14 @@
 //! box that is there while something is in it.
 
 use super::extras::{Ending, Extras};
+use super::output::Output;
 use super::subscription::Subscription;
 use super::terms::{Lease, Terms};
 use crate::broker::arena::Key;
 use crate::broker::clock::Tick;
 use crate::broker::config::{Lag, LagPolicy, Setting};
 use crate::broker::names::{TopicFilter, TopicName};
-use crate::broker::topics::{Kind, News, Topics, Waiting};
+use crate::broker::topics::{HandOver, Kind, News, Topics, Waiting};
 use crate::event::EventType;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -37,7 +38,7 @@ pub(crate) struct Session {
     /// Counts the polls, so that a batch of an earlier one is known as such.
     poll: u32,
     sent_at: Tick,
-    polled_at: Tick,
+    output: Output,
     /// When its timer comes up.
     armed: Tick,
 }
@@ -65,15 +66,16 @@ impl Session {
             heartbeat_due: false,
             poll: 0,
             sent_at: now,
-            polled_at: now,
+            output: Output::new(now),
             armed: NEVER,
         }
     }
 
-    /// Sets how far it may be behind, and how it is told of losses, where that is its own.
-    pub(crate) fn set_lag(&mut self, lag: Option<Lag>, announcement: Setting<EventType>) {
+    /// Sets how far it may be behind, and by which type of event it is told of its place and of
+    /// losses, where that is its own.
+    pub(crate) fn set_choices(&mut self, lag: Option<Lag>, notices: Setting<EventType>) {
         self.lag_policy = lag.map(|lag| lag.policy);
-        self.extras.set_lag(lag.filter(Lag::is_bounded), announcement);
+        self.extras.set_choices(lag.filter(Lag::is_bounded), notices);
     }
 
     /// Returns the lag that the session chose for itself.
@@ -222,57 +224,139 @@ impl Session {
         core::mem::replace(&mut self.queued, queued)
     }
 
+    /// Returns when its driver last asked for output, or said that the peer took some.
+    pub(super) const fn polled_at(&self) -> Tick {
+        self.output.asked_at()
+    }
+
     /// Records that the driver asks for output, by which the session has not stalled. Returns the
     /// number of the poll.
     #[inline]
     pub(crate) const fn begin_poll(&mut self, now: Tick) -> u32 {
-        self.polled_at = now;
+        self.output.asked(now);
         self.poll = self.poll.wrapping_add(1);
         self.poll
     }
 
-    /// Records that there is something to be taken, or that the peer took something.
+    /// Records that the peer took something.
     #[inline]
     pub(crate) const fn handle_progress(&mut self, now: Tick) {
-        self.polled_at = now;
+        self.output.asked(now);
     }
 
-    /// Waits on the lists of all channels, since there is nothing to send.
+    /// Waits on the lists of all channels, since there is nothing to send. `hand_overs` is how many
+    /// lists were handed over before. Returns how many entries of those tell nothing any more.
     #[inline]
-    pub(crate) fn park(&mut self, slot: u32, topics: &mut Topics) {
+    pub(crate) fn park(&mut self, slot: u32, hand_overs: u64, topics: &mut Topics) -> usize {
         self.phase = Phase::Parked;
+        self.wait_anew(hand_overs);
+        let mut void = 0;
         for (subscription, number) in self.subscriptions.iter_mut().zip(0..) {
-            subscription.wait(Waiting::new(slot, number), topics);
+            void += usize::from(subscription.wait(Waiting::new(slot, number), topics));
         }
+        void
+    }
+
+    /// Records that it has no output, and that none of the lists handed over so far tells of any.
+    #[inline]
+    pub(super) const fn wait_anew(&mut self, hand_overs: u64) {
+        self.output.wait_anew(hand_overs);
+    }
+
+    /// Records that it has output since then at the latest.
+    #[inline]
+    pub(super) fn has_output_since(&mut self, since: Tick) {
+        self.output.begin(since);
+    }
+
+    /// Returns whether it is known to have output.
+    pub(super) const fn is_output_known(&self) -> bool {
+        self.output.is_known()
+    }
+
+    /// Returns whether a session that waits has output by one of its channels.
+    pub(super) fn has_news(&self, topics: &Topics) -> bool {
+        self.has_events(topics) || is_over(self, topics)
+    }
+
+    /// Returns whether there are events after one of its cursors.
+    pub(super) fn has_events(&self, topics: &Topics) -> bool {
+        let mut taken = self.subscriptions.iter().filter(|one| !one.is_vacant());
+        taken.any(|one| topics.end_of(one.channel()) > one.cursor())
+    }
+
+    /// Returns what there is for a subscription on a list that was handed over.
+    #[inline]
+    fn news_of(&self, waiting: Waiting, by: HandOver, topics: &Topics) -> News {
+        match self.subscriptions.get(waiting.subscription() as usize) {
+            Some(subscription) if !self.output.is_before(by) => {
+                subscription.index().map_or(News::Waits, |index| {
+                    let (channel, cursor) = (subscription.channel(), subscription.cursor());
+                    topics.news(channel, waiting, index, cursor)
+                })
+            }
+            _ => News::Waits,
+        }
+    }
+
+    /// Returns whether a subscription on a list that was handed over is still to be looked at.
+    pub(super) fn is_awaited(&self, waiting: Waiting, by: HandOver, topics: &Topics) -> bool {
+        self.news_of(waiting, by, topics) != News::Waits
+    }
+
+    /// Returns since when a session that waited has output by this; `None` if it has none.
+    #[inline]
+    fn output_by(&self, news: News, by: HandOver, topics: &Topics) -> Option<Tick> {
+        match news {
+            News::More => Some(by.at()),
+            News::Ended if is_over(self, topics) => over_since(self, topics),
+            News::Waits | News::Ended | News::Nothing => None,
+        }
+    }
+
+    /// Sees since when the session has output by a subscription on a list that was handed over.
+    /// Returns whether that became known by it.
+    pub(super) fn see(&mut self, waiting: Waiting, by: HandOver, topics: &Topics) -> bool {
+        let since = self.output_by(self.news_of(waiting, by, topics), by, topics);
+        since.is_some_and(|since| {
+            self.has_output_since(since);
+            true
+        })
     }
 
     /// Takes a subscription off a list that was handed over. Returns whether the session was parked
     /// and has something now.
     #[inline]
-    pub(super) fn come_off(&mut self, now: Tick, waiting: Waiting, topics: &mut Topics) -> bool {
+    pub(super) fn come_off(&mut self, waiting: Waiting, by: HandOver, topics: &Topics) -> bool {
+        if self.output.is_before(by) {
+            return false;
+        }
         let Some(subscription) = self.subscriptions.get_mut(waiting.subscription() as usize) else {
             return false;
         };
         let Some(index) = subscription.index() else { return false };
         let (channel, cursor) = (subscription.channel(), subscription.cursor());
-        let news = topics.news(channel, waiting, index, cursor);
-        if news == News::Waits {
-            return false;
-        }
-        subscription.come_off();
-        if self.phase != Phase::Parked {
-            return false;
-        }
-        if news == News::Nothing || (news == News::Ended && !is_over(self, topics)) {
-            // It was polled in the meantime and has already got what this is about.
-            if let Some(subscription) = self.subscription_mut(waiting.subscription()) {
-                subscription.wait(waiting, topics);
+        let since = match topics.news(channel, waiting, index, cursor) {
+            News::Waits => return false,
+            News::More => {
+                subscription.come_off();
+                by.at()
             }
-            return false;
+            news => {
+                let Some(since) = self.output_by(news, by, topics) else {
+                    // Its topic has ended, and others have not: there is no more to come by it.
+                    return false;
+                };
+                since
+            }
+        };
+        // Also where its id came out before, for output of its own that came later.
+        self.has_output_since(since);
+        let was_parked = self.phase == Phase::Parked;
+        if was_parked {
+            self.phase = Phase::Ready;
         }
-        self.phase = Phase::Ready;
-        self.polled_at = now;
-        true
+        was_parked
     }
 
     /// Returns the number of the newest poll.
@@ -293,11 +377,13 @@ impl Session {
         self.sent_at = now;
         self.heartbeat_due = false;
         self.phase = Phase::Ready;
+        self.output.may_be_more();
     }
 
     /// Records that what was sent comes back: the session has output, so that it can stall.
     pub(crate) const fn returned(&mut self) {
         self.phase = Phase::Ready;
+        self.output.may_be_more();
     }
 
     pub(crate) const fn is_heartbeat_due(&self) -> bool {
@@ -331,18 +417,21 @@ impl Session {
         self.armed == at
     }
 
-    /// Returns when a parked session is to get a heartbeat, or another has stalled, by the
+    /// Returns when a session without output is to get a heartbeat, or another has stalled, by the
     /// intervals that hold for sessions without their own.
     #[inline]
     pub(super) fn idle_deadline(&self, heartbeat: Tick, stall_timeout: Tick) -> Tick {
         let terms = self.terms.as_ref();
-        let (since, own, usual) = match self.phase {
-            Phase::Parked => (self.sent_at, terms.and_then(|terms| terms.heartbeat()), heartbeat),
-            Phase::Ready | Phase::Woken => {
-                (self.polled_at, terms.and_then(|terms| terms.stall_timeout()), stall_timeout)
-            }
+        let (since, own, usual) = match self.output.counts_from() {
+            Some(since) => (since, terms.and_then(|terms| terms.stall_timeout()), stall_timeout),
+            None => (self.sent_at, terms.and_then(|terms| terms.heartbeat()), heartbeat),
         };
         since.saturating_add(own.unwrap_or(usual))
+    }
+
+    /// Returns how long it may take nothing, or [`NEVER`], if that is its own.
+    pub(super) fn own_stall_timeout(&self) -> Option<Tick> {
+        self.terms.as_ref()?.stall_timeout()
     }
 
     /// Returns when the session is to be looked at because of its terms, or [`Tick::MAX`].
@@ -418,6 +507,11 @@ pub(crate) fn is_over(session: &Session, topics: &Topics) -> bool {
         && has_only_ended(session, topics)
 }
 
+/// Returns since when a session has nothing more to expect for that its topics have ended.
+fn over_since(session: &Session, topics: &Topics) -> Option<Tick> {
+    session.channels().filter_map(|(_, channel)| topics.ended_at(channel)).max()
+}
+
 fn has_only_ended(session: &Session, topics: &Topics) -> bool {
     let mut has_any = false;
     for subscription in &session.subscriptions {
@@ -485,12 +579,12 @@ mod tests {
     }
 
     #[test]
-    fn deadlines_are_those_of_the_phase() {
+    fn without_output_a_heartbeat_is_due_and_with_output_a_session_may_stall() {
         let mut session = session(0..1);
         session.begin_poll(100);
         session.sent(100);
         assert_eq!(session.idle_deadline(15, 60), 160);
-        session.set_phase(Phase::Parked);
+        session.wait_anew(0);
         assert_eq!(session.idle_deadline(15, 60), 115);
         assert_eq!(session.idle_deadline(NEVER, NEVER), NEVER);
         session.set_terms(Terms::new().with_heartbeat(Some(5)).with_expiry(Some(400)).boxed());
@@ -502,6 +596,6 @@ mod tests {
 
     #[test]
     fn a_session_is_small() {
-        assert!(size_of::<Session>() <= 80, "{}", size_of::<Session>());
+        assert!(size_of::<Session>() <= 88, "{}", size_of::<Session>());
     }
 }

@@ -9,12 +9,17 @@ pub(crate) struct Subscription {
     /// The channel's slot, which no other channel gets as long as this one has a subscriber.
     channel: u32,
     /// Where on a waiting list, or [`UNLISTED`]. The list is the channel's present one if the
-    /// subscription stands there under this index, and else one that was handed over.
+    /// subscription stands there under this index, and else one that was handed over. It has the
+    /// bit [`MOVED`] once the cursor was moved, from when on it may be either.
     index: u32,
 }
 
 /// The index of what stands on no list.
 const UNLISTED: u32 = u32::MAX;
+
+/// That the cursor was moved since the subscription was put on the list. There is nothing after the
+/// cursor of a session that waits, so that without it the list was not handed over.
+const MOVED: u32 = 1 << 31;
 
 /// The slot of no channel.
 const NONE: u32 = u32::MAX;
@@ -38,6 +43,7 @@ impl Subscription {
 
     #[inline]
     pub(crate) const fn cursor_mut(&mut self) -> &mut u64 {
+        self.index |= MOVED;
         &mut self.cursor
     }
 
@@ -49,7 +55,7 @@ impl Subscription {
     /// Returns the index on a waiting list, if the subscription stands on one.
     #[inline]
     pub(super) fn index(&self) -> Option<u32> {
-        (self.index != UNLISTED).then_some(self.index)
+        (self.index != UNLISTED).then_some(self.index & !MOVED)
     }
 
     pub(super) const fn set_index(&mut self, index: u32) {
@@ -62,13 +68,25 @@ impl Subscription {
         self.index = UNLISTED;
     }
 
-    /// Puts the subscription on the channel's waiting list, if it stands on none.
+    /// Puts the subscription on the channel's present waiting list, if it does not stand there.
+    /// Returns whether it leaves an entry behind that tells nothing any more, on a list that was
+    /// handed over.
     #[inline]
-    pub(super) fn wait(&mut self, waiting: Waiting, topics: &mut Topics) {
-        if self.index == UNLISTED
-            && let Some(index) = topics.wait(self.channel, waiting)
-        {
-            self.index = index;
+    pub(super) fn wait(&mut self, waiting: Waiting, topics: &mut Topics) -> bool {
+        // Most that stand on a list are still there.
+        self.index & MOVED != 0 && self.list(waiting, topics)
+    }
+
+    fn list(&mut self, waiting: Waiting, topics: &mut Topics) -> bool {
+        let mut is_void = false;
+        if let Some(index) = self.index() {
+            if topics.is_waiting(self.channel, waiting, index) {
+                self.index = index;
+                return false;
+            }
+            is_void = true;
         }
+        self.index = topics.wait(self.channel, waiting).unwrap_or(UNLISTED);
+        is_void
     }
 }

@@ -53,6 +53,7 @@ struct Rare {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     position: u64,
+    at: Tick,
     /// Until when it is remembered without a subscriber; `None` once that is over.
     until: Option<Tick>,
 }
@@ -113,6 +114,10 @@ impl Channel {
         self.subscribers -= 1;
     }
 
+    pub(super) const fn has_subscribers(&self) -> bool {
+        self.subscribers > 0
+    }
+
     pub(crate) fn patterns(&self) -> &[u32] {
         self.rare.as_ref().map_or(&[], |rare| &rare.patterns)
     }
@@ -155,8 +160,8 @@ impl Channel {
         self.rare.as_ref()?.end
     }
 
-    pub(super) fn set_end(&mut self, position: u64, until: Tick) {
-        self.change_rare(|rare| rare.end = Some(End { position, until: Some(until) }));
+    pub(super) fn set_end(&mut self, now: Tick, position: u64, until: Tick) {
+        self.change_rare(|rare| rare.end = Some(End { position, at: now, until: Some(until) }));
     }
 
     /// Lets the end be forgotten as soon as the topic has no subscriber.
@@ -229,6 +234,11 @@ impl End {
         self.position
     }
 
+    /// Returns when the topic was ended.
+    pub(crate) const fn at(self) -> Tick {
+        self.at
+    }
+
     pub(crate) fn is_over(self, now: Tick) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
@@ -259,10 +269,11 @@ mod tests {
     fn an_end_outweighs_settings_and_is_remembered_until_its_time() {
         let mut channel = named();
         channel.set_lag(Some(Lag::default()));
-        channel.set_end(9, 100);
+        channel.set_end(50, 9, 100);
         assert!(!channel.is_idle());
         let end = channel.end().unwrap();
-        assert_eq!((end.position(), end.is_over(99), end.is_over(100)), (9, false, true));
+        assert_eq!((end.position(), end.at()), (9, 50));
+        assert_eq!((end.is_over(99), end.is_over(100)), (false, true));
         channel.forget_end();
         assert!(channel.is_idle(), "its settings were those of a topic that is over");
         assert!(channel.end().is_some(), "as long as it is there, it has ended");
@@ -278,6 +289,6 @@ mod tests {
 
     #[test]
     fn a_channel_is_small() {
-        assert!(size_of::<Channel>() <= 136, "{}", size_of::<Channel>());
+        assert!(size_of::<Channel>() <= 144, "{}", size_of::<Channel>());
     }
 }

@@ -16,6 +16,11 @@
 //! it from the middle moves nothing; once too many entries are without a frame, they are removed
 //! together.
 
+mod room;
+
+pub(crate) use room::Margin;
+
+use super::lost::Lost;
 use crate::broker::clock::{Tick, ticks};
 use crate::broker::config::Retention;
 use crate::broker::sequence::Published;
@@ -41,6 +46,8 @@ pub(crate) struct Log {
     bytes: usize,
     /// The position of the newest lost entry.
     lost_through: u64,
+    /// `None` while nothing is gone.
+    lost: Option<Box<Lost>>,
     labelled: Option<Box<Labelled>>,
 }
 
@@ -164,8 +171,9 @@ impl Log {
 
     /// Drops what `cursor` has passed.
     pub(crate) fn trim_delivered(&mut self, cursor: u64) {
+        // Nobody has lost it, so that it is not counted.
         while self.entries.front().is_some_and(|entry| entry.number < cursor) {
-            self.trim_front();
+            self.pop_front();
         }
     }
 
@@ -181,11 +189,22 @@ impl Log {
     }
 
     fn trim_front(&mut self) {
-        let Some(entry) = self.entries.pop_front() else { return };
+        let lost_before = self.lost_through;
+        if let Some(spared) = self.pop_front() {
+            let lost = self.lost.get_or_insert_with(|| Box::new(Lost::new(lost_before)));
+            if spared { lost.spare() } else { lost.push(self.lost_through) }
+        }
+    }
+
+    /// Removes the oldest entry. Returns whether it was a superseded one of a compact log, which is
+    /// no loss; `None` if there is no entry.
+    fn pop_front(&mut self) -> Option<bool> {
+        let entry = self.entries.pop_front()?;
         let is_compact = self.labelled.as_ref().is_some_and(|labelled| labelled.compact);
+        let is_spared = is_compact && entry.is_superseded();
         self.unlabel(&entry);
         self.bytes -= entry.size();
-        if !(is_compact && entry.is_superseded()) {
+        if !is_spared {
             self.start = entry.number + 1;
             self.lost_through = entry.position;
         }
@@ -199,10 +218,12 @@ impl Log {
             self.entries.shrink_to(8);
             self.labelled = None;
         }
+        Some(is_spared)
     }
 
     /// Takes a superseded entry from between two others.
     fn take(&mut self, number: u64) {
+        self.lost.get_or_insert_with(|| Box::new(Lost::new(self.lost_through))).spare();
         let index = self.index(number);
         if let Some(entry) = self.entries.get_mut(index) {
             self.bytes -= entry.size();
@@ -338,6 +359,19 @@ impl Log {
         self.lost_through
     }
 
+    /// Returns how many events after `position` are lost; `None` if that is not known.
+    pub(crate) fn lost_after(&self, position: u64) -> Option<u64> {
+        match &self.lost {
+            Some(lost) => lost.after(position),
+            None => (position >= self.lost_through).then_some(0),
+        }
+    }
+
+    /// Returns whether each number that is missing is that of a lost event.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.lost.as_ref().is_none_or(|lost| !lost.has_spared())
+    }
+
     /// Returns the position of the oldest kept event that brought this id.
     pub(crate) fn find(&self, id: &EventId) -> Option<u64> {
         let own_ids = &self.labelled.as_ref()?.own_ids;
@@ -468,6 +502,8 @@ mod tests {
         assert_eq!(kept(&log), [3, 4]);
         assert_eq!((log.start(), log.first(), log.end()), (3, 3, 5));
         assert_eq!((log.lost_through(), log.last_position()), (30, 50));
+        assert_eq!((log.lost_after(9), log.lost_after(10)), (Some(3), Some(2)));
+        assert!(log.is_counted());
         assert!(log.get(2).is_none() && log.get(5).is_none());
         assert_eq!(log.next(0).map(Entry::number), Some(3));
         assert!(log.next(5).is_none());
@@ -478,6 +514,7 @@ mod tests {
         let log = Log::new(70);
         assert!(log.is_empty() && log.footprint().is_none());
         assert_eq!((log.lost_through(), log.last_position()), (70, 70));
+        assert_eq!((log.lost_after(69), log.lost_after(70)), (None, Some(0)));
         assert_eq!((log.cursor_after(0), log.count_from(0), log.cursor_at(0)), (0, 0, 0));
         assert_eq!(log.last_before(9), None);
     }
@@ -539,6 +576,7 @@ mod tests {
         let log = log(&["a", "b", "b", "c"], &COMPACT);
         assert_eq!(kept(&log), [0, 2, 3]);
         assert_eq!((log.start(), log.lost_through()), (0, 0), "nothing is lost by that");
+        assert_eq!((log.lost_after(0), log.is_counted()), (Some(0), false));
         assert_eq!(log.next(1).map(Entry::number), Some(2));
         assert!(log.get(1).is_none());
         assert_eq!((log.cursor_after(10), log.count_from(0), log.count_from(1)), (2, 3, 2));

@@ -9,15 +9,17 @@
 mod channel;
 mod ledger;
 mod log;
+mod lost;
 mod matched;
 mod ready;
+mod room;
 mod tree;
 mod view;
 mod waiting;
 
 pub(crate) use channel::Kind;
-pub(crate) use log::{Entry, Log, NewEntry};
-pub(crate) use ready::{Ready, ReadyQueue};
+pub(crate) use log::{Entry, Log, Margin, NewEntry};
+pub(crate) use ready::{HandOver, Ready, ReadyQueue};
 pub(crate) use view::{Take, View};
 pub(crate) use waiting::Waiting;
 
@@ -56,6 +58,8 @@ pub(crate) struct Topics {
     private_retention: Retention,
     max_topics: usize,
     max_ended: usize,
+    /// Whether a log was ever compact.
+    may_compact: bool,
 }
 
 /// What a subscription leaves behind.
@@ -103,6 +107,7 @@ impl Topics {
             private_retention,
             max_topics: limits.topics as usize,
             max_ended: limits.ended_topics as usize,
+            may_compact: retention.compact || private_retention.compact,
         }
     }
 
@@ -231,6 +236,15 @@ impl Topics {
         self.view(slot).map_or(0, View::end)
     }
 
+    /// Returns whether each number that is missing in this channel is that of a lost event, and of
+    /// no superseded one.
+    pub(crate) fn is_counted(&self, slot: u32) -> bool {
+        match self.view(slot) {
+            Some(View::Log(log)) => log.is_counted(),
+            _ => !self.may_compact,
+        }
+    }
+
     /// Returns for whom the channel is.
     #[inline]
     pub(crate) fn kind(&self, slot: u32) -> Option<&Kind> {
@@ -272,6 +286,11 @@ impl Topics {
     #[inline]
     pub(crate) fn has_ended(&self, slot: u32) -> bool {
         self.channels.at(slot).is_some_and(|channel| channel.end().is_some())
+    }
+
+    /// Returns when the topic was ended, if that is remembered.
+    pub(crate) fn ended_at(&self, slot: u32) -> Option<Tick> {
+        Some(self.channels.at(slot)?.end()?.at())
     }
 
     /// Counts one subscriber more.
@@ -356,9 +375,9 @@ impl Topics {
         self.check_size(&new, &retention)?;
         let emptied = self.make_room(new.size(), slot);
         self.change_log(slot, |log| log.push(now, new, &retention));
-        self.hand_over(slot, ready);
+        self.hand_over(now, slot, ready);
         self.arm(slot);
-        self.tell_patterns(slot, ready);
+        self.tell_patterns(now, slot, ready);
         for slot in emptied {
             self.release(slot);
         }
@@ -376,10 +395,16 @@ impl Topics {
     }
 
     /// Counts an event that no topic can keep as lost to sessions with a matching pattern.
-    pub(crate) fn miss(&mut self, name: &TopicName, position: u64, ready: &mut ReadyQueue) {
+    pub(crate) fn miss(
+        &mut self,
+        now: Tick,
+        name: &TopicName,
+        position: u64,
+        ready: &mut ReadyQueue,
+    ) {
         self.note_forgotten(position);
         for slot in self.patterns.matching(name) {
-            self.change_pattern(slot, ready, |matched, _| matched.miss(position));
+            self.change_pattern(now, slot, ready, |matched, _| matched.miss(position));
         }
     }
 
@@ -398,9 +423,9 @@ impl Topics {
         let until =
             self.retention_of(slot).age.map_or(Tick::MAX, |age| now.saturating_add(ticks(age)));
         if let Some(channel) = self.channels.at_mut(slot) {
-            channel.set_end(position, until);
+            channel.set_end(now, position, until);
         }
-        self.hand_over(slot, ready);
+        self.hand_over(now, slot, ready);
         self.ended.insert(position, slot);
         self.arm(slot);
         while self.ended.len() > self.max_ended
@@ -423,6 +448,7 @@ impl Topics {
         if let Some(channel) = self.channels.at_mut(slot) {
             channel.set_retention(retention);
         }
+        self.may_compact |= retention.is_some_and(|retention| retention.compact);
         let retention = *self.retention_of(slot);
         self.change_log(slot, |log| log.trim(now, &retention));
         self.arm(slot);
@@ -530,27 +556,30 @@ impl Topics {
     }
 
     /// Moves the channel's waiting list to the ready queue.
-    fn hand_over(&mut self, slot: u32, ready: &mut ReadyQueue) {
+    fn hand_over(&mut self, now: Tick, slot: u32, ready: &mut ReadyQueue) {
         if let Some(channel) = self.channels.at_mut(slot)
             && !channel.waiting().is_empty()
         {
-            ready.push_list(channel.waiting_mut());
+            ready.push_list(now, channel.waiting_mut());
         }
     }
 
     /// Tells the patterns that match of a topic's newest event.
-    fn tell_patterns(&mut self, slot: u32, ready: &mut ReadyQueue) {
+    fn tell_patterns(&mut self, now: Tick, slot: u32, ready: &mut ReadyQueue) {
         let Some(topic) = self.channels.key_at(slot) else { return };
         let mut index = 0;
         while let Some(&pattern) = self.channels.at(slot).and_then(|one| one.patterns().get(index))
         {
-            self.change_pattern(pattern, ready, |matched, channels| matched.push(channels, topic));
+            self.change_pattern(now, pattern, ready, |matched, channels| {
+                matched.push(channels, topic);
+            });
             index += 1;
         }
     }
 
     fn change_pattern(
         &mut self,
+        now: Tick,
         slot: u32,
         ready: &mut ReadyQueue,
         change: impl FnOnce(&mut Matched, &Arena<Channel>),
@@ -559,7 +588,7 @@ impl Topics {
             && let Some(matched) = self.matched.at_mut(matched)
         {
             change(matched, &self.channels);
-            self.hand_over(slot, ready);
+            self.hand_over(now, slot, ready);
         }
     }
 
@@ -567,9 +596,7 @@ impl Topics {
     fn arm(&mut self, slot: u32) {
         let retention = *self.retention_of(slot);
         let Some(channel) = self.channels.at_mut(slot) else { return };
-        // What a session's channel keeps goes when the session is polled.
-        if !matches!(channel.kind(), Kind::Session)
-            && let Some(at) = channel.deadline(&retention)
+        if let Some(at) = channel.deadline(&retention)
             && channel.arm(at)
         {
             let channels = &self.channels;

@@ -285,11 +285,24 @@ impl<'a> View<'a> {
         into.extend(self.all_from(cursor).map(|(_, entry)| entry.position()));
     }
 
+    /// Returns the positions of all that is there, the newest first.
+    pub(crate) fn last_positions(self) -> impl Iterator<Item = u64> + use<'a> {
+        self.all_from(self.start()).rev().map(|(_, entry)| entry.position())
+    }
+
     /// Returns the position of the newest event that is lost; 0 if there never was one.
     pub(crate) fn lost_through(self) -> u64 {
         match self {
             Self::Log(log) => log.lost_through(),
             Self::Matched(matched, _) => matched.lost_through(),
+        }
+    }
+
+    /// Returns how many events after `position` are lost; `None` if that is not known.
+    pub(crate) fn lost_after(self, position: u64) -> Option<u64> {
+        match self {
+            Self::Log(log) => log.lost_after(position),
+            Self::Matched(matched, _) => (position >= matched.lost_through()).then_some(0),
         }
     }
 

@@ -82,6 +82,7 @@ pub(super) fn write(
     if let Some(LastEventId::Id(id)) = request.extensions().get()
         && !request.headers().contains_key(LAST_EVENT_ID)
     {
+        // It has no CR and no LF, so that it stays within its line.
         put_line(&mut out, LAST_EVENT_ID.as_str(), id.as_str().as_bytes());
     }
     if !body.is_empty() || has_meaningful_body(method) {

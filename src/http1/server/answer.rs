@@ -1,5 +1,6 @@
 //! Answers as bytes: which headers frame them.
 
+use super::date::Date;
 use crate::encode::Framing;
 use crate::http::is_framing;
 use crate::http1::outbox::{Outbox, put_content_length, put_line};
@@ -30,9 +31,14 @@ impl Outbox {
 
     /// A whole answer. `exchange.keep_alive` says what becomes of the
     /// connection.
-    pub(super) fn push_answer(&mut self, exchange: Exchange, response: Response<Bytes>) {
+    pub(super) fn push_answer(
+        &mut self,
+        exchange: Exchange,
+        response: Response<Bytes>,
+        date: Option<Date>,
+    ) {
         let (parts, mut body) = response.into_parts();
-        let mut out = head_lines(parts.status, &parts.headers);
+        let mut out = head_lines(parts.status, &parts.headers, date);
         if !allows_body(parts.status) {
             body = Bytes::new();
         }
@@ -61,8 +67,13 @@ impl Outbox {
 
     /// The head of an event stream. It is the last answer of its connection,
     /// and says so.
-    pub(super) fn push_stream_head(&mut self, framing: Framing, response: &Response<()>) {
-        let mut out = head_lines(response.status(), response.headers());
+    pub(super) fn push_stream_head(
+        &mut self,
+        framing: Framing,
+        response: &Response<()>,
+        date: Option<Date>,
+    ) {
+        let mut out = head_lines(response.status(), response.headers(), date);
         if framing == Framing::Chunked {
             put_line(&mut out, "transfer-encoding", b"chunked");
         }
@@ -80,7 +91,7 @@ pub(super) fn allows_body(status: StatusCode) -> bool {
 
 /// The status line and the headers that do not frame. The version is ours,
 /// whatever that of the request (RFC 9110, 6.2).
-fn head_lines(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
+fn head_lines(status: StatusCode, headers: &HeaderMap, date: Option<Date>) -> Vec<u8> {
     const USUAL: usize = 256;
     let mut out = Vec::with_capacity(USUAL);
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -92,6 +103,11 @@ fn head_lines(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
         if !is_framing(name) {
             put_line(&mut out, name.as_str(), value.as_bytes());
         }
+    }
+    if let Some(date) = date
+        && !headers.contains_key(header::DATE)
+    {
+        put_line(&mut out, "date", &date);
     }
     out
 }

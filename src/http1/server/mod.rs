@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod config;
+mod date;
 mod error;
 mod request_head;
 mod state;
@@ -11,8 +12,9 @@ mod tests;
 
 use self::answer::{Exchange, allows_body};
 use self::body::Body;
-use self::request_head::MAX_EMPTY_LINES;
+use self::date::{Date, TimeOfDay};
 use self::state::{BodyProgress, HeadProgress, Intake, State};
+use super::empty_lines::{EmptyLines, MAX_EMPTY_LINES};
 use super::head::{Search, has_connection_option};
 use super::outbox::Outbox;
 use crate::encode::Framing;
@@ -22,8 +24,8 @@ use alloc::format;
 use bytes::{Buf, Bytes, BytesMut};
 use core::fmt;
 use core::mem;
-use http::{Method, Request, Response, StatusCode, Version};
-use std::time::Instant;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use std::time::{Instant, SystemTime};
 
 pub use self::config::ServerConnectionConfig;
 pub use self::error::{RefusedRequest, RespondError, ServerCloseReason};
@@ -54,7 +56,8 @@ pub use self::error::{RefusedRequest, RespondError, ServerCloseReason};
 /// white space before its colon and no continuation; the length of a body is
 /// said once and in one way; `Host` is there once; the target is a path, a
 /// whole URL (which then names the host, RFC 9112, 3.2.2) or, for OPTIONS, `*`.
-/// Up to two empty lines before a request are read over. What is not accepted
+/// Up to two empty lines before a request are read over, and as many behind that of
+/// an event stream (RFC 9112, 2.2). What is not accepted
 /// is answered as [`RefusedRequest::status`] says, and the connection is closed.
 /// `Upgrade` is left to the application to see, and not acted upon.
 ///
@@ -79,6 +82,8 @@ pub struct ServerConnection {
     deadline: Option<Instant>,
     inbox: BytesMut,
     outbox: Outbox,
+    time_of_day: Option<TimeOfDay>,
+    after_stream: EmptyLines,
     eof: bool,
     draining: bool,
 }
@@ -92,11 +97,24 @@ impl ServerConnection {
             deadline: None,
             inbox: BytesMut::new(),
             outbox: Outbox::default(),
+            time_of_day: None,
+            after_stream: EmptyLines::default(),
             eof: false,
             draining: false,
         };
         server.enter(now, State::Idle { new: true });
         server
+    }
+
+    /// Tells the time of day at `now`, once. From then on every answer has a `Date`, those that the
+    /// machine gives by itself included; that of later answers follows from the `now` of each call.
+    /// An answer that brings a `Date` of its own keeps it.
+    ///
+    /// Default: no `Date`, as [RFC 9110, 6.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1)
+    /// asks of a server without a clock. The time between two calls is that of the caller's clock, so
+    /// that a clock of day which is set meanwhile shows on the next connection.
+    pub fn set_time_of_day(&mut self, now: Instant, time_of_day: SystemTime) {
+        self.time_of_day = Some(TimeOfDay::new(now, time_of_day));
     }
 
     /// Takes bytes that arrived, all of them.
@@ -111,6 +129,7 @@ impl ServerConnection {
         }
         match self.state.intake() {
             Intake::Discard => {}
+            Intake::Junk if self.after_stream.take(data) => {}
             Intake::Junk => self.close(ServerCloseReason::BytesAfterStreamRequest),
             Intake::Parse | Intake::Wait if !self.wants_data() => {
                 self.close(ServerCloseReason::Overrun);
@@ -155,6 +174,20 @@ impl ServerConnection {
         }
     }
 
+    /// Returns the method, the target and the headers of the request that is under way or waits in
+    /// [`poll_request`](Self::poll_request): for a decision that needs no body, such as what a
+    /// connection that is too many is [told](Self::refuse).
+    ///
+    /// `None`: no head is complete, or the request was taken. It may change after `handle_data` and
+    /// `poll_request`, and after `poll_transmit` when requests are pipelined.
+    pub fn request_head(&self) -> Option<(&Method, &Uri, &HeaderMap)> {
+        match &self.state {
+            State::Body(progress) => Some(head_of(&progress.request)),
+            State::Ready(request, _) => Some(head_of(request)),
+            _ => None,
+        }
+    }
+
     /// Returns the next complete request, with its body. The content-coding, if any, is left on it.
     ///
     /// `None`: there is none. It may change after `handle_data`, and after
@@ -173,8 +206,8 @@ impl ServerConnection {
     /// framing (RFC 9110, 7.6.1) is dropped from the headers given, but for two
     /// things: `Connection: close` is heeded, and so is `Content-Length` in
     /// the answer to HEAD where no body is given. The answer to HEAD, and one
-    /// with status 204, 205 or 304, goes without the body. There is no `Date`,
-    /// since there is no clock (RFC 9110, 6.6.1): add one if you have one.
+    /// with status 204, 205 or 304, goes without the body. `Date` is added where
+    /// the [time of day](Self::set_time_of_day) was told.
     ///
     /// # Errors
     ///
@@ -191,7 +224,7 @@ impl ServerConnection {
         {
             self.answer_and_close(now, exchange, response, ServerCloseReason::Finished);
         } else {
-            self.outbox.push_answer(exchange, response);
+            self.outbox.push_answer(exchange, response, self.date(now));
             self.enter(now, State::Writing);
         }
         Ok(())
@@ -224,20 +257,20 @@ impl ServerConnection {
             self.close(ServerCloseReason::PeerClosed);
             return Err(RespondError::Closed(ServerCloseReason::PeerClosed));
         }
-        if !self.inbox.is_empty() {
+        if !self.after_stream.take(&mem::take(&mut self.inbox)) {
             let reason = ServerCloseReason::BytesAfterStreamRequest;
             let refusal = plain_text(StatusCode::BAD_REQUEST, format!("{reason}\n"));
             self.answer_and_close(now, exchange, refusal, reason);
             return Err(RespondError::Closed(reason));
         }
         let framing = if exchange.http10 { Framing::Plain } else { Framing::Chunked };
-        self.outbox.push_stream_head(framing, &response);
+        self.outbox.push_stream_head(framing, &response, self.date(now));
         self.enter(now, State::Streaming);
         Ok(framing)
     }
 
     /// Answers whatever the peer has sent or will send, and closes. It is for connections that are
-    /// too many.
+    /// too many; [`request_head`](Self::request_head) says what is known of what they ask for.
     ///
     /// # Errors
     ///
@@ -457,7 +490,8 @@ impl ServerConnection {
         reason: ServerCloseReason,
     ) {
         self.inbox = BytesMut::new();
-        self.outbox.push_answer(Exchange { keep_alive: false, ..exchange }, response);
+        let exchange = Exchange { keep_alive: false, ..exchange };
+        self.outbox.push_answer(exchange, response, self.date(now));
         self.enter(now, State::Closing(reason));
     }
 
@@ -476,6 +510,10 @@ impl ServerConnection {
         self.deadline = None;
         self.inbox = BytesMut::new();
         self.outbox = Outbox::default();
+    }
+
+    fn date(&self, now: Instant) -> Option<Date> {
+        self.time_of_day.and_then(|time| time.date(now))
     }
 
     /// The bytes in buffers of its own.
@@ -508,6 +546,10 @@ impl fmt::Debug for ServerConnection {
 
 /// Whether a step got further than the bytes at hand, or what is wrong with them.
 type Moved = Result<bool, (Exchange, RefusedRequest)>;
+
+fn head_of<B>(request: &Request<B>) -> (&Method, &Uri, &HeaderMap) {
+    (request.method(), request.uri(), request.headers())
+}
 
 /// As much as matters of a request whose head is no good.
 fn exchange_of(head: &[u8]) -> Exchange {

@@ -12,10 +12,6 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Uri, Version};
 
-/// How many empty lines before a request are read over. One is what RFC 9112,
-/// 2.2 asks for, because of old clients that sent it behind a body.
-pub(super) const MAX_EMPTY_LINES: u8 = 2;
-
 /// A request head that may be acted upon.
 #[derive(Debug)]
 pub(super) struct RequestHead {

@@ -2,6 +2,7 @@
 //! time.
 
 mod attempts;
+mod notices;
 mod one_shot;
 mod policy;
 mod redirects;

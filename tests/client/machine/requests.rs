@@ -32,6 +32,19 @@ fn what_belongs_to_the_connection_is_left_to_the_driver() {
 }
 
 #[test]
+fn an_initial_id_may_stand_beside_the_headers() {
+    let mut request = get(URL);
+    request.extensions_mut().insert(LastEventId::Id(EventId::new("a\u{1}b").unwrap()));
+    let life = Life::with(request, ClientConfig::new(1), [Answer::stream("id: 7\n\n")]);
+    assert_eq!(life.ids(), [Some(&b"a\x01b"[..]), Some(b"7")]);
+    let mut request = get(URL);
+    request.extensions_mut().insert(LastEventId::Malformed);
+    let life = Life::with(request, ClientConfig::new(1), []);
+    let error = life.close_reason().and_then(CloseReason::error);
+    assert_eq!(error, Some(&ClientError::Request(RequestError::LastEventId)));
+}
+
+#[test]
 fn a_request_that_can_have_no_stream_is_the_callers_fault() {
     let mut with_bad_id = get(URL);
     let bad = HeaderValue::from_bytes(b"\xff").unwrap();

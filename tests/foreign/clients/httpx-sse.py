@@ -45,9 +45,8 @@ with httpx.Client(timeout=20) as client:
                     last_event_id = event.id or last_event_id
                     retry = event.retry if event.retry is not None else retry
                     # It hands over blocks without data as well, of which the standard makes no
-                    # events.
-                    if event.data or event.event != "message":
-                        say({"message": {"type": event.event, "data": event.data, "id": event.id}})
+                    # events: those are printed as they come.
+                    say({"message": {"type": event.event, "data": event.data, "id": event.id}})
         except httpx.TransportError as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
         say({"lost": True})

@@ -10,7 +10,7 @@ use sansse::http1::{
     ClientConnection, ClientConnectionConfig, ResponseError, ServerConnection,
     ServerConnectionConfig,
 };
-use sansse::{Event, EventId, Frame, Framing};
+use sansse::{Event, EventId, Frame, Framing, LastEventId};
 
 fn random_bytes(random: &mut Random, most: usize) -> Vec<u8> {
     (0..random.below(most)).map(|_| u8::try_from(random.below(256)).unwrap()).collect()
@@ -160,4 +160,16 @@ fn an_answer_that_is_cut_off_anywhere_is_never_taken_for_whole() {
         truncated_bodies += usize::from(expected == ResponseError::TruncatedBody);
     }
     assert!(truncated_bodies > 1_000, "{truncated_bodies}");
+}
+
+#[test]
+fn an_id_in_a_header_goes_before_one_beside_the_headers() {
+    let mut request =
+        Request::get("http://a.example/").header("last-event-id", "7").body(Bytes::new()).unwrap();
+    request.extensions_mut().insert(LastEventId::Id(EventId::new("8").unwrap()));
+    let mut client = ClientConnection::new(&request, ClientConnectionConfig::default()).unwrap();
+    let written = client.poll_transmit().unwrap();
+    let text = std::str::from_utf8(&written).unwrap();
+    assert_eq!(text.matches("last-event-id").count(), 1, "{text}");
+    assert!(text.contains("last-event-id: 7\r\n"), "{text}");
 }

@@ -7,6 +7,7 @@ use http::{Method, Response, StatusCode, Version};
 use sansse::http::{LAST_EVENT_ID, accept};
 use sansse::http1::{RespondError, ServerCloseReason};
 use sansse::{EventId, LastEventId};
+use std::time::{Duration, UNIX_EPOCH};
 
 #[test]
 fn a_request_comes_out_with_what_it_says() {
@@ -250,6 +251,75 @@ fn empty_lines_before_a_request_are_read_over() {
     connection.written();
     connection.send(format!("\r\n{GET}"));
     connection.request();
+}
+
+#[test]
+fn every_answer_has_the_date_once_the_time_of_day_was_told() {
+    let told = || {
+        let mut connection = Connection::new();
+        let time_of_day = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        connection.server.set_time_of_day(connection.now, time_of_day);
+        connection
+    };
+    let date = |written: &str| {
+        let lines: Vec<&str> = written.lines().filter(|line| line.starts_with("date: ")).collect();
+        assert_eq!(lines.len(), 1, "{written}");
+        lines[0]["date: ".len()..].to_owned()
+    };
+    let mut connection = told();
+    connection.send(GET);
+    connection.request();
+    connection.answer("");
+    assert_eq!(date(&connection.written()), "Sun, 06 Nov 1994 08:49:37 GMT");
+    connection.wait(Duration::from_secs(5));
+    connection.send(GET);
+    connection.request();
+    let head = Response::new(());
+    connection.server.respond_stream(connection.now, head).unwrap();
+    assert_eq!(date(&connection.written()), "Sun, 06 Nov 1994 08:49:42 GMT");
+
+    // What the machine answers by itself.
+    let mut bad = told();
+    bad.send("nonsense\r\n\r\n");
+    assert_eq!(date(&bad.written()), "Sun, 06 Nov 1994 08:49:37 GMT");
+    let mut slow = told();
+    slow.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
+    slow.wait(Duration::from_secs(30));
+    assert_eq!(date(&slow.written()), "Sun, 06 Nov 1994 08:50:07 GMT");
+    let mut refused = told();
+    refused.server.refuse(refused.now, Response::new(Bytes::new())).unwrap();
+    assert_eq!(date(&refused.written()), "Sun, 06 Nov 1994 08:49:37 GMT");
+
+    // The application's own stays, and without a clock there is none.
+    let mut own = told();
+    own.send(GET);
+    own.request();
+    let response = Response::builder().header("date", "yesterday").body(Bytes::new()).unwrap();
+    own.server.respond(own.now, response).unwrap();
+    assert_eq!(date(&own.written()), "yesterday");
+    let mut without = Connection::after(GET);
+    without.request();
+    without.answer("");
+    assert!(!without.written().contains("date"));
+}
+
+#[test]
+fn the_head_of_a_request_is_known_before_its_body_is_complete() {
+    let mut connection = Connection::new();
+    let method = |connection: &Connection| {
+        connection.server.request_head().map(|(method, uri, headers)| {
+            assert_eq!((uri.path(), &headers["host"]), ("/a", &HeaderValue::from_static("b")));
+            method.clone()
+        })
+    };
+    connection.send("POST /a HTTP/1.1\r\nHost: b\r\nContent-Length: 2\r\n\r");
+    assert_eq!(method(&connection), None);
+    connection.send("\n");
+    assert_eq!(method(&connection), Some(Method::POST));
+    connection.send("xy");
+    assert_eq!(method(&connection), Some(Method::POST));
+    connection.request();
+    assert_eq!(method(&connection), None, "it was taken");
 }
 
 #[test]

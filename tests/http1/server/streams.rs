@@ -101,6 +101,37 @@ fn a_request_behind_that_of_a_stream_is_refused() {
 }
 
 #[test]
+fn empty_lines_behind_the_request_of_a_stream_are_read_over() {
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\r\n";
+    for request in [post.to_owned(), format!("{GET}\r\n\r\n"), format!("{GET}\r")] {
+        let mut connection = Connection::after(request);
+        connection.request();
+        respond_stream(&mut connection).unwrap();
+        assert!(connection.written().starts_with("HTTP/1.1 200 OK\r\n"));
+        assert_eq!(connection.closed(), None);
+    }
+    let mut later = Connection::after(&post[..post.len() - 2]);
+    later.request();
+    respond_stream(&mut later).unwrap();
+    later.written();
+    for byte in b"\r\n\r\n" {
+        later.send([*byte]);
+        assert_eq!(later.closed(), None);
+    }
+    later.send("\r");
+    assert_eq!(later.closed(), Some(ServerCloseReason::BytesAfterStreamRequest));
+}
+
+#[test]
+fn more_than_empty_lines_behind_the_request_of_a_stream_are_refused() {
+    let mut connection = Connection::after(format!("{GET}\r\n{GET}"));
+    connection.request();
+    let reason = ServerCloseReason::BytesAfterStreamRequest;
+    assert_eq!(respond_stream(&mut connection), Err(RespondError::Closed(reason)));
+    assert!(connection.written().starts_with("HTTP/1.1 400 Bad Request\r\n"));
+}
+
+#[test]
 fn bytes_during_a_stream_close_it() {
     let mut connection = Connection::after(GET);
     connection.request();

@@ -41,6 +41,7 @@ impl Tally {
         match resume {
             Resumption::Live => resumed.live += 1,
             Resumption::Oldest { .. } => resumed.oldest += 1,
+            Resumption::Last { .. } => resumed.last += 1,
             Resumption::Complete { .. } => resumed.complete += 1,
             Resumption::Gap { .. } => resumed.gap += 1,
             Resumption::UnknownId { .. } => resumed.unknown_id += 1,
@@ -82,6 +83,7 @@ impl Tally {
             EndReason::Evicted => ended.evicted += 1,
             EndReason::MaxAge => ended.max_age += 1,
             EndReason::Drained => ended.drained += 1,
+            EndReason::Aborted => ended.aborted += 1,
             EndReason::LeaseExpired => ended.lease_expired += 1,
             EndReason::Revoked => ended.revoked += 1,
             EndReason::TopicsEnded => ended.topics_ended += 1,

@@ -3,13 +3,13 @@
 use super::history::Op;
 use super::model::{LogName, Member, Model};
 use sansse::broker::*;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 #[derive(Debug)]
 pub(super) struct Draining {
-    /// When whose turn is, and what is said last.
-    turns: Vec<(Duration, SessionId, Option<String>)>,
+    /// When whose turn is, and when it is to come back, in milliseconds.
+    turns: Vec<(Duration, SessionId, Option<u128>)>,
+    farewell: bool,
     last_call: Option<Duration>,
     lets_topics_end: bool,
 }
@@ -45,20 +45,14 @@ impl Model {
         };
         let turns = order.into_iter().zip(0..).map(|(session, number)| {
             let number = number * shards + first;
-            let mut words = String::new();
-            if let Some((least, spread)) = retry {
-                let retry = (least + share(spread, number)).as_nanos().div_ceil(1_000_000);
-                let _ = writeln!(words, "retry: {retry}");
-            }
-            if farewell {
-                words += "data: bye\n";
-            }
-            let words = (!words.is_empty()).then(|| words + "\n");
-            (self.now + share(over, number), session, words)
+            let retry = retry.map(|(least, spread)| {
+                (least + share(spread, number)).as_nanos().div_ceil(1_000_000)
+            });
+            (self.now + share(over, number), session, retry)
         });
         let turns = turns.collect();
         let last_call = Some(self.now + over + patience);
-        self.drain = Some(Draining { turns, last_call, lets_topics_end });
+        self.drain = Some(Draining { turns, farewell, last_call, lets_topics_end });
         self.note_drained();
         self.drain_due(broker);
         Ok(())
@@ -85,17 +79,18 @@ impl Model {
                 for session in all {
                     self.ended_untold.push(session);
                     self.ended_ready.push(session);
-                    self.end(session, EndReason::Drained, broker);
+                    self.end(session, EndReason::Aborted, broker);
                 }
                 return;
             }
-            let lets_topics_end = drain.lets_topics_end;
-            let (_, session, words) = drain.turns.remove(0);
+            let (lets_topics_end, farewell) = (drain.lets_topics_end, drain.farewell);
+            let (_, session, retry) = drain.turns.remove(0);
             let goes = |member: &Member| {
                 let stays = lets_topics_end && !member.logs.contains(&LogName::Broadcast);
                 member.ending.is_none() && !stays
             };
             if self.members.get(&session).is_some_and(goes) {
+                let words = self.last_words(&self.members[&session], farewell, retry);
                 self.finish(session, EndReason::Drained);
                 self.members.get_mut(&session).unwrap().last_words = words;
             }

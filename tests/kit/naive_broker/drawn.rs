@@ -35,7 +35,11 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.session.stall_timeout = choices.pick(&[None, None, Some(secs(2)), Some(secs(60))]);
     config.session.heartbeat = choices.pick(&[None, Some(secs(1)), Some(secs(15))]);
     config.session.lag = drawn_lag(choices);
-    config.session.loss_announcement = choices.chance(30).then(|| EventType::new("lost").unwrap());
+    config.session.notices = match choices.below(10) {
+        0..7 => config.session.notices,
+        7 | 8 => None,
+        _ => Some(EventType::new("about").unwrap()),
+    };
     config.session.on_gap = choices.pick(&[OnGap::ReplayKept, OnGap::StartNow]);
     config.reconnect.retry = choices.pick(&[None, None, Some(millis(2_500))]);
     config.reconnect.spread_retry = choices.chance(20);
@@ -46,6 +50,8 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.session.max_age = age.map(|age| MaxAge::new(age, jitter).unwrap());
     config.session.lease_lead = choices.pick(&[0, 500, 30_000].map(millis));
     config.seed = choices.below(1 << 16);
+    // It takes no choice of its own, so that histories that are kept as bytes stay what they are.
+    config.pace.patience = [0, 500, 3_000].map(millis)[(config.seed % 3) as usize];
     config
 }
 
@@ -134,7 +140,7 @@ fn drawn_content(choices: &mut Choices<'_>) -> (Content, Option<u64>) {
     };
     match choices.below(10) {
         0 => (Content::Comment, own_id),
-        1 => (Content::IdOnly, own_id.or(Some(0))),
+        1 => (Content::IdOnly, own_id.or(Some(3))),
         _ => (Content::Data("x".repeat(usize::try_from(length).unwrap())), own_id),
     }
 }
@@ -169,6 +175,11 @@ fn drawn_from(choices: &mut Choices<'_>) -> From {
     }
 }
 
+/// How many of the newest events, all of them, or none.
+fn drawn_newest(choices: &mut Choices<'_>, percent: u64) -> Option<u64> {
+    choices.chance(percent).then(|| choices.pick(&[u64::MAX, u64::MAX, 0, 1, 2, 3, 7]))
+}
+
 fn drawn_opening(choices: &mut Choices<'_>, has_terms: bool) -> Op {
     let permitted = has_terms.then(|| drawn_permission(choices)).flatten();
     let stall_timeout = if has_terms { choices.below(10) } else { u64::MAX };
@@ -178,13 +189,12 @@ fn drawn_opening(choices: &mut Choices<'_>, has_terms: bool) -> Op {
         patterns: (0..choices.below(9) / 4).map(|_| choices.below(6)).collect(),
         permitted,
         topics_only: choices.chance(40),
-        from_oldest: choices.chance(25),
+        newest: drawn_newest(choices, 25),
         from: drawn_from(choices),
         heartbeat: choices.below(20),
         stall_timeout,
         lag: choices.chance(50).then(|| drawn_lag(choices)),
-        announce: choices.chance(20),
-        tells_losses: choices.chance(20).then(|| choices.chance(50)),
+        notices: choices.chance(20).then(|| choices.pick(&[None, Some("own")])),
         comment: choices.chance(10),
         metadata: choices.chance(30).then(|| choices.below(4)),
         address: choices.chance(50).then(|| choices.below(3)),
@@ -209,7 +219,7 @@ pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
             session: drawn_session(choices),
             filter: drawn_filter(choices),
             from: drawn_from(choices),
-            from_oldest: choices.chance(40),
+            newest: drawn_newest(choices, 40),
         },
         12..14 => {
             Op::Unsubscribe { session: drawn_session(choices), filter: drawn_filter(choices) }
@@ -267,6 +277,13 @@ pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
         },
         89..94 => Op::Pass { time: drawn_time(choices) },
         94..97 => Op::Timeout,
+        99 if choices.chance(20) => Op::WaitForRoom { to: drawn_to(choices) },
+        99 => {
+            let mut pace = Pace::new().with_patience(choices.pick(&[0, 400, 3_000].map(millis)));
+            pace.events = NonZeroUsize::new(choices.pick(&[0, 1, 2, 5]));
+            pace.bytes = NonZeroUsize::new(choices.pick(&[0, 0, 100]));
+            Op::WaitForReaders { to: drawn_to(choices), pace }
+        }
         100..103 => Op::Page { limit: choices.pick(&[0, 1, 2, 100]), anew: choices.chance(20) },
         103 if choices.chance(30) => Op::SetKeys {
             secret: choices.below(SECRETS),

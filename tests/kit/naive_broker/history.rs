@@ -36,13 +36,14 @@ pub(crate) enum Op {
         patterns: Vec<u64>,
         permitted: Option<Vec<Filter>>,
         topics_only: bool,
-        from_oldest: bool,
+        newest: Option<u64>,
         from: From,
         heartbeat: u64,
         stall_timeout: u64,
         lag: Option<Lag>,
-        announce: bool,
-        tells_losses: Option<bool>,
+        /// Not as all have them, but of the type that is named, or none.
+        #[expect(clippy::option_option, reason = "as in the request itself")]
+        notices: Option<Option<&'static str>>,
         comment: bool,
         metadata: Option<u64>,
         address: Option<u64>,
@@ -129,7 +130,7 @@ pub(crate) enum Op {
         session: usize,
         filter: Filter,
         from: From,
-        from_oldest: bool,
+        newest: Option<u64>,
     },
     Unsubscribe {
         session: usize,
@@ -149,6 +150,13 @@ pub(crate) enum Op {
     SetLag {
         topic: u64,
         lag: Option<Lag>,
+    },
+    WaitForReaders {
+        to: To,
+        pace: Pace,
+    },
+    WaitForRoom {
+        to: To,
     },
     Pass {
         time: Duration,

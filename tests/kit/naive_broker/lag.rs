@@ -1,7 +1,7 @@
 //! What the model does with a session that is behind: each of its sources is a list of what is
 //! still to come, of which some may be gone, and some superseded.
 
-use super::model::{LogName, Member, Model, Pending};
+use super::model::{LogName, Loss, Member, Model, Pending};
 use sansse::broker::*;
 
 /// What a source of a session knows of an event that is still to come.
@@ -67,7 +67,7 @@ impl Model {
             self.members.insert(session, member);
             return Err(lost);
         }
-        let (mut lost, mut superseded, mut before) = (0, 0, u64::MAX);
+        let (mut lost, mut superseded, mut losses) = (0, 0, Vec::new());
         for (source, lag) in sources {
             let list = member.list(&source);
             let here = |index: usize| self.is_here(&list[index].log, list[index].position);
@@ -96,16 +96,23 @@ impl Model {
             if new > 0 {
                 let place = first_here(first)
                     .map_or_else(|| self.last_position(&source), |index| list[index].position - 1);
-                before = before.min(place);
+                let by_pattern = matches!(source, LogName::Pattern(_));
+                let is_known = match self.logs.get(&source) {
+                    Some(log) => !log.has_spared,
+                    None => !self.may_compact,
+                };
+                let lost = is_known.then_some(new as u64);
+                losses.push(Loss { before: place, lost, by_pattern });
             }
             let gone: Vec<u64> = list[..first].iter().map(|one| one.position).collect();
             member.forget(&source, |position| gone.contains(&position));
             member.mark(&source, State::Lost, State::Told);
         }
-        if lost > 0 && member.is_told_of_losses {
-            let before = member.through.map_or(before, |through| before.min(through));
-            let loss = member.loss.get_or_insert((before, 0));
-            *loss = (loss.0.min(before), loss.1 + lost);
+        if member.notices.is_some() {
+            for mut more in losses {
+                more.before = member.through.map_or(more.before, |at| more.before.min(at));
+                member.loss = Some(member.loss.map_or(more, |loss| loss.and(more)));
+            }
         }
         self.note_skipped(session, &member, lost);
         self.note_superseded(session, &member, superseded);
@@ -168,11 +175,11 @@ impl Model {
         let mut coming = member.pending.iter();
         let next = coming.find(|one| one.first().is_some() && self.is_here(&one.log, one.position));
         let next = next.cloned();
-        if let Some((before, lost)) = member.loss
+        if let Some(Loss { before, lost, .. }) = member.loss
             && next.as_ref().is_none_or(|next| next.position > before)
         {
             member.loss = None;
-            return Some(Next::Loss(self.loss_payload(before, lost)));
+            return Some(Next::Loss(self.loss_payload(member, before, lost)));
         }
         let Some(next) = next else { return Some(Next::Nothing) };
         let first = next.first().unwrap();
@@ -219,14 +226,6 @@ impl Model {
     fn has_lost_next(&self, member: &Member) -> bool {
         let is_here = |one: &Pending| self.is_here(&one.log, one.position);
         member.logs.iter().any(|source| member.has_stopped(source, is_here))
-    }
-
-    fn loss_payload(&self, before: u64, lost: u64) -> String {
-        let id = match self.config.event_ids {
-            EventIds::Assigned => format!("id: {}\n", self.id_of(before)),
-            _ => String::new(),
-        };
-        format!("{id}event: lost\ndata: {{\"lost\":{lost}}}\n\n")
     }
 
     fn note_skipped(&mut self, session: SessionId, member: &Member, more: u64) {
@@ -312,6 +311,16 @@ impl Model {
 
 fn untold(list: &[Pending], source: &LogName) -> usize {
     list.iter().filter(|one| one.state(source) == State::Lost).count()
+}
+
+impl Loss {
+    /// What was lost by a pattern may be the same.
+    fn and(self, other: Self) -> Self {
+        let by_pattern = self.by_pattern || other.by_pattern;
+        let lost = self.lost.zip(other.lost).filter(|_| !by_pattern);
+        let lost = lost.map(|(one, other)| one + other);
+        Self { before: self.before.min(other.before), lost, by_pattern }
+    }
 }
 
 impl Pending {

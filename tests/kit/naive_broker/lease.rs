@@ -91,7 +91,9 @@ impl Model {
             return false;
         }
         if member.expiry().is_some_and(|at| at <= now) {
+            let words = self.last_words(&self.members[&session], false, None);
             self.finish(session, EndReason::MaxAge);
+            self.members.get_mut(&session).unwrap().last_words = words;
         } else if member.asking().is_some_and(|at| at <= now) {
             member.ask_at = None;
             let (client, until) = (member.client.clone(), self.start + member.lease.unwrap());

@@ -66,23 +66,26 @@ impl Model {
 
     /// Lets the largest logs give up their oldest events until there is room.
     pub(super) fn make_room(&mut self, size: usize, to: &LogName) {
-        loop {
-            let sizes: Vec<(usize, Reverse<u64>, &LogName)> = self
-                .logs
-                .iter()
-                .filter_map(|(name, log)| {
-                    let bytes: usize = log.kept.iter().map(|kept| kept.size).sum();
-                    let bytes = if name == to { bytes + size } else { bytes };
-                    Some((bytes, Reverse(log.kept.first()?.position), name))
-                })
-                .collect();
-            let Some((.., name)) = sizes.iter().max() else { return };
-            if self.retained_bytes() + size <= self.config.limits.retained_bytes.get() {
-                return;
-            }
-            let name = (*name).clone();
+        while let Some(name) = self.next_to_give_way(size, to) {
             self.drop_one(&name);
         }
+    }
+
+    /// Whether this log is the first to give something up for an event of its own.
+    pub(super) fn gives_way_first(&self, name: &LogName, size: usize) -> bool {
+        self.next_to_give_way(size, name).as_ref() == Some(name)
+    }
+
+    fn next_to_give_way(&self, size: usize, to: &LogName) -> Option<LogName> {
+        if self.retained_bytes() + size <= self.config.limits.retained_bytes.get() {
+            return None;
+        }
+        let sizes = self.logs.iter().filter_map(|(name, log)| {
+            let bytes: usize = log.kept.iter().map(|kept| kept.size).sum();
+            let bytes = if name == to { bytes + size } else { bytes };
+            Some((bytes, Reverse(log.kept.first()?.position), name))
+        });
+        sizes.max().map(|(.., name)| name.clone())
     }
 
     pub(super) fn retained_bytes(&self) -> usize {

@@ -12,6 +12,7 @@ mod lease;
 mod limits;
 mod model;
 mod naming;
+mod notice;
 mod permission;
 mod presence;
 mod publish;
@@ -22,6 +23,7 @@ mod signed;
 mod time;
 mod topics;
 mod transmit;
+mod waits;
 mod watch;
 mod world;
 

@@ -5,8 +5,10 @@ use super::counters::Tally;
 use super::drain::Draining;
 use super::kit::Rng;
 use super::lag::{Passed, State};
+use super::notice::Words;
 use super::permission::Permission;
 use super::signed::Keys;
+use super::waits::OpenWait;
 use sansse::broker::{
     Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, Lag, OpenError, Resumption, Retention,
     SessionId, TopicName, TopicPattern,
@@ -71,6 +73,12 @@ pub(super) struct Kept {
 pub(super) struct Log {
     pub(super) kept: Vec<Kept>,
     pub(super) lost_through: u64,
+    /// The positions of all that was lost,
+    pub(super) lost: Vec<u64>,
+    /// beginning after this one.
+    pub(super) since: u64,
+    /// Something superseded went from a compact log.
+    pub(super) has_spared: bool,
     pub(super) retention: Option<Retention>,
     pub(super) lag: Option<Lag>,
     pub(super) ended: Option<Ended>,
@@ -109,10 +117,13 @@ pub(super) struct Member {
     pub(super) pending: Vec<Pending>,
     /// What its newest batch passed.
     pub(super) passed: Passed,
-    pub(super) is_told_of_losses: bool,
-    /// What it is to be told: before which position, and how many.
-    pub(super) loss: Option<(u64, u64)>,
+    /// The type of its notices, if it gets any.
+    pub(super) notices: Option<String>,
+    /// What it is to be told that it lost.
+    pub(super) loss: Option<Loss>,
     pub(super) opening: Option<String>,
+    /// What is missing from what it subscribed to later.
+    pub(super) late_gap: Option<Words>,
     pub(super) place_due: bool,
     /// What was replayed to it, through this position, is within any bounds.
     pub(super) replayed_through: u64,
@@ -123,6 +134,12 @@ pub(super) struct Member {
     pub(super) phase: Phase,
     pub(super) sent_at: Duration,
     pub(super) polled_at: Duration,
+    /// Since when it has output without a poll.
+    pub(super) output_since: Option<Duration>,
+    /// When it was opened, was polled, or its peer took something.
+    pub(super) took_at: Duration,
+    /// What it took came back once.
+    pub(super) was_taken_back: bool,
     pub(super) ending: Option<EndReason>,
     /// The newest position when it was to end.
     pub(super) through: Option<u64>,
@@ -132,6 +149,14 @@ pub(super) struct Member {
     pub(super) last_words: Option<String>,
     pub(super) lease: Option<Duration>,
     pub(super) ask_at: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss {
+    /// The position before the first event after the first hole.
+    pub(super) before: u64,
+    pub(super) lost: Option<u64>,
+    pub(super) by_pattern: bool,
 }
 
 #[derive(Debug)]
@@ -153,7 +178,6 @@ pub(super) struct LastBatch {
 
 /// What a session is opened with.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "as in the request itself")]
 pub(crate) struct Wish {
     pub(crate) client: Option<ClientId>,
     pub(crate) topics: Vec<TopicName>,
@@ -161,15 +185,15 @@ pub(crate) struct Wish {
     pub(crate) permitted: Option<Vec<LogName>>,
     pub(crate) topics_only: bool,
     pub(crate) last_event_id: Option<Result<String, ()>>,
-    pub(crate) from_oldest: bool,
+    pub(crate) newest: Option<u64>,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) heartbeat: Option<Option<Duration>>,
     #[expect(clippy::option_option, reason = "as in the request itself")]
     pub(crate) stall_timeout: Option<Option<Duration>>,
     pub(crate) lag: Option<Lag>,
-    /// Whether it is told of losses.
-    pub(crate) tells_losses: Option<bool>,
-    pub(crate) announce: bool,
+    /// The type of its notices, or none.
+    #[expect(clippy::option_option, reason = "as in the request itself")]
+    pub(crate) notices: Option<Option<String>>,
     pub(crate) comment: bool,
     pub(crate) metadata: Option<u64>,
     pub(crate) address: Option<u64>,
@@ -205,6 +229,8 @@ pub(crate) struct Model {
     pub(super) logs: BTreeMap<LogName, Log>,
     /// The patterns in use, with the newest position lost since they were.
     pub(super) patterns: BTreeMap<TopicPattern, u64>,
+    /// A log was compact once.
+    pub(super) may_compact: bool,
     pub(super) forgotten_topics: u64,
     pub(super) forgotten_clients: u64,
     /// There was a session once.
@@ -231,10 +257,14 @@ pub(crate) struct Model {
     pub(super) returns: Vec<Duration>,
     pub(super) drain: Option<Draining>,
     pub(super) tally: Tally,
+    pub(super) waits: Vec<OpenWait>,
+    /// When time was handled last.
+    pub(super) timed: Duration,
 }
 
 impl Model {
     pub(crate) fn new(config: BrokerConfig, keys: Option<Keys>, start: Instant) -> Self {
+        let may_compact = config.retention.compact || config.private_retention.compact;
         let random = Rng::new(config.seed.wrapping_add(u64::from(config.shard.get()) << 48));
         Self {
             config,
@@ -247,6 +277,7 @@ impl Model {
             guests: BTreeMap::new(),
             logs: BTreeMap::from([(LogName::Broadcast, Log::default())]),
             patterns: BTreeMap::new(),
+            may_compact,
             forgotten_topics: 0,
             forgotten_clients: 0,
             has_begun: false,
@@ -264,6 +295,8 @@ impl Model {
             returns: Vec::new(),
             drain: None,
             tally: Tally::default(),
+            waits: Vec::new(),
+            timed: Duration::ZERO,
         }
     }
 
@@ -338,7 +371,9 @@ impl Model {
             guest.metadata = wish.metadata.or(guest.metadata);
             guest.sessions.push(session);
         }
-        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
+        let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.newest);
+        let (resume, pending) = (beginning.resumption, beginning.pending);
+        let notices = self.notices(wish);
         let expires_at = self.expiry();
         let private = LogName::Private(session);
         self.ensure(&private, 0);
@@ -349,11 +384,10 @@ impl Model {
             logs,
             pending,
             passed: Passed::new(),
-            is_told_of_losses: wish
-                .tells_losses
-                .unwrap_or(self.config.session.loss_announcement.is_some()),
+            notices,
             loss: None,
-            opening: self.opening(session, wish, resume),
+            opening: self.opening(session, wish, &beginning.said, beginning.place),
+            late_gap: None,
             lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.session.heartbeat),
             stall_timeout: wish.stall_timeout.unwrap_or(self.config.session.stall_timeout),
@@ -361,6 +395,9 @@ impl Model {
             phase: Phase::Polled,
             sent_at: self.now,
             polled_at: self.now,
+            output_since: None,
+            took_at: self.now,
+            was_taken_back: false,
             ending: None,
             through: None,
             place_due,
@@ -419,7 +456,7 @@ impl Model {
         for session in self.order.clone() {
             self.ended_untold.push(session);
             self.ended_ready.push(session);
-            self.end(session, EndReason::Shutdown, broker);
+            self.end(session, EndReason::Aborted, broker);
         }
     }
 

@@ -36,12 +36,64 @@ impl Model {
         key: Option<u64>,
     ) -> Result<(u64, String), PublishError> {
         self.check_addressee(topic)?;
+        check_id(own_id)?;
         let position = self.last + 1;
         let payload = self.encode(position, content, own_id);
+        self.check_room(topic, chunk(&payload).len(), key)?;
         self.append(position, topic, &payload, own_id, key)?;
         self.tally.published(self.now, position, &payload);
         self.last = position;
         Ok((position, payload))
+    }
+
+    /// Whether no open session that counts would lose something that is for it or its client alone.
+    fn check_room(
+        &self,
+        topic: &Audience,
+        size: usize,
+        key: Option<u64>,
+    ) -> Result<(), PublishError> {
+        let (name, sessions, counts_always) = match topic {
+            Audience::Client(id) => {
+                (LogName::Client(id.clone()), self.guests[id].sessions.clone(), false)
+            }
+            Audience::Session(id) => (LogName::Private(*id), vec![*id], true),
+            _ => return Ok(()),
+        };
+        let Some(log) = self.logs.get(&name) else { return Ok(()) };
+        let retention = self.retention(&name);
+        if size > retention.bytes.get().min(self.config.limits.retained_bytes.get()) {
+            return Ok(());
+        }
+        let mut kept = log.kept.clone();
+        let mut lost = None;
+        while kept.len() + 1 > retention.events.get()
+            || kept.iter().map(|kept| kept.size).sum::<usize>() + size > retention.bytes.get()
+        {
+            let is_superseded =
+                |one: &Kept| one.superseded_at.is_some() || (key.is_some() && one.key == key);
+            match kept.iter().position(is_superseded).filter(|_| retention.compact) {
+                Some(index) => _ = kept.remove(index),
+                None => lost = Some(kept.remove(0).position),
+            }
+        }
+        if self.gives_way_first(&name, size) {
+            let is_spared = retention.compact && log.kept.iter().any(|k| k.superseded_at.is_some());
+            lost = lost.max(log.kept.first().filter(|_| !is_spared).map(|kept| kept.position));
+        }
+        let would_lose = |session: &SessionId| {
+            let member = &self.members[session];
+            let list = member.list(&name);
+            let (Some(first), Some(lost)) = (list.first(), lost) else { return false };
+            let is_lost = first.state(&name) != State::Waiting;
+            let here = list.iter().find_map(|one| {
+                log.kept.iter().find(|kept| kept.position == one.position).map(|kept| kept.at)
+            });
+            let at = here.filter(|_| !is_lost).unwrap_or_default();
+            let stalls_at = member.polled_at.max(at).saturating_add(self.config.pace.patience);
+            first.position <= lost && (counts_always || stalls_at > self.now)
+        };
+        if sessions.iter().any(would_lose) { Err(PublishError::NoRoom) } else { Ok(()) }
     }
 
     pub(crate) fn apply(
@@ -58,6 +110,7 @@ impl Model {
         if position <= self.last {
             return Err(PublishError::OutOfOrder { last: self.last });
         }
+        check_id(own_id)?;
         let payload = self.encode(position, content, own_id);
         match self.check_addressee(topic) {
             Ok(()) => self.append(position, topic, &payload, own_id, key)?,
@@ -95,6 +148,7 @@ impl Model {
         };
         match content {
             Content::Data(data) => format!("{id}data: {data}\n\n"),
+            Content::Comment if id.is_empty() => ": comment\n".to_owned(),
             Content::Comment => format!(": comment\n{id}\n"),
             Content::IdOnly => format!("{id}\n"),
         }
@@ -174,6 +228,7 @@ impl Model {
         let name = LogName::Named(topic.clone());
         self.ensure(&name, self.forgotten_topics);
         self.logs.get_mut(&name).unwrap().retention = retention;
+        self.may_compact |= retention.is_some_and(|retention| retention.compact);
         self.trim(&name);
         self.release_topics();
         Ok(())
@@ -261,7 +316,7 @@ impl Model {
     }
 
     pub(super) fn ensure(&mut self, name: &LogName, lost_through: u64) {
-        let new = Log { lost_through, ..Log::default() };
+        let new = Log { lost_through, since: lost_through, ..Log::default() };
         self.logs.entry(name.clone()).or_insert(new);
     }
 
@@ -291,10 +346,12 @@ impl Model {
         let log = self.logs.get_mut(name).unwrap();
         let dropped = log.kept.remove(0);
         if is_compact && dropped.superseded_at.is_some() {
+            log.has_spared = true;
             self.spare(dropped.position);
             return;
         }
         log.lost_through = dropped.position;
+        log.lost.push(dropped.position);
         self.note_lost(dropped.position, name);
         self.lose(name, dropped.position);
     }
@@ -307,6 +364,7 @@ impl Model {
         match log.kept.iter().position(superseded) {
             Some(index) if is_compact => {
                 let position = log.kept.remove(index).position;
+                log.has_spared = true;
                 self.spare(position);
             }
             _ => self.drop_oldest(name),
@@ -350,5 +408,13 @@ impl Model {
             let log = self.logs.remove(&name).unwrap();
             self.forgotten_topics = self.forgotten_topics.max(log.lost_through);
         }
+    }
+}
+
+/// An empty id would be none.
+fn check_id(own_id: Option<&String>) -> Result<(), PublishError> {
+    match own_id.map(String::as_str) {
+        Some("") => Err(PublishError::UnusableId(sansse::UnusableId::Empty)),
+        _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use super::kit::*;
 use super::model::{LogName, Wish};
 use super::naming::{log_name, own_id_text, topic_name, topic_pattern};
 use super::signed::signed;
-use super::world::{World, same};
+use super::world::{World, same, start_at};
 use sansse::broker::*;
 use sansse::{EventType, LastEventId};
 use std::fmt::Write as _;
@@ -19,13 +19,12 @@ impl World {
             patterns,
             permitted,
             topics_only,
-            from_oldest,
+            newest,
             from,
             heartbeat,
             stall_timeout,
             lag,
-            announce,
-            tells_losses,
+            notices,
             comment,
             metadata,
             address,
@@ -44,7 +43,7 @@ impl World {
                 .map(|filters| filters.iter().map(|filter| log_name(*filter)).collect()),
             topics_only: *topics_only,
             last_event_id,
-            from_oldest: *from_oldest,
+            newest: *newest,
             heartbeat: match heartbeat {
                 0 => Some(Some(Duration::ZERO)),
                 1 => Some(None),
@@ -60,8 +59,7 @@ impl World {
                 _ => None,
             },
             lag: *lag,
-            tells_losses: *tells_losses,
-            announce: *announce,
+            notices: notices.map(|notices| notices.map(str::to_owned)),
             comment: *comment,
             metadata: *metadata,
             address: *address,
@@ -105,9 +103,7 @@ impl World {
         if wish.topics_only {
             request = request.topics_only();
         }
-        if wish.from_oldest {
-            request = request.with_start(StartAt::Oldest);
-        }
+        request = request.with_start(start_at(wish.newest));
         for pattern in &wish.patterns {
             request = request.with_topic(pattern.clone());
         }
@@ -125,9 +121,9 @@ impl World {
         if let Some(lag) = wish.lag {
             request = request.with_lag(lag);
         }
-        if let Some(tells) = wish.tells_losses {
-            let lost = EventType::new("lost").unwrap();
-            request = request.with_loss_announcement(tells.then_some(lost));
+        if let Some(notices) = &wish.notices {
+            let notices = notices.clone().map(|notices| EventType::new(notices).unwrap());
+            request = request.with_notices(notices);
         }
         if let Some(address) = wish.address {
             request = request.with_address(AddressKey::new(address.to_string()).unwrap());
@@ -140,9 +136,6 @@ impl World {
         }
         if let Some(metadata) = wish.metadata {
             request = request.with_metadata(metadata);
-        }
-        if wish.announce {
-            request = request.with_announcement(EventType::new("resume").unwrap());
         }
         request
     }

@@ -1,25 +1,34 @@
 //! Where the model lets a session begin: what is kept after its place, and whether all of it is.
 
 use super::lag::State;
-use super::model::{LogName, Model, Pending, Wish, waiting};
+use super::model::{LogName, Model, Pending, waiting};
+use super::notice::Words;
 use super::signed::PlaceOf;
 use sansse::broker::*;
-use std::fmt::Write as _;
+
+/// How a session begins, or a later subscription of one.
+pub(super) struct Beginning {
+    pub(super) resumption: Resumption,
+    pub(super) pending: Vec<Pending>,
+    pub(super) said: Words,
+    /// From where who got no more than what is said resumes; `None`: from where it did.
+    pub(super) place: Option<u64>,
+}
 
 impl Model {
     pub(super) fn resume(
         &self,
         logs: &[LogName],
         last_event_id: Option<&Result<String, ()>>,
-        from_oldest: bool,
-    ) -> (Resumption, Vec<Pending>) {
+        newest: Option<u64>,
+    ) -> Beginning {
         let (is_absent, id) = match last_event_id {
             None => (true, None),
             Some(Ok(id)) if id.is_empty() => (true, None),
             Some(id) => (false, id.as_ref().ok()),
         };
-        if is_absent && !from_oldest {
-            return (Resumption::Live, Vec::new());
+        if is_absent && newest.is_none() {
+            return self.now_as(Resumption::Live, Words::new("live", 0));
         }
         let covered = |name: &LogName| logs.iter().any(|log| log.covers(name));
         let kept = || {
@@ -37,14 +46,11 @@ impl Model {
         let placed = placed.filter(|position| *position <= self.last);
         let position = id.as_ref().and_then(own).or(placed);
         if position.is_none() && place == PlaceOf::Forged {
-            return (Resumption::Forged, Vec::new());
+            return self.now_as(Resumption::Forged, Words::gap(0, None, "forged-id"));
         }
         // Where ids are signed, nothing is replayed to who cannot have got one.
         let is_nonsense = position.is_none() && place == PlaceOf::Unknown && self.keys.is_some();
-        let is_gap = position.is_none_or(|position| {
-            self.missing.iter().any(|one| *one > position)
-                || logs.iter().any(|name| self.lost_through(name) > position)
-        });
+        let is_gap = position.is_none_or(|position| self.is_gap_after(logs, position));
         let mut pending: Vec<Pending> = kept()
             .filter(|(_, k)| k.position > position.unwrap_or(0))
             .map(|(name, k)| Pending {
@@ -54,24 +60,54 @@ impl Model {
                 payload: k.payload.clone(),
             })
             .collect();
+        let found = pending.len() as u64;
         let goes_on = is_nonsense || self.config.session.on_gap == OnGap::StartNow;
         if is_gap && !is_absent && goes_on {
             pending.clear();
         }
         pending.sort_by_key(|pending| pending.position);
+        if let (true, Some(newest)) = (is_absent, newest) {
+            let before = pending.len().saturating_sub(newest.try_into().unwrap_or(usize::MAX));
+            pending.drain(..before);
+        }
         let replayed = pending.len() as u64;
+        let before = pending.first().map(|first| first.position.saturating_sub(1));
         self.add_gone(logs, &mut pending);
-        let resume = match (position, place) {
-            _ if is_absent => Resumption::Oldest { replayed },
-            (Some(_), _) if is_gap => Resumption::Gap { replayed },
-            (Some(_), _) => Resumption::Complete { replayed },
-            (None, PlaceOf::At(epoch, _)) if epoch != self.config.epoch.0 => {
-                Resumption::OtherEpoch { replayed }
+        let gap = |reason| Words::gap(replayed, None, reason);
+        let (resumption, said) = match (position, place) {
+            _ if is_absent && newest == Some(u64::MAX) => {
+                (Resumption::Oldest { replayed }, Words::new("kept", replayed))
             }
-            (None, PlaceOf::At(..)) => Resumption::Ahead { replayed },
-            (None, _) => Resumption::UnknownId { replayed },
+            _ if is_absent => (Resumption::Last { replayed }, Words::new("kept", replayed)),
+            (Some(position), _) if is_gap => {
+                let gone = self.gone_after(logs, position);
+                let lost = gone.map(|gone| gone + found - replayed).filter(|lost| *lost > 0);
+                (Resumption::Gap { replayed }, Words::gap(replayed, lost, "retention"))
+            }
+            (Some(_), _) => (Resumption::Complete { replayed }, Words::new("complete", replayed)),
+            (None, PlaceOf::At(epoch, _)) if epoch != self.config.epoch.0 => {
+                (Resumption::OtherEpoch { replayed }, gap("restart"))
+            }
+            (None, PlaceOf::At(..)) => (Resumption::Ahead { replayed }, gap("ahead")),
+            (None, _) if id.is_none() => (Resumption::UnknownId { replayed }, gap("malformed-id")),
+            (None, _) => (Resumption::UnknownId { replayed }, gap("unknown-id")),
         };
-        (resume, pending)
+        let place = match (before, position) {
+            (None, _) => Some(self.last),
+            (Some(_), Some(position)) if !is_gap => Some(position),
+            (Some(before), _) if is_absent && self.is_gap_after(logs, before) => None,
+            (Some(before), _) => Some(before),
+        };
+        Beginning { resumption, pending, said, place }
+    }
+
+    fn now_as(&self, resumption: Resumption, said: Words) -> Beginning {
+        Beginning { resumption, pending: Vec::new(), said, place: Some(self.last) }
+    }
+
+    fn is_gap_after(&self, logs: &[LogName], position: u64) -> bool {
+        self.missing.iter().any(|one| *one > position)
+            || logs.iter().any(|name| self.lost_through(name) > position)
     }
 
     /// What is gone from between what is pending is known to be.
@@ -104,39 +140,5 @@ impl Model {
             }
         }
         pending.sort_by_key(|pending| pending.position);
-    }
-
-    pub(super) fn opening(
-        &self,
-        session: SessionId,
-        wish: &Wish,
-        resume: Resumption,
-    ) -> Option<String> {
-        let (word, replayed, placed) = match resume {
-            Resumption::Live => ("live", 0, false),
-            Resumption::Oldest { replayed } => ("oldest", replayed, replayed > 0),
-            Resumption::Complete { replayed } => ("complete", replayed, true),
-            Resumption::Gap { replayed } => ("gap", replayed, replayed > 0),
-            Resumption::UnknownId { replayed } => ("unknown", replayed, replayed > 0),
-            Resumption::OtherEpoch { replayed } => ("other-epoch", replayed, replayed > 0),
-            Resumption::Ahead { replayed } => ("ahead", replayed, replayed > 0),
-            Resumption::Forged => ("forged", 0, false),
-            _ => unreachable!(),
-        };
-        let mut text = String::new();
-        if wish.comment {
-            text += ": hello\n";
-        }
-        if let Some(retry) = self.retry(session) {
-            let _ = writeln!(text, "retry: {}", retry.as_millis());
-        }
-        if !placed && self.config.event_ids == EventIds::Assigned {
-            let _ = writeln!(text, "id: {}", self.id_of(self.last));
-        }
-        if wish.announce {
-            text += "event: resume\n";
-            let _ = writeln!(text, r#"data: {{"outcome":"{word}","replayed":{replayed}}}"#);
-        }
-        (!text.is_empty()).then(|| text + "\n")
     }
 }

@@ -104,8 +104,9 @@ impl Shards {
     }
 
     /// A driver of the shard that slept until its deadline would miss nothing.
-    pub(super) fn check_deadline(&self, step: &Step) -> Result<(), String> {
-        self.shards[step.shard % self.shards.len()].0.check_deadline()
+    pub(super) fn check_deadline(&mut self, step: &Step) -> Result<(), String> {
+        let index = step.shard % self.shards.len();
+        self.shards[index].0.check_deadline()
     }
 
     pub(super) fn check(&self) -> Result<(), String> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 impl Model {
     pub(crate) fn timeout(&mut self, broker: &Broker) {
+        self.timed = self.now;
         let all: Vec<SessionId> = self.members.keys().copied().collect();
         for session in all {
             if !self.lease_due(session, broker) {
@@ -15,7 +16,7 @@ impl Model {
             if member.deadline().is_none_or(|at| at > self.now) {
                 continue;
             }
-            if member.phase == Phase::Parked {
+            if member.phase == Phase::Parked && member.output_since.is_none() {
                 member.heartbeat_due = true;
                 self.wake(session);
             } else {
@@ -25,7 +26,7 @@ impl Model {
             }
         }
         let names: Vec<LogName> = self.logs.keys().cloned().collect();
-        for name in names.iter().filter(|name| !matches!(name, LogName::Private(_))) {
+        for name in &names {
             if self.logs.contains_key(name) {
                 self.trim_aged(name);
             }
@@ -42,6 +43,23 @@ impl Model {
         self.forget_absent(broker);
     }
 
+    /// Notes who has output that its driver has not asked for.
+    pub(crate) fn note_output(&mut self) {
+        for session in self.order.clone() {
+            let member = &self.members[&session];
+            let has_output = match member.phase {
+                Phase::Parked => !member.pending.is_empty() || self.is_over(member),
+                Phase::Woken | Phase::Polled => true,
+            };
+            let (now, member) = (self.now, self.members.get_mut(&session).unwrap());
+            match (has_output, member.phase) {
+                (false, _) => member.output_since = None,
+                (true, Phase::Polled) => {}
+                (true, _) => _ = member.output_since.get_or_insert(now),
+            }
+        }
+    }
+
     /// When something is due.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let sessions = self.members.values().filter_map(Member::deadline);
@@ -49,10 +67,10 @@ impl Model {
             .guests
             .values()
             .filter_map(|guest| Some(guest.absent_since? + self.config.client_grace));
-        let aged = self.logs.iter().filter_map(|(name, log)| match name {
-            LogName::Private(_) => None,
-            _ => Some(log.kept.first()?.at + self.retention(name).age?),
-        });
+        let aged = self
+            .logs
+            .iter()
+            .filter_map(|(name, log)| Some(log.kept.first()?.at + self.retention(name).age?));
         let ended =
             self.logs.values().filter_map(|log| log.ended.filter(|end| end.is_remembered)?.until);
         let terms = self
@@ -60,7 +78,8 @@ impl Model {
             .values()
             .flat_map(|member| [member.expiry(), member.lease, member.asking()])
             .flatten();
-        sessions.chain(absent).chain(aged).chain(ended).chain(terms).chain(self.next_turn()).min()
+        let all = sessions.chain(absent).chain(aged).chain(ended).chain(terms);
+        all.chain(self.next_turn()).chain(self.next_patience()).min()
     }
 }
 
@@ -80,11 +99,10 @@ impl Member {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        match self.phase {
-            Phase::Parked => Some(self.sent_at.saturating_add(self.heartbeat?)),
-            Phase::Woken | Phase::Polled => {
-                Some(self.polled_at.saturating_add(self.stall_timeout?))
-            }
+        if self.phase == Phase::Parked && self.output_since.is_none() {
+            return Some(self.sent_at.saturating_add(self.heartbeat?));
         }
+        let since = self.output_since.map_or(self.polled_at, |since| since.max(self.polled_at));
+        Some(since.saturating_add(self.stall_timeout?))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::lag::State;
 use super::model::{Ended, LogName, Member, Model, Pending, Wish};
+use super::notice::Words;
 use sansse::broker::*;
 
 impl Model {
@@ -18,20 +19,21 @@ impl Model {
         }
         let mut logs: Vec<_> = wish.topics.iter().cloned().map(LogName::Named).collect();
         logs.extend(wish.client.clone().map(LogName::Client));
-        let (resume, pending) = self.resume(&logs, wish.last_event_id.as_ref(), wish.from_oldest);
-        match self.config.event_ids {
-            EventIds::Assigned => pending.is_empty() && !resume.may_miss(),
-            // Nobody can tell it a place.
-            _ => !pending.iter().any(|one| self.is_here(&one.log, one.position) && one.has("data")),
+        let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.newest);
+        let pending = beginning.pending;
+        if self.tells_places(self.notices(wish).as_ref()) {
+            return pending.is_empty() && !beginning.resumption.may_miss();
         }
+        // Nobody tells it a place.
+        !pending.iter().any(|one| self.is_here(&one.log, one.position) && one.has("data"))
     }
 
     /// Whether a session is to be told its place after what is replayed to it.
     pub(super) fn ends_without_id(&self, wish: &Wish, replayed: &[Pending]) -> bool {
         let here = |one: &&Pending| self.is_here(&one.log, one.position);
         wish.topics_only
-            && self.config.event_ids == EventIds::Assigned
-            && replayed.iter().rfind(here).is_some_and(|last| !last.has("id"))
+            && self.tells_places(self.notices(wish).as_ref())
+            && replayed.iter().rfind(here).is_some_and(|last| !(last.has("id") && last.has("data")))
     }
 
     /// Whether all that the session listens to has ended.
@@ -106,7 +108,7 @@ impl Model {
         session: SessionId,
         filter: &LogName,
         last_event_id: Option<&Result<String, ()>>,
-        from_oldest: bool,
+        newest: Option<u64>,
     ) -> Result<Resumption, SubscribeError> {
         let member = self.members.get(&session).filter(|member| member.ending.is_none());
         let member = member.ok_or(SubscribeError::UnknownSession)?;
@@ -132,8 +134,8 @@ impl Model {
             LogName::Pattern(pattern) => self.ensure_pattern(pattern),
             name => self.ensure(name, self.forgotten_topics),
         }
-        let (resume, mut replay) =
-            self.resume(core::slice::from_ref(filter), last_event_id, from_oldest);
+        let beginning = self.resume(core::slice::from_ref(filter), last_event_id, newest);
+        let (resume, mut replay) = (beginning.resumption, beginning.pending);
         let is_here = |pending: &Pending| self.is_here(&pending.log, pending.position);
         let is_excluded = |pending: &Pending| before.iter().any(|log| log.covers(&pending.log));
         for pending in replay.iter_mut().filter(|pending| is_here(pending) && is_excluded(pending))
@@ -154,18 +156,28 @@ impl Model {
         // In which order its subscriptions are asked is not in which they were made.
         self.inexact.insert(session);
         let member = self.members.get_mut(&session).unwrap();
-        member.place_due |= replayed > 0 && self.config.event_ids == EventIds::Assigned;
+        let tells_places = member.notices.is_some() && self.config.event_ids == EventIds::Assigned;
+        member.place_due |= replayed > 0 && tells_places;
+        let is_gap = beginning.said.stream == "gap" && member.notices.is_some();
+        if is_gap {
+            let said = Words { replayed, ..beginning.said };
+            member.late_gap = Some(match member.late_gap.take() {
+                Some(earlier) => earlier.and(&said),
+                None => said,
+            });
+        }
         if replayed > 0 {
             member.replayed_through = self.last;
         }
         let is_over = self.is_over(&self.members[&session]);
-        if replayed > 0 || is_over {
+        if replayed > 0 || is_gap || is_over {
             self.wake(session);
         }
         self.outdate_batch(session);
         Ok(match resume {
             Resumption::Live => Resumption::Live,
             Resumption::Oldest { .. } => Resumption::Oldest { replayed },
+            Resumption::Last { .. } => Resumption::Last { replayed },
             Resumption::Complete { .. } => Resumption::Complete { replayed },
             Resumption::Gap { .. } => Resumption::Gap { replayed },
             Resumption::UnknownId { .. } => Resumption::UnknownId { replayed },

@@ -2,6 +2,7 @@
 
 use super::lag::{Next, Passed, State};
 use super::model::{LastBatch, LogName, Member, Model, Out, Pending, Phase, chunk};
+use super::notice::Words;
 use sansse::broker::*;
 
 /// Frames from this size on are handed over alone.
@@ -17,8 +18,8 @@ impl Model {
         let now = self.now;
         let mut member = self.members.remove(&session).unwrap();
         let mut passed = Passed::new();
-        let next = match member.opening.take() {
-            Some(opening) => Some(opening),
+        let next = match self.take_first_words(&mut member) {
+            Some(first_words) => Some(first_words),
             None => match self.deliver_next(&mut member, &mut passed) {
                 Next::Loss(payload) => Some(payload),
                 Next::Event(pending) => Some(pending.payload),
@@ -46,7 +47,7 @@ impl Model {
         if member.heartbeat_due {
             member.sent(now);
             self.tally.counters.heartbeats += 1;
-            return Out::Frame(":\n\n".to_owned());
+            return Out::Frame(":\n".to_owned());
         }
         member.phase = Phase::Parked;
         Out::Parked
@@ -76,11 +77,13 @@ impl Model {
         if self.begin(session, broker) {
             let now = self.now;
             let mut member = self.members.remove(&session).unwrap();
-            if let Some(opening) = member.opening.take() {
-                parts.push((written(&opening), None));
+            if let Some(first_words) = self.take_first_words(&mut member) {
+                parts.push((written(&first_words), None));
             }
+            // What is to come first in a batch is in the next one.
+            let waits_for_next = member.late_gap.is_some();
             has_holes = member.has_lost();
-            while parts.len() < batch.frames() {
+            while !waits_for_next && parts.len() < batch.frames() {
                 let part = match self.deliver_next(&mut member, &mut passed) {
                     Next::Loss(payload) => (written(&payload), None),
                     Next::Event(pending) => (written(&pending.payload), Some(pending)),
@@ -91,7 +94,8 @@ impl Model {
             if !parts.is_empty() {
                 member.sent(now);
             }
-            let (peeked, is_stopped) = self.peek(&mut member, &mut passed);
+            let (peeked, is_stopped) =
+                if waits_for_next { (None, true) } else { self.peek(&mut member, &mut passed) };
             next = peeked.map(|next| written(&next).len());
             has_holes |= member.loss.is_some();
             if has_holes {
@@ -130,7 +134,7 @@ impl Model {
                 if parts.is_empty() && member.heartbeat_due {
                     member.sent(now);
                     self.tally.counters.heartbeats += 1;
-                    parts.push((written(":\n\n"), None));
+                    parts.push((written(":\n"), None));
                 }
                 member.phase = Phase::Parked;
                 expected = Filled::All;
@@ -183,6 +187,17 @@ impl Model {
             return all[written..].to_owned();
         }
         batch.is_current = false;
+        // What was for it alone and has made room meanwhile cannot come back.
+        let has_made_room = batch.parts[whole + 1..].iter().any(|(_, pending)| {
+            pending.as_ref().is_some_and(|one| {
+                matches!(one.log, LogName::Private(_) | LogName::Client(_))
+                    && self.logs.get(&one.log).is_some_and(|log| one.position <= log.lost_through)
+                    && self.members[&session].logs.contains(&one.log)
+            })
+        });
+        if has_made_room {
+            return all[written..].to_owned();
+        }
         let untouched = batch.parts[whole + 1..].iter().map(|(_, pending)| pending.clone());
         // Neither an opening nor a heartbeat is ever after another.
         let is_place_due = untouched.clone().any(|pending| pending.is_none());
@@ -193,6 +208,7 @@ impl Model {
         let passed = batch.passed.clone();
         let mut member = self.members.remove(&session).unwrap();
         member.place_due |= is_place_due;
+        member.was_taken_back = true;
         let sources: Vec<_> = member.logs.clone();
         for source in sources {
             let of = |pending: &&Pending| pending.by.iter().any(|(one, _)| *one == source);
@@ -213,6 +229,7 @@ impl Model {
         self.members.insert(session, member);
         let member = self.members.get_mut(&session).unwrap();
         member.phase = Phase::Polled;
+        member.output_since = None;
         all[written..*end].to_owned()
     }
 
@@ -222,6 +239,15 @@ impl Model {
             self.tally.delivered(self.now, pending.position, &pending.payload);
         }
         next
+    }
+
+    /// What goes out before anything else.
+    fn take_first_words(&self, member: &mut Member) -> Option<String> {
+        if let Some(opening) = member.opening.take() {
+            return Some(opening);
+        }
+        let said = member.late_gap.take()?;
+        self.notice(member.notices.as_ref(), "", None, &said)
     }
 
     fn take_last_words(&mut self, session: SessionId) -> Option<String> {
@@ -246,6 +272,8 @@ impl Model {
             return false;
         }
         member.polled_at = self.now;
+        member.output_since = None;
+        member.took_at = self.now;
         let passed = core::mem::take(&mut member.passed).len() as u64;
         let member = member.clone();
         self.note_superseded(session, &member, passed);
@@ -278,12 +306,14 @@ impl Model {
         }
         member.sent(now);
         let position = member.through.unwrap_or(last);
-        Some(format!("id: {}\n\n", self.id_of(position)))
+        let notices = member.notices.clone();
+        self.notice(notices.as_ref(), "", Some(position), &Words::new("place", 0))
     }
 
     pub(crate) fn progress(&mut self, session: SessionId) {
         if let Some(member) = self.members.get_mut(&session) {
             member.polled_at = self.now;
+            member.took_at = self.now;
         }
     }
 
@@ -293,13 +323,12 @@ impl Model {
             && member.phase == Phase::Parked
         {
             member.phase = Phase::Woken;
-            member.polled_at = now;
+            member.output_since.get_or_insert(now);
         }
     }
 
     /// Checks what `poll_ready` said.
     pub(crate) fn came_out(&mut self, session: Option<SessionId>) -> Result<(), String> {
-        let now = self.now;
         let Some(session) = session else {
             let is_over = |member| self.is_over(member);
             let mut waiting =
@@ -320,9 +349,6 @@ impl Model {
         };
         if !member.is_to_come_out(is_over) {
             return Err(format!("the id of {session} came out, which is {:?}", member.phase));
-        }
-        if member.phase == Phase::Parked {
-            member.polled_at = now;
         }
         member.phase = Phase::Polled;
         Ok(())

@@ -53,14 +53,22 @@ impl World {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     pub(super) fn step(&mut self, step: &Step) -> Result<(), String> {
+        self.operate(step)?;
+        self.model.note_output();
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
+    fn operate(&mut self, step: &Step) -> Result<(), String> {
         let told = self.time.saturating_sub(millis(step.late));
         let now = self.start + told;
         match &step.op {
             // There is no session yet that they could be about.
             Op::Publish { to: To::Session(_), .. }
             | Op::Apply { to: To::Session(_), .. }
+            | Op::WaitForReaders { to: To::Session(_), .. }
+            | Op::WaitForRoom { to: To::Session(_) }
             | Op::Poll { .. }
             | Op::Batch { .. }
             | Op::Disconnect { .. }
@@ -220,21 +228,20 @@ impl World {
                 let got = self.note(got);
                 same(&got, &self.model.drain(&step.op, &self.broker))
             }
-            Op::Subscribe { session, filter, from, from_oldest } => {
+            Op::Subscribe { session, filter, from, newest } => {
                 let Some(session) = self.session(*session) else { return Ok(()) };
                 // There is no place for what no event can have had as its id.
-                let id = self.last_event_id(from).and_then(Result::ok).filter(|_| !from_oldest);
+                let id = self.last_event_id(from).and_then(Result::ok).filter(|_| newest.is_none());
                 let place = match &id {
                     Some(text) => StartAt::After(super::kit::id(text)),
-                    None if *from_oldest => StartAt::Oldest,
-                    None => StartAt::Now,
+                    None => start_at(*newest),
                 };
                 let got =
                     self.broker.session_mut(session).subscribe(now, topic_filter(*filter), place);
                 let got = self.note(got);
                 let id = id.map(Ok);
                 let filter = log_name(*filter);
-                same(&got, &self.model.subscribe(session, &filter, id.as_ref(), *from_oldest))
+                same(&got, &self.model.subscribe(session, &filter, id.as_ref(), *newest))
             }
             Op::Unsubscribe { session, filter } => {
                 let Some(session) = self.session(*session) else { return Ok(()) };
@@ -261,6 +268,20 @@ impl World {
                 let got = self.broker.topic_mut(&topic).set_lag(now, *lag);
                 same(&got, &self.model.set_lag(&topic, *lag))
             }
+            Op::WaitForReaders { to, pace } => {
+                let Some(audience) = self.topic(to) else { return Ok(()) };
+                let got = self.broker.wait_for_readers(now, &audience, *pace);
+                let got = self.note(got);
+                self.waits()?;
+                self.model.wait_for_readers(&audience, *pace, got)
+            }
+            Op::WaitForRoom { to } => {
+                let Some(audience) = self.topic(to) else { return Ok(()) };
+                let got = self.broker.wait_for_room(now, &audience);
+                let got = self.note(got);
+                self.waits()?;
+                self.model.wait_for_room(&audience, got)
+            }
             Op::Pass { time } => {
                 self.time += *time;
                 Ok(())
@@ -271,6 +292,15 @@ impl World {
             }
             Op::Sleep { time } => self.sleep(*time),
         }
+    }
+
+    /// The waits that are over come out.
+    fn waits(&mut self) -> Result<(), String> {
+        while let Some(wait) = self.broker.poll_wait() {
+            let _ = writeln!(self.transcript, "over: {wait}");
+            self.model.wait_came_out(wait)?;
+        }
+        Ok(())
     }
 
     pub(super) fn note<T: core::fmt::Debug>(&mut self, got: T) -> T {
@@ -289,6 +319,7 @@ impl World {
             }
             Said::End { topic, .. } => self.model.apply_end(position, topic),
         };
+        self.model.note_output();
         same(&got, &expected)
     }
 
@@ -377,6 +408,7 @@ impl World {
     fn timeout(&mut self, now: Instant) {
         self.broker.handle_timeout(now);
         self.model.timeout(&self.broker);
+        self.model.note_output();
     }
 
     pub(super) fn sleep(&mut self, time: Duration) -> Result<(), String> {
@@ -394,7 +426,9 @@ impl World {
     }
 
     /// A driver that sleeps until the deadline must not delay anything.
-    pub(super) fn check_deadline(&self) -> Result<(), String> {
+    pub(super) fn check_deadline(&mut self) -> Result<(), String> {
+        self.waits()?;
+        self.model.check_waits()?;
         let sleeps_until = self.broker.poll_timeout();
         match self.model.deadline().and_then(|deadline| self.start.checked_add(deadline)) {
             Some(due) if sleeps_until.is_none_or(|until| until > due) => Err(format!(
@@ -418,6 +452,15 @@ impl World {
             To::Session(session) => self.session(*session)?.into(),
             To::Topic(number) => topic_name(*number).into(),
         })
+    }
+}
+
+/// Where a session starts that gets so many of the newest events.
+pub(super) fn start_at(newest: Option<u64>) -> StartAt {
+    match newest {
+        None => StartAt::Now,
+        Some(u64::MAX) => StartAt::Oldest,
+        Some(count) => StartAt::Last(count),
     }
 }
 

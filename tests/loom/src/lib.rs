@@ -62,7 +62,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn next(session: &mut Session) -> Option<Frame> {
-    block_on(std::future::poll_fn(|context| Pin::new(&mut *session).poll_next(context)))
+    let item = block_on(std::future::poll_fn(|context| Pin::new(&mut *session).poll_next(context)));
+    item.and_then(Result::ok)
 }
 
 /// The next data, or `None` at the end; ids without data are passed over.
@@ -123,6 +124,59 @@ fn no_wake_is_lost_between_a_poll_and_a_publish() {
         };
         assert_eq!(next_data(&mut session).as_deref(), Some("1"));
         assert_eq!(next_data(&mut session).as_deref(), Some("2"));
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn no_wake_is_lost_between_a_publisher_that_waits_for_room_and_a_session_that_takes_or_leaves() {
+    for leaves in [false, true] {
+        loom::model(move || {
+            let mut config = config();
+            config.private_retention.events = 1.try_into().unwrap();
+            let hub = hub_of(config, 1);
+            let mut session = hub.open(SessionConfig::new()).unwrap();
+            let id = session.id();
+            hub.publish(id, &Event::new("1")).unwrap();
+            let publisher = {
+                let hub = hub.clone();
+                thread::spawn(move || block_on(hub.publish_when_room(id, &Event::new("2"))))
+            };
+            if leaves {
+                drop(session);
+                // It may have taken the place of the first, if not of the session.
+                let _ = publisher.join().unwrap();
+            } else {
+                assert_eq!(next_data(&mut session).as_deref(), Some("1"));
+                assert_eq!(next_data(&mut session).as_deref(), Some("2"));
+                publisher.join().unwrap().unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn no_wake_is_lost_between_a_publisher_that_waits_for_readers_and_readers_on_both_shards() {
+    loom::model(|| {
+        let mut config = config();
+        // Half of it is none: everybody has taken everything before there is more.
+        config.retention.events = 1.try_into().unwrap();
+        let hub = hub_of(config, 2);
+        let mut sessions = [hub.open(on(0)).unwrap(), hub.open(on(1)).unwrap()];
+        say(&hub, "1");
+        let publisher = {
+            let hub = hub.clone();
+            thread::spawn(move || {
+                let event = Event::new("2");
+                block_on(hub.publish_when_room(Audience::Everyone, &event)).unwrap();
+            })
+        };
+        for session in &mut sessions {
+            assert_eq!(next_data(session).as_deref(), Some("1"));
+        }
+        for session in &mut sessions {
+            assert_eq!(next_data(session).as_deref(), Some("2"));
+        }
         publisher.join().unwrap();
     });
 }

@@ -20,7 +20,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What the network does to what is sent through it.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +102,8 @@ pub(crate) struct Socket {
     network: Network,
     connection: u64,
     side: Side,
+    /// Whether it resets the connection in any case.
+    is_reset: bool,
 }
 
 impl Network {
@@ -301,6 +303,11 @@ impl Drop for Sleep {
 }
 
 impl net::Runtime for Network {
+    /// The time of the network, from the beginning of 2020 on.
+    fn time_of_day(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_577_836_800) + (self.now() - self.base)
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.executor.spawn(Box::pin(task));
     }
@@ -329,7 +336,7 @@ impl Connector for Network {
                 return Err(Failure::new(FailureKind::Connect).with_detail("nobody listens"));
             };
             waker.into_iter().for_each(Waker::wake);
-            Ok(Socket { network, connection, side: Side::Client })
+            Ok(Socket { network, connection, side: Side::Client, is_reset: false })
         }
     }
 }
@@ -350,7 +357,7 @@ impl net::Listener for Listener {
         };
         let peer = state.connections[&connection].client;
         let network = self.network.clone();
-        Poll::Ready(Ok((Socket { network, connection, side: Side::Server }, peer)))
+        Poll::Ready(Ok((Socket { network, connection, side: Side::Server, is_reset: false }, peer)))
     }
 }
 
@@ -419,6 +426,10 @@ impl net::Socket for Socket {
         self.network.lock().send_end(self.connection, self.other_side(), End::Proper);
         Poll::Ready(Ok(()))
     }
+
+    fn reset(&mut self) {
+        self.is_reset = true;
+    }
 }
 
 impl Drop for Socket {
@@ -426,7 +437,8 @@ impl Drop for Socket {
         let (connection, side) = (self.connection, self.other_side());
         let mut state = self.network.lock();
         let is_read = state.pipe_to(connection, self.side).is_some_and(Pipe::abandon);
-        state.send_end(connection, side, if is_read { End::Proper } else { End::Reset });
+        let is_proper = is_read && !self.is_reset;
+        state.send_end(connection, side, if is_proper { End::Proper } else { End::Reset });
         let waker = state.pipe_to(connection, self.side).and_then(Pipe::take_writer);
         let is_over = state
             .connections

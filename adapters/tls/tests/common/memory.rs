@@ -22,6 +22,7 @@ struct Direction {
     step: usize,
     capacity: usize,
     is_closed: bool,
+    is_reset: bool,
     waiting: Vec<Waker>,
 }
 
@@ -51,6 +52,9 @@ impl Socket for MemorySocket {
         if length == 0 && !direction.is_closed {
             direction.waiting.push(context.waker().clone());
             return Poll::Pending;
+        }
+        if length == 0 && direction.is_reset {
+            return Poll::Ready(Err(FailureKind::Closed.into()));
         }
         for (into, byte) in buffer.iter_mut().zip(direction.bytes.drain(..length)) {
             *into = byte;
@@ -84,6 +88,10 @@ impl Socket for MemorySocket {
         direction.is_closed = true;
         direction.wake();
         Poll::Ready(Ok(()))
+    }
+
+    fn reset(&mut self) {
+        self.writes.lock().unwrap().is_reset = true;
     }
 }
 

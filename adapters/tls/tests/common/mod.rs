@@ -13,7 +13,7 @@ pub(crate) mod tunnels;
 use bytes::Bytes;
 use http::Request;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use sansse::broker::{Audience, BrokerConfig, Epoch, SessionConfig};
+use sansse::broker::{Audience, BrokerConfig, Epoch, SessionConfig, TopicName};
 use sansse::client::{ClientConfig, ClientError, CloseReason};
 use sansse::feed::Http1;
 use sansse::hub::{Answer, HubBuilder};
@@ -133,12 +133,14 @@ impl Running {
         let counters = server.counters();
         let streams = hub.clone();
         let handler = move |request: Request<Bytes>| {
-            let answer = if request.uri().path() == "/echo" {
-                Answer::from(http::Response::new(request.into_body()))
-            } else {
-                streams.accept(&request, SessionConfig::new())
-            };
-            std::future::ready(answer)
+            std::future::ready(match request.uri().path() {
+                "/echo" => Answer::from(http::Response::new(request.into_body())),
+                "/finite" => {
+                    let finite = TopicName::new("finite").unwrap();
+                    streams.accept(&request, SessionConfig::new().with_topic(finite).topics_only())
+                }
+                _ => streams.accept(&request, SessionConfig::new()),
+            })
         };
         let task = tokio::spawn(server.serve(listener, pending(), handler));
         Self { hub, counters, address, task }

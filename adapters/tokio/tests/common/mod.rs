@@ -69,16 +69,37 @@ pub(crate) fn start_on(
     start_accepting(TokioAcceptor::new(listener), address, config, set)
 }
 
+/// A server whose streams have this head.
+pub(crate) async fn start_with_head(
+    head: ResponseHead,
+    set: impl FnOnce(Server) -> Server,
+) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    start_built(TokioAcceptor::new(listener), address, config(), head, set)
+}
+
 pub(crate) fn start_accepting(
     acceptor: TokioAcceptor,
     address: SocketAddr,
     config: BrokerConfig,
     set: impl FnOnce(Server) -> Server,
 ) -> Running {
+    start_built(acceptor, address, config, ResponseHead::new(), set)
+}
+
+fn start_built(
+    acceptor: TokioAcceptor,
+    address: SocketAddr,
+    config: BrokerConfig,
+    head: ResponseHead,
+    set: impl FnOnce(Server) -> Server,
+) -> Running {
     let events = Arc::new(Mutex::new(Vec::new()));
     let heard = events.clone();
-    let builder =
-        HubBuilder::new(config).on_event(move |_, event| heard.lock().unwrap().push(event));
+    let builder = HubBuilder::new(config)
+        .with_response_head(head)
+        .on_event(move |_, event| heard.lock().unwrap().push(event));
     let hub = spawn_hub(builder).unwrap();
     let server = set(Server::new(TokioRuntime, hub.clone()));
     let counters = server.counters();
@@ -107,8 +128,7 @@ fn route(hub: Hub, request: Request<Bytes>) -> impl Future<Output = Answer> + Se
                 Answer::Stream(ResponseHead::new().response(request.headers()), session)
             }
             "/told" => {
-                let type_name = sansse::EventType::new("resumed").unwrap();
-                let session = SessionConfig::new().with_announcement(type_name);
+                let session = SessionConfig::new().with_notices(Some(sansse::event_type!("about")));
                 hub.accept(&request, session)
             }
             "/echo" => Response::new(request.into_body()).into(),
@@ -229,8 +249,13 @@ pub(crate) async fn until(condition: impl Fn() -> bool, state: impl Fn() -> Stri
     }
 }
 
-/// The first frame of a stream, as a chunk.
-pub(crate) const OPENING: &str = "c\r\nid: beef-0\n\n\r\n";
+/// The first frame of a stream.
+pub(crate) const OPENING_FRAME: &str = "retry: 3000\nid: beef-0\nevent: sansse-notice\n\
+    data: {\"stream\":\"live\",\"replayed\":0,\"lost\":0,\"reason\":null}\n\n";
+
+/// The same as a chunk.
+pub(crate) const OPENING: &str = "69\r\nretry: 3000\nid: beef-0\nevent: sansse-notice\n\
+    data: {\"stream\":\"live\",\"replayed\":0,\"lost\":0,\"reason\":null}\n\n\r\n";
 
 pub(crate) const LAST_CHUNK: &str = "0\r\n\r\n";
 

@@ -22,7 +22,7 @@ function listen(url) {
     showAnswer();
   });
   on('open', () => { answer.connections += 1; answerLost = false; });
-  on('resume', event => { if (!answer.words) answer.again = JSON.parse(event.data).replayed; });
+  on('sansse-notice', event => { if (!answer.words) answer.again = JSON.parse(event.data).replayed; });
   on('word', event => { answer.text += event.data; answer.words += 1; });
   on('end', event => { answer.whole = JSON.parse(event.data).words === answer.words; });
   on('error', () => {

@@ -3,10 +3,13 @@
  * window.live says what has happened, for tests and for the curious:
  *   state        'connecting', 'live', 'silent' or 'lost', as the head of the page shows it
  *   client,name  who this page is
- *   connections  how often the stream was opened
- *   losses       how often an open stream was lost
- *   resumes      what each connection began with: { outcome, replayed, lostFor }, lostFor in ms,
- *                null where nothing had been lost; the latest 100
+ *   connections  how often the stream was begun
+ *   leads        whether this tab has the connection, which all tabs share
+ *   losses       how often a stream that had begun was lost
+ *   gaps         how often the server said in the middle of a stream that events are missing
+ *   resumes      how each connection went on: { stream, replayed, lost, reason, lostFor }, the first
+ *                four as the server said them, lostFor in ms, null where nothing had been lost; the
+ *                latest 100
  *   received     what was received, oldest first: { id, type, data, replayed }, data cut after 200
  *                characters; the latest 2000
  *   forgotten    how many have left the front of `received`
@@ -18,7 +21,7 @@
  *   malformed    how many events were not what their type promises
  */
 const live = window.live = {
-  state: 'connecting', client: '', name: '', connections: 0, losses: 0,
+  state: 'connecting', client: '', name: '', connections: 0, leads: false, losses: 0, gaps: 0,
   resumes: [], received: [], forgotten: 0, changes: [], malformed: 0,
   answer: { url: '', text: '', words: 0, again: 0, whole: false, connections: 0, state: '' },
 };
@@ -80,7 +83,8 @@ function rename(name) {
   $('name').value = name;
   if (name === live.name) return;
   live.name = name;
-  connect();
+  // The server learns it with a new connection, which one tab has.
+  if (source.leads) source.reconnect();
 }
 $('rename').addEventListener('submit', event => {
   event.preventDefault();

@@ -12,10 +12,10 @@ let span = 120000;
 
 const serverNow = () => Date.now() - clockAhead;
 
-function addSample({ time, load, memory, network }, replayed) {
+function addSample({ time, load, memory, network }, how) {
   const all = [time, ...load, memory.used, memory.total, network.received, network.sent];
   if (!load.length || !all.every(Number.isFinite)) throw new TypeError('a counter is not a number');
-  if (!replayed) {
+  if (!how) {
     const ahead = Date.now() - time;
     // The quickest delivery tells the clocks apart best; drift may move it slowly.
     clockAhead = !clockKnown || ahead < clockAhead ? ahead : clockAhead + (ahead - clockAhead) * .02;
@@ -23,7 +23,7 @@ function addSample({ time, load, memory, network }, replayed) {
   }
   const busiest = load.reduce((best, value, core) => value > load[best] ? core : best, 0);
   const sample = {
-    time, replayed, load, memory, network, busiest,
+    time, how, load, memory, network, busiest,
     mean: load.reduce((sum, value) => sum + value, 0) / load.length,
     most: load[busiest], least: Math.min(...load),
   };

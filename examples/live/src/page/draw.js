@@ -63,7 +63,7 @@ function draw(chart, to) {
     canvas.height = Math.round(height * ratio);
   }
   const colours = inks(), from = to - span;
-  const left = 56, right = width - 62, top = 18, bottom = height - 20;
+  const left = 64, right = width - 62, top = 18, bottom = height - 20;
   chart.frame = { left, right, from, to };
   const x = time => left + (right - left) * (time - from) / span;
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -176,7 +176,7 @@ function draw(chart, to) {
     pen.strokeStyle = colours[STYLES[shown[0].line].colour];
     pen.lineWidth = 1.5;
     for (const s of seen) {
-      if (!s.replayed) continue;
+      if (s.how !== 'again') continue;
       pen.beginPath();
       pen.arc(x(s.time), y(shown[0].value(s)), 2.25, 0, 7);
       pen.fill();
@@ -279,4 +279,3 @@ function frame(now) {
   stale = false;
 }
 requestAnimationFrame(frame);
-connect();

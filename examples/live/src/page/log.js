@@ -43,23 +43,33 @@ let spoken = [];
 let spokenLines = 0;
 let linesSpokenAt = 0;
 
-function add(kind, glyph, body, time, replayed) {
+// `how` it came is '' for what is published now; else 'kept', from before this page came, 'again',
+// after a loss, or 'handed', by the tab that keeps the stream. Without a time it is older than this page.
+function add(kind, glyph, body, time, how) {
   const item = make('li', kind);
   const stamp = make('time');
-  stamp.dateTime = new Date(time).toISOString();
-  stamp.title = new Date(time).toLocaleString();
-  if (replayed) body.append(make('span', 'again', '↺ replayed'));
+  if (how === 'again') body.append(make('span', 'again', '↺ replayed'));
   item.append(glyph, body, stamp);
-  const entry = { kind, item, stamp, time };
-  showAge(entry, Date.now());
+  const entry = { kind, item, stamp };
+  setTime(entry, time);
   waiting.push(entry);
+  lastEntry = entry;
   kept[kind].push(entry);
   if (kept[kind].length > LIMITS[kind]) { kept[kind].shift().gone = true; dropped += 1; }
   flushSoon();
   return entry;
 }
 
-function logLine(text, replayed) {
+function setTime(entry, time) {
+  entry.time = time;
+  if (time !== null) {
+    entry.stamp.dateTime = new Date(time).toISOString();
+    entry.stamp.title = new Date(time).toLocaleString();
+  }
+  showAge(entry, Date.now());
+}
+
+function logLine(text, how) {
   const body = make('div');
   const prompt = make('span', 'glyph', '›');
   prompt.setAttribute('aria-label', 'line');
@@ -70,39 +80,99 @@ function logLine(text, replayed) {
   code.dir = 'auto';
   body.append(code);
   if (text.length > 2000) body.append(make('span', 'rest', ` … ${count(text.length - 2000, 'more character')}`));
-  add('line', prompt, body, Date.now(), replayed);
-  spokenLines += 1;
+  add('line', prompt, body, how === 'kept' ? null : Date.now(), how);
+  if (how !== 'kept') spokenLines += 1;
 }
 
-function logChat({ time, client, name, text }, replayed) {
+function logChat({ time, client, name, text }, how) {
   const body = make('div');
   body.append(make('bdi', 'who', client === live.client ? `${name} (you)` : name), make('bdi', 'text', text.slice(0, 4000)));
-  add('chat', face(client, name), body, time + clockAhead, replayed);
-  if (client !== live.client) {
+  add('chat', face(client, name), body, time + clockAhead, how);
+  if (client !== live.client && how !== 'kept') {
     spoken.push(`${name}: ${text.slice(0, 200)}`);
     if (document.hidden) unseenChats += 1;
   }
 }
 
-function logMark() {
-  const body = make('div');
-  const title = make('p', 'title'), detail = make('p');
+// Losses that follow each other closely, or with nothing between them, are one mark at the end.
+const CLOSE = 30000;
+let lastMark = null;
+let lastEntry = null;
+function markForLoss() {
+  const now = Date.now();
+  const last = lastMark;
+  if (!last || last.entry.gone || last.entry !== lastEntry && now - last.until > CLOSE) return lastMark = newMark(now);
+  // The same mark, moved to where the log is now.
+  kept.mark.splice(kept.mark.indexOf(last.entry), 1);
+  kept.mark.push(last.entry);
+  if (!waiting.includes(last.entry)) waiting.push(last.entry);
+  setTime(last.entry, now);
+  lastEntry = last.entry;
+  last.until = now;
+  return last;
+}
+
+function newMark(since) {
+  const body = make('div'), title = make('p', 'title'), detail = make('p');
   body.append(title, detail);
   const glyph = make('span', 'glyph');
   glyph.setAttribute('aria-hidden', 'true');
-  const { item } = add('mark', glyph, body, Date.now(), false);
-  return {
-    show(words, more, missing = false, outcome = '', replayed = 0) {
-      title.textContent = words;
-      detail.textContent = more;
-      glyph.textContent = outcome === '' ? '✕' : missing ? '!' : '↺';
-      item.classList.toggle('missing', missing);
-      item.dataset.outcome = outcome;
-      item.dataset.replayed = replayed;
-      flushSoon();
-    },
-  };
+  const entry = add('mark', glyph, body, since, '');
+  const sum = { losses: 0, gaps: 0, away: 0, replayed: 0, lost: 0, unknown: false, reasons: new Set() };
+  const mark = { entry, until: since, away, back, gap };
+
+  function away(farewell) {
+    sum.losses += 1;
+    const often = sum.losses > 1 ? `, for the ${ordinal(sum.losses)} time in ${duration(Date.now() - since)}` : '';
+    show('✕', `${farewell ? 'The server has stopped' : 'Connection lost'}${often}`, farewell
+      ? 'It said so before it went. Trying until it is back.'
+      : 'Trying again. What is published meanwhile will be replayed, as far as the server keeps it.');
+  }
+  function back(lostFor, replayed, lost, reason) {
+    sum.away += lostFor;
+    sum.replayed += replayed;
+    return miss(lost, reason);
+  }
+  function gap(lost, reason) {
+    sum.gaps += 1;
+    return miss(lost, reason);
+  }
+  function miss(lost, reason) {
+    mark.until = Date.now();
+    if (lost === null) sum.unknown = true; else sum.lost += lost;
+    if (reason) sum.reasons.add(WHY[reason] ?? WHY.other);
+    const missing = sum.unknown || sum.lost > 0;
+    const times = sum.losses > 1 ? `${sum.losses === 2 ? 'twice' : count(sum.losses, 'time')}, for ${duration(sum.away)} in all` : `for ${duration(sum.away)}`;
+    const parts = [
+      sum.losses ? `Connection was lost ${times}` : '',
+      !missing ? '' : !sum.lost ? 'events may be missing' : `${sum.lost === 1 ? '1 event is' : `${count(sum.lost, 'event')} are`} missing${sum.unknown ? ', and perhaps more' : ''}`,
+    ].filter(Boolean);
+    const again = sum.replayed === 1 ? '1 event was replayed' : `${count(sum.replayed, 'event')} were replayed`;
+    const words = parts.join(': ').replace(/^./, letter => letter.toUpperCase());
+    const more = missing ? [...sum.reasons, sum.replayed ? `${again}.` : ''].filter(Boolean).join(' ')
+      : sum.replayed ? `${again}, nothing is missing.` : 'Nothing was published meanwhile, nothing is missing.';
+    show(missing ? '!' : '↺', words, more);
+    entry.item.classList.toggle('missing', missing);
+    entry.item.dataset.outcome = missing ? 'gap' : 'complete';
+    Object.assign(entry.item.dataset, { replayed: sum.replayed, losses: sum.losses, gaps: sum.gaps });
+    return `${words}. ${more}`;
+  }
+  function show(sign, words, more) {
+    glyph.textContent = sign;
+    title.textContent = words;
+    detail.textContent = more;
+    flushSoon();
+  }
+  return mark;
 }
+
+const ordinal = n => `${n}${n % 10 === 1 && n % 100 !== 11 ? 'st' : n % 10 === 2 && n % 100 !== 12 ? 'nd' : n % 10 === 3 && n % 100 !== 13 ? 'rd' : 'th'}`;
+const WHY = {
+  retention: 'The server keeps its latest events only, and the first ones that this page missed are no longer among them.',
+  restart: 'The server was started anew and does not remember what it published before.',
+  lag: 'This page was too far behind, so that it was sent on.',
+  other: 'The server does not know the event that this page saw last, so that it cannot tell what came after.',
+};
 
 function announce(words) { spoken.push(words); flushSoon(); }
 
@@ -123,6 +193,7 @@ function flush() {
   waiting = [];
   for (const entry of shownEntries) if (entry.gone) { entry.item.remove(); shownEntries.delete(entry); }
   for (const entry of fresh) shownEntries.add(entry);
+  // What is there already, a mark, moves.
   log.append(...fresh.map(entry => entry.item));
   $('older').hidden = dropped === 0;
   if (dropped) setText($('older'), `${count(dropped, 'older entry', 'older entries')} no longer shown`);
@@ -156,7 +227,7 @@ function speak() {
   spoken = [];
 }
 
-function showAge(entry, now) { setText(entry.stamp, ago(now - entry.time)); }
+function showAge(entry, now) { setText(entry.stamp, entry.time === null ? 'earlier' : ago(now - entry.time)); }
 setInterval(() => { const now = Date.now(); for (const entry of shownEntries) showAge(entry, now); }, 5000);
 
 $('log').addEventListener('scroll', () => {

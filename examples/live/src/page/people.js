@@ -44,7 +44,7 @@ function showPeople() {
     const notes = [];
     if (client === live.client) notes.push('you');
     else if (names.get(name) > 1) notes.push(`#${client.slice(0, 4)}`);
-    if (sessions > 1) notes.push(`${sessions} tabs`);
+    if (sessions > 1) notes.push(`${sessions} streams`);
     const words = JSON.stringify([name, notes]);
     let item = before.get(client);
     if (!item || item.dataset.words !== words) {
@@ -64,5 +64,4 @@ function showPeople() {
   for (const item of [...list.children]) if (!shown.includes(item)) item.remove();
   shown.forEach((item, at) => { if (list.children[at] !== item) list.insertBefore(item, list.children[at] || null); });
   setText($('present-title'), all.length > 1 ? `${all.length} people` : 'People');
-  $('tabs-note').hidden = !mine || mine.sessions < 5;
 }

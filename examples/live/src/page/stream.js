@@ -1,12 +1,14 @@
 /* ---- The stream ---- */
 
-let source = null;
-let lastEventId = '';
 let heard = 0;            // when the latest event arrived, by this page's clock
 let openedAt = 0;
+let begun = false;        // this connection has said how its stream goes on
 let ticking = false;      // this connection has brought counters, so silence means trouble
-let loss = null;          // { since, failures, entry, mark } while the stream is away
+let loss = null;          // { since, entry, mark } while the stream is away
 let failures = 0;         // failed attempts before the first connection, or since the loss
+let refusal = null;       // why the server gives no stream for now
+let refused = false;      // this connection was such an answer
+let replay = '';          // what came before this moment: 'kept', 'again', 'handed', or nothing
 let replayLeft = 0;
 let farewell = false;     // the server has said that it stops
 let total = 0;
@@ -15,42 +17,37 @@ let reopenTimer = 0;
 const SILENT = 4000;      // counters come once a second
 const DEAD = 20000;
 
-// EventSource reconnects by itself and sends Last-Event-ID. A new one, which is needed for a
-// new name and where a browser has given up, can only say it in the query.
-function connect() {
-  clearTimeout(reopenTimer);
-  if (source) source.close();
-  const query = new URLSearchParams({ client: live.client, name: live.name });
-  if (lastEventId) query.set('lastEventId', lastEventId);
-  const mine = source = new EventSource(`events?${query}`);
-  const on = (type, handle) => mine.addEventListener(type, event => {
-    if (mine !== source) return;
-    handle(event);
-  });
-  on('open', opened);
-  on('error', failed);
-  for (const type of Object.keys(handlers)) on(type, event => receive(type, event));
-}
+// All tabs share one stream. What a tab gets that joins them is what the server keeps for one that
+// asks it, and who is here, which the others know.
+const source = new SharedEventSource(
+  () => `events?${new URLSearchParams({ client: live.client, name: live.name })}`,
+  {
+    name: 'live',
+    keep: { counters: 125, line: LIMITS.line, chat: LIMITS.chat, people: 0, person: 0, farewell: 0 },
+    snapshot: () => [{ type: 'people', data: JSON.stringify({ people: [...people.values()] }) }],
+  },
+);
 
-function opened() {
-  live.connections += 1;
+source.onopen = () => {
   openedAt = heard = Date.now();
-  failures = 0;
-  farewell = false;
-  ticking = false;
+  begun = refused = false;
   replayLeft = 0;
   showState();
-}
+};
 
-function failed() {
+source.onerror = () => {
   failures += 1;
+  if (!refused) refusal = null;
+  refused = false;
   if (live.connections > 0) lose(Date.now());
-  if (source.readyState === EventSource.CLOSED) {
+  // It asks again by itself, unless the answer was no stream. One tab is enough for the asking.
+  if (source.readyState === SharedEventSource.CLOSED && source.leads) {
     const wait = Math.min(30000, 1000 * 2 ** Math.min(failures - 1, 5)) * (.75 + Math.random() / 2);
-    reopenTimer = setTimeout(connect, wait);
+    clearTimeout(reopenTimer);
+    reopenTimer = setTimeout(() => source.reconnect(), wait);
   }
   showState();
-}
+};
 
 function lose(since) {
   if (loss) return;
@@ -58,84 +55,113 @@ function lose(since) {
   const mark = { from: since - clockAhead, to: null, missing: false, replayed: 0 };
   chartMarks.push(mark);
   if (chartMarks.length > 50) chartMarks.shift();
-  loss = { since, mark, entry: logMark() };
-  const [title, detail] = farewell
-    ? ['The server has stopped', 'It said so before it went. Trying until it is back.']
-    : ['Connection lost', 'Trying again. What is published meanwhile will be replayed, as far as the server keeps it.'];
-  loss.entry.show(title, detail);
-  announce(`${title}, trying again`);
+  loss = { since, mark, entry: markForLoss() };
+  loss.entry.away(farewell);
+  announce(farewell ? 'The server has stopped' : 'Connection lost, trying again');
   stale = true;
 }
 
 function receive(type, event) {
-  const replayed = type !== 'resume' && replayLeft > 0;
-  if (replayed) replayLeft -= 1;
-  if (event.lastEventId) lastEventId = event.lastEventId;
+  const how = replayLeft > 0 ? replay : '';
+  if (how) replayLeft -= 1;
   heard = Date.now();
   total += 1;
-  live.received.push({ id: event.lastEventId, type, data: event.data.slice(0, 200), replayed });
-  if (live.received.length > 2000) { live.received.shift(); live.forgotten += 1; }
+  note(type, event, how !== '');
   try {
-    handlers[type](type === 'line' ? event.data : JSON.parse(event.data), replayed);
+    handlers[type](type === 'line' ? event.data : JSON.parse(event.data), how);
   } catch (error) {
     live.malformed += 1;
     console.error(`malformed ${type} event`, error);
   }
 }
 
-const handlers = {
-  counters(sample, replayed) { ticking = true; addSample(sample, replayed); },
-  line(text, replayed) { logLine(text, replayed); },
-  chat(message, replayed) { logChat(message, replayed); },
-  people({ people }) { allPeople(people); },
-  person(person) { onePerson(person); },
-  farewell() { farewell = true; },
-  resume({ outcome, replayed }) {
-    replayLeft = replayed;
-    const lostFor = loss ? openedAt - loss.since : null;
-    live.resumes.push({ outcome, replayed, lostFor });
-    if (live.resumes.length > 100) live.resumes.shift();
-    const missing = outcome !== 'complete' && outcome !== 'live';
-    const wasLost = loss !== null;
-    if (loss) {
-      loss.mark.to = openedAt - clockAhead;
-      loss.mark.missing = missing;
-      loss.mark.replayed = replayed;
-    }
-    if (loss || missing) {
-      const entry = loss ? loss.entry : logMark();
-      const [title, detail] = inWords(outcome, replayed, lostFor);
-      entry.show(title, detail, missing, outcome, replayed);
-      announce(`${title}. ${detail}`);
-    }
-    loss = null;
-    stale = true;
-    if (wasLost) flushSoon();
-    showState();
-  },
-};
-
-function inWords(outcome, replayed, lostFor) {
-  const lost = lostFor === null ? 'The stream was opened anew' : `Connection was lost for ${duration(lostFor)}`;
-  const again = replayed === 1 ? '1 event was replayed' : `${count(replayed, 'event')} were replayed`;
-  switch (outcome) {
-    case 'live': return [lost, 'This page had received nothing before, so there was nothing to resume from.'];
-    case 'complete': return [lost, replayed ? `${again}, nothing is missing.` : 'Nothing was published meanwhile, nothing is missing.'];
-    case 'gap': return [`${lost}: events are missing`, `The server keeps its latest events only, and the first ones that this page missed are no longer among them. ${again}.`];
-    case 'other-epoch': return [`${lost}: events may be missing`, `The server was started anew and does not remember what it published before. ${replayed ? `${again} from since then.` : 'Nothing could be replayed.'}`];
-    default: return [`${lost}: events may be missing`, `The server does not know the event that this page saw last, so it cannot tell what came after. ${replayed ? `${again}.` : 'Nothing could be replayed.'}`];
-  }
+function note(type, event, replayed) {
+  live.received.push({ id: event.lastEventId, type, data: event.data.slice(0, 200), replayed });
+  if (live.received.length > 2000) { live.received.shift(); live.forgotten += 1; }
 }
+
+const handlers = {
+  counters(sample, how) { ticking = true; addSample(sample, how); },
+  line(text, how) { logLine(text, how); },
+  chat(message, how) { logChat(message, how); },
+  people({ people }) { allPeople(people); },
+  // Who was here before is in the list.
+  person(person, how) { if (how !== 'kept') onePerson(person); },
+  farewell() { farewell = true; },
+};
+for (const type of Object.keys(handlers)) source.addEventListener(type, event => receive(type, event));
+
+// What the server says of the stream itself: how it goes on, and what is missing.
+source.addEventListener('sansse-notice', event => {
+  const notice = JSON.parse(event.data);
+  heard = Date.now();
+  note('sansse-notice', event, false);
+  switch (notice.stream) {
+    case 'refused':
+      refusal = notice.reason ?? 'other';
+      refused = true;
+      showState();
+      return;
+    case 'ending': farewell = true; return;
+    case 'place': return;
+  }
+  if (begun) {
+    if (notice.lost !== 0) gap(notice);
+    return;
+  }
+  begun = true;
+  begin(notice);
+});
+
+function begin({ stream, replayed, lost, reason }) {
+  live.connections += 1;
+  failures = 0;
+  refusal = null;
+  farewell = ticking = false;
+  const lostFor = loss ? openedAt - loss.since : null;
+  live.resumes.push({ stream, replayed, lost, reason, lostFor });
+  if (live.resumes.length > 100) live.resumes.shift();
+  // Where another tab went on with the stream, this one has missed nothing that it could speak of.
+  replay = loss ? 'again' : stream === 'kept' ? 'kept' : 'handed';
+  replayLeft = replayed;
+  const missing = lost !== 0;
+  if (loss) {
+    Object.assign(loss.mark, { to: openedAt - clockAhead, missing, replayed });
+    announce(loss.entry.back(lostFor, replayed, lost, reason));
+  } else if (missing) {
+    gap({ lost, reason });
+  }
+  loss = null;
+  stale = true;
+  showState();
+}
+
+function gap({ lost, reason }) {
+  live.gaps += 1;
+  const now = Date.now() - clockAhead;
+  chartMarks.push({ from: now, to: now, missing: true, replayed: 0 });
+  if (chartMarks.length > 50) chartMarks.shift();
+  announce(markForLoss().gap(lost, reason));
+  stale = true;
+}
+
+const REFUSALS = {
+  full: 'the server has no room', draining: 'the server is about to stop', closed: 'the server is about to start again',
+  client: 'you have as many streams as one may have', address: 'your address has as many streams as it may have',
+  connections: 'the server has as many connections as it may have',
+};
 
 function showState() {
   const now = Date.now();
-  const open = source && source.readyState === EventSource.OPEN;
+  const open = source.readyState === SharedEventSource.OPEN && begun;
   let state, word, detail;
   if (open && now - heard > SILENT && ticking) {
     [state, word, detail] = ['silent', 'Silent', `nothing received for ${duration(now - heard)}`];
   } else if (open) {
     const since = now - openedAt < 10000 ? 'just connected' : `for ${duration(now - openedAt)}`;
     [state, word, detail] = ['live', 'Live', `${since}, ${count(total, 'event')}`];
+  } else if (refusal) {
+    [state, word, detail] = ['lost', 'Please wait', `${REFUSALS[refusal] ?? 'the server has no stream for now'}, trying again`];
   } else if (loss) {
     const tries = failures > 1 ? `, ${count(failures - 1, 'attempt')} failed` : '';
     [state, word, detail] = ['lost', farewell ? 'Server stopped' : 'Connection lost', `${duration(now - loss.since)} ago${tries}`];
@@ -145,22 +171,31 @@ function showState() {
     [state, word, detail] = ['connecting', 'Connecting', 'opening the event stream'];
   }
   live.state = state;
+  live.leads = source.leads;
   $('state').dataset.state = state;
   setText($('state-word'), word);
   setText($('state-detail'), detail);
   $('retry').hidden = state !== 'lost' && state !== 'silent';
   const news = document.hidden && unseenChats ? `(${unseenChats}) ` : '';
   document.title = `${news}${state === 'lost' ? '✕ ' : ''}live`;
+  showTabs();
+}
+
+// Over HTTP/1.1 browsers open six connections to one server.
+function showTabs() {
+  setText($('tabs-note'), source.shared
+    ? `All your tabs share one stream, which ${source.leads ? 'this tab' : 'another tab'} keeps open. With one each, the seventh would get none: browsers open six connections to a server.`
+    : 'Each of your tabs has a stream of its own, since this page came from another machine without TLS. Browsers open six connections to a server: a seventh tab would wait, and so would what you say, until one of your tabs is closed.');
 }
 
 function tryNow() {
   if (live.connections > 0) lose(heard);
-  connect();
+  source.reconnect();
   showState();
 }
 $('retry').addEventListener('click', tryNow);
-addEventListener('online', () => { if (source.readyState !== EventSource.OPEN) tryNow(); });
-addEventListener('pageshow', event => { if (event.persisted) tryNow(); });
+// Of all tabs, the one that has the connection sees to it.
+addEventListener('online', () => { if (source.leads && source.readyState !== SharedEventSource.OPEN) tryNow(); });
 document.addEventListener('visibilitychange', () => {
   if (!document.hidden) unseenChats = 0;
   stale = true;
@@ -168,7 +203,8 @@ document.addEventListener('visibilitychange', () => {
 });
 setInterval(() => {
   // A network that has vanished ends no connection: the missing counters tell.
-  if (source.readyState === EventSource.OPEN && ticking && Date.now() - heard > DEAD) tryNow();
+  if (source.leads && source.readyState === SharedEventSource.OPEN && ticking && Date.now() - heard > DEAD) tryNow();
   showState();
 }, 500);
+showState();
 
