@@ -31,10 +31,10 @@ use std::time::Instant;
 /// [`Feed`](super::Feed) around it.
 #[must_use = "nothing is sent unless it is polled"]
 pub struct EventSource<T: Transport> {
-    client: Client,
+    /// In boxes, since futures that hold a source are moved.
+    client: Box<Client>,
     /// What a client is made of that opens the stream again.
-    request: Request<Bytes>,
-    config: ClientConfig,
+    origin: Box<(Request<Bytes>, ClientConfig)>,
     transport: T,
     timer: Box<dyn Timer>,
     connection: Connection<T::Body>,
@@ -124,9 +124,8 @@ impl<T: Transport> EventSource<T> {
     ) -> Self {
         let request = request.into_request();
         Self {
-            client: Client::new(request.clone(), config.clone()),
-            request,
-            config,
+            client: Box::new(Client::new(request.clone(), config.clone())),
+            origin: Box::new((request, config)),
             transport,
             timer: Box::new(timer),
             connection: Connection::None,
@@ -205,11 +204,12 @@ impl<T: Transport> EventSource<T> {
         if self.client.close_reason().is_none() {
             return;
         }
+        let (request, config) = &mut *self.origin;
         // It holds nothing forbidden, since it was an id before.
-        self.config.last_event_id = EventId::new(self.client.last_event_id().to_owned()).ok();
+        config.last_event_id = EventId::new(self.client.last_event_id().to_owned()).ok();
         // So that the waits are others, and still follow from the seed.
-        self.config.seed = self.config.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.client = Client::new(self.request.clone(), self.config.clone());
+        config.seed = config.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        *self.client = Client::new(request.clone(), config.clone());
         self.connection = Connection::None;
         self.renewing = None;
         self.sleep = None;

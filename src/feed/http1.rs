@@ -56,9 +56,8 @@ impl<C: Connector> Http1<C> {
     ///
     /// let proxies = Proxies::from_variables(|name| std::env::var(name).ok())?;
     /// let transport = Http1::new(DefaultConnector::new(TokioConnector)).with_proxies(proxies);
-    /// let request = http::Request::get("http://example.org/events").body(bytes::Bytes::new())?;
     /// let config = ClientConfig::new(random_seed());
-    /// let source = EventSource::new(transport, TokioRuntime, request, config);
+    /// let source = EventSource::new(transport, TokioRuntime, "http://example.org/events", config);
     /// # let _ = source;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

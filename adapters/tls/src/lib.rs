@@ -19,8 +19,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let roots = Roots::system()?.with_pem(&std::fs::read("authority.pem")?)?;
 //! let connector = Tls::new(TokioConnector, roots.client_config());
-//! let url = "https://intranet.example/events";
-//! let config = ClientConfig::new(random_seed());
+//! let (url, config) = ("https://intranet.example/events", ClientConfig::new(random_seed()));
 //! let mut source = EventSource::new(Http1::new(connector), TokioRuntime, url, config);
 //! while let Some(event) = source.next().await {
 //!     println!("{event:?}");
