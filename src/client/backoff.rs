@@ -46,6 +46,11 @@ impl Backoff {
         self.attempts = self.attempts.saturating_add(1);
     }
 
+    /// The present attempt is not to count.
+    pub(super) const fn forget_attempt(&mut self) {
+        self.attempts = self.attempts.saturating_sub(1);
+    }
+
     /// A stream has been stable, or the world has changed.
     pub(super) const fn reset(&mut self) {
         self.attempts = 0;

@@ -76,11 +76,15 @@ impl Client {
         }
     }
 
-    /// What a loss is to be called where the server has said before that there is no stream.
+    /// What a loss is to be called where the server has said before that there is no stream, or that
+    /// it is about to end. An answer that is read once ends as its body does, whatever was said.
     fn in_view_of_farewell(&self, error: ClientError) -> ClientError {
         match (self.farewell, &error) {
             (_, ClientError::Restarted | ClientError::Timeout(Timeout::Total)) => error,
             (Some(Farewell::Refused(reason)), _) => ClientError::Refused(reason),
+            (Some(Farewell::Ending), ClientError::Transport(_)) if !self.config.one_shot => {
+                ClientError::EndOfStream
+            }
             _ => error,
         }
     }
@@ -110,9 +114,13 @@ impl Client {
                 return Err(CloseReason::NotRepeatable(error));
             }
         }
+        if renewal.is_some() {
+            // The server is well, so that what it refused is no failure of it.
+            self.backoff.forget_attempt();
+        }
         let attempts = self.backoff.attempts();
         match self.config.policy.max_attempts {
-            Some(most) if attempts >= most.max(1) => {
+            Some(most) if renewal.is_none() && attempts >= most.max(1) => {
                 Err(CloseReason::TooManyAttempts { attempts, error })
             }
             _ => {

@@ -30,7 +30,7 @@ pub struct SubscriptionConfig {
     /// subscriptions. The newest message is kept whatever its size, so that any message that the
     /// client's [`Limits`](crate::Limits) allow arrives.
     pub bytes: NonZeroUsize,
-    /// What happens when more than that waits. Default [`Overflow::DropOldest`].
+    /// What happens when more than that waits. Default [`Overflow::SpareOthers`].
     pub overflow: Overflow,
 }
 
@@ -53,9 +53,16 @@ impl Default for SubscriptionConfig {
 /// in each buffer. Of that, the newest 32 are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
+    /// The feed waits, as with [`Wait`](Self::Wait), while this is its only subscription: nobody
+    /// else is held up, and a reader that is slower than the server gets everything. As soon as
+    /// there is another subscription, the oldest messages are dropped, as with
+    /// [`DropOldest`](Self::DropOldest). So a subscription that is held and forgotten stops no other.
+    ///
+    /// Several readers that are all read to the end lose nothing with [`Wait`](Self::Wait).
+    #[default]
+    SpareOthers,
     /// The oldest messages are dropped, and counted. The reader is told by [`FeedEvent::Lost`], at
     /// the place where they are missing. The other subscriptions notice nothing.
-    #[default]
     DropOldest,
     /// The feed waits once the bounds are passed, and with it all its other subscriptions, and at
     /// last the server. Nothing is lost, and the slowest reader sets the pace. A subscription that
@@ -94,16 +101,27 @@ impl Buffer {
         self.config.event_type.as_ref().is_none_or(|wanted| message.event_type == *wanted)
     }
 
-    /// Whether the feed is to wait for the reader before it brings another message.
-    pub(super) fn is_waited_for(&self) -> bool {
-        self.config.overflow == Overflow::Wait && self.exceeds()
+    /// Whether the feed is to wait for the reader before it brings another message, which
+    /// `is_alone` says of the feed's only one.
+    pub(super) fn is_waited_for(&self, is_alone: bool) -> bool {
+        match self.config.overflow {
+            Overflow::Wait => self.exceeds(),
+            // Nothing is dropped when another subscription comes, unless messages come too.
+            Overflow::SpareOthers => is_alone && self.is_full(),
+            Overflow::DropOldest => false,
+        }
     }
 
-    pub(super) fn push_message(&mut self, message: Arc<OwnedMessage>) {
+    pub(super) fn push_message(&mut self, message: Arc<OwnedMessage>, is_alone: bool) {
         self.messages += 1;
         self.bytes += size(&message);
         self.items.push_back(FeedEvent::Message(message));
-        while self.config.overflow == Overflow::DropOldest && self.messages > 1 && self.exceeds() {
+        let drops = match self.config.overflow {
+            Overflow::Wait => false,
+            Overflow::SpareOthers => !is_alone,
+            Overflow::DropOldest => true,
+        };
+        while drops && self.messages > 1 && self.exceeds() {
             self.drop_oldest();
         }
     }
@@ -143,6 +161,10 @@ impl Buffer {
 
     fn exceeds(&self) -> bool {
         self.messages > self.config.messages.get() || self.bytes > self.config.bytes.get()
+    }
+
+    fn is_full(&self) -> bool {
+        self.messages >= self.config.messages.get() || self.bytes >= self.config.bytes.get()
     }
 
     /// Puts the loss in the place of the message.
@@ -265,11 +287,11 @@ mod tests {
         let mut buffer = buffer(2, 1 << 20, Overflow::DropOldest);
         buffer.push_told(retrying(1));
         for data in ["a", "b", "c"] {
-            buffer.push_message(message(data));
+            buffer.push_message(message(data), false);
         }
         buffer.push_told(retrying(2));
         for data in ["d", "e", "f"] {
-            buffer.push_message(message(data));
+            buffer.push_message(message(data), false);
         }
         let told = ["retry 1", "lost Some(3)", "retry 2", "lost Some(1)", "e", "f"];
         assert_eq!(words(&mut buffer), told);
@@ -280,14 +302,14 @@ mod tests {
         // Each message has its data and one byte of its type.
         let mut buffer = buffer(100, 10, Overflow::DropOldest);
         for data in ["1234", "5678"] {
-            buffer.push_message(message(data));
+            buffer.push_message(message(data), false);
         }
         assert_eq!(buffer.bytes, 10);
-        buffer.push_message(message("9"));
+        buffer.push_message(message("9"), false);
         assert_eq!(words(&mut buffer), ["lost Some(1)", "5678", "9"]);
 
-        buffer.push_message(message("a"));
-        buffer.push_message(message(&"x".repeat(1000)));
+        buffer.push_message(message("a"), false);
+        buffer.push_message(message(&"x".repeat(1000)), false);
         assert_eq!(words(&mut buffer), ["lost Some(1)".to_string(), "x".repeat(1000)]);
     }
 
@@ -295,18 +317,18 @@ mod tests {
     fn one_that_waits_drops_nothing() {
         let mut buffer = buffer(2, 1 << 20, Overflow::Wait);
         for (number, is_waited_for) in [(1, false), (2, false), (3, true), (4, true)] {
-            buffer.push_message(message(&number.to_string()));
-            assert_eq!(buffer.is_waited_for(), is_waited_for, "{number}");
+            buffer.push_message(message(&number.to_string()), false);
+            assert_eq!(buffer.is_waited_for(false), is_waited_for, "{number}");
         }
         assert_eq!(words(&mut buffer), ["1", "2", "3", "4"]);
-        assert!(!buffer.is_waited_for());
+        assert!(!buffer.is_waited_for(false));
     }
 
     #[test]
     fn news_of_the_connection_are_bounded_and_the_newest_are_kept() {
         let mut buffer = buffer(2, 1 << 20, Overflow::DropOldest);
         for number in 0..100 {
-            buffer.push_message(message("x"));
+            buffer.push_message(message("x"), false);
             buffer.push_told(retrying(number));
         }
         buffer.push_end(FeedEvent::Closed(CloseReason::NoContent));
@@ -347,5 +369,20 @@ mod tests {
         buffer.push_told(FeedEvent::Lost { events: Some(2), reason: too_large(1) });
         buffer.push_told(FeedEvent::Lost { events: None, reason: too_large(1) });
         assert_eq!(words(&mut buffer), ["limit None"]);
+    }
+
+    #[test]
+    fn the_only_reader_is_waited_for_and_one_of_several_loses_its_oldest() {
+        let mut buffer = buffer(2, 1_000, Overflow::SpareOthers);
+        buffer.push_message(message("a"), true);
+        assert!(!buffer.is_waited_for(true));
+        buffer.push_message(message("b"), true);
+        assert!(buffer.is_waited_for(true) && !buffer.is_waited_for(false));
+        // What a connection had brought that is over goes beyond the bounds.
+        buffer.push_message(message("c"), true);
+        assert!(matches!(buffer.items.front(), Some(FeedEvent::Message(_))));
+        buffer.push_message(message("d"), false);
+        let lost = FeedEvent::Lost { events: Some(2), reason: FeedLoss::Overflow };
+        assert_eq!((buffer.pop(), buffer.messages), (Some(lost), 2));
     }
 }

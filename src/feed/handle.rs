@@ -140,7 +140,8 @@ impl Feed {
         shared.readers.insert(number, reader);
         let has_begun = shared.has_begun || is_over;
         shared.has_begun |= !is_over;
-        let driver = if has_begun { None } else { shared.driver.take_waker() };
+        // The feed may have waited for the one that was its only reader.
+        let driver = if has_begun { shared.room_made() } else { shared.driver.take_waker() };
         drop(shared);
         driver.into_iter().for_each(Waker::wake);
         Subscription { handle: self.handle.clone(), number }
@@ -301,11 +302,17 @@ impl Shared {
     /// Whether a reader wants this message and is waited for; then the driver is woken when that
     /// may have changed.
     pub(super) fn holds_back(&mut self, message: &OwnedMessage) -> bool {
+        let is_alone = self.has_one_reader();
         let holds_back = |reader: &Reader| {
-            !reader.is_over && reader.buffer.is_waited_for() && reader.buffer.wants(message)
+            !reader.is_over && reader.buffer.is_waited_for(is_alone) && reader.buffer.wants(message)
         };
         self.wants_room = self.readers.values().any(holds_back);
         self.wants_room
+    }
+
+    /// Whether a feed that waits for a reader holds up no other.
+    fn has_one_reader(&self) -> bool {
+        self.readers.values().filter(|reader| !reader.is_over).nth(1).is_none()
     }
 
     /// Gives an event to the readers. Returns whom to wake.
@@ -318,12 +325,15 @@ impl Shared {
             FeedEvent::Message(message) => self.set_last_event_id(message.last_event_id.as_str()),
             FeedEvent::Lost { .. } => {}
         }
+        let is_alone = self.has_one_reader();
         let readers = self.readers.values_mut().filter(|reader| !reader.is_over);
         let mut wakers = Vec::new();
         for reader in readers {
             match event {
                 FeedEvent::Message(message) if !reader.buffer.wants(message) => continue,
-                FeedEvent::Message(message) => reader.buffer.push_message(message.clone()),
+                FeedEvent::Message(message) => {
+                    reader.buffer.push_message(message.clone(), is_alone);
+                }
                 told => reader.buffer.push_told(told.clone()),
             }
             wakers.extend(reader.waker.take());

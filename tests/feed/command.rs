@@ -193,6 +193,37 @@ fn one_that_is_held_and_not_read_silences_nobody_by_default() {
 }
 
 #[test]
+fn the_only_reader_gets_everything_however_slow_it_is_by_default() {
+    let (feed, mut driver, network, _) = feed();
+    let mut reader = Polled::new(feed.subscribe());
+    open(&mut driver, &network);
+    say(&mut driver, &network, 0..1000);
+    let mut received = Vec::new();
+    while received.len() < 1000 {
+        let more = told(reader.drain());
+        assert!(!more.is_empty(), "{} came", received.len());
+        received.extend(more);
+        driver.run();
+    }
+    let expected: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+    assert_eq!(received, expected);
+}
+
+#[test]
+fn a_feed_that_waits_for_its_only_reader_goes_on_when_there_is_another() {
+    let (feed, mut driver, network, _) = feed();
+    let held = feed.subscribe();
+    open(&mut driver, &network);
+    say(&mut driver, &network, 0..1000);
+    let mut reader = Polled::new(feed.subscribe());
+    driver.run();
+    let received = told(reader.drain());
+    assert_eq!(received.last().map(String::as_str), Some("999"), "{received:?}");
+    let items = told(Polled::new(held).drain());
+    assert!(items[0].ends_with(" lost"), "{items:?}");
+}
+
+#[test]
 fn a_loss_of_the_connection_is_told_while_the_feed_waits() {
     // Right behind what filled the buffer, and behind one message more.
     for more in [0, 1] {

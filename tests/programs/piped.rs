@@ -1,7 +1,7 @@
 //! The README's server, into which lines are piped as fast as a pipe takes them: whoever reads gets
 //! every line, and a reader that is stopped holds up nobody for longer than the patience.
 
-use sansse::SourceEvent;
+use sansse::FeedEvent;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 #[test]
 #[ignore = "needs curl"]
-fn whoever_reads_gets_every_line_and_one_that_is_stopped_holds_up_nobody_for_long() {
+fn all_who_read_get_every_line_and_one_that_is_stopped_holds_up_nobody_for_long() {
     let (server, mut stdin) = Server::start();
     let (_curl, by_curl) = Curl::start(&server);
     let readers = [by_curl, ours(&server), plain(&server)];
@@ -196,18 +196,18 @@ impl Drop for Curl {
     }
 }
 
-/// A client of this library's.
+/// A client of this library's, as the README has it.
 fn ours(server: &Server) -> Reader {
-    let request = http::Request::get(server.url()).body(bytes::Bytes::new()).expect("an address");
+    let url = server.url();
     Reader::start("ours", move |to| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let mut source = sansse_tokio::connect(request);
-            while let Some(event) = source.next().await {
+            let mut events = sansse_tokio::feed(url).subscribe();
+            while let Some(event) = events.next().await {
                 let said = match event {
-                    SourceEvent::Open { .. } => Said::Listens,
-                    SourceEvent::Message(message) => Said::Line(message.data),
-                    _ => continue,
+                    FeedEvent::Open(_) => Said::Listens,
+                    FeedEvent::Message(message) => Said::Line(message.data.clone()),
+                    told => panic!("{told}"),
                 };
                 if to.send(said).is_err() {
                     return;

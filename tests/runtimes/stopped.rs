@@ -98,8 +98,14 @@ impl Reader {
             .args(["--exact", test, "--nocapture"])
             .env(URL, url)
             .stdout(Stdio::piped())
+            // Not this one's own, which a process that stays stopped would hold open.
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let errors = BufReader::new(process.stderr.take().unwrap());
+        thread::spawn(move || {
+            errors.lines().map_while(Result::ok).for_each(|line| eprintln!("{line}"));
+        });
         let output = BufReader::new(process.stdout.take().unwrap());
         let (sender, lines) = channel();
         thread::spawn(move || {

@@ -19,7 +19,7 @@
 use allocation_counter::measure;
 use sansse::Event;
 use sansse::broker::{
-    Audience, Batch, Broker, BrokerConfig, BrokerState, ClientId, Drain, Epoch, Framing,
+    Audience, Batch, Broker, BrokerConfig, BrokerState, ClientId, Drain, Epoch, Filled, Framing,
     SessionConfig, SessionId, TopicName,
 };
 use std::error::Error;
@@ -287,7 +287,13 @@ impl World {
     }
 
     fn serve(&mut self, session: SessionId) {
-        self.broker.poll_transmit_batch(self.now, session, 1 << 16, &mut self.batch);
+        loop {
+            let (now, batch) = (self.now, &mut self.batch);
+            let filled = self.broker.poll_transmit_batch(now, session, 1 << 16, batch);
+            if filled != Filled::More {
+                return;
+            }
+        }
     }
 }
 

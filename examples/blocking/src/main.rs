@@ -117,7 +117,8 @@ impl Connection {
     fn open(attempt: Attempt, request: &Request<Bytes>) -> Result<Self, Failure> {
         let target = Target::of(request.uri())?;
         if target.secure {
-            return Err(FailureKind::Unsupported.into());
+            return Err(Failure::new(FailureKind::Unsupported)
+                .with_detail("this program has no TLS, and so no https"));
         }
         let unsendable =
             |error: sansse::http1::InvalidRequest| failure(FailureKind::Unsupported, &error);

@@ -7,16 +7,20 @@
 //! `--help` says what more it can do.
 
 use bytes::Bytes;
+use futures_core::Stream;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use sansse::client::{ClientConfig, CloseReason, Policy};
-use sansse::{EventId, OwnedMessage, SourceEvent};
+use sansse::{EventId, EventSource, OwnedMessage, SourceEvent, Transport};
 use std::error::Error;
 use std::fmt::Display;
 use std::fs;
+use std::future::poll_fn;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::task::Poll;
 
 const HELP: &str = "\
 Follows an event stream: prints each message, and goes on through restarts of the server.
@@ -32,7 +36,7 @@ Options:
       --repeatable             the request may be sent again although it has a body
       --from ID                the last event id to start after
       --cursor FILE            start after the id in FILE, and keep it there: it is written
-                               after each message was printed
+                               after each message was printed, and when the place moves
       --json                   one JSON object for each message
       --standard               behave as the standard says, and no more
   -h, --help                   this text
@@ -57,7 +61,8 @@ async fn tail() -> Result<(), Box<dyn Error>> {
         return Ok(());
     };
     let mut source = sansse_tokio::connect_with(options.request, options.config);
-    while let Some(event) = source.next().await {
+    let mut cursor = options.cursor.map(|path| Cursor { path, kept: None });
+    while let Some(event) = next(&mut source, cursor.as_mut()).await? {
         match event {
             SourceEvent::Open(head) => eprintln!("open: {}", head.url),
             SourceEvent::Message(message) => {
@@ -66,12 +71,15 @@ async fn tail() -> Result<(), Box<dyn Error>> {
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
                     result => result?,
                 }
-                if let Some(cursor) = &options.cursor {
-                    keep(cursor, &message.last_event_id)
-                        .map_err(|error| format!("--cursor {}: {error}", cursor.display()))?;
+                if let Some(cursor) = &mut cursor {
+                    cursor.keep(message.last_event_id.as_str())?;
                 }
             }
             SourceEvent::Dropped(error) => eprintln!("an event was lost: {error}"),
+            SourceEvent::Lost { events: Some(events), reason } => {
+                eprintln!("{events} events are lost: {reason}");
+            }
+            SourceEvent::Lost { events: None, reason } => eprintln!("events are lost: {reason}"),
             SourceEvent::Retrying { error, wait, .. } => {
                 eprintln!("{error}; again in {:.1} s", wait.as_secs_f32());
                 if let Some(answer) = error.answer() {
@@ -105,24 +113,55 @@ fn print(message: &OwnedMessage, json: bool) -> io::Result<()> {
     out.flush()
 }
 
-/// The file is replaced as a whole, so that it is never half written.
-fn keep(cursor: &Path, id: &EventId) -> io::Result<()> {
-    let mut beside = cursor.as_os_str().to_owned();
-    beside.push(".new");
-    fs::write(&beside, id.as_str())?;
-    fs::rename(beside, cursor)
+/// The next event. Where there is none yet, the place is kept: it may have moved without a message,
+/// as it does at the beginning of a stream.
+async fn next<T: Transport>(
+    source: &mut EventSource<T>,
+    mut cursor: Option<&mut Cursor>,
+) -> Result<Option<SourceEvent>, String> {
+    poll_fn(|context| match Pin::new(&mut *source).poll_next(context) {
+        Poll::Ready(event) => Poll::Ready(Ok(event)),
+        Poll::Pending => {
+            if let Some(cursor) = &mut cursor {
+                cursor.keep(source.last_event_id())?;
+            }
+            Poll::Pending
+        }
+    })
+    .await
 }
 
-/// The id in the file, if there is one. An editor or `echo` ends the file with a line end, which is
-/// no part of the id.
+/// The file that has the last event id.
+struct Cursor {
+    path: PathBuf,
+    /// What it holds, as far as this has written it.
+    kept: Option<String>,
+}
+
+impl Cursor {
+    /// The file is replaced as a whole, so that it is never half written.
+    fn keep(&mut self, id: &str) -> Result<(), String> {
+        if id.is_empty() && self.kept.is_none() || self.kept.as_deref() == Some(id) {
+            return Ok(());
+        }
+        let mut beside = self.path.as_os_str().to_owned();
+        beside.push(".new");
+        fs::write(&beside, id)
+            .and_then(|()| fs::rename(beside, &self.path))
+            .map_err(|error| format!("--cursor {}: {error}", self.path.display()))?;
+        self.kept = Some(id.to_owned());
+        Ok(())
+    }
+}
+
+/// The id in the file, if there is one. Editors and `echo` end the file with line ends, which are no
+/// part of the id.
 fn kept(cursor: &Path) -> Result<Option<EventId>, Box<dyn Error>> {
     let text = match fs::read_to_string(cursor) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         text => text?,
     };
-    let id = text.strip_suffix('\n').unwrap_or(&text);
-    let id = id.strip_suffix('\r').unwrap_or(id);
-    Ok(Some(EventId::new(id.to_owned())?))
+    Ok(Some(EventId::new(text.trim_end_matches(['\r', '\n']))?))
 }
 
 struct Options {

@@ -141,3 +141,17 @@ fn without_a_cursor_file_it_starts_with_what_is_published_now() {
     assert_eq!(status, Some(0), "{stderr}");
     assert!(!server.join().unwrap()[0].contains("last-event-id"));
 }
+
+#[test]
+fn a_place_that_moves_without_a_message_is_kept_and_a_gap_is_told() {
+    let notice = "id: 7\nevent: sansse-notice\n\
+                  data: {\"stream\":\"gap\",\"replayed\":0,\"lost\":42,\"reason\":\"retention\"}\n\n";
+    let (url, serving) = server(vec![stream(notice), NOTHING_MORE.to_owned()]);
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("place");
+    let _ = fs::remove_file(&path);
+    let (status, stdout, stderr) = run(&["--cursor", path.to_str().unwrap(), &url]);
+    assert_eq!((status, &*stdout), (Some(0), ""), "{stderr}");
+    assert!(stderr.contains("42 events are lost: "), "{stderr}");
+    assert!(serving.join().unwrap()[1].contains("last-event-id: 7"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "7");
+}

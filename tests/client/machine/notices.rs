@@ -104,6 +104,25 @@ fn a_server_that_has_no_stream_now_is_asked_again_when_it_said_so() {
 }
 
 #[test]
+fn a_cut_that_the_server_has_announced_is_the_end_of_the_stream() {
+    for mut config in both() {
+        for one_shot in [false, true] {
+            config.one_shot = one_shot;
+            let (mut bench, attempt) = Bench::open(config.clone());
+            bench.data(attempt, with_retry(Notice::Ending, seconds(7)));
+            bench.fail(attempt, FailureKind::Closed);
+            if one_shot {
+                let reason = bench.closed();
+                let error = reason.error().expect("it is not whole");
+                assert!(matches!(error, ClientError::Truncated(_)), "{error:?}");
+            } else {
+                assert_eq!(bench.retrying().0, ClientError::EndOfStream);
+            }
+        }
+    }
+}
+
+#[test]
 fn refusals_in_a_row_do_not_lengthen_the_wait_and_count_as_attempts() {
     let mut config = ClientConfig::new(1);
     config.policy.max_attempts = Some(6);
@@ -137,7 +156,8 @@ fn a_stream_that_was_said_to_end_is_asked_for_again_in_order() {
     bench.data(attempt, with_retry(ENDING, millis(1_500)));
     bench.fail(attempt, FailureKind::Closed);
     let (error, wait) = bench.retrying();
-    assert_eq!((error, wait), (ClientError::Transport(FailureKind::Closed.into()), millis(1_500)));
+    // It was announced, so that it is no fault of the connection.
+    assert_eq!((error, wait), (ClientError::EndOfStream, millis(1_500)));
 }
 
 #[test]

@@ -308,6 +308,15 @@ fn a_stream_forgets_that_headers_were_refused_and_another_failure_does_not() {
 }
 
 #[test]
+fn a_renewal_is_no_failed_attempt() {
+    let mut config = renewing();
+    config.policy.max_attempts = Some(1);
+    let (refused, bench) = answered(&config, false, &[401, 401]);
+    assert_eq!(refused, [None, Some(401)], "one attempt with new headers, whatever the limit");
+    assert!(matches!(bench.client.close_reason(), Some(CloseReason::Failed(_))));
+}
+
+#[test]
 fn which_statuses_ask_for_new_headers_is_a_choice_and_without_renewal_there_is_none() {
     let (refused, bench) = answered(&renewing(), false, &[403]);
     assert_eq!(refused, [None]);

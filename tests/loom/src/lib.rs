@@ -66,11 +66,14 @@ fn next(session: &mut Session) -> Option<Frame> {
     item.and_then(Result::ok)
 }
 
-/// The next data, or `None` at the end; ids without data are passed over.
+/// The next data, or `None` at the end; notices are passed over.
 fn next_data(session: &mut Session) -> Option<String> {
     loop {
         let frame = next(session)?;
         let text = std::str::from_utf8(frame.as_ref()).unwrap();
+        if text.contains("event: sansse-notice\n") {
+            continue;
+        }
         if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
             return Some(data.to_owned());
         }
