@@ -252,7 +252,7 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
     async fn unless_left<F: Future>(&mut self, handler: F, finish: &Finish) -> Option<F::Output> {
         let mut handler = pin!(handler);
         poll_fn(|context| {
-            // First, so that what is answered at once is answered to whoever asked.
+            // First, so that what is answered at once is answered to the one who asked.
             if let Poll::Ready(answer) = handler.as_mut().poll(context) {
                 return Poll::Ready(Some(answer));
             }

@@ -20,7 +20,7 @@ use http::Extensions;
 ///
 /// async fn order(request: Request<Bytes>) -> Response<Bytes> {
 ///     let order = check(request.body());
-///     // From here on, the order is placed, whoever waits for the answer.
+///     // From here on, the order is placed, also if nobody waits for the answer.
 ///     finish_anyway(request.extensions());
 ///     charge(order).await;
 ///     ship(order).await;

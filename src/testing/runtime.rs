@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// A runtime for tests: a clock that stands still until it is [moved](Self::advance), and tasks that
-/// run on the thread of whoever calls [`run`](Self::run), [`run_tasks`](Self::run_tasks) or
+/// run on the thread that calls [`run`](Self::run), [`run_tasks`](Self::run_tasks) or
 /// [`advance`](Self::advance). Clones are handles to the same one.
 ///
 /// Whatever takes a [`Timer`] or a [`Runtime`] takes it. What happens does not depend on how fast

@@ -121,7 +121,7 @@ fn a_request_for_the_head_gets_it_with_the_date_and_no_stream() {
     assert!(value(&head, "date").is_some_and(|date| date.ends_with(" GMT")), "{head:?}");
 }
 
-/// `live` is open to whoever reaches it, and so must tell pages of others from its own.
+/// `live` is open to all who reach it, and so must tell pages of others from its own.
 #[test]
 #[ignore = "needs curl"]
 fn a_name_that_is_rebound_and_a_page_of_another_origin_get_403() {

@@ -1,4 +1,4 @@
-//! The README's server, into which lines are piped as fast as a pipe takes them: whoever reads gets
+//! The README's server, into which lines are piped as fast as a pipe takes them: all who read get
 //! every line, and a reader that is stopped holds up nobody for longer than the patience.
 
 use sansse::FeedEvent;
@@ -207,7 +207,8 @@ fn ours(server: &Server) -> Reader {
                 let said = match event {
                     FeedEvent::Open(_) => Said::Listens,
                     FeedEvent::Message(message) => Said::Line(message.data.clone()),
-                    told => panic!("{told}"),
+                    lost @ FeedEvent::Lost { .. } => panic!("{lost}"),
+                    _ => continue,
                 };
                 if to.send(said).is_err() {
                     return;

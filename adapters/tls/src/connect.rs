@@ -55,7 +55,7 @@ impl<C> Tls<C> {
         Ok(Self { connector, config: SHARED.get_or_init(|| config).clone() })
     }
 
-    /// Secures a connection of any kind, whoever has opened it. The peer has to show a certificate for
+    /// Secures a connection that was opened in any way. The peer has to show a certificate for
     /// `host`, a name or an address.
     ///
     /// # Errors

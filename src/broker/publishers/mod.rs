@@ -207,7 +207,7 @@ impl Publishers {
         }
         let waits = self.waits_for(session);
         for &wait in &waits {
-            // Whoever waits for room tries again.
+            // Those who wait for room try again.
             if self.waits.get(wait).is_some_and(Wait::is_for_room) {
                 self.end(wait);
             } else {

@@ -119,7 +119,7 @@ fn headers_and_the_body_of_a_refusal_are_awaited_so_too() {
 }
 
 #[test]
-fn the_clients_whole_life_ends_whoever_slept() {
+fn the_clients_whole_life_ends_also_if_it_was_slept_through() {
     let mut config = standard();
     config.policy.timeouts.total = Some(seconds(10));
     let (mut bench, _) = Bench::open(config);
