@@ -14,6 +14,8 @@ pub(super) struct OpenWait {
     pace: Option<Pace>,
     /// Through which position all have to be.
     target: u64,
+    /// When somebody began to wait.
+    begun: Duration,
 }
 
 impl Model {
@@ -50,7 +52,8 @@ impl Model {
             Some(id) if self.waits.iter().any(|wait| wait.id == id) => {}
             Some(id) => {
                 let target = within(&kept, events / 2, bytes / 2, self.last_of(&name));
-                let wait = OpenWait { id, audience: audience.clone(), pace: Some(pace), target };
+                let (audience, begun) = (audience.clone(), self.now);
+                let wait = OpenWait { id, audience, pace: Some(pace), target, begun };
                 self.waits.push(wait);
             }
         }
@@ -80,7 +83,8 @@ impl Model {
         }
         if let Some(id) = id.filter(|id| self.waits.iter().all(|wait| wait.id != *id)) {
             let (audience, target) = (audience.clone(), u64::MAX);
-            self.waits.push(OpenWait { id, audience, pace: None, target });
+            let begun = self.now;
+            self.waits.push(OpenWait { id, audience, pace: None, target, begun });
         }
         Ok(())
     }
@@ -108,7 +112,27 @@ impl Model {
         let behind = self
             .readers(&wait.audience)
             .filter(|(_, member)| member.place(&name).is_some_and(|place| place < wait.target));
-        behind.map(|(_, member)| self.stalls_at(member, &wait.audience, wait.pace)).max()
+        behind.map(|(_, member)| self.passed_over_at(member, wait)).max()
+    }
+
+    /// When a session is waited for no more that takes nothing. Where its next event was lost while
+    /// somebody waited, that is by when the event would have been waited for at the latest.
+    fn passed_over_at(&self, member: &Member, wait: &OpenWait) -> Duration {
+        let stalls_at = self.stalls_at(member, &wait.audience, wait.pace);
+        if self.is_next_kept(member, &wait.audience) {
+            return stalls_at;
+        }
+        // Who waits for room may wait for what was published since.
+        let latest = |pace: Pace| wait.begun.saturating_add(pace.patience);
+        stalls_at.max(wait.pace.map_or(Duration::MAX, latest))
+    }
+
+    fn is_next_kept(&self, member: &Member, audience: &Audience) -> bool {
+        let next = member.first_of(&log_of(audience));
+        next.is_some_and(|(log, position)| {
+            let kept = self.logs.get(&log).map_or(&[][..], |log| &log.kept);
+            kept.iter().any(|kept| kept.position == position)
+        })
     }
 
     /// When a wait is to be over, if nobody takes anything before.
