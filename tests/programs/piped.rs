@@ -1,5 +1,6 @@
 //! The README's server, into which lines are piped as fast as a pipe takes them: all who read get
-//! every line, and a reader that is stopped holds up nobody for longer than the patience.
+//! every line. A reader that is stopped holds up nobody for longer than the patience, and is told what
+//! it missed.
 
 use sansse::FeedEvent;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,11 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 #[test]
 #[ignore = "needs curl"]
-fn all_who_read_get_every_line_and_one_that_is_stopped_holds_up_nobody_for_long() {
+fn all_who_read_get_every_line_and_one_that_is_stopped_is_told_what_it_missed() {
     let (server, mut stdin) = Server::start();
     let (_curl, by_curl) = Curl::start(&server);
     let readers = [by_curl, ours(&server), plain(&server)];
-    let (stopped, by_stopped) = Curl::start(&server);
+    let stopped = Tail::start(&server);
 
     let pipe = thread::spawn(move || {
         for number in 0..LINES {
@@ -33,7 +34,7 @@ fn all_who_read_get_every_line_and_one_that_is_stopped_holds_up_nobody_for_long(
         stdin
     });
     // Some are read by all, and then one is stopped.
-    by_stopped.take(0..1_000);
+    stopped.by_it.take(0..1_000);
     stopped.signal("-STOP");
     let began = Instant::now();
     let reading = readers.map(|reader| thread::spawn(move || reader.take(0..LINES)));
@@ -46,9 +47,19 @@ fn all_who_read_get_every_line_and_one_that_is_stopped_holds_up_nobody_for_long(
     for pause in pauses {
         assert!(pause < 2 * PATIENCE, "{pause:?}");
     }
-    // It goes on, and has lost its place, of which the server keeps no more.
+    // It goes on, is told how much it has missed, and gets what is kept.
     stopped.signal("-CONT");
-    drop((stopped, stdin));
+    let (mut next, mut missed) = (1_000, Vec::new());
+    while next < LINES {
+        let number: usize = stopped.by_it.next().parse().expect("lines are numbers");
+        if number != next {
+            missed.push(format!("{} events are lost: ", number - next));
+        }
+        next = number + 1;
+    }
+    assert_eq!(missed.len(), 1, "{missed:?}");
+    stopped.tells(&missed[0]);
+    drop(stdin);
 }
 
 /// The program, which is killed when it is dropped.
@@ -59,19 +70,11 @@ struct Server {
 
 impl Server {
     fn start() -> (Self, ChildStdin) {
-        let test = std::env::current_exe().expect("a test knows where it is");
-        let profile = test.parent().and_then(std::path::Path::parent).expect("it is in deps");
-        let program: PathBuf = profile.join(format!("readme{}", std::env::consts::EXE_SUFFIX));
-        assert!(
-            program.exists(),
-            "{} is missing: build it with `cargo build -p readme` (and the profile of this test)",
-            program.display()
-        );
         // It does not say where it listens, so that it is told a port that was free just now.
         let free = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
         let address = free.local_addr().expect("it is bound");
         drop(free);
-        let mut child = Command::new(program)
+        let mut child = Command::new(program("readme"))
             .arg(address.to_string())
             .stdin(Stdio::piped())
             .spawn()
@@ -96,6 +99,19 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A program of this workspace.
+fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let profile = test.parent().and_then(std::path::Path::parent).expect("it is in deps");
+    let program = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        program.exists(),
+        "{} is missing: build it with `cargo build -p {name}` (and the profile of this test)",
+        program.display()
+    );
+    program
 }
 
 fn line(number: usize) -> String {
@@ -125,15 +141,20 @@ impl Reader {
         }
     }
 
+    fn next(&self) -> String {
+        match self.said.recv_timeout(ALL) {
+            Ok(Said::Line(text)) => text,
+            Ok(Said::Listens) => unreachable!("it said so before"),
+            Err(error) => panic!("{}: no line came: {error}", self.name),
+        }
+    }
+
     /// Takes the lines with these numbers. Says for how long none came at most.
     fn take(&self, numbers: std::ops::Range<usize>) -> Duration {
         let (mut longest, mut last) = (Duration::ZERO, Instant::now());
         for number in numbers {
-            match self.said.recv_timeout(ALL) {
-                Ok(Said::Line(text)) => assert!(text == line(number), "{}: {text}", self.name),
-                Ok(Said::Listens) => unreachable!("it said so before"),
-                Err(error) => panic!("{}: line {number} did not come: {error}", self.name),
-            }
+            let text = self.next();
+            assert!(text == line(number), "{}: {text}", self.name);
             longest = longest.max(last.elapsed());
             last = Instant::now();
         }
@@ -181,18 +202,68 @@ impl Curl {
         let stdout = child.stdout.take().expect("stdout is piped");
         (Self(child), Reader::start("curl", move |to| say(stdout, to)))
     }
-
-    fn signal(&self, name: &str) {
-        let id = self.0.id().to_string();
-        let sent = Command::new("kill").args([name, &id]).status().expect("kill exists on Unix");
-        assert!(sent.success(), "curl had ended by itself");
-    }
 }
 
 impl Drop for Curl {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// A `tail`, which reads by this library, and is killed when it is dropped.
+struct Tail {
+    process: Child,
+    by_it: Reader,
+    told: mpsc::Receiver<String>,
+}
+
+impl Tail {
+    fn start(server: &Server) -> Self {
+        let mut process = Command::new(program("tail"))
+            .arg(server.url())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let stdout = process.stdout.take().expect("stdout is piped");
+        let stderr = process.stderr.take().expect("stderr is piped");
+        let (sender, told) = mpsc::channel();
+        thread::spawn(move || {
+            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+            lines.for_each(|line| drop(sender.send(line)));
+        });
+        let open = told.recv_timeout(ALL).expect("it opens the stream");
+        assert!(open.starts_with("open: "), "{open}");
+        let by_it = Reader::start("tail", move |to| {
+            let _ = to.send(Said::Listens);
+            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            lines.for_each(|line| drop(to.send(Said::Line(line))));
+        });
+        Self { process, by_it, told }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args([name, &id]).status().expect("kill exists on Unix");
+        assert!(sent.success(), "it had ended by itself");
+    }
+
+    /// Waits until it has told this.
+    fn tells(&self, what: &str) {
+        loop {
+            let told = self.told.recv_timeout(ALL).expect("it tells something");
+            if told.starts_with(what) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
