@@ -72,6 +72,7 @@
 //!
 //! # Guides
 //!
+//! - [`guide::behind_proxies`]: how nginx, `HAProxy` and Caddy are kept from ending pages.
 //! - [`guide::from_go_sse`]: what became of each name of SubChord/go-sse.
 #![no_std]
 #![warn(clippy::unwrap_used)]

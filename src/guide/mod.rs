@@ -1,3 +1,4 @@
-//! Guides: how to come from another library. There is no code here.
+//! Guides: a server behind proxies, and how to come from another library. There is no code here.
 
+pub mod behind_proxies;
 pub mod from_go_sse;
