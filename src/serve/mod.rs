@@ -144,8 +144,8 @@ impl<R: Runtime> Server<R> {
         self
     }
 
-    /// Sets how long a shutdown waits for what is under way. Default 10 s, which is what most
-    /// process supervisors grant.
+    /// Sets how long a shutdown waits for what is under way; `Duration::MAX` for as long as it takes.
+    /// Default 10 s, which is what most process supervisors grant.
     pub fn with_shutdown_time(mut self, time: Duration) -> Self {
         self.shutdown_time = time;
         self
@@ -228,8 +228,9 @@ impl<R: Runtime> Server<R> {
         self.hub.close();
         phases.enter(Phase::Draining);
         let gone = poll_fn(|context| self.counters.poll_gone(context));
-        let patience = self.runtime.now() + self.shutdown_time;
-        if before(&self.runtime, Some(patience), gone).await.is_none() {
+        // A time beyond what an `Instant` can hold never comes.
+        let patience = self.runtime.now().checked_add(self.shutdown_time);
+        if before(&self.runtime, patience, gone).await.is_none() {
             self.hub.abort();
             phases.enter(Phase::Aborting);
         }

@@ -200,6 +200,15 @@ async fn a_peer_that_never_stops_asking_is_no_reason_to_stay() {
 }
 
 #[tokio::test]
+async fn a_shutdown_may_take_as_long_as_it_takes() {
+    let mut server = start_with(config(), |server| server.with_shutdown_time(Duration::MAX)).await;
+    let mut client = server.subscribe().await;
+    server.shut_down();
+    client.read_to_end().await;
+    server.over().await;
+}
+
+#[tokio::test]
 async fn a_server_on_two_ports_counts_and_ends_as_one() {
     let hub = sansse_tokio::hub();
     let server = Server::new(TokioRuntime, hub.clone()).with_shutdown_time(LONG);
