@@ -35,7 +35,7 @@ use sansse::{Event, EventType, Hub, event_type};
 use sansse_tokio::{TokioAcceptor, TokioRuntime};
 use serde::Serialize;
 use std::error::Error;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
@@ -119,11 +119,15 @@ async fn live(address: SocketAddr, hosts: Hosts) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Handle::current();
     thread::spawn(move || publish_lines(&publisher, &runtime));
 
-    println!("The page:    http://{address}/");
-    println!("The stream:  curl -N http://{address}/events");
-    println!("The chat:    curl http://{address}/say -d 'Hello'");
-    println!("An answer:   curl -i -X POST http://{address}/ask, and then its Location");
-    println!("Lines that you type here appear on the page. Ctrl-C ends.");
+    let greeting = format!(
+        "The page:    http://{address}/\n\
+         The stream:  curl -N http://{address}/events\n\
+         The chat:    curl http://{address}/say -d 'Hello'\n\
+         An answer:   curl -i -X POST http://{address}/ask, and then its Location\n\
+         Lines that you type here appear on the page. Ctrl-C ends.\n"
+    );
+    // Who reads the output may have closed it, as `head` does.
+    let _ = io::stdout().write_all(greeting.as_bytes());
     let site = Site { hub: hub.clone(), presence, answers: answers.clone() };
     let shutdown = {
         let hub = hub.clone();
