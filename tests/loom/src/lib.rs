@@ -6,8 +6,8 @@ use futures_core::Stream;
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use sansse::broker::{
-    BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch, LimitPolicy, OpenError, Resumption,
-    SessionConfig, Audience,
+    Audience, BrokerConfig, BrokerEvent, ClientId, Drain, EndReason, Epoch, LimitPolicy, OpenError,
+    Resumption, SessionConfig,
 };
 use sansse::hub::{Drive, HubBuilder, Session};
 use sansse::{Event, Frame, Hub, LastEventId, Timer};
@@ -66,18 +66,26 @@ fn next(session: &mut Session) -> Option<Frame> {
     item.and_then(Result::ok)
 }
 
-/// The next data, or `None` at the end; notices are passed over.
-fn next_data(session: &mut Session) -> Option<String> {
+/// The text of the next event, or `None` at the end; notices are passed over.
+fn next_event(session: &mut Session) -> Option<String> {
     loop {
         let frame = next(session)?;
         let text = std::str::from_utf8(frame.as_ref()).unwrap();
-        if text.contains("event: sansse-notice\n") {
-            continue;
-        }
-        if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
-            return Some(data.to_owned());
+        if !text.contains("event: sansse-notice\n") {
+            return Some(text.to_owned());
         }
     }
+}
+
+/// The value of a field of an event.
+fn field<'a>(event: &'a str, name: &str) -> Option<&'a str> {
+    event.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+/// The next data, or `None` at the end.
+fn next_data(session: &mut Session) -> Option<String> {
+    let event = next_event(session)?;
+    Some(field(&event, "data").expect("only events with data are published").to_owned())
 }
 
 fn config() -> BrokerConfig {
@@ -293,18 +301,16 @@ fn a_session_that_comes_back_to_another_shard_has_everything_once() {
             })
         };
         // It leaves with the place of the first event, perhaps in the middle of the publish.
-        let frame = loop {
-            let frame = next(&mut first).unwrap();
-            if frame.as_ref().windows(5).any(|window| window == b"data:") {
-                break frame;
-            }
-        };
-        let text = std::str::from_utf8(frame.as_ref()).unwrap();
-        let id = text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+        let event = next_event(&mut first).unwrap();
+        let id = field(&event, "id").unwrap();
         let id = LastEventId::from_header(id.as_bytes());
         drop(first);
         let mut second = hub.open(on(1).with_last_event_id(id)).unwrap();
-        assert!(matches!(second.resumption(), Resumption::Complete { .. }), "{:?}", second.resumption());
+        assert!(
+            matches!(second.resumption(), Resumption::Complete { .. }),
+            "{:?}",
+            second.resumption()
+        );
         assert_eq!(next_data(&mut second).as_deref(), Some("2"));
         publisher.join().unwrap();
         hub.close();
