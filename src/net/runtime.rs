@@ -21,12 +21,9 @@ pub trait Runtime: Timer + Clone + Unpin {
     /// Returns the time of day, which a server says in the `Date` of its answers. It is asked once
     /// for each connection; within one, time passes as [`now`](Timer::now) says.
     ///
-    /// Default: the system's clock. A runtime whose time is virtual says its own, so that the same
-    /// run gives the same answers, and so does one on a platform without that clock.
-    #[expect(clippy::disallowed_methods, reason = "this is the seam where a clock comes in")]
-    fn time_of_day(&self) -> SystemTime {
-        SystemTime::now()
-    }
+    /// This is the system's clock, `SystemTime::now()`, but for a runtime whose time is virtual: that
+    /// says its own, so that the same run gives the same answers.
+    fn time_of_day(&self) -> SystemTime;
 
     /// Runs a task to its end, beside the others.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);

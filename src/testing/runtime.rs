@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// A runtime for tests: a clock that stands still until it is [moved](Self::advance), and tasks that
 /// run on the thread that calls [`run`](Self::run), [`run_tasks`](Self::run_tasks) or
@@ -205,6 +205,11 @@ impl Timer for VirtualRuntime {
 }
 
 impl Runtime for VirtualRuntime {
+    /// Returns the time since the runtime was made, from the beginning of 1970 on.
+    fn time_of_day(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + (self.now() - self.start)
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut shared = self.lock();
         let number = shared.number();

@@ -11,7 +11,7 @@ use sansse_smol::{SmolAcceptor, SmolConnector, SmolTimer};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 #[derive(Clone)]
 pub(crate) struct OwnExecutor(Executor);
@@ -54,6 +54,11 @@ impl Timer for OwnExecutor {
 }
 
 impl Runtime for OwnExecutor {
+    #[expect(clippy::disallowed_methods, reason = "the core's clock comes from here")]
+    fn time_of_day(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn(task);
     }

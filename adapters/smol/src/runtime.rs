@@ -6,7 +6,7 @@ use sansse::net::Runtime;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// The system's clock and async-io's timer, which need no executor.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,6 +60,10 @@ impl<F: Send + Sync + 'static> Timer for SmolRuntime<F> {
 }
 
 impl<F: Fn(Task) + Clone + Send + Sync + Unpin + 'static> Runtime for SmolRuntime<F> {
+    fn time_of_day(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         (self.spawn)(Box::pin(task));
     }

@@ -4,7 +4,7 @@ use sansse::Timer;
 use sansse::net::Runtime;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// tokio's clock, which can be paused in tests, its timer, and its tasks.
 ///
@@ -23,6 +23,10 @@ impl Timer for TokioRuntime {
 }
 
 impl Runtime for TokioRuntime {
+    fn time_of_day(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(task);
     }
