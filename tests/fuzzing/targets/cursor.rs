@@ -4,10 +4,10 @@
 use super::input::Input;
 use super::kit::broker::{Shard, config, text};
 use sansse::broker::{
-    Audience, BrokerConfig, ClientId, Epoch, EventIds, MAX_NAME, Resumption, SessionConfig,
-    TopicName,
+    Audience, BrokerConfig, ClientId, Epoch, EventIds, MAX_NAME, PublishError, Resumption,
+    SessionConfig, TopicName,
 };
-use sansse::{Event, EventId, LastEventId};
+use sansse::{Event, EventId, LastEventId, UnusableId};
 
 /// Two bytes say what was published; the rest is the value of a `Last-Event-ID` header.
 pub fn run(bytes: &[u8]) {
@@ -78,7 +78,7 @@ fn plain(epoch: Epoch, events: u64, header: &[u8]) {
     assert_eq!(replayed, outcome.replayed());
 }
 
-/// An id that an event brought is found, whatever its text is.
+/// An id that an event brought is found, whatever its text is, unless it reads like a place.
 fn own(epoch: Epoch, header: &[u8]) {
     let LastEventId::Id(id) = LastEventId::from_header(header) else { return };
     for ids in [EventIds::Own, EventIds::Assigned] {
@@ -87,7 +87,12 @@ fn own(epoch: Epoch, header: &[u8]) {
         let mut shard = Shard::new(config);
         shard.publish(Audience::Everyone, "before");
         let event = Event::new("x").with_id(id.clone());
-        shard.broker.publish(shard.now, Audience::Everyone, &event).unwrap();
+        let published = shard.broker.publish(shard.now, Audience::Everyone, &event);
+        if ids == EventIds::Assigned && exact_place(id.as_str()).is_some() {
+            assert_eq!(published, Err(PublishError::UnusableId(UnusableId::LikeAPlace)));
+            continue;
+        }
+        published.unwrap();
         shard.publish(Audience::Everyone, "after");
         assert_eq!(open(&mut shard, header), (Resumption::Complete { replayed: 1 }, 1));
     }
