@@ -1,0 +1,42 @@
+//! The program as it is started, with every attack in its short form.
+
+use std::process::Command;
+
+/// The exit status, standard output and standard error of the program with these arguments.
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_attack")).args(arguments).output().unwrap();
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|out| String::from_utf8(out).unwrap());
+    (output.status.code(), stdout, stderr)
+}
+
+/// Makes one attack, and shows its figures where it breaks a promise.
+fn held(attack: &str) {
+    let (status, stdout, stderr) = run(&["--short", attack]);
+    assert_eq!(status, Some(0), "{stdout}{stderr}");
+    assert!(stdout.trim_end().ends_with("held"), "{stdout}");
+    print!("{stdout}");
+}
+
+#[test]
+fn long_ids_cost_no_more_than_their_limit() {
+    held("ids");
+}
+
+#[test]
+fn help_tells_of_each_option() {
+    for help in ["--help", "-h"] {
+        let (status, stdout, stderr) = run(&[help]);
+        assert_eq!((status, &*stderr), (Some(0), ""));
+        for word in ["Usage: attack", "--short", "--list"] {
+            assert!(stdout.contains(word), "{word}: {stdout}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let (status, stdout, stderr) = run(&["flood"]);
+    assert_eq!((status, &*stdout), (Some(2), ""));
+    assert_eq!(stderr, "attack: there is no attack \"flood\"; --list names them\n");
+}
