@@ -121,8 +121,8 @@ mod wait;
 pub use crate::encode::Framing;
 pub use clients::{PresenceCursor, PresencePage, PresentClient, Roster};
 pub use config::{
-    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Pace, Reconnect,
-    Retention, SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
+    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, OnUnknownId,
+    Pace, Reconnect, Retention, SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
 };
 pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
 pub use delivery::{Batch, Filled, Transmit};

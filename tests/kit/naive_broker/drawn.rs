@@ -51,6 +51,8 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.session.lease_lead = choices.pick(&[0, 500, 30_000].map(millis));
     config.seed = choices.below(1 << 16);
     // It takes no choice of its own, so that histories that are kept as bytes stay what they are.
+    config.session.on_unknown_id =
+        [OnUnknownId::StartAnew, OnUnknownId::ReplayKept][(config.seed / 3 % 2) as usize];
     config.pace.patience = [0, 500, 3_000].map(millis)[(config.seed % 3) as usize];
     config
 }
