@@ -24,6 +24,11 @@ fn long_ids_cost_no_more_than_their_limit() {
 }
 
 #[test]
+fn an_id_that_was_made_up_costs_no_more_than_none() {
+    held("replay");
+}
+
+#[test]
 fn help_tells_of_each_option() {
     for help in ["--help", "-h"] {
         let (status, stdout, stderr) = run(&[help]);

@@ -73,7 +73,8 @@ pub struct BrokerConfig {
     pub event_ids: EventIds,
     /// Signs the ids that the broker makes, so that no peer can make one, and hides in them, if the
     /// keys say so, how much others are sent. Default `None`: ids are plain, and a peer that makes
-    /// one by hand gets what is kept after that place. Without the feature `signed` there are no
+    /// one by hand gets what is kept after that place:
+    /// [what that costs](crate::broker#what-a-replay-costs). Without the feature `signed` there are no
     /// keys.
     // A secret is in no record.
     #[cfg_attr(feature = "record", serde(skip))]
