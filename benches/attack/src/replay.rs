@@ -171,8 +171,8 @@ impl Target {
             let poll = session.poll_batch(&mut context, 64 << 10, &mut batch);
             bytes += batch.len();
             let text = std::str::from_utf8(batch.as_slice())?;
-            let ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
-            last_id = ids.last().map(str::to_owned).or(last_id);
+            let mut ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
+            last_id = ids.next_back().map(str::to_owned).or(last_id);
             match poll {
                 Poll::Ready(Ok(Filled::More)) => {}
                 Poll::Ready(Ok(Filled::All)) | Poll::Pending => break,
@@ -191,10 +191,8 @@ impl Target {
 impl Sent {
     /// The bytes, and how many they are for each that was asked with.
     fn said(&self) -> String {
-        format!(
-            "{}, {:.1} for each of the request",
-            self.bytes,
-            self.bytes as f64 / self.asked as f64
-        )
+        let tenths = self.bytes * 10 / self.asked;
+        let (whole, tenth) = (tenths / 10, tenths % 10);
+        format!("{}, {whole}.{tenth} for each of the request", self.bytes)
     }
 }
