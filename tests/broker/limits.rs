@@ -150,10 +150,10 @@ fn told_retry(frame: &str) -> Option<Duration> {
 
 #[test]
 fn of_readers_that_take_turns_at_too_few_places_none_starves() {
-    for (seed, readers, places) in [(1, 2, 1), (2, 3, 1), (3, 3, 2), (4, 7, 2), (5, 20, 3)] {
+    for (seed, readers, places) in [(1, 2, 1_u32), (2, 3, 1), (3, 3, 2), (4, 7, 2), (5, 20, 3)] {
         let mut config = config();
         config.seed = seed;
-        config.limits.sessions_per_client.most = u32::try_from(places).unwrap().try_into().unwrap();
+        config.limits.sessions_per_client.most = places.try_into().unwrap();
         config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
         let mut shard = Shard::new(config);
         let start = shard.now;
@@ -192,11 +192,10 @@ fn of_readers_that_take_turns_at_too_few_places_none_starves() {
             shard.events();
             shard.ready();
         }
-        let part = |time: Duration| time.as_secs_f64() / over.as_secs_f64();
-        let fair = places as f64 / readers as f64;
+        let fair = over * places / u32::try_from(readers).unwrap();
         for time in &served {
             assert!(
-                (0.7 * fair..1.3 * fair).contains(&part(*time)),
+                (fair.mul_f64(0.7)..fair.mul_f64(1.3)).contains(time),
                 "{readers} readers, {places} places: {served:?}"
             );
         }
