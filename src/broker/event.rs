@@ -48,21 +48,22 @@ pub enum Resumption {
         replayed: u64,
     },
     /// Its last event id is no place in any stream: malformed, over-long, or an application's own
-    /// id that is kept no more. What is replayed is as for a gap; where ids are signed, nothing.
+    /// id that is kept no more. What is replayed is as
+    /// [`SessionDefaults::on_unknown_id`](crate::broker::SessionDefaults::on_unknown_id) says.
     UnknownId {
         /// How many events.
         replayed: u64,
     },
     /// Its last event id is from another life of the stream, so that it is not known what is
-    /// missing. What is replayed is as for a gap.
+    /// missing. What is replayed is as for an unknown id.
     OtherEpoch {
         /// How many events.
         replayed: u64,
     },
     /// Its last event id names a position of this epoch that was not given out here yet: it was
     /// made by hand, or an epoch was used twice, or it comes from a shard that is ahead of this
-    /// one. What is replayed is as for a gap. In the last case the session gets events again that
-    /// it has.
+    /// one. What is replayed is as for an unknown id. In the last case the session gets events again
+    /// that it has, and misses none of this shard's.
     Ahead {
         /// How many events.
         replayed: u64,
@@ -222,8 +223,10 @@ pub enum EndReason {
     Stalled,
     /// It had no broadcast, all its topics have ended, and it has got what they kept.
     TopicsEnded,
-    /// It made room for a newer one, as [`LimitPolicy::EvictOldest`](crate::broker::LimitPolicy)
-    /// says.
+    /// It made room for a newer one, as
+    /// [`LimitPolicy::EvictOldest`](crate::broker::LimitPolicy::EvictOldest) says. Its peer comes
+    /// back after the reconnection time that it was told at the start, resumes, and evicts another
+    /// in its turn.
     Evicted,
     /// It had the age of [`SessionDefaults::max_age`](crate::broker::SessionDefaults::max_age).
     MaxAge,

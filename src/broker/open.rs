@@ -65,12 +65,13 @@ impl Broker {
         let beginning = delivery::resume(&views, self.wish(&config), &self.sequencer);
         let (resumption, places) = (beginning.resumption(), beginning.places());
         self.counters.open(resumption);
+        let is_counted = (config.client().is_some(), config.address().is_some());
+        let retry = self.admission.retry_in(self.sessions.next_slot(), is_counted);
         let teller = self.teller(&config);
         let is_place_due = config.is_topics_only()
             && teller.tells_places()
             && delivery::ends_without_id(&views, places);
         let mut session = new_session(now, &config, client, &channels, places);
-        let retry = self.admission.retry_in(self.sessions.next_slot());
         if let Some(frame) = teller.opening(&beginning, config.opening_comment(), retry) {
             session.extras_mut().set_opening(frame);
         }
@@ -181,8 +182,9 @@ impl Broker {
     }
 
     fn wish<'a>(&self, config: &'a SessionConfig) -> Wish<'a> {
-        let on_gap = self.config.session.on_gap;
-        Wish::new(config.last_event_id(), config.start(), on_gap, self.unseen)
+        let usual = &self.config.session;
+        Wish::new(config.last_event_id(), config.start(), usual.on_gap, self.unseen)
+            .with_unknown_id(usual.on_unknown_id)
     }
 
     /// Returns the channels that a configuration names, which are opened if need be.

@@ -197,7 +197,9 @@ impl Broker {
         let session = self.sessions.get_mut(key).ok_or(SubscribeError::UnknownSession)?;
         let view = self.topics.view(channel).ok_or(SubscribeError::TooManyTopics)?;
 
-        let wish = Wish::new(&LastEventId::Absent, &start, self.config.session.on_gap, self.unseen);
+        let usual = &self.config.session;
+        let wish = Wish::new(&LastEventId::Absent, &start, usual.on_gap, self.unseen)
+            .with_unknown_id(usual.on_unknown_id);
         let beginning = delivery::resume(&[view], wish, &self.sequencer);
         let (resume, places) = (beginning.resumption(), beginning.places());
         let mut cursor = places.cursors().first().copied().unwrap_or(view.end());

@@ -6,7 +6,7 @@ use crate::kit::seed;
 use sansse::Event;
 use sansse::broker::*;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn address(text: &str) -> AddressKey {
     AddressKey::from(text.parse::<IpAddr>().unwrap())
@@ -140,6 +140,67 @@ fn the_oldest_session_of_a_client_makes_room_for_its_newest() {
     let sessions = sessions_of(&shard.broker, &client("alice"));
     assert_eq!(sessions, [middle, new]);
     assert!(shard.broker.session(other).is_open());
+}
+
+/// The reconnection time that a stream tells at its start.
+fn told_retry(frame: &str) -> Option<Duration> {
+    let line = frame.lines().find_map(|line| line.strip_prefix("retry: "))?;
+    Some(millis(line.parse().unwrap()))
+}
+
+#[test]
+fn of_readers_that_take_turns_at_too_few_places_none_starves() {
+    for (seed, readers, places) in [(1, 2, 1_u32), (2, 3, 1), (3, 3, 2), (4, 7, 2), (5, 20, 3)] {
+        let mut config = config();
+        config.seed = seed;
+        config.limits.sessions_per_client.most = places.try_into().unwrap();
+        config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
+        let mut shard = Shard::new(config);
+        let start = shard.now;
+        let over = secs(3_600);
+        // When each comes next, its session, the time that it was told, and for how long it was
+        // served. All of them come at once, as after a lost network.
+        let mut due = vec![Some(start); readers];
+        let mut open: Vec<Option<(SessionId, Instant, Duration)>> = vec![None; readers];
+        let mut served = vec![Duration::ZERO; readers];
+        let mut waits_since = vec![start; readers];
+        let mut longest = Duration::ZERO;
+        loop {
+            let comes =
+                (0..readers).min_by_key(|one| due[*one].map_or((true, start), |at| (false, at)));
+            let (reader, at) = comes.and_then(|one| Some((one, due[one]?))).unwrap();
+            if at >= start + over {
+                break;
+            }
+            shard.now = at;
+            let session = shard.open(session_of("alice"));
+            let retry = told_retry(&shard.take(session)[0]).unwrap_or(secs(3));
+            (due[reader], open[reader]) = (None, Some((session, at, retry)));
+            for (ended, reason) in ends(&mut shard) {
+                assert_eq!(reason, EndReason::Evicted);
+                let is_it = |one: &usize| open[*one].is_some_and(|(id, ..)| id == ended);
+                let evicted = (0..readers).find(is_it).unwrap();
+                let (_, since, retry) = open[evicted].take().unwrap();
+                let turn = at - since;
+                served[evicted] += turn;
+                if turn >= millis(100) {
+                    longest = longest.max(since - waits_since[evicted]);
+                    waits_since[evicted] = at;
+                }
+                due[evicted] = Some(at + retry);
+            }
+            shard.events();
+            shard.ready();
+        }
+        let fair = over * places / u32::try_from(readers).unwrap();
+        for time in &served {
+            assert!(
+                (fair.mul_f64(0.7)..fair.mul_f64(1.3)).contains(time),
+                "{readers} readers, {places} places: {served:?}"
+            );
+        }
+        assert!(longest < secs(180), "{readers} readers, {places} places: waited {longest:?}");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod notices;
 mod permission;
 mod presence;
 mod presence_changes;
+mod price;
 mod ready;
 mod replay;
 mod resume;

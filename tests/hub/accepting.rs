@@ -293,11 +293,11 @@ fn the_last_event_id_is_taken_from_the_request_and_no_bad_one_is_an_error() {
         (&b"beef-2"[..], Resumption::Complete { replayed: 1 }),
         (b"beef-3", Resumption::Complete { replayed: 0 }),
         (b"beef-0", Resumption::Gap { replayed: 2 }),
-        (b"beef-4", Resumption::Ahead { replayed: 2 }),
-        (b"nonsense", Resumption::UnknownId { replayed: 2 }),
-        (b"feed-2", Resumption::OtherEpoch { replayed: 2 }),
-        (b"\xff\xfe", Resumption::UnknownId { replayed: 2 }),
-        (&long, Resumption::UnknownId { replayed: 2 }),
+        (b"beef-4", Resumption::Ahead { replayed: 0 }),
+        (b"nonsense", Resumption::UnknownId { replayed: 0 }),
+        (b"feed-2", Resumption::OtherEpoch { replayed: 0 }),
+        (b"\xff\xfe", Resumption::UnknownId { replayed: 0 }),
+        (&long, Resumption::UnknownId { replayed: 0 }),
         (b"", Resumption::Live),
     ] {
         let expected = match resumed.replayed() {

@@ -12,6 +12,7 @@
 
 mod ids;
 mod names;
+mod replay;
 mod report;
 
 use report::{Broken, Report, Size};
@@ -40,6 +41,7 @@ struct Attack {
 const ATTACKS: &[Attack] = &[
     Attack { name: "ids", about: "ids as long as a stream lets them be", run: ids::run },
     Attack { name: "names", about: "names that subscribers invent", run: names::run },
+    Attack { name: "replay", about: "small requests for all that is kept", run: replay::run },
 ];
 
 fn main() -> ExitCode {

@@ -29,6 +29,11 @@ fn names_that_subscribers_invent_keep_nobody_else_out() {
 }
 
 #[test]
+fn an_id_that_was_made_up_costs_no_more_than_none() {
+    held("replay");
+}
+
+#[test]
 fn help_tells_of_each_option() {
     for help in ["--help", "-h"] {
         let (status, stdout, stderr) = run(&[help]);

@@ -1,7 +1,7 @@
 //! What a session has where it does not choose.
 
 use super::super::error::ConfigError;
-use super::{Lag, LagPolicy, MaxAge, OnGap};
+use super::{Lag, LagPolicy, MaxAge, OnGap, OnUnknownId};
 use crate::event::{Event, EventType};
 use crate::notice::Notice;
 use core::time::Duration;
@@ -48,9 +48,14 @@ pub struct SessionDefaults {
     /// subscription](crate::broker::SessionMut::subscribe) it may get events twice. It is for
     /// readers that cannot pass over events of a type that they do not know.
     pub notices: Option<EventType>,
-    /// What a session gets that resumes where something may be missing: after a gap, or from an id
-    /// that leads nowhere. Default [`OnGap::ReplayKept`].
+    /// What a session gets that resumes after an id of this stream where something since then is
+    /// kept no more. Default [`OnGap::ReplayKept`].
     pub on_gap: OnGap,
+    /// What a session gets whose last event id leads to no place in this stream. It is told of the
+    /// gap either way. Default [`OnUnknownId::StartAnew`], so that no request earns more bytes by
+    /// an id that was made up than it gets without one: [what a replay
+    /// costs](crate::broker#what-a-replay-costs) says how many they would be.
+    pub on_unknown_id: OnUnknownId,
     /// The age at which a session ends with [`EndReason::MaxAge`](crate::broker::EndReason). It
     /// first gets what was published before. A peer that resumes misses nothing, and may come to
     /// another server, with other rights. Default `None`: no age ends a session.
@@ -69,6 +74,7 @@ impl SessionDefaults {
         lag: Lag::new(LagPolicy::Close),
         notices: Some(Notice::EVENT_TYPE),
         on_gap: OnGap::ReplayKept,
+        on_unknown_id: OnUnknownId::StartAnew,
         max_age: None,
         lease_lead: Duration::from_secs(30),
     };

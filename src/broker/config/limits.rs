@@ -11,9 +11,24 @@ pub enum LimitPolicy {
     #[default]
     Refuse,
     /// It is opened, and the session that was opened the longest ago ends at once, with
-    /// [`EndReason::Evicted`](crate::broker::EndReason::Evicted). A browser then reconnects, so
-    /// that more pages than may be take the place of one another again and again: it is for clients
-    /// that open no more than one each.
+    /// [`EndReason::Evicted`](crate::broker::EndReason::Evicted). So a page that is loaded again
+    /// comes in at once, though the server does not know yet that its old connection is gone.
+    ///
+    /// A browser whose session was evicted comes back, and evicts another in its turn. Each session
+    /// that may be evicted is therefore told a reconnection time of its own at its start: between
+    /// once and twice [`Reconnect::retry`](crate::broker::Reconnect::retry) (3 s if that is not set,
+    /// and 1 s at least), drawn anew from the [seed](crate::broker::BrokerConfig::seed). An evicted
+    /// session leaves its place to the one that took it for that long, and readers that share too
+    /// few places do not come back in step. Hence the promise: **of readers that all obey `retry`,
+    /// none starves**. Of `n` readers for `m` places each is served again and again, for `m / n` of
+    /// the time in the long run, and resumes where it was. It is no promise about any one turn: that
+    /// may be short, and is over as soon as another reader comes.
+    ///
+    /// A peer that comes back sooner than it was told takes more than its part, and by many
+    /// requests takes every place that the limit counts. So evict only among those that harm
+    /// nobody else by it: the sessions of one [client](BrokerLimits::sessions_per_client) that the
+    /// application knows. Among [all sessions](BrokerLimits::sessions) of a public server anyone can
+    /// end anybody's stream; refuse there.
     EvictOldest,
 }
 

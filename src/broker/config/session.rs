@@ -162,9 +162,11 @@ impl SessionConfig {
         self
     }
 
-    /// Sets where a session starts that brings no last event id. Default [`StartAt::Now`]. With
-    /// [`StartAt::Oldest`] a page that is loaded again gets all that is kept, and with
-    /// [`StartAt::Last`] the newest part of it.
+    /// Sets where a session starts that brings no last event id, or
+    /// [one that leads nowhere](crate::broker::SessionDefaults::on_unknown_id). Default
+    /// [`StartAt::Now`], which costs nothing. With [`StartAt::Oldest`] a page that is loaded again
+    /// gets all that is kept, and with [`StartAt::Last`] the newest part of it. So does [every
+    /// request](crate::broker#what-a-replay-costs) then, at the price of that.
     ///
     /// ```
     /// use sansse::broker::{Broker, BrokerConfig, Epoch, Resumption, SessionConfig, StartAt};

@@ -58,6 +58,8 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
         limits.subscribed_topics_per_address,
     ] = few[(config.seed / 3 % 4) as usize];
     // It takes no choice of its own, so that histories that are kept as bytes stay what they are.
+    config.session.on_unknown_id =
+        [OnUnknownId::StartAnew, OnUnknownId::ReplayKept][(config.seed / 3 % 2) as usize];
     config.pace.patience = [0, 500, 3_000].map(millis)[(config.seed % 3) as usize];
     config
 }

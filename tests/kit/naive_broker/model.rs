@@ -378,6 +378,7 @@ impl Model {
         let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.newest);
         let (resume, pending) = (beginning.resumption, beginning.pending);
         let notices = self.notices(wish);
+        let retry = self.retry(session, wish);
         let expires_at = self.expiry();
         let private = LogName::Private(session);
         self.ensure(&private, 0);
@@ -390,7 +391,7 @@ impl Model {
             passed: Passed::new(),
             notices,
             loss: None,
-            opening: self.opening(session, wish, &beginning.said, beginning.place),
+            opening: self.opening(wish, retry, &beginning.said, beginning.place),
             late_gap: None,
             lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.session.heartbeat),
