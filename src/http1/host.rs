@@ -64,7 +64,7 @@ fn is_port(text: &[u8]) -> bool {
                 let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
                 Some(port.saturating_mul(10).saturating_add(digit))
             });
-            port.is_some_and(|port| port <= u32::from(u16::MAX))
+            port.is_some_and(|port| u16::try_from(port).is_ok())
         }
         _ => false,
     }

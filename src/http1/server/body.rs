@@ -41,7 +41,6 @@ impl Body {
         Ok(())
     }
 
-    #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.collected.capacity()
     }
