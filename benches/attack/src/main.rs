@@ -10,6 +10,7 @@
 //! promises held. `--short` makes each of them small enough for every run of the tests. Some
 //! attacks start this program again, as the server or the reader that is attacked.
 
+mod budgets;
 mod ids;
 mod report;
 
@@ -36,10 +37,19 @@ struct Attack {
     run: fn(Size, &mut Report) -> Result<(), Broken>,
 }
 
-const ATTACKS: &[Attack] =
-    &[Attack { name: "ids", about: "ids as long as a stream lets them be", run: ids::run }];
+const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "budgets",
+        about: "peers that make a server hold what it can",
+        run: budgets::run,
+    },
+    Attack { name: "ids", about: "ids as long as a stream lets them be", run: ids::run },
+];
 
 fn main() -> ExitCode {
+    if let Some(status) = budgets::child() {
+        return status;
+    }
     match run() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
