@@ -55,7 +55,7 @@ impl Attacked {
 /// Connections that each send almost all of a body as large as allowed, and stop.
 fn bodies(size: Size, report: &mut Report, limit: u64, is_limited: bool) -> Result<(), Broken> {
     let name = if is_limited { "bodies" } else { "bodies without a limit" };
-    let count = size.pick(40, 1_000);
+    let count = size.pick(40, 1_000_u64);
     let length = size.pick(200_000, 1 << 20);
     let mut attacked = Attacked::start(limit, 0, 10_000)?;
     let (before, watch) = (attacked.process.resident(), attacked.process.watch());
@@ -70,9 +70,9 @@ fn bodies(size: Size, report: &mut Report, limit: u64, is_limited: bool) -> Resu
         connections.push(stream);
     }
     let fits = limit / length as u64;
-    let sent = (count as u64 * length as u64).min(limit);
+    let sent = (count * length as u64).min(limit);
     let counted = Counted::until(&mut attacked.healthy, |counted| {
-        counted.requests + fits >= count as u64 && counted.held * 10 >= sent * 8
+        counted.requests + fits >= count && counted.held * 10 >= sent * 8
     })?;
     sleep(Duration::from_millis(200));
     let times = healthy.times()?;
@@ -108,7 +108,7 @@ fn bodies(size: Size, report: &mut Report, limit: u64, is_limited: bool) -> Resu
 fn frames(size: Size, report: &mut Report, limit: u64, is_limited: bool) -> Result<(), Broken> {
     let name = if is_limited { "events" } else { "events without a limit" };
     let count = size.pick(12, 300_u64);
-    let length = size.pick(1 << 20, 4 << 20);
+    let length = size.pick(1 << 20, 4_000_000);
     let mut attacked = Attacked::start(limit, 0, 10_000)?;
     let (before, watch) = (attacked.process.resident(), attacked.process.watch());
     let mut publisher = connect(HEALTHY, attacked.address, false)?;
@@ -188,7 +188,7 @@ impl Reader {
             let read = self.stream.read(&mut self.buffer)?;
             promise(read > 0, || "the stream of a healthy reader ended".to_owned())?;
             // Only the data has this letter.
-            letters += self.buffer[..read].iter().filter(|byte| **byte == b'x').count() as u64;
+            letters += self.buffer[..read].iter().map(|byte| u64::from(*byte == b'x')).sum::<u64>();
         }
         self.events += 1;
         Ok(())

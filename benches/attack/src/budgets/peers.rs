@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// Where those come from who attack, and who do not.
-pub(super) const HOSTILE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
+pub(super) const HOSTILE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 pub(super) const HEALTHY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// How long to wait for what must come.
