@@ -71,8 +71,9 @@ fn bodies(size: Size, report: &mut Report, limit: u64, is_limited: bool) -> Resu
     }
     let fits = limit / length as u64;
     let sent = (count * length as u64).min(limit);
+    let enough = if is_limited { 80 } else { 99 };
     let counted = Counted::until(&mut attacked.healthy, |counted| {
-        counted.requests + fits >= count && counted.held * 10 >= sent * 8
+        counted.requests + fits >= count && counted.held * 100 >= sent * enough
     })?;
     sleep(Duration::from_millis(200));
     let times = healthy.times()?;
