@@ -65,6 +65,8 @@ enum Body {
 }
 
 /// The requests of a connection, up to one that is answered by an event stream.
+///
+/// It is in a box, since a future has room for what it calls with once for each call.
 pub(super) struct Exchange<S, R> {
     runtime: R,
     io: S,
@@ -94,9 +96,9 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         counters: ServerCounters,
         door: Arc<Door>,
         watcher: Arc<Watcher>,
-    ) -> Self {
+    ) -> Box<Self> {
         let phase = Phase::Serving;
-        Self {
+        Box::new(Self {
             runtime,
             io,
             machine,
@@ -109,12 +111,12 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
             holding: None,
             handed_out: None,
             open: None,
-        }
+        })
     }
 
     /// Answers requests; gives the stream that one of them asked for.
     pub(super) async fn run<P, H, F, A>(
-        mut self,
+        mut self: Box<Self>,
         open: Open,
         peer: P,
         handler: H,
@@ -130,11 +132,15 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
     }
 
     /// Says the one thing that it has to say to a connection that is too many.
-    pub(super) async fn refuse(self) {
+    pub(super) async fn refuse(self: Box<Self>) {
         unless_aborted(self.watcher.clone(), self.say_too_many()).await;
     }
 
-    async fn answer<P, H, F, A>(mut self, peer: P, handler: H) -> Option<Connection<S, R>>
+    async fn answer<P, H, F, A>(
+        mut self: Box<Self>,
+        peer: P,
+        handler: H,
+    ) -> Option<Connection<S, R>>
     where
         P: Clone + Send + Sync + 'static,
         H: Fn(Request<Bytes>) -> F,
@@ -190,7 +196,7 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         }
     }
 
-    async fn say_too_many(mut self) {
+    async fn say_too_many(mut self: Box<Self>) {
         let runtime = self.runtime.clone();
         let patience = runtime.now() + REFUSAL_TIME;
         loop {
@@ -211,7 +217,7 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         }
     }
 
-    async fn stream(mut self, body: Body, framing: Framing) -> Option<Connection<S, R>> {
+    async fn stream(mut self: Box<Self>, body: Body, framing: Framing) -> Option<Connection<S, R>> {
         self.write().await?;
         self.counters.stream();
         let open = self.open?;
