@@ -6,20 +6,50 @@ use crate::raw::Raw;
 use crate::service::{Application, Service, config, message, placed, unless};
 use crate::shared::Shared;
 use bytes::Bytes;
+use futures_core::Stream;
 use http::{Request, Response};
-use sansse::Timer;
+use sansse::answer::AnswerStream;
 use sansse::broker::EndReason;
+use sansse::hub::Answer;
 use sansse::net::Runtime;
 use sansse::serve::{Server, ServerCounters, ServerCountersSnapshot};
+use sansse::{Event, Timer};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A server that answers each request with its body.
+/// A server that answers each request with its body, or with much.
 struct Echo {
     address: SocketAddr,
     counters: ServerCounters,
     cancel: Shared<bool>,
+}
+
+/// More than what systems keep between two ends of a connection.
+const MUCH: usize = 8 << 20;
+
+async fn handle(request: Request<Bytes>) -> Answer {
+    static KEPT: OnceLock<Bytes> = OnceLock::new();
+    match request.uri().path() {
+        "/much" => Response::new(Bytes::from(vec![b'x'; MUCH])).into(),
+        "/kept" => Response::new(KEPT.get_or_init(|| Bytes::from(vec![b'x'; MUCH])).clone()).into(),
+        "/event" => AnswerStream::new(Once(Some(Event::new("x".repeat(MUCH))))).into(),
+        _ => Response::new(request.into_body()).into(),
+    }
+}
+
+/// One event, and the end.
+struct Once(Option<Event>);
+
+impl Stream for Once {
+    type Item = Result<Event, &'static str>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
+    }
 }
 
 impl Echo {
@@ -31,8 +61,7 @@ impl Echo {
         let (counters, cancel) = (server.counters(), Shared::new(false));
         let cancelled = cancel.clone();
         platform.runtime().spawn(async move {
-            let echo = |request: Request<Bytes>| async { Response::new(request.into_body()) };
-            unless(&cancelled, server.serve(listener, std::future::pending(), echo)).await;
+            unless(&cancelled, server.serve(listener, std::future::pending(), handle)).await;
         });
         Self { address, counters, cancel }
     }
@@ -121,6 +150,44 @@ pub(crate) async fn a_request_that_would_not_fit_alone_is_refused<P: Platform>(p
     let mut peer = server.post(&platform, 600_000).await;
     peer.write(vec![b'x'; 600_000]).await;
     assert_eq!(answer(&mut peer).await.1.len(), 600_000);
+}
+
+pub(crate) async fn an_answer_that_is_not_read_gives_way_to_another<P: Platform>(platform: P) {
+    let server = Echo::start(&platform, MUCH + MUCH / 2);
+    for (path, given_up) in [("/much", (0, 1)), ("/event", (1, 1))] {
+        let get = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let mut first = Raw::connect(&platform, server.address).await;
+        first.write(&get).await;
+        counted(&platform, &server.counters, |counted| counted.held_bytes > 0).await;
+        let mut second = Raw::connect(&platform, server.address).await;
+        second.write(&get).await;
+        let is_given_up = |counted: &ServerCountersSnapshot| {
+            (counted.streams_given_up, counted.answers_given_up) == given_up
+        };
+        counted(&platform, &server.counters, is_given_up).await;
+        let (cut, _) = first.read_to_end().await;
+        assert!(cut.len() < MUCH, "{path}: {}", cut.len());
+        let (whole, end) = second.read_to_end().await;
+        assert_eq!(letters(&whole), MUCH, "{path}");
+        assert!(end.is_ok() && (path == "/much" || whole.ends_with(b"0\r\n\r\n")), "{path}");
+        counted(&platform, &server.counters, |counted| counted.open == 0).await;
+    }
+    // What the application keeps anyway costs nothing more for those who do not read it.
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut peer = Raw::connect(&platform, server.address).await;
+        peer.write("GET /kept HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        slow.push(peer);
+    }
+    for mut peer in slow {
+        assert_eq!(letters(&peer.read_to_end().await.0), MUCH);
+    }
+    assert_eq!(server.counters.snapshot().answers_given_up, 1);
+}
+
+/// How many bytes of an answer are none of its head.
+fn letters(answer: &[u8]) -> usize {
+    answer.split(|byte| *byte != b'x').map(<[u8]>::len).max().unwrap_or(0)
 }
 
 pub(crate) async fn a_reader_that_holds_the_most_is_cut_comes_back_and_is_told<P: Platform>(

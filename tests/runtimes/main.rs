@@ -40,7 +40,8 @@ macro_rules! scenarios {
                 a_silent_answer_has_heartbeats,
                 a_reader_that_takes_nothing_of_an_answer_is_given_up,
                 a_shutdown_waits_for_an_answer_no_longer_than_its_time;
-            budgets[5]: the_largest_request_gives_way_and_the_others_are_answered,
+            budgets[3]: an_answer_that_is_not_read_gives_way_to_another,
+                the_largest_request_gives_way_and_the_others_are_answered,
                 a_request_that_would_not_fit_alone_is_refused,
                 a_reader_that_holds_the_most_is_cut_comes_back_and_is_told,
                 a_host_that_is_none_is_refused;
