@@ -2,9 +2,9 @@
 //! port.
 //!
 //! An adapter brings the two things that it takes: a [`Runtime`], which tells the time and spawns
-//! tasks, and a [`Listener`], which accepts connections as [`Socket`]s. An application with an HTTP
-//! stack needs none of this: there a [`Session`](crate::hub::Session) goes into the body of a
-//! response.
+//! tasks, and a [`Listener`], which accepts connections as [`Socket`](crate::net::Socket)s. An
+//! application with an HTTP stack needs none of this: there a [`Session`](crate::hub::Session) goes
+//! into the body of a response.
 //!
 //! # Many tabs
 //!
