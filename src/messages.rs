@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn chunks_without_a_message_let_other_tasks_have_their_turn() {
-        let mut messages = messages(Chunks((0..STEPS + 1).map(|_| chunk(":\n")).collect()));
+        let mut messages = messages(Chunks((0..=STEPS).map(|_| chunk(":\n")).collect()));
         let mut poll =
             || Pin::new(&mut messages).poll_next(&mut Context::from_waker(Waker::noop()));
         assert_eq!(poll(), Poll::Pending);

@@ -188,6 +188,8 @@ counted! {
     lease_expired: EndReason::LeaseExpired,
     /// [`EndReason::Revoked`].
     revoked: EndReason::Revoked,
+    /// [`EndReason::GaveWay`].
+    gave_way: EndReason::GaveWay,
     /// [`EndReason::Aborted`].
     aborted: EndReason::Aborted,
     /// [`EndReason::TopicsEnded`].

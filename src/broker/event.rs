@@ -236,6 +236,9 @@ pub enum EndReason {
     LeaseExpired,
     /// Its client's rights were [revoked](crate::broker::ClientMut::revoke).
     Revoked,
+    /// Its driver [gave it up](crate::broker::Broker::give_way), since the memory was needed that its
+    /// connection held. It had not taken what it was given, and held more than others did.
+    GaveWay,
     /// The broker ended it at once, whatever it had not taken yet:
     /// [`Broker::abort`](crate::broker::Broker::abort) was called, or the time was over that a
     /// [drain](crate::broker::Broker::drain) has for those that do not take what they are to get.
@@ -283,6 +286,7 @@ impl EndReason {
             | Self::Evicted
             | Self::LeaseExpired
             | Self::Revoked
+            | Self::GaveWay
             | Self::Aborted => StreamEnd::Cut,
         }
     }
@@ -301,6 +305,7 @@ impl fmt::Display for EndReason {
             Self::MaxAge => f.write_str("had the maximum age"),
             Self::LeaseExpired => f.write_str("its lease lapsed"),
             Self::Revoked => f.write_str("its client's rights were revoked"),
+            Self::GaveWay => f.write_str("held more than there is room for"),
             Self::Drained => f.write_str("the broker lets its sessions go"),
             Self::Aborted => f.write_str("ended at once by the broker"),
         }

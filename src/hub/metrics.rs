@@ -63,7 +63,7 @@ impl Hub {
         }
         let Ended { disconnected, closed, shutdown, lagged, stalled, .. } = counters.ended;
         let Ended { evicted, max_age, drained, lease_expired, revoked, .. } = counters.ended;
-        let Ended { topics_ended, aborted, .. } = counters.ended;
+        let Ended { topics_ended, gave_way, aborted, .. } = counters.ended;
         for (reason, count) in [
             ("disconnected", disconnected),
             ("closed", closed),
@@ -76,6 +76,7 @@ impl Hub {
             ("lease-expired", lease_expired),
             ("revoked", revoked),
             ("topics-ended", topics_ended),
+            ("gave-way", gave_way),
             ("aborted", aborted),
         ] {
             counter!("sansse_sessions_ended", "reason" => reason).absolute(count);

@@ -37,6 +37,8 @@ mod waiting;
 
 pub use accept::Answer;
 pub use drive::Drive;
+#[cfg(feature = "serve")]
+pub(crate) use refusal::Lacking;
 pub use refusal::RefuseBy;
 pub use session::{Cut, Session};
 

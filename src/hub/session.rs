@@ -114,6 +114,16 @@ impl Session {
         self.hub.with(id.shard().into(), |shard, now| shard.broker.handle_progress(now, id));
     }
 
+    /// Ends the session, since the bytes that its connection holds are needed for others: those of
+    /// [`handle_partial_write`](Self::handle_partial_write), which the peer does not take. The
+    /// reason is [`EndReason::GaveWay`]. The connection is to be closed without the
+    /// [end](crate::Framing::end) of the stream; the peer comes back, and is told what it has missed.
+    pub fn give_way(&mut self) {
+        let id = self.opened.session;
+        self.hub.with(id.shard().into(), |shard, now| shard.broker.give_way(now, id));
+        self.end.come(Some(EndReason::GaveWay));
+    }
+
     /// Is ready when the session has ended, without a poll for its output. Poll this while a write
     /// waits for a peer that takes nothing.
     pub fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -197,7 +207,7 @@ impl Cut {
                 | EndReason::LeaseExpired
                 | EndReason::Revoked,
             ) => Fault::Peer,
-            Some(EndReason::Evicted) => Fault::Limit,
+            Some(EndReason::Evicted | EndReason::GaveWay) => Fault::Limit,
             Some(EndReason::Disconnected) => Fault::Transport,
             _ => Fault::State,
         }

@@ -34,7 +34,11 @@ pub(super) fn trace(event: &BrokerEvent) {
         }
         BrokerEvent::SessionEnded { session, client, reason, undelivered } => {
             let client = name(client.as_ref());
-            if matches!(reason, EndReason::Lagged { .. } | EndReason::Stalled) {
+            let is_slow = matches!(
+                reason,
+                EndReason::Lagged { .. } | EndReason::Stalled | EndReason::GaveWay
+            );
+            if is_slow {
                 warn!(target: TARGET, %session, client, %reason, undelivered, "session ended");
             } else {
                 debug!(target: TARGET, %session, client, %reason, undelivered, "session ended");

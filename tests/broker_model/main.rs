@@ -73,6 +73,7 @@ const MUST_HAPPEN: &[&str] = &[
     "LeaseExpiring",
     "LeaseExpired",
     "Revoked",
+    "GaveWay",
     "Err(LeaseInThePast)",
     "Drained,",
     "Drained {",

@@ -188,12 +188,31 @@ fn what_is_counted_goes_to_the_recorder() {
     drop(sessions.pop());
     let map = Map::default();
     metrics::with_local_recorder(&map, || hub.record_metrics());
+    #[cfg(feature = "serve")]
+    {
+        let server = sansse::serve::ServerCounters::default();
+        metrics::with_local_recorder(&map, || server.record_metrics());
+        let values = map.0.lock().unwrap();
+        for name in [
+            "sansse_server_connections ",
+            "sansse_server_max_connections ",
+            "sansse_server_held_bytes ",
+            "sansse_server_most_held_bytes ",
+            "sansse_server_accept_errors ",
+            "sansse_server_given_up what=request",
+            "sansse_server_given_up what=stream",
+            "sansse_server_given_up what=answer",
+        ] {
+            assert_eq!(values.get(name), Some(&0.0), "{name}: {values:?}");
+        }
+    }
     let values = map.0.lock().unwrap();
     for (name, value) in [
         ("sansse_sessions ", 3),
         ("sansse_sessions_opened resume=live", 4),
         ("sansse_sessions_opened resume=gap", 0),
         ("sansse_sessions_ended reason=disconnected", 1),
+        ("sansse_sessions_ended reason=gave-way", 0),
         ("sansse_sessions_refused reason=address", 0),
         ("sansse_events_published ", 3),
         ("sansse_events_delivered ", 2),

@@ -10,6 +10,7 @@
 //! promises held. `--short` makes each of them small enough for every run of the tests. Some
 //! attacks start this program again, as the server or the reader that is attacked.
 
+mod budgets;
 mod ids;
 mod names;
 mod replay;
@@ -42,9 +43,17 @@ const ATTACKS: &[Attack] = &[
     Attack { name: "ids", about: "ids as long as a stream lets them be", run: ids::run },
     Attack { name: "names", about: "names that subscribers invent", run: names::run },
     Attack { name: "replay", about: "small requests for all that is kept", run: replay::run },
+    Attack {
+        name: "budgets",
+        about: "peers that make a server hold what it can",
+        run: budgets::run,
+    },
 ];
 
 fn main() -> ExitCode {
+    if let Some(status) = budgets::child() {
+        return status;
+    }
     match run() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -19,6 +19,11 @@ fn held(attack: &str) {
 }
 
 #[test]
+fn what_is_held_for_peers_is_bounded_and_others_are_served() {
+    held("budgets");
+}
+
+#[test]
 fn long_ids_cost_no_more_than_their_limit() {
     held("ids");
 }

@@ -258,7 +258,7 @@ impl SessionConfig {
     }
 
     /// Answers a request that comes when every topic it asks for has
-    /// [ended](crate::broker::Broker::end_topic), and nothing is left of them to replay, by this event
+    /// [ended](crate::broker::TopicMut::end), and nothing is left of them to replay, by this event
     /// and a clean end. Default: by the status 204.
     ///
     /// A 204 stops an `EventSource` for good, as the standard has it. To many other readers it is a

@@ -212,6 +212,13 @@ impl Batch {
         self.parts.get(whole).map_or_else(Bytes::new, |part| self.slice(written, part.end))
     }
 
+    /// Returns how many bytes of memory `rest` keeps, which is what is left of this batch: a frame
+    /// that is shared is kept whole.
+    #[cfg(feature = "serve")]
+    pub(crate) fn kept_by(&self, rest: &Bytes) -> usize {
+        if self.single.is_some() { self.len() } else { rest.len() }
+    }
+
     /// Returns all that must follow `written` bytes.
     pub(crate) fn rest(&self, written: usize) -> Bytes {
         let end = self.len();

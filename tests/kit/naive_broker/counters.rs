@@ -88,6 +88,7 @@ impl Tally {
             EndReason::Aborted => ended.aborted += 1,
             EndReason::LeaseExpired => ended.lease_expired += 1,
             EndReason::Revoked => ended.revoked += 1,
+            EndReason::GaveWay => ended.gave_way += 1,
             EndReason::TopicsEnded => ended.topics_ended += 1,
             _ => unreachable!(),
         }

@@ -266,7 +266,8 @@ pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
         69..73 => Op::Ready { times: 1 + choices.below(4) },
         73..80 => Op::Serve,
         80..84 | 122..126 => Op::Events,
-        84..86 => Op::Disconnect { session: drawn_session(choices) },
+        84 => Op::Disconnect { session: drawn_session(choices) },
+        85 => Op::GiveWay { session: drawn_session(choices) },
         86 => Op::CloseSession { session: drawn_session(choices) },
         87 if choices.chance(10) => Op::Close,
         87 if choices.chance(40) => Op::SetLag {

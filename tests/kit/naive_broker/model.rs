@@ -433,6 +433,11 @@ impl Model {
         self.end(session, EndReason::Disconnected, broker);
     }
 
+    pub(crate) fn give_way(&mut self, session: SessionId, broker: &Broker) {
+        self.told(session);
+        self.end(session, EndReason::GaveWay, broker);
+    }
+
     /// The driver of the session knows that it has ended.
     pub(super) fn told(&mut self, session: SessionId) {
         self.ended_untold.retain(|other| *other != session);

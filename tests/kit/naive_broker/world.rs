@@ -72,6 +72,7 @@ impl World {
             | Op::Poll { .. }
             | Op::Batch { .. }
             | Op::Disconnect { .. }
+            | Op::GiveWay { .. }
             | Op::Progress { .. }
             | Op::CloseSession { .. }
             | Op::Subscribe { .. }
@@ -165,6 +166,12 @@ impl World {
                 let Some(session) = self.session(*session) else { return Ok(()) };
                 self.broker.handle_disconnect(now, session);
                 self.model.disconnect(session, &self.broker);
+                Ok(())
+            }
+            Op::GiveWay { session } => {
+                let Some(session) = self.session(*session) else { return Ok(()) };
+                self.broker.give_way(now, session);
+                self.model.give_way(session, &self.broker);
                 Ok(())
             }
             Op::CloseSession { session } => {
