@@ -24,6 +24,11 @@ fn long_ids_cost_no_more_than_their_limit() {
 }
 
 #[test]
+fn a_pattern_costs_no_more_than_its_limit_however_much_it_matches() {
+    held("patterns");
+}
+
+#[test]
 fn help_tells_of_each_option() {
     for help in ["--help", "-h"] {
         let (status, stdout, stderr) = run(&[help]);

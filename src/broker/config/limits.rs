@@ -83,6 +83,17 @@ pub struct BrokerLimits {
     /// How many named topics may exist and patterns be in use at a time, together, in one shard.
     /// Default 100,000, some 20 MB when empty.
     pub topics: u32,
+    /// How many events one pattern refers to for long, which are the newest of all topics that match
+    /// it. Default 8,192, as many as one topic keeps. A session may be as far behind in what it gets by
+    /// a pattern, and gets as much replayed of it. It is told that something is missing where there
+    /// was more, also if its topic still keeps it.
+    ///
+    /// The first session with a pattern pays for a look at so many topics and events, which by
+    /// default takes about a millisecond for the broadest pattern. Where more topics have names that
+    /// begin as the pattern does up to its first wildcard, the look goes through so many events that
+    /// were published last to any topic. What matched and lies before these counts as lost, whether
+    /// or not there was anything.
+    pub pattern_events: NonZeroU32,
     /// How many ended topics are remembered that have no subscriber and keep nothing. Default
     /// 10,000; beyond it the one that ended first is forgotten.
     pub ended_topics: u32,
@@ -106,6 +117,11 @@ pub struct BrokerLimits {
     /// up its oldest event; the new event counts as kept by its log. Of two logs of equal size, the
     /// one whose oldest event is older gives way. So a log that keeps less than an equal share
     /// loses nothing to those that keep more.
+    ///
+    /// What patterns refer to is counted beside that, with 40 bytes for each event and 64 for an id of
+    /// its own: all patterns together take no more than an eighth of this number, or 256 KiB if that
+    /// is more. Beyond it, the pattern that refers to the most gives up its oldest references, and
+    /// what these were counts as lost by that pattern.
     pub retained_bytes: NonZeroUsize,
 }
 
@@ -115,6 +131,7 @@ impl BrokerLimits {
         sessions_per_client: SessionLimit::refusing(NonZeroU32::new(256).unwrap()),
         sessions_per_address: SessionLimit::refusing(NonZeroU32::new(1_000).unwrap()),
         topics: 100_000,
+        pattern_events: NonZeroU32::new(8_192).unwrap(),
         ended_topics: 10_000,
         topics_per_session: 64,
         permitted_per_session: 256,
