@@ -189,8 +189,9 @@ impl Matched {
             self.lost_through = self.lost_through.max(newest.position);
             self.lost_end = self.lost_end.max(newest.number + 1);
         }
-        if self.entries.capacity() > 4 * self.entries.len() + 8 {
-            self.entries.shrink_to(2 * self.entries.len());
+        let len = self.entries.len();
+        if self.entries.capacity() > 2 * len + CHUNK {
+            self.entries.shrink_to(len + len / 2);
         }
         if !self.own_ids.is_empty() {
             let oldest = self.entries.front().map_or(u64::MAX, |entry| entry.position);
