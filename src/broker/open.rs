@@ -253,6 +253,7 @@ impl Broker {
             .with_expiry(self.admission.expiry(now))
             .with_lease(lease)
             .with_heartbeat(own_interval(config.heartbeat(), self.config.session.heartbeat))
+            .with_heartbeat_event(config.take_heartbeat_event())
             .with_stall_timeout(own_interval(
                 config.stall_timeout(),
                 self.config.session.stall_timeout,
