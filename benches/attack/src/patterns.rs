@@ -13,6 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How many levels each name has above its own.
+const LEVELS: usize = 10;
+
 /// Topics that keep events, sessions with patterns, and publishes beside them.
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Broken> {
     let topics = size.pick(3_000, 90_000);
@@ -56,7 +59,7 @@ fn filled(
 }
 
 fn topic(number: usize) -> Result<TopicName, Broken> {
-    Ok(TopicName::new(format!("tenant/{}/{number}", number % 97))?)
+    Ok(TopicName::new("t/".repeat(LEVELS) + &number.to_string())?)
 }
 
 fn everything() -> Result<SessionConfig, Broken> {
@@ -173,20 +176,10 @@ fn distinct_patterns(
     Ok(spread.median)
 }
 
-/// Wildcards in other places: each number has a pattern of its own that matches many topics.
+/// Each number up to 1,023 has a pattern of its own that matches every topic.
 fn distinct(number: usize) -> Result<TopicPattern, Broken> {
-    let first = if number % 2 == 0 { "tenant" } else { "*" };
-    Ok(TopicPattern::new(match number / 2 {
-        0 => format!("{first}/**"),
-        1 => format!("{first}/*/*"),
-        2 => format!("{first}/*/**"),
-        3 => format!("{first}/*/*/**"),
-        // These match one topic in 97.
-        other if other < 100 => format!("{first}/{}/**", other - 4),
-        other if other < 200 => format!("{first}/{}/*", other - 104),
-        // And these a single topic.
-        other => format!("{first}/*/{other}"),
-    })?)
+    let levels = (0..LEVELS).map(|bit| if number >> bit & 1 == 0 { "t/" } else { "*/" });
+    Ok(TopicPattern::new(levels.collect::<String>() + "*")?)
 }
 
 /// Publishes 200 times, alone and while a connection with `**` comes and goes.

@@ -206,16 +206,18 @@ impl Topics {
     /// Returns the topics that match; `None` if more than `limit` have names that begin as the
     /// pattern does.
     fn matching_topics(&self, pattern: &TopicPattern, limit: usize) -> Option<Vec<Key>> {
-        let mut names = self
+        let names = self
             .names
             .range::<str, _>((Bound::Included(pattern.prefix()), Bound::Unbounded))
             .take_while(|(name, _)| name.as_str().starts_with(pattern.prefix()));
-        let matching = names.by_ref().take(limit);
-        let matching = matching
-            .filter(|(name, _)| pattern.matches(name))
-            .filter_map(|(_, &slot)| self.channels.key_at(slot))
-            .collect();
-        names.next().is_none().then_some(matching)
+        // Counting is cheap beside matching.
+        let is_few = names.clone().nth(limit).is_none();
+        is_few.then(|| {
+            names
+                .filter(|(name, _)| pattern.matches(name))
+                .filter_map(|(_, &slot)| self.channels.key_at(slot))
+                .collect()
+        })
     }
 
     /// Returns the patterns in use that match a topic, in a list that is to be
