@@ -39,6 +39,10 @@ pub struct Counters {
     pub subscribed_topics: u64,
     /// How many bytes of events all logs keep now, encoded.
     pub retained_bytes: u64,
+    /// How many bytes it takes now to know which events match the patterns in use. It is at most an
+    /// eighth of [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes), or 256 KiB if that is
+    /// more.
+    pub pattern_bytes: u64,
     /// How many events wait to be polled now.
     pub unread_events: u64,
     /// How opened sessions resumed. The sum is how many were opened.
@@ -259,6 +263,7 @@ impl AddAssign<&Self> for Counters {
             (&mut self.topics, other.topics),
             (&mut self.subscribed_topics, other.subscribed_topics),
             (&mut self.retained_bytes, other.retained_bytes),
+            (&mut self.pattern_bytes, other.pattern_bytes),
             (&mut self.unread_events, other.unread_events),
             (&mut self.replayed, other.replayed),
             (&mut self.published, other.published),

@@ -313,6 +313,7 @@ impl Broker {
             topics: self.topics.len() as u64,
             subscribed_topics: self.topics.subscribed_only() as u64,
             retained_bytes: self.topics.retained_bytes() as u64,
+            pattern_bytes: self.topics.pattern_bytes() as u64,
             unread_events: self.events.len() as u64,
             ..self.counters.clone()
         }

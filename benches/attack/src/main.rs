@@ -13,6 +13,7 @@
 mod budgets;
 mod ids;
 mod names;
+mod patterns;
 mod replay;
 mod report;
 
@@ -48,6 +49,7 @@ const ATTACKS: &[Attack] = &[
         about: "peers that make a server hold what it can",
         run: budgets::run,
     },
+    Attack { name: "patterns", about: "patterns that match everything", run: patterns::run },
 ];
 
 fn main() -> ExitCode {

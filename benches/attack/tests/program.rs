@@ -39,6 +39,11 @@ fn an_id_that_was_made_up_costs_no_more_than_none() {
 }
 
 #[test]
+fn a_pattern_costs_no_more_than_its_limit_however_much_it_matches() {
+    held("patterns");
+}
+
+#[test]
 fn help_tells_of_each_option() {
     for help in ["--help", "-h"] {
         let (status, stdout, stderr) = run(&[help]);

@@ -113,6 +113,17 @@ pub struct BrokerLimits {
     /// may bring in, in one shard. Default 10,000, a tenth of all: one caller cannot keep the others
     /// from subscribing. It counts as for clients.
     pub subscribed_topics_per_address: u32,
+    /// How many events one pattern refers to for long, which are the newest of all topics that match
+    /// it. Default 8,192, as many as one topic keeps. A session may be as far behind in what it gets by
+    /// a pattern, and gets as much replayed of it. It is told that something is missing where there
+    /// was more, also if its topic still keeps it.
+    ///
+    /// The first session with a pattern pays for a look at so many topics and events, which by
+    /// default takes about a millisecond for the broadest pattern. Where more topics have names that
+    /// begin as the pattern does up to its first wildcard, the look goes through so many events that
+    /// were published last to any topic. What matched and lies before these counts as lost, whether
+    /// or not there was anything.
+    pub pattern_events: NonZeroU32,
     /// How many ended topics are remembered that have no subscriber and keep nothing. Default
     /// 10,000; beyond it the one that ended first is forgotten.
     pub ended_topics: u32,
@@ -136,6 +147,11 @@ pub struct BrokerLimits {
     /// up its oldest event; the new event counts as kept by its log. Of two logs of equal size, the
     /// one whose oldest event is older gives way. So a log that keeps less than an equal share
     /// loses nothing to those that keep more.
+    ///
+    /// What patterns refer to is counted beside that, with 40 bytes for each event and 64 for an id of
+    /// its own: all patterns together take no more than an eighth of this number, or 256 KiB if that
+    /// is more. Beyond it, the pattern that refers to the most gives up its oldest references, and
+    /// what these were counts as lost by that pattern.
     pub retained_bytes: NonZeroUsize,
 }
 
@@ -148,6 +164,7 @@ impl BrokerLimits {
         subscribed_topics: 100_000,
         subscribed_topics_per_client: 1_000,
         subscribed_topics_per_address: 10_000,
+        pattern_events: NonZeroU32::new(8_192).unwrap(),
         ended_topics: 10_000,
         topics_per_session: 64,
         permitted_per_session: 256,

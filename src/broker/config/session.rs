@@ -88,8 +88,9 @@ impl SessionConfig {
     /// reaches it once.
     ///
     /// Resuming covers them all, also topics that came to be in the meantime. Where a session falls
-    /// behind, an event counts as lost once for each subscription that it was for. The first
-    /// session with a pattern pays for a look at all topics whose names begin as it does.
+    /// behind, an event counts as lost once for each subscription that it was for. A pattern refers to
+    /// [so many of the newest events](crate::broker::BrokerLimits::pattern_events), and the first
+    /// session with it pays for a look at them.
     ///
     /// ```
     /// use sansse::broker::{NameError, SessionConfig, TopicFilter, TopicName, TopicPattern};

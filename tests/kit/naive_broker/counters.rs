@@ -104,6 +104,8 @@ impl Model {
         expected.topics = self.topics() as u64;
         expected.subscribed_topics = self.subscribed_only() as u64;
         expected.retained_bytes = self.retained_bytes() as u64;
+        // How patterns remember what matches is not for the model to say.
+        expected.pattern_bytes = got.pattern_bytes;
         expected.unread_events = self.events.len() as u64;
         // Where a batch of such a session stops, and so at which poll superseded events are counted,
         // is not for the model to say, nor whether an event waits that tells of it. That those
