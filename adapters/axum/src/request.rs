@@ -93,7 +93,7 @@ impl<S: Sync> FromRequestParts<S> for StreamRequest {
 }
 
 impl StreamRequest {
-    pub(crate) fn of(parts: &Parts) -> Result<Self, StreamRejection> {
+    fn of(parts: &Parts) -> Result<Self, StreamRejection> {
         let mut request = Request::new(());
         request.method_mut().clone_from(&parts.method);
         request.uri_mut().clone_from(&parts.uri);
@@ -101,19 +101,16 @@ impl StreamRequest {
         let head = parts.extensions.get::<ResponseHead>().cloned();
         // Without a head of the request's own, a preflight is for the hub's to answer.
         if head.is_some() || parts.method != Method::OPTIONS {
-            let default;
-            let judge = match &head {
-                Some(head) => head,
-                None => {
-                    default = ResponseHead::new();
-                    &default
-                }
-            };
-            if let Some(response) = judge.preflight(&request) {
-                return Err(StreamRejection(response));
+            let judge = head.as_ref();
+            if let Some(response) = judge.and_then(|head| head.preflight(&request)) {
+                return Err(StreamRejection(Box::new(response)));
             }
             if let Err(refusal) = accept(&request) {
-                return Err(StreamRejection(judge.refusal(request.headers(), refusal)));
+                let mut response = refusal.response();
+                if let Some(head) = judge {
+                    head.apply_cors(request.headers(), response.headers_mut());
+                }
+                return Err(StreamRejection(Box::new(response)));
             }
         }
         Ok(Self { request, head })
@@ -141,7 +138,7 @@ impl StreamRequest {
 /// }
 /// ```
 #[derive(Clone, Debug)]
-pub struct StreamRejection(http::Response<Bytes>);
+pub struct StreamRejection(Box<http::Response<Bytes>>);
 
 impl StreamRejection {
     /// Returns the status of the answer: 405, 406, or 204 for a preflight.

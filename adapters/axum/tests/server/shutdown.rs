@@ -21,7 +21,7 @@ async fn readers(address: std::net::SocketAddr) -> Vec<Peer> {
 async fn all_are_told(peers: Vec<Peer>) {
     for mut peer in peers {
         assert!(!peer.end().await, "{}", peer.text);
-        assert!(peer.text.contains("\"stream\":\"ends\""), "{}", peer.text);
+        assert!(peer.text.contains("\"stream\":\"ending\""), "{}", peer.text);
     }
 }
 
