@@ -64,16 +64,17 @@ impl StreamRequest {
     ///
     /// ```
     /// use axum::extract::State;
-    /// use sansse::{Hub, LastEventId, broker::{SessionConfig, StartAt}};
+    /// use sansse::{Event, Hub, LastEventId, broker::SessionConfig};
     /// use sansse_axum::{EventStream, StreamRequest};
     ///
-    /// /// Who comes for the first time gets all that is kept.
+    /// /// Only those who come for the first time are welcomed.
     /// async fn events(State(hub): State<Hub>, stream: StreamRequest) -> EventStream {
-    ///     let config = match stream.last_event_id() {
-    ///         LastEventId::Absent => SessionConfig::new().with_start_at(StartAt::Oldest),
-    ///         _ => SessionConfig::new(),
-    ///     };
-    ///     stream.open(&hub, config)
+    ///     let is_new = stream.last_event_id() == LastEventId::Absent;
+    ///     let stream = stream.open(&hub, SessionConfig::new());
+    ///     if is_new && let Some(session) = stream.session_id() {
+    ///         let _ = hub.publish(session, &Event::new("welcome"));
+    ///     }
+    ///     stream
     /// }
     /// ```
     pub fn last_event_id(&self) -> sansse::LastEventId {
@@ -171,11 +172,11 @@ impl IntoResponse for StreamRejection {
 /// # use futures_core::Stream;
 /// # use std::io::Error;
 ///
-/// # fn rows_after(_: Option<&str>) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
+/// # fn rows_after(_: sansse::LastEventId) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
 /// #     futures_util::stream::empty()
 /// # }
 /// async fn rows(LastEventId(id): LastEventId) -> Sse<impl Stream<Item = Result<Event, Error>>> {
-///     Sse::new(rows_after(id.id().map(|id| id.as_str())))
+///     Sse::new(rows_after(id))
 /// }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -96,7 +96,7 @@ impl Peer {
 
     /// A broken connection is an end.
     async fn read(&mut self) -> usize {
-        let mut buffer = [0; 16 << 10];
+        let mut buffer = vec![0; 16 << 10];
         let length = self.stream.read(&mut buffer).await.unwrap_or(0);
         self.text.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
         length
