@@ -124,6 +124,8 @@ pub mod http1;
 pub mod hub;
 #[cfg(feature = "http")]
 mod last_event_id;
+#[cfg(feature = "messages")]
+mod messages;
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub mod net;
@@ -156,6 +158,9 @@ pub use hub::Hub;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use last_event_id::{LastEventId, UnusableId};
+#[cfg(feature = "messages")]
+#[cfg_attr(docsrs, doc(cfg(feature = "messages")))]
+pub use messages::{MessageError, Messages, messages};
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub use net::Timer;

@@ -35,6 +35,8 @@ pub struct Counters {
     pub clients: u64,
     /// How many named topics are known now, and patterns.
     pub topics: u64,
+    /// How many of these there are only because somebody subscribed to them.
+    pub subscribed_topics: u64,
     /// How many bytes of events all logs keep now, encoded.
     pub retained_bytes: u64,
     /// How many events wait to be polled now.
@@ -152,8 +154,11 @@ counted! {
     of_client: OpenError::TooManySessionsOfClient { .. },
     /// [`OpenError::TooManySessionsFromAddress`].
     from_address: OpenError::TooManySessionsFromAddress { .. },
-    /// [`OpenError::TooManyTopics`].
-    topics: OpenError::TooManyTopics,
+    /// [`OpenError::TooManyTopics`], [`OpenError::TooManyTopicsOfClient`] and
+    /// [`OpenError::TooManyTopicsFromAddress`].
+    topics: OpenError::TooManyTopics
+        | OpenError::TooManyTopicsOfClient { .. }
+        | OpenError::TooManyTopicsFromAddress { .. },
     /// [`OpenError::UnreadEvents`].
     unread_events: OpenError::UnreadEvents,
     /// All other errors: requests that no broker of this configuration accepts.
@@ -250,6 +255,7 @@ impl AddAssign<&Self> for Counters {
             (&mut self.sessions, other.sessions),
             (&mut self.clients, other.clients),
             (&mut self.topics, other.topics),
+            (&mut self.subscribed_topics, other.subscribed_topics),
             (&mut self.retained_bytes, other.retained_bytes),
             (&mut self.unread_events, other.unread_events),
             (&mut self.replayed, other.replayed),

@@ -276,6 +276,7 @@ impl Broker {
             sessions: self.sessions.len() as u64,
             clients: self.clients.len() as u64,
             topics: self.topics.len() as u64,
+            subscribed_topics: self.topics.subscribed_only() as u64,
             retained_bytes: self.topics.retained_bytes() as u64,
             unread_events: self.events.len() as u64,
             ..self.counters.clone()

@@ -197,7 +197,7 @@ impl Broker {
             Audience::Everyone => Ok(()),
             Audience::Topic(name) => match self.topics.named(name) {
                 Some(slot) if self.topics.has_ended(slot) => Err(PublishError::TopicEnded),
-                None if !self.topics.has_room(1) => Err(PublishError::TooManyTopics),
+                _ if !self.topics.has_room_to_publish(name) => Err(PublishError::TooManyTopics),
                 _ => Ok(()),
             },
             Audience::Client(id) if self.clients.get(id).is_some() => Ok(()),

@@ -9,7 +9,7 @@ impl Hub {
     /// Hands what the hub has [counted](Self::counters) to the recorder of the `metrics` crate.
     /// Call it before the recorder is read, or every few seconds. It costs nothing between calls.
     ///
-    /// Gauges: `sansse_sessions`, `sansse_clients`, `sansse_topics`, `sansse_retained_bytes`.
+    /// Gauges: `sansse_sessions`, `sansse_clients`, `sansse_topics`, `sansse_subscribed_topics`, `sansse_retained_bytes`.
     /// Counters: `sansse_sessions_opened` (by `resume`), `sansse_sessions_refused` (by `reason`),
     /// `sansse_sessions_ended` (by `reason`), `sansse_events_replayed`,
     /// `sansse_events_published`, `sansse_bytes_published`, `sansse_events_delivered`,
@@ -22,6 +22,7 @@ impl Hub {
         set_gauge("sansse_sessions", counters.sessions);
         set_gauge("sansse_clients", counters.clients);
         set_gauge("sansse_topics", counters.topics);
+        set_gauge("sansse_subscribed_topics", counters.subscribed_topics);
         set_gauge("sansse_retained_bytes", counters.retained_bytes);
         counter!("sansse_events_replayed").absolute(counters.replayed);
         counter!("sansse_events_published").absolute(counters.published);

@@ -59,7 +59,7 @@ use crate::broker::{
     TopicName, TopicSettingError,
 };
 use crate::event::Event;
-use crate::http::ResponseHead;
+use crate::http::{AcceptConfig, ResponseHead};
 use crate::net::Timer;
 #[cfg(feature = "record")]
 use crate::record::RecordedBroker as ShardBroker;
@@ -100,6 +100,7 @@ pub struct HubBuilder {
     config: BrokerConfig,
     shards: NonZeroU16,
     head: ResponseHead,
+    accept: AcceptConfig,
     refuse_by: RefuseBy,
     early_end: StreamEnd,
     on_event: Option<Listener>,
@@ -116,6 +117,7 @@ impl HubBuilder {
             config,
             shards: NonZeroU16::MIN,
             head: ResponseHead::new(),
+            accept: AcceptConfig::new(),
             refuse_by: RefuseBy::default(),
             early_end: StreamEnd::Cut,
             on_event: None,
@@ -183,6 +185,26 @@ impl HubBuilder {
     /// ```
     pub fn with_response_head(mut self, head: ResponseHead) -> Self {
         self.head = head;
+        self
+    }
+
+    /// Sets which requests for streams [`Hub::accept`] answers: for which hosts and of which origins,
+    /// and how their query may name the last event id. Default [`AcceptConfig::DEFAULT`]: all.
+    ///
+    /// ```
+    /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use sansse::broker::{BrokerConfig, Epoch};
+    /// use sansse::http::{AcceptConfig, Hosts};
+    /// use sansse::hub::HubBuilder;
+    ///
+    /// // A program on somebody's own machine, which no page of the web is to listen to.
+    /// let accept = AcceptConfig::new().with_hosts(Hosts::new());
+    /// let builder = HubBuilder::new(BrokerConfig::new(Epoch(0xbeef))).with_accept(accept);
+    /// let (hub, drive) = builder.build(timer)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn with_accept(mut self, accept: AcceptConfig) -> Self {
+        self.accept = accept;
         self
     }
 
@@ -264,6 +286,7 @@ impl HubBuilder {
         let inner = Inner {
             timer: Box::new(timer),
             head: self.head,
+            accept: self.accept,
             refuse_by: self.refuse_by,
             notices: self.config.session.notices.clone(),
             early_end: self.early_end,

@@ -132,8 +132,11 @@ fn reason_of(error: OpenError) -> RefusalReason {
     match error {
         OpenError::Closed => RefusalReason::Closed,
         OpenError::Draining => RefusalReason::Draining,
-        OpenError::TooManySessionsOfClient { .. } => RefusalReason::Client,
-        OpenError::TooManySessionsFromAddress { .. } => RefusalReason::Address,
+        OpenError::TooManySessionsOfClient { .. } | OpenError::TooManyTopicsOfClient { .. } => {
+            RefusalReason::Client
+        }
+        OpenError::TooManySessionsFromAddress { .. }
+        | OpenError::TooManyTopicsFromAddress { .. } => RefusalReason::Address,
         // What else is temporary is a limit of the broker's.
         _ => RefusalReason::Full,
     }
@@ -228,6 +231,8 @@ mod tests {
             (OpenError::UnreadEvents, "full"),
             (OpenError::TooManySessionsOfClient { limit: 1 }, "client"),
             (OpenError::TooManySessionsFromAddress { limit: 1 }, "address"),
+            (OpenError::TooManyTopicsOfClient { limit: 1 }, "client"),
+            (OpenError::TooManyTopicsFromAddress { limit: 1 }, "address"),
         ] {
             assert_ne!(error.comes_back(), ComesBack::Never);
             let expected = format!(

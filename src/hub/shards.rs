@@ -9,7 +9,7 @@ use crate::broker::{
     Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, StreamEnd, Value,
 };
 use crate::event::{Event, EventType};
-use crate::http::ResponseHead;
+use crate::http::{AcceptConfig, ResponseHead};
 use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 use alloc::boxed::Box;
@@ -23,6 +23,8 @@ pub(super) struct Inner {
     pub(super) timer: Box<dyn Timer>,
     /// The head of the streams that the hub answers with.
     pub(super) head: ResponseHead,
+    /// Which requests are answered by streams.
+    pub(super) accept: AcceptConfig,
     /// How those are refused who are to come back.
     pub(super) refuse_by: RefuseBy,
     /// The type of the notices that sessions get which choose none, and peers without a session.

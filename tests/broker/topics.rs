@@ -237,9 +237,10 @@ fn an_own_id_is_found_through_a_pattern() {
 }
 
 #[test]
-fn topics_and_patterns_count_together_and_limits_are_errors() {
+fn subscribed_topics_and_patterns_count_together_and_limits_are_errors() {
     let mut config = config();
-    config.limits.topics = 3;
+    config.limits.topics = 1;
+    config.limits.subscribed_topics = 2;
     config.limits.topics_per_session = 2;
     let mut shard = Shard::new(config);
     let request = matching("a/*").with_topic(topic("b")).with_topic(topic("b"));
@@ -258,7 +259,7 @@ fn topics_and_patterns_count_together_and_limits_are_errors() {
 #[test]
 fn an_event_that_no_topic_can_keep_is_lost_to_who_has_a_matching_pattern() {
     let mut config = config();
-    config.limits.topics = 2;
+    config.limits.topics = 1;
     let mut shard = Shard::new(config);
     let session = shard.parked(matching("a/*").with_lag(LagPolicy::SkipToOldest));
     shard.publish(topic("a/1"), "x");

@@ -83,6 +83,8 @@ const MUST_HAPPEN: &[&str] = &[
     "Ok(Some(WaitId",
     "over: ",
     "Err(TooManyTopics)",
+    "Err(TooManyTopicsOfClient",
+    "Err(TooManyTopicsFromAddress",
     "Err(Draining)",
     "Err(TooManySessions)",
     "Err(TooManySessionsOfClient",

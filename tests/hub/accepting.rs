@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use sansse::broker::{BrokerConfig, LagPolicy, Resumption, SessionConfig, TopicFilter, TopicName};
-use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
+use sansse::http::{AcceptConfig, Cors, Hosts, LAST_EVENT_ID, ResponseHead};
 use sansse::hub::{Answer, HubBuilder, Session};
 use sansse::{EventId, Fault, Hub, LastEventId, Notice};
 use std::time::Duration;
@@ -54,6 +54,42 @@ fn response_of(hub: &Hub, answer: Answer) -> Response<Bytes> {
     let response = refusal_of(answer);
     assert_eq!(hub.counters().sessions, 0);
     response
+}
+
+#[test]
+fn a_page_that_may_not_ask_opens_no_session_and_cannot_read_why() {
+    let hosts = Hosts::new().with_name("app.example").unwrap();
+    let accept = AcceptConfig::new().with_hosts(hosts).with_id_parameters(["since"]);
+    let builder = HubBuilder::new(config()).with_response_head(head()).with_accept(accept);
+    let hub = builder.build(VirtualTimer::new()).unwrap().0;
+    let ask = |host: &str, origin: &str| {
+        let request = Request::get("/?since=beef-0").header("host", host).header("origin", origin);
+        let request = request.body(()).unwrap();
+        let (parts, ()) = request.clone().into_parts();
+        let answer = hub.accept(&request, SessionConfig::new());
+        let again =
+            hub.accept_parts(&parts.method, &parts.uri, &parts.headers, SessionConfig::new());
+        (answer, again)
+    };
+    for (host, origin) in [
+        ("app.example", "https://evil.example"),
+        ("evil.example", "http://evil.example"),
+        ("app.example", "null"),
+        ("app.example, evil.example", "https://app.example"),
+    ] {
+        let (answer, again) = ask(host, origin);
+        for answer in [answer, again] {
+            let Answer::Response(response) = answer else { panic!("{host} {origin}") };
+            assert_eq!(response.status(), StatusCode::FORBIDDEN, "{host} {origin}");
+            assert_eq!(response.headers().get("access-control-allow-origin"), None);
+        }
+        assert_eq!(hub.counters().sessions, 0);
+    }
+    let (answer, again) = ask("app.example", "https://app.example");
+    for answer in [answer, again] {
+        let (_, session) = stream_of(answer);
+        assert_eq!(session.resumption(), Resumption::Complete { replayed: 0 });
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use sansse::broker::{
 };
 use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
 use sansse::hub::{Answer, Session};
-use sansse::{Event, Hub};
+use sansse::{Event, Hub, event_type};
 
 fn pattern(text: &str) -> TopicPattern {
     TopicPattern::new(text).unwrap()
@@ -150,4 +150,25 @@ fn an_answer_survives_a_reload_and_then_the_browser_is_told_to_stop() {
     };
     assert_eq!((stop.status(), stop.body().len()), (StatusCode::NO_CONTENT, 0));
     assert_eq!(stop.headers()["access-control-allow-origin"], "https://a.example");
+}
+
+#[test]
+fn what_is_over_is_answered_by_an_event_where_the_session_says_so() {
+    let hub = hub();
+    hub.end_topic(&topic("answer")).unwrap();
+    let over = Event::new("42").with_type(event_type!("done"));
+    let config =
+        SessionConfig::new().topics_only().with_topic(topic("answer")).with_event_when_over(over);
+    for (method, body) in [("GET", "event: done\ndata: 42\n\n"), ("HEAD", "")] {
+        let request = Request::builder().method(method).uri("/").body(()).unwrap();
+        let Answer::Response(response) = hub.accept(&request, config.clone()) else {
+            panic!("there is nothing to read")
+        };
+        assert_eq!((response.status(), &response.body()[..]), (StatusCode::OK, body.as_bytes()));
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+    }
+    hub.close();
+    let request = Request::get("/").body(()).unwrap();
+    let Answer::Response(response) = hub.accept(&request, config) else { panic!("it is closed") };
+    assert!(response.body().starts_with(b": the broker is closed\n"), "another refusal is told");
 }

@@ -11,6 +11,7 @@
 //! attacks start this program again, as the server or the reader that is attacked.
 
 mod ids;
+mod names;
 mod report;
 
 use report::{Broken, Report, Size};
@@ -36,8 +37,10 @@ struct Attack {
     run: fn(Size, &mut Report) -> Result<(), Broken>,
 }
 
-const ATTACKS: &[Attack] =
-    &[Attack { name: "ids", about: "ids as long as a stream lets them be", run: ids::run }];
+const ATTACKS: &[Attack] = &[
+    Attack { name: "ids", about: "ids as long as a stream lets them be", run: ids::run },
+    Attack { name: "names", about: "names that subscribers invent", run: names::run },
+];
 
 fn main() -> ExitCode {
     match run() {

@@ -24,6 +24,11 @@ fn long_ids_cost_no_more_than_their_limit() {
 }
 
 #[test]
+fn names_that_subscribers_invent_keep_nobody_else_out() {
+    held("names");
+}
+
+#[test]
 fn help_tells_of_each_option() {
     for help in ["--help", "-h"] {
         let (status, stdout, stderr) = run(&[help]);

@@ -135,6 +135,11 @@ impl Admission {
         self.addresses.intern(address)
     }
 
+    /// Returns the name of an address from which there are sessions.
+    pub(crate) fn name_of(&self, address: Key) -> Option<&AddressKey> {
+        self.addresses.name_of(address)
+    }
+
     /// Records a session that was opened, and where it is from. `open` is how many there
     /// are with it.
     pub(crate) fn enter(

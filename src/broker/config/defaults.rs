@@ -2,7 +2,7 @@
 
 use super::super::error::ConfigError;
 use super::{Lag, LagPolicy, MaxAge, OnGap};
-use crate::event::EventType;
+use crate::event::{Event, EventType};
 use crate::notice::Notice;
 use core::time::Duration;
 
@@ -15,6 +15,15 @@ pub struct SessionDefaults {
     /// [the session](crate::broker::SessionConfig::with_heartbeat) says otherwise. Default 15 s, as
     /// the standard suggests (WHATWG HTML, 9.2.7). `None`: never.
     pub heartbeat: Option<Duration>,
+    /// The heartbeat as an event, unless
+    /// [the session](crate::broker::SessionConfig::with_heartbeat_event) says otherwise. Default
+    /// `None`: it is a comment line, of which no reader makes anything.
+    ///
+    /// A comment is invisible to JavaScript. With an event, such as one of the type `heartbeat`, a
+    /// page can see that its stream is alive, and open another one when nothing came for twice the
+    /// interval. An event of the type `message` would reach every `onmessage`. An id in it is left
+    /// out, since a heartbeat never moves the reader's place.
+    pub heartbeat_event: Option<Event>,
     /// How long a session may have output without taking any before it is ended as stalled, unless
     /// [the session](crate::broker::SessionConfig::with_stall_timeout) says otherwise. Default
     /// 60 s, long enough for a phone in a tunnel. `None`: for ever.
@@ -55,6 +64,7 @@ pub struct SessionDefaults {
 impl SessionDefaults {
     pub(super) const DEFAULT: Self = Self {
         heartbeat: Some(Duration::from_secs(15)),
+        heartbeat_event: None,
         stall_timeout: Some(Duration::from_secs(60)),
         lag: Lag::new(LagPolicy::Close),
         notices: Some(Notice::EVENT_TYPE),

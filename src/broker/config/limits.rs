@@ -80,9 +80,24 @@ pub struct BrokerLimits {
     /// cannot take all sessions, and an office behind one address is let in. Where many are behind
     /// one (a mobile network's), it should be more.
     pub sessions_per_address: SessionLimit,
-    /// How many named topics may exist and patterns be in use at a time, together, in one shard.
-    /// Default 100,000, some 20 MB when empty.
+    /// How many named topics one shard may keep at a time: those that hold events, have
+    /// [settings](crate::broker::Broker::topic_mut) of their own, or have ended and are remembered.
+    /// Default 100,000, some 20 MB without their events. Publishing to one more is
+    /// [refused](crate::broker::PublishError::TooManyTopics). What is only subscribed to does not
+    /// count here, so that no subscriber takes room from publishers.
     pub topics: u32,
+    /// How many names there may be at a time in one shard only because somebody subscribed to them:
+    /// topics that hold nothing, and patterns. Default 100,000, some 20 MB. Subscribing to one
+    /// more is refused, until somebody unsubscribes or something is published.
+    pub subscribed_topics: u32,
+    /// How many of these one client may bring in. Default 1,000: some pages of one person, each with
+    /// its own. A name counts for the client whose session was the first to subscribe to it, until
+    /// something is published to it or its last subscriber has left.
+    pub subscribed_topics_per_client: u32,
+    /// How many of these the sessions from one [address](crate::broker::SessionConfig::with_address)
+    /// may bring in, in one shard. Default 10,000, a tenth of all: one caller cannot keep the others
+    /// from subscribing. It counts as for clients.
+    pub subscribed_topics_per_address: u32,
     /// How many ended topics are remembered that have no subscriber and keep nothing. Default
     /// 10,000; beyond it the one that ended first is forgotten.
     pub ended_topics: u32,
@@ -115,6 +130,9 @@ impl BrokerLimits {
         sessions_per_client: SessionLimit::refusing(NonZeroU32::new(256).unwrap()),
         sessions_per_address: SessionLimit::refusing(NonZeroU32::new(1_000).unwrap()),
         topics: 100_000,
+        subscribed_topics: 100_000,
+        subscribed_topics_per_client: 1_000,
+        subscribed_topics_per_address: 10_000,
         ended_topics: 10_000,
         topics_per_session: 64,
         permitted_per_session: 256,

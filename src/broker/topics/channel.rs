@@ -36,6 +36,8 @@ pub(crate) struct Channel {
     /// When its timer comes up.
     armed: Tick,
     subscribers: u32,
+    /// Whether this is a topic that was last seen to be there without a subscriber too.
+    is_kept: bool,
     rare: Option<Box<Rare>>,
 }
 
@@ -63,7 +65,7 @@ impl Channel {
     /// gone.
     pub(crate) fn new(kind: Kind, lost_through: u64) -> Self {
         let (log, waiting) = (Log::new(lost_through), WaitingList::default());
-        Self { kind, log, waiting, armed: NEVER, subscribers: 0, rare: None }
+        Self { kind, log, waiting, armed: NEVER, subscribers: 0, is_kept: false, rare: None }
     }
 
     #[inline]
@@ -171,6 +173,20 @@ impl Channel {
                 end.until = None;
             }
         });
+    }
+
+    /// Returns whether this is a topic that there would be without a subscriber too, as of the last
+    /// [`classify`](Self::classify).
+    pub(crate) const fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    /// Looks whether this is a topic that there would be without a subscriber too: it keeps
+    /// something, or is remembered. Returns that if it was otherwise before.
+    pub(super) fn classify(&mut self) -> Option<bool> {
+        let is_topic = matches!(self.kind, Kind::Named(_));
+        let is_kept = is_topic && (!self.log.is_empty() || self.is_remembered());
+        (core::mem::replace(&mut self.is_kept, is_kept) != is_kept).then_some(is_kept)
     }
 
     /// Returns whether the channel can go without any difference to be seen from outside.

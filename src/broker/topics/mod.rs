@@ -11,6 +11,7 @@ mod ledger;
 mod log;
 mod lost;
 mod matched;
+mod payers;
 mod ready;
 mod room;
 mod tree;
@@ -19,6 +20,7 @@ mod waiting;
 
 pub(crate) use channel::Kind;
 pub(crate) use log::{Entry, Log, Margin, NewEntry};
+pub(crate) use payers::{NoRoom, Payer};
 pub(crate) use ready::{HandOver, Ready, ReadyQueue};
 pub(crate) use view::{Take, View};
 pub(crate) use waiting::Waiting;
@@ -36,6 +38,7 @@ use channel::Channel;
 use core::ops::Bound;
 use ledger::Ledger;
 use matched::Matched;
+use payers::Payers;
 use tree::PatternTree;
 
 /// All channels of a broker.
@@ -44,6 +47,9 @@ pub(crate) struct Topics {
     channels: Arena<Channel>,
     everyone: u32,
     names: BTreeMap<TopicName, u32>,
+    /// How many of these there would be without a subscriber too.
+    kept: usize,
+    payers: Payers,
     /// The slots of the patterns in use.
     patterns: PatternTree,
     matched: Arena<Matched>,
@@ -56,7 +62,8 @@ pub(crate) struct Topics {
     forgotten: u64,
     retention: Retention,
     private_retention: Retention,
-    max_topics: usize,
+    max_kept: usize,
+    max_subscribed: usize,
     max_ended: usize,
     /// Whether a log was ever compact.
     may_compact: bool,
@@ -97,6 +104,8 @@ impl Topics {
             channels,
             everyone,
             names: BTreeMap::new(),
+            kept: 0,
+            payers: Payers::new(limits),
             patterns: PatternTree::default(),
             matched: Arena::new(),
             ledger: Ledger::new(limits.retained_bytes.get()),
@@ -105,7 +114,8 @@ impl Topics {
             forgotten: 0,
             retention,
             private_retention,
-            max_topics: limits.topics as usize,
+            max_kept: limits.topics as usize,
+            max_subscribed: limits.subscribed_topics as usize,
             max_ended: limits.ended_topics as usize,
             may_compact: retention.compact || private_retention.compact,
         }
@@ -135,9 +145,23 @@ impl Topics {
         self.names.len() + self.patterns.len()
     }
 
-    /// Returns whether there may be so many topics and patterns more.
-    pub(crate) fn has_room(&self, more: usize) -> bool {
-        self.len() + more <= self.max_topics
+    /// Returns how many topics and patterns there are only because somebody subscribed.
+    pub(crate) fn subscribed_only(&self) -> usize {
+        self.len() - self.kept
+    }
+
+    /// Returns whether something can be published to a topic of this name.
+    pub(crate) fn has_room_to_publish(&self, name: &TopicName) -> bool {
+        let channel = self.named(name).and_then(|slot| self.channels.at(slot));
+        channel.is_some_and(Channel::is_kept) || self.kept < self.max_kept
+    }
+
+    /// Checks whether a peer may subscribe to so many topics and patterns that are not known.
+    pub(crate) fn check_subscribe(&self, payer: &Payer, new: usize) -> Result<(), NoRoom> {
+        if new > 0 && self.subscribed_only() + new > self.max_subscribed {
+            return Err(NoRoom::Full);
+        }
+        self.payers.check(payer, new)
     }
 
     /// Returns how many bytes all channels keep.
@@ -145,20 +169,26 @@ impl Topics {
         self.ledger.bytes()
     }
 
-    /// Returns the slot of a topic or a pattern, which is opened if need be; `None`: there may be
-    /// no more.
-    pub(crate) fn ensure(&mut self, filter: &TopicFilter) -> Option<u32> {
-        match filter {
-            TopicFilter::Topic(name) => self.ensure_topic(name),
-            TopicFilter::Pattern(pattern) => {
-                let slot = self.patterns.get(pattern);
-                slot.or_else(|| self.has_room(1).then(|| self.open_pattern(pattern)))
-            }
+    /// Returns the slot of a topic or a pattern to which a peer subscribes, which is opened at its
+    /// expense if need be.
+    pub(crate) fn ensure(&mut self, filter: &TopicFilter, payer: &Payer) -> Result<u32, NoRoom> {
+        if let Some(slot) = self.get(filter) {
+            return Ok(slot);
         }
+        self.check_subscribe(payer, 1)?;
+        let slot = match filter {
+            TopicFilter::Topic(name) => self.open_topic(name),
+            TopicFilter::Pattern(pattern) => self.open_pattern(pattern),
+        };
+        self.payers.pay(slot, payer);
+        Ok(slot)
     }
 
+    /// Returns the slot of a topic that is published to, or is set. One that is not known is opened;
+    /// `None`: there may be no more.
     fn ensure_topic(&mut self, name: &TopicName) -> Option<u32> {
-        self.named(name).or_else(|| self.has_room(1).then(|| self.open_topic(name)))
+        // Who subscribes to a topic here gets what another shard had room for.
+        self.named(name).or_else(|| (self.kept < self.max_kept).then(|| self.open_topic(name)))
     }
 
     fn open_topic(&mut self, name: &TopicName) -> u32 {
@@ -425,6 +455,7 @@ impl Topics {
         if let Some(channel) = self.channels.at_mut(slot) {
             channel.set_end(now, position, until);
         }
+        self.classify(slot);
         self.hand_over(now, slot, ready);
         self.ended.insert(position, slot);
         self.arm(slot);
@@ -444,6 +475,9 @@ impl Topics {
         name: &TopicName,
         retention: Option<Retention>,
     ) -> Result<(), TopicSettingError> {
+        if !self.has_room_to_publish(name) {
+            return Err(TopicSettingError::TooManyTopics);
+        }
         let slot = self.ensure_topic(name).ok_or(TopicSettingError::TooManyTopics)?;
         if let Some(channel) = self.channels.at_mut(slot) {
             channel.set_retention(retention);
@@ -462,6 +496,9 @@ impl Topics {
         name: &TopicName,
         lag: Option<Lag>,
     ) -> Result<(), TopicSettingError> {
+        if !self.has_room_to_publish(name) {
+            return Err(TopicSettingError::TooManyTopics);
+        }
         let slot = self.ensure_topic(name).ok_or(TopicSettingError::TooManyTopics)?;
         if let Some(channel) = self.channels.at_mut(slot) {
             channel.set_lag(lag);
@@ -616,12 +653,29 @@ impl Topics {
         }
     }
 
+    /// Counts a topic as one that there is anyway, or as one that there is only because somebody
+    /// subscribed, whichever it is now.
+    fn classify(&mut self, slot: u32) {
+        if let Some(channel) = self.channels.at_mut(slot)
+            && let Some(is_kept) = channel.classify()
+        {
+            if is_kept {
+                self.kept += 1;
+                self.payers.release(slot);
+            } else {
+                self.kept -= 1;
+            }
+        }
+    }
+
     /// Forgets a topic without a subscriber that keeps nothing, or a pattern without a subscriber.
     fn release(&mut self, slot: u32) {
+        self.classify(slot);
         if self.channels.at(slot).is_some_and(Channel::is_idle)
             && let Some(key) = self.channels.key_at(slot)
             && let Some(channel) = self.channels.remove(key)
         {
+            self.payers.release(slot);
             match channel.kind() {
                 Kind::Pattern(matched) => self.release_pattern(*matched, slot),
                 Kind::Named(name) => {

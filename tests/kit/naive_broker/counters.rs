@@ -62,7 +62,9 @@ impl Tally {
             OpenError::TooManySessions => refused.sessions += 1,
             OpenError::TooManySessionsOfClient { .. } => refused.of_client += 1,
             OpenError::TooManySessionsFromAddress { .. } => refused.from_address += 1,
-            OpenError::TooManyTopics => refused.topics += 1,
+            OpenError::TooManyTopics
+            | OpenError::TooManyTopicsOfClient { .. }
+            | OpenError::TooManyTopicsFromAddress { .. } => refused.topics += 1,
             OpenError::UnreadEvents => refused.unread_events += 1,
             _ => refused.invalid += 1,
         }
@@ -99,6 +101,7 @@ impl Model {
         expected.sessions = self.members.len() as u64;
         expected.clients = self.guests.len() as u64;
         expected.topics = self.topics() as u64;
+        expected.subscribed_topics = self.subscribed_only() as u64;
         expected.retained_bytes = self.retained_bytes() as u64;
         expected.unread_events = self.events.len() as u64;
         // Where a batch of such a session stops, and so at which poll superseded events are counted,

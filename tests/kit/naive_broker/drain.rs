@@ -122,7 +122,9 @@ impl Model {
             u64::try_from(self.config.reconnect.retry_after.as_millis().div_ceil(1_000)).unwrap();
         let seconds = match error {
             OpenError::TooManySessionsOfClient { .. }
-            | OpenError::TooManySessionsFromAddress { .. } => least,
+            | OpenError::TooManySessionsFromAddress { .. }
+            | OpenError::TooManyTopicsOfClient { .. }
+            | OpenError::TooManyTopicsFromAddress { .. } => least,
             OpenError::Closed
             | OpenError::Draining
             | OpenError::TooManySessions

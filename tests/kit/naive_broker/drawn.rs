@@ -50,6 +50,13 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.session.max_age = age.map(|age| MaxAge::new(age, jitter).unwrap());
     config.session.lease_lead = choices.pick(&[0, 500, 30_000].map(millis));
     config.seed = choices.below(1 << 16);
+    let few = [[2, 2, 4], [100, 1, 3], [4, 100, 2], [100, 100, 100]];
+    let limits = &mut config.limits;
+    [
+        limits.subscribed_topics,
+        limits.subscribed_topics_per_client,
+        limits.subscribed_topics_per_address,
+    ] = few[(config.seed / 3 % 4) as usize];
     // It takes no choice of its own, so that histories that are kept as bytes stay what they are.
     config.pace.patience = [0, 500, 3_000].map(millis)[(config.seed % 3) as usize];
     config
