@@ -30,6 +30,8 @@
 //! - [`EventSource`] and [`Feed`] put the client behind streams, over any [`Transport`].
 //! - [`hub`] puts the broker behind futures and streams. All that it needs of a runtime is a
 //!   [`Timer`].
+//! - With the feature `http-body`, sessions and answers are bodies of responses, for hyper and what is
+//!   built on it; `sansse-axum` is for axum.
 //! - [`answer`] is a stream of events for one reader, such as a language model's answer.
 //! - [`serve`] is a small HTTP/1.1 server, and [`feed::Http1`] a client's transport, over any
 //!   runtime's sockets.
@@ -72,6 +74,7 @@
 //!
 //! # Guides
 //!
+//! - [`guide::axum`]: event streams in axum, from the first one to the end of the server.
 //! - [`guide::behind_proxies`]: how nginx, `HAProxy` and Caddy are kept from ending pages.
 //! - [`guide::from_go_sse`]: what became of each name of SubChord/go-sse.
 #![no_std]

@@ -21,6 +21,8 @@
 //! from that is in the guide [behind proxies](crate::guide::behind_proxies).
 
 mod accept;
+#[cfg(feature = "http-body")]
+mod body;
 mod drive;
 mod ended;
 #[cfg(feature = "metrics")]
@@ -36,6 +38,9 @@ mod trace;
 mod waiting;
 
 pub use accept::Answer;
+#[cfg(feature = "http-body")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http-body")))]
+pub use body::{BodyError, ResponseBody};
 pub use drive::Drive;
 #[cfg(feature = "serve")]
 pub(crate) use refusal::Lacking;

@@ -7,6 +7,8 @@
 mod kit;
 
 mod accepting;
+#[cfg(feature = "http-body")]
+mod body;
 mod counting;
 mod draining;
 mod driving;

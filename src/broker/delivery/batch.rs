@@ -16,8 +16,10 @@ use bytes::Bytes;
 pub struct Batch {
     framing: Framing,
     joined: Vec<u8>,
-    /// A frame that is too large to be worth copying, alone in its batch.
+    /// A frame that is not copied, alone in its batch.
     single: Option<Frame>,
+    /// From how many bytes on the first frame is not copied before there is a second one.
+    single_from: usize,
     parts: Vec<Part>,
     /// How many of the parts are no frames of their own.
     shared: usize,
@@ -67,10 +69,20 @@ impl Batch {
             framing,
             joined: Vec::new(),
             single: None,
+            single_from: SINGLE,
             parts: Vec::new(),
             shared: 0,
             origin: None,
         }
+    }
+
+    /// Makes an empty batch for bodies, whose frame is [taken](Self::take_bytes) without a copy where
+    /// it is the only one.
+    #[cfg(feature = "http-body")]
+    pub(crate) const fn for_bodies() -> Self {
+        let mut batch = Self::new(Framing::Plain);
+        batch.single_from = 0;
+        batch
     }
 
     /// Makes an empty batch with a buffer of this many bytes.
@@ -131,8 +143,15 @@ impl Batch {
 
     #[inline]
     fn has_room_for(&self, length: usize, limit: usize) -> bool {
-        self.parts.is_empty()
-            || (self.single.is_none() && length < SINGLE && self.joined.len() + length <= limit)
+        if self.parts.is_empty() {
+            return true;
+        }
+        let before = match &self.single {
+            None => self.joined.len(),
+            Some(frame) => self.framing.slice(frame).len(),
+        };
+        let is_large = self.single.is_some() && before >= SINGLE;
+        !is_large && length < SINGLE && before + length <= limit
     }
 
     /// Adds `frame` if there is room for it. Returns whether there was.
@@ -159,13 +178,36 @@ impl Batch {
 
     #[inline]
     fn add(&mut self, source: Source, cursor: u64, frame: &Frame, bytes: &[u8]) {
-        let end = self.joined.len() + bytes.len();
-        if self.parts.is_empty() && bytes.len() >= SINGLE {
+        if self.parts.is_empty() && bytes.len() >= self.single_from {
             self.single = Some(frame.clone());
-        } else {
-            self.joined.extend_from_slice(bytes);
+            self.parts.push(Part { source, cursor, end: bytes.len() });
+            return;
         }
+        if self.single.is_some() {
+            self.copy_single();
+        }
+        self.joined.extend_from_slice(bytes);
+        let end = self.joined.len();
         self.parts.push(Part { source, cursor, end });
+    }
+
+    #[cold]
+    fn copy_single(&mut self) {
+        if let Some(frame) = self.single.take() {
+            self.joined.extend_from_slice(self.framing.slice(&frame));
+        }
+    }
+
+    /// Takes all bytes out: those of a single frame as they are, and others as a copy, so that the
+    /// buffer is used again.
+    #[cfg(feature = "http-body")]
+    pub(crate) fn take_bytes(&mut self) -> Bytes {
+        let bytes = match &self.single {
+            Some(frame) => self.framing.bytes(frame),
+            None => Bytes::copy_from_slice(&self.joined),
+        };
+        self.clear();
+        bytes
     }
 
     /// Records that the newest frame moved another cursor as well.
