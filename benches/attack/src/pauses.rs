@@ -21,25 +21,17 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Broken> {
+    let times = size.pick(1, 2);
     let stops: &[(usize, u64, u64)] = size.pick(&[(40, 1, 2)], &[(1_000, 60, 70), (2_000, 10, 20)]);
     for platform in PLATFORMS {
         for &(readers, stall, stop) in stops {
             println!("  a server on {platform}, {readers} readers, stall timeout {stall} s:");
-            stop_server(
-                platform,
-                readers,
-                Duration::from_secs(stall),
-                Duration::from_secs(stop),
-                report,
-            )?;
+            let (stall, stop) = (Duration::from_secs(stall), Duration::from_secs(stop));
+            stop_server(platform, readers, stall, (times, stop), report)?;
         }
         println!("  a reader on {platform}:");
-        stop_reader(
-            platform,
-            Duration::from_secs(1),
-            Duration::from_secs(size.pick(2, 20)),
-            report,
-        )?;
+        let stop = Duration::from_secs(size.pick(2, 20));
+        stop_reader(platform, Duration::from_secs(1), (times, stop), report)?;
     }
     Ok(())
 }
@@ -49,11 +41,10 @@ fn stop_server(
     platform: &str,
     count: usize,
     stall: Duration,
-    stop: Duration,
+    (times, stop): (usize, Duration),
     report: &mut Report,
 ) -> Result<(), Broken> {
     const EVENTS: usize = 2_000;
-    const STOPS: u32 = 2;
     let server = Process::start(&["server", platform, &stall.as_secs().to_string()])?;
     let (mut orders, mut says) = server.pipes()?;
     let address = next_line(&mut says)?;
@@ -75,7 +66,7 @@ fn stop_server(
         }
         let result = (|| -> Result<(), Broken> {
             wait_for(|| gaps.load(Ordering::SeqCst) == count, "every reader is told its place")?;
-            for _ in 0..STOPS {
+            for _ in 0..times {
                 let before = got.load(Ordering::SeqCst);
                 writeln!(orders, "{EVENTS}")?;
                 // In the middle of it.
@@ -101,11 +92,10 @@ fn stop_server(
     let stalled = next_line(&mut says)?;
     let (got, told) = (got.load(Ordering::SeqCst), gaps.load(Ordering::SeqCst));
     let ends = ends.load(Ordering::SeqCst);
-    report.figure(&format!("  sessions that ended over {STOPS} stops of {stop:?}"), ends);
+    report.figure(&format!("  sessions that ended over {times} stops of {stop:?}"), ends);
     report.figure("  sessions that the server called stalled", &stalled);
     report.figure("  notices beside the first of each", told.saturating_sub(count));
-    report
-        .figure("  events that came", format_args!("{got} of {}", EVENTS * count * STOPS as usize));
+    report.figure("  events that came", format_args!("{got} of {}", EVENTS * count * times));
     outcome?;
     promise(stalled == "0" && ends == 0, || "a pause was taken for the peers' silence".into())?;
     promise(told == count, || "readers were told of gaps".into())
@@ -127,7 +117,7 @@ fn read_all(socket: TcpStream, got: &AtomicUsize, notices: &AtomicUsize) {
 fn stop_reader(
     platform: &str,
     idle: Duration,
-    stop: Duration,
+    (times, stop): (usize, Duration),
     report: &mut Report,
 ) -> Result<(), Broken> {
     let runtime =
@@ -137,7 +127,7 @@ fn stop_reader(
     let (_orders, mut says) = reader.pipes()?;
     let tell = |text: String| hub.publish(Audience::Everyone, &Event::new(text));
     promise(next_line(&mut says)? == "open", || "no stream came".into())?;
-    for round in 0..3 {
+    for round in 0..times {
         reader.signal(Signal::STOP)?;
         std::thread::sleep(stop / 2);
         tell(format!("while stopped {round}"))?;
@@ -151,7 +141,7 @@ fn stop_reader(
             promise(line == said, || format!("the reader said {line:?} where {said:?} came"))?;
         }
     }
-    report.figure(&format!("  connections given up over 3 stops of {stop:?}"), 0);
+    report.figure(&format!("  connections given up over {times} stops of {stop:?}"), 0);
     Ok(())
 }
 
