@@ -17,6 +17,22 @@
 //! page stays as it is until somebody loads it again. A hub that is full, drains or is closed therefore
 //! answers by a stream that says when to come back, and ends; [`RefuseBy`] says more.
 //!
+//! # When your code panics
+//!
+//! A panic of the application's code costs the call in which it happens. A hub
+//! [counts](crate::broker::Counters::panics) what it catches, and tells of it by the feature
+//! `tracing`, as an error under the target `sansse::panic`. Where panics abort the process
+//! (`panic = "abort"`), nothing is caught.
+//!
+//! | Your code | What its panic costs |
+//! | --- | --- |
+//! | the [listener](HubBuilder::on_event), or the subscriber of `tracing` | that event, for the listener alone. The next one comes, and whoever caused the event goes on |
+//! | a waker, when it wakes | the one task may not be polled again. All others are woken |
+//! | a value or a waker, when it is dropped | nothing else |
+//! | a closure for [`metadata`](Hub::metadata) or [`presence_page`](Hub::presence_page) | the call panics. What it had changed of the metadata stays changed, and the hub goes on |
+//! | a [`Timer`], in a call of the hub | the call panics, and nothing was done |
+//! | a [`Timer`], in the [driver](Drive) | the driver panics and is gone, and the hub [closes](Drive) |
+//!
 //! A proxy in front of the server does not know of that, and ends pages by its own 502. How to keep it
 //! from that is in the guide [behind proxies](crate::guide::behind_proxies).
 
@@ -25,8 +41,10 @@ mod accept;
 mod body;
 mod drive;
 mod ended;
+mod health;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod panicked;
 #[cfg(feature = "record")]
 mod record;
 mod refusal;
@@ -42,6 +60,7 @@ pub use accept::Answer;
 #[cfg_attr(docsrs, doc(cfg(feature = "http-body")))]
 pub use body::{BodyError, ResponseBody};
 pub use drive::Drive;
+pub use health::Health;
 #[cfg(feature = "serve")]
 pub(crate) use refusal::Lacking;
 pub use refusal::RefuseBy;
@@ -253,7 +272,8 @@ impl HubBuilder {
     ///
     /// The listener is called for one event at a time, in order within a shard. No lock is held
     /// then, so that it may call the hub. It runs on the thread that caused the event: it should be
-    /// quick, or send the event on.
+    /// quick, or send the event on. A call that panics loses its event and nothing else; see [when
+    /// your code panics](self#when-your-code-panics).
     pub fn on_event(
         mut self,
         listener: impl Fn(EventNumber, BrokerEvent) + Send + Sync + 'static,
@@ -297,9 +317,10 @@ impl HubBuilder {
             returns: Mutex::new(ReturnsOfAll::new(now, &self.config.reconnect)),
             shards: shards.collect::<Result<_, ConfigError>>()?,
             turn: AtomicUsize::new(0),
-            driver: Mutex::new(None),
+            driver: drive::Driver::new(),
             on_event: self.on_event,
             delivering: AtomicBool::new(false),
+            panicked: panicked::Panicked::default(),
         };
         let inner = Arc::new(inner);
         let drive = Drive::new(&inner);
@@ -449,6 +470,8 @@ impl Hub {
             sum += &counters;
             (sum.published, sum.published_bytes) = published;
         }
+        sum.panics = self.inner.panicked.counted();
+        sum.lost_drivers = self.inner.driver.is_gone().into();
         sum
     }
 
