@@ -7,28 +7,28 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::any::Any;
 use core::mem;
+use core::task::Waker;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Which code of the application's is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     /// A listener, with the subscriber of `tracing` before it.
-    #[cfg_attr(not(feature = "broker"), expect(dead_code, reason = "feeds have none"))]
+    #[cfg(feature = "broker")]
     Listener,
     /// The waker of a task.
     Waker,
     /// A value that is dropped, or a waker that is.
-    #[cfg_attr(not(feature = "broker"), expect(dead_code, reason = "feeds have none"))]
+    #[cfg(feature = "broker")]
     Value,
-    /// The future or the stream of an answer.
-    #[cfg_attr(not(feature = "broker"), expect(dead_code, reason = "feeds have none"))]
-    Answer,
-    /// What gives the headers of a request.
-    #[cfg_attr(not(feature = "feed"), expect(dead_code, reason = "hubs have none"))]
-    Headers,
     /// The clock.
-    #[cfg_attr(not(feature = "broker"), expect(dead_code, reason = "feeds have none"))]
+    #[cfg(feature = "broker")]
     Timer,
+}
+
+/// Wakes tasks, each whatever the wakers before it do. Returns how many panicked.
+pub(crate) fn wake(wakers: impl IntoIterator<Item = Waker>) -> u64 {
+    each(Code::Waker, wakers, Waker::wake)
 }
 
 /// Makes a call for each of these, also after one that panicked. Returns how many did.
@@ -48,6 +48,7 @@ pub(crate) fn each<T>(
 }
 
 /// Makes a call; `None` where it panics.
+#[cfg(feature = "broker")]
 pub(crate) fn once<R>(code: Code, call: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| note(code, panic)).ok()
 }
@@ -84,14 +85,12 @@ impl Code {
             Self::Listener => "listener",
             Self::Waker => "waker",
             Self::Value => "value",
-            Self::Answer => "answer",
-            Self::Headers => "headers",
             Self::Timer => "timer",
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "broker"))]
 mod tests {
     use super::*;
     use alloc::vec::Vec;

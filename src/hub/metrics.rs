@@ -15,7 +15,8 @@ impl Hub {
     /// `sansse_sessions_ended` (by `reason`), `sansse_events_replayed`,
     /// `sansse_events_published`, `sansse_bytes_published`, `sansse_events_delivered`,
     /// `sansse_bytes_delivered`, `sansse_heartbeats`, `sansse_events_lost` (by `reason`),
-    /// `sansse_events_superseded`, `sansse_panics` (by `of`), `sansse_drivers_lost`, and two distributions (by `le`):
+    /// `sansse_events_superseded`, `sansse_panics` (by `of`), `sansse_drivers_lost`, and two
+    /// distributions (by `le`):
     /// `sansse_queue_age_microseconds_bucket` and `sansse_lag_events_bucket`. A bucket's count
     /// includes the buckets before it, as Prometheus has it.
     pub fn record_metrics(&self) {

@@ -17,6 +17,9 @@
 //! page stays as it is until somebody loads it again. A hub that is full, drains or is closed therefore
 //! answers by a stream that says when to come back, and ends; [`RefuseBy`] says more.
 //!
+//! A proxy in front of the server does not know of that, and ends pages by its own 502. How to keep it
+//! from that is in the guide [behind proxies](crate::guide::behind_proxies).
+//!
 //! # When your code panics
 //!
 //! A panic of the application's code costs the call in which it happens. A hub
@@ -26,15 +29,12 @@
 //!
 //! | Your code | What its panic costs |
 //! | --- | --- |
-//! | the [listener](HubBuilder::on_event), or the subscriber of `tracing` | that event, for the listener alone. The next one comes, and whoever caused the event goes on |
+//! | the [listener](HubBuilder::on_event), or the subscriber of `tracing` | that event, for the listener alone. The next one comes, and the call that caused the event goes on |
 //! | a waker, when it wakes | the one task may not be polled again. All others are woken |
 //! | a value or a waker, when it is dropped | nothing else |
 //! | a closure for [`metadata`](Hub::metadata) or [`presence_page`](Hub::presence_page) | the call panics. What it had changed of the metadata stays changed, and the hub goes on |
 //! | a [`Timer`], in a call of the hub | the call panics, and nothing was done |
 //! | a [`Timer`], in the [driver](Drive) | the driver panics and is gone, and the hub [closes](Drive) |
-//!
-//! A proxy in front of the server does not know of that, and ends pages by its own 502. How to keep it
-//! from that is in the guide [behind proxies](crate::guide::behind_proxies).
 
 mod accept;
 #[cfg(feature = "http-body")]
@@ -42,6 +42,7 @@ mod body;
 mod drive;
 mod ended;
 mod health;
+mod metadata;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod panicked;
@@ -61,6 +62,7 @@ pub use accept::Answer;
 pub use body::{BodyError, ResponseBody};
 pub use drive::Drive;
 pub use health::Health;
+pub use metadata::ClientMetadata;
 #[cfg(feature = "serve")]
 pub(crate) use refusal::Lacking;
 pub use refusal::RefuseBy;
@@ -529,20 +531,6 @@ impl Hub {
         let another = || PresenceCursor::new(cursor.shard() + 1, None);
         let next = page.next_cursor().or_else(|| (shard < last).then(another));
         (page, next)
-    }
-
-    /// Reads or changes what the application keeps with a client. Returns `None` for a client that
-    /// is not known, or was absent for longer than its grace time.
-    ///
-    /// `access` runs under the lock of the client's shard: it should be quick, and a call of the
-    /// hub in it would wait for ever.
-    pub fn metadata<R>(
-        &self,
-        client: &ClientId,
-        access: impl FnOnce(&mut http::Extensions) -> R,
-    ) -> Option<R> {
-        let shard = self.inner.shard_of(Some(client));
-        self.inner.with(shard, |shard, _| shard.broker.client_mut(client).metadata().map(access))
     }
 
     /// Sets how much of one named topic is kept from now on; `None` for the configuration's.

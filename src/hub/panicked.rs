@@ -24,10 +24,10 @@ impl Panicked {
     }
 
     pub(super) fn counted(&self) -> Panics {
-        let mut panics = Panics::default();
-        panics.listener = self.listener.load(Ordering::Relaxed);
-        panics.wakers = self.wakers.load(Ordering::Relaxed);
-        panics.values = self.values.load(Ordering::Relaxed);
-        panics
+        Panics {
+            listener: self.listener.load(Ordering::Relaxed),
+            wakers: self.wakers.load(Ordering::Relaxed),
+            values: self.values.load(Ordering::Relaxed),
+        }
     }
 }

@@ -299,7 +299,9 @@ impl Inner {
     pub(super) fn run(&self, follow_up: FollowUp) {
         let FollowUp { wakers, replaced, let_go, ended, wakes_driver, has_events } = follow_up;
         self.wake(wakers);
-        ended.into_iter().for_each(|ended| self.panicked.add(Code::Waker, ended.tell()));
+        for ended in ended {
+            self.panicked.add(Code::Waker, ended.tell());
+        }
         self.let_go(replaced);
         self.let_go(let_go);
         if wakes_driver {
@@ -353,7 +355,7 @@ impl Inner {
     fn wake(&self, wakers: impl IntoIterator<Item = Waker, IntoIter: ExactSizeIterator>) {
         let wakers = wakers.into_iter();
         if wakers.len() > 0 {
-            self.panicked.add(Code::Waker, caught::each(Code::Waker, wakers, Waker::wake));
+            self.panicked.add(Code::Waker, caught::wake(wakers));
         }
     }
 
@@ -430,8 +432,8 @@ impl Drop for Delivering<'_> {
     }
 }
 
-/// Returns a shard's next event, and who waited for it. This is a function of its own, so that the lock is gone before the
-/// listener is called.
+/// Returns a shard's next event, and who waited for it. This is a function of its own, so that the
+/// lock is gone before the listener is called.
 fn next_event(shard: &Mutex<Shard>) -> Option<(EventNumber, BrokerEvent, Option<Ended>)> {
     let shard = &mut *lock(shard);
     let (number, event) = shard.broker.poll_event()?;
