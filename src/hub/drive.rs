@@ -150,10 +150,10 @@ impl Inner {
             self.driver.set_state(GONE);
             #[cfg(feature = "tracing")]
             super::trace::trace_lost_driver();
-            // A clock that panicked is why many drivers are gone, and may do so again.
-            caught::once(Code::Timer, || {
-                self.for_all_at_once(|shard, now| shard.broker.close(now));
-            });
+            // A clock that panicked may be why the driver is gone, and may panic again. The shards
+            // then stay at the latest time that they know.
+            let now = caught::once(Code::Timer, || self.timer.now()).unwrap_or(self.built);
+            self.for_all_at_once_at(now, |shard, now| shard.broker.close(now));
         }
         self.let_go(waker);
     }

@@ -309,6 +309,7 @@ impl HubBuilder {
         });
         let inner = Inner {
             timer: Box::new(timer),
+            built: now,
             head: self.head,
             accept: self.accept,
             refuse_by: self.refuse_by,

@@ -24,6 +24,8 @@ use std::time::Instant;
 
 pub(super) struct Inner {
     pub(super) timer: Box<dyn Timer>,
+    /// When the hub was built, by the timer.
+    pub(super) built: Instant,
     /// The head of the streams that the hub answers with.
     pub(super) head: ResponseHead,
     /// Which requests are answered by streams.
@@ -185,8 +187,15 @@ impl Inner {
     }
 
     /// Calls all shards, and lets no publish come in between.
-    pub(super) fn for_all_at_once(&self, mut call: impl FnMut(&mut Shard, Instant)) {
-        let now = self.timer.now();
+    pub(super) fn for_all_at_once(&self, call: impl FnMut(&mut Shard, Instant)) {
+        self.for_all_at_once_at(self.timer.now(), call);
+    }
+
+    pub(super) fn for_all_at_once_at(
+        &self,
+        now: Instant,
+        mut call: impl FnMut(&mut Shard, Instant),
+    ) {
         let sequencer = lock(&self.sequencer);
         let mut follow_up = FollowUp::default();
         for shard in 0..self.shards.len() {

@@ -19,6 +19,7 @@ mod leases;
 mod limits;
 mod listening;
 mod metadata;
+mod panicking;
 mod presence;
 #[cfg(feature = "record")]
 mod recording;
