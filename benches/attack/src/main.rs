@@ -13,6 +13,7 @@
 mod budgets;
 mod ids;
 mod names;
+mod panics;
 mod patterns;
 mod replay;
 mod report;
@@ -50,6 +51,7 @@ const ATTACKS: &[Attack] = &[
         run: budgets::run,
     },
     Attack { name: "patterns", about: "patterns that match everything", run: patterns::run },
+    Attack { name: "panics", about: "an application whose code panics", run: panics::run },
 ];
 
 fn main() -> ExitCode {
