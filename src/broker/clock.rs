@@ -45,9 +45,8 @@ impl Clock {
 
 /// Returns how many ticks a duration is; it saturates at 584 years.
 #[inline]
-pub(crate) fn ticks(duration: Duration) -> Tick {
+pub(crate) const fn ticks(duration: Duration) -> Tick {
     // Every poll asks for this, and as an `u128` it would cost several times as much.
-    let whole = duration.as_secs().checked_mul(1_000_000_000);
-    let all = whole.and_then(|whole| whole.checked_add(duration.subsec_nanos().into()));
-    all.unwrap_or(Tick::MAX)
+    let whole = duration.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(duration.subsec_nanos() as Tick)
 }

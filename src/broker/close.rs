@@ -12,7 +12,7 @@ impl Broker {
     /// Ends a session whose connection is gone. Its driver is told nothing more. A session that is
     /// not open is no error.
     pub fn handle_disconnect(&mut self, now: Instant, session: SessionId) {
-        self.clock.advance(now);
+        self.advance(now);
         if let Some(key) = self.sessions.key_of(session) {
             self.sessions.tell_end(key, &self.topics);
             self.end(key, EndReason::Disconnected, Told::Already);
@@ -34,7 +34,7 @@ impl Broker {
     /// Closes the broker: each session gets what was published before, then its end, and no other
     /// is opened. A session that takes nothing ends by the stall timeout.
     pub fn close(&mut self, now: Instant) {
-        self.clock.advance(now);
+        self.advance(now);
         if !self.admission.close() {
             return;
         }
@@ -54,7 +54,7 @@ impl Broker {
 
     /// Closes a session, as [`SessionMut::close`](super::SessionMut::close) says.
     pub(super) fn close_session(&mut self, now: Instant, session: SessionId) -> bool {
-        self.clock.advance(now);
+        self.advance(now);
         let key = self.sessions.key_of(session);
         key.is_some_and(|key| self.finish(key, EndReason::Closed, None))
     }

@@ -51,6 +51,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Pauses
+//!
+//! A process that is stopped, a machine that is suspended and a thread that does something else do
+//! not look at their peers. What those took meanwhile is not known when time goes on, and a timer
+//! often fires before a socket is looked at. So a driver that calls more than 250 ms after the time
+//! that [`poll_timeout`](Broker::poll_timeout) said has **paused**, whatever call it makes first:
+//!
+//! - The silence of a session and of a reader that somebody waits for counts anew from the end of
+//!   the pause: [`SessionDefaults::stall_timeout`], [`Pace::patience`].
+//! - One silence is forgiven four pauses. A peer that is gone is ended by the stall timeout after
+//!   the last of these, also where the driver is late each time or is stopped again and again. So is
+//!   a wait of a publisher.
+//! - What is promised for a time comes at that time: leases, maximum ages, retention, the grace time
+//!   of clients, and drains.
+//!
+//! A pause through which nothing was due is not seen, and counts as silence.
+//!
 //! # What a peer is told
 //!
 //! Beside events a peer gets **notices**: events of the type

@@ -39,7 +39,7 @@ impl Broker {
         config: SessionConfig,
         elsewhere: &Elsewhere,
     ) -> Result<Opened, OpenError> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let mut config = config;
         let metadata = config.take_metadata();
         if !elsewhere.has_made_room()

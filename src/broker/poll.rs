@@ -107,7 +107,7 @@ impl Broker {
     /// Lets a sink take what a session has to transmit.
     #[inline]
     fn fill(&mut self, now: Instant, id: SessionId, sink: &mut impl Sink) -> Filled {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let Some(key) = self.sessions.key_of(id) else { return Filled::Ended(None) };
         let hand_overs = self.sessions.hand_overs();
         let Some((session, deadlines)) = self.sessions.polled(key) else {
@@ -177,7 +177,7 @@ impl Broker {
         batch: &Batch,
         written: usize,
     ) -> Bytes {
-        self.clock.advance(now);
+        self.advance(now);
         let remainder = batch.remainder(written);
         let key = self.sessions.key_of(session);
         let Some((key, state)) = key.and_then(|key| Some((key, self.sessions.get_mut(key)?)))
@@ -233,7 +233,7 @@ impl Broker {
     ///
     /// [`handle_partial_write`]: Self::handle_partial_write
     pub fn handle_progress(&mut self, now: Instant, session: SessionId) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let Some(key) = self.sessions.key_of(session) else { return };
         if let Some(session) = self.sessions.get_mut(key) {
             session.handle_progress(now);

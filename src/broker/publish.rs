@@ -127,7 +127,7 @@ impl Broker {
         audience: impl Into<Audience>,
         event: &Event,
     ) -> Result<Published, PublishError> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let audience = audience.into();
         self.check_publish(&audience)?;
         // Before one waits for room in vain.
@@ -153,7 +153,7 @@ impl Broker {
         now: Instant,
         topic: &TopicName,
     ) -> Result<Published, PublishError> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         self.check_publish(&Audience::Topic(topic.clone()))?;
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.end_topic(topic.clone());
@@ -170,7 +170,7 @@ impl Broker {
         topic: &TopicName,
         retention: Option<Retention>,
     ) -> Result<(), TopicSettingError> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         if let Some(retention) = &retention {
             retention.check().map_err(TopicSettingError::Config)?;
         }
@@ -184,7 +184,7 @@ impl Broker {
         topic: &TopicName,
         lag: Option<Lag>,
     ) -> Result<(), TopicSettingError> {
-        self.clock.advance(now);
+        self.advance(now);
         self.topics.set_lag(topic, lag)
     }
 

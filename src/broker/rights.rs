@@ -124,7 +124,7 @@ impl Broker {
         session: SessionId,
         until: Instant,
     ) -> Result<(), LeaseError> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let key = self.sessions.key_of(session).ok_or(LeaseError::UnknownSession)?;
         let session = self.sessions.get(key).ok_or(LeaseError::UnknownSession)?;
         if session.is_lapsed(now) {
@@ -141,7 +141,7 @@ impl Broker {
 
     /// Ends a client's sessions, as [`ClientMut::revoke`] says.
     pub(super) fn revoke(&mut self, now: Instant, client: &ClientId) -> Result<usize, RevokeError> {
-        self.clock.advance(now);
+        self.advance(now);
         let sessions = self.session_keys_of(client).ok_or(RevokeError::UnknownClient)?;
         for &key in &sessions {
             self.end(key, EndReason::Revoked, Told::ByReady);
@@ -156,7 +156,7 @@ impl Broker {
         client: &ClientId,
         topic: &TopicName,
     ) -> Result<usize, RevokeError> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let sessions = self.session_keys_of(client).ok_or(RevokeError::UnknownClient)?;
         let mut heard = 0;
         for key in sessions {

@@ -247,7 +247,7 @@ impl Broker {
 
     /// Ends the oldest session, or the oldest from this address, for one that another shard opens.
     pub(super) fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {
-        self.clock.advance(now);
+        self.advance(now);
         if let Some(oldest) = self.admission.oldest(address) {
             self.end(oldest, EndReason::Evicted, Told::ByReady);
         }
@@ -260,7 +260,7 @@ impl Broker {
         now: Instant,
         published: &Published,
     ) -> Result<(), PublishError> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         if self.admission.is_closed() {
             return Err(PublishError::Closed);
         }

@@ -175,7 +175,7 @@ impl Broker {
         filter: TopicFilter,
         start: StartAt,
     ) -> Result<Resumption, SubscribeError> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let key = self.sessions.key_of(session).ok_or(SubscribeError::UnknownSession)?;
         let session = self.sessions.get(key).filter(|session| session.ending().is_none());
         let session = session.ok_or(SubscribeError::UnknownSession)?;
@@ -256,7 +256,7 @@ impl Broker {
         session: SessionId,
         filter: &TopicFilter,
     ) -> bool {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         let found = self.sessions.key_of(session).and_then(|key| {
             let session = self.sessions.get(key)?;
             self.filters(session).find(|(_, one)| one == filter).map(|(number, _)| (key, number))

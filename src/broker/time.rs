@@ -3,8 +3,7 @@
 use super::admission::{DrainStep, LastWords};
 use super::arena::Key;
 use super::clock::Tick;
-use super::sessions::Due;
-use super::sessions::Told;
+use super::sessions::{Due, Sessions, Told};
 use super::{Broker, BrokerEvent, Drain, DrainError, EndReason, OpenError, Value};
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -17,6 +16,10 @@ impl Broker {
     /// bring the time forward. What is due when depends neither on `poll_ready` nor on
     /// `poll_event`. The time may come before anything is due; `handle_timeout` then moves it.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        self.clock.instant(self.next_timeout()?)
+    }
+
+    fn next_timeout(&self) -> Option<Tick> {
         let deadlines = [
             self.sessions.next_timeout(),
             self.topics.next_timeout(),
@@ -24,12 +27,36 @@ impl Broker {
             self.publishers.next_timeout(),
             self.admission.next_turn(self.sessions.len()),
         ];
-        self.clock.instant(deadlines.into_iter().flatten().min()?)
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Takes the caller's `now`, and returns the present time.
+    ///
+    /// Nothing has changed since the last call, so that what is due now first is what the driver was
+    /// promised then.
+    #[inline]
+    pub(super) fn advance(&mut self, now: Instant) -> Tick {
+        let before = self.clock.now();
+        let now = self.clock.advance(now);
+        if Sessions::is_gap(before, now) {
+            self.note_gap(before, now);
+        }
+        now
+    }
+
+    #[cold]
+    fn note_gap(&mut self, before: Tick, now: Tick) {
+        if let Some(promised) = self.next_timeout() {
+            self.sessions.note_gap(before, now, promised);
+        }
     }
 
     /// Does what is due by `now`. It may be called at any time.
+    ///
+    /// Where this or any other call comes more than 250 ms after the time that
+    /// [`poll_timeout`](Self::poll_timeout) said, the driver [paused](crate::broker#pauses).
     pub fn handle_timeout(&mut self, now: Instant) {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         while let Some((key, due)) = self.sessions.pop_due(now, &self.topics) {
             match due {
                 Due::Lease => self.end(key, EndReason::LeaseExpired, Told::ByReady),
@@ -54,7 +81,7 @@ impl Broker {
     ///
     /// [`DrainError`]; then nothing was done.
     pub fn drain(&mut self, now: Instant, drain: Drain) -> Result<(), DrainError> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         self.admission.drain(now, drain, self.sessions.keys().collect())?;
         self.emit_drained();
         self.drain_due();
@@ -79,7 +106,7 @@ impl Broker {
     /// the rate. Where there are more shards than returns in a second, peers of different shards
     /// may come together. A hub gives out the times for all its shards.
     pub fn retry_after(&mut self, now: Instant, error: &OpenError) -> Option<Duration> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         self.admission.retry_after(now, *error)
     }
 

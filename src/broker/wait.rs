@@ -58,7 +58,7 @@ impl Broker {
         audience: &Audience,
         pace: Pace,
     ) -> Result<Option<WaitId>, PublishError> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         self.check_publish(audience)?;
         // Nothing was published to an audience without a channel, so that nobody is behind.
         let Some(channel) = self.channel_of(audience) else { return Ok(None) };
@@ -105,7 +105,7 @@ impl Broker {
         now: Instant,
         audience: &Audience,
     ) -> Result<Option<WaitId>, PublishError> {
-        let now = self.clock.advance(now);
+        let now = self.advance(now);
         self.check_publish(audience)?;
         let Some(crowd) = self.few(audience) else { return Ok(None) };
         let patience = self.patience_with(audience);
@@ -150,7 +150,9 @@ impl Broker {
         let has_room = |key: &Key| {
             let session = self.sessions.get(*key);
             let untaken = session.and_then(|one| Untaken::of(one, channel, &self.topics));
-            untaken.is_none_or(|one| one.cursor() >= lost || one.stalls_at(patience) <= now)
+            untaken.is_none_or(|one| {
+                one.cursor() >= lost || self.sessions.stalls_at(*key, one, patience) <= now
+            })
         };
         if sessions.iter().all(has_room) { Ok(()) } else { Err(PublishError::NoRoom) }
     }

@@ -14,6 +14,7 @@ mod lag;
 mod leases;
 mod limits;
 mod notices;
+mod pauses;
 mod permission;
 mod presence;
 mod presence_changes;

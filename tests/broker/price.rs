@@ -1,8 +1,10 @@
 //! What a request costs: how many bytes are sent for it, by what it brings.
 
 use crate::kit::broker::*;
+#[cfg(feature = "signed")]
+use sansse::EventId;
 use sansse::broker::*;
-use sansse::{Event, EventId, LastEventId};
+use sansse::{Event, LastEventId};
 
 const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
 const ONE: usize = 1_000;

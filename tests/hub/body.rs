@@ -1,5 +1,6 @@
 //! A session, and any answer, as the body of a response in an HTTP stack of one's own.
 
+use super::driving::pass;
 use super::kit::time::VirtualTimer;
 use super::tasks::{Driver, Probe};
 use super::{config, driven, hub, hub_of, say, seconds, topic};
@@ -209,8 +210,7 @@ fn a_peer_that_takes_nothing_is_given_up_by_the_hub_and_its_body_ends_by_an_erro
     let (mut driver, probe) = (Driver::new(drive), Probe::new());
     let mut session = begun(&hub, &probe);
     say(&hub, "not taken");
-    timer.advance(seconds(61));
-    driver.run();
+    pass(&timer, &mut driver, seconds(61));
     assert_eq!(hub.counters().sessions, 0);
     // If the stack polls after all, it learns that something is missing.
     while let Poll::Ready(item) = poll(&mut session, &probe) {

@@ -1,5 +1,6 @@
 //! How a session's stream ends: in good order where it is complete, and otherwise by an error.
 
+use super::driving::pass;
 use super::kit::time::VirtualTimer;
 use super::tasks::{Driver, Probe, next_item, poll_ended};
 use super::{client, config, parked, request_of, say, seconds, stand_still, topic};
@@ -36,8 +37,7 @@ impl Stage {
     }
 
     fn pass(&mut self, time: Duration) {
-        self.timer.advance(time);
-        self.driver.run();
+        pass(&self.timer, &mut self.driver, time);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::BuildStill;
 use super::VirtualTimer;
+use super::driving::pass;
 use super::tasks::{Driver, Probe, without_deadlock};
 use super::{
     client, client_on, config, data, drain, parked, request_of, say, seconds, sharded, topic,
@@ -89,8 +90,7 @@ fn each_session_has_exactly_one_end_whatever_happens_to_it_afterwards() {
     for session in &mut aborted {
         drain(session, &probe);
     }
-    timer.advance(seconds(60));
-    driver.run();
+    pass(&timer, &mut driver, seconds(60));
     ended(stalled.id(), EndReason::Stalled);
 
     for text in ["b", "c", "d"] {

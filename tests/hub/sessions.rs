@@ -1,6 +1,7 @@
 //! A session as its connection sees it: frames, or batches and what a write left of them; its end
 //! and the reason for it.
 
+use super::driving::pass;
 use super::tasks::{Driver, Probe, next, poll_ended};
 use super::{Random, config, data, drain, driven, hub, hub_of, parked, say, seconds, told_at};
 use sansse::broker::{
@@ -156,8 +157,7 @@ fn a_session_whose_write_stopped_is_not_woken_for_output_but_for_its_end() {
     assert!(poll_ended(&mut session, &probe).is_pending());
     say(&hub, "b");
     assert_eq!(probe.take_wakes(), 0);
-    timer.advance(seconds(60));
-    driver.run();
+    pass(&timer, &mut driver, seconds(60));
     assert_eq!(probe.take_wakes(), 1);
     assert!(poll_ended(&mut session, &probe).is_ready());
     assert!(poll_ended(&mut session, &probe).is_ready());
@@ -198,8 +198,7 @@ fn ended_by(end: End) -> (Session, Probe) {
     let session = parked(&hub, SessionConfig::new(), &probe);
     assert_eq!(session.end_reason(), None);
     end(&hub, &session, &mut || {
-        timer.advance(seconds(60));
-        driver.run();
+        pass(&timer, &mut driver, seconds(60));
     });
     (session, probe)
 }

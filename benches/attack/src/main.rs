@@ -15,6 +15,8 @@ mod ids;
 mod names;
 mod panics;
 mod patterns;
+#[cfg(unix)]
+mod pauses;
 mod replay;
 mod report;
 
@@ -43,6 +45,8 @@ struct Attack {
 
 const ATTACKS: &[Attack] = &[
     Attack { name: "ids", about: "ids as long as a stream lets them be", run: ids::run },
+    #[cfg(unix)]
+    Attack { name: "pauses", about: "a process that is stopped and goes on", run: pauses::run },
     Attack { name: "names", about: "names that subscribers invent", run: names::run },
     Attack { name: "replay", about: "small requests for all that is kept", run: replay::run },
     Attack {
@@ -56,6 +60,10 @@ const ATTACKS: &[Attack] = &[
 
 fn main() -> ExitCode {
     if let Some(status) = budgets::child() {
+        return status;
+    }
+    #[cfg(unix)]
+    if let Some(status) = pauses::child() {
         return status;
     }
     match run() {

@@ -28,6 +28,12 @@ fn long_ids_cost_no_more_than_their_limit() {
     held("ids");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_process_that_is_stopped_does_not_blame_its_peers() {
+    held("pauses");
+}
+
 #[test]
 fn names_that_subscribers_invent_keep_nobody_else_out() {
     held("names");

@@ -31,7 +31,8 @@ pub struct SessionDefaults {
     /// The time counts from when there is output, such as a publish or a heartbeat that is due,
     /// whether or not the session's id has come out of
     /// [`poll_ready`](crate::broker::Broker::poll_ready). A poll of the session, or
-    /// [progress](crate::broker::Broker::handle_progress), lets it begin anew.
+    /// [progress](crate::broker::Broker::handle_progress), lets it begin anew, and so does the end of
+    /// a [pause](crate::broker#pauses) of the driver, up to four times.
     pub stall_timeout: Option<Duration>,
     /// How far a session may be behind, and what it meets beyond that, unless the session or [the
     /// topic](crate::broker::TopicMut::set_lag) says otherwise. Default: as far as events are kept,

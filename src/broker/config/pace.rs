@@ -44,7 +44,8 @@ pub struct Pace {
     pub bytes: Option<NonZeroUsize>,
     /// For how long a session that has something to take and takes nothing counts. Default 3 s:
     /// longer than a lost packet or a busy moment of a page takes, and short enough for what waits
-    /// for the publisher in turn. Zero: no session is waited for.
+    /// for the publisher in turn. Zero: no session is waited for. It counts anew after a
+    /// [pause](crate::broker#pauses) of the driver.
     pub patience: Duration,
 }
 

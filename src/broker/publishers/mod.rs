@@ -29,7 +29,7 @@ use super::timers::Timers;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use readers::AllReaders;
-use wait::{Need, Wait};
+use wait::{Forgives, Need, Wait};
 
 /// All publishers that wait, and what is known of those for whom they wait.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Publishers {
         } else {
             // They are few, so that each is looked at.
             let place = house.topics.place_within(channel, margin);
-            crowd.first_behind(now, place, pace.into(), house)?;
+            crowd.first_behind(now, place, pace.into(), Forgives::Pauses, house)?;
         }
         let target = house.topics.place_within(channel, margin.half());
         self.wait(now, audience, Need::Pace(*pace), crowd, target, house)
@@ -237,10 +237,14 @@ impl Publishers {
     /// Passes over the sessions that have stalled by now.
     pub(crate) fn handle_timeout(&mut self, now: Tick, house: &mut House<'_>) {
         while let Some(timer) = self.timers.pop_due(now) {
-            if let Some(wait) = self.waits.key_at(timer.slot())
-                && self.waits.get_mut(wait).is_some_and(|wait| wait.disarm(timer.at()))
+            if let Some(key) = self.waits.key_at(timer.slot())
+                && let Some(wait) = self.waits.get_mut(key)
+                && wait.disarm(timer.at())
             {
-                self.go_on_or_end(now, wait, house);
+                if house.sessions.has_paused_since(timer.at()) {
+                    wait.was_slept_through();
+                }
+                self.go_on_or_end(now, key, house);
             }
         }
     }

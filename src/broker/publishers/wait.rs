@@ -6,7 +6,7 @@ use crate::broker::clients::{Client, Clients};
 use crate::broker::clock::{NEVER, Tick, ticks};
 use crate::broker::config::Pace;
 use crate::broker::sequence::Audience;
-use crate::broker::sessions::{Sessions, Untaken};
+use crate::broker::sessions::{PARDONS, Sessions, Untaken};
 use crate::broker::topics::Topics;
 use alloc::vec::Vec;
 use core::fmt;
@@ -99,6 +99,13 @@ impl Walk {
     }
 }
 
+/// Whether a session that is silent is forgiven that the driver paused meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Forgives {
+    Pauses,
+    Nothing,
+}
+
 /// How a session stands to a wait.
 enum Standing {
     Through,
@@ -113,13 +120,17 @@ impl Standing {
         channel: u32,
         target: u64,
         need: Need,
+        forgives: Forgives,
         house: &House<'_>,
     ) -> Self {
-        let session = house.sessions.get(session);
-        let untaken = session.and_then(|session| Untaken::of(session, channel, house.topics));
+        let state = house.sessions.get(session);
+        let untaken = state.and_then(|session| Untaken::of(session, channel, house.topics));
         match untaken {
             Some(untaken) if untaken.place() < target => {
-                let deadline = untaken.stalls_at(need.patience());
+                let deadline = match forgives {
+                    Forgives::Pauses => house.sessions.stalls_at(session, untaken, need.patience()),
+                    Forgives::Nothing => untaken.since().saturating_add(need.patience()),
+                };
                 if deadline <= now {
                     Self::Stalled
                 } else {
@@ -143,6 +154,7 @@ impl Crowd {
         now: Tick,
         target: u64,
         need: Need,
+        forgives: Forgives,
         house: &House<'_>,
     ) -> Option<(Key, Tick)> {
         let one;
@@ -159,7 +171,7 @@ impl Crowd {
             Self::Channels(_) => return None,
         };
         let behind = sessions.iter().filter_map(|&session| {
-            match Standing::of(now, session, channel, target, need, house) {
+            match Standing::of(now, session, channel, target, need, forgives, house) {
                 Standing::Behind { place, deadline } => Some((place, session, deadline)),
                 Standing::Through | Standing::Stalled => None,
             }
@@ -176,6 +188,7 @@ impl Walk {
         now: Tick,
         target: u64,
         need: Need,
+        forgives: Forgives,
         readers: &mut AllReaders,
         house: &mut House<'_>,
     ) -> Option<(Key, Tick)> {
@@ -184,7 +197,7 @@ impl Walk {
             if let Some(readers) = readers.of(channel) {
                 let before = *self.lowered.get_or_insert(readers.lowered());
                 for session in readers.after(self.after) {
-                    match Standing::of(now, session, channel, target, need, house) {
+                    match Standing::of(now, session, channel, target, need, forgives, house) {
                         Standing::Through => {}
                         Standing::Behind { deadline, .. } => return Some((session, deadline)),
                         Standing::Stalled => {
@@ -218,11 +231,13 @@ pub(super) struct Wait {
     laggard: Option<Key>,
     /// When its timer comes up.
     armed: Tick,
+    /// How often its timer came up that the driver slept through.
+    slept_through: u8,
 }
 
 impl Wait {
     pub(super) const fn new(subject: (Audience, Need), crowd: Crowd, target: u64) -> Self {
-        Self { subject, crowd, target, laggard: None, armed: NEVER }
+        Self { subject, crowd, target, laggard: None, armed: NEVER, slept_through: 0 }
     }
 
     pub(super) const fn subject(&self) -> &(Audience, Need) {
@@ -241,9 +256,11 @@ impl Wait {
         house: &mut House<'_>,
     ) -> Option<(Key, Tick)> {
         let need = self.subject.1;
+        let forgives =
+            if self.slept_through <= PARDONS { Forgives::Pauses } else { Forgives::Nothing };
         match &mut self.crowd {
-            Crowd::Channels(walk) => walk.go_on(now, self.target, need, readers, house),
-            few => few.first_behind(now, self.target, need, house),
+            Crowd::Channels(walk) => walk.go_on(now, self.target, need, forgives, readers, house),
+            few => few.first_behind(now, self.target, need, forgives, house),
         }
     }
 
@@ -271,6 +288,12 @@ impl Wait {
             self.armed = NEVER;
         }
         is_current
+    }
+
+    /// Records that the driver slept through its timer. After a few times that is forgiven no more,
+    /// so that a publisher does not wait for ever behind a driver that is late each time.
+    pub(super) const fn was_slept_through(&mut self) {
+        self.slept_through = self.slept_through.saturating_add(1);
     }
 
     pub(super) const fn is_armed_for(&self, at: Tick) -> bool {

@@ -3,6 +3,7 @@
 mod deadlines;
 mod extras;
 mod output;
+mod pauses;
 mod session;
 mod subscription;
 mod terms;
@@ -10,6 +11,7 @@ mod untaken;
 
 pub(crate) use deadlines::Deadlines;
 pub(crate) use extras::{Backlog, Ending, LateGap, Loss};
+pub(crate) use pauses::PARDONS;
 pub(crate) use session::{Phase, Session, is_over};
 pub(crate) use subscription::Subscription;
 pub(crate) use terms::{Lease, Terms, is_covered};
@@ -23,6 +25,7 @@ use super::names::SessionId;
 use super::topics::{Left, Ready, ReadyQueue, Topics, Waiting};
 use crate::encode::Frame;
 use alloc::collections::BTreeMap;
+use pauses::Pauses;
 
 /// All sessions of a broker.
 #[derive(Debug)]
@@ -33,6 +36,7 @@ pub(crate) struct Sessions {
     ready: ReadyQueue,
     /// Sessions that ended, and whose drivers have not been told.
     untold: BTreeMap<Key, EndReason>,
+    pauses: Pauses,
 }
 
 /// What becomes of a session because of the time.
@@ -65,6 +69,7 @@ impl Sessions {
             deadlines: Deadlines::new(defaults),
             ready: ReadyQueue::default(),
             untold: BTreeMap::new(),
+            pauses: Pauses::default(),
         }
     }
 
@@ -226,6 +231,7 @@ impl Sessions {
     pub(crate) fn remove(&mut self, key: Key, topics: &mut Topics) -> Option<(Session, u64)> {
         let session = self.sessions.remove(key)?;
         self.deadlines.leave(&session);
+        self.pauses.forget(key);
         let undelivered =
             session.own().map_or(0, |own| topics.end_of(own.channel()) - own.cursor());
         let mut void = usize::from(session.is_queued());
@@ -320,6 +326,32 @@ impl Sessions {
         self.deadlines.next().into_iter().chain(unseen).min()
     }
 
+    /// Returns whether so much time went by between two calls that
+    /// [`note_gap`](Self::note_gap) is to look at it.
+    #[inline]
+    pub(crate) const fn is_gap(before: Tick, now: Tick) -> bool {
+        Pauses::is_long(before, now)
+    }
+
+    /// Sees whether the driver paused between two calls, where it was to call no later than
+    /// `promised`.
+    pub(crate) fn note_gap(&mut self, before: Tick, now: Tick, promised: Tick) {
+        self.pauses.note(before, now, promised);
+    }
+
+    /// Returns when a session has stalled that has taken nothing since the first of these events,
+    /// for a publisher with this patience.
+    pub(crate) fn stalls_at(&self, key: Key, untaken: Untaken, patience: Tick) -> Tick {
+        let asked_at = self.sessions.get(key).map_or(0, Session::polled_at);
+        let since = self.pauses.counts_from(key, untaken.since(), asked_at);
+        since.saturating_add(patience)
+    }
+
+    /// Returns whether a pause ended at this time or later.
+    pub(crate) const fn has_paused_since(&self, at: Tick) -> bool {
+        self.pauses.ended_at() >= at
+    }
+
     /// Sees who is on lists of which a session may have stalled by now.
     fn see_hand_overs(&mut self, now: Tick, topics: &Topics) {
         let (sessions, deadlines) = (&mut self.sessions, &mut self.deadlines);
@@ -367,10 +399,11 @@ impl Sessions {
             return Some(due);
         }
         if self.deadlines.idle_deadline(session) <= now {
-            if session.is_output_known() {
-                return Some(Due::Stall);
-            }
-            if session.has_news(topics) {
+            if let Some(since) = session.silent_since() {
+                if !self.pauses.pardon(key, session, since) {
+                    return Some(Due::Stall);
+                }
+            } else if session.has_news(topics) {
                 // It is on a list that says since when.
                 session.has_output_since(now);
             } else {

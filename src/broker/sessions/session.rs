@@ -269,9 +269,9 @@ impl Session {
         self.output.begin(since);
     }
 
-    /// Returns whether it is known to have output.
-    pub(super) const fn is_output_known(&self) -> bool {
-        self.output.is_known()
+    /// Returns since when it has output and its driver has not asked for it; `None` without output.
+    pub(super) fn silent_since(&self) -> Option<Tick> {
+        self.output.counts_from()
     }
 
     /// Returns whether a session that waits has output by one of its channels.

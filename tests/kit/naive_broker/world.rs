@@ -85,6 +85,9 @@ impl World {
             Op::PartialWrite { .. } if self.batch_of.is_none() => return Ok(()),
             _ => {}
         }
+        if !matches!(step.op, Op::Pass { .. } | Op::Sleep { .. }) {
+            self.keep_time(told)?;
+        }
         match &step.op {
             Op::Ready { .. }
             | Op::Serve
@@ -333,6 +336,7 @@ impl World {
     /// As [`apply`](Self::apply), by a clock that may be late.
     pub(super) fn catch_up(&mut self, late: u64, said: &Said) -> Result<(), String> {
         let told = self.time.saturating_sub(millis(late));
+        self.keep_time(told)?;
         self.model.advance(told);
         self.apply(self.start + told, said)
     }
@@ -419,6 +423,7 @@ impl World {
     }
 
     pub(super) fn sleep(&mut self, time: Duration) -> Result<(), String> {
+        self.keep_time(self.time)?;
         let until = self.time + time;
         while let Some(at) = self.broker.poll_timeout().filter(|at| *at <= self.start + until) {
             self.time = self.time.max(at.duration_since(self.start));
@@ -429,6 +434,21 @@ impl World {
             }
         }
         self.time = until;
+        Ok(())
+    }
+
+    /// Lets the driver be late by no more than what is no pause, of which the model knows nothing.
+    fn keep_time(&mut self, told: Duration) -> Result<(), String> {
+        let now = self.start + told;
+        let late = |at: &Instant| *at + millis(250) < now;
+        while let Some(at) = self.broker.poll_timeout().filter(late) {
+            let time = at.saturating_duration_since(self.start).max(self.model.now);
+            self.model.advance(time);
+            self.timeout(self.start + time);
+            if self.broker.poll_timeout().is_some_and(|next| next <= at) {
+                return Err("the deadline did not move".to_owned());
+            }
+        }
         Ok(())
     }
 
