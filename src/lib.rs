@@ -100,6 +100,8 @@ mod base_instant;
 #[cfg(feature = "broker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
 pub mod broker;
+#[cfg(any(feature = "broker", feature = "feed"))]
+mod caught;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub mod client;

@@ -82,6 +82,12 @@ pub struct Counters {
     /// For each hand-over of a published event: how many events had been published to the same
     /// topic after it.
     pub lag: Histogram,
+    /// How many calls of the application's code panicked, which a hub
+    /// [caught](crate::hub#when-your-code-panics). A broker alone calls none.
+    pub panics: Panics,
+    /// 1 where the hub's [driver](crate::hub::Drive) was dropped before the hub was over, and 0
+    /// otherwise.
+    pub lost_drivers: u64,
 }
 
 /// Defines counters that are told apart by the variants of an enum: each field is followed by the
@@ -212,6 +218,18 @@ pub struct Lost {
     pub undelivered: u64,
 }
 
+/// How many calls of the application's code panicked, by what was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Panics {
+    /// Calls of the [listener](crate::hub::HubBuilder::on_event): each lost one event.
+    pub listener: u64,
+    /// Wakers of tasks, whose tasks may not know that they are to go on.
+    pub wakers: u64,
+    /// Values and wakers that were dropped.
+    pub values: u64,
+}
+
 /// How many values there were in each of a fixed number of ranges.
 ///
 /// The first bucket is of zero, and each further one of twice the width of the one before: bucket
@@ -256,7 +274,7 @@ impl Histogram {
 /// that an event is counted once for each shard.
 impl AddAssign<&Self> for Counters {
     fn add_assign(&mut self, other: &Self) {
-        let Self { lost, .. } = other;
+        let Self { lost, panics, .. } = other;
         add([
             (&mut self.sessions, other.sessions),
             (&mut self.clients, other.clients),
@@ -276,6 +294,10 @@ impl AddAssign<&Self> for Counters {
             (&mut self.lost.closed, lost.closed),
             (&mut self.lost.skipped, lost.skipped),
             (&mut self.lost.undelivered, lost.undelivered),
+            (&mut self.panics.listener, panics.listener),
+            (&mut self.panics.wakers, panics.wakers),
+            (&mut self.panics.values, panics.values),
+            (&mut self.lost_drivers, other.lost_drivers),
         ]
         .into_iter());
         self.resumed += &other.resumed;

@@ -317,6 +317,9 @@ impl core::error::Error for SubscribeError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError {
+    /// The [driver](crate::hub::Drive) of the hub was dropped, so that no time passes for it any
+    /// more: it has closed, and heals when it is built anew.
+    NotDriven,
     /// The broker was closed.
     Closed,
     /// No such client is connected, or was within the grace time.
@@ -359,7 +362,7 @@ impl PublishError {
     pub const fn fault(&self) -> Fault {
         match self {
             Self::UnusableId(error) => error.fault(),
-            Self::OtherEpoch | Self::OutOfOrder { .. } => Fault::Caller,
+            Self::NotDriven | Self::OtherEpoch | Self::OutOfOrder { .. } => Fault::Caller,
             Self::TooManyTopics | Self::TooLarge { .. } | Self::NoRoom => Fault::Limit,
             Self::Closed | Self::UnknownClient | Self::UnknownSession | Self::TopicEnded => {
                 Fault::State
@@ -371,6 +374,7 @@ impl PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotDriven => f.write_str("the driver of the hub is gone"),
             Self::Closed => f.write_str("the broker is closed"),
             Self::UnknownClient => f.write_str("no such client is connected"),
             Self::UnknownSession => f.write_str("no such session is open"),

@@ -176,7 +176,7 @@ pub use config::{
     BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, OnUnknownId,
     Pace, Reconnect, Retention, SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
 };
-pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
+pub use counters::{Counters, Ended, Histogram, Lost, Panics, Refused, Resumed};
 pub use delivery::{Batch, Filled, Transmit};
 pub use error::{
     ComesBack, ConfigError, DrainError, LeaseError, NameError, OpenError, PublishError,

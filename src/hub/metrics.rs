@@ -1,7 +1,7 @@
 //! What a hub counts, for the recorder of `metrics` that the application has.
 
 use super::Hub;
-use crate::broker::{Ended, Histogram, Lost, Refused, Resumed};
+use crate::broker::{Ended, Histogram, Lost, Panics, Refused, Resumed};
 use alloc::string::ToString;
 use metrics::{counter, gauge};
 
@@ -15,7 +15,8 @@ impl Hub {
     /// `sansse_sessions_ended` (by `reason`), `sansse_events_replayed`,
     /// `sansse_events_published`, `sansse_bytes_published`, `sansse_events_delivered`,
     /// `sansse_bytes_delivered`, `sansse_heartbeats`, `sansse_events_lost` (by `reason`),
-    /// `sansse_events_superseded`, and two distributions (by `le`):
+    /// `sansse_events_superseded`, `sansse_panics` (by `of`), `sansse_drivers_lost`, and two
+    /// distributions (by `le`):
     /// `sansse_queue_age_microseconds_bucket` and `sansse_lag_events_bucket`. A bucket's count
     /// includes the buckets before it, as Prometheus has it.
     pub fn record_metrics(&self) {
@@ -89,6 +90,11 @@ impl Hub {
             counter!("sansse_events_lost", "reason" => reason).absolute(count);
         }
         counter!("sansse_events_superseded").absolute(counters.superseded);
+        let Panics { listener, wakers, values, .. } = counters.panics;
+        for (of, count) in [("listener", listener), ("waker", wakers), ("value", values)] {
+            counter!("sansse_panics", "of" => of).absolute(count);
+        }
+        counter!("sansse_drivers_lost").absolute(counters.lost_drivers);
         record("sansse_queue_age_microseconds_bucket", &counters.queue_age);
         record("sansse_lag_events_bucket", &counters.lag);
     }

@@ -310,7 +310,7 @@ impl Drop for Session {
             shard.take_waker(id)
         });
         // Dropping a waker may run any code, so that no lock is held here.
-        drop(waker);
+        self.hub.let_go(waker);
     }
 }
 

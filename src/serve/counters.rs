@@ -2,6 +2,7 @@
 //! of connections is 0.
 
 use super::budget::{Held, SharedBudget};
+use crate::caught;
 use crate::http1::ServerCloseReason;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -210,7 +211,7 @@ impl ServerCounters {
     pub(super) fn closed_one(&self) {
         if self.cells.open.fetch_sub(1, Ordering::SeqCst) == 1 {
             let waiting = core::mem::take(&mut *self.waiting());
-            waiting.into_iter().for_each(Waker::wake);
+            caught::wake(waiting);
         }
     }
 

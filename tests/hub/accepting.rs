@@ -1,5 +1,6 @@
 //! `Hub::accept`: an event stream, or the plain answer to what cannot be one.
 
+use super::BuildStill;
 use super::VirtualTimer;
 use super::tasks::Probe;
 use super::{config, data, drain, say, told_at, topic};
@@ -28,7 +29,7 @@ fn head() -> ResponseHead {
 
 fn hub_of(config: BrokerConfig) -> Hub {
     let builder = HubBuilder::new(config).with_response_head(head());
-    builder.build(VirtualTimer::new()).unwrap().0
+    builder.build_still(VirtualTimer::new())
 }
 
 fn hub() -> Hub {
@@ -61,7 +62,7 @@ fn a_page_that_may_not_ask_opens_no_session_and_cannot_read_why() {
     let hosts = Hosts::new().with_name("app.example").unwrap();
     let accept = AcceptConfig::new().with_hosts(hosts).with_id_parameters(["since"]);
     let builder = HubBuilder::new(config()).with_response_head(head()).with_accept(accept);
-    let hub = builder.build(VirtualTimer::new()).unwrap().0;
+    let hub = builder.build_still(VirtualTimer::new());
     let ask = |host: &str, origin: &str| {
         let request = Request::get("/?since=beef-0").header("host", host).header("origin", origin);
         let request = request.body(()).unwrap();

@@ -3,7 +3,7 @@
 use super::driving::pass;
 use super::kit::time::VirtualTimer;
 use super::tasks::{Driver, Probe, next_item, poll_ended};
-use super::{client, config, parked, request_of, say, seconds, topic};
+use super::{client, config, parked, request_of, say, seconds, stand_still, topic};
 use sansse::broker::{
     Batch, BrokerConfig, Drain, EndReason, Filled, Framing, LimitPolicy, MaxAge, SessionConfig,
     StreamEnd,
@@ -81,6 +81,7 @@ fn ended(reason: EndReason, early_end: Option<StreamEnd>) -> (Session, Probe) {
         EndReason::Aborted => stage.hub.abort(),
         _ => unreachable!("{reason}"),
     }
+    stand_still(stage.driver);
     (session, stage.probe)
 }
 

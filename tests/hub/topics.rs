@@ -1,5 +1,6 @@
 //! Patterns, live subscriptions and topics that end, through the hub and its shards.
 
+use super::BuildStill;
 use super::VirtualTimer;
 use super::tasks::Probe;
 use super::{config, data, drain, hub, parked, sharded, topic};
@@ -32,7 +33,7 @@ fn three(hub: &Hub, request: &SessionConfig, probe: &Probe) -> Vec<Session> {
 
 #[test]
 fn a_pattern_reaches_sessions_on_all_shards() {
-    let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config(), 3).build_still(VirtualTimer::new());
     let probe = Probe::new();
     let request = SessionConfig::new().with_topic(pattern("news/**"));
     let mut sessions = three(&hub, &request, &probe);
@@ -47,7 +48,7 @@ fn a_pattern_reaches_sessions_on_all_shards() {
 
 #[test]
 fn what_is_not_permitted_is_refused_to_the_handle_and_through_the_hub() {
-    let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config(), 3).build_still(VirtualTimer::new());
     let probe = Probe::new();
     let request = SessionConfig::new().with_permitted([pattern("room/*").into()]);
     for session in three(&hub, &request, &probe) {
@@ -81,7 +82,7 @@ fn a_session_handle_subscribes_and_its_task_is_woken_for_what_is_replayed() {
 
 #[test]
 fn a_session_that_is_nowhere_cannot_be_subscribed() {
-    let wide = sharded(config(), 5).build(VirtualTimer::new()).unwrap().0;
+    let wide = sharded(config(), 5).build_still(VirtualTimer::new());
     let probe = Probe::new();
     let request = super::client_on(4, 5);
     let elsewhere = parked(&wide, request, &probe).id();
@@ -93,7 +94,7 @@ fn a_session_that_is_nowhere_cannot_be_subscribed() {
 
 #[test]
 fn a_topic_ends_on_all_shards_at_one_position() {
-    let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config(), 3).build_still(VirtualTimer::new());
     let probe = Probe::new();
     let request = SessionConfig::new().topics_only().with_topic(topic("answer"));
     let mut sessions = three(&hub, &request, &probe);
@@ -115,7 +116,7 @@ fn a_topic_ends_on_all_shards_at_one_position() {
 fn an_answer_survives_a_reload_and_then_the_browser_is_told_to_stop() {
     let head = ResponseHead::new().with_cors(Cors::origins(["https://a.example"]).unwrap());
     let builder = sharded(config(), 1).with_response_head(head);
-    let (hub, _) = builder.build(VirtualTimer::new()).unwrap();
+    let (hub, _drive) = builder.build(VirtualTimer::new()).unwrap();
     let probe = Probe::new();
     let ask = |last: Option<&str>| {
         let mut request = Request::get("/answer").body(()).unwrap();

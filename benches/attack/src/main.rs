@@ -13,6 +13,7 @@
 mod budgets;
 mod ids;
 mod names;
+mod panics;
 mod patterns;
 #[cfg(unix)]
 mod pauses;
@@ -54,6 +55,7 @@ const ATTACKS: &[Attack] = &[
         run: budgets::run,
     },
     Attack { name: "patterns", about: "patterns that match everything", run: patterns::run },
+    Attack { name: "panics", about: "an application whose code panics", run: panics::run },
 ];
 
 fn main() -> ExitCode {

@@ -50,6 +50,11 @@ fn a_pattern_costs_no_more_than_its_limit_however_much_it_matches() {
 }
 
 #[test]
+fn a_panic_of_the_application_costs_one_call() {
+    held("panics");
+}
+
+#[test]
 fn help_tells_of_each_option() {
     for help in ["--help", "-h"] {
         let (status, stdout, stderr) = run(&[help]);

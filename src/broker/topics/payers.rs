@@ -2,8 +2,8 @@
 //!
 //! A topic to which nothing was published, and a pattern, cost memory all the same. Each counts for
 //! the client and for the address whose session brought it into being, until it is gone or
-//! something is published to it. So no one peer can use up what there may be of them, whoever
-//! subscribes to the same name later.
+//! something is published to it. So no one peer can use up what there may be of them, also where
+//! others subscribe to the same name later.
 
 use crate::broker::config::BrokerLimits;
 use crate::broker::error::{OpenError, SubscribeError};
