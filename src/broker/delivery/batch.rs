@@ -146,12 +146,16 @@ impl Batch {
         if self.parts.is_empty() {
             return true;
         }
-        let before = match &self.single {
-            None => self.joined.len(),
-            Some(frame) => self.framing.slice(frame).len(),
-        };
-        let is_large = self.single.is_some() && before >= SINGLE;
-        !is_large && length < SINGLE && before + length <= limit
+        match &self.single {
+            None => length < SINGLE && self.joined.len() + length <= limit,
+            Some(single) => self.has_room_beside(single, length, limit),
+        }
+    }
+
+    #[cold]
+    fn has_room_beside(&self, single: &Frame, length: usize, limit: usize) -> bool {
+        let before = self.framing.slice(single).len();
+        before.max(length) < SINGLE && before + length <= limit
     }
 
     /// Adds `frame` if there is room for it. Returns whether there was.
@@ -178,16 +182,15 @@ impl Batch {
 
     #[inline]
     fn add(&mut self, source: Source, cursor: u64, frame: &Frame, bytes: &[u8]) {
-        if self.parts.is_empty() && bytes.len() >= self.single_from {
-            self.single = Some(frame.clone());
-            self.parts.push(Part { source, cursor, end: bytes.len() });
-            return;
-        }
         if self.single.is_some() {
             self.copy_single();
         }
-        self.joined.extend_from_slice(bytes);
-        let end = self.joined.len();
+        let end = self.joined.len() + bytes.len();
+        if self.parts.is_empty() && bytes.len() >= self.single_from {
+            self.single = Some(frame.clone());
+        } else {
+            self.joined.extend_from_slice(bytes);
+        }
         self.parts.push(Part { source, cursor, end });
     }
 
