@@ -30,6 +30,8 @@
 //! - [`EventSource`] and [`Feed`] put the client behind streams, over any [`Transport`].
 //! - [`hub`] puts the broker behind futures and streams. All that it needs of a runtime is a
 //!   [`Timer`].
+//! - With the feature `http-body`, sessions and answers are bodies of responses, for hyper and what is
+//!   built on it; `sansse-axum` is for axum.
 //! - [`answer`] is a stream of events for one reader, such as a language model's answer.
 //! - [`serve`] is a small HTTP/1.1 server, and [`feed::Http1`] a client's transport, over any
 //!   runtime's sockets.
@@ -72,6 +74,7 @@
 //!
 //! # Guides
 //!
+//! - [`guide::axum`]: event streams in axum, from the first one to the end of the server.
 //! - [`guide::behind_proxies`]: how nginx, `HAProxy` and Caddy are kept from ending pages.
 //! - [`guide::from_go_sse`]: what became of each name of SubChord/go-sse.
 #![no_std]
@@ -97,6 +100,8 @@ mod base_instant;
 #[cfg(feature = "broker")]
 #[cfg_attr(docsrs, doc(cfg(feature = "broker")))]
 pub mod broker;
+#[cfg(any(feature = "broker", feature = "feed"))]
+mod caught;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub mod client;
@@ -121,6 +126,8 @@ pub mod http1;
 pub mod hub;
 #[cfg(feature = "http")]
 mod last_event_id;
+#[cfg(feature = "messages")]
+mod messages;
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub mod net;
@@ -153,6 +160,9 @@ pub use hub::Hub;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use last_event_id::{LastEventId, UnusableId};
+#[cfg(feature = "messages")]
+#[cfg_attr(docsrs, doc(cfg(feature = "messages")))]
+pub use messages::{MessageError, Messages, messages};
 #[cfg(any(feature = "broker", feature = "client", feature = "http1"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "broker", feature = "client", feature = "http1"))))]
 pub use net::Timer;

@@ -46,7 +46,8 @@
 //!
 //! # In an HTTP stack of one's own
 //!
-//! [`AnswerStream::body`] is the answer as a stream of bytes, for the body of a response. Below it
+//! [`AnswerStream::body`] is the answer as a stream of bytes, for the body of a response, and with the
+//! feature `http-body` the body itself. Below it
 //! lies [`AnswerWriter`], the machine that decides all this, without a socket and a clock.
 
 mod stream;

@@ -4,6 +4,8 @@ use super::writer::{AnswerConfig, AnswerEnd, AnswerWriter};
 use crate::encode::Framing;
 use crate::event::{Event, EventType};
 use crate::fault::Fault;
+#[cfg(feature = "http-body")]
+use crate::net::Rest;
 use crate::net::Timer;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -94,7 +96,14 @@ impl AnswerStream {
     /// and drops the body then.
     pub fn body(self, timer: impl Timer) -> AnswerBody {
         let driver = AnswerDriver::new(self, timer.now(), Framing::Plain);
-        AnswerBody { driver, timer: Box::new(timer), taken: 0, is_over: false }
+        AnswerBody {
+            driver,
+            timer: Box::new(timer),
+            taken: 0,
+            is_over: false,
+            #[cfg(feature = "http-body")]
+            cut: None,
+        }
     }
 }
 
@@ -166,19 +175,25 @@ impl core::error::Error for AnswerError {}
 /// An [answer](AnswerStream) as a stream of bytes, each item as much as was ready at once. It ends
 /// by `None` where the answer is complete, and otherwise by an error, which must be the end of the
 /// body too.
+///
+/// With the feature `http-body` it is the body of a response as well. Before an error that one waits
+/// 100 ms, as that of a [session](crate::hub::Session) does.
 pub struct AnswerBody {
     driver: AnswerDriver,
     timer: Box<dyn Timer>,
     /// How many bytes the newest item had.
     taken: usize,
     is_over: bool,
+    /// The error by which the body is to end, and how long it waits before that.
+    #[cfg(feature = "http-body")]
+    cut: Option<(AnswerError, Rest)>,
 }
 
 impl Stream for AnswerBody {
     type Item = Result<Bytes, AnswerError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { driver, timer, taken, is_over } = &mut *self;
+        let Self { driver, timer, taken, is_over, .. } = &mut *self;
         if *is_over {
             return Poll::Ready(None);
         }
@@ -194,6 +209,38 @@ impl Stream for AnswerBody {
                 Poll::Ready(driver.error(end).map(Err))
             }
         }
+    }
+}
+
+#[cfg(feature = "http-body")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http-body")))]
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, AnswerError>>> {
+        if self.cut.is_none() {
+            match ready!(self.as_mut().poll_next(context)) {
+                None => return Poll::Ready(None),
+                Some(Ok(bytes)) => return Poll::Ready(Some(Ok(http_body::Frame::data(bytes)))),
+                Some(Err(error)) => {
+                    let rest = Rest::new(&*self.timer);
+                    self.cut = Some((error, rest));
+                }
+            }
+        }
+        let Self { cut, timer, .. } = &mut *self;
+        if let Some((_, rest)) = cut {
+            ready!(rest.poll(context, &**timer));
+        }
+        Poll::Ready(cut.take().map(|(error, _)| Err(error)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over && self.cut.is_none()
     }
 }
 

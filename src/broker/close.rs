@@ -19,6 +19,18 @@ impl Broker {
         }
     }
 
+    /// Ends a session whose connection holds bytes that its peer does not take, and that are needed
+    /// for others. As after [`handle_disconnect`](Self::handle_disconnect), its driver is told
+    /// nothing more: it is the one who gives the session up, and cuts its stream. A session that is
+    /// not open is no error.
+    pub fn give_way(&mut self, now: Instant, session: SessionId) {
+        self.clock.advance(now);
+        if let Some(key) = self.sessions.key_of(session) {
+            self.sessions.tell_end(key, &self.topics);
+            self.end(key, EndReason::GaveWay, Told::Already);
+        }
+    }
+
     /// Closes the broker: each session gets what was published before, then its end, and no other
     /// is opened. A session that takes nothing ends by the stall timeout.
     pub fn close(&mut self, now: Instant) {

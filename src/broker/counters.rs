@@ -35,8 +35,14 @@ pub struct Counters {
     pub clients: u64,
     /// How many named topics are known now, and patterns.
     pub topics: u64,
+    /// How many of these there are only because somebody subscribed to them.
+    pub subscribed_topics: u64,
     /// How many bytes of events all logs keep now, encoded.
     pub retained_bytes: u64,
+    /// How many bytes it takes now to know which events match the patterns in use. It is at most an
+    /// eighth of [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes), or 256 KiB if that is
+    /// more.
+    pub pattern_bytes: u64,
     /// How many events wait to be polled now.
     pub unread_events: u64,
     /// How opened sessions resumed. The sum is how many were opened.
@@ -76,6 +82,12 @@ pub struct Counters {
     /// For each hand-over of a published event: how many events had been published to the same
     /// topic after it.
     pub lag: Histogram,
+    /// How many calls of the application's code panicked, which a hub
+    /// [caught](crate::hub#when-your-code-panics). A broker alone calls none.
+    pub panics: Panics,
+    /// 1 where the hub's [driver](crate::hub::Drive) was dropped before the hub was over, and 0
+    /// otherwise.
+    pub lost_drivers: u64,
 }
 
 /// Defines counters that are told apart by the variants of an enum: each field is followed by the
@@ -152,8 +164,11 @@ counted! {
     of_client: OpenError::TooManySessionsOfClient { .. },
     /// [`OpenError::TooManySessionsFromAddress`].
     from_address: OpenError::TooManySessionsFromAddress { .. },
-    /// [`OpenError::TooManyTopics`].
-    topics: OpenError::TooManyTopics,
+    /// [`OpenError::TooManyTopics`], [`OpenError::TooManyTopicsOfClient`] and
+    /// [`OpenError::TooManyTopicsFromAddress`].
+    topics: OpenError::TooManyTopics
+        | OpenError::TooManyTopicsOfClient { .. }
+        | OpenError::TooManyTopicsFromAddress { .. },
     /// [`OpenError::UnreadEvents`].
     unread_events: OpenError::UnreadEvents,
     /// All other errors: requests that no broker of this configuration accepts.
@@ -183,6 +198,8 @@ counted! {
     lease_expired: EndReason::LeaseExpired,
     /// [`EndReason::Revoked`].
     revoked: EndReason::Revoked,
+    /// [`EndReason::GaveWay`].
+    gave_way: EndReason::GaveWay,
     /// [`EndReason::Aborted`].
     aborted: EndReason::Aborted,
     /// [`EndReason::TopicsEnded`].
@@ -199,6 +216,18 @@ pub struct Lost {
     pub skipped: u64,
     /// Published to one session alone, which ended before it took them.
     pub undelivered: u64,
+}
+
+/// How many calls of the application's code panicked, by what was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Panics {
+    /// Calls of the [listener](crate::hub::HubBuilder::on_event): each lost one event.
+    pub listener: u64,
+    /// Wakers of tasks, whose tasks may not know that they are to go on.
+    pub wakers: u64,
+    /// Values and wakers that were dropped.
+    pub values: u64,
 }
 
 /// How many values there were in each of a fixed number of ranges.
@@ -245,12 +274,14 @@ impl Histogram {
 /// that an event is counted once for each shard.
 impl AddAssign<&Self> for Counters {
     fn add_assign(&mut self, other: &Self) {
-        let Self { lost, .. } = other;
+        let Self { lost, panics, .. } = other;
         add([
             (&mut self.sessions, other.sessions),
             (&mut self.clients, other.clients),
             (&mut self.topics, other.topics),
+            (&mut self.subscribed_topics, other.subscribed_topics),
             (&mut self.retained_bytes, other.retained_bytes),
+            (&mut self.pattern_bytes, other.pattern_bytes),
             (&mut self.unread_events, other.unread_events),
             (&mut self.replayed, other.replayed),
             (&mut self.published, other.published),
@@ -263,6 +294,10 @@ impl AddAssign<&Self> for Counters {
             (&mut self.lost.closed, lost.closed),
             (&mut self.lost.skipped, lost.skipped),
             (&mut self.lost.undelivered, lost.undelivered),
+            (&mut self.panics.listener, panics.listener),
+            (&mut self.panics.wakers, panics.wakers),
+            (&mut self.panics.values, panics.values),
+            (&mut self.lost_drivers, other.lost_drivers),
         ]
         .into_iter());
         self.resumed += &other.resumed;

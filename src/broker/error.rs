@@ -132,8 +132,24 @@ pub enum OpenError {
         /// How many there may be.
         limit: u32,
     },
-    /// There are as many topics as may be, and the session wants a new one. The HTTP status is 503.
+    /// There are as many topics and patterns to which nothing was published as
+    /// [may be](crate::broker::BrokerLimits::subscribed_topics), and the session wants a new one. The
+    /// HTTP status is 503.
     TooManyTopics,
+    /// The client brought in as many topics and patterns to which nothing was published as it
+    /// [may](crate::broker::BrokerLimits::subscribed_topics_per_client). The HTTP
+    /// status is 429.
+    TooManyTopicsOfClient {
+        /// How many it may bring in.
+        limit: u32,
+    },
+    /// The sessions from the address brought in as many topics and patterns to which nothing was published as it
+    /// [may](crate::broker::BrokerLimits::subscribed_topics_per_address). The HTTP
+    /// status is 429.
+    TooManyTopicsFromAddress {
+        /// How many it may bring in.
+        limit: u32,
+    },
     /// The session wants more topics than one may have, by the fault of the peer that asks for them.
     /// The HTTP status is 400.
     TooManyTopicsOfSession {
@@ -169,6 +185,8 @@ impl OpenError {
             | Self::TooManySessionsOfClient { .. }
             | Self::TooManySessionsFromAddress { .. }
             | Self::TooManyTopics
+            | Self::TooManyTopicsOfClient { .. }
+            | Self::TooManyTopicsFromAddress { .. }
             | Self::UnreadEvents => Fault::Limit,
             Self::Closed | Self::Draining | Self::TopicsEnded => Fault::State,
         }
@@ -179,9 +197,10 @@ impl OpenError {
         match self {
             Self::TopicsEnded => ComesBack::Never,
             // The peer itself has to close one, and others are not to wait for that.
-            Self::TooManySessionsOfClient { .. } | Self::TooManySessionsFromAddress { .. } => {
-                ComesBack::AfterMinimum
-            }
+            Self::TooManySessionsOfClient { .. }
+            | Self::TooManySessionsFromAddress { .. }
+            | Self::TooManyTopicsOfClient { .. }
+            | Self::TooManyTopicsFromAddress { .. } => ComesBack::AfterMinimum,
             _ => match self.fault() {
                 Fault::Peer | Fault::Caller => ComesBack::Never,
                 _ => ComesBack::InTurn,
@@ -205,6 +224,12 @@ impl fmt::Display for OpenError {
                 write!(f, "more than {limit} sessions from one address")
             }
             Self::TooManyTopics => f.write_str("too many topics"),
+            Self::TooManyTopicsOfClient { limit } => {
+                write!(f, "more than {limit} new topics of one client")
+            }
+            Self::TooManyTopicsFromAddress { limit } => {
+                write!(f, "more than {limit} new topics from one address")
+            }
             Self::TooManyTopicsOfSession { limit } => {
                 write!(f, "more than {limit} topics in one session")
             }
@@ -231,8 +256,21 @@ pub enum SubscribeError {
     /// [permitted](crate::broker::SessionConfig::with_permitted), or was
     /// [revoked](crate::broker::ClientMut::revoke_topic) since.
     NotPermitted,
-    /// There are as many topics and patterns as may be, and this would be a new one.
+    /// There are as many topics and patterns to which nothing was published as
+    /// [may be](crate::broker::BrokerLimits::subscribed_topics), and this would be a new one.
     TooManyTopics,
+    /// The client brought in as many topics and patterns to which nothing was published as it
+    /// [may](crate::broker::BrokerLimits::subscribed_topics_per_client).
+    TooManyTopicsOfClient {
+        /// How many it may bring in.
+        limit: u32,
+    },
+    /// The sessions from the address brought in as many topics and patterns to which nothing was published as it
+    /// [may](crate::broker::BrokerLimits::subscribed_topics_per_address).
+    TooManyTopicsFromAddress {
+        /// How many it may bring in.
+        limit: u32,
+    },
     /// The session has as many topics and patterns as one may have.
     TooManyTopicsOfSession {
         /// How many it may have.
@@ -245,7 +283,10 @@ impl SubscribeError {
     pub const fn fault(&self) -> Fault {
         match self {
             Self::NotPermitted => Fault::Peer,
-            Self::TooManyTopics | Self::TooManyTopicsOfSession { .. } => Fault::Limit,
+            Self::TooManyTopics
+            | Self::TooManyTopicsOfClient { .. }
+            | Self::TooManyTopicsFromAddress { .. }
+            | Self::TooManyTopicsOfSession { .. } => Fault::Limit,
             Self::UnknownSession => Fault::State,
         }
     }
@@ -257,6 +298,12 @@ impl fmt::Display for SubscribeError {
             Self::UnknownSession => f.write_str("no such session is open"),
             Self::NotPermitted => f.write_str("the topic is not permitted"),
             Self::TooManyTopics => f.write_str("too many topics"),
+            Self::TooManyTopicsOfClient { limit } => {
+                write!(f, "more than {limit} new topics of one client")
+            }
+            Self::TooManyTopicsFromAddress { limit } => {
+                write!(f, "more than {limit} new topics from one address")
+            }
             Self::TooManyTopicsOfSession { limit } => {
                 write!(f, "more than {limit} topics in one session")
             }
@@ -270,6 +317,9 @@ impl core::error::Error for SubscribeError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError {
+    /// The [driver](crate::hub::Drive) of the hub was dropped, so that no time passes for it any
+    /// more: it has closed, and heals when it is built anew.
+    NotDriven,
     /// The broker was closed.
     Closed,
     /// No such client is connected, or was within the grace time.
@@ -312,7 +362,7 @@ impl PublishError {
     pub const fn fault(&self) -> Fault {
         match self {
             Self::UnusableId(error) => error.fault(),
-            Self::OtherEpoch | Self::OutOfOrder { .. } => Fault::Caller,
+            Self::NotDriven | Self::OtherEpoch | Self::OutOfOrder { .. } => Fault::Caller,
             Self::TooManyTopics | Self::TooLarge { .. } | Self::NoRoom => Fault::Limit,
             Self::Closed | Self::UnknownClient | Self::UnknownSession | Self::TopicEnded => {
                 Fault::State
@@ -324,6 +374,7 @@ impl PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotDriven => f.write_str("the driver of the hub is gone"),
             Self::Closed => f.write_str("the broker is closed"),
             Self::UnknownClient => f.write_str("no such client is connected"),
             Self::UnknownSession => f.write_str("no such session is open"),
@@ -518,6 +569,8 @@ mod tests {
             (of_client, Fault::Limit, ComesBack::AfterMinimum),
             (from_address, Fault::Limit, ComesBack::AfterMinimum),
             (E::TooManyTopics, Fault::Limit, ComesBack::InTurn),
+            (E::TooManyTopicsOfClient { limit: 1 }, Fault::Limit, ComesBack::AfterMinimum),
+            (E::TooManyTopicsFromAddress { limit: 1 }, Fault::Limit, ComesBack::AfterMinimum),
             (E::UnreadEvents, Fault::Limit, ComesBack::InTurn),
             (E::TooManyTopicsOfSession { limit: 1 }, Fault::Peer, ComesBack::Never),
             (E::TooManyPermitted { limit: 1 }, Fault::Caller, ComesBack::Never),

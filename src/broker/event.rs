@@ -48,21 +48,22 @@ pub enum Resumption {
         replayed: u64,
     },
     /// Its last event id is no place in any stream: malformed, over-long, or an application's own
-    /// id that is kept no more. What is replayed is as for a gap; where ids are signed, nothing.
+    /// id that is kept no more. What is replayed is as
+    /// [`SessionDefaults::on_unknown_id`](crate::broker::SessionDefaults::on_unknown_id) says.
     UnknownId {
         /// How many events.
         replayed: u64,
     },
     /// Its last event id is from another life of the stream, so that it is not known what is
-    /// missing. What is replayed is as for a gap.
+    /// missing. What is replayed is as for an unknown id.
     OtherEpoch {
         /// How many events.
         replayed: u64,
     },
     /// Its last event id names a position of this epoch that was not given out here yet: it was
     /// made by hand, or an epoch was used twice, or it comes from a shard that is ahead of this
-    /// one. What is replayed is as for a gap. In the last case the session gets events again that
-    /// it has.
+    /// one. What is replayed is as for an unknown id. In the last case the session gets events again
+    /// that it has, and misses none of this shard's.
     Ahead {
         /// How many events.
         replayed: u64,
@@ -222,8 +223,10 @@ pub enum EndReason {
     Stalled,
     /// It had no broadcast, all its topics have ended, and it has got what they kept.
     TopicsEnded,
-    /// It made room for a newer one, as [`LimitPolicy::EvictOldest`](crate::broker::LimitPolicy)
-    /// says.
+    /// It made room for a newer one, as
+    /// [`LimitPolicy::EvictOldest`](crate::broker::LimitPolicy::EvictOldest) says. Its peer comes
+    /// back after the reconnection time that it was told at the start, resumes, and evicts another
+    /// in its turn.
     Evicted,
     /// It had the age of [`SessionDefaults::max_age`](crate::broker::SessionDefaults::max_age).
     MaxAge,
@@ -233,6 +236,9 @@ pub enum EndReason {
     LeaseExpired,
     /// Its client's rights were [revoked](crate::broker::ClientMut::revoke).
     Revoked,
+    /// Its driver [gave it up](crate::broker::Broker::give_way), since the memory was needed that its
+    /// connection held. It had not taken what it was given, and held more than others did.
+    GaveWay,
     /// The broker ended it at once, whatever it had not taken yet:
     /// [`Broker::abort`](crate::broker::Broker::abort) was called, or the time was over that a
     /// [drain](crate::broker::Broker::drain) has for those that do not take what they are to get.
@@ -280,6 +286,7 @@ impl EndReason {
             | Self::Evicted
             | Self::LeaseExpired
             | Self::Revoked
+            | Self::GaveWay
             | Self::Aborted => StreamEnd::Cut,
         }
     }
@@ -298,6 +305,7 @@ impl fmt::Display for EndReason {
             Self::MaxAge => f.write_str("had the maximum age"),
             Self::LeaseExpired => f.write_str("its lease lapsed"),
             Self::Revoked => f.write_str("its client's rights were revoked"),
+            Self::GaveWay => f.write_str("held more than there is room for"),
             Self::Drained => f.write_str("the broker lets its sessions go"),
             Self::Aborted => f.write_str("ended at once by the broker"),
         }

@@ -107,6 +107,41 @@
 //!   costs is said there.
 //! - This library's [client](crate::client) takes notices out of the stream, and reports what is
 //!   lost.
+//!
+//! # What a replay costs
+//!
+//! A request of some hundred bytes can be answered with all that is kept for it. By default:
+//!
+//! | what a request brings | what is sent for it, before anything new is published |
+//! | --- | --- |
+//! | no id | the first notice, at most 256 bytes; by [`StartAt`] up to what is kept |
+//! | an id that leads nowhere: nonsense, of an earlier [`Epoch`], not given out yet | as without an id |
+//! | a place of this stream | what is kept since then, at most 4 MiB for each topic and for the broadcast, and 256 KiB for the client |
+//! | the same with [signed](BrokerConfig::cursor_keys) ids, made up | the first notice |
+//!
+//! A plain id is easily made up: `beef-1` of a stream whose epoch any peer is told. So a peer that
+//! may listen to 64 topics, as many as a session may have, can ask for 64 x 4 MiB and the broadcast,
+//! up to the 256 MiB that a shard keeps, and can come back for them. With signed ids it has to have
+//! been there before, and gets no more than what was published since. A genuine id can still be
+//! used again and again.
+//!
+//! Neither is stopped by counting bytes. What is replayed is no copy: the frames are those of the
+//! log, one write at a time is in memory, and a peer that does not read is owed nothing more than
+//! its place. What a replay costs is the upload, and a peer pays for it with as much download over
+//! a connection of its own, as for any large file. A budget of bytes for an address or a client
+//! would run out where a replay is due: when an office, or a mobile network, comes back after a lost
+//! link. What bounds it:
+//!
+//! - [`Retention`] of the broadcast and the topics, and [`BrokerConfig::private_retention`]: how
+//!   much there is, by events, bytes and age (5 minutes). [`BrokerLimits::retained_bytes`] bounds
+//!   the whole of a shard.
+//! - [`SessionConfig::with_permitted`], and [`BrokerLimits::topics_per_session`]: of how much of it
+//!   one session can ask.
+//! - [`BrokerLimits::sessions_per_address`] and [`BrokerLimits::sessions_per_client`]: how many
+//!   replays there are at a time. How many requests an address may make in a minute is for the
+//!   proxy in front to say.
+//! - [`SessionDefaults::on_gap`] and [`SessionDefaults::on_unknown_id`]: whether all that is kept is
+//!   sent to a peer that has missed more than that, or says nothing of what it has.
 
 mod admission;
 mod arena;
@@ -138,10 +173,10 @@ mod wait;
 pub use crate::encode::Framing;
 pub use clients::{PresenceCursor, PresencePage, PresentClient, Roster};
 pub use config::{
-    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Pace, Reconnect,
-    Retention, SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
+    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, OnUnknownId,
+    Pace, Reconnect, Retention, SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
 };
-pub use counters::{Counters, Ended, Histogram, Lost, Refused, Resumed};
+pub use counters::{Counters, Ended, Histogram, Lost, Panics, Refused, Resumed};
 pub use delivery::{Batch, Filled, Transmit};
 pub use error::{
     ComesBack, ConfigError, DrainError, LeaseError, NameError, OpenError, PublishError,
@@ -293,7 +328,9 @@ impl Broker {
             sessions: self.sessions.len() as u64,
             clients: self.clients.len() as u64,
             topics: self.topics.len() as u64,
+            subscribed_topics: self.topics.subscribed_only() as u64,
             retained_bytes: self.topics.retained_bytes() as u64,
+            pattern_bytes: self.topics.pattern_bytes() as u64,
             unread_events: self.events.len() as u64,
             ..self.counters.clone()
         }

@@ -11,7 +11,7 @@ use super::event::{EndReason, Opened};
 use super::names::ClientId;
 use super::sessions::Told;
 use super::sessions::{Lease, Session, Subscription, Terms, is_covered};
-use super::topics::{Log, View};
+use super::topics::{Log, Payer, View};
 use super::{Broker, BrokerEvent, OpenError, SessionConfig};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -65,12 +65,13 @@ impl Broker {
         let beginning = delivery::resume(&views, self.wish(&config), &self.sequencer);
         let (resumption, places) = (beginning.resumption(), beginning.places());
         self.counters.open(resumption);
+        let is_counted = (config.client().is_some(), config.address().is_some());
+        let retry = self.admission.retry_in(self.sessions.next_slot(), is_counted);
         let teller = self.teller(&config);
         let is_place_due = config.is_topics_only()
             && teller.tells_places()
             && delivery::ends_without_id(&views, places);
         let mut session = new_session(now, &config, client, &channels, places);
-        let retry = self.admission.retry_in(self.sessions.next_slot());
         if let Some(frame) = teller.opening(&beginning, config.opening_comment(), retry) {
             session.extras_mut().set_opening(frame);
         }
@@ -130,10 +131,7 @@ impl Broker {
             return Err(OpenError::TooManyTopicsOfSession { limit });
         }
         let new = config.topics().iter().filter(|filter| self.topics.get(filter).is_none()).count();
-        if !self.topics.has_room(new) {
-            return Err(OpenError::TooManyTopics);
-        }
-        Ok(())
+        Ok(self.topics.check_subscribe(&payer_of(config), new)?)
     }
 
     /// Returns whether the session may have all that it asks for.
@@ -184,15 +182,16 @@ impl Broker {
     }
 
     fn wish<'a>(&self, config: &'a SessionConfig) -> Wish<'a> {
-        let on_gap = self.config.session.on_gap;
-        Wish::new(config.last_event_id(), config.start(), on_gap, self.unseen)
+        let usual = &self.config.session;
+        Wish::new(config.last_event_id(), config.start(), usual.on_gap, self.unseen)
+            .with_unknown_id(usual.on_unknown_id)
     }
 
     /// Returns the channels that a configuration names, which are opened if need be.
     fn channels_of(&mut self, config: &SessionConfig) -> Vec<u32> {
         let everyone = (!config.is_topics_only()).then(|| self.topics.everyone());
-        let topics = &mut self.topics;
-        let named = config.topics().iter().filter_map(|filter| topics.ensure(filter));
+        let (topics, payer) = (&mut self.topics, payer_of(config));
+        let named = config.topics().iter().filter_map(|filter| topics.ensure(filter, &payer).ok());
         // The client's channel comes last, and has no reallocation to pay for.
         let mut channels = Vec::with_capacity(2 + config.topics().len());
         channels.extend(everyone);
@@ -253,6 +252,7 @@ impl Broker {
             .with_expiry(self.admission.expiry(now))
             .with_lease(lease)
             .with_heartbeat(own_interval(config.heartbeat(), self.config.session.heartbeat))
+            .with_heartbeat_event(config.take_heartbeat_event())
             .with_stall_timeout(own_interval(
                 config.stall_timeout(),
                 self.config.session.stall_timeout,
@@ -286,6 +286,15 @@ fn new_session(
         session.extras_mut().set_gone(number, gone);
     }
     session
+}
+
+/// Returns who pays for the names that such a session brings in.
+fn payer_of(config: &SessionConfig) -> Payer {
+    // Most sessions ask for none.
+    if config.topics().is_empty() {
+        return Payer::default();
+    }
+    Payer::new(config.client().cloned(), config.address().cloned())
 }
 
 /// Returns the interval that a session chose, [`Tick::MAX`] for none, if it is not the usual one.

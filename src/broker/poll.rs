@@ -66,7 +66,8 @@ impl Broker {
     /// ```
     ///
     /// A heartbeat is an empty comment line, with no blank line after it, of which some readers
-    /// would make an empty message. It comes only where nothing else did for the session's
+    /// would make an empty message; or the [event](crate::broker::SessionDefaults::heartbeat_event) that was set.
+    /// It comes only where nothing else did for the session's
     /// interval.
     pub fn poll_transmit(&mut self, now: Instant, session: SessionId) -> Option<Transmit<'_>> {
         let mut sink = FrameSink::default();

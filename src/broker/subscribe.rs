@@ -2,10 +2,12 @@
 
 use super::arena::Key;
 use super::calls::Calls;
+use super::clients::Client;
 use super::clock::Tick;
 use super::delivery::{self, Teller, Wish};
 use super::names::TopicFilter;
 use super::sessions::{LateGap, Phase, Session, Subscription, is_over};
+use super::topics::Payer;
 use super::{Broker, ClientId, LeaseError, Resumption, SessionId, StartAt, SubscribeError};
 use crate::last_event_id::LastEventId;
 use crate::notice::Notice;
@@ -188,11 +190,16 @@ impl Broker {
         if except.len() >= limit as usize {
             return Err(SubscribeError::TooManyTopicsOfSession { limit });
         }
-        let channel = self.topics.ensure(&filter).ok_or(SubscribeError::TooManyTopics)?;
+        let client = session.client().and_then(|key| self.clients.at(key)).map(Client::id);
+        let address = session.address().and_then(|key| self.admission.name_of(key));
+        let payer = Payer::new(client.cloned(), address.cloned());
+        let channel = self.topics.ensure(&filter, &payer)?;
         let session = self.sessions.get_mut(key).ok_or(SubscribeError::UnknownSession)?;
         let view = self.topics.view(channel).ok_or(SubscribeError::TooManyTopics)?;
 
-        let wish = Wish::new(&LastEventId::Absent, &start, self.config.session.on_gap, self.unseen);
+        let usual = &self.config.session;
+        let wish = Wish::new(&LastEventId::Absent, &start, usual.on_gap, self.unseen)
+            .with_unknown_id(usual.on_unknown_id);
         let beginning = delivery::resume(&[view], wish, &self.sequencer);
         let (resume, places) = (beginning.resumption(), beginning.places());
         let mut cursor = places.cursors().first().copied().unwrap_or(view.end());

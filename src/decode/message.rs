@@ -78,6 +78,19 @@ pub struct OwnedMessage {
     pub last_event_id: EventId,
 }
 
+impl OwnedMessage {
+    /// Reads the data as JSON.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Message::json`].
+    #[cfg(feature = "serde")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&self.data)
+    }
+}
+
 impl From<Message<'_>> for OwnedMessage {
     fn from(message: Message<'_>) -> Self {
         let event_type = match message.event_type {

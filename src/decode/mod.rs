@@ -233,7 +233,7 @@ impl Decoder {
     }
 
     /// Whether a block, or a line outside of one, was begun and not ended, once all is polled.
-    #[cfg(feature = "client")]
+    #[cfg(any(feature = "client", feature = "messages"))]
     pub(crate) fn is_inside_block(&self) -> bool {
         matches!(self.state, State::Dropping { .. })
             || self.line < self.stream.as_str().len()

@@ -2,6 +2,7 @@
 
 use super::handle::{Commands, Driver, Shared, abandon, lock};
 use super::{EventSource, FeedEvent, FeedLoss, SourceEvent, Transport};
+use crate::caught;
 use crate::client::CloseReason;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -9,7 +10,7 @@ use core::fmt;
 use core::future::Future;
 use core::mem;
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 use futures_core::Stream;
 use std::sync::Mutex;
 
@@ -104,7 +105,7 @@ impl<T: Transport> FeedDriver<T> {
             let wakers = shared.deliver(event);
             drop(shared);
             self.ahead.pop_front();
-            wakers.into_iter().for_each(Waker::wake);
+            caught::wake(wakers);
         }
     }
 

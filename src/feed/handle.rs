@@ -2,6 +2,7 @@
 
 use super::buffer::{Buffer, SubscriptionConfig};
 use super::{EventSource, FeedDriver, FeedEvent, Transport};
+use crate::caught;
 use crate::client::{CloseReason, ReadyState};
 use crate::decode::OwnedMessage;
 use crate::event::EventType;
@@ -143,7 +144,7 @@ impl Feed {
         // The feed may have waited for the one that was its only reader.
         let driver = if has_begun { shared.room_made() } else { shared.driver.take_waker() };
         drop(shared);
-        driver.into_iter().for_each(Waker::wake);
+        caught::wake(driver);
         Subscription { handle: self.handle.clone(), number }
     }
 
@@ -180,7 +181,7 @@ impl Feed {
         shared.commands = Commands { close: true, ..Commands::default() };
         let wakers = shared.finish(None, CloseReason::Requested);
         drop(shared);
-        wakers.into_iter().for_each(Waker::wake);
+        caught::wake(wakers);
     }
 
     /// Opens the feed again after it has ended, for whatever reason. It connects when the next
@@ -201,7 +202,7 @@ impl Feed {
         shared.commands.reopen = true;
         let driver = shared.driver.take_waker();
         drop(shared);
-        driver.into_iter().for_each(Waker::wake);
+        caught::wake(driver);
         true
     }
 
@@ -213,7 +214,7 @@ impl Feed {
         set(&mut shared.commands);
         let driver = shared.driver.take_waker();
         drop(shared);
-        driver.into_iter().for_each(Waker::wake);
+        caught::wake(driver);
     }
 }
 
@@ -231,7 +232,7 @@ pub(super) fn abandon(shared: &Mutex<Shared>) {
         wakers.extend(waker);
     }
     drop(shared);
-    wakers.into_iter().for_each(Waker::wake);
+    caught::wake(wakers);
 }
 
 /// What one reader gets of a [`Feed`]: a [`Stream`] of [`FeedEvent`]s. Dropping it leaves the others
@@ -259,7 +260,7 @@ impl Stream for Subscription {
         if let Some(item) = reader.buffer.pop() {
             let driver = shared.room_made();
             drop(shared);
-            driver.into_iter().for_each(Waker::wake);
+            caught::wake(driver);
             return Poll::Ready(Some(item));
         }
         if reader.is_over {
@@ -281,7 +282,7 @@ impl Drop for Subscription {
         let driver = shared.room_made();
         drop(shared);
         drop(reader);
-        driver.into_iter().for_each(Waker::wake);
+        caught::wake(driver);
     }
 }
 

@@ -1,4 +1,6 @@
-//! Guides: a server behind proxies, and how to come from another library. There is no code here.
+//! Guides: event streams in axum, a server behind proxies, and how to come from another library. There
+//! is no code here.
 
+pub mod axum;
 pub mod behind_proxies;
 pub mod from_go_sse;

@@ -1,6 +1,7 @@
 //! Which requests ask for an event stream: [`accept`].
 
-use super::{LAST_EVENT_ID, plain_text, split_unquoted};
+use super::hosts::ForeignRequest;
+use super::{AcceptConfig, LAST_EVENT_ID, plain_text, split_unquoted};
 use crate::event::Event;
 use crate::last_event_id::LastEventId;
 use alloc::vec::Vec;
@@ -17,11 +18,13 @@ use http::{Method, Request, Response, StatusCode, Uri};
 ///
 /// The `Last-Event-ID` header is taken where there is one that is not empty;
 /// browsers send it when they come back, and know better than the URL that a
-/// page began with. Otherwise the query parameters `lastEventId` and
-/// `evs_last_event_id` are looked at, by which polyfills that cannot set
+/// page began with. Otherwise the query parameters `lastEventId`, `last_event_id` and
+/// `evs_last_event_id` are looked at, by which polyfills and libraries that cannot set
 /// headers say the same; the last one that is not empty counts, since they
 /// append theirs to what the page gave. Several header lines contradict each
 /// other and are [`LastEventId::Malformed`].
+///
+/// [`AcceptConfig::accept`] does the same with other parameters, or for some hosts and origins alone.
 ///
 /// A `LastEventId` among the request's extensions counts as a header line. An
 /// HTTP server that is handed control characters in an id can keep them there,
@@ -31,7 +34,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 ///
 /// [`Refusal`], by the peer's fault; [`Refusal::response`] is what to answer.
 pub fn accept<B>(request: &Request<B>) -> Result<Accepted, Refusal> {
-    Asked::from(request).accept()
+    AcceptConfig::DEFAULT.accept(request)
 }
 
 /// The parts of a request that say whether it is answered by an event stream, and from where on.
@@ -45,8 +48,9 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// As [`accept`].
-    pub(crate) fn accept(self) -> Result<Accepted, Refusal> {
+    /// As [`AcceptConfig::accept`].
+    pub(crate) fn accept(self, config: &AcceptConfig) -> Result<Accepted, Refusal> {
+        config.check(self).map_err(Refusal::Foreign)?;
         if ![Method::GET, Method::HEAD, Method::POST].contains(self.method) {
             return Err(Refusal::MethodNotAllowed);
         }
@@ -55,7 +59,7 @@ impl Asked<'_> {
         }
         Ok(Accepted {
             last_event_id: match id_from_headers(self.headers, self.retained) {
-                LastEventId::Absent => id_from_query(self.uri),
+                LastEventId::Absent => id_from_query(self.uri, config),
                 from_header => from_header,
             },
             padding: asks_for_padding(self.uri),
@@ -131,6 +135,9 @@ pub enum Refusal {
     MethodNotAllowed,
     /// The `Accept` header rules out `text/event-stream`: 406.
     NotAcceptable,
+    /// The request is for another host, or of a page that may not ask: 403. Only with
+    /// [`AcceptConfig::with_hosts`].
+    Foreign(ForeignRequest),
 }
 
 impl Refusal {
@@ -139,6 +146,7 @@ impl Refusal {
         match self {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::Foreign(foreign) => foreign.status(),
         }
     }
 
@@ -147,6 +155,7 @@ impl Refusal {
         let text = match self {
             Self::MethodNotAllowed => "This is an event stream: use GET or POST.\n",
             Self::NotAcceptable => "This is an event stream: accept text/event-stream.\n",
+            Self::Foreign(foreign) => return foreign.response(),
         };
         let mut response = plain_text(self.status(), text);
         if self == Self::MethodNotAllowed {
@@ -166,10 +175,11 @@ impl From<Refusal> for Response<Bytes> {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MethodNotAllowed => "an event stream is asked for with GET or POST",
-            Self::NotAcceptable => "the request does not accept text/event-stream",
-        })
+        match self {
+            Self::MethodNotAllowed => f.write_str("an event stream is asked for with GET or POST"),
+            Self::NotAcceptable => f.write_str("the request does not accept text/event-stream"),
+            Self::Foreign(foreign) => foreign.fmt(f),
+        }
     }
 }
 
@@ -188,9 +198,9 @@ fn id_from_headers(headers: &HeaderMap, retained: Option<&LastEventId>) -> LastE
     }
 }
 
-fn id_from_query(uri: &Uri) -> LastEventId {
+fn id_from_query(uri: &Uri, config: &AcceptConfig) -> LastEventId {
     parameters(uri)
-        .filter(|(name, _)| matches!(&name[..], b"lastEventId" | b"evs_last_event_id"))
+        .filter(|(name, _)| config.is_id_parameter(name))
         .map(|(_, value)| LastEventId::with_limit(&value, LastEventId::MAX_LENGTH))
         .filter(|id| *id != LastEventId::Absent)
         .last()

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::Authority;
 use http::{Request, Response, StatusCode, Uri};
 
@@ -31,7 +31,8 @@ use http::{Request, Response, StatusCode, Uri};
 /// as HTTP/1.0 has it: no browser sends such a one.
 ///
 /// [`Server::with_hosts`](crate::serve::Server::with_hosts) checks all requests of a server in one
-/// line. A proxy in front of it has to pass the `Host` of the request on, or its public name is to be
+/// line. In another HTTP stack, [`AcceptConfig::with_hosts`](super::AcceptConfig::with_hosts) checks
+/// those for event streams. A proxy in front of it has to pass the `Host` of the request on, or its public name is to be
 /// given as an origin.
 ///
 /// ```
@@ -98,11 +99,15 @@ impl Hosts {
     ///
     /// [`ForeignRequest`], by the peer's fault; [`ForeignRequest::response`] is what to answer.
     pub fn check<B>(&self, request: &Request<B>) -> Result<(), ForeignRequest> {
-        let place = host_of(request)?;
+        self.check_parts(request.uri(), request.headers())
+    }
+
+    pub(crate) fn check_parts(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ForeignRequest> {
+        let place = host_of(uri, headers)?;
         if place.as_ref().is_some_and(|place| !self.is_own(place)) {
             return Err(ForeignRequest::Host);
         }
-        let mut origins = request.headers().get_all(header::ORIGIN).iter();
+        let mut origins = headers.get_all(header::ORIGIN).iter();
         let fits = |origin: &HeaderValue| {
             self.origins.contains(origin)
                 || place.as_ref().is_some_and(|place| place.is_of_origin(origin))
@@ -121,12 +126,12 @@ impl Hosts {
 }
 
 /// The host that a request names; `None` if it names none.
-fn host_of<B>(request: &Request<B>) -> Result<Option<Place>, ForeignRequest> {
+fn host_of(uri: &Uri, headers: &HeaderMap) -> Result<Option<Place>, ForeignRequest> {
     // A whole URL as the target, and all of HTTP/2, name the host there.
-    if let Some(authority) = request.uri().authority() {
+    if let Some(authority) = uri.authority() {
         return Place::of(authority).map(Some).ok_or(ForeignRequest::Host);
     }
-    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) => Ok(None),
         (Some(host), None) if host.is_empty() => Ok(None),

@@ -1,7 +1,7 @@
 //! The heads that event streams need, as types of the [`http`](https://docs.rs/http) crate:
 //! which requests ask for a stream, and with what it is answered.
 //!
-//! [`accept`] judges a request, [`ResponseHead`] is what every stream is
+//! [`accept`] judges a request, by an [`AcceptConfig`] if the defaults will not do, [`ResponseHead`] is what every stream is
 //! answered with, and [`Cors`] says which pages of other origins may read it.
 //! [`Hosts`] says for which names and to which pages a server answers at all.
 //! Nothing here knows how bytes travel: the same heads serve HTTP/1.1 and
@@ -23,6 +23,7 @@
 //! ```
 
 mod accept;
+mod accept_config;
 mod cors;
 mod hosts;
 mod response_head;
@@ -30,6 +31,7 @@ mod response_head;
 #[cfg(feature = "broker")]
 pub(crate) use accept::Asked;
 pub use accept::{Accepted, Refusal, accept};
+pub use accept_config::AcceptConfig;
 pub use cors::{Cors, OriginError};
 pub use hosts::{ForeignRequest, HostError, Hosts};
 pub use response_head::ResponseHead;

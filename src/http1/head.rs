@@ -3,7 +3,6 @@
 
 use alloc::vec::Vec;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::Authority;
 
 /// The limits of one message head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,12 +136,6 @@ pub(super) fn content_length(digits: &[u8]) -> Option<u64> {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
         number.checked_mul(10)?.checked_add(digit)
     })
-}
-
-/// Whether the value of `Host` may be one (RFC 9110, 7.2). An empty one is for
-/// the caller to judge.
-pub(super) fn is_host(value: &[u8]) -> bool {
-    Authority::try_from(value).is_ok_and(|authority| !authority.as_str().contains('@'))
 }
 
 /// Whether `Connection` lists this option (RFC 9110, 7.6.1).

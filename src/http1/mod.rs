@@ -77,6 +77,7 @@ mod chunked;
 mod client;
 mod empty_lines;
 mod head;
+mod host;
 mod outbox;
 #[cfg(test)]
 mod random;

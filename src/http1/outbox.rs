@@ -26,7 +26,6 @@ impl Outbox {
         self.head.is_empty() && self.body.is_empty()
     }
 
-    #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.head.len() + self.body.len()
     }

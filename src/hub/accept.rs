@@ -2,7 +2,8 @@
 
 use super::{Hub, Session};
 use crate::answer::AnswerStream;
-use crate::broker::SessionConfig;
+use crate::broker::{OpenError, SessionConfig};
+use crate::encode::Frame;
 use crate::event::Event;
 use crate::http::{Asked, ResponseHead};
 use crate::last_event_id::LastEventId;
@@ -65,8 +66,8 @@ impl Hub {
     /// 1. the application, by
     ///    [`with_last_event_id`](SessionConfig::with_last_event_id) of `config`;
     /// 2. the `Last-Event-ID` header, which browsers send when they come back;
-    /// 3. the query parameters `lastEventId` and `evs_last_event_id`, the last one that is not
-    ///    empty.
+    /// 3. the query parameters `lastEventId`, `last_event_id` and `evs_last_event_id`, the last one
+    ///    that is not empty, or [others](crate::http::AcceptConfig::with_id_parameters).
     ///
     /// What is [absent](LastEventId::Absent) or empty says nothing; what is
     /// [malformed](LastEventId::Malformed) does. So a place that the application sets holds whatever
@@ -99,9 +100,9 @@ impl Hub {
     ///
     /// | Status | When |
     /// | --- | --- |
-    /// | 204 | the request is a CORS preflight; or every topic that it asks for has [ended](Self::end_topic) and nothing is left of it, so that an `EventSource` stops asking |
+    /// | 204 | the request is a CORS preflight; or every topic that it asks for has [ended](Self::end_topic) and nothing is left of it, so that an `EventSource` stops asking; or an [event](SessionConfig::with_event_when_over) in its place |
     /// | 400 | the session asks for more [topics](crate::broker::BrokerLimits::topics_per_session) than one may have |
-    /// | 403 | the session asks for a topic that is not permitted to it, or its lease is over |
+    /// | 403 | the request is for another host, or of a page that [may not ask](crate::http::AcceptConfig::with_hosts); the session asks for a topic that is not permitted to it, or its lease is over |
     /// | 405 | the method is none of GET, HEAD and POST |
     /// | 406 | the `Accept` header rules event streams out |
     /// | 429 | for POST, or by [`RefuseBy::Status`](super::RefuseBy::Status): the client or its address has as many sessions as it may have; with `Retry-After` |
@@ -151,7 +152,7 @@ impl Hub {
         {
             return preflight.into();
         }
-        let accepted = match asked.accept() {
+        let accepted = match asked.accept(&self.inner.accept) {
             Ok(accepted) => accepted,
             Err(refusal) => return head.refusal(headers, refusal).into(),
         };
@@ -162,6 +163,7 @@ impl Hub {
         if let Some(padding) = accepted.padding_text() {
             config = config.with_opening_comment(padding);
         }
+        let when_over = config.take_event_when_over();
         let notices = config.notices().clone().or(self.inner.notices.clone());
         let opened = if accepted.is_head_only() {
             self.inner.check_open(&config).map(|()| None)
@@ -171,7 +173,15 @@ impl Hub {
         match opened {
             Ok(Some(session)) => Answer::Stream(head.response(headers), session),
             Ok(None) => head.response(headers).map(|()| Bytes::new()).into(),
-            Err(error) => self.inner.refuse(&asked, head, error, notices.as_ref()).into(),
+            Err(error) => {
+                let when_over = when_over.filter(|_| error == OpenError::TopicsEnded);
+                let Some(event) = when_over else {
+                    return self.inner.refuse(&asked, head, error, notices.as_ref()).into();
+                };
+                let body = Frame::new(&event).payload();
+                let body = if accepted.is_head_only() { Bytes::new() } else { body };
+                head.response(headers).map(|()| body).into()
+            }
         }
     }
 }

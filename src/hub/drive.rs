@@ -1,12 +1,15 @@
 //! The future that makes time pass for a hub.
 
 use super::{Inner, lock};
+use crate::caught::{self, Code};
+use crate::sync::Mutex;
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::sync::atomic::{AtomicU8, Ordering};
+use core::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 /// The future that makes time pass for a [`Hub`](super::Hub). It is built together with the hub,
@@ -15,17 +18,42 @@ use std::time::Instant;
 /// It is ready when the hub was closed or drained and its last session is gone, and when all
 /// handles to the hub are gone; a [`Session`](super::Session) is a handle too.
 ///
-/// **Dropping it stops time for the hub for good**, since there is no other driver. What is
-/// published still reaches the sessions. What waits for a time no longer happens by itself:
-/// heartbeats, the end of stalled sessions, of leases and of maximum ages, the turns of a drain,
-/// the ends of grace times, and the trimming of events by age. A test in which no time passes can
-/// drop it on purpose.
+/// **Dropping it before that closes the hub**, since there is no other driver: without time there
+/// are no heartbeats, stalled sessions, leases and drains do not end, and what was published is kept
+/// for ever. It is dropped where its task is aborted, where a [`Timer`](super::Timer) panics in it,
+/// and where the runtime of its task shuts down. Then
+///
+/// - each session gets what was published before, and its end, [as at any close](super::Hub::close);
+/// - nothing is published, with [`PublishError::NotDriven`](crate::broker::PublishError::NotDriven),
+///   and publishers that wait get that too;
+/// - who asks for a stream is [told](super::RefuseBy) to come back later, and is served where the
+///   hub is built anew;
+/// - [`Hub::health`](super::Hub::health) says so, [`Counters`](crate::broker::Counters) count it,
+///   and `tracing` has an error of it.
+///
+/// A driver that nobody has polled yet is no fault: programs may publish before they spawn it. The
+/// hub's health says that too. A test in which no time passes keeps the driver and does not poll it.
 #[must_use = "time does not pass for the hub unless this is spawned"]
 pub struct Drive {
     /// Weak, so that the driver does not keep a hub whose handles are all gone.
     hub: Weak<Inner>,
     sleep: Option<Sleep>,
 }
+
+/// What a hub knows of its driver.
+pub(super) struct Driver {
+    waker: Mutex<Option<Waker>>,
+    state: AtomicU8,
+}
+
+/// Nobody has polled it.
+const UNPOLLED: u8 = 0;
+/// It was polled, and is there.
+const RUNS: u8 = 1;
+/// It was dropped before the hub was over.
+const GONE: u8 = 2;
+/// It is over together with the hub.
+const OVER: u8 = 3;
 
 struct Sleep {
     until: Instant,
@@ -46,13 +74,12 @@ impl Future for Drive {
             let Some(hub) = self.hub.upgrade() else { return Poll::Ready(()) };
             // The waker is set before the deadlines are read: a deadline that becomes earlier in
             // between then wakes this task.
-            let replaced = lock(&hub.driver).replace(context.waker().clone());
+            let replaced = hub.driver.set_waker(context.waker().clone());
             // Dropping a waker may run any code, so that the lock must be gone.
-            drop(replaced);
-            // A listener that panicked has left events.
-            hub.deliver();
+            hub.let_go(replaced);
             let (next, is_over) = hub.look_ahead();
             if is_over {
+                hub.driver.set_state(OVER);
                 return Poll::Ready(());
             }
             let Some(until) = next else {
@@ -75,7 +102,62 @@ impl Future for Drive {
     }
 }
 
+impl Drop for Drive {
+    fn drop(&mut self) {
+        if let Some(hub) = self.hub.upgrade() {
+            hub.lose_driver();
+        }
+    }
+}
+
+impl Driver {
+    pub(super) fn new() -> Self {
+        Self { waker: Mutex::new(None), state: AtomicU8::new(UNPOLLED) }
+    }
+
+    pub(super) fn take_waker(&self) -> Option<Waker> {
+        lock(&self.waker).take()
+    }
+
+    /// Sets by what it is woken, and returns what that replaces.
+    fn set_waker(&self, waker: Waker) -> Option<Waker> {
+        self.set_state(RUNS);
+        lock(&self.waker).replace(waker)
+    }
+
+    fn set_state(&self, state: u8) {
+        self.state.store(state, Ordering::Release);
+    }
+
+    /// Whether it was dropped before the hub was over.
+    pub(super) fn is_gone(&self) -> bool {
+        self.state.load(Ordering::Acquire) == GONE
+    }
+
+    /// Whether it was polled.
+    pub(super) fn has_begun(&self) -> bool {
+        self.state.load(Ordering::Acquire) != UNPOLLED
+    }
+}
+
 impl Inner {
+    /// Closes the hub, unless it is over, since no time passes for it any more.
+    fn lose_driver(&self) {
+        let waker = self.driver.take_waker();
+        if self.shards.iter().all(|shard| lock(shard).is_over()) {
+            self.driver.set_state(OVER);
+        } else {
+            self.driver.set_state(GONE);
+            #[cfg(feature = "tracing")]
+            super::trace::trace_lost_driver();
+            // A clock that panicked may be why the driver is gone, and may panic again. The shards
+            // then stay at the latest time that they know.
+            let now = caught::once(Code::Timer, || self.timer.now()).unwrap_or(self.built);
+            self.for_all_at_once_at(now, |shard, now| shard.broker.close(now));
+        }
+        self.let_go(waker);
+    }
+
     /// Returns the next deadline of all shards, and whether the hub is over.
     fn look_ahead(&self) -> (Option<Instant>, bool) {
         let mut next: Option<Instant> = None;

@@ -2,6 +2,7 @@
 
 use super::{Hub, lock};
 use crate::broker::{BrokerEvent, EndReason, SessionId};
+use crate::caught::{self, Code};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::future::Future;
@@ -39,11 +40,12 @@ impl Ends {
 }
 
 impl Ended {
-    pub(super) fn tell(self) {
-        for sender in self.waiting {
+    /// Returns how many wakers panicked.
+    pub(super) fn tell(self) -> u64 {
+        caught::each(Code::Waker, self.waiting, |sender| {
             // It may have given up meanwhile.
             let _ = sender.send(self.reason);
-        }
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a hub counts, for the recorder of `metrics` that the application has.
 
 use super::Hub;
-use crate::broker::{Ended, Histogram, Lost, Refused, Resumed};
+use crate::broker::{Ended, Histogram, Lost, Panics, Refused, Resumed};
 use alloc::string::ToString;
 use metrics::{counter, gauge};
 
@@ -9,12 +9,14 @@ impl Hub {
     /// Hands what the hub has [counted](Self::counters) to the recorder of the `metrics` crate.
     /// Call it before the recorder is read, or every few seconds. It costs nothing between calls.
     ///
-    /// Gauges: `sansse_sessions`, `sansse_clients`, `sansse_topics`, `sansse_retained_bytes`.
+    /// Gauges: `sansse_sessions`, `sansse_clients`, `sansse_topics`, `sansse_subscribed_topics`, `sansse_retained_bytes`,
+    /// `sansse_pattern_bytes`.
     /// Counters: `sansse_sessions_opened` (by `resume`), `sansse_sessions_refused` (by `reason`),
     /// `sansse_sessions_ended` (by `reason`), `sansse_events_replayed`,
     /// `sansse_events_published`, `sansse_bytes_published`, `sansse_events_delivered`,
     /// `sansse_bytes_delivered`, `sansse_heartbeats`, `sansse_events_lost` (by `reason`),
-    /// `sansse_events_superseded`, and two distributions (by `le`):
+    /// `sansse_events_superseded`, `sansse_panics` (by `of`), `sansse_drivers_lost`, and two
+    /// distributions (by `le`):
     /// `sansse_queue_age_microseconds_bucket` and `sansse_lag_events_bucket`. A bucket's count
     /// includes the buckets before it, as Prometheus has it.
     pub fn record_metrics(&self) {
@@ -22,7 +24,9 @@ impl Hub {
         set_gauge("sansse_sessions", counters.sessions);
         set_gauge("sansse_clients", counters.clients);
         set_gauge("sansse_topics", counters.topics);
+        set_gauge("sansse_subscribed_topics", counters.subscribed_topics);
         set_gauge("sansse_retained_bytes", counters.retained_bytes);
+        set_gauge("sansse_pattern_bytes", counters.pattern_bytes);
         counter!("sansse_events_replayed").absolute(counters.replayed);
         counter!("sansse_events_published").absolute(counters.published);
         counter!("sansse_bytes_published").absolute(counters.published_bytes);
@@ -62,7 +66,7 @@ impl Hub {
         }
         let Ended { disconnected, closed, shutdown, lagged, stalled, .. } = counters.ended;
         let Ended { evicted, max_age, drained, lease_expired, revoked, .. } = counters.ended;
-        let Ended { topics_ended, aborted, .. } = counters.ended;
+        let Ended { topics_ended, gave_way, aborted, .. } = counters.ended;
         for (reason, count) in [
             ("disconnected", disconnected),
             ("closed", closed),
@@ -75,6 +79,7 @@ impl Hub {
             ("lease-expired", lease_expired),
             ("revoked", revoked),
             ("topics-ended", topics_ended),
+            ("gave-way", gave_way),
             ("aborted", aborted),
         ] {
             counter!("sansse_sessions_ended", "reason" => reason).absolute(count);
@@ -85,6 +90,11 @@ impl Hub {
             counter!("sansse_events_lost", "reason" => reason).absolute(count);
         }
         counter!("sansse_events_superseded").absolute(counters.superseded);
+        let Panics { listener, wakers, values, .. } = counters.panics;
+        for (of, count) in [("listener", listener), ("waker", wakers), ("value", values)] {
+            counter!("sansse_panics", "of" => of).absolute(count);
+        }
+        counter!("sansse_drivers_lost").absolute(counters.lost_drivers);
         record("sansse_queue_age_microseconds_bucket", &counters.queue_age);
         record("sansse_lag_events_bucket", &counters.lag);
     }

@@ -19,12 +19,33 @@
 //!
 //! A proxy in front of the server does not know of that, and ends pages by its own 502. How to keep it
 //! from that is in the guide [behind proxies](crate::guide::behind_proxies).
+//!
+//! # When your code panics
+//!
+//! A panic of the application's code costs the call in which it happens. A hub
+//! [counts](crate::broker::Counters::panics) what it catches, and tells of it by the feature
+//! `tracing`, as an error under the target `sansse::panic`. Where panics abort the process
+//! (`panic = "abort"`), nothing is caught.
+//!
+//! | Your code | What its panic costs |
+//! | --- | --- |
+//! | the [listener](HubBuilder::on_event), or the subscriber of `tracing` | that event, for the listener alone. The next one comes, and the call that caused the event goes on |
+//! | a waker, when it wakes | the one task may not be polled again. All others are woken |
+//! | a value or a waker, when it is dropped | nothing else |
+//! | a closure for [`metadata`](Hub::metadata) or [`presence_page`](Hub::presence_page) | the call panics. What it had changed of the metadata stays changed, and the hub goes on |
+//! | a [`Timer`], in a call of the hub | the call panics, and nothing was done |
+//! | a [`Timer`], in the [driver](Drive) | the driver panics and is gone, and the hub [closes](Drive) |
 
 mod accept;
+#[cfg(feature = "http-body")]
+mod body;
 mod drive;
 mod ended;
+mod health;
+mod metadata;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod panicked;
 #[cfg(feature = "record")]
 mod record;
 mod refusal;
@@ -36,7 +57,14 @@ mod trace;
 mod waiting;
 
 pub use accept::Answer;
+#[cfg(feature = "http-body")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http-body")))]
+pub use body::{BodyError, ResponseBody};
 pub use drive::Drive;
+pub use health::Health;
+pub use metadata::ClientMetadata;
+#[cfg(feature = "serve")]
+pub(crate) use refusal::Lacking;
 pub use refusal::RefuseBy;
 pub use session::{Cut, Session};
 
@@ -54,7 +82,7 @@ use crate::broker::{
     TopicName, TopicSettingError,
 };
 use crate::event::Event;
-use crate::http::ResponseHead;
+use crate::http::{AcceptConfig, ResponseHead};
 use crate::net::Timer;
 #[cfg(feature = "record")]
 use crate::record::RecordedBroker as ShardBroker;
@@ -95,6 +123,7 @@ pub struct HubBuilder {
     config: BrokerConfig,
     shards: NonZeroU16,
     head: ResponseHead,
+    accept: AcceptConfig,
     refuse_by: RefuseBy,
     early_end: StreamEnd,
     on_event: Option<Listener>,
@@ -111,6 +140,7 @@ impl HubBuilder {
             config,
             shards: NonZeroU16::MIN,
             head: ResponseHead::new(),
+            accept: AcceptConfig::new(),
             refuse_by: RefuseBy::default(),
             early_end: StreamEnd::Cut,
             on_event: None,
@@ -181,6 +211,26 @@ impl HubBuilder {
         self
     }
 
+    /// Sets which requests for streams [`Hub::accept`] answers: for which hosts and of which origins,
+    /// and how their query may name the last event id. Default [`AcceptConfig::DEFAULT`]: all.
+    ///
+    /// ```
+    /// # fn example(timer: impl sansse::Timer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use sansse::broker::{BrokerConfig, Epoch};
+    /// use sansse::http::{AcceptConfig, Hosts};
+    /// use sansse::hub::HubBuilder;
+    ///
+    /// // A program on somebody's own machine, which no page of the web is to listen to.
+    /// let accept = AcceptConfig::new().with_hosts(Hosts::new());
+    /// let builder = HubBuilder::new(BrokerConfig::new(Epoch(0xbeef))).with_accept(accept);
+    /// let (hub, drive) = builder.build(timer)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn with_accept(mut self, accept: AcceptConfig) -> Self {
+        self.accept = accept;
+        self
+    }
+
     /// Sets how requests for a stream are refused that are to come back; [`RefuseBy`] says who needs
     /// which. Default [`RefuseBy::Stream`].
     ///
@@ -224,7 +274,8 @@ impl HubBuilder {
     ///
     /// The listener is called for one event at a time, in order within a shard. No lock is held
     /// then, so that it may call the hub. It runs on the thread that caused the event: it should be
-    /// quick, or send the event on.
+    /// quick, or send the event on. A call that panics loses its event and nothing else; see [when
+    /// your code panics](self#when-your-code-panics).
     pub fn on_event(
         mut self,
         listener: impl Fn(EventNumber, BrokerEvent) + Send + Sync + 'static,
@@ -258,7 +309,9 @@ impl HubBuilder {
         });
         let inner = Inner {
             timer: Box::new(timer),
+            built: now,
             head: self.head,
+            accept: self.accept,
             refuse_by: self.refuse_by,
             notices: self.config.session.notices.clone(),
             early_end: self.early_end,
@@ -267,9 +320,10 @@ impl HubBuilder {
             returns: Mutex::new(ReturnsOfAll::new(now, &self.config.reconnect)),
             shards: shards.collect::<Result<_, ConfigError>>()?,
             turn: AtomicUsize::new(0),
-            driver: Mutex::new(None),
+            driver: drive::Driver::new(),
             on_event: self.on_event,
             delivering: AtomicBool::new(false),
+            panicked: panicked::Panicked::default(),
         };
         let inner = Arc::new(inner);
         let drive = Drive::new(&inner);
@@ -419,6 +473,8 @@ impl Hub {
             sum += &counters;
             (sum.published, sum.published_bytes) = published;
         }
+        sum.panics = self.inner.panicked.counted();
+        sum.lost_drivers = self.inner.driver.is_gone().into();
         sum
     }
 
@@ -476,20 +532,6 @@ impl Hub {
         let another = || PresenceCursor::new(cursor.shard() + 1, None);
         let next = page.next_cursor().or_else(|| (shard < last).then(another));
         (page, next)
-    }
-
-    /// Reads or changes what the application keeps with a client. Returns `None` for a client that
-    /// is not known, or was absent for longer than its grace time.
-    ///
-    /// `access` runs under the lock of the client's shard: it should be quick, and a call of the
-    /// hub in it would wait for ever.
-    pub fn metadata<R>(
-        &self,
-        client: &ClientId,
-        access: impl FnOnce(&mut http::Extensions) -> R,
-    ) -> Option<R> {
-        let shard = self.inner.shard_of(Some(client));
-        self.inner.with(shard, |shard, _| shard.broker.client_mut(client).metadata().map(access))
     }
 
     /// Sets how much of one named topic is kept from now on; `None` for the configuration's.

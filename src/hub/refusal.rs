@@ -62,6 +62,14 @@ pub enum RefuseBy {
 /// What streams are told as their reconnection time where nothing is set: as browsers have it.
 pub(super) const USUAL_RETRY: Duration = Duration::from_secs(3);
 
+/// What a server has no more of.
+#[cfg(feature = "serve")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lacking {
+    Connections,
+    Memory,
+}
+
 /// What a peer that is refused is told.
 pub(super) struct Refusal<'a> {
     error: &'a dyn fmt::Display,
@@ -132,8 +140,11 @@ fn reason_of(error: OpenError) -> RefusalReason {
     match error {
         OpenError::Closed => RefusalReason::Closed,
         OpenError::Draining => RefusalReason::Draining,
-        OpenError::TooManySessionsOfClient { .. } => RefusalReason::Client,
-        OpenError::TooManySessionsFromAddress { .. } => RefusalReason::Address,
+        OpenError::TooManySessionsOfClient { .. } | OpenError::TooManyTopicsOfClient { .. } => {
+            RefusalReason::Client
+        }
+        OpenError::TooManySessionsFromAddress { .. }
+        | OpenError::TooManyTopicsFromAddress { .. } => RefusalReason::Address,
         // What else is temporary is a limit of the broker's.
         _ => RefusalReason::Full,
     }
@@ -178,10 +189,14 @@ impl Hub {
         self.inner.refuse(&request.into(), &self.inner.head, *error, self.inner.notices.as_ref())
     }
 
-    /// Answers what is asked on a connection that is too many, as far as it is known. Peers come
+    /// Answers what is asked of a server without room for it, as far as it is known. Peers come
     /// back in turn with those that were refused for other reasons.
     #[cfg(feature = "serve")]
-    pub(crate) fn refuse_connection(&self, asked: Option<&Asked<'_>>) -> Response<Bytes> {
+    pub(crate) fn refuse_for(
+        &self,
+        lacking: Lacking,
+        asked: Option<&Asked<'_>>,
+    ) -> Response<Bytes> {
         let (inner, head) = (&self.inner, &self.inner.head);
         if let Some(asked) = asked
             && let Some(preflight) =
@@ -189,10 +204,14 @@ impl Hub {
         {
             return preflight;
         }
+        let (error, reason): (&'static str, _) = match lacking {
+            Lacking::Connections => ("too many connections", RefusalReason::Connections),
+            Lacking::Memory => ("too much is held for those who ask", RefusalReason::Full),
+        };
         let refusal = Refusal {
-            error: &"too many connections",
+            error: &error,
             status: StatusCode::SERVICE_UNAVAILABLE,
-            reason: RefusalReason::Connections,
+            reason,
             after: inner.retry_after(OpenError::TooManySessions),
         };
         // Whether the handler would have answered by a stream is not known, but whether the peer
@@ -228,6 +247,8 @@ mod tests {
             (OpenError::UnreadEvents, "full"),
             (OpenError::TooManySessionsOfClient { limit: 1 }, "client"),
             (OpenError::TooManySessionsFromAddress { limit: 1 }, "address"),
+            (OpenError::TooManyTopicsOfClient { limit: 1 }, "client"),
+            (OpenError::TooManyTopicsFromAddress { limit: 1 }, "address"),
         ] {
             assert_ne!(error.comes_back(), ComesBack::Never);
             let expected = format!(

@@ -4,10 +4,16 @@ use super::Inner;
 use crate::broker::{Batch, EndReason, Filled, Opened, Resumption, SessionId, StreamEnd, Transmit};
 use crate::encode::Frame;
 use crate::fault::Fault;
+#[cfg(feature = "http-body")]
+use crate::net::Rest;
+#[cfg(feature = "http-body")]
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use bytes::Bytes;
 use core::fmt;
 use core::pin::Pin;
+#[cfg(feature = "http-body")]
+use core::task::ready;
 use core::task::{Context, Poll};
 use futures_core::Stream;
 
@@ -18,6 +24,9 @@ use futures_core::Stream;
 /// it is the stream ends by an error too, and the peer is told that something is missing.
 /// [`end_reason`](Self::end_reason) says why in either case. An application that writes to a socket
 /// itself takes many frames for one write by [`poll_batch`](Self::poll_batch).
+///
+/// With the feature `http-body` it is the body of a response as well, which joins what is pending.
+/// An HTTP stack takes that rather than the stream.
 pub struct Session {
     pub(super) hub: Arc<Inner>,
     opened: Opened,
@@ -34,10 +43,13 @@ pub struct Cut {
     reason: Option<EndReason>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum End {
     NotYet,
     Came(Option<EndReason>),
+    /// The body rests before its error.
+    #[cfg(feature = "http-body")]
+    Resting(Option<EndReason>, Box<Rest>),
     /// The stream has told it.
     Told(Option<EndReason>),
 }
@@ -114,6 +126,16 @@ impl Session {
         self.hub.with(id.shard().into(), |shard, now| shard.broker.handle_progress(now, id));
     }
 
+    /// Ends the session, since the bytes that its connection holds are needed for others: those of
+    /// [`handle_partial_write`](Self::handle_partial_write), which the peer does not take. The
+    /// reason is [`EndReason::GaveWay`]. The connection is to be closed without the
+    /// [end](crate::Framing::end) of the stream; the peer comes back, and is told what it has missed.
+    pub fn give_way(&mut self) {
+        let id = self.opened.session;
+        self.hub.with(id.shard().into(), |shard, now| shard.broker.give_way(now, id));
+        self.end.come(Some(EndReason::GaveWay));
+    }
+
     /// Is ready when the session has ended, without a poll for its output. Poll this while a write
     /// waits for a peer that takes nothing.
     pub fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -132,16 +154,18 @@ impl Session {
 }
 
 impl End {
-    const fn reason(self) -> Option<EndReason> {
+    const fn reason(&self) -> Option<EndReason> {
         match self {
             Self::NotYet => None,
-            Self::Came(reason) | Self::Told(reason) => reason,
+            Self::Came(reason) | Self::Told(reason) => *reason,
+            #[cfg(feature = "http-body")]
+            Self::Resting(reason, _) => *reason,
         }
     }
 
     /// Says whether the stream is complete. An end without a reason is none that is known to be
     /// good.
-    const fn outcome(self, early_end: StreamEnd) -> Result<(), Cut> {
+    const fn outcome(&self, early_end: StreamEnd) -> Result<(), Cut> {
         match self.reason() {
             Some(reason) if matches!(reason.stream_end(early_end), StreamEnd::Clean) => Ok(()),
             reason => Err(Cut { reason }),
@@ -182,6 +206,71 @@ impl Stream for Session {
     }
 }
 
+/// With the feature `http-body`: the body of a response, for hyper, axum and whatever takes a body.
+///
+/// Frames that are pending together are joined, up to 64 KiB, since an HTTP stack writes few buffers
+/// at a time. One that is alone, or of 16 KiB and more, is handed over as it is. A stack polls the
+/// body only while it has room for more, so that a peer that takes nothing meets the session's
+/// [policy](crate::broker::Lag). The stack itself keeps the connection of such a peer for as long as
+/// it likes: put a write deadline around its sockets, such as that of `sansse-axum`.
+///
+/// A stream that is not complete ends by a [`Cut`], of which a stack makes an aborted chunked coding,
+/// or `RST_STREAM`. The body waits 100 ms before that, since stacks drop what they have not written
+/// yet when a body fails. [`is_end_stream`](http_body::Body::is_end_stream) is true once the end was
+/// given, and there is no size hint. Dropping the body closes the session.
+///
+/// ```
+/// # fn example(hub: &sansse::Hub) -> Result<(), Box<dyn std::error::Error>> {
+/// use sansse::broker::SessionConfig;
+/// use sansse::http::ResponseHead;
+///
+/// let head = ResponseHead::new().response(&http::HeaderMap::new());
+/// let session = hub.open(SessionConfig::new())?;
+/// let response = head.map(|()| session);
+/// # fn send(_: http::Response<impl http_body::Body>) {}
+/// send(response);
+/// # Ok(()) }
+/// ```
+#[cfg(feature = "http-body")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http-body")))]
+impl http_body::Body for Session {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Cut>>> {
+        let this = &mut *self;
+        if matches!(this.end, End::NotYet | End::Came(_)) {
+            let filled = super::body::with_batch(|batch| {
+                let filled = ready!(this.poll_batch(context, super::body::BATCH, batch));
+                Poll::Ready(filled.map(|filled| match filled {
+                    Filled::More | Filled::All => Some(batch.take_bytes()),
+                    Filled::Ended(_) => None,
+                }))
+            });
+            let reason = this.end.reason();
+            match ready!(filled) {
+                Ok(Some(bytes)) => return Poll::Ready(Some(Ok(http_body::Frame::data(bytes)))),
+                Ok(None) => this.end = End::Told(reason),
+                Err(_) => this.end = End::Resting(reason, Box::new(Rest::new(&*this.hub.timer))),
+            }
+        }
+        if let End::Resting(reason, rest) = &mut this.end {
+            ready!(rest.poll(context, &*this.hub.timer));
+            let reason = *reason;
+            this.end = End::Told(reason);
+            return Poll::Ready(Some(Err(Cut { reason })));
+        }
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.end, End::Told(_))
+    }
+}
+
 impl Cut {
     /// Returns why the session ended; `None` where somebody else was told.
     pub const fn reason(self) -> Option<EndReason> {
@@ -197,7 +286,7 @@ impl Cut {
                 | EndReason::LeaseExpired
                 | EndReason::Revoked,
             ) => Fault::Peer,
-            Some(EndReason::Evicted) => Fault::Limit,
+            Some(EndReason::Evicted | EndReason::GaveWay) => Fault::Limit,
             Some(EndReason::Disconnected) => Fault::Transport,
             _ => Fault::State,
         }
@@ -221,7 +310,7 @@ impl Drop for Session {
             shard.take_waker(id)
         });
         // Dropping a waker may run any code, so that no lock is held here.
-        drop(waker);
+        self.hub.let_go(waker);
     }
 }
 

@@ -1,15 +1,18 @@
 //! The inside of a hub: shards under short locks, and what follows from a call once no lock is
 //! held.
 
+use super::drive::Driver;
 use super::ended::{Ended, Ends};
+use super::panicked::Panicked;
 use super::waiting::{Place, Waits};
 use super::{Listener, RefuseBy, Session, ShardBroker};
 use crate::broker::{
     Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, Pace, PublishError,
     Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, StreamEnd, Value,
 };
+use crate::caught::{self, Code};
 use crate::event::{Event, EventType};
-use crate::http::ResponseHead;
+use crate::http::{AcceptConfig, ResponseHead};
 use crate::net::Timer;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
 use alloc::boxed::Box;
@@ -21,8 +24,12 @@ use std::time::Instant;
 
 pub(super) struct Inner {
     pub(super) timer: Box<dyn Timer>,
+    /// When the hub was built, by the timer.
+    pub(super) built: Instant,
     /// The head of the streams that the hub answers with.
     pub(super) head: ResponseHead,
+    /// Which requests are answered by streams.
+    pub(super) accept: AcceptConfig,
     /// How those are refused who are to come back.
     pub(super) refuse_by: RefuseBy,
     /// The type of the notices that sessions get which choose none, and peers without a session.
@@ -39,10 +46,12 @@ pub(super) struct Inner {
     pub(super) returns: Mutex<ReturnsOfAll>,
     /// Picks the shard of the next session that has no client.
     pub(super) turn: AtomicUsize,
-    pub(super) driver: Mutex<Option<Waker>>,
+    pub(super) driver: Driver,
     pub(super) on_event: Option<Listener>,
     /// Whether a thread is calling the listener.
     pub(super) delivering: AtomicBool,
+    /// What panicked so far.
+    pub(super) panicked: Panicked,
 }
 
 pub(super) struct Shard {
@@ -141,6 +150,9 @@ impl Inner {
     ) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
         self.check_audience(audience)?;
+        // Once for all shards: a clock that panics between two of them would leave the event to
+        // the first alone.
+        let now = self.timer.now();
         let mut next = sequencer.clone();
         let published = number(&mut next);
         let mut follow_up = FollowUp::default();
@@ -151,7 +163,7 @@ impl Inner {
         let mut place = place;
         let result = (first..first + count).try_for_each(|number| {
             let number = number % count;
-            self.call(number, &mut follow_up, |shard, now| {
+            self.call_at(now, number, &mut follow_up, |shard, now| {
                 if number == first
                     && let Err(error) = shard.broker.shard().check_room(now, &published)
                 {
@@ -175,17 +187,28 @@ impl Inner {
     }
 
     /// Calls all shards, and lets no publish come in between.
-    pub(super) fn for_all_at_once(&self, mut call: impl FnMut(&mut Shard, Instant)) {
+    pub(super) fn for_all_at_once(&self, call: impl FnMut(&mut Shard, Instant)) {
+        self.for_all_at_once_at(self.timer.now(), call);
+    }
+
+    pub(super) fn for_all_at_once_at(
+        &self,
+        now: Instant,
+        mut call: impl FnMut(&mut Shard, Instant),
+    ) {
         let sequencer = lock(&self.sequencer);
         let mut follow_up = FollowUp::default();
         for shard in 0..self.shards.len() {
-            self.call(shard, &mut follow_up, &mut call);
+            self.call_at(now, shard, &mut follow_up, &mut call);
         }
         drop(sequencer);
         self.run(follow_up);
     }
 
     pub(super) fn check_audience(&self, audience: &Audience) -> Result<(), PublishError> {
+        if self.driver.is_gone() {
+            return Err(PublishError::NotDriven);
+        }
         let check = |shard: usize| lock(&self.shards[shard]).broker.shard().check_publish(audience);
         match audience {
             Audience::Client(client) => check(self.shard_of(Some(client))),
@@ -245,7 +268,16 @@ impl Inner {
         follow_up: &mut FollowUp,
         call: impl FnOnce(&mut Shard, Instant) -> R,
     ) -> R {
-        let now = self.timer.now();
+        self.call_at(self.timer.now(), shard, follow_up, call)
+    }
+
+    fn call_at<R>(
+        &self,
+        now: Instant,
+        shard: usize,
+        follow_up: &mut FollowUp,
+        call: impl FnOnce(&mut Shard, Instant) -> R,
+    ) -> R {
         let shard = &mut *lock(&self.shards[shard]);
         let result = call(shard, now);
         while let Some(session) = shard.broker.poll_ready() {
@@ -254,6 +286,7 @@ impl Inner {
         while let Some(wait) = shard.broker.poll_wait() {
             shard.waits.take_all(wait, &mut follow_up.wakers);
         }
+        follow_up.wakers.append(&mut shard.waits.at_once);
         follow_up.replaced.append(&mut shard.replaced);
         follow_up.let_go.append(&mut shard.broker.take_let_go());
         if !self.is_listened_to() {
@@ -273,17 +306,18 @@ impl Inner {
     }
 
     pub(super) fn run(&self, follow_up: FollowUp) {
-        follow_up.wakers.into_iter().for_each(Waker::wake);
-        follow_up.ended.into_iter().for_each(Ended::tell);
-        drop((follow_up.replaced, follow_up.let_go));
-        if follow_up.wakes_driver {
+        let FollowUp { wakers, replaced, let_go, ended, wakes_driver, has_events } = follow_up;
+        self.wake(wakers);
+        for ended in ended {
+            self.panicked.add(Code::Waker, ended.tell());
+        }
+        self.let_go(replaced);
+        self.let_go(let_go);
+        if wakes_driver {
             self.wake_driver();
         }
-        // During a panic the listener is not called, since a second panic would end the process.
-        // The driver delivers the events instead.
-        if follow_up.has_events && std::thread::panicking() {
-            self.wake_driver();
-        } else if follow_up.has_events {
+        // Also while this thread unwinds: what panics here is caught here.
+        if has_events {
             self.deliver();
         }
     }
@@ -306,22 +340,42 @@ impl Inner {
             }
             let _delivering = Delivering(&self.delivering);
             for shard in &self.shards {
-                while let Some((number, event, ended)) = next_event(shard) {
-                    ended.into_iter().for_each(Ended::tell);
+                let events = core::iter::from_fn(|| next_event(shard));
+                let panics = caught::each(Code::Listener, events, |(number, event, ended)| {
+                    if let Some(ended) = ended {
+                        self.panicked.add(Code::Waker, ended.tell());
+                    }
                     #[cfg(feature = "tracing")]
                     super::trace::trace(&event);
                     if let Some(listener) = &self.on_event {
                         listener(number, event);
                     }
-                }
+                });
+                self.panicked.add(Code::Listener, panics);
             }
         }
     }
 
     pub(super) fn wake_driver(&self) {
-        let waker = lock(&self.driver).take();
-        if let Some(waker) = waker {
-            waker.wake();
+        self.wake(self.driver.take_waker());
+    }
+
+    /// Wakes tasks, each whatever the wakers before it do.
+    fn wake(&self, wakers: impl IntoIterator<Item = Waker, IntoIter: ExactSizeIterator>) {
+        let wakers = wakers.into_iter();
+        if wakers.len() > 0 {
+            self.panicked.add(Code::Waker, caught::wake(wakers));
+        }
+    }
+
+    /// Drops what may run any code when it is dropped, so that no lock may be held.
+    pub(super) fn let_go<T>(
+        &self,
+        values: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    ) {
+        let values = values.into_iter();
+        if values.len() > 0 {
+            self.panicked.add(Code::Value, caught::each(Code::Value, values, drop));
         }
     }
 }
@@ -387,8 +441,8 @@ impl Drop for Delivering<'_> {
     }
 }
 
-/// Returns a shard's next event, and who waited for it. This is a function of its own, so that the lock is gone before the
-/// listener is called.
+/// Returns a shard's next event, and who waited for it. This is a function of its own, so that the
+/// lock is gone before the listener is called.
 fn next_event(shard: &Mutex<Shard>) -> Option<(EventNumber, BrokerEvent, Option<Ended>)> {
     let shard = &mut *lock(shard);
     let (number, event) = shard.broker.poll_event()?;
@@ -396,8 +450,8 @@ fn next_event(shard: &Mutex<Shard>) -> Option<(EventNumber, BrokerEvent, Option<
     Some((number, event, ended))
 }
 
-/// Locks a mutex, also after a panic. A panic under a lock can only come from a closure of the
-/// application, which the broker calls when its own state is whole.
+/// Locks a mutex, also after a panic. A panic under a lock can only come from a closure, a clock or
+/// the clone of a waker of the application, which run when the broker's own state is whole.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

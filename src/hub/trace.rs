@@ -1,7 +1,7 @@
 //! What happens to a hub, as events of `tracing`, under the target `sansse::hub`.
 
 use crate::broker::{BrokerEvent, ClientId, EndReason};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 const TARGET: &str = "sansse::hub";
 
@@ -34,7 +34,11 @@ pub(super) fn trace(event: &BrokerEvent) {
         }
         BrokerEvent::SessionEnded { session, client, reason, undelivered } => {
             let client = name(client.as_ref());
-            if matches!(reason, EndReason::Lagged { .. } | EndReason::Stalled) {
+            let is_slow = matches!(
+                reason,
+                EndReason::Lagged { .. } | EndReason::Stalled | EndReason::GaveWay
+            );
+            if is_slow {
                 warn!(target: TARGET, %session, client, %reason, undelivered, "session ended");
             } else {
                 debug!(target: TARGET, %session, client, %reason, undelivered, "session ended");
@@ -42,6 +46,11 @@ pub(super) fn trace(event: &BrokerEvent) {
         }
         BrokerEvent::Drained { shard } => info!(target: TARGET, shard, "drained"),
     }
+}
+
+/// Tells that no time passes for a hub any more.
+pub(super) fn trace_lost_driver() {
+    error!(target: TARGET, "the driver is gone, and the hub closes");
 }
 
 fn name(client: Option<&ClientId>) -> Option<&str> {

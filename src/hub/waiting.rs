@@ -160,7 +160,7 @@ impl Waiting {
         if let Some((shard, ticket)) = self.place.0.take() {
             let waker = lock(&self.hub.shards[shard]).waits.take(ticket);
             // Dropping a waker may run any code, so that no lock is held here.
-            drop(waker);
+            self.hub.let_go(waker);
         }
     }
 }
@@ -187,7 +187,7 @@ impl Place {
     ) {
         match wait {
             Some(wait) => self.0 = Some((number, shard.waits.add(wait, waker))),
-            None => waker.wake_by_ref(),
+            None => shard.waits.at_once.push(waker.clone()),
         }
     }
 }
@@ -196,6 +196,8 @@ impl Place {
 #[derive(Default)]
 pub(super) struct Waits {
     wakers: BTreeMap<Ticket, Waker>,
+    /// Those of tasks that have nothing to wait for, which are woken once the lock is gone.
+    pub(super) at_once: Vec<Waker>,
     added: u64,
 }
 

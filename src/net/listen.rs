@@ -18,4 +18,11 @@ pub trait Listener: Send {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<(Self::Socket, Self::Peer), Failure>>;
+
+    /// Returns how many files the process may have open at a time, where each connection is one. A
+    /// server [accepts](crate::serve::Server::with_max_connections) fewer connections than that.
+    /// Default `None`: not known, or without a limit.
+    fn max_open_files(&self) -> Option<u64> {
+        None
+    }
 }

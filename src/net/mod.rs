@@ -30,6 +30,8 @@ mod listen;
 mod no_proxy;
 #[cfg(feature = "client")]
 mod proxy;
+#[cfg(feature = "http-body")]
+mod rest;
 mod runtime;
 mod socket;
 
@@ -45,3 +47,5 @@ pub use socket::Socket;
 
 #[cfg(feature = "client")]
 pub(crate) use credentials::{basic_credentials, take_userinfo};
+#[cfg(feature = "http-body")]
+pub(crate) use rest::Rest;

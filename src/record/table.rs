@@ -14,6 +14,7 @@ macro_rules! rows {
         $then! {
             broker {
                 HandleDisconnect: handle_disconnect(session: [SessionId]) -> () => Output::done;
+                GiveWay: give_way(session: [SessionId]) -> () => Output::done;
                 HandleTimeout: handle_timeout() -> () => Output::done;
                 HandleProgress: handle_progress(session: [SessionId]) -> () => Output::done;
                 Close: close() -> () => Output::done;

@@ -1,6 +1,6 @@
 //! The long part of a connection whose answer is a stream of the application's.
 
-use super::counters::ServerCounters;
+use super::open::{Holding, Open};
 use super::phase::{Phase, Watcher};
 use super::wire::{Closing, Wire};
 use crate::answer::{AnswerDriver, AnswerEnd, AnswerStream, Output};
@@ -18,11 +18,15 @@ pub(super) struct AnswerConnection<S: Socket, R> {
     runtime: R,
     wire: Wire<S>,
     driver: AnswerDriver,
+    /// Of `rest`, and before it.
+    holding: Option<Holding>,
     /// What is being written.
     rest: Bytes,
+    /// How many bytes of memory it keeps.
+    kept: usize,
     closing: Option<Closing>,
     watcher: Arc<Watcher>,
-    counters: ServerCounters,
+    open: Open,
 }
 
 impl<S: Socket, R: Runtime> AnswerConnection<S, R> {
@@ -31,10 +35,11 @@ impl<S: Socket, R: Runtime> AnswerConnection<S, R> {
         wire: Wire<S>,
         stream: AnswerStream,
         watcher: Arc<Watcher>,
-        counters: ServerCounters,
+        open: Open,
     ) -> Self {
         let driver = AnswerDriver::new(stream, runtime.now(), wire.framing());
-        Self { runtime, wire, driver, rest: Bytes::new(), closing: None, watcher, counters }
+        let (holding, rest, kept) = (None, Bytes::new(), 0);
+        Self { runtime, wire, driver, holding, rest, kept, closing: None, watcher, open }
     }
 
     /// Ready when the connection is over.
@@ -47,8 +52,13 @@ impl<S: Socket, R: Runtime> AnswerConnection<S, R> {
                 Poll::Ready(Some(())) => {}
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => {
+                    let Self { open, holding, rest, kept, .. } = self;
+                    if open.poll_gives_way(holding, rest, *kept, context).is_ready() {
+                        open.counters().stream_given_up();
+                        return Poll::Ready(());
+                    }
                     ready!(self.driver.poll_stalled(context, &self.runtime));
-                    self.counters.stalled_answer();
+                    self.open.counters().stalled_answer();
                     return Poll::Ready(());
                 }
             }
@@ -59,12 +69,15 @@ impl<S: Socket, R: Runtime> AnswerConnection<S, R> {
                 };
             };
             match output {
-                Output::Bytes(bytes) => self.rest = bytes,
+                Output::Bytes(bytes) => {
+                    self.kept = bytes.len();
+                    self.rest = bytes;
+                }
                 Output::End(end) => {
                     match end {
                         AnswerEnd::Complete => {}
-                        AnswerEnd::Failed => self.counters.failed_answer(),
-                        AnswerEnd::Stalled => self.counters.stalled_answer(),
+                        AnswerEnd::Failed => self.open.counters().failed_answer(),
+                        AnswerEnd::Stalled => self.open.counters().stalled_answer(),
                     }
                     self.driver.report(end);
                     // The machine has given the bytes that end the stream.
@@ -87,6 +100,7 @@ impl<S: Socket, R: Runtime> AnswerConnection<S, R> {
                 Ok(0) | Err(_) => return Poll::Ready(None),
             }
         }
+        self.holding = None;
         Poll::Ready(Some(()))
     }
 }
@@ -100,7 +114,7 @@ impl<S: Socket, R: Runtime> Future for AnswerConnection<S, R> {
         }
         if let Poll::Ready(is_junk) = self.wire.poll_peer(context) {
             if is_junk {
-                self.counters.junk_after_stream();
+                self.open.counters().junk_after_stream();
             }
             return Poll::Ready(());
         }

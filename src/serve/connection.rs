@@ -4,13 +4,14 @@ use super::answer::AnswerConnection;
 use super::counters::ServerCounters;
 use super::door::Door;
 use super::finish::Finish;
+use super::open::{Holding, Open};
 use super::phase::{Phase, Watcher};
 use super::stream::EventStream;
 use super::wire::Wire;
 use crate::answer::AnswerStream;
 use crate::encode::Framing;
 use crate::http1::{RespondError, ServerConnection as Machine};
-use crate::hub::{Answer, Session};
+use crate::hub::{Answer, Lacking, Session};
 use crate::net::{Runtime, Socket, Timer};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -64,6 +65,8 @@ enum Body {
 }
 
 /// The requests of a connection, up to one that is answered by an event stream.
+///
+/// It is in a box, since a future has room for what it calls with once for each call.
 pub(super) struct Exchange<S, R> {
     runtime: R,
     io: S,
@@ -76,6 +79,13 @@ pub(super) struct Exchange<S, R> {
     is_shut: bool,
     /// Whether the peer's side of the connection has ended, properly or not.
     has_peer_left: bool,
+    /// Of what the machine holds, and of the request that the handler has.
+    holding: Option<Holding>,
+    /// How many bytes the body of that request has; `None` while the handler has none.
+    handed_out: Option<usize>,
+    /// The last to go, so that whatever waits for this finds all else gone. A connection that is too
+    /// many has none.
+    open: Option<Open>,
 }
 
 impl<S: Socket, R: Runtime> Exchange<S, R> {
@@ -86,29 +96,51 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         counters: ServerCounters,
         door: Arc<Door>,
         watcher: Arc<Watcher>,
-    ) -> Self {
+    ) -> Box<Self> {
         let phase = Phase::Serving;
-        let (is_shut, has_peer_left) = (false, false);
-        Self { runtime, io, machine, counters, door, watcher, phase, is_shut, has_peer_left }
+        Box::new(Self {
+            runtime,
+            io,
+            machine,
+            counters,
+            door,
+            watcher,
+            phase,
+            is_shut: false,
+            has_peer_left: false,
+            holding: None,
+            handed_out: None,
+            open: None,
+        })
     }
 
     /// Answers requests; gives the stream that one of them asked for.
-    pub(super) async fn run<P, H, F, A>(self, peer: P, handler: H) -> Option<Connection<S, R>>
+    pub(super) async fn run<P, H, F, A>(
+        mut self: Box<Self>,
+        open: Open,
+        peer: P,
+        handler: H,
+    ) -> Option<Connection<S, R>>
     where
         P: Clone + Send + Sync + 'static,
         H: Fn(Request<Bytes>) -> F,
         F: Future<Output = A>,
         A: Into<Answer>,
     {
+        self.open = Some(open);
         unless_aborted(self.watcher.clone(), self.answer(peer, handler)).await.flatten()
     }
 
     /// Says the one thing that it has to say to a connection that is too many.
-    pub(super) async fn refuse(self) {
+    pub(super) async fn refuse(self: Box<Self>) {
         unless_aborted(self.watcher.clone(), self.say_too_many()).await;
     }
 
-    async fn answer<P, H, F, A>(mut self, peer: P, handler: H) -> Option<Connection<S, R>>
+    async fn answer<P, H, F, A>(
+        mut self: Box<Self>,
+        peer: P,
+        handler: H,
+    ) -> Option<Connection<S, R>>
     where
         P: Clone + Send + Sync + 'static,
         H: Fn(Request<Bytes>) -> F,
@@ -120,6 +152,7 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
             if self.has_ended() {
                 return None;
             }
+            self.count_held();
             let Some(mut request) = self.machine.poll_request() else {
                 self.wait().await;
                 continue;
@@ -134,7 +167,11 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
             let finish = Finish::default();
             request.extensions_mut().insert(finish.clone());
             let is_head = *request.method() == Method::HEAD;
+            self.handed_out = Some(request.body().len());
+            self.count_held();
             let answer = self.unless_left(handler(request), &finish).await?.into();
+            self.handed_out = None;
+            self.count_held();
             let now = self.runtime.now();
             let (head, body) = match answer {
                 // The machine refuses only what it cannot send, and then the connection ends.
@@ -159,7 +196,7 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         }
     }
 
-    async fn say_too_many(mut self) {
+    async fn say_too_many(mut self: Box<Self>) {
         let runtime = self.runtime.clone();
         let patience = runtime.now() + REFUSAL_TIME;
         loop {
@@ -172,7 +209,7 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
                 break;
             }
         }
-        let response = self.door.too_many(&self.machine);
+        let response = self.door.no_room(&self.machine, Lacking::Connections);
         // An error is that the connection is about to end already.
         let _ = self.machine.refuse(runtime.now(), response);
         while self.write().await.is_some() && !self.has_ended() {
@@ -180,17 +217,17 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         }
     }
 
-    async fn stream(mut self, body: Body, framing: Framing) -> Option<Connection<S, R>> {
+    async fn stream(mut self: Box<Self>, body: Body, framing: Framing) -> Option<Connection<S, R>> {
         self.write().await?;
         self.counters.stream();
+        let open = self.open?;
         let wire = Wire::new(self.io, framing);
         Some(match body {
             Body::Session(session) => {
-                Connection::Stream(EventStream::new(self.runtime, wire, session, self.counters))
+                Connection::Stream(EventStream::new(self.runtime, wire, session, open))
             }
             Body::Events(events) => {
-                let (watcher, counters) = (self.watcher, self.counters);
-                let answer = AnswerConnection::new(self.runtime, wire, events, watcher, counters);
+                let answer = AnswerConnection::new(self.runtime, wire, events, self.watcher, open);
                 Connection::Answer(Box::new(answer))
             }
         })
@@ -207,27 +244,47 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
 
     /// Writes all that the machine has; `None` if the connection is over.
     async fn write(&mut self) -> Option<()> {
-        while let Some(mut bytes) = self.machine.poll_transmit(self.runtime.now()) {
-            while !bytes.is_empty() {
-                let written = self.in_time(|io, context| io.poll_write(context, &bytes)).await?;
-                match written {
-                    Ok(written @ 1..) => bytes.advance(written),
-                    Ok(0) | Err(_) => return None,
+        while let Some(bytes) = self.machine.poll_transmit(self.runtime.now()) {
+            self.write_all(bytes).await?;
+        }
+        self.in_time(|this, context| this.io.poll_flush(context)).await?.ok()
+    }
+
+    async fn write_all(&mut self, mut bytes: Bytes) -> Option<()> {
+        // Where others have it too, the application keeps it, and this costs nothing.
+        let kept = if bytes.is_unique() { bytes.len() } else { 0 };
+        // Dropped before the bytes, as it says.
+        let mut holding = None;
+        while !bytes.is_empty() {
+            let write = |this: &mut Self, context: &mut Context<'_>| {
+                let written = this.io.poll_write(context, &bytes);
+                if written.is_pending()
+                    && let Some(open) = &this.open
+                    && open.poll_gives_way(&mut holding, &bytes, kept, context).is_ready()
+                {
+                    this.counters.answer_given_up();
+                    return Poll::Ready(Ok(0));
                 }
+                written
+            };
+            match self.in_time(write).await? {
+                Ok(written @ 1..) => bytes.advance(written),
+                Ok(0) | Err(_) => return None,
             }
         }
-        self.in_time(S::poll_flush).await?.ok()
+        Some(())
     }
 
     /// What `poll` gives; `None` if the connection is over before.
     async fn in_time<T>(
         &mut self,
-        mut poll: impl FnMut(&mut S, &mut Context<'_>) -> Poll<T>,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Option<T> {
         loop {
             let deadline = self.machine.poll_timeout();
-            let result = poll_fn(|context| poll(&mut self.io, context));
-            if let Some(result) = before(&self.runtime, deadline, result).await {
+            let timer = self.runtime.clone();
+            let result = poll_fn(|context| poll(self, context));
+            if let Some(result) = before(&timer, deadline, result).await {
                 return Some(result);
             }
             self.machine.handle_timeout(self.runtime.now());
@@ -277,6 +334,13 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
             self.machine.drain(self.runtime.now());
             return Poll::Ready(());
         }
+        if self.handed_out.is_none()
+            && let Some(holding) = &mut self.holding
+            && holding.poll_gives_way(context).is_ready()
+        {
+            self.give_way();
+            return Poll::Ready(());
+        }
         if self.machine.wants_shutdown() && !self.is_shut {
             self.is_shut = self.io.poll_shutdown(context).is_ready();
         }
@@ -289,12 +353,31 @@ impl<S: Socket, R: Runtime> Exchange<S, R> {
         let now = self.runtime.now();
         if let Ok(length @ 1..) = read {
             self.machine.handle_data(now, &buffer[..length]);
+            self.count_held();
         } else {
             // A reset is an end too, after which the machine knows what there is to count.
             self.has_peer_left = true;
             self.machine.handle_eof(now);
         }
         Poll::Ready(())
+    }
+
+    /// Counts what is held of requests.
+    fn count_held(&mut self) {
+        if let Some(open) = &self.open {
+            let bytes = self.handed_out.unwrap_or(0) + self.machine.held();
+            open.hold(&mut self.holding, bytes, self.handed_out.is_some());
+        }
+    }
+
+    /// Lets go of a request that is not complete.
+    fn give_way(&mut self) {
+        self.holding = None;
+        let response = self.door.no_room(&self.machine, Lacking::Memory);
+        // An error is that the connection is about to end already.
+        if self.machine.refuse(self.runtime.now(), response).is_ok() {
+            self.counters.request_given_up();
+        }
     }
 }
 

@@ -1,5 +1,8 @@
-//! What a server counts, and the tasks that wait until the count of connections is 0.
+//! What a server counts, what its connections hold together, and the tasks that wait until the count
+//! of connections is 0.
 
+use super::budget::{Held, SharedBudget};
+use crate::caught;
 use crate::http1::ServerCloseReason;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -19,6 +22,7 @@ struct Cells {
     open: AtomicU64,
     refused: AtomicU64,
     accept_errors: AtomicU64,
+    max_connections: AtomicU64,
     requests: AtomicU64,
     foreign: AtomicU64,
     abandoned: AtomicU64,
@@ -28,6 +32,10 @@ struct Cells {
     slow_heads: AtomicU64,
     bad_requests: AtomicU64,
     junk_after_stream: AtomicU64,
+    requests_given_up: AtomicU64,
+    streams_given_up: AtomicU64,
+    answers_given_up: AtomicU64,
+    budget: SharedBudget,
     /// The wakers of the tasks that wait for the last connection to go.
     waiting: Mutex<Vec<Waker>>,
 }
@@ -44,6 +52,10 @@ pub struct ServerCountersSnapshot {
     pub refused: u64,
     /// Errors of `accept`, such as too many open files.
     pub accept_errors: u64,
+    /// How many connections may be open at a time, as
+    /// [`with_max_connections`](super::Server::with_max_connections) says; of several listeners, on
+    /// the one that was served last. 0 before a server serves.
+    pub max_connections: u64,
     /// Requests that were handed to the handler.
     pub requests: u64,
     /// Requests that were answered 403, since they were for another host or of a page of another
@@ -64,17 +76,32 @@ pub struct ServerCountersSnapshot {
     pub bad_requests: u64,
     /// Event streams that were closed because the peer sent bytes behind its request.
     pub junk_after_stream: u64,
+    /// Bytes that are held for peers now, as far as they count for
+    /// [`with_max_held_bytes`](super::Server::with_max_held_bytes).
+    pub held_bytes: u64,
+    /// The most bytes that were held at a time, once those had given way who had to.
+    pub most_held_bytes: u64,
+    /// Requests that were refused before they were complete, since the bytes were needed that they
+    /// took.
+    pub requests_given_up: u64,
+    /// Event streams that were cut off, since the bytes were needed that their readers had not taken.
+    /// The sessions among them [ended](crate::broker::EndReason::GaveWay) by that.
+    pub streams_given_up: u64,
+    /// Other answers that were cut off for the same reason.
+    pub answers_given_up: u64,
 }
 
 impl ServerCounters {
     /// Returns what has been counted so far.
     pub fn snapshot(&self) -> ServerCountersSnapshot {
         let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        let Held { now, most } = self.cells.budget.held();
         ServerCountersSnapshot {
             accepted: read(&self.cells.accepted),
             open: read(&self.cells.open),
             refused: read(&self.cells.refused),
             accept_errors: read(&self.cells.accept_errors),
+            max_connections: read(&self.cells.max_connections),
             requests: read(&self.cells.requests),
             foreign: read(&self.cells.foreign),
             abandoned: read(&self.cells.abandoned),
@@ -84,11 +111,17 @@ impl ServerCounters {
             slow_heads: read(&self.cells.slow_heads),
             bad_requests: read(&self.cells.bad_requests),
             junk_after_stream: read(&self.cells.junk_after_stream),
+            held_bytes: now as u64,
+            most_held_bytes: most as u64,
+            requests_given_up: read(&self.cells.requests_given_up),
+            streams_given_up: read(&self.cells.streams_given_up),
+            answers_given_up: read(&self.cells.answers_given_up),
         }
     }
 
-    pub(super) fn accepted(&self) {
-        count(&self.cells.accepted);
+    /// Counts a connection, and returns how many there were before it.
+    pub(super) fn accepted(&self) -> u64 {
+        self.cells.accepted.fetch_add(1, Ordering::SeqCst)
     }
 
     pub(super) fn refused(&self) {
@@ -138,9 +171,48 @@ impl ServerCounters {
         }
     }
 
-    pub(super) fn opened(&self) -> Open {
+    pub(super) fn request_given_up(&self) {
+        count(&self.cells.requests_given_up);
+        self.trace("request");
+    }
+
+    pub(super) fn stream_given_up(&self) {
+        count(&self.cells.streams_given_up);
+        self.trace("stream");
+    }
+
+    pub(super) fn answer_given_up(&self) {
+        count(&self.cells.answers_given_up);
+        self.trace("answer");
+    }
+
+    /// Tells the log that something gave way, where there is one.
+    fn trace(&self, what: &'static str) {
+        #[cfg(feature = "tracing")]
+        super::trace::gave_way(what, &self.snapshot());
+        #[cfg(not(feature = "tracing"))]
+        let _ = (self, what);
+    }
+
+    pub(super) fn set_max_connections(&self, connections: u64) {
+        self.cells.max_connections.store(connections, Ordering::Relaxed);
+    }
+
+    /// What the connections hold together.
+    pub(super) fn budget(&self) -> &SharedBudget {
+        &self.cells.budget
+    }
+
+    pub(super) fn opened(&self) {
         count(&self.cells.open);
-        Open { counters: self.clone() }
+    }
+
+    /// Undoes [`opened`](Self::opened).
+    pub(super) fn closed_one(&self) {
+        if self.cells.open.fetch_sub(1, Ordering::SeqCst) == 1 {
+            let waiting = core::mem::take(&mut *self.waiting());
+            caught::wake(waiting);
+        }
     }
 
     pub(super) fn open(&self) -> u64 {
@@ -157,21 +229,6 @@ impl ServerCounters {
     fn waiting(&self) -> MutexGuard<'_, Vec<Waker>> {
         // Nothing is left half done under this lock.
         self.cells.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A connection that counts as open while this exists.
-#[derive(Debug)]
-pub(super) struct Open {
-    counters: ServerCounters,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if self.counters.cells.open.fetch_sub(1, Ordering::SeqCst) == 1 {
-            let waiting = core::mem::take(&mut *self.counters.waiting());
-            waiting.into_iter().for_each(Waker::wake);
-        }
     }
 }
 

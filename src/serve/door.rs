@@ -1,8 +1,8 @@
-//! The door of a server: whom it answers, and what those are told who are too many.
+//! The door of a server: whom it answers, and what those are told for whom there is no room.
 
 use crate::http::{Asked, ForeignRequest, Hosts};
 use crate::http1::ServerConnection as Machine;
-use crate::hub::Hub;
+use crate::hub::{Hub, Lacking};
 use bytes::Bytes;
 use http::{Request, Response, header};
 
@@ -32,11 +32,11 @@ impl Door {
         self.hub.head().cors().is_some_and(|cors| origins.all(|origin| cors.allows(origin)))
     }
 
-    /// Answers a connection that is too many, by what is known of its request.
-    pub(super) fn too_many(&self, machine: &Machine) -> Response<Bytes> {
+    /// Answers a connection for which there is no room, by what is known of its request.
+    pub(super) fn no_room(&self, machine: &Machine, lacking: Lacking) -> Response<Bytes> {
         let asked = machine.request_head();
         let asked =
             asked.map(|(method, uri, headers)| Asked { method, uri, headers, retained: None });
-        self.hub.refuse_connection(asked.as_ref())
+        self.hub.refuse_for(lacking, asked.as_ref())
     }
 }

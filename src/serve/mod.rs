@@ -2,9 +2,9 @@
 //! port.
 //!
 //! An adapter brings the two things that it takes: a [`Runtime`], which tells the time and spawns
-//! tasks, and a [`Listener`], which accepts connections as [`Socket`]s. An application with an HTTP
-//! stack needs none of this: there a [`Session`](crate::hub::Session) goes into the body of a
-//! response.
+//! tasks, and a [`Listener`], which accepts connections as [`Socket`](crate::net::Socket)s. An
+//! application with an HTTP stack needs none of this: there a [`Session`](crate::hub::Session) goes
+//! into the body of a response.
 //!
 //! # Many tabs
 //!
@@ -16,12 +16,18 @@
 //! taken as it is.
 
 mod answer;
+mod budget;
 mod connection;
 mod counters;
 mod door;
 mod finish;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod open;
 mod phase;
 mod stream;
+#[cfg(feature = "tracing")]
+mod trace;
 mod wire;
 
 pub use counters::{ServerCounters, ServerCountersSnapshot};
@@ -30,19 +36,20 @@ pub use finish::finish_anyway;
 use crate::http::Hosts;
 use crate::http1::{ServerConnection as Machine, ServerConnectionConfig};
 use crate::hub::{Answer, Hub};
-use crate::net::{Listener, Runtime, Socket};
+use crate::net::{Failure, Listener, Runtime};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use budget::PeerKey;
 use bytes::Bytes;
 use connection::{Connection, Exchange, before, unless};
 use core::future::{Future, poll_fn};
-use core::pin::{Pin, pin};
-use core::task::{Context, Poll};
+use core::pin::pin;
 use core::time::Duration;
-use counters::Open;
 use door::Door;
 use http::Request;
+use open::Open;
 use phase::{Phase, Phases};
+use std::time::Instant;
 
 /// A small HTTP/1.1 server: event streams and plain answers on one port.
 ///
@@ -65,23 +72,39 @@ use phase::{Phase, Phases};
 /// head](ServerConnectionConfig::with_max_head_size) may have, nothing more is read before the
 /// answer, and the peer's leaving is noticed later.
 ///
+/// # What it holds
+///
+/// What a peer sends is held until it is whole, and what a peer does not take until it does. For each
+/// connection that has a limit: of a [head](ServerConnectionConfig::with_max_head_size), of a
+/// [body](ServerConnectionConfig::with_max_body_size), of an event. For all together it is
+/// [`with_max_held_bytes`](Self::with_max_held_bytes), beyond which the largest give way.
+///
 /// # Several listeners
 ///
-/// Clones serve on several listeners at a time. They share what is counted, and so the limit on
-/// connections. The shutdown of each waits for the connections of all.
+/// Clones serve on several listeners at a time. They share what is counted, and so the limits on
+/// connections and on what is held. The shutdown of each waits for the connections of all.
 #[derive(Clone, Debug)]
 pub struct Server<R> {
     runtime: R,
     hub: Hub,
     http: ServerConnectionConfig,
     hosts: Option<Hosts>,
-    max_connections: u64,
+    /// `None`: as many as there is room for.
+    max_connections: Option<u64>,
     shutdown_time: Duration,
     counters: ServerCounters,
 }
 
+/// How many connections may be open at a time, where nothing is set and the process may have enough
+/// files.
+const MAX_CONNECTIONS: u64 = 10_000;
+
 /// How many connections that are too many may be told so at a time; more are just closed.
 const MAX_REFUSALS: usize = 256;
+
+/// How often it is logged, at most, that accepting fails.
+#[cfg(feature = "tracing")]
+const ACCEPT_LOG_TIME: Duration = Duration::from_secs(10);
 
 /// How long accepting rests after an error such as too many open files, which only others' closing
 /// can mend.
@@ -95,7 +118,7 @@ impl<R: Runtime> Server<R> {
             hub,
             http: ServerConnectionConfig::default(),
             hosts: None,
-            max_connections: 10_000,
+            max_connections: None,
             shutdown_time: Duration::from_secs(10),
             counters: ServerCounters::default(),
         }
@@ -130,17 +153,53 @@ impl<R: Runtime> Server<R> {
         self
     }
 
-    /// Sets how many connections may be open at a time. Default 10,000, which is below the usual
-    /// limit of open files: running out of those is worse.
+    /// Sets how many connections may be open at a time. Default: three quarters of the files that the
+    /// process may open, and 10,000 at most; 10,000 where the [listener](Listener::max_open_files)
+    /// does not know of a limit on files. Running out of those is worse, for the application as well.
+    /// A quarter is left for its own files, and for connections that are told that they are too many.
+    /// [`max_connections`](ServerCountersSnapshot::max_connections) is the value in force.
     ///
     /// One more is told to come back later, at a time that the hub
     /// [gives out](crate::hub::Hub::retry_after), and closed. It is told so by a stream if its
     /// request is a GET that accepts `text/event-stream` by name, as every `EventSource` says it,
     /// and the hub [refuses by stream](crate::hub::RefuseBy); otherwise by 503 with `Retry-After`.
-    /// The peer has 2 s to send its request. At most 256 connections are told at a time; more are just
-    /// closed, which an `EventSource` takes for a network error, and comes back.
+    /// The peer has 2 s to send its request. At most 256 connections are told at a time, and at most a
+    /// sixteenth of the files; more are just closed, which an `EventSource` takes for a network
+    /// error, and comes back.
     pub fn with_max_connections(mut self, connections: u64) -> Self {
-        self.max_connections = connections;
+        self.max_connections = Some(connections);
+        self
+    }
+
+    /// Sets how many bytes may be held for the peers of all connections together; any number. It holds
+    /// for all clones of the server. Default 67,108,864 (64 MiB), which a machine of 512 MiB has to
+    /// spare: 64 of the largest bodies, or the rest of 16 events of 4 MiB.
+    ///
+    /// When it is more, the *peer* that holds most gives way, by the connection of its that holds
+    /// most; and so on until it is no more than this. Of two that are equal, the one that has held
+    /// longer gives way. A peer is an address where the listener's [`Peer`](Listener::Peer) is a
+    /// [`SocketAddr`](core::net::SocketAddr) or an [`IpAddr`](core::net::IpAddr), of IPv6 the first 64
+    /// bits of one; otherwise it is a connection. Behind a proxy all connections are of one peer, and
+    /// the largest connection gives way.
+    ///
+    /// | What counts | From when | How it gives way |
+    /// | --- | --- | --- |
+    /// | a request that is not complete | its first byte | 503 with `Retry-After`, and the connection is closed |
+    /// | a request that the handler has | it is complete | not at all: it counts until the answer |
+    /// | the rest of an event that the peer does not take | the write that waits | its stream is cut, and its session ends by [`GaveWay`](crate::broker::EndReason::GaveWay); the peer comes back, and is told what it has missed |
+    /// | the rest of what an [answer](crate::answer) has written | the write that waits | its stream is cut |
+    /// | the rest of any other answer, unless the application keeps the same [`Bytes`] too | the write that waits | the connection is closed |
+    ///
+    /// Up to 4 KiB of one connection do not count. An event that many wait to take counts once, and
+    /// for each of their peers a part of it. Nobody gives way who holds all that is held, so that an
+    /// answer or an event that is larger than this reaches a peer; but with others beside it, the
+    /// larger ones give way. A request body may have this size at most: a larger one is answered
+    /// with 413.
+    ///
+    /// What the logs of the hub keep is not part of it: for that there is
+    /// [`BrokerLimits`](crate::broker::BrokerLimits).
+    pub fn with_max_held_bytes(self, bytes: usize) -> Self {
+        self.counters.budget().set_limit(bytes);
         self
     }
 
@@ -177,26 +236,33 @@ impl<R: Runtime> Server<R> {
         let phases = Phases::default();
         let door = Arc::new(Door::new(self.hub.clone(), self.hosts));
         let refusals = Arc::new(());
+        let (max_connections, max_refusals) = room(self.max_connections, listener.max_open_files());
+        self.counters.set_max_connections(max_connections);
+        let held_bytes = self.counters.budget().limit();
+        let http = self.http.with_body_size_at_most(held_bytes);
+        #[cfg(feature = "tracing")]
+        trace::serving(max_connections, listener.max_open_files(), held_bytes);
+        let mut failing = Failing::default();
         let mut shutdown = pin!(shutdown);
         loop {
             let accept = poll_fn(|context| listener.poll_accept(context));
             let Some(accepted) = unless(shutdown.as_mut(), accept).await else { break };
-            let Ok((io, peer)) = accepted else {
-                self.counters.accept_error();
-                let pause = self.runtime.sleep_until(self.runtime.now() + ACCEPT_PAUSE);
-                if unless(shutdown.as_mut(), pause).await.is_none() {
-                    break;
+            let (io, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(failure) => {
+                    self.counters.accept_error();
+                    failing.log(self.runtime.now(), &failure);
+                    let pause = self.runtime.sleep_until(self.runtime.now() + ACCEPT_PAUSE);
+                    if unless(shutdown.as_mut(), pause).await.is_none() {
+                        break;
+                    }
+                    continue;
                 }
-                continue;
             };
-            self.counters.accepted();
-            let is_too_many = self.counters.open() >= self.max_connections;
-            let http = if is_too_many {
-                // It is answered before its body is read, however large that is.
-                self.http.with_max_body_size(usize::MAX)
-            } else {
-                self.http
-            };
+            let number = self.counters.accepted();
+            let is_too_many = self.counters.open() >= max_connections;
+            // Such a one is answered before its body is read, however large that is.
+            let http = if is_too_many { http.with_max_body_size(usize::MAX) } else { http };
             let now = self.runtime.now();
             let mut machine = Machine::new(now, http);
             machine.set_time_of_day(now, self.runtime.time_of_day());
@@ -210,7 +276,7 @@ impl<R: Runtime> Server<R> {
             );
             if is_too_many {
                 self.counters.refused();
-                if Arc::strong_count(&refusals) <= MAX_REFUSALS {
+                if Arc::strong_count(&refusals) <= max_refusals {
                     let permit = refusals.clone();
                     self.runtime.spawn(async move {
                         exchange.refuse().await;
@@ -218,10 +284,9 @@ impl<R: Runtime> Server<R> {
                     });
                 }
             } else {
-                let open = self.counters.opened();
-                let exchange = Box::pin(exchange.run(peer, handler.clone()));
-                let connection = Connection::Exchange(exchange);
-                self.runtime.spawn(Counted { connection, open });
+                let open = Open::new(self.counters.clone(), PeerKey::of(&peer, number));
+                let exchange = Box::pin(exchange.run(open, peer, handler.clone()));
+                self.runtime.spawn(Connection::Exchange(exchange));
             }
         }
         drop(listener);
@@ -237,17 +302,55 @@ impl<R: Runtime> Server<R> {
     }
 }
 
-/// A connection that counts as open while it exists, also if its handler panics.
-struct Counted<S: Socket, R> {
-    connection: Connection<S, R>,
-    #[expect(dead_code, reason = "it works by being dropped")]
-    open: Open,
+/// How many connections may be open at a time, and how many beside them be told that they are too
+/// many.
+fn room(connections: Option<u64>, open_files: Option<u64>) -> (u64, usize) {
+    let files = open_files.unwrap_or(u64::MAX);
+    let connections = connections.unwrap_or_else(|| (files / 4 * 3).clamp(1, MAX_CONNECTIONS));
+    let refusals = usize::try_from(files / 16).unwrap_or(usize::MAX).clamp(1, MAX_REFUSALS);
+    (connections, refusals)
 }
 
-impl<S: Socket, R: Runtime> Future for Counted<S, R> {
-    type Output = ();
+/// Keeps the log from filling up while accepting fails.
+#[derive(Debug, Default)]
+struct Failing {
+    #[cfg(feature = "tracing")]
+    since: u64,
+    #[cfg(feature = "tracing")]
+    next: Option<Instant>,
+}
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.connection).poll(context)
+impl Failing {
+    #[cfg(feature = "tracing")]
+    fn log(&mut self, now: Instant, failure: &Failure) {
+        self.since += 1;
+        if self.next.is_none_or(|next| next <= now) {
+            trace::accept_failed(failure, core::mem::take(&mut self.since));
+            self.next = now.checked_add(ACCEPT_LOG_TIME);
+        }
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    #[expect(clippy::unused_self, reason = "there is no log")]
+    fn log(&mut self, _: Instant, _: &Failure) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_limit_on_connections_leaves_files_to_the_application() {
+        assert_eq!(room(None, None), (10_000, 256));
+        assert_eq!(room(None, Some(1 << 20)), (10_000, 256));
+        assert_eq!(room(None, Some(1024)), (768, 64));
+        assert_eq!(room(None, Some(256)), (192, 16));
+        // What is set is meant.
+        assert_eq!(room(Some(5_000), Some(1024)), (5_000, 64));
+        for files in 0..2_000 {
+            let (connections, refusals) = room(None, Some(files));
+            assert!(connections >= 1 && refusals >= 1);
+            assert!(files < 8 || connections + refusals as u64 <= files - files / 8, "{files}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! How far a server's shutdown is, and the connections that are told of it.
 
+use crate::caught;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::task::{Context, Waker};
@@ -48,7 +49,7 @@ impl Phases {
             shared.phase = phase;
             core::mem::take(&mut shared.waiting)
         };
-        waiting.into_values().for_each(Waker::wake);
+        caught::wake(waiting.into_values());
     }
 }
 

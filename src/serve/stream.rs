@@ -4,7 +4,7 @@
 //! pending is joined in a buffer of the thread's, goes out in one write, and what the write did
 //! not take goes back to the broker, but for the rest of one frame.
 
-use super::counters::ServerCounters;
+use super::open::{Holding, Open};
 use super::wire::{Closing, Wire};
 use crate::broker::{Batch, Filled, StreamEnd};
 use crate::encode::Framing;
@@ -37,37 +37,45 @@ pub(super) struct EventStream<S: Socket, R> {
     session: Session,
     /// In a box, since most streams at most times have none.
     rest: Option<Box<Rest>>,
-    counters: ServerCounters,
+    open: Open,
 }
 
 /// What is to be written before there is anything else.
 enum Rest {
-    /// The rest of one frame, at which a write stopped.
-    Frame(Bytes),
+    Frame(Half),
     End(Closing),
 }
 
+/// The rest of one frame, at which a write stopped.
+struct Half {
+    /// Before the bytes, as it says. It is made when they have to wait.
+    holding: Option<Holding>,
+    bytes: Bytes,
+    /// How many bytes of memory they keep.
+    kept: usize,
+}
+
 impl<S: Socket, R: Runtime> EventStream<S, R> {
-    pub(super) fn new(
-        runtime: R,
-        wire: Wire<S>,
-        session: Session,
-        counters: ServerCounters,
-    ) -> Self {
-        Self { runtime, wire, session, rest: None, counters }
+    pub(super) fn new(runtime: R, wire: Wire<S>, session: Session, open: Open) -> Self {
+        Self { runtime, wire, session, rest: None, open }
     }
 
     /// Writes what is to be written first; says whether that was the end of the stream.
     fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, Failure>> {
         let is_end = match self.rest.as_deref_mut() {
             None => return Poll::Ready(Ok(false)),
-            Some(Rest::Frame(bytes)) => {
+            Some(Rest::Frame(Half { holding, bytes, kept })) => {
                 let before = bytes.len();
                 let result = self.wire.poll_write_all(context, bytes);
                 if !bytes.is_empty() && bytes.len() < before {
                     self.session.handle_progress();
                 }
                 if result.is_pending() {
+                    if self.open.poll_gives_way(holding, bytes, *kept, context).is_ready() {
+                        self.session.give_way();
+                        self.open.counters().stream_given_up();
+                        return Poll::Ready(Err(FailureKind::Closed.into()));
+                    }
                     // The broker is not polled for output meanwhile, so that this alone notices
                     // the end of the session.
                     ready!(self.session.poll_ended(context));
@@ -112,7 +120,9 @@ impl<S: Socket, R: Runtime> EventStream<S, R> {
                 };
                 if written < batch.len() {
                     let bytes = self.session.handle_partial_write(batch, written);
-                    self.rest = Some(Box::new(Rest::Frame(bytes)));
+                    let kept = batch.kept_by(&bytes);
+                    let half = Half { holding: None, bytes, kept };
+                    self.rest = Some(Box::new(Rest::Frame(half)));
                 } else if filled == Ok(Filled::All) {
                     return self.poll_flush(context);
                 }
@@ -137,7 +147,7 @@ impl<S: Socket, R: Runtime> Future for EventStream<S, R> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if let Poll::Ready(is_junk) = self.wire.poll_peer(context) {
             if is_junk {
-                self.counters.junk_after_stream();
+                self.open.counters().junk_after_stream();
             }
             return Poll::Ready(());
         }
@@ -155,6 +165,6 @@ mod tests {
         // With a socket of 32 bytes a task of tokio's takes 256 bytes, which are rounded up to a
         // multiple of 128. The socket here is a pointer of two words.
         let size = size_of::<EventStream<Box<dyn Socket>, ()>>() - size_of::<Box<dyn Socket>>();
-        assert!(size <= 88, "{size}");
+        assert!(size <= 96, "{size}");
     }
 }

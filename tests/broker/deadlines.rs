@@ -2,8 +2,8 @@
 //! `handle_timeout` then. It never asks for ready ids: no deadline depends on that.
 
 use crate::kit::broker::*;
-use sansse::Event;
 use sansse::broker::*;
+use sansse::{Event, event_id, event_type};
 use std::time::Duration;
 
 /// A shard whose sessions get no heartbeat and whose logs keep all for ever, so that nothing but
@@ -67,11 +67,11 @@ fn a_session_stalls_when_it_had_output_for_the_stall_timeout() {
 }
 
 #[test]
-fn a_driver_that_comes_late_finds_the_session_stalled() {
-    let mut shard = Shard::new(config());
+fn a_driver_that_comes_a_little_late_finds_the_session_stalled() {
+    let mut shard = quiet(|_| ());
     let session = shard.parked(anyone());
     shard.broadcast("a");
-    shard.pass(secs(61));
+    shard.pass(secs(60) + Duration::from_millis(250));
     shard.broker.handle_timeout(shard.now);
     assert_eq!(shard.data(session), [END]);
 }
@@ -355,6 +355,29 @@ fn a_heartbeat_is_due_at_the_interval_and_one_that_is_not_taken_stalls() {
     let (batch, _) = shard.batch(session, 100, Framing::Plain);
     assert_eq!(batch.as_slice(), HEARTBEAT.as_bytes());
     stalls_after(&mut shard, session, secs(64));
+}
+
+#[test]
+fn a_heartbeat_is_the_event_that_was_set_and_moves_no_place() {
+    let beat = |data: &str| {
+        Event::new(data).with_type(event_type!("beat")).with_id(event_id!("not a place"))
+    };
+    let mut shard = quiet(|config| {
+        config.session.heartbeat = Some(secs(15));
+        config.session.heartbeat_event = Some(beat("usual"));
+    });
+    for (config, expected) in [
+        (anyone(), "event: beat\ndata: usual\n\n"),
+        (anyone().with_heartbeat_event(Some(beat("own"))), "event: beat\ndata: own\n\n"),
+        (anyone().with_heartbeat_event(None), HEARTBEAT),
+    ] {
+        let session = shard.parked(config);
+        for _ in 0..2 {
+            shard.sleep(secs(15));
+            let (batch, _) = shard.batch(session, 1_000, Framing::Plain);
+            assert_eq!(String::from_utf8_lossy(batch.as_slice()), expected);
+        }
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::kit::seed;
 use sansse::Event;
 use sansse::broker::*;
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 fn address(text: &str) -> AddressKey {
     AddressKey::from(text.parse::<IpAddr>().unwrap())
@@ -139,6 +140,67 @@ fn the_oldest_session_of_a_client_makes_room_for_its_newest() {
     let sessions = sessions_of(&shard.broker, &client("alice"));
     assert_eq!(sessions, [middle, new]);
     assert!(shard.broker.session(other).is_open());
+}
+
+/// The reconnection time that a stream tells at its start.
+fn told_retry(frame: &str) -> Option<Duration> {
+    let line = frame.lines().find_map(|line| line.strip_prefix("retry: "))?;
+    Some(millis(line.parse().unwrap()))
+}
+
+#[test]
+fn of_readers_that_take_turns_at_too_few_places_none_starves() {
+    for (seed, readers, places) in [(1, 2, 1_u32), (2, 3, 1), (3, 3, 2), (4, 7, 2), (5, 20, 3)] {
+        let mut config = config();
+        config.seed = seed;
+        config.limits.sessions_per_client.most = places.try_into().unwrap();
+        config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
+        let mut shard = Shard::new(config);
+        let start = shard.now;
+        let over = secs(3_600);
+        // When each comes next, its session, the time that it was told, and for how long it was
+        // served. All of them come at once, as after a lost network.
+        let mut due = vec![Some(start); readers];
+        let mut open: Vec<Option<(SessionId, Instant, Duration)>> = vec![None; readers];
+        let mut served = vec![Duration::ZERO; readers];
+        let mut waits_since = vec![start; readers];
+        let mut longest = Duration::ZERO;
+        loop {
+            let comes =
+                (0..readers).min_by_key(|one| due[*one].map_or((true, start), |at| (false, at)));
+            let (reader, at) = comes.and_then(|one| Some((one, due[one]?))).unwrap();
+            if at >= start + over {
+                break;
+            }
+            shard.now = at;
+            let session = shard.open(session_of("alice"));
+            let retry = told_retry(&shard.take(session)[0]).unwrap_or(secs(3));
+            (due[reader], open[reader]) = (None, Some((session, at, retry)));
+            for (ended, reason) in ends(&mut shard) {
+                assert_eq!(reason, EndReason::Evicted);
+                let is_it = |one: &usize| open[*one].is_some_and(|(id, ..)| id == ended);
+                let evicted = (0..readers).find(is_it).unwrap();
+                let (_, since, retry) = open[evicted].take().unwrap();
+                let turn = at - since;
+                served[evicted] += turn;
+                if turn >= millis(100) {
+                    longest = longest.max(since - waits_since[evicted]);
+                    waits_since[evicted] = at;
+                }
+                due[evicted] = Some(at + retry);
+            }
+            shard.events();
+            shard.ready();
+        }
+        let fair = over * places / u32::try_from(readers).unwrap();
+        for time in &served {
+            assert!(
+                (fair.mul_f64(0.7)..fair.mul_f64(1.3)).contains(time),
+                "{readers} readers, {places} places: {served:?}"
+            );
+        }
+        assert!(longest < secs(180), "{readers} readers, {places} places: waited {longest:?}");
+    }
 }
 
 #[test]
@@ -363,4 +425,93 @@ fn the_cost_of_making_room_does_not_grow_with_the_topics() {
         let now = retained_bytes(&shard.broker);
         assert!(now <= 90_000 && now + 2 * size > 90_000, "{now} after {number}");
     }
+}
+
+/// Sixty-four names that nobody else has.
+fn invented(request: SessionConfig, number: usize) -> SessionConfig {
+    (0..64).fold(request, |request, name| request.with_topic(topic(&format!("{number}/{name}"))))
+}
+
+#[test]
+fn names_that_subscribers_invent_take_no_room_from_publishers() {
+    let mut config = config();
+    config.limits.topics = 500;
+    config.limits.subscribed_topics = 1_000;
+    let mut shard = Shard::new(config);
+    let opened = (0..1_600).filter(|number| {
+        let opened = shard.broker.open(shard.now, invented(anyone(), *number));
+        assert!(matches!(opened, Ok(_) | Err(OpenError::TooManyTopics)), "{opened:?}");
+        opened.is_ok()
+    });
+    assert_eq!(opened.count(), 1_000 / 64);
+    for number in 0..500 {
+        shard.publish(topic(&format!("news/{number}")), "x");
+    }
+    // As many as there may be, whoever subscribes.
+    let refused = shard.broker.publish(shard.now, topic("news/500"), &Event::new("x"));
+    assert_eq!(refused, Err(PublishError::TooManyTopics));
+    let refused = shard.broker.publish(shard.now, topic("0/0"), &Event::new("x"));
+    assert_eq!(refused, Err(PublishError::TooManyTopics), "it would be one more that is kept");
+    // What is published already costs a subscriber nothing.
+    assert!(shard.broker.open(shard.now, anyone().with_topic(topic("news/7"))).is_ok());
+    let counters = shard.broker.counters();
+    assert_eq!((counters.topics, counters.subscribed_topics), (500 + 960, 960));
+}
+
+#[test]
+fn no_address_and_no_client_keeps_the_others_from_subscribing_to_new_names() {
+    let mut config = config();
+    config.limits.subscribed_topics_per_client = 2 * 64;
+    config.limits.subscribed_topics_per_address = 3 * 64;
+    let mut shard = Shard::new(config);
+    let alice = || session_of("alice").with_address(address("192.0.2.1"));
+    let first = shard.open(invented(alice(), 1));
+    shard.open(invented(alice(), 2));
+    let limit = OpenError::TooManyTopicsOfClient { limit: 128 };
+    assert_eq!(refusal(&mut shard, alice().with_topic(topic("new"))), limit);
+    // Also from elsewhere, since it is the same client.
+    let elsewhere = session_of("alice").with_address(address("192.0.2.2"));
+    assert_eq!(
+        refusal(&mut shard, elsewhere.with_topic(TopicPattern::new("new/*").unwrap())),
+        limit
+    );
+    shard.open(invented(from("192.0.2.1"), 3));
+    let limit = OpenError::TooManyTopicsFromAddress { limit: 192 };
+    assert_eq!(refusal(&mut shard, from("192.0.2.1").with_topic(topic("new"))), limit);
+    let live = shard.open(from("192.0.2.1"));
+    let subscribe = |shard: &mut Shard, text: &str| {
+        let session = shard.broker.session_mut(live);
+        session.subscribe(shard.now, TopicFilter::new(text).unwrap(), StartAt::Now)
+    };
+    let refused = SubscribeError::TooManyTopicsFromAddress { limit: 192 };
+    assert_eq!(subscribe(&mut shard, "new"), Err(refused));
+    // Names that others have brought in are free, and so are all for other addresses.
+    assert!(subscribe(&mut shard, "1/0").is_ok());
+    shard.open(invented(from("192.0.2.3"), 4));
+    // What something was published to is paid for by nobody; nor what nobody subscribes to.
+    shard.publish(topic("1/1"), "x");
+    assert!(subscribe(&mut shard, "new").is_ok());
+    shard.broker.handle_disconnect(shard.now, first);
+    assert!(shard.broker.open(shard.now, invented(alice(), 5)).is_err(), "1/0 is still there");
+    for name in ["1/0", "new"] {
+        assert!(shard.broker.session_mut(live).unsubscribe(shard.now, &topic(name).into()));
+    }
+    shard.open(invented(alice(), 5));
+}
+
+#[test]
+fn a_topic_that_keeps_nothing_any_more_counts_as_subscribed_alone() {
+    let mut config = config();
+    config.limits.topics = 1;
+    config.retention.age = Some(Duration::from_secs(10));
+    let mut shard = Shard::new(config);
+    shard.parked(anyone().with_topic(topic("a")));
+    shard.publish(topic("a"), "x");
+    let other = |shard: &mut Shard| {
+        shard.broker.publish(shard.now, topic("b"), &Event::new("x")).map(|_| ())
+    };
+    assert_eq!(other(&mut shard), Err(PublishError::TooManyTopics));
+    shard.sleep(Duration::from_secs(10));
+    assert_eq!(shard.broker.counters().subscribed_topics, 1);
+    assert_eq!(other(&mut shard), Ok(()));
 }

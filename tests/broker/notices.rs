@@ -123,15 +123,22 @@ fn a_replay_that_is_cut_off_anywhere_goes_on_there() {
 
 #[test]
 fn a_gap_is_told_once_and_then_the_stream_goes_on_without_one() {
-    let mut shard = Shard::new(small());
-    for data in ["a", "b", "c", "d", "e"] {
-        shard.broadcast(data);
-    }
-    for last in ["e-0", "e-1", "d-7", "nonsense", "e-9"] {
-        let after = || anyone().with_last_event_id(LastEventId::Id(id(last)));
-        let session = shard.open(after());
-        assert!(shard.take(session)[0].contains(r#""stream":"gap","replayed":3"#), "{last}");
-        assert_resumes_anywhere(&mut shard, after);
+    for on_unknown_id in [OnUnknownId::StartAnew, OnUnknownId::ReplayKept] {
+        let mut config = small();
+        config.session.on_unknown_id = on_unknown_id;
+        let mut shard = Shard::new(config);
+        for data in ["a", "b", "c", "d", "e"] {
+            shard.broadcast(data);
+        }
+        for last in ["e-0", "e-1", "d-7", "nonsense", "e-9"] {
+            let after = || anyone().with_last_event_id(LastEventId::Id(id(last)));
+            let session = shard.open(after());
+            let is_known = matches!(last, "e-0" | "e-1");
+            let is_replayed = is_known || on_unknown_id == OnUnknownId::ReplayKept;
+            let told = format!(r#""stream":"gap","replayed":{}"#, if is_replayed { 3 } else { 0 });
+            assert!(shard.take(session)[0].contains(&told), "{last}");
+            assert_resumes_anywhere(&mut shard, after);
+        }
     }
 }
 
@@ -142,17 +149,17 @@ fn each_reason_for_a_gap_at_the_beginning_is_told_with_as_good_a_count_as_there_
         shard.broadcast(data);
     }
     let text = |last: &str| LastEventId::Id(id(last));
-    for (last, notice) in [
-        (text("e-0"), gap(3, Some(2), LossReason::Retention)),
-        (text("e-1"), gap(3, Some(1), LossReason::Retention)),
-        (text("d-1"), gap(3, None, LossReason::Restart)),
-        (text("nonsense"), gap(3, None, LossReason::UnknownId)),
-        (text("e-6"), gap(3, None, LossReason::Ahead)),
-        (LastEventId::Malformed, gap(3, None, LossReason::MalformedId)),
-        (LastEventId::from_header(&[b'x'; 2_000]), gap(3, None, LossReason::MalformedId)),
+    for (last, place, notice) in [
+        (text("e-0"), 2, gap(3, Some(2), LossReason::Retention)),
+        (text("e-1"), 2, gap(3, Some(1), LossReason::Retention)),
+        (text("d-1"), 5, gap(0, None, LossReason::Restart)),
+        (text("nonsense"), 5, gap(0, None, LossReason::UnknownId)),
+        (text("e-6"), 5, gap(0, None, LossReason::Ahead)),
+        (LastEventId::Malformed, 5, gap(0, None, LossReason::MalformedId)),
+        (LastEventId::from_header(&[b'x'; 2_000]), 5, gap(0, None, LossReason::MalformedId)),
     ] {
         let session = shard.open(anyone().with_last_event_id(last.clone()));
-        assert_eq!(shard.take(session)[0], told_at(2, notice), "{last:?}");
+        assert_eq!(shard.take(session)[0], told_at(place, notice), "{last:?}");
     }
 }
 

@@ -184,7 +184,8 @@ fn more_sessions_than_may_be_are_refused() {
 #[test]
 fn more_topics_than_may_be_are_refused_and_none_of_them_is_made() {
     let mut config = config();
-    config.limits.topics = 2;
+    config.limits.topics = 0;
+    config.limits.subscribed_topics = 2;
     config.limits.topics_per_session = 3;
     let mut shard = Shard::new(config);
     let first = shard.open(anyone().with_topic(topic("a")));

@@ -158,8 +158,12 @@ fn malformed_ids_are_unknown_and_no_error() {
     for last in ids {
         let request = anyone().with_last_event_id(last.clone());
         let (outcome, frames) = resume(&mut shard, request);
-        assert_eq!(outcome, Resumption::UnknownId { replayed: 2 }, "{last:?}");
-        assert_eq!(frames, [event_at(1, "a"), event_at(2, "b")]);
+        assert_eq!(outcome, Resumption::UnknownId { replayed: 0 }, "{last:?}");
+        assert!(frames.is_empty(), "{frames:?}");
+        let request = anyone().with_last_event_id(last.clone()).with_start(StartAt::Last(1));
+        let (outcome, frames) = resume(&mut shard, request);
+        assert_eq!(outcome, Resumption::UnknownId { replayed: 1 }, "{last:?}, as without an id");
+        assert_eq!(frames, [event_at(2, "b")]);
     }
 }
 
@@ -168,8 +172,8 @@ fn a_position_that_was_not_given_out_yet_says_so() {
     let mut shard = with_events(config(), &["a", "b"]);
     for last in ["e-3", "e-18446744073709551615"] {
         let (outcome, frames) = resume(&mut shard, after(last));
-        assert_eq!(outcome, Resumption::Ahead { replayed: 2 }, "{last}");
-        assert_eq!(frames, [event_at(1, "a"), event_at(2, "b")]);
+        assert_eq!(outcome, Resumption::Ahead { replayed: 0 }, "{last}");
+        assert!(frames.is_empty(), "{frames:?}");
     }
     shard.broadcast("c");
     let (outcome, _) = resume(&mut shard, after("e-3"));
@@ -195,7 +199,7 @@ fn any_text_opens_a_session() {
                 position.parse::<u64>().is_ok_and(|it| it > 4 && it.to_string() == position)
             }) =>
             {
-                Resumption::Ahead { replayed: 3 }
+                Resumption::Ahead { replayed: 0 }
             }
             _ if text.split_once('-').is_some_and(|(epoch, position)| {
                 epoch != "e"
@@ -203,9 +207,9 @@ fn any_text_opens_a_session() {
                     && position.parse::<u64>().is_ok_and(|it| it.to_string() == position)
             }) =>
             {
-                Resumption::OtherEpoch { replayed: 3 }
+                Resumption::OtherEpoch { replayed: 0 }
             }
-            _ => Resumption::UnknownId { replayed: 3 },
+            _ => Resumption::UnknownId { replayed: 0 },
         };
         assert_eq!(outcome, expected, "{text:?}, seed {seed}");
         assert_eq!(
@@ -220,7 +224,11 @@ fn an_id_of_another_life_of_the_stream_says_so() {
     let mut shard = with_events(config(), &["a"]);
     for last in ["d-1", "0-0", "ffffffffffffffff-7"] {
         let (outcome, frames) = resume(&mut shard, after(last));
-        assert_eq!(outcome, Resumption::OtherEpoch { replayed: 1 }, "{last}");
+        assert_eq!(outcome, Resumption::OtherEpoch { replayed: 0 }, "{last}");
+        assert!(frames.is_empty(), "{frames:?}");
+        let all = after(last).with_start(StartAt::Oldest);
+        let (outcome, frames) = resume(&mut shard, all);
+        assert_eq!(outcome, Resumption::OtherEpoch { replayed: 1 }, "{last}, as without an id");
         assert_eq!(frames, [event_at(1, "a")]);
     }
     let mut empty = Shard::new(config());
@@ -259,6 +267,7 @@ fn an_event_is_found_by_the_id_it_brought() {
     for ids in [EventIds::Assigned, EventIds::Own] {
         let mut config = small();
         config.event_ids = ids;
+        config.session.on_unknown_id = OnUnknownId::ReplayKept;
         let mut shard = Shard::new(config);
         for name in ["x", "y", "z"] {
             let event = Event::new(format!("data of {name}")).with_id(id(name));
@@ -358,6 +367,7 @@ fn an_id_that_several_events_brought_loses_nothing() {
 fn with_ids_of_their_own_a_place_of_the_brokers_making_is_unknown() {
     let mut config = config();
     config.event_ids = EventIds::Own;
+    config.session.on_unknown_id = OnUnknownId::ReplayKept;
     let mut shard = with_events(config, &["a"]);
     for last in ["e-0", "e-1", "d-1"] {
         let (outcome, frames) = resume(&mut shard, after(last));

@@ -131,8 +131,15 @@ fn a_place_of_an_earlier_life_is_believed_only_with_its_code() {
     earlier.epoch = Epoch(0xd);
     let (_, old) = with_three(earlier);
     let (mut shard, _) = with_three(signed());
+    assert_eq!(resume(&mut shard, &old[1]), Resumption::OtherEpoch { replayed: 0 });
+    assert_eq!(resume(&mut shard, "d-2"), Resumption::Forged);
+    // Where all that is kept is promised, the code decides who gets it.
+    let mut generous = signed();
+    generous.session.on_unknown_id = OnUnknownId::ReplayKept;
+    let (mut shard, _) = with_three(generous);
     assert_eq!(resume(&mut shard, &old[1]), Resumption::OtherEpoch { replayed: 3 });
     assert_eq!(resume(&mut shard, "d-2"), Resumption::Forged);
+    assert_eq!(resume(&mut shard, "nonsense"), Resumption::UnknownId { replayed: 0 });
 }
 
 #[test]
@@ -141,7 +148,7 @@ fn a_place_that_only_another_shard_has_reached_is_believed_only_with_its_code() 
     let mut elsewhere = Sequencer::new(Epoch(0xe), 3, EventIds::Assigned);
     elsewhere.set_cursor_keys(keys());
     let ahead = elsewhere.publish(Audience::Everyone, &Event::new("d"));
-    assert_eq!(resume(&mut shard, &id_of(&ahead)), Resumption::Ahead { replayed: 3 });
+    assert_eq!(resume(&mut shard, &id_of(&ahead)), Resumption::Ahead { replayed: 0 });
     assert_eq!(resume(&mut shard, "e-4"), Resumption::Forged);
     shard.broker.shard_mut().apply(shard.now, &ahead).unwrap();
     assert_eq!(resume(&mut shard, &id_of(&ahead)), Resumption::Complete { replayed: 0 });

@@ -237,9 +237,10 @@ fn an_own_id_is_found_through_a_pattern() {
 }
 
 #[test]
-fn topics_and_patterns_count_together_and_limits_are_errors() {
+fn subscribed_topics_and_patterns_count_together_and_limits_are_errors() {
     let mut config = config();
-    config.limits.topics = 3;
+    config.limits.topics = 1;
+    config.limits.subscribed_topics = 2;
     config.limits.topics_per_session = 2;
     let mut shard = Shard::new(config);
     let request = matching("a/*").with_topic(topic("b")).with_topic(topic("b"));
@@ -258,7 +259,7 @@ fn topics_and_patterns_count_together_and_limits_are_errors() {
 #[test]
 fn an_event_that_no_topic_can_keep_is_lost_to_who_has_a_matching_pattern() {
     let mut config = config();
-    config.limits.topics = 2;
+    config.limits.topics = 1;
     let mut shard = Shard::new(config);
     let session = shard.parked(matching("a/*").with_lag(LagPolicy::SkipToOldest));
     shard.publish(topic("a/1"), "x");
@@ -311,4 +312,93 @@ fn what_a_pattern_refers_to_does_not_grow_while_its_topics_forget() {
         shard.publish(topic("a/busy"), "x");
     }
     assert!(shard.size() < size + size / 5, "grew from {size} to {}", shard.size());
+}
+
+/// A shard whose patterns refer to few events, with one event in each of so many topics.
+fn with_few(limit: u32, topics: u64) -> Shard {
+    let mut config = config();
+    config.limits.pattern_events = limit.try_into().unwrap();
+    let mut shard = Shard::new(config);
+    (1..=topics)
+        .for_each(|number| _ = shard.publish(topic(&format!("a/{number}")), &number.to_string()));
+    shard
+}
+
+fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+#[test]
+fn a_new_pattern_begins_with_the_newest_of_more_than_it_refers_to_and_tells_of_the_rest() {
+    let mut shard = with_few(10, 50);
+    let oldest = matching("**").with_start(StartAt::Oldest);
+    let replayed = (Resumption::Oldest { replayed: 10 }, numbers(41..=50));
+    assert_eq!(resume(&mut shard, oldest), replayed);
+    for (position, expected) in [
+        (39, (Resumption::Gap { replayed: 10 }, numbers(41..=50))),
+        (40, (Resumption::Complete { replayed: 10 }, numbers(41..=50))),
+        (47, (Resumption::Complete { replayed: 3 }, numbers(48..=50))),
+    ] {
+        let request = matching("**").with_last_event_id(after_id(position));
+        assert_eq!(resume(&mut shard, request), expected, "after {position}");
+    }
+}
+
+#[test]
+fn a_pattern_with_few_topics_gets_all_that_they_keep_however_much_came_after() {
+    let mut shard = Shard::new({
+        let mut config = config();
+        config.limits.pattern_events = 10.try_into().unwrap();
+        config
+    });
+    (1..=3).for_each(|number| _ = shard.publish(topic("rare/one"), &number.to_string()));
+    (0..100).for_each(|number| _ = shard.publish(topic(&format!("a/{}", number % 30)), "x"));
+    let request = matching("rare/*").with_last_event_id(after_id(1));
+    assert_eq!(resume(&mut shard, request), (Resumption::Complete { replayed: 2 }, numbers(2..=3)));
+    // Too many topics may match this one to be looked through.
+    let request = matching("*/one").with_last_event_id(after_id(1));
+    assert_eq!(resume(&mut shard, request), (Resumption::Gap { replayed: 0 }, vec![]));
+}
+
+#[test]
+fn a_laggard_with_a_pattern_is_told_of_what_the_pattern_gave_up() {
+    let mut shard = with_few(10, 1);
+    let session =
+        shard.parked(matching("a/*").with_lag(LagPolicy::SkipToOldest).with_heartbeat(None));
+    (2..=300)
+        .for_each(|number| _ = shard.publish(topic(&format!("a/{number}")), &number.to_string()));
+    let got = shard.data(session);
+    let lost: u64 = shard
+        .events()
+        .into_iter()
+        .map(|event| match event {
+            BrokerEvent::SessionSkipped { lost, .. } => lost,
+            _ => 0,
+        })
+        .sum();
+    assert!(got.len() >= 10 && got.len() < 100, "{}", got.len());
+    assert_eq!(got, numbers(301 - got.len() as u64..=300));
+    assert_eq!(lost, 299 - got.len() as u64);
+}
+
+#[test]
+fn the_patterns_that_refer_to_the_most_give_way_to_others() {
+    let mut config = config();
+    config.limits.retained_bytes = (1 << 20).try_into().unwrap();
+    config.limits.unread_events = 100_000.try_into().unwrap();
+    let mut shard = Shard::new(config);
+    (0..3_000).for_each(|number| _ = shard.publish(topic(&format!("a/{number}/x")), "x"));
+    let open = |shard: &mut Shard, text: &str| {
+        let request = matching(text).with_start(StartAt::Oldest);
+        shard.broker.open(shard.now, request).unwrap().resumption.replayed()
+    };
+    open(&mut shard, "a/7/*");
+    let size = shard.size();
+    for text in
+        "a/*/x a/*/* a/*/** */*/x */*/* */*/** a/** */** ** a/*/x/** a/*/*/** */*/*/**".split(' ')
+    {
+        open(&mut shard, text);
+    }
+    assert!(shard.size() < size + (1 << 20), "grew from {size} to {}", shard.size());
+    assert_eq!(open(&mut shard, "a/7/*"), 1, "one that refers to little loses nothing");
 }

@@ -84,8 +84,11 @@ fn somebody_who_may_have_missed_something_is_told_so_before_the_end() {
     shard.publish(topic("answer"), "a");
     shard.publish(topic("answer"), "b");
     shard.end("answer");
-    let forged = only("answer").with_last_event_id(LastEventId::Id(id("other")));
-    let opened = shard.broker.open(shard.now, forged).unwrap();
+    let forged = || only("answer").with_last_event_id(LastEventId::Id(id("other")));
+    let told = shard.open(forged());
+    let gap = gap_at(3, 0, None, LossReason::UnknownId);
+    assert_eq!(shard.take(told), [gap, END.to_owned()]);
+    let opened = shard.broker.open(shard.now, forged().with_start(StartAt::Oldest)).unwrap();
     assert_eq!(opened.resumption, Resumption::UnknownId { replayed: 1 });
     assert_eq!(shard.data(opened.session), ["b", END]);
 }

@@ -143,7 +143,7 @@ fn what_is_excluded_of_a_replay_is_no_loss_when_it_goes() {
 #[test]
 fn what_cannot_be_subscribed_is_an_error_and_changes_nothing() {
     let mut config = config();
-    config.limits.topics = 2;
+    config.limits.subscribed_topics = 1;
     config.limits.topics_per_session = 2;
     let mut shard = Shard::new(config);
     let session = shard.parked(anyone().with_topic(topic("a")));

@@ -331,3 +331,36 @@ fn a_notice_of_which_nothing_is_told_moves_the_place_at_once() {
     assert_eq!(told(reader.drain()), [""; 0]);
     assert_eq!(feed.last_event_id(), "7");
 }
+
+#[test]
+fn a_reader_that_does_not_read_holds_no_more_bytes_than_its_bound() {
+    const COUNT: u64 = 200;
+    let (feed, mut driver, network, _) = feed();
+    let mut reads = subscribe(&feed, usize::MAX, Overflow::DropOldest);
+    let mut config = SubscriptionConfig::default();
+    config.messages = NonZeroUsize::MAX;
+    let bound = config.bytes.get();
+    let mut forgotten = Polled::new(feed.subscribe_with(config));
+    assert_eq!(forgotten.drain(), []);
+    open(&mut driver, &network);
+    let data = "x".repeat(64 << 10);
+    for _ in 0..COUNT {
+        network.chunk(format!("data: {data}\n\n"));
+        driver.run();
+        reads.drain();
+    }
+    let (mut lost, mut kept, mut messages) = (0, 0, 0);
+    for event in forgotten.drain() {
+        match event {
+            FeedEvent::Lost { events, reason: FeedLoss::Overflow } => lost += events.unwrap(),
+            FeedEvent::Message(message) => {
+                kept += message.data.len();
+                messages += 1;
+            }
+            FeedEvent::Open(_) => {}
+            event => panic!("{event:?}"),
+        }
+    }
+    assert_eq!((bound, lost + messages), (4 << 20, COUNT));
+    assert!(kept <= bound && kept + 2 * data.len() > bound, "{kept}");
+}

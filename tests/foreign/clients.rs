@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use sansse::broker::{
-    Audience, BrokerConfig, BrokerEvent, Epoch, Resumption, SessionConfig, SessionId, StartAt,
-    TopicName,
+    Audience, BrokerConfig, BrokerEvent, Epoch, OnUnknownId, Resumption, SessionConfig, SessionId,
+    StartAt, TopicName,
 };
 use sansse::hub::{Answer, HubBuilder};
 use sansse::{Event, EventId, EventType, Hub};
@@ -349,6 +349,7 @@ impl Server {
     fn restart(&self, epoch: Epoch) {
         let mut config = self.config.clone();
         config.epoch = epoch;
+        config.session.on_unknown_id = OnUnknownId::ReplayKept;
         let next = hub_of(config, &self.tell_opened);
         let before = std::mem::replace(&mut *self.hub.lock().expect("nobody panics"), next);
         before.close();

@@ -1,5 +1,6 @@
 //! `Hub::accept`: an event stream, or the plain answer to what cannot be one.
 
+use super::BuildStill;
 use super::VirtualTimer;
 use super::tasks::Probe;
 use super::{config, data, drain, say, told_at, topic};
@@ -9,7 +10,7 @@ use http::header::{
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use sansse::broker::{BrokerConfig, LagPolicy, Resumption, SessionConfig, TopicFilter, TopicName};
-use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
+use sansse::http::{AcceptConfig, Cors, Hosts, LAST_EVENT_ID, ResponseHead};
 use sansse::hub::{Answer, HubBuilder, Session};
 use sansse::{EventId, Fault, Hub, LastEventId, Notice};
 use std::time::Duration;
@@ -28,7 +29,7 @@ fn head() -> ResponseHead {
 
 fn hub_of(config: BrokerConfig) -> Hub {
     let builder = HubBuilder::new(config).with_response_head(head());
-    builder.build(VirtualTimer::new()).unwrap().0
+    builder.build_still(VirtualTimer::new())
 }
 
 fn hub() -> Hub {
@@ -54,6 +55,42 @@ fn response_of(hub: &Hub, answer: Answer) -> Response<Bytes> {
     let response = refusal_of(answer);
     assert_eq!(hub.counters().sessions, 0);
     response
+}
+
+#[test]
+fn a_page_that_may_not_ask_opens_no_session_and_cannot_read_why() {
+    let hosts = Hosts::new().with_name("app.example").unwrap();
+    let accept = AcceptConfig::new().with_hosts(hosts).with_id_parameters(["since"]);
+    let builder = HubBuilder::new(config()).with_response_head(head()).with_accept(accept);
+    let hub = builder.build_still(VirtualTimer::new());
+    let ask = |host: &str, origin: &str| {
+        let request = Request::get("/?since=beef-0").header("host", host).header("origin", origin);
+        let request = request.body(()).unwrap();
+        let (parts, ()) = request.clone().into_parts();
+        let answer = hub.accept(&request, SessionConfig::new());
+        let again =
+            hub.accept_parts(&parts.method, &parts.uri, &parts.headers, SessionConfig::new());
+        (answer, again)
+    };
+    for (host, origin) in [
+        ("app.example", "https://evil.example"),
+        ("evil.example", "http://evil.example"),
+        ("app.example", "null"),
+        ("app.example, evil.example", "https://app.example"),
+    ] {
+        let (answer, again) = ask(host, origin);
+        for answer in [answer, again] {
+            let Answer::Response(response) = answer else { panic!("{host} {origin}") };
+            assert_eq!(response.status(), StatusCode::FORBIDDEN, "{host} {origin}");
+            assert_eq!(response.headers().get("access-control-allow-origin"), None);
+        }
+        assert_eq!(hub.counters().sessions, 0);
+    }
+    let (answer, again) = ask("app.example", "https://app.example");
+    for answer in [answer, again] {
+        let (_, session) = stream_of(answer);
+        assert_eq!(session.resumption(), Resumption::Complete { replayed: 0 });
+    }
 }
 
 #[test]
@@ -257,11 +294,11 @@ fn the_last_event_id_is_taken_from_the_request_and_no_bad_one_is_an_error() {
         (&b"beef-2"[..], Resumption::Complete { replayed: 1 }),
         (b"beef-3", Resumption::Complete { replayed: 0 }),
         (b"beef-0", Resumption::Gap { replayed: 2 }),
-        (b"beef-4", Resumption::Ahead { replayed: 2 }),
-        (b"nonsense", Resumption::UnknownId { replayed: 2 }),
-        (b"feed-2", Resumption::OtherEpoch { replayed: 2 }),
-        (b"\xff\xfe", Resumption::UnknownId { replayed: 2 }),
-        (&long, Resumption::UnknownId { replayed: 2 }),
+        (b"beef-4", Resumption::Ahead { replayed: 0 }),
+        (b"nonsense", Resumption::UnknownId { replayed: 0 }),
+        (b"feed-2", Resumption::OtherEpoch { replayed: 0 }),
+        (b"\xff\xfe", Resumption::UnknownId { replayed: 0 }),
+        (&long, Resumption::UnknownId { replayed: 0 }),
         (b"", Resumption::Live),
     ] {
         let expected = match resumed.replayed() {

@@ -1,5 +1,6 @@
 //! What a hub counts, and what it tells `tracing` and `metrics`.
 
+use super::BuildStill;
 use super::VirtualTimer;
 use super::tasks::Probe;
 #[cfg(feature = "tracing")]
@@ -19,7 +20,7 @@ fn say_twice(hub: &Hub) {
 
 #[test]
 fn a_hub_counts_for_all_its_shards_and_what_is_published_once() {
-    let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config(), 3).build_still(VirtualTimer::new());
     let probe = Probe::new();
     let mut sessions: Vec<_> = (0..6).map(|_| parked(&hub, SessionConfig::new(), &probe)).collect();
     for _ in 0..4 {
@@ -86,7 +87,7 @@ fn what_happens_is_traced_with_no_lock_held() {
 
     without_deadlock(|| {
         let lines = Arc::new(Lines(Mutex::default(), OnceLock::new()));
-        let hub = sharded(config(), 1).build(VirtualTimer::new()).unwrap().0;
+        let hub = sharded(config(), 1).build_still(VirtualTimer::new());
         assert!(lines.1.set(hub.clone()).is_ok());
         // Of a single subscriber, `tracing` asks the thread that comes to a place in the code first
         // whether that is of interest, which may be one of another test, where there is none.
@@ -176,7 +177,7 @@ fn what_is_counted_goes_to_the_recorder() {
         }
     }
 
-    let hub = sharded(config(), 2).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config(), 2).build_still(VirtualTimer::new());
     let probe = Probe::new();
     let mut sessions: Vec<_> = (0..3).map(|_| parked(&hub, SessionConfig::new(), &probe)).collect();
     say(&hub, "x");
@@ -188,12 +189,31 @@ fn what_is_counted_goes_to_the_recorder() {
     drop(sessions.pop());
     let map = Map::default();
     metrics::with_local_recorder(&map, || hub.record_metrics());
+    #[cfg(feature = "serve")]
+    {
+        let server = sansse::serve::ServerCounters::default();
+        metrics::with_local_recorder(&map, || server.record_metrics());
+        let values = map.0.lock().unwrap();
+        for name in [
+            "sansse_server_connections ",
+            "sansse_server_max_connections ",
+            "sansse_server_held_bytes ",
+            "sansse_server_most_held_bytes ",
+            "sansse_server_accept_errors ",
+            "sansse_server_given_up what=request",
+            "sansse_server_given_up what=stream",
+            "sansse_server_given_up what=answer",
+        ] {
+            assert_eq!(values.get(name), Some(&0.0), "{name}: {values:?}");
+        }
+    }
     let values = map.0.lock().unwrap();
     for (name, value) in [
         ("sansse_sessions ", 3),
         ("sansse_sessions_opened resume=live", 4),
         ("sansse_sessions_opened resume=gap", 0),
         ("sansse_sessions_ended reason=disconnected", 1),
+        ("sansse_sessions_ended reason=gave-way", 0),
         ("sansse_sessions_refused reason=address", 0),
         ("sansse_events_published ", 3),
         ("sansse_events_delivered ", 2),

@@ -19,8 +19,11 @@ fn every(interval: u64) -> SessionConfig {
 
 /// Lets time pass as an executor does: up to each deadline that somebody sleeps for.
 pub(super) fn pass(timer: &VirtualTimer, driver: &mut Driver, time: Duration) {
+    driver.run();
     let end = timer.elapsed() + time;
-    while let Some(next) = timer.sleeps().into_iter().min().filter(|next| *next <= end) {
+    while !driver.is_over()
+        && let Some(next) = timer.sleeps().into_iter().min().filter(|next| *next <= end)
+    {
         timer.advance(next.saturating_sub(timer.elapsed()));
         assert!(driver.run() > 0, "a sleep that is over wakes the driver");
     }

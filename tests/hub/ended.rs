@@ -1,5 +1,6 @@
 //! Waiting for the end of a session that somebody else serves.
 
+use super::BuildStill;
 use super::tasks::{Driver, Probe};
 use super::{config, drain, driven, hub, parked, say, seconds, sharded};
 use crate::kit::time::VirtualTimer;
@@ -84,7 +85,7 @@ fn a_listener_and_those_who_wait_are_both_told() {
             listener.lock().unwrap().push((session, reason));
         }
     });
-    let hub = builder.build(VirtualTimer::new()).unwrap().0;
+    let hub = builder.build_still(VirtualTimer::new());
     let sessions = [(); 6].map(|()| hub.open(SessionConfig::new()).unwrap());
     let ids = sessions.each_ref().map(sansse::hub::Session::id);
     let mut waiting = ids.map(|id| Waiting::new(&hub, id));
@@ -101,7 +102,7 @@ fn a_listener_and_those_who_wait_are_both_told() {
 
 #[test]
 fn sessions_that_are_not_known_are_over_and_waiting_keeps_no_hub() {
-    let other = sharded(config(), 7).build(VirtualTimer::new()).unwrap().0;
+    let other = sharded(config(), 7).build_still(VirtualTimer::new());
     let foreign: Vec<_> = (0..7).map(|_| other.open(SessionConfig::new()).unwrap()).collect();
     let (hub, drive, _) = driven(config());
     let mut driver = Driver::new(drive);

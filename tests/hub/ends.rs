@@ -1,8 +1,9 @@
 //! How a session's stream ends: in good order where it is complete, and otherwise by an error.
 
+use super::driving::pass;
 use super::kit::time::VirtualTimer;
 use super::tasks::{Driver, Probe, next_item, poll_ended};
-use super::{client, config, parked, request_of, say, seconds, topic};
+use super::{client, config, parked, request_of, say, seconds, stand_still, topic};
 use sansse::broker::{
     Batch, BrokerConfig, Drain, EndReason, Filled, Framing, LimitPolicy, MaxAge, SessionConfig,
     StreamEnd,
@@ -36,8 +37,7 @@ impl Stage {
     }
 
     fn pass(&mut self, time: Duration) {
-        self.timer.advance(time);
-        self.driver.run();
+        pass(&self.timer, &mut self.driver, time);
     }
 }
 
@@ -81,6 +81,7 @@ fn ended(reason: EndReason, early_end: Option<StreamEnd>) -> (Session, Probe) {
         EndReason::Aborted => stage.hub.abort(),
         _ => unreachable!("{reason}"),
     }
+    stand_still(stage.driver);
     (session, stage.probe)
 }
 

@@ -1,6 +1,7 @@
 //! Many threads at once: publishers, sessions that come, go and come back. No wake is lost, and
 //! every session has everything once and in order.
 
+use super::BuildStill;
 use super::VirtualTimer;
 use super::tasks::{block_on, without_deadlock};
 use super::{Random, config, request_of, say, sharded};
@@ -126,7 +127,7 @@ fn run(seed: u64) {
     let mut config = config();
     config.retention.events = (PUBLISHERS * EVENTS).try_into().unwrap();
     let shards = [1, 3][usize::from(seed % 2 == 1)];
-    let hub = sharded(config, shards).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config, shards).build_still(VirtualTimer::new());
     let ready = AtomicUsize::new(0);
     let streams: Vec<Vec<(usize, usize)>> = std::thread::scope(|scope| {
         let readers: Vec<_> = (0..READERS)

@@ -1,5 +1,6 @@
 //! Leases through a hub: the application is asked, and a session that is cut off is woken.
 
+use super::BuildStill;
 use super::VirtualTimer;
 use super::tasks::{Driver, Probe, next};
 use super::{client, config, parked, request_of, say, seconds, sharded, topic};
@@ -54,7 +55,7 @@ fn a_listener_renews_leases_until_it_does_not() {
 
 #[test]
 fn revoking_wakes_and_ends_the_sessions_of_a_client_wherever_it_lives() {
-    let hub = quiet().build(VirtualTimer::new()).unwrap().0;
+    let hub = quiet().build_still(VirtualTimer::new());
     let probe = Probe::new();
     for number in 0..20 {
         let name = format!("client {number}");
@@ -72,7 +73,7 @@ fn revoking_wakes_and_ends_the_sessions_of_a_client_wherever_it_lives() {
 
 #[test]
 fn a_revoked_topic_is_heard_no_more_wherever_the_client_lives() {
-    let hub = quiet().build(VirtualTimer::new()).unwrap().0;
+    let hub = quiet().build_still(VirtualTimer::new());
     let probe = Probe::new();
     for number in 0..20 {
         let name = format!("client {number}");
@@ -89,7 +90,7 @@ fn a_revoked_topic_is_heard_no_more_wherever_the_client_lives() {
 #[test]
 fn a_request_whose_lease_is_over_is_forbidden() {
     let timer = VirtualTimer::new();
-    let hub = quiet().build(timer.clone()).unwrap().0;
+    let hub = quiet().build_still(timer.clone());
     let request = Request::get("/").body(()).unwrap();
     let over = SessionConfig::new().with_lease(timer.now());
     let Answer::Response(response) = hub.accept(&request, over) else {

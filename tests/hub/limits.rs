@@ -2,7 +2,7 @@
 
 use super::VirtualTimer;
 use super::tasks::{Probe, block_on, next, without_deadlock};
-use super::{Random, client, client_on, config, parked, seconds, sharded};
+use super::{Random, client, client_on, config, parked, seconds, sharded, stand_still};
 use sansse::Hub;
 use sansse::broker::{AddressKey, BrokerConfig, EndReason, LimitPolicy, OpenError, SessionConfig};
 use sansse::hub::{Drive, Session};
@@ -14,7 +14,9 @@ use std::task::Poll;
 const SHARDS: u16 = 4;
 
 fn hub_with(change: impl Fn(&mut BrokerConfig)) -> Hub {
-    driven_with(change).0
+    let (hub, drive) = driven_with(change);
+    stand_still(drive);
+    hub
 }
 
 fn driven_with(change: impl Fn(&mut BrokerConfig)) -> (Hub, Drive) {
@@ -134,6 +136,7 @@ fn a_session_that_is_refused_evicts_nobody_on_any_shard() {
 #[cfg(feature = "record")]
 #[test]
 fn the_records_of_shards_that_made_room_for_each_other_are_replayed() {
+    use super::BuildStill;
     use sansse::Timer;
     use sansse::broker::SessionId;
     use sansse::record::{Output, Record};
@@ -155,9 +158,7 @@ fn the_records_of_shards_that_made_room_for_each_other_are_replayed() {
         .record(move |shard, entry| {
             writeln!(sink.lock().unwrap().entry(shard).or_default(), "{entry}").unwrap();
         })
-        .build(timer)
-        .unwrap()
-        .0;
+        .build_still(timer);
     let mut random = Random(1);
     let mut opened: BTreeMap<u16, Vec<Result<SessionId, OpenError>>> = BTreeMap::new();
     let mut sessions = Vec::new();

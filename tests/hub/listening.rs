@@ -1,6 +1,8 @@
 //! What the listener hears: everything, once, in order, one at a time, and never under a lock.
 
+use super::BuildStill;
 use super::VirtualTimer;
+use super::driving::pass;
 use super::tasks::{Driver, Probe, without_deadlock};
 use super::{
     client, client_on, config, data, drain, parked, request_of, say, seconds, sharded, topic,
@@ -8,9 +10,8 @@ use super::{
 use sansse::broker::{
     Audience, BrokerConfig, BrokerEvent, EndReason, LagPolicy, Resumption, SessionConfig, SessionId,
 };
-use sansse::hub::{Drive, Session};
+use sansse::hub::{Drive, Health, Session};
 use sansse::{Event, Hub};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -39,7 +40,7 @@ fn ends(events: &[BrokerEvent]) -> Vec<(SessionId, EndReason)> {
 
 #[test]
 fn it_hears_what_happens_when_it_happens() {
-    let (hub, _, _, heard) = listened(config(), 1);
+    let (hub, _drive, _, heard) = listened(config(), 1);
     let probe = Probe::new();
     let session = parked(&hub, request_of("alice"), &probe);
     let (id, alice) = (session.id(), client("alice"));
@@ -89,8 +90,7 @@ fn each_session_has_exactly_one_end_whatever_happens_to_it_afterwards() {
     for session in &mut aborted {
         drain(session, &probe);
     }
-    timer.advance(seconds(60));
-    driver.run();
+    pass(&timer, &mut driver, seconds(60));
     ended(stalled.id(), EndReason::Stalled);
 
     for text in ["b", "c", "d"] {
@@ -142,7 +142,7 @@ fn a_listener_may_call_the_hub_and_is_not_called_inside_its_own_call() {
             inside.store(false, Ordering::SeqCst);
         });
         let probe = Probe::new();
-        hub.set(builder.build(VirtualTimer::new()).unwrap().0).unwrap();
+        hub.set(builder.build_still(VirtualTimer::new())).unwrap();
         let hub = hub.get().unwrap();
         let mut session = hub.open(request_of("alice")).unwrap();
         assert_eq!(data(&drain(&mut session, &probe)), ["hello", "somebody came"]);
@@ -166,53 +166,88 @@ fn what_happens_meanwhile_on_a_shard_that_was_looked_at_already_is_heard_at_once
         }
         all.lock().unwrap().push(event);
     });
-    hub.set(builder.build(VirtualTimer::new()).unwrap().0).unwrap();
+    hub.set(builder.build_still(VirtualTimer::new())).unwrap();
     let session = hub.get().unwrap().open(client_on(1, 2)).unwrap();
     let ended = ends(&take(&heard));
     assert!(matches!(ended[..], [(id, EndReason::Disconnected)] if id.shard() == 0), "{ended:?}");
     drop(session);
 }
 
-#[test]
-fn a_listener_that_panics_is_called_again_and_keeps_nobody_from_waking() {
-    let panics = Arc::new(AtomicBool::new(false));
-    let heard = Heard::default();
-    let (does_panic, all) = (panics.clone(), heard.clone());
+/// A hub whose listener panics over these events, and what was told before it did.
+fn panicking(over: fn(&BrokerEvent) -> bool) -> (Hub, Drive, VirtualTimer, Heard) {
+    let (timer, heard) = (VirtualTimer::new(), Heard::default());
+    let all = heard.clone();
     let builder = sharded(config(), 2).on_event(move |_, event| {
+        let panics = over(&event);
         all.lock().unwrap().push(event);
-        assert!(!does_panic.load(Ordering::SeqCst), "as it was asked to");
+        assert!(!panics, "as it was asked to");
     });
-    let hub = builder.build(VirtualTimer::new()).unwrap().0;
-    let (probe, other) = (Probe::new(), Probe::new());
-    let session = parked(&hub, SessionConfig::new(), &probe);
-    let second = parked(&hub, SessionConfig::new(), &other);
-    take(&heard);
+    let (hub, drive) = builder.build(timer.clone()).unwrap();
+    (hub, drive, timer, heard)
+}
 
-    panics.store(true, Ordering::SeqCst);
-    let id = session.id();
-    assert!(catch_unwind(AssertUnwindSafe(|| drop(session))).is_err());
-    assert_eq!(ends(&take(&heard)), [(id, EndReason::Disconnected)]);
-    say(&hub, "a");
-    assert_eq!(other.take_wakes(), 1, "nothing happened that it would hear of");
-    assert!(catch_unwind(AssertUnwindSafe(|| hub.abort())).is_err());
-    panics.store(false, Ordering::SeqCst);
-    hub.abort();
-    let end = (second.id(), EndReason::Aborted);
-    assert_eq!(ends(&take(&heard)), [end], "neither lost nor told twice");
+fn is_end(event: &BrokerEvent) -> bool {
+    matches!(event, BrokerEvent::SessionEnded { .. })
 }
 
 #[test]
-fn a_task_is_woken_for_its_end_though_the_listener_panics_over_it() {
-    let builder = sharded(config(), 1).on_event(|_, event| {
-        assert!(!matches!(event, BrokerEvent::SessionEnded { .. }), "as it was asked to");
-    });
-    let hub = builder.build(VirtualTimer::new()).unwrap().0;
-    let probe = Probe::new();
+fn a_panic_of_the_listener_costs_its_event_alone() {
+    let (hub, _drive, _, heard) = panicking(is_end);
+    let (probe, other) = (Probe::new(), Probe::new());
     let session = parked(&hub, SessionConfig::new(), &probe);
-    assert!(catch_unwind(AssertUnwindSafe(|| hub.abort())).is_err());
-    assert_eq!(probe.take_wakes(), 1);
-    // Its end was told, so that there is nothing to panic over.
+    let mut second = parked(&hub, SessionConfig::new(), &other);
+    take(&heard);
+
+    let id = session.id();
     drop(session);
+    assert_eq!(ends(&take(&heard)), [(id, EndReason::Disconnected)]);
+    assert_eq!(hub.counters().panics.listener, 1);
+    say(&hub, "a");
+    assert_eq!(other.take_wakes(), 1);
+    assert_eq!(data(&drain(&mut second, &other)), ["a"]);
+    hub.abort();
+    assert_eq!(other.take_wakes(), 1, "for its end");
+    assert_eq!(ends(&take(&heard)), [(second.id(), EndReason::Aborted)]);
+    assert_eq!(hub.counters().panics.listener, 2);
+    drop(second);
+    assert_eq!(take(&heard), [], "neither lost nor told twice");
+}
+
+#[test]
+fn a_session_opens_though_the_listener_panics_over_it() {
+    let (hub, _drive, _, heard) = panicking(|_| true);
+    let probe = Probe::new();
+    let mut session = hub.open(request_of("alice")).unwrap();
+    let told = take(&heard);
+    assert!(
+        matches!(told[..], [BrokerEvent::ClientJoined { .. }, BrokerEvent::SessionOpened { .. }]),
+        "the second is told though the first was lost: {told:?}"
+    );
+    assert_eq!(hub.counters().panics.listener, 2);
+    say(&hub, "a");
+    assert_eq!(data(&drain(&mut session, &probe)), ["a"]);
+}
+
+#[test]
+fn a_panic_of_the_listener_leaves_the_driver_alive() {
+    let (hub, drive, timer, heard) = panicking(is_end);
+    let (mut driver, probe) = (Driver::new(drive), Probe::new());
+    // Both stall, on two shards, and the driver tells it.
+    let _sessions = [0, 1].map(|shard| parked(&hub, client_on(shard, 2), &probe));
+    say(&hub, "not taken");
+    take(&heard);
+    timer.advance(seconds(61));
+    driver.run();
+    let ended = ends(&take(&heard));
+    assert!(matches!(ended[..], [(_, EndReason::Stalled), (_, EndReason::Stalled)]), "{ended:?}");
+    assert_eq!(hub.counters().panics.listener, 2);
+    assert_eq!(hub.health(), Health::Ready);
+
+    // Time passes on.
+    let mut next = parked(&hub, SessionConfig::new(), &probe);
+    timer.advance(seconds(15));
+    driver.run();
+    assert!(!drain(&mut next, &probe).is_empty(), "a heartbeat");
 }
 
 #[test]
@@ -229,7 +264,7 @@ fn on_many_threads_it_still_hears_one_thing_at_a_time_and_in_order() {
         std::thread::yield_now();
         inside.store(false, Ordering::SeqCst);
     });
-    let hub = builder.build(VirtualTimer::new()).unwrap().0;
+    let hub = builder.build_still(VirtualTimer::new());
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let hub = &hub;
@@ -264,25 +299,4 @@ fn on_many_threads_it_still_hears_one_thing_at_a_time_and_in_order() {
         }
     }
     assert_eq!((opened, open.len()), (THREADS * SESSIONS, 0));
-}
-
-#[test]
-fn a_listener_that_panics_while_a_session_is_opened_leaves_no_session_behind() {
-    let panics = Arc::new(AtomicBool::new(true));
-    let heard = Heard::default();
-    let (does_panic, all) = (panics.clone(), heard.clone());
-    let builder = sharded(config(), 1).on_event(move |_, event| {
-        all.lock().unwrap().push(event);
-        assert!(!does_panic.load(Ordering::SeqCst), "as it was asked to");
-    });
-    let (hub, drive) = builder.build(VirtualTimer::new()).unwrap();
-    let mut driver = Driver::new(drive);
-    let open = || hub.open(SessionConfig::new());
-    assert!(catch_unwind(AssertUnwindSafe(open)).is_err());
-    panics.store(false, Ordering::SeqCst);
-    // Its end was not told while the panic was under way; the driver does it.
-    assert!(driver.run() > 0);
-    let ended = ends(&take(&heard));
-    assert!(matches!(ended[..], [(_, EndReason::Disconnected)]), "{ended:?}");
-    assert_eq!(hub.counters().sessions, 0);
 }

@@ -7,6 +7,8 @@
 mod kit;
 
 mod accepting;
+#[cfg(feature = "http-body")]
+mod body;
 mod counting;
 mod draining;
 mod driving;
@@ -17,6 +19,7 @@ mod leases;
 mod limits;
 mod listening;
 mod metadata;
+mod panicking;
 mod presence;
 #[cfg(feature = "record")]
 mod recording;
@@ -45,8 +48,14 @@ fn config() -> BrokerConfig {
 
 /// A hub for which no time passes.
 fn hub_of(config: BrokerConfig) -> (Hub, VirtualTimer) {
-    let (hub, _, timer) = driven(config);
+    let (hub, drive, timer) = driven(config);
+    stand_still(drive);
     (hub, timer)
+}
+
+/// Keeps a driver, or what holds it, for ever without polling it: no time passes for its hub.
+fn stand_still<D>(drive: D) {
+    std::mem::forget(drive);
 }
 
 fn driven(config: BrokerConfig) -> (Hub, Drive, VirtualTimer) {
@@ -63,6 +72,19 @@ fn sharded(config: BrokerConfig, shards: u16) -> HubBuilder {
     HubBuilder::new(config).with_shards(NonZeroU16::new(shards).unwrap())
 }
 
+/// For hubs for which no time passes.
+trait BuildStill {
+    fn build_still(self, timer: VirtualTimer) -> Hub;
+}
+
+impl BuildStill for HubBuilder {
+    fn build_still(self, timer: VirtualTimer) -> Hub {
+        let (hub, drive) = self.build(timer).unwrap();
+        stand_still(drive);
+        hub
+    }
+}
+
 fn client(name: impl AsRef<str>) -> ClientId {
     ClientId::new(name).unwrap()
 }
@@ -77,7 +99,7 @@ fn request_of(name: &str) -> SessionConfig {
 
 /// A client that lives on this shard of so many.
 fn client_on(shard: u16, shards: u16) -> SessionConfig {
-    let hub = sharded(config(), shards).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config(), shards).build_still(VirtualTimer::new());
     let mut requests = (0..).map(|number| request_of(&format!("client {number}")));
     requests
         .find(|request| hub.open(request.clone()).unwrap().id().shard() == shard)

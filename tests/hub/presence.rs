@@ -1,5 +1,6 @@
 //! Who is here, through a hub: pages over all shards, and events from several threads.
 
+use super::BuildStill;
 use super::VirtualTimer;
 use super::{Random, client, config, hub, request_of, sharded};
 use sansse::Hub;
@@ -18,7 +19,7 @@ fn take_all(hub: &Hub, roster: &Mutex<Roster>, limit: usize) {
 
 #[test]
 fn the_pages_of_all_shards_list_everybody_once() {
-    let hub = sharded(config(), 5).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config(), 5).build_still(VirtualTimer::new());
     let sessions: Vec<_> =
         (0..50).map(|number| hub.open(request_of(&format!("client {number}"))).unwrap()).collect();
     let mut names = Vec::new();
@@ -52,7 +53,7 @@ fn a_roster_that_begins_while_many_come_and_go_is_exact() {
         let hub = sharded(config(), 3).on_event(move |number, event| {
             follower.lock().unwrap().apply(number, &event).unwrap();
         });
-        let hub = hub.build(VirtualTimer::new()).unwrap().0;
+        let hub = hub.build_still(VirtualTimer::new());
         let left: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..3)
                 .map(|thread| {

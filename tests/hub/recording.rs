@@ -21,9 +21,7 @@ fn recorded(shards: u16) -> (Hub, VirtualTimer, Records, Events) {
             writeln!(sink.lock().unwrap().entry(shard).or_default(), "{entry}").unwrap();
         })
         .on_event(move |number, event| listener.lock().unwrap().push((number, event)))
-        .build(timer.clone())
-        .unwrap()
-        .0;
+        .build_still(timer.clone());
     (hub, timer, records, events)
 }
 

@@ -1,5 +1,6 @@
 //! Refusals for now: what is told, and that a page which does as the standard says comes back.
 
+use super::BuildStill;
 use super::VirtualTimer;
 use super::tasks::{Driver, Probe, next};
 use super::{client, config, request_of, say, seconds, sharded};
@@ -29,7 +30,7 @@ fn text(response: &Response<Bytes>) -> &str {
 fn build(config: BrokerConfig, by: RefuseBy) -> Hub {
     let head = ResponseHead::new().with_cors(Cors::origins(["https://a.example"]).unwrap());
     let builder = HubBuilder::new(config).with_response_head(head).with_refusals(by);
-    builder.build(VirtualTimer::new()).unwrap().0
+    builder.build_still(VirtualTimer::new())
 }
 
 /// Hubs that refuse for now, the session that they refuse, why they do, and with what status.
@@ -161,7 +162,7 @@ fn those_who_are_refused_are_told_different_times() {
     config.limits.sessions.most = 1.try_into().unwrap();
     config.reconnect.per_second = 2.try_into().unwrap();
     // One rate for all shards, however many.
-    let hub = sharded(config, 3).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config, 3).build_still(VirtualTimer::new());
     let _session = hub.open(SessionConfig::new()).unwrap();
     let told: Vec<Duration> = (0..5)
         .map(|_| {

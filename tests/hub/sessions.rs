@@ -1,13 +1,14 @@
 //! A session as its connection sees it: frames, or batches and what a write left of them; its end
 //! and the reason for it.
 
+use super::driving::pass;
 use super::tasks::{Driver, Probe, next, poll_ended};
 use super::{Random, config, data, drain, driven, hub, hub_of, parked, say, seconds, told_at};
 use sansse::broker::{
     Audience, Batch, EndReason, Filled, Framing, LagPolicy, Resumption, SessionConfig,
 };
 use sansse::hub::{Cut, Session};
-use sansse::{Event, Frame, Hub, LastEventId, Notice};
+use sansse::{Event, Fault, Frame, Hub, LastEventId, Notice};
 use std::task::{Context, Poll};
 
 fn poll_batch(
@@ -156,12 +157,35 @@ fn a_session_whose_write_stopped_is_not_woken_for_output_but_for_its_end() {
     assert!(poll_ended(&mut session, &probe).is_pending());
     say(&hub, "b");
     assert_eq!(probe.take_wakes(), 0);
-    timer.advance(seconds(60));
-    driver.run();
+    pass(&timer, &mut driver, seconds(60));
     assert_eq!(probe.take_wakes(), 1);
     assert!(poll_ended(&mut session, &probe).is_ready());
     assert!(poll_ended(&mut session, &probe).is_ready());
     assert_eq!(session.end_reason(), Some(EndReason::Stalled));
+}
+
+#[test]
+fn a_session_that_gives_way_is_cut_says_why_and_is_counted() {
+    let (hub, _drive, _) = driven(config());
+    let (probe, mut batch) = (Probe::new(), Batch::new(Framing::Chunked));
+    let mut session = parked(&hub, SessionConfig::new(), &probe);
+    say(&hub, "a");
+    assert_eq!(poll_batch(&mut session, &probe, 1000, &mut batch), Poll::Ready(Ok(Filled::All)));
+    assert!(!session.handle_partial_write(&batch, 3).is_empty());
+    session.give_way();
+    assert_eq!(session.end_reason(), Some(EndReason::GaveWay));
+    let cut = poll_batch(&mut session, &probe, 1000, &mut batch);
+    let Poll::Ready(Err(cut)) = cut else { panic!("it is no cut: {cut:?}") };
+    assert_eq!((cut.reason(), cut.fault()), (Some(EndReason::GaveWay), Fault::Limit));
+    // Twice is as once, and what ended before stays as it was.
+    session.give_way();
+    let mut closed = parked(&hub, SessionConfig::new(), &probe);
+    hub.close_session(closed.id());
+    assert_eq!(next(&mut closed, &probe), Poll::Ready(None));
+    closed.give_way();
+    assert_eq!(closed.end_reason(), Some(EndReason::Closed));
+    let ended = hub.counters().ended;
+    assert_eq!((ended.gave_way, ended.closed, ended.total()), (1, 1, 2));
 }
 
 type End = fn(&Hub, &Session, &mut dyn FnMut());
@@ -174,8 +198,7 @@ fn ended_by(end: End) -> (Session, Probe) {
     let session = parked(&hub, SessionConfig::new(), &probe);
     assert_eq!(session.end_reason(), None);
     end(&hub, &session, &mut || {
-        timer.advance(seconds(60));
-        driver.run();
+        pass(&timer, &mut driver, seconds(60));
     });
     (session, probe)
 }

@@ -1,5 +1,6 @@
 //! Several shards: the same streams as with one, and who lives where.
 
+use super::BuildStill;
 use super::VirtualTimer;
 use super::tasks::{Probe, block_on, next};
 use super::{
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 fn hub_of(config: BrokerConfig, shards: u16) -> Hub {
-    sharded(config, shards).build(VirtualTimer::new()).unwrap().0
+    sharded(config, shards).build_still(VirtualTimer::new())
 }
 
 fn hub(shards: u16) -> Hub {

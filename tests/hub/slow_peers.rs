@@ -1,5 +1,6 @@
 //! Keys, policies and bounds through the hub, on several shards.
 
+use super::BuildStill;
 use super::{Probe, VirtualTimer, config, next, sharded, told_at, topic};
 use sansse::broker::{Lag, LagPolicy, SessionConfig};
 use sansse::hub::Session;
@@ -16,7 +17,7 @@ fn publish(hub: &Hub, key: &str, data: &'static str) {
 
 #[test]
 fn a_topic_spares_sessions_that_are_behind_on_every_shard() {
-    let hub = sharded(config(), SHARDS).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config(), SHARDS).build_still(VirtualTimer::new());
     let lag = Lag::new(LagPolicy::KeepNewestPerKey);
     hub.set_lag(&topic("prices"), Some(lag)).unwrap();
     let probe = Probe::new();

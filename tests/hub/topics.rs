@@ -1,5 +1,6 @@
 //! Patterns, live subscriptions and topics that end, through the hub and its shards.
 
+use super::BuildStill;
 use super::VirtualTimer;
 use super::tasks::Probe;
 use super::{config, data, drain, hub, parked, sharded, topic};
@@ -11,7 +12,7 @@ use sansse::broker::{
 };
 use sansse::http::{Cors, LAST_EVENT_ID, ResponseHead};
 use sansse::hub::{Answer, Session};
-use sansse::{Event, Hub};
+use sansse::{Event, Hub, event_type};
 
 fn pattern(text: &str) -> TopicPattern {
     TopicPattern::new(text).unwrap()
@@ -32,7 +33,7 @@ fn three(hub: &Hub, request: &SessionConfig, probe: &Probe) -> Vec<Session> {
 
 #[test]
 fn a_pattern_reaches_sessions_on_all_shards() {
-    let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config(), 3).build_still(VirtualTimer::new());
     let probe = Probe::new();
     let request = SessionConfig::new().with_topic(pattern("news/**"));
     let mut sessions = three(&hub, &request, &probe);
@@ -47,7 +48,7 @@ fn a_pattern_reaches_sessions_on_all_shards() {
 
 #[test]
 fn what_is_not_permitted_is_refused_to_the_handle_and_through_the_hub() {
-    let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config(), 3).build_still(VirtualTimer::new());
     let probe = Probe::new();
     let request = SessionConfig::new().with_permitted([pattern("room/*").into()]);
     for session in three(&hub, &request, &probe) {
@@ -81,7 +82,7 @@ fn a_session_handle_subscribes_and_its_task_is_woken_for_what_is_replayed() {
 
 #[test]
 fn a_session_that_is_nowhere_cannot_be_subscribed() {
-    let wide = sharded(config(), 5).build(VirtualTimer::new()).unwrap().0;
+    let wide = sharded(config(), 5).build_still(VirtualTimer::new());
     let probe = Probe::new();
     let request = super::client_on(4, 5);
     let elsewhere = parked(&wide, request, &probe).id();
@@ -93,7 +94,7 @@ fn a_session_that_is_nowhere_cannot_be_subscribed() {
 
 #[test]
 fn a_topic_ends_on_all_shards_at_one_position() {
-    let hub = sharded(config(), 3).build(VirtualTimer::new()).unwrap().0;
+    let hub = sharded(config(), 3).build_still(VirtualTimer::new());
     let probe = Probe::new();
     let request = SessionConfig::new().topics_only().with_topic(topic("answer"));
     let mut sessions = three(&hub, &request, &probe);
@@ -115,7 +116,7 @@ fn a_topic_ends_on_all_shards_at_one_position() {
 fn an_answer_survives_a_reload_and_then_the_browser_is_told_to_stop() {
     let head = ResponseHead::new().with_cors(Cors::origins(["https://a.example"]).unwrap());
     let builder = sharded(config(), 1).with_response_head(head);
-    let (hub, _) = builder.build(VirtualTimer::new()).unwrap();
+    let (hub, _drive) = builder.build(VirtualTimer::new()).unwrap();
     let probe = Probe::new();
     let ask = |last: Option<&str>| {
         let mut request = Request::get("/answer").body(()).unwrap();
@@ -150,4 +151,25 @@ fn an_answer_survives_a_reload_and_then_the_browser_is_told_to_stop() {
     };
     assert_eq!((stop.status(), stop.body().len()), (StatusCode::NO_CONTENT, 0));
     assert_eq!(stop.headers()["access-control-allow-origin"], "https://a.example");
+}
+
+#[test]
+fn what_is_over_is_answered_by_an_event_where_the_session_says_so() {
+    let hub = hub();
+    hub.end_topic(&topic("answer")).unwrap();
+    let over = Event::new("42").with_type(event_type!("done"));
+    let config =
+        SessionConfig::new().topics_only().with_topic(topic("answer")).with_event_when_over(over);
+    for (method, body) in [("GET", "event: done\ndata: 42\n\n"), ("HEAD", "")] {
+        let request = Request::builder().method(method).uri("/").body(()).unwrap();
+        let Answer::Response(response) = hub.accept(&request, config.clone()) else {
+            panic!("there is nothing to read")
+        };
+        assert_eq!((response.status(), &response.body()[..]), (StatusCode::OK, body.as_bytes()));
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+    }
+    hub.close();
+    let request = Request::get("/").body(()).unwrap();
+    let Answer::Response(response) = hub.accept(&request, config) else { panic!("it is closed") };
+    assert!(response.body().starts_with(b": the broker is closed\n"), "another refusal is told");
 }

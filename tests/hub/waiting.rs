@@ -1,5 +1,6 @@
 //! Publishers that wait, as futures.
 
+use super::BuildStill;
 use super::driving::pass;
 use super::tasks::{Driver, Probe, block_on, next};
 use super::{
@@ -100,7 +101,7 @@ fn who_waits_for_a_session_that_ends_gets_an_error() {
     assert_eq!(task.poll(), Poll::Ready(Err(PublishError::UnknownClient)));
     assert_eq!(ready(&hub, id, Pace::new()).poll(), Poll::Ready(Err(PublishError::UnknownSession)));
     // An id of a hub with more shards than this has.
-    let other = sharded(config(), 2).build(VirtualTimer::new()).unwrap().0;
+    let other = sharded(config(), 2).build_still(VirtualTimer::new());
     let stranger = other.open(client_on(1, 2)).unwrap().id();
     let unknown = Poll::Ready(Err(PublishError::UnknownSession));
     assert_eq!(ready(&hub, stranger, Pace::new()).poll(), unknown);
@@ -239,8 +240,7 @@ fn no_wake_is_lost_between_publishers_and_readers_on_threads() {
     const EVENTS: usize = 400;
     const PUBLISHERS: usize = 3;
     for audience_is_one in [true, false] {
-        let (hub, drive) = sharded(little(), 2).build(VirtualTimer::new()).unwrap();
-        drop(drive);
+        let hub = sharded(little(), 2).build_still(VirtualTimer::new());
         let sessions: Vec<Session> =
             [0, 1].map(|shard| hub.open(client_on(shard, 2)).unwrap()).into();
         let ids: Vec<_> = sessions.iter().map(Session::id).collect();

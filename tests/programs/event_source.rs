@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sansse::broker::{SessionConfig, SessionId, StartAt, TopicName};
+use sansse::broker::{BrokerConfig, OnUnknownId, SessionConfig, SessionId, StartAt, TopicName};
 use sansse::hub::Answer;
 use sansse::{Event, Hub};
 use serde_json::{Value, json};
@@ -170,7 +170,10 @@ async fn another_life_of_the_server_is_told(kind: Kind) {
     let accept = |hub: &Hub, request: &http::Request<bytes::Bytes>| {
         hub.accept(request, SessionConfig::new())
     };
-    let site = Site::start_at(address, PAGE, |_| {}, accept);
+    let generous = |config: &mut BrokerConfig| {
+        config.session.on_unknown_id = OnUnknownId::ReplayKept;
+    };
+    let site = Site::start_at(address, PAGE, generous, accept);
     site.publish((3..5).map(line));
     browser.wait_for("notices.length >= 2", AGAIN).await;
     site.publish([line(5)]);

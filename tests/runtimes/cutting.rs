@@ -80,6 +80,10 @@ impl<L: Listener> Listener for Cutting<L> {
             (CutSocket { socket, cuts, number, born, left }, peer)
         })
     }
+
+    fn max_open_files(&self) -> Option<u64> {
+        self.listener.max_open_files()
+    }
 }
 
 impl<S> CutSocket<S> {

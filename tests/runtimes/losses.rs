@@ -3,7 +3,7 @@
 use crate::platform::Platform;
 use crate::service::{Application, Service, config, loss, lost, message, numbers, placed};
 use sansse::SourceEvent;
-use sansse::broker::{BrokerConfig, Epoch};
+use sansse::broker::{BrokerConfig, Epoch, OnUnknownId};
 use sansse::client::ClientError;
 use sansse::net::FailureKind;
 
@@ -90,7 +90,9 @@ pub(crate) async fn restart_with_a_new_epoch<P: Platform>(platform: P) {
     service.shut_down().await;
     assert_eq!(lost::<P>(&mut source).await, FailureKind::Truncated);
 
-    let application = Application::new(&platform, BrokerConfig::new(Epoch(0xb)));
+    let mut config = BrokerConfig::new(Epoch(0xb));
+    config.session.on_unknown_id = OnUnknownId::ReplayKept;
+    let application = Application::new(&platform, config);
     application.count(100..105);
     let _service = Service::start_on(&platform, &application, Some(service.address));
     let told = message::<P>(&mut source).await;

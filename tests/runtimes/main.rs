@@ -40,6 +40,11 @@ macro_rules! scenarios {
                 a_silent_answer_has_heartbeats,
                 a_reader_that_takes_nothing_of_an_answer_is_given_up,
                 a_shutdown_waits_for_an_answer_no_longer_than_its_time;
+            budgets[3]: an_answer_that_is_not_read_gives_way_to_another,
+                the_largest_request_gives_way_and_the_others_are_answered,
+                a_request_that_would_not_fit_alone_is_refused,
+                a_reader_that_holds_the_most_is_cut_comes_back_and_is_told,
+                a_host_that_is_none_is_refused;
             crowds[1]: slow_reader;
             bad_input[2]: bad_input;
             deadlines[5]: a_silent_and_then_dead_peer_wakes_a_client_at_exactly_its_deadlines,
@@ -115,6 +120,7 @@ macro_rules! processes {
 mod answers;
 mod async_std;
 mod bad_input;
+mod budgets;
 mod crowds;
 mod cutting;
 mod deadlines;

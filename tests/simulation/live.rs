@@ -24,6 +24,9 @@ impl World {
             }
         }
         if let Some(since) = since {
+            // Where the subscribed session is on a shard that is behind, the reader may have come
+            // further by another one, without this.
+            let since = since.max(self.readers[reader].furthest);
             self.readers[reader].wants.entry(filter).or_insert(since);
         }
     }

@@ -62,6 +62,8 @@ pub(crate) struct Connection {
     pub(crate) shard: usize,
     /// The session, while the server has one for it.
     pub(crate) session: Option<SessionId>,
+    /// When that began.
+    pub(crate) opened: Option<Instant>,
     /// What the session began with.
     pub(crate) outcome: &'static str,
     /// How the stream is to begin, and how much is lost of it, if that can be told.
@@ -121,6 +123,7 @@ impl Connection {
             notice: one_of(random, &notices).map(|notice| up_to(random, notice)),
             shard: 0,
             session: None,
+            opened: None,
             outcome: "",
             opening: ("", 0),
             lost: Lost::Nothing,

@@ -5,7 +5,7 @@ use crate::filter::{ANSWER, Address, Filter};
 use crate::network::{End, Item};
 use crate::scenario::{millis, shard_of};
 use crate::truth::{Kind, Plan};
-use crate::world::{Happening, World};
+use crate::world::{Happening, SERVED_FOR, World};
 use bytes::Bytes;
 use http::{Request, Response};
 use sansse::broker::{
@@ -228,6 +228,7 @@ impl World {
             state.first = truth.events.len();
         }
         state.session = Some(opened.session);
+        state.opened = Some(self.now);
         state.outcome = outcome;
         let stream = match outcome {
             "oldest" => "kept",
@@ -253,5 +254,8 @@ impl World {
         let before = self.server.sessions.insert(opened.session, (at, None));
         assert!(before.is_none(), "a session's id is used twice");
         self.drain_events();
+        if self.scenario.evicts() {
+            self.after(SERVED_FOR, Happening::AppWakes(reader));
+        }
     }
 }

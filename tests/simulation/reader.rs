@@ -40,7 +40,7 @@ pub(crate) struct Reader {
     since: Option<usize>,
     /// The furthest that it was, since its place was last unknown; and whether it is back from
     /// there, for events that were replayed to it.
-    furthest: usize,
+    pub(crate) furthest: usize,
     pub(crate) went_back: bool,
     /// How often the application got each event, since its place was last unknown, and how often
     /// more it may get it.

@@ -4,7 +4,8 @@ use crate::filter::{ANSWER, CLIENTS, Filter, PATTERNS, TOPICS};
 use crate::kit::random::Random;
 use crate::network::NOTICES;
 use sansse::broker::{
-    BrokerConfig, Epoch, EventIds, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, Retention,
+    BrokerConfig, Epoch, EventIds, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, OnUnknownId,
+    Retention,
 };
 use std::time::Duration;
 
@@ -129,6 +130,8 @@ impl Scenario {
         broker.session.lag = lag(random);
         broker.session.on_gap =
             one_of(random, &[OnGap::ReplayKept, OnGap::ReplayKept, OnGap::StartNow]);
+        broker.session.on_unknown_id =
+            one_of(random, &[OnUnknownId::StartAnew, OnUnknownId::ReplayKept]);
         broker.reconnect.retry =
             one_of(random, &[None, Some(millis(0)), Some(millis(200)), Some(millis(1_000))]);
         let mut own_ids = one_of(random, &[0, 0, 20]);
@@ -136,7 +139,7 @@ impl Scenario {
             broker.event_ids = EventIds::Own;
             own_ids = 100;
         }
-        let mut readers: Vec<Reading> = (0..=random.below(3)).map(|_| reading(random)).collect();
+        let readers: Vec<Reading> = (0..=random.below(3)).map(|_| reading(random)).collect();
         if chance(random, 15) {
             broker.limits.sessions.most = u32::try_from(readers.len()).unwrap().try_into().unwrap();
         }
@@ -148,11 +151,6 @@ impl Scenario {
         if chance(random, 10) {
             broker.limits.sessions_per_client.most = 1.try_into().unwrap();
             broker.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
-            // Of three that take each other's place in step, one may never be seen at rest.
-            for client in CLIENTS {
-                let of_client = readers.iter_mut().filter(|one| one.client == Some(client));
-                of_client.skip(2).for_each(|one| one.client = None);
-            }
         }
         if chance(random, 15) {
             let age = millis(1_000) + up_to(random, millis(20_000));
@@ -160,9 +158,7 @@ impl Scenario {
             broker.session.max_age = Some(MaxAge::new(age, jitter).unwrap());
         }
         // Sessions that others end again and again, or time, are to be long enough for an event.
-        let is_cut_short = broker.limits.sessions.policy == LimitPolicy::EvictOldest
-            || broker.limits.sessions_per_client.policy == LimitPolicy::EvictOldest
-            || broker.session.max_age.is_some();
+        let is_cut_short = evicts(&broker) || broker.session.max_age.is_some();
         let fast = usize::from(is_cut_short);
         let latencies = [millis(400), millis(0), millis(5), millis(80)];
         let windows = [40, 40, 200, 1_000, 4_000];
@@ -190,6 +186,11 @@ impl Scenario {
 }
 
 impl Scenario {
+    /// Whether sessions make room for others.
+    pub(crate) fn evicts(&self) -> bool {
+        evicts(&self.broker)
+    }
+
     /// Something that goes on for long, with the little kept that a bound needs to show.
     pub(crate) fn draw_long(random: &mut Random, events: usize) -> Self {
         let mut scenario = Self::draw(random);
@@ -216,6 +217,11 @@ impl Scenario {
         scenario.healed = now.max(scenario.healed);
         scenario
     }
+}
+
+fn evicts(broker: &BrokerConfig) -> bool {
+    let limits = [broker.limits.sessions, broker.limits.sessions_per_client];
+    limits.iter().any(|limit| limit.policy == LimitPolicy::EvictOldest)
 }
 
 fn retention(random: &mut Random) -> Retention {

@@ -2,7 +2,7 @@
 
 use crate::filter::{Address, Filter, TOPICS};
 use crate::network::Lost;
-use sansse::broker::{BrokerConfig, Epoch, OnGap, Retention, StartAt};
+use sansse::broker::{BrokerConfig, Epoch, OnGap, OnUnknownId, Retention, StartAt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -79,6 +79,7 @@ pub(crate) struct Truth {
     retention: Retention,
     private_retention: Retention,
     on_gap: OnGap,
+    on_unknown_id: OnUnknownId,
 }
 
 impl Truth {
@@ -95,6 +96,7 @@ impl Truth {
             retention: config.retention,
             private_retention: config.private_retention,
             on_gap: config.session.on_gap,
+            on_unknown_id: config.session.on_unknown_id,
         };
         truth.begin(config.epoch);
         truth
@@ -281,8 +283,10 @@ impl Truth {
     /// subscribes to them.
     pub(crate) fn plan(&self, filters: &[Filter], id: &str, start: StartAt) -> Plan {
         let kept: BTreeSet<usize> = filters.iter().flat_map(|one| self.kept_for(*one)).collect();
-        let all = |outcome| match self.on_gap {
-            OnGap::StartNow => Plan { lost: Lost::Unknown, ..Plan::nothing(outcome) },
+        let unknown = |outcome| match self.on_unknown_id {
+            OnUnknownId::StartAnew if start == StartAt::Now => {
+                Plan { lost: Lost::Unknown, ..Plan::nothing(outcome) }
+            }
             _ => Plan {
                 outcome,
                 or_gap: false,
@@ -297,11 +301,13 @@ impl Truth {
             }
             _ if id.is_empty() => return Plan::nothing("live"),
             Some(Place::Own(event)) if kept.contains(event) => event + 1,
-            Some(Place::Own(_)) => return all("unknown"),
+            Some(Place::Own(_)) => return unknown("unknown"),
             // Another shard gave it, of what is yet to come to this one.
-            None if id.starts_with("own-") => return all("unknown"),
-            None => return all("ahead"),
-            Some(Place::Before { life, .. }) if *life != self.life => return all("other-epoch"),
+            None if id.starts_with("own-") => return unknown("unknown"),
+            None => return unknown("ahead"),
+            Some(Place::Before { life, .. }) if *life != self.life => {
+                return unknown("other-epoch");
+            }
             Some(Place::Before { event, .. }) => *event,
         };
         let excused = self.missing(filters, first);

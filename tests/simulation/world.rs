@@ -56,6 +56,10 @@ pub(crate) struct World {
 /// back-off, a silent connection, and a server that was asked to be left alone.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(900);
 
+/// For how long at once a session is to be served at least once within that, though others take its
+/// place in turn.
+pub(crate) const SERVED_FOR: Duration = Duration::from_millis(150);
+
 impl World {
     pub(crate) fn new(
         seed: u64,
@@ -118,7 +122,7 @@ impl World {
         let mut waiting: Vec<usize> = (0..self.readers.len()).collect();
         loop {
             waiting.retain(|reader| {
-                let rests = self.is_at_rest(*reader);
+                let rests = self.is_at_rest(*reader) && self.had_its_turn(*reader);
                 if rests {
                     self.check_all_is_delivered(*reader);
                 }
@@ -302,6 +306,13 @@ impl World {
             && connection.session.is_some();
         let has_all = state.expected.is_empty() && state.sleeps_until.is_none();
         is_open && is_quiet && has_all && !connection.is_broken && !self.server.is_behind()
+    }
+
+    /// Whether it was served for some time, and not only until the next one came.
+    fn had_its_turn(&self, reader: usize) -> bool {
+        let Some(at) = self.readers[reader].connection else { return true };
+        let opened = self.connections[at].opened;
+        !self.scenario.evicts() || opened.is_some_and(|opened| self.now >= opened + SERVED_FOR)
     }
 
     /// What everybody waits for, in words.

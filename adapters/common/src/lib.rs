@@ -3,6 +3,7 @@
 //! - [`random_seed`] and [`random_epoch`] draw the random numbers that the core, which draws none,
 //!   is configured with.
 //! - [`hub`] and [`spawn_hub`] make a hub and spawn what drives it.
+//! - [`max_open_files`] reads how many connections there is room for.
 //! - [`DefaultConnector`] secures connections for `https` where the feature `tls` is on.
 //!
 //! Applications find all of it in the adapter that they use. This crate is for those who write
@@ -11,9 +12,11 @@
 #![warn(clippy::unwrap_used)]
 
 mod connect;
+mod files;
 mod hub;
 mod random;
 
 pub use connect::DefaultConnector;
+pub use files::max_open_files;
 pub use hub::{hub, spawn_hub};
 pub use random::{random_epoch, random_seed};

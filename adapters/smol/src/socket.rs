@@ -122,6 +122,10 @@ impl Listener for SmolAcceptor {
             }
         }
     }
+
+    fn max_open_files(&self) -> Option<u64> {
+        sansse_common::max_open_files()
+    }
 }
 
 impl SmolAcceptor {

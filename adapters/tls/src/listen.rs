@@ -46,6 +46,10 @@ impl<L: Listener> Listener for TlsListener<L> {
             .map_err(|error| Failure::caused_by(FailureKind::Unsupported, error))?;
         Poll::Ready(Ok((TlsSocket::new(socket, session.into()), peer)))
     }
+
+    fn max_open_files(&self) -> Option<u64> {
+        self.listener.max_open_files()
+    }
 }
 
 impl<L: fmt::Debug> fmt::Debug for TlsListener<L> {

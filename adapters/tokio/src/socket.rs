@@ -94,6 +94,10 @@ impl Listener for TokioAcceptor {
         }
         Poll::Ready(Ok((TokioSocket::new(stream), peer)))
     }
+
+    fn max_open_files(&self) -> Option<u64> {
+        sansse_common::max_open_files()
+    }
 }
 
 fn closed(error: io::Error) -> Failure {

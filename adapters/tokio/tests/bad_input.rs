@@ -241,20 +241,20 @@ async fn a_last_event_id_is_never_an_error_and_never_a_silent_hole() {
     let told = |stream, replayed| {
         format!(r#"{{"stream":"{stream}","replayed":{replayed},"lost":0,"reason":null}}"#)
     };
-    let gap = |lost, reason| {
-        format!(r#"{{"stream":"gap","replayed":2,"lost":{lost},"reason":"{reason}"}}"#)
+    let gap = |replayed, lost, reason| {
+        format!(r#"{{"stream":"gap","replayed":{replayed},"lost":{lost},"reason":"{reason}"}}"#)
     };
     for (id, expected) in [
         (&b"beef-2"[..], told("complete", 1)),
         (b"", told("live", 0)),
-        (b"beef-0", gap("1", "retention")),
-        (b"beef-7", gap("null", "ahead")),
-        (b"hello", gap("null", "unknown-id")),
-        (b"feed-2", gap("null", "restart")),
-        (b"\xff\xfe", gap("null", "malformed-id")),
-        (b"a\x01b", gap("null", "unknown-id")),
-        (&[b'x'; 5000], gap("null", "malformed-id")),
-        (b"beef-2\r\nLast-Event-ID: beef-2", gap("null", "malformed-id")),
+        (b"beef-0", gap(2, "1", "retention")),
+        (b"beef-7", gap(0, "null", "ahead")),
+        (b"hello", gap(0, "null", "unknown-id")),
+        (b"feed-2", gap(0, "null", "restart")),
+        (b"\xff\xfe", gap(0, "null", "malformed-id")),
+        (b"a\x01b", gap(0, "null", "unknown-id")),
+        (&[b'x'; 5000], gap(0, "null", "malformed-id")),
+        (b"beef-2\r\nLast-Event-ID: beef-2", gap(0, "null", "malformed-id")),
     ] {
         assert_eq!(outcome(&server, id).await, expected, "{:?}", common::text(id));
     }

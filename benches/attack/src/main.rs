@@ -10,7 +10,14 @@
 //! promises held. `--short` makes each of them small enough for every run of the tests. Some
 //! attacks start this program again, as the server or the reader that is attacked.
 
+mod budgets;
 mod ids;
+mod names;
+mod panics;
+mod patterns;
+#[cfg(unix)]
+mod pauses;
+mod replay;
 mod report;
 
 use report::{Broken, Report, Size};
@@ -36,10 +43,29 @@ struct Attack {
     run: fn(Size, &mut Report) -> Result<(), Broken>,
 }
 
-const ATTACKS: &[Attack] =
-    &[Attack { name: "ids", about: "ids as long as a stream lets them be", run: ids::run }];
+const ATTACKS: &[Attack] = &[
+    Attack { name: "ids", about: "ids as long as a stream lets them be", run: ids::run },
+    #[cfg(unix)]
+    Attack { name: "pauses", about: "a process that is stopped and goes on", run: pauses::run },
+    Attack { name: "names", about: "names that subscribers invent", run: names::run },
+    Attack { name: "replay", about: "small requests for all that is kept", run: replay::run },
+    Attack {
+        name: "budgets",
+        about: "peers that make a server hold what it can",
+        run: budgets::run,
+    },
+    Attack { name: "patterns", about: "patterns that match everything", run: patterns::run },
+    Attack { name: "panics", about: "an application whose code panics", run: panics::run },
+];
 
 fn main() -> ExitCode {
+    if let Some(status) = budgets::child() {
+        return status;
+    }
+    #[cfg(unix)]
+    if let Some(status) = pauses::child() {
+        return status;
+    }
     match run() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -42,6 +42,13 @@ impl Report {
 #[derive(Debug)]
 pub(crate) struct Broken(String);
 
+impl Broken {
+    /// Says what went wrong.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

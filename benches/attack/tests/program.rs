@@ -19,8 +19,39 @@ fn held(attack: &str) {
 }
 
 #[test]
+fn what_is_held_for_peers_is_bounded_and_others_are_served() {
+    held("budgets");
+}
+
+#[test]
 fn long_ids_cost_no_more_than_their_limit() {
     held("ids");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_process_that_is_stopped_does_not_blame_its_peers() {
+    held("pauses");
+}
+
+#[test]
+fn names_that_subscribers_invent_keep_nobody_else_out() {
+    held("names");
+}
+
+#[test]
+fn an_id_that_was_made_up_costs_no_more_than_none() {
+    held("replay");
+}
+
+#[test]
+fn a_pattern_costs_no_more_than_its_limit_however_much_it_matches() {
+    held("patterns");
+}
+
+#[test]
+fn a_panic_of_the_application_costs_one_call() {
+    held("panics");
 }
 
 #[test]

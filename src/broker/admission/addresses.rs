@@ -35,6 +35,11 @@ impl Addresses {
         key
     }
 
+    /// Returns the name of an address from which there are sessions.
+    pub(super) fn name_of(&self, key: Key) -> Option<&AddressKey> {
+        self.addresses.get(key).map(|address| &address.name)
+    }
+
     /// Returns the sessions from an address, the oldest first.
     pub(super) fn sessions(&self, key: Key) -> &[Numbered] {
         self.addresses.get(key).map_or(&[], |address| &address.sessions)

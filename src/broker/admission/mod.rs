@@ -135,6 +135,11 @@ impl Admission {
         self.addresses.intern(address)
     }
 
+    /// Returns the name of an address from which there are sessions.
+    pub(crate) fn name_of(&self, address: Key) -> Option<&AddressKey> {
+        self.addresses.name_of(address)
+    }
+
     /// Records a session that was opened, and where it is from. `open` is how many there
     /// are with it.
     pub(crate) fn enter(
@@ -209,9 +214,19 @@ impl Admission {
         Some(now.saturating_add(age - less))
     }
 
-    /// Returns the reconnection time that a new session in this slot is told.
-    pub(crate) fn retry_in(&self, slot: u32) -> Option<Duration> {
-        self.retry_times.of_slot(slot)
+    /// Returns the reconnection time that a new session in this slot is told. `is_counted` says
+    /// whether it has a client, and an address: whether a limit of these may evict it.
+    pub(crate) fn retry_in(&mut self, slot: u32, is_counted: (bool, bool)) -> Option<Duration> {
+        let evicts = |limit: SessionLimit| limit.policy == LimitPolicy::EvictOldest;
+        let (of_client, from_address) = is_counted;
+        let may_be_evicted = evicts(self.in_all)
+            || (of_client && evicts(self.per_client))
+            || (from_address && evicts(self.per_address));
+        if may_be_evicted {
+            Some(self.retry_times.of_evictable(slot, &mut self.random))
+        } else {
+            self.retry_times.of_slot(slot)
+        }
     }
 
     /// Returns how long a peer that is refused with this error is to wait, in whole seconds; `None`

@@ -4,6 +4,7 @@
 use super::super::clock::{Clock, Tick};
 use super::super::config::{Reconnect, ShardNumber};
 use super::super::error::{ComesBack, OpenError};
+use super::random::Random;
 use alloc::collections::VecDeque;
 use core::time::Duration;
 use std::time::Instant;
@@ -17,6 +18,10 @@ const SECOND: Tick = 1_000_000_000;
 /// What a session is told where its retry is spread and no other is configured: what browsers do
 /// by themselves.
 const USUAL_RETRY: Duration = Duration::from_secs(3);
+
+/// The least that a session is told that may be evicted: for so long it leaves its place to the one
+/// that took it.
+const LEAST_TURN: Duration = Duration::from_secs(1);
 
 /// The order in which refused peers come back: each is told a number of seconds, whole ones since a
 /// `Retry-After` has no others, and is counted for the time after that.
@@ -189,6 +194,23 @@ impl RetryTimes {
         let shard = self.apart(1) / u64::from(self.shard.of().get());
         let after = self.apart(slot).saturating_add(shard * u64::from(self.shard.get()));
         Some(base.saturating_add(Duration::from_nanos(after)))
+    }
+
+    /// Returns the time that a new session in this slot is told which others may evict: between
+    /// once and twice the usual, drawn for each session.
+    ///
+    /// Who is evicted comes back after that and takes a place in turn. Were the times equal, three
+    /// that share one place would come back in step, and one of them would lose it each time at the
+    /// moment at which it gets it:
+    ///
+    /// ```text
+    /// equal    A B . . . A C . . . A B . . . A C       A is served for no time, ever
+    /// drawn    A . . B C . . . A . B . . A . . C       each is served in its turn
+    /// ```
+    pub(super) fn of_evictable(&self, slot: u32, random: &mut Random) -> Duration {
+        let base = self.of_slot(slot).unwrap_or(USUAL_RETRY).max(LEAST_TURN);
+        let nanos = u64::try_from(base.as_nanos()).unwrap_or(u64::MAX);
+        base.saturating_add(Duration::from_nanos(random.below(nanos)))
     }
 
     /// Returns how far this many reconnects of this shard lie apart.

@@ -278,9 +278,47 @@ fn a_refused_peer_and_a_new_session_are_told_when_to_come_back() {
     let mut config = config();
     config.reconnect.retry = Some(Duration::from_secs(2));
     let mut admission = Admission::new(&config);
-    assert_eq!(admission.retry_in(0), config.reconnect.retry);
+    assert_eq!(admission.retry_in(0, (true, true)), config.reconnect.retry);
     let five = Some(Duration::from_secs(5));
     assert_eq!(admission.retry_after(0, OpenError::TooManySessions), five);
+}
+
+#[test]
+fn sessions_that_may_be_evicted_are_told_times_that_are_drawn_for_each() {
+    let told = |change: fn(&mut BrokerConfig), retry: Option<Duration>, is_counted| {
+        let mut config = config();
+        config.reconnect.retry = retry;
+        change(&mut config);
+        let mut admission = Admission::new(&config);
+        core::iter::repeat_with(|| admission.retry_in(0, is_counted)).take(100).collect::<Vec<_>>()
+    };
+    let in_all: fn(&mut BrokerConfig) =
+        |config| config.limits.sessions.policy = LimitPolicy::EvictOldest;
+    for (retry, least) in
+        [(None, 3_000), (Some(0), 1_000), (Some(200), 1_000), (Some(2_000), 2_000)]
+    {
+        let retry = retry.map(Duration::from_millis);
+        let mut all: Vec<u128> = told(in_all, retry, (false, false))
+            .into_iter()
+            .map(|told| told.map_or(0, |told| told.as_millis()))
+            .collect();
+        assert_eq!(told(in_all, retry, (false, false)), told(in_all, retry, (true, true)));
+        assert!(all.iter().all(|told| (least..2 * least).contains(told)), "{all:?}");
+        all.sort_unstable();
+        all.dedup();
+        assert!(all.len() > 50, "they do not come back in step: {all:?}");
+    }
+    let forever = told(in_all, Some(Duration::MAX), (false, false));
+    assert_eq!(forever[0], Some(Duration::MAX));
+    // No other limit ends a session that it does not count.
+    let of_client: fn(&mut BrokerConfig) =
+        |config| config.limits.sessions_per_client.policy = LimitPolicy::EvictOldest;
+    let of_address: fn(&mut BrokerConfig) =
+        |config| config.limits.sessions_per_address.policy = LimitPolicy::EvictOldest;
+    assert_eq!(told(of_client, None, (false, true))[0], None);
+    assert_eq!(told(of_address, None, (true, false))[0], None);
+    assert!(told(of_client, None, (true, false))[0].is_some());
+    assert!(told(of_address, None, (false, true))[0].is_some());
 }
 
 /// Several shards whose sessions count together, and what there should be in them: all sessions in

@@ -1,8 +1,8 @@
 //! What a session has where it does not choose.
 
 use super::super::error::ConfigError;
-use super::{Lag, LagPolicy, MaxAge, OnGap};
-use crate::event::EventType;
+use super::{Lag, LagPolicy, MaxAge, OnGap, OnUnknownId};
+use crate::event::{Event, EventType};
 use crate::notice::Notice;
 use core::time::Duration;
 
@@ -15,6 +15,15 @@ pub struct SessionDefaults {
     /// [the session](crate::broker::SessionConfig::with_heartbeat) says otherwise. Default 15 s, as
     /// the standard suggests (WHATWG HTML, 9.2.7). `None`: never.
     pub heartbeat: Option<Duration>,
+    /// The heartbeat as an event, unless
+    /// [the session](crate::broker::SessionConfig::with_heartbeat_event) says otherwise. Default
+    /// `None`: it is a comment line, of which no reader makes anything.
+    ///
+    /// A comment is invisible to JavaScript. With an event, such as one of the type `heartbeat`, a
+    /// page can see that its stream is alive, and open another one when nothing came for twice the
+    /// interval. An event of the type `message` would reach every `onmessage`. An id in it is left
+    /// out, since a heartbeat never moves the reader's place.
+    pub heartbeat_event: Option<Event>,
     /// How long a session may have output without taking any before it is ended as stalled, unless
     /// [the session](crate::broker::SessionConfig::with_stall_timeout) says otherwise. Default
     /// 60 s, long enough for a phone in a tunnel. `None`: for ever.
@@ -40,9 +49,14 @@ pub struct SessionDefaults {
     /// subscription](crate::broker::SessionMut::subscribe) it may get events twice. It is for
     /// readers that cannot pass over events of a type that they do not know.
     pub notices: Option<EventType>,
-    /// What a session gets that resumes where something may be missing: after a gap, or from an id
-    /// that leads nowhere. Default [`OnGap::ReplayKept`].
+    /// What a session gets that resumes after an id of this stream where something since then is
+    /// kept no more. Default [`OnGap::ReplayKept`].
     pub on_gap: OnGap,
+    /// What a session gets whose last event id leads to no place in this stream. It is told of the
+    /// gap either way. Default [`OnUnknownId::StartAnew`], so that no request earns more bytes by
+    /// an id that was made up than it gets without one: [what a replay
+    /// costs](crate::broker#what-a-replay-costs) says how many they would be.
+    pub on_unknown_id: OnUnknownId,
     /// The age at which a session ends with [`EndReason::MaxAge`](crate::broker::EndReason). It
     /// first gets what was published before. A peer that resumes misses nothing, and may come to
     /// another server, with other rights. Default `None`: no age ends a session.
@@ -56,10 +70,12 @@ pub struct SessionDefaults {
 impl SessionDefaults {
     pub(super) const DEFAULT: Self = Self {
         heartbeat: Some(Duration::from_secs(15)),
+        heartbeat_event: None,
         stall_timeout: Some(Duration::from_secs(60)),
         lag: Lag::new(LagPolicy::Close),
         notices: Some(Notice::EVENT_TYPE),
         on_gap: OnGap::ReplayKept,
+        on_unknown_id: OnUnknownId::StartAnew,
         max_age: None,
         lease_lead: Duration::from_secs(30),
     };

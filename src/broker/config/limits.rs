@@ -11,9 +11,24 @@ pub enum LimitPolicy {
     #[default]
     Refuse,
     /// It is opened, and the session that was opened the longest ago ends at once, with
-    /// [`EndReason::Evicted`](crate::broker::EndReason::Evicted). A browser then reconnects, so
-    /// that more pages than may be take the place of one another again and again: it is for clients
-    /// that open no more than one each.
+    /// [`EndReason::Evicted`](crate::broker::EndReason::Evicted). So a page that is loaded again
+    /// comes in at once, though the server does not know yet that its old connection is gone.
+    ///
+    /// A browser whose session was evicted comes back, and evicts another in its turn. Each session
+    /// that may be evicted is therefore told a reconnection time of its own at its start: between
+    /// once and twice [`Reconnect::retry`](crate::broker::Reconnect::retry) (3 s if that is not set,
+    /// and 1 s at least), drawn anew from the [seed](crate::broker::BrokerConfig::seed). An evicted
+    /// session leaves its place to the one that took it for that long, and readers that share too
+    /// few places do not come back in step. Hence the promise: **of readers that all obey `retry`,
+    /// none starves**. Of `n` readers for `m` places each is served again and again, for `m / n` of
+    /// the time in the long run, and resumes where it was. It is no promise about any one turn: that
+    /// may be short, and is over as soon as another reader comes.
+    ///
+    /// A peer that comes back sooner than it was told takes more than its part, and by many
+    /// requests takes every place that the limit counts. So evict only among those that harm
+    /// nobody else by it: the sessions of one [client](BrokerLimits::sessions_per_client) that the
+    /// application knows. Among [all sessions](BrokerLimits::sessions) of a public server anyone can
+    /// end anybody's stream; refuse there.
     EvictOldest,
 }
 
@@ -80,9 +95,35 @@ pub struct BrokerLimits {
     /// cannot take all sessions, and an office behind one address is let in. Where many are behind
     /// one (a mobile network's), it should be more.
     pub sessions_per_address: SessionLimit,
-    /// How many named topics may exist and patterns be in use at a time, together, in one shard.
-    /// Default 100,000, some 20 MB when empty.
+    /// How many named topics one shard may keep at a time: those that hold events, have
+    /// [settings](crate::broker::Broker::topic_mut) of their own, or have ended and are remembered.
+    /// Default 100,000, some 20 MB without their events. Publishing to one more is
+    /// [refused](crate::broker::PublishError::TooManyTopics). What is only subscribed to does not
+    /// count here, so that no subscriber takes room from publishers.
     pub topics: u32,
+    /// How many names there may be at a time in one shard only because somebody subscribed to them:
+    /// topics that hold nothing, and patterns. Default 100,000, some 20 MB. Subscribing to one
+    /// more is refused, until somebody unsubscribes or something is published.
+    pub subscribed_topics: u32,
+    /// How many of these one client may bring in. Default 1,000: some pages of one person, each with
+    /// its own. A name counts for the client whose session was the first to subscribe to it, until
+    /// something is published to it or its last subscriber has left.
+    pub subscribed_topics_per_client: u32,
+    /// How many of these the sessions from one [address](crate::broker::SessionConfig::with_address)
+    /// may bring in, in one shard. Default 10,000, a tenth of all: one caller cannot keep the others
+    /// from subscribing. It counts as for clients.
+    pub subscribed_topics_per_address: u32,
+    /// How many events one pattern refers to for long, which are the newest of all topics that match
+    /// it. Default 8,192, as many as one topic keeps. A session may be as far behind in what it gets by
+    /// a pattern, and gets as much replayed of it. It is told that something is missing where there
+    /// was more, also if its topic still keeps it.
+    ///
+    /// The first session with a pattern pays for a look at so many topics and events, which by
+    /// default takes about a millisecond for the broadest pattern. Where more topics have names that
+    /// begin as the pattern does up to its first wildcard, the look goes through so many events that
+    /// were published last to any topic. What matched and lies before these counts as lost, whether
+    /// or not there was anything.
+    pub pattern_events: NonZeroU32,
     /// How many ended topics are remembered that have no subscriber and keep nothing. Default
     /// 10,000; beyond it the one that ended first is forgotten.
     pub ended_topics: u32,
@@ -106,6 +147,11 @@ pub struct BrokerLimits {
     /// up its oldest event; the new event counts as kept by its log. Of two logs of equal size, the
     /// one whose oldest event is older gives way. So a log that keeps less than an equal share
     /// loses nothing to those that keep more.
+    ///
+    /// What patterns refer to is counted beside that, with 40 bytes for each event and 64 for an id of
+    /// its own: all patterns together take no more than an eighth of this number, or 256 KiB if that
+    /// is more. Beyond it, the pattern that refers to the most gives up its oldest references, and
+    /// what these were counts as lost by that pattern.
     pub retained_bytes: NonZeroUsize,
 }
 
@@ -115,6 +161,10 @@ impl BrokerLimits {
         sessions_per_client: SessionLimit::refusing(NonZeroU32::new(256).unwrap()),
         sessions_per_address: SessionLimit::refusing(NonZeroU32::new(1_000).unwrap()),
         topics: 100_000,
+        subscribed_topics: 100_000,
+        subscribed_topics_per_client: 1_000,
+        subscribed_topics_per_address: 10_000,
+        pattern_events: NonZeroU32::new(8_192).unwrap(),
         ended_topics: 10_000,
         topics_per_session: 64,
         permitted_per_session: 256,

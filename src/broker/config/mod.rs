@@ -73,7 +73,8 @@ pub struct BrokerConfig {
     pub event_ids: EventIds,
     /// Signs the ids that the broker makes, so that no peer can make one, and hides in them, if the
     /// keys say so, how much others are sent. Default `None`: ids are plain, and a peer that makes
-    /// one by hand gets what is kept after that place. Without the feature `signed` there are no
+    /// one by hand gets what is kept after that place:
+    /// [what that costs](crate::broker#what-a-replay-costs). Without the feature `signed` there are no
     /// keys.
     // A secret is in no record.
     #[cfg_attr(feature = "record", serde(skip))]
@@ -171,7 +172,8 @@ pub enum StartAt {
     After(EventId),
 }
 
-/// What a session gets that resumes where something may be missing.
+/// What a session gets that resumes after an id of this stream where something since then is kept
+/// no more.
 #[cfg_attr(
     feature = "record",
     derive(serde::Serialize, serde::Deserialize),
@@ -180,10 +182,36 @@ pub enum StartAt {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnGap {
-    /// All that is kept from its place on, or all that is kept if its place is not known: as little
-    /// as possible is missing.
+    /// All that is kept from its place on: as little as possible is missing.
     #[default]
     ReplayKept,
     /// What is published from now on.
     StartNow,
+}
+
+/// What a session gets whose last event id leads to no place in this stream: one of an earlier
+/// [`Epoch`], one that was not given out here yet, one of the application's own whose event is kept
+/// no more, or nonsense.
+///
+/// Such an id says nothing of what its sender has, and costs nothing to make. The session is told
+/// of a gap, with the number of events unknown.
+#[cfg_attr(
+    feature = "record",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnUnknownId {
+    /// What a session gets that brings no id, as its
+    /// [start](crate::broker::SessionConfig::with_start) says: by default, what is published from
+    /// now on.
+    #[default]
+    StartAnew,
+    /// All that is kept: as little as possible is missing after a restart of the server whose
+    /// history was restored, or where events have [their own ids](EventIds::Own). Any request then
+    /// gets that much by an id that it made up, once for each connection; keep little, or let only
+    /// known peers in. Where ids are [signed](BrokerConfig::cursor_keys), nonsense gets no more
+    /// than without an id all the same, and an id whose code is wrong gets nothing.
+    ReplayKept,
 }

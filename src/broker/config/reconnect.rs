@@ -11,13 +11,15 @@ pub struct Reconnect {
     /// The reconnection time that each session is told at its start, in its first
     /// [notice](crate::broker#what-a-peer-is-told). Default `None`: the receiver's own, some 3 to
     /// 5 s in browsers. A hub that [refuses by stream](crate::hub::RefuseBy::Stream) tells 3 s
-    /// then, so that a peer forgets the time that a refusal told it.
+    /// then, so that a peer forgets the time that a refusal told it. A session that may be
+    /// [evicted](crate::broker::LimitPolicy::EvictOldest) is told up to twice as much.
     pub retry: Option<Duration>,
     /// Whether sessions are told different reconnection times, beginning with
     /// [`retry`](Self::retry), or 3 s without: so that if all connections are lost at once, at most
     /// [`per_second`](Self::per_second) come back in any second. The more sessions there are, the
     /// longer one of them waits, also after a loss of its own alone, and therefore it is off by
-    /// default.
+    /// default. Where sessions may be evicted, and are told up to twice as much, the rate holds on
+    /// average.
     pub spread_retry: bool,
     /// How many peers may come back in a second where they are told when to. Default 1,000, which
     /// one process can take, with the handshakes and whatever else each costs.

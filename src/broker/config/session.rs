@@ -3,9 +3,10 @@
 use super::super::error::OpenError;
 use super::super::names::{AddressKey, ClientId, TopicFilter};
 use super::{Lag, Metadata, Setting, StartAt};
-use crate::event::EventType;
+use crate::event::{Event, EventType};
 use crate::last_event_id::LastEventId;
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 use std::time::Instant;
@@ -43,6 +44,8 @@ pub struct SessionConfig {
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
     heartbeat: Setting<Duration>,
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    heartbeat_event: Setting<Event>,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
     stall_timeout: Setting<Duration>,
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
     lag: Option<Lag>,
@@ -50,6 +53,8 @@ pub struct SessionConfig {
     notices: Setting<EventType>,
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
     opening_comment: Option<Cow<'static, str>>,
+    #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
+    event_when_over: Option<Box<Event>>,
     #[cfg_attr(feature = "record", serde(skip_serializing_if = "is_default"))]
     address: Option<AddressKey>,
     // The values may be of any type of the application's.
@@ -83,8 +88,9 @@ impl SessionConfig {
     /// reaches it once.
     ///
     /// Resuming covers them all, also topics that came to be in the meantime. Where a session falls
-    /// behind, an event counts as lost once for each subscription that it was for. The first
-    /// session with a pattern pays for a look at all topics whose names begin as it does.
+    /// behind, an event counts as lost once for each subscription that it was for. A pattern refers to
+    /// [so many of the newest events](crate::broker::BrokerLimits::pattern_events), and the first
+    /// session with it pays for a look at them.
     ///
     /// ```
     /// use sansse::broker::{NameError, SessionConfig, TopicFilter, TopicName, TopicPattern};
@@ -157,9 +163,11 @@ impl SessionConfig {
         self
     }
 
-    /// Sets where a session starts that brings no last event id. Default [`StartAt::Now`]. With
-    /// [`StartAt::Oldest`] a page that is loaded again gets all that is kept, and with
-    /// [`StartAt::Last`] the newest part of it.
+    /// Sets where a session starts that brings no last event id, or
+    /// [one that leads nowhere](crate::broker::SessionDefaults::on_unknown_id). Default
+    /// [`StartAt::Now`], which costs nothing. With [`StartAt::Oldest`] a page that is loaded again
+    /// gets all that is kept, and with [`StartAt::Last`] the newest part of it. So does [every
+    /// request](crate::broker#what-a-replay-costs) then, at the price of that.
     ///
     /// ```
     /// use sansse::broker::{Broker, BrokerConfig, Epoch, Resumption, SessionConfig, StartAt};
@@ -191,6 +199,22 @@ impl SessionConfig {
     /// broker's.
     pub fn with_heartbeat(mut self, interval: Option<Duration>) -> Self {
         self.heartbeat = interval.into();
+        self
+    }
+
+    /// Sets what a heartbeat of this session is: an event that a page can see, or with `None` a
+    /// comment line, which it cannot. Default: [the
+    /// broker's](crate::broker::SessionDefaults::heartbeat_event), whose documentation says more. An id in it
+    /// is left out.
+    ///
+    /// ```
+    /// use sansse::{Event, broker::SessionConfig, event_type};
+    ///
+    /// let heartbeat = Event::new("").with_type(event_type!("heartbeat"));
+    /// let config = SessionConfig::new().with_heartbeat_event(Some(heartbeat));
+    /// ```
+    pub fn with_heartbeat_event(mut self, event: Option<Event>) -> Self {
+        self.heartbeat_event = event.into();
         self
     }
 
@@ -231,6 +255,34 @@ impl SessionConfig {
     /// part of the first notice. Default: none.
     pub fn with_opening_comment(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.opening_comment = Some(text.into());
+        self
+    }
+
+    /// Answers a request that comes when every topic it asks for has
+    /// [ended](crate::broker::TopicMut::end), and nothing is left of them to replay, by this event
+    /// and a clean end. Default: by the status 204.
+    ///
+    /// A 204 stops an `EventSource` for good, as the standard has it. To many other readers it is a
+    /// failure, and they ask again: htmx 4 twice a second, without end. An event that the page
+    /// knows, such as one of the type `done`, lets the page close its source itself. An
+    /// `EventSource` whose page does not do that comes back after its reconnection time, and gets
+    /// the event again; a [`retry`](Event::with_retry) in the event makes that seldom.
+    ///
+    /// It is for [`Hub::accept`](crate::Hub::accept). A broker without a hub says
+    /// [`OpenError::TopicsEnded`](crate::broker::OpenError::TopicsEnded) as always.
+    ///
+    /// ```
+    /// use sansse::broker::{SessionConfig, TopicName};
+    /// use sansse::{Event, event_type};
+    ///
+    /// let config = SessionConfig::new()
+    ///     .topics_only()
+    ///     .with_topic(TopicName::new("job/7")?)
+    ///     .with_event_when_over(Event::new("").with_type(event_type!("done")));
+    /// # Ok::<(), sansse::broker::NameError>(())
+    /// ```
+    pub fn with_event_when_over(mut self, event: Event) -> Self {
+        self.event_when_over = Some(Box::new(event));
         self
     }
 
@@ -310,6 +362,16 @@ impl SessionConfig {
     /// Returns where it starts if there was no earlier stream.
     pub(crate) const fn start(&self) -> &StartAt {
         &self.start
+    }
+
+    /// Takes out what answers it where its topics are over.
+    pub(crate) fn take_event_when_over(&mut self) -> Option<Box<Event>> {
+        self.event_when_over.take()
+    }
+
+    /// Takes out what its heartbeats are.
+    pub(crate) fn take_heartbeat_event(&mut self) -> Setting<Event> {
+        core::mem::take(&mut self.heartbeat_event)
     }
 
     /// Returns its heartbeat interval.

@@ -27,6 +27,14 @@ impl<T> Setting<T> {
         }
     }
 
+    pub(crate) fn map<U>(self, make: impl FnOnce(T) -> U) -> Setting<U> {
+        match self {
+            Self::Default => Setting::Default,
+            Self::Off => Setting::Off,
+            Self::Set(value) => Setting::Set(make(value)),
+        }
+    }
+
     pub(crate) const fn as_ref(&self) -> Setting<&T> {
         match self {
             Self::Default => Setting::Default,

@@ -16,8 +16,10 @@ use bytes::Bytes;
 pub struct Batch {
     framing: Framing,
     joined: Vec<u8>,
-    /// A frame that is too large to be worth copying, alone in its batch.
+    /// A frame that is not copied, alone in its batch.
     single: Option<Frame>,
+    /// From how many bytes on the first frame is not copied before there is a second one.
+    single_from: usize,
     parts: Vec<Part>,
     /// How many of the parts are no frames of their own.
     shared: usize,
@@ -67,10 +69,20 @@ impl Batch {
             framing,
             joined: Vec::new(),
             single: None,
+            single_from: SINGLE,
             parts: Vec::new(),
             shared: 0,
             origin: None,
         }
+    }
+
+    /// Makes an empty batch for bodies, whose frame is [taken](Self::take_bytes) without a copy where
+    /// it is the only one.
+    #[cfg(feature = "http-body")]
+    pub(crate) const fn for_bodies() -> Self {
+        let mut batch = Self::new(Framing::Plain);
+        batch.single_from = 0;
+        batch
     }
 
     /// Makes an empty batch with a buffer of this many bytes.
@@ -126,13 +138,38 @@ impl Batch {
 
     /// Returns whether `frame` may join what is there without passing `limit` bytes.
     pub(crate) fn has_room(&self, frame: &Frame, limit: usize) -> bool {
-        self.has_room_for(self.framing.slice(frame).len(), limit)
+        let length = self.framing.slice(frame).len();
+        self.parts.is_empty()
+            || match &self.single {
+                None => length < SINGLE && self.joined.len() + length <= limit,
+                Some(single) => self.may_join(single, length, limit),
+            }
     }
 
+    fn may_join(&self, single: &Frame, length: usize, limit: usize) -> bool {
+        let before = self.framing.slice(single).len();
+        before.max(length) < SINGLE && before + length <= limit
+    }
+
+    /// As [`has_room`](Self::has_room), for a frame of this length that is added then.
     #[inline]
-    fn has_room_for(&self, length: usize, limit: usize) -> bool {
+    fn make_room(&mut self, length: usize, limit: usize) -> bool {
         self.parts.is_empty()
-            || (self.single.is_none() && length < SINGLE && self.joined.len() + length <= limit)
+            || if self.single.is_none() {
+                length < SINGLE && self.joined.len() + length <= limit
+            } else {
+                self.join_single(length, limit)
+            }
+    }
+
+    /// Copies the frame that is alone, if another of this length may join it. Returns whether it may.
+    #[cold]
+    fn join_single(&mut self, length: usize, limit: usize) -> bool {
+        let may_join = self.single.as_ref().is_some_and(|one| self.may_join(one, length, limit));
+        if may_join {
+            self.copy_single();
+        }
+        may_join
     }
 
     /// Adds `frame` if there is room for it. Returns whether there was.
@@ -144,15 +181,19 @@ impl Batch {
         cursor: u64,
         frame: &Frame,
     ) -> bool {
-        let bytes = self.framing.slice(frame);
-        let has_room = self.has_room_for(bytes.len(), limit);
+        let length = self.framing.slice(frame).len();
+        let has_room = self.make_room(length, limit);
         if has_room {
+            let bytes = self.framing.slice(frame);
             self.add(source, cursor, frame, bytes);
         }
         has_room
     }
 
     pub(crate) fn push(&mut self, source: Source, cursor: u64, frame: &Frame) {
+        if self.single.is_some() {
+            self.copy_single();
+        }
         let bytes = self.framing.slice(frame);
         self.add(source, cursor, frame, bytes);
     }
@@ -160,12 +201,31 @@ impl Batch {
     #[inline]
     fn add(&mut self, source: Source, cursor: u64, frame: &Frame, bytes: &[u8]) {
         let end = self.joined.len() + bytes.len();
-        if self.parts.is_empty() && bytes.len() >= SINGLE {
+        if self.parts.is_empty() && bytes.len() >= self.single_from {
             self.single = Some(frame.clone());
         } else {
             self.joined.extend_from_slice(bytes);
         }
         self.parts.push(Part { source, cursor, end });
+    }
+
+    #[cold]
+    fn copy_single(&mut self) {
+        if let Some(frame) = self.single.take() {
+            self.joined.extend_from_slice(self.framing.slice(&frame));
+        }
+    }
+
+    /// Takes all bytes out: those of a single frame as they are, and others as a copy, so that the
+    /// buffer is used again.
+    #[cfg(feature = "http-body")]
+    pub(crate) fn take_bytes(&mut self) -> Bytes {
+        let bytes = match &self.single {
+            Some(frame) => self.framing.bytes(frame),
+            None => Bytes::copy_from_slice(&self.joined),
+        };
+        self.clear();
+        bytes
     }
 
     /// Records that the newest frame moved another cursor as well.
@@ -210,6 +270,13 @@ impl Batch {
     pub(crate) fn remainder(&self, written: usize) -> Bytes {
         let whole = self.parts.partition_point(|part| part.end <= written);
         self.parts.get(whole).map_or_else(Bytes::new, |part| self.slice(written, part.end))
+    }
+
+    /// Returns how many bytes of memory `rest` keeps, which is what is left of this batch: a frame
+    /// that is shared is kept whole.
+    #[cfg(feature = "serve")]
+    pub(crate) fn kept_by(&self, rest: &Bytes) -> usize {
+        if self.single.is_some() { self.len() } else { rest.len() }
     }
 
     /// Returns all that must follow `written` bytes.

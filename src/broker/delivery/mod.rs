@@ -317,7 +317,12 @@ impl Delivery<'_> {
         }
         if self.session.is_heartbeat_due() {
             self.counters.heartbeats += 1;
-            sink.put(Source::Own, Frame::new(&Event::heartbeat()));
+            let usual = self.config.session.heartbeat_event.as_ref();
+            let frame = match self.session.heartbeat_event(usual) {
+                Some(event) => Frame::with_id(event, None),
+                None => Frame::new(&Event::heartbeat()),
+            };
+            sink.put(Source::Own, frame);
             self.session.sent(self.now);
             if sink.is_full() {
                 return Outcome::More;

@@ -9,7 +9,7 @@
 //!     │        "news"     lost through 20   21 …     a gap: something up to 20 may be missing
 //! ```
 
-use crate::broker::config::{OnGap, StartAt};
+use crate::broker::config::{OnGap, OnUnknownId, StartAt};
 use crate::broker::event::Resumption;
 use crate::broker::sequence::{IdMeaning, Sequencer};
 use crate::broker::topics::View;
@@ -25,6 +25,7 @@ pub(crate) struct Wish<'a> {
     last_event_id: &'a LastEventId,
     start: &'a StartAt,
     on_gap: OnGap,
+    on_unknown_id: OnUnknownId,
     unseen: u64,
 }
 
@@ -49,7 +50,7 @@ pub(crate) struct Places {
 enum Wanted {
     Now,
     Oldest,
-    Last(u64),
+    Last,
     After(u64),
     Ahead,
     Unknown,
@@ -67,7 +68,13 @@ impl<'a> Wish<'a> {
         on_gap: OnGap,
         unseen: u64,
     ) -> Self {
-        Self { last_event_id, start, on_gap, unseen }
+        Self { last_event_id, start, on_gap, on_unknown_id: OnUnknownId::StartAnew, unseen }
+    }
+
+    /// Decides what is got for an id that leads nowhere. Otherwise [`OnUnknownId::StartAnew`].
+    pub(crate) const fn with_unknown_id(mut self, on_unknown_id: OnUnknownId) -> Self {
+        self.on_unknown_id = on_unknown_id;
+        self
     }
 
     /// Returns whether something that was published after this position is kept no more.
@@ -170,35 +177,41 @@ pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) 
     let wanted = wanted(views, wish, sequencer);
     let oldest = || Places::new(views, View::start);
     let newest = || Places::new(views, View::end);
-    let on_gap = || match wish.on_gap {
-        OnGap::ReplayKept => oldest(),
-        OnGap::StartNow => newest(),
+    let after = |position| Places::new(views, |view| view.cursor_after(position));
+    // What a session gets that brings no id.
+    let anew = || match wish.start {
+        StartAt::Now => newest(),
+        StartAt::Oldest => oldest(),
+        StartAt::Last(count) => {
+            oldest_of_last(views, *count).map_or_else(newest, |position| after(position - 1))
+        }
+        StartAt::After(id) => match place_of(id, views, sequencer) {
+            Wanted::After(position) => after(position),
+            _ => newest(),
+        },
     };
     let mut is_gap = true;
     let places = match wanted {
-        Wanted::Oldest => oldest(),
-        Wanted::Last(count) => match oldest_of_last(views, count) {
-            Some(position) => Places::new(views, |view| view.cursor_after(position - 1)),
-            None => newest(),
-        },
-        Wanted::Now | Wanted::Forged => newest(),
+        Wanted::Now | Wanted::Oldest | Wanted::Last => anew(),
+        Wanted::Forged => newest(),
         Wanted::After(position) => {
             is_gap = wish.is_gap_after(position, views);
-            if is_gap && wish.on_gap == OnGap::StartNow {
-                newest()
-            } else {
-                Places::new(views, |view| view.cursor_after(position))
-            }
+            if is_gap && wish.on_gap == OnGap::StartNow { newest() } else { after(position) }
         }
         // Otherwise an id of nonsense would gain what a forged place does not.
-        Wanted::Unknown | Wanted::Malformed if sequencer.is_signing() => newest(),
-        Wanted::Unknown | Wanted::Malformed | Wanted::Ahead | Wanted::OtherEpoch => on_gap(),
+        Wanted::Unknown | Wanted::Malformed if sequencer.is_signing() => anew(),
+        Wanted::Unknown | Wanted::Malformed | Wanted::Ahead | Wanted::OtherEpoch => {
+            match wish.on_unknown_id {
+                OnUnknownId::StartAnew => anew(),
+                OnUnknownId::ReplayKept => oldest(),
+            }
+        }
     };
     let replayed = places.replayed(views);
     let gap = |lost, reason| Notice::Gap { replayed, lost, reason };
     let (resumption, notice) = match wanted {
         Wanted::Oldest => (Resumption::Oldest { replayed }, Notice::Kept { replayed }),
-        Wanted::Last(_) => (Resumption::Last { replayed }, Notice::Kept { replayed }),
+        Wanted::Last => (Resumption::Last { replayed }, Notice::Kept { replayed }),
         Wanted::Now => (Resumption::Live, Notice::Live),
         Wanted::Forged => (Resumption::Forged, gap(None, LossReason::ForgedId)),
         Wanted::Unknown => (Resumption::UnknownId { replayed }, gap(None, LossReason::UnknownId)),
@@ -219,9 +232,7 @@ pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) 
         (Some(_), Wanted::After(position)) if !is_gap => Some(position),
         // It asked for no more than what is kept, and by a place it might be told that something
         // is missing before that.
-        (Some(before), Wanted::Oldest | Wanted::Last(_)) if wish.is_gap_after(before, views) => {
-            None
-        }
+        (Some(before), Wanted::Oldest | Wanted::Last) if wish.is_gap_after(before, views) => None,
         (Some(before), _) => Some(before),
     };
     Beginning { resumption, places, notice, place }
@@ -232,9 +243,13 @@ fn wanted(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) -> Wanted {
         (LastEventId::Malformed, _) => return Wanted::Malformed,
         (LastEventId::Id(id), _) | (_, StartAt::After(id)) if !id.as_str().is_empty() => id,
         (_, StartAt::Oldest) => return Wanted::Oldest,
-        (_, StartAt::Last(count)) => return Wanted::Last(*count),
+        (_, StartAt::Last(_)) => return Wanted::Last,
         _ => return Wanted::Now,
     };
+    place_of(id, views, sequencer)
+}
+
+fn place_of(id: &EventId, views: &[View<'_>], sequencer: &Sequencer) -> Wanted {
     // Where topics share an id, the oldest place loses nothing.
     let own = views.iter().filter_map(|view| view.find(id)).min();
     own.map_or_else(|| wanted_position(id, sequencer), Wanted::After)
@@ -322,7 +337,7 @@ mod tests {
 
     /// Resumes in a channel that keeps what is at 5 and 9 and has lost what was at 3, and in one
     /// that keeps what is at 4 and 7 and has lost nothing.
-    fn resumed(id: &LastEventId, change: impl Fn(&mut Wish<'_>)) -> (Resumption, Vec<u64>) {
+    fn resumed<'a>(id: &'a LastEventId, change: impl Fn(&mut Wish<'a>)) -> (Resumption, Vec<u64>) {
         let logs = [log(&[3, 5, 9]), log(&[4, 7])];
         let views = logs.each_ref().map(View::Log);
         let mut wish = Wish::new(id, &StartAt::Now, OnGap::ReplayKept, 0);
@@ -348,10 +363,31 @@ mod tests {
     }
 
     #[test]
-    fn a_position_that_was_not_given_yet_and_another_epoch_lead_to_the_oldest() {
-        assert_eq!(after("1-10"), (Resumption::Ahead { replayed: 4 }, alloc::vec![1, 0]));
-        assert_eq!(after("2-5"), (Resumption::OtherEpoch { replayed: 4 }, alloc::vec![1, 0]));
-        assert_eq!(after("no place"), (Resumption::UnknownId { replayed: 4 }, alloc::vec![1, 0]));
+    fn an_id_that_leads_nowhere_gets_what_a_newcomer_gets() {
+        let starts = [
+            (StartAt::Now, 0, [3, 2]),
+            (StartAt::Last(1), 1, [2, 2]),
+            (StartAt::Oldest, 4, [1, 0]),
+            (StartAt::After(EventId::new("1-7").unwrap()), 1, [2, 2]),
+            (StartAt::After(EventId::new("1-99").unwrap()), 0, [3, 2]),
+        ];
+        for (start, replayed, cursors) in &starts {
+            let (replayed, cursors) = (*replayed, cursors.to_vec());
+            for (id, resumption) in [
+                ("1-10", Resumption::Ahead { replayed }),
+                ("2-5", Resumption::OtherEpoch { replayed }),
+                ("no place", Resumption::UnknownId { replayed }),
+                ("a\0b", Resumption::UnknownId { replayed }),
+            ] {
+                let id = LastEventId::from_header(id.as_bytes());
+                let anew = resumed(&id, |wish| wish.start = start);
+                assert_eq!(anew, (resumption, cursors.clone()), "{id:?}, {start:?}");
+                let kept = resumed(&id, |wish| {
+                    (wish.start, wish.on_unknown_id) = (start, OnUnknownId::ReplayKept);
+                });
+                assert_eq!(kept, (resumption.with_replayed(4), alloc::vec![1, 0]), "{id:?}");
+            }
+        }
     }
 
     #[test]
@@ -477,7 +513,9 @@ mod tests {
         assert_eq!(told("", |_| {}), (Notice::Live, Some(9)));
         let lost = gap(4, Some(1), LossReason::Retention);
         assert_eq!(told("1-2", |_| {}), (lost, Some(3)), "from there on nothing is missing");
-        assert_eq!(told("2-5", |_| {}), (gap(4, None, LossReason::Restart), Some(3)));
+        assert_eq!(told("2-5", |_| {}), (gap(0, None, LossReason::Restart), Some(9)));
+        let oldest = |wish: &mut Wish<'_>| wish.start = &StartAt::Oldest;
+        assert_eq!(told("2-5", oldest), (gap(4, None, LossReason::Restart), Some(3)));
     }
 
     #[test]
@@ -510,7 +548,7 @@ mod tests {
             ("a\0b", LossReason::MalformedId),
             ("1-10", LossReason::Ahead),
         ] {
-            assert_eq!(told(id, |_| {}).0, gap(4, None, reason), "{id:?}");
+            assert_eq!(told(id, |_| {}).0, gap(0, None, reason), "{id:?}");
         }
     }
 }

@@ -70,6 +70,11 @@ pub enum EventIds {
     /// Events have the ids that they bring, or none. A session can resume only from an event that
     /// brought an id. Events without an id may arrive twice. A peer that loses the connection
     /// before the first event with an id misses what was published before that event.
+    ///
+    /// An id whose event is kept no more leads nowhere, as nonsense does: by default the session
+    /// starts as one without an id, and is told of the gap. Of a topic that has ended it then gets
+    /// nothing. Where peers are known, choose
+    /// [`OnUnknownId::ReplayKept`](crate::broker::OnUnknownId::ReplayKept).
     Own,
 }
 

@@ -12,7 +12,7 @@ use crate::broker::clock::Tick;
 use crate::broker::config::{Lag, LagPolicy, Setting};
 use crate::broker::names::{TopicFilter, TopicName};
 use crate::broker::topics::{HandOver, Kind, News, Topics, Waiting};
-use crate::event::EventType;
+use crate::event::{Event, EventType};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -388,6 +388,11 @@ impl Session {
 
     pub(crate) const fn is_heartbeat_due(&self) -> bool {
         self.heartbeat_due
+    }
+
+    /// Returns what a heartbeat is, where this is the usual one; `None` for a comment line.
+    pub(crate) fn heartbeat_event<'a>(&'a self, usual: Option<&'a Event>) -> Option<&'a Event> {
+        self.terms.as_ref().map_or(usual, |terms| terms.heartbeat_event(usual))
     }
 
     pub(super) const fn owe_heartbeat(&mut self) {

@@ -1,9 +1,11 @@
 //! The terms of a session that differ from those of all: until when it may listen and to what, how
-//! often it gets a heartbeat, and how long it may take nothing.
+//! often it gets a heartbeat and which, and how long it may take nothing.
 
 use crate::broker::arena::Key;
 use crate::broker::clock::Tick;
+use crate::broker::config::Setting;
 use crate::broker::names::{TopicFilter, TopicName};
+use crate::event::Event;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -20,6 +22,8 @@ pub(crate) struct Terms {
     lease: Lease,
     /// The heartbeat interval, or [`NEVER`], if it is not the broker's.
     heartbeat: Option<Tick>,
+    /// What a heartbeat is, if it is not the broker's.
+    heartbeat_event: Setting<Box<Event>>,
     /// How long it may take nothing, or [`NEVER`], if it is not the broker's.
     stall_timeout: Option<Tick>,
     /// To what it may subscribe, if not to everything.
@@ -47,6 +51,7 @@ impl Terms {
         expires_at: NEVER,
         lease: Lease::NONE,
         heartbeat: None,
+        heartbeat_event: Setting::Default,
         stall_timeout: None,
         permission: None,
     };
@@ -71,6 +76,11 @@ impl Terms {
     /// Sets the heartbeat interval, [`Tick::MAX`] for none, where it is not the broker's.
     pub(crate) fn with_heartbeat(self, own: Option<Tick>) -> Self {
         Self { heartbeat: own, ..self }
+    }
+
+    /// Sets what a heartbeat is, where it is not the broker's.
+    pub(crate) fn with_heartbeat_event(self, own: Setting<Event>) -> Self {
+        Self { heartbeat_event: own.map(Box::new), ..self }
     }
 
     /// Sets the stall timeout, [`Tick::MAX`] for none, where it is not the broker's.
@@ -107,6 +117,10 @@ impl Terms {
 
     pub(super) const fn heartbeat(&self) -> Option<Tick> {
         self.heartbeat
+    }
+
+    pub(super) fn heartbeat_event<'a>(&'a self, usual: Option<&'a Event>) -> Option<&'a Event> {
+        self.heartbeat_event.as_ref().map(|event| &**event).or(usual)
     }
 
     pub(super) const fn stall_timeout(&self) -> Option<Tick> {

@@ -7,7 +7,7 @@ use crate::broker::clock::Tick;
 use crate::broker::config::{Lag, Retention};
 use crate::broker::names::TopicName;
 use alloc::boxed::Box;
-use alloc::vec::Vec;
+use core::num::NonZeroU64;
 
 /// A deadline that is not set.
 const NEVER: Tick = Tick::MAX;
@@ -18,7 +18,7 @@ pub(crate) enum Kind {
     /// All sessions with the broadcast.
     Everyone,
     /// The subscribers of a topic. Boxed, since each client has a channel, and topics are few.
-    Named(Box<TopicName>),
+    Named(Box<Named>),
     /// The subscribers of a pattern: it has no log, but references into those of the topics that
     /// match, which stand in this slot.
     Pattern(u32),
@@ -36,14 +36,28 @@ pub(crate) struct Channel {
     /// When its timer comes up.
     armed: Tick,
     subscribers: u32,
+    /// Whether this is a topic that was last seen to be there without a subscriber too.
+    is_kept: bool,
     rare: Option<Box<Rare>>,
 }
+
+/// The name of a topic, and which patterns match it.
+#[derive(Debug)]
+pub(crate) struct Named {
+    name: TopicName,
+    /// The slots of the patterns that match, if they are few, as of a change of those in use.
+    patterns: Box<[u32]>,
+    /// `None`: they are not known, or too many to be remembered.
+    as_of: Option<NonZeroU64>,
+}
+
+/// How many matching patterns a topic remembers. More are found anew at each publish, so that what
+/// topics remember stays small however many patterns peers choose.
+const REMEMBERED: usize = 8;
 
 /// What few channels have.
 #[derive(Debug, Default, PartialEq)]
 struct Rare {
-    /// Of a topic: the slots of the patterns in use that match its name.
-    patterns: Vec<u32>,
     retention: Option<Retention>,
     lag: Option<Lag>,
     end: Option<End>,
@@ -63,7 +77,7 @@ impl Channel {
     /// gone.
     pub(crate) fn new(kind: Kind, lost_through: u64) -> Self {
         let (log, waiting) = (Log::new(lost_through), WaitingList::default());
-        Self { kind, log, waiting, armed: NEVER, subscribers: 0, rare: None }
+        Self { kind, log, waiting, armed: NEVER, subscribers: 0, is_kept: false, rare: None }
     }
 
     #[inline]
@@ -74,7 +88,7 @@ impl Channel {
     /// Returns the name of a topic.
     pub(crate) const fn name(&self) -> Option<&TopicName> {
         match &self.kind {
-            Kind::Named(name) => Some(name),
+            Kind::Named(named) => Some(&named.name),
             _ => None,
         }
     }
@@ -118,22 +132,25 @@ impl Channel {
         self.subscribers > 0
     }
 
-    pub(crate) fn patterns(&self) -> &[u32] {
-        self.rare.as_ref().map_or(&[], |rare| &rare.patterns)
-    }
-
-    pub(super) fn set_patterns(&mut self, patterns: Vec<u32>) {
-        if self.rare.is_some() || !patterns.is_empty() {
-            self.change_rare(|rare| rare.patterns = patterns);
+    /// Returns the slots of the patterns in use that match the topic, if they are remembered as of
+    /// this change of those in use.
+    pub(crate) fn patterns(&self, as_of: NonZeroU64) -> Option<&[u32]> {
+        match &self.kind {
+            Kind::Named(named) if named.as_of == Some(as_of) => Some(&named.patterns),
+            _ => None,
         }
     }
 
-    pub(super) fn add_pattern(&mut self, slot: u32) {
-        self.change_rare(|rare| rare.patterns.push(slot));
-    }
-
-    pub(super) fn remove_pattern(&mut self, slot: u32) {
-        self.change_rare(|rare| rare.patterns.retain(|other| *other != slot));
+    /// Remembers the patterns in use that match the topic, if they are few.
+    pub(super) fn remember_patterns(&mut self, patterns: &[u32], as_of: NonZeroU64) {
+        if let Kind::Named(named) = &mut self.kind {
+            let few = Some(patterns).filter(|patterns| patterns.len() <= REMEMBERED);
+            named.as_of = few.map(|_| as_of);
+            let few = few.unwrap_or_default();
+            if *named.patterns != *few {
+                named.patterns = few.into();
+            }
+        }
     }
 
     /// Returns the retention that was set for this channel alone.
@@ -171,6 +188,20 @@ impl Channel {
                 end.until = None;
             }
         });
+    }
+
+    /// Returns whether this is a topic that there would be without a subscriber too, as of the last
+    /// [`classify`](Self::classify).
+    pub(crate) const fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    /// Looks whether this is a topic that there would be without a subscriber too: it keeps
+    /// something, or is remembered. Returns that if it was otherwise before.
+    pub(super) fn classify(&mut self) -> Option<bool> {
+        let is_topic = matches!(self.kind, Kind::Named(_));
+        let is_kept = is_topic && (!self.log.is_empty() || self.is_remembered());
+        (core::mem::replace(&mut self.is_kept, is_kept) != is_kept).then_some(is_kept)
     }
 
     /// Returns whether the channel can go without any difference to be seen from outside.
@@ -229,6 +260,16 @@ impl Channel {
     }
 }
 
+impl Named {
+    pub(crate) fn new(name: TopicName) -> Self {
+        Self { name, patterns: Box::default(), as_of: None }
+    }
+
+    pub(crate) const fn name(&self) -> &TopicName {
+        &self.name
+    }
+}
+
 impl End {
     pub(crate) const fn position(self) -> u64 {
         self.position
@@ -249,7 +290,7 @@ mod tests {
     use super::*;
 
     fn named() -> Channel {
-        Channel::new(Kind::Named(Box::new(TopicName::new("news").unwrap())), 0)
+        Channel::new(Kind::Named(Box::new(Named::new(TopicName::new("news").unwrap()))), 0)
     }
 
     #[test]
@@ -285,6 +326,20 @@ mod tests {
         assert!(channel.arm(20) && channel.arm(10) && !channel.arm(15));
         assert!(!channel.disarm(20), "void since it was moved");
         assert!(channel.disarm(10) && !channel.disarm(10));
+    }
+
+    #[test]
+    fn the_patterns_that_match_are_remembered_while_they_are_few_and_until_others_are_in_use() {
+        let change = |number| NonZeroU64::new(number).unwrap();
+        let mut channel = named();
+        assert_eq!(channel.patterns(change(1)), None);
+        channel.remember_patterns(&[4, 2], change(1));
+        assert_eq!(channel.patterns(change(1)), Some(&[4, 2][..]));
+        assert_eq!(channel.patterns(change(2)), None);
+        channel.remember_patterns(&[7; REMEMBERED + 1], change(2));
+        assert_eq!(channel.patterns(change(2)), None);
+        channel.remember_patterns(&[], change(3));
+        assert_eq!(channel.patterns(change(3)), Some(&[][..]));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The events of all topics that match a pattern, in their order, as references into the topics'
 //! logs.
 //!
+//! A pattern refers to a limited number of events, the newest ones. What it refers to no more is lost
+//! by it, whatever its topic still keeps, as an event is that its topic has dropped.
+//!
 //! Entries have running numbers of their own, which sessions keep as cursors. How long an event is
 //! kept is up to its topic, so that one may be gone from anywhere between others. Its number is
 //! missing here then:
@@ -14,12 +17,13 @@
 //! ```
 
 use super::channel::Channel;
-use super::log::Entry;
+use super::log::{Entry, Footprint};
+use super::recent::Beginning;
 use crate::broker::arena::{Arena, Key};
 use crate::broker::names::{TopicName, TopicPattern};
 use crate::event::EventId;
 use alloc::collections::{BTreeSet, VecDeque};
-use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 type Channels = Arena<Channel>;
 
@@ -37,12 +41,15 @@ pub(crate) struct Matched {
     /// The size of all events.
     bytes: u64,
     own_ids: BTreeSet<(EventId, u64)>,
-    /// How many entries may come before those that are gone are looked for.
+    /// How many of the newest events stay.
+    limit: usize,
+    /// How many entries may come before those that are gone, and those beyond the limit, are looked
+    /// for.
     room: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Reference {
+pub(crate) struct Reference {
     position: u64,
     number: u64,
     topic: Key,
@@ -53,6 +60,16 @@ struct Reference {
 }
 
 impl Reference {
+    /// Refers to an entry of this topic's log. It has no number yet.
+    pub(super) fn new(topic: Key, entry: &Entry) -> Self {
+        let (position, cursor) = (entry.position(), entry.number());
+        Self { position, number: 0, topic, cursor, before: 0 }
+    }
+
+    pub(super) const fn position(&self) -> u64 {
+        self.position
+    }
+
     /// Returns the entry; `None` for what the topic keeps no more.
     fn entry(self, channels: &Channels) -> Option<&Entry> {
         channels.get(self.topic)?.log().get(self.cursor)
@@ -62,39 +79,36 @@ impl Reference {
 /// How many entries may always come before those that are gone are looked for.
 const ROOM: usize = 64;
 
+/// So many entries are counted, and given up, together.
+const CHUNK: usize = 16;
+
+/// What an id takes in the set of ids, in bytes.
+const OWN_ID: usize = 64;
+
 impl Matched {
-    /// Gathers what the matching topics keep.
+    /// Begins with these events, of which the pattern is to have no more than `limit` for long.
     pub(crate) fn new(
         pattern: TopicPattern,
         channels: &Channels,
-        matching: &[Key],
-        lost_through: u64,
+        beginning: Beginning,
+        limit: usize,
     ) -> Self {
+        let Beginning { events, lost_through } = beginning;
         let mut own_ids = BTreeSet::new();
-        let mut entries = Vec::new();
-        let mut lost_through = lost_through;
-        let logs = matching.iter().filter_map(|&key| Some((key, channels.get(key)?.log())));
-        for (topic, log) in logs {
-            lost_through = lost_through.max(log.lost_through());
-            for entry in log.from(log.start()) {
-                let (position, cursor) = (entry.position(), entry.number());
-                let before = entry.size() as u64;
-                entries.push(Reference { position, number: 0, topic, cursor, before });
-                own_ids.extend(entry.own_id().cloned().map(|id| (id, position)));
-            }
-        }
-        entries.sort_unstable_by_key(|entry| entry.position);
+        let mut entries = events;
         let mut bytes = 0;
         for (entry, number) in entries.iter_mut().zip(0..) {
-            entry.number = number;
-            let size = core::mem::replace(&mut entry.before, bytes);
-            bytes += size;
+            (entry.number, entry.before) = (number, bytes);
+            if let Some(one) = entry.entry(channels) {
+                bytes += one.size() as u64;
+                own_ids.extend(one.own_id().cloned().map(|id| (id, entry.position)));
+            }
         }
         let end = entries.len() as u64;
         let lost_end = entries.partition_point(|entry| entry.position <= lost_through) as u64;
         let room = entries.len() + ROOM;
         let entries = entries.into();
-        Self { pattern, entries, end, lost_through, lost_end, bytes, own_ids, room }
+        Self { pattern, entries, end, lost_through, lost_end, bytes, own_ids, limit, room }
     }
 
     pub(crate) const fn pattern(&self) -> &TopicPattern {
@@ -107,14 +121,14 @@ impl Matched {
         let Some(entry) = log.end().checked_sub(1).and_then(|newest| log.get(newest)) else {
             return;
         };
-        let (position, cursor) = (entry.position(), entry.number());
-        let number = self.end;
+        let (position, number) = (entry.position(), self.end);
         self.end += 1;
         if self.room == 0 {
             self.drop_gone(channels);
         }
         self.room = self.room.saturating_sub(1);
-        self.entries.push_back(Reference { position, number, topic, cursor, before: self.bytes });
+        let reference = Reference { number, before: self.bytes, ..Reference::new(topic, entry) };
+        self.entries.push_back(reference);
         self.bytes += entry.size() as u64;
         self.own_ids.extend(entry.own_id().cloned().map(|id| (id, position)));
     }
@@ -144,8 +158,14 @@ impl Matched {
         }
     }
 
+    /// Drops entries that are gone, and the oldest of those that are too many.
     fn drop_gone(&mut self, channels: &Channels) {
         self.entries.retain(|entry| entry.entry(channels).is_some());
+        let beyond = self.entries.len().saturating_sub(self.limit);
+        if let Some(newest) = self.entries.drain(..beyond).next_back() {
+            self.lost_through = self.lost_through.max(newest.position);
+            self.lost_end = self.lost_end.max(newest.number + 1);
+        }
         let entries = &self.entries;
         self.own_ids.retain(|(_, position)| {
             entries.binary_search_by_key(position, |entry| entry.position).is_ok()
@@ -153,6 +173,30 @@ impl Matched {
         // As many may come as there are, so that looking for those that are gone costs each entry
         // the same.
         self.room = self.entries.len() + ROOM;
+    }
+
+    /// Returns what it takes to refer to these events, rounded up; `None` if there are none.
+    pub(crate) fn footprint(&self) -> Option<Footprint> {
+        let bytes = self.entries.len().div_ceil(CHUNK) * CHUNK * size_of::<Reference>()
+            + self.own_ids.len().div_ceil(CHUNK) * CHUNK * OWN_ID;
+        (bytes > 0).then_some((bytes, Reverse(0)))
+    }
+
+    /// Gives up some of the oldest events, which are lost by this pattern then.
+    pub(crate) fn give_up(&mut self) {
+        let count = CHUNK.min(self.entries.len());
+        if let Some(newest) = self.entries.drain(..count).next_back() {
+            self.lost_through = self.lost_through.max(newest.position);
+            self.lost_end = self.lost_end.max(newest.number + 1);
+        }
+        let len = self.entries.len();
+        if self.entries.capacity() > 2 * len + CHUNK {
+            self.entries.shrink_to(len + len / 2);
+        }
+        if !self.own_ids.is_empty() {
+            let oldest = self.entries.front().map_or(u64::MAX, |entry| entry.position);
+            self.own_ids.retain(|(_, position)| *position >= oldest);
+        }
     }
 
     /// Returns the cursor of the next event to come.
@@ -280,10 +324,12 @@ impl Matched {
 
 #[cfg(test)]
 mod tests {
-    use super::super::channel::Kind;
+    use super::super::channel::{Kind, Named};
     use super::super::log::NewEntry;
     use super::*;
     use crate::broker::config::Retention;
+    use alloc::boxed::Box;
+    use alloc::vec::Vec;
     use core::num::NonZeroUsize;
 
     const RETENTION: Retention = Retention {
@@ -305,13 +351,12 @@ mod tests {
         fn new() -> Self {
             let mut channels = Channels::new();
             let topics = ["news/uk", "news/fr"].map(|name| {
-                channels.insert(Channel::new(
-                    Kind::Named(alloc::boxed::Box::new(TopicName::new(name).unwrap())),
-                    0,
-                ))
+                let named = Named::new(TopicName::new(name).unwrap());
+                channels.insert(Channel::new(Kind::Named(Box::new(named)), 0))
             });
             let pattern = TopicPattern::new("news/*").unwrap();
-            let matched = Matched::new(pattern, &channels, &topics, 0);
+            let beginning = Beginning { events: Vec::new(), lost_through: 0 };
+            let matched = Matched::new(pattern, &channels, beginning, 1_000);
             Self { channels, topics, matched, position: 0 }
         }
 
@@ -379,11 +424,51 @@ mod tests {
             news.append(topic, "");
         }
         let pattern = news.matched.pattern().clone();
-        let matched = Matched::new(pattern, &news.channels, &news.topics, 0);
+        let beginning = || Beginning::newest_of(&news.topics, 9, &news.channels);
+        let matched = Matched::new(pattern.clone(), &news.channels, beginning(), 9);
         // Of the positions 1 to 4, the first is gone.
         assert_eq!((matched.end(), matched.lost_through(), matched.lost_end()), (3, 1, 0));
-        let forgotten = Matched::new(matched.pattern().clone(), &news.channels, &news.topics, 3);
+        let forgotten = Beginning { lost_through: 3, ..beginning() };
+        let forgotten = Matched::new(pattern, &news.channels, forgotten, 9);
         assert_eq!((forgotten.lost_through(), forgotten.lost_end()), (3, 2));
+    }
+
+    #[test]
+    fn the_oldest_of_too_many_are_lost_by_the_pattern_though_their_topics_keep_them() {
+        let mut news = Newsroom::new();
+        news.matched.limit = 3;
+        // Nothing of these topics goes.
+        for _ in 0..200 {
+            news.position += 1;
+            let named = Named::new(TopicName::new("news/one").unwrap());
+            let topic = news.channels.insert(Channel::new(Kind::Named(Box::new(named)), 0));
+            let log = news.channels.get_mut(topic).unwrap().log_mut();
+            log.push(0, NewEntry::sample(news.position, "x", ""), &RETENTION);
+            news.matched.push(&news.channels, topic);
+            assert!(news.matched.entries.len() <= 2 * 3 + ROOM + 1);
+            let kept = news.kept().len() as u64;
+            assert!(kept >= news.position.min(3));
+            let matched = &news.matched;
+            assert_eq!(matched.lost(&news.channels, 0, u64::MAX), news.position - kept);
+            // Positions begin with 1, numbers with 0.
+            assert_eq!(matched.lost_end(), matched.lost_through());
+        }
+    }
+
+    #[test]
+    fn what_is_given_up_is_lost_and_takes_no_room() {
+        let mut news = Newsroom::new();
+        for _ in 0..2 {
+            news.publish_all(&[0, 1]);
+        }
+        let before = news.matched.footprint().unwrap();
+        assert_eq!(before.0, CHUNK * size_of::<Reference>());
+        news.matched.give_up();
+        assert_eq!((news.matched.footprint(), news.kept().len()), (None, 0));
+        assert_eq!(news.matched.lost(&news.channels, 0, u64::MAX), 4);
+        assert_eq!((news.matched.lost_through(), news.matched.last_position()), (4, 4));
+        news.publish(0);
+        assert_eq!(news.kept(), [4]);
     }
 
     #[test]

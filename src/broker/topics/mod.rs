@@ -11,7 +11,9 @@ mod ledger;
 mod log;
 mod lost;
 mod matched;
+mod payers;
 mod ready;
+mod recent;
 mod room;
 mod tree;
 mod view;
@@ -19,6 +21,7 @@ mod waiting;
 
 pub(crate) use channel::Kind;
 pub(crate) use log::{Entry, Log, Margin, NewEntry};
+pub(crate) use payers::{NoRoom, Payer};
 pub(crate) use ready::{HandOver, Ready, ReadyQueue};
 pub(crate) use view::{Take, View};
 pub(crate) use waiting::Waiting;
@@ -32,11 +35,16 @@ use super::timers::Timers;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use channel::Channel;
+use channel::{Channel, Named};
 use core::ops::Bound;
 use ledger::Ledger;
 use matched::Matched;
+use payers::Payers;
+use recent::{Beginning, Recent};
 use tree::PatternTree;
+
+/// How many bytes what patterns refer to may always take, all together.
+const REFERENCES: usize = 256 << 10;
 
 /// All channels of a broker.
 #[derive(Debug)]
@@ -44,9 +52,18 @@ pub(crate) struct Topics {
     channels: Arena<Channel>,
     everyone: u32,
     names: BTreeMap<TopicName, u32>,
+    /// How many of these there would be without a subscriber too.
+    kept: usize,
+    payers: Payers,
     /// The slots of the patterns in use.
     patterns: PatternTree,
     matched: Arena<Matched>,
+    /// What was published to topics last, with which a new pattern begins.
+    recent: Recent,
+    /// What patterns refer to, by the slots of `matched`.
+    references: Ledger,
+    /// The patterns that match a topic, for the length of a call.
+    matching: Vec<u32>,
     ledger: Ledger,
     timers: Timers,
     /// By the position of the end, the topics whose end is remembered even without a subscriber.
@@ -56,7 +73,9 @@ pub(crate) struct Topics {
     forgotten: u64,
     retention: Retention,
     private_retention: Retention,
-    max_topics: usize,
+    max_kept: usize,
+    max_subscribed: usize,
+    max_matched: usize,
     max_ended: usize,
     /// Whether a log was ever compact.
     may_compact: bool,
@@ -97,15 +116,22 @@ impl Topics {
             channels,
             everyone,
             names: BTreeMap::new(),
+            kept: 0,
+            payers: Payers::new(limits),
             patterns: PatternTree::default(),
             matched: Arena::new(),
+            recent: Recent::new(limits.pattern_events.get() as usize),
+            references: Ledger::new((limits.retained_bytes.get() / 8).max(REFERENCES)),
+            matching: Vec::new(),
             ledger: Ledger::new(limits.retained_bytes.get()),
             timers: Timers::default(),
             ended: BTreeMap::new(),
             forgotten: 0,
             retention,
             private_retention,
-            max_topics: limits.topics as usize,
+            max_kept: limits.topics as usize,
+            max_subscribed: limits.subscribed_topics as usize,
+            max_matched: limits.pattern_events.get() as usize,
             max_ended: limits.ended_topics as usize,
             may_compact: retention.compact || private_retention.compact,
         }
@@ -135,9 +161,36 @@ impl Topics {
         self.names.len() + self.patterns.len()
     }
 
-    /// Returns whether there may be so many topics and patterns more.
-    pub(crate) fn has_room(&self, more: usize) -> bool {
-        self.len() + more <= self.max_topics
+    /// Returns how many topics and patterns there are only because somebody subscribed.
+    pub(crate) fn subscribed_only(&self) -> usize {
+        self.len() - self.kept
+    }
+
+    /// Checks whether something can be published to a topic of this name.
+    pub(crate) fn check_publish(&self, name: &TopicName) -> Result<(), PublishError> {
+        let channel = self.named(name).and_then(|slot| self.channels.at(slot));
+        match channel {
+            Some(channel) if channel.end().is_some() => Err(PublishError::TopicEnded),
+            Some(channel) if channel.is_kept() => Ok(()),
+            _ if self.kept < self.max_kept => Ok(()),
+            _ => Err(PublishError::TooManyTopics),
+        }
+    }
+
+    fn has_room_to_publish(&self, name: &TopicName) -> bool {
+        let channel = self.named(name).and_then(|slot| self.channels.at(slot));
+        channel.is_some_and(Channel::is_kept) || self.kept < self.max_kept
+    }
+
+    /// Checks whether a peer may subscribe to so many topics and patterns that are not known.
+    pub(crate) fn check_subscribe(&self, payer: &Payer, new: usize) -> Result<(), NoRoom> {
+        if new == 0 {
+            return Ok(());
+        }
+        if self.subscribed_only() + new > self.max_subscribed {
+            return Err(NoRoom::Full);
+        }
+        self.payers.check(payer, new)
     }
 
     /// Returns how many bytes all channels keep.
@@ -145,52 +198,97 @@ impl Topics {
         self.ledger.bytes()
     }
 
-    /// Returns the slot of a topic or a pattern, which is opened if need be; `None`: there may be
-    /// no more.
-    pub(crate) fn ensure(&mut self, filter: &TopicFilter) -> Option<u32> {
-        match filter {
-            TopicFilter::Topic(name) => self.ensure_topic(name),
-            TopicFilter::Pattern(pattern) => {
-                let slot = self.patterns.get(pattern);
-                slot.or_else(|| self.has_room(1).then(|| self.open_pattern(pattern)))
-            }
-        }
+    /// Returns how many bytes what patterns refer to takes.
+    pub(crate) const fn pattern_bytes(&self) -> usize {
+        self.references.bytes()
     }
 
+    /// Returns the slot of a topic or a pattern to which a peer subscribes, which is opened at its
+    /// expense if need be.
+    pub(crate) fn ensure(&mut self, filter: &TopicFilter, payer: &Payer) -> Result<u32, NoRoom> {
+        if let Some(slot) = self.get(filter) {
+            return Ok(slot);
+        }
+        self.check_subscribe(payer, 1)?;
+        let slot = match filter {
+            TopicFilter::Topic(name) => self.open_topic(name),
+            TopicFilter::Pattern(pattern) => self.open_pattern(pattern),
+        };
+        self.payers.pay(slot, payer);
+        Ok(slot)
+    }
+
+    /// Returns the slot of a topic that is published to, or is set. One that is not known is opened;
+    /// `None`: there may be no more.
     fn ensure_topic(&mut self, name: &TopicName) -> Option<u32> {
-        self.named(name).or_else(|| self.has_room(1).then(|| self.open_topic(name)))
+        // Who subscribes to a topic here gets what another shard had room for.
+        self.named(name).or_else(|| (self.kept < self.max_kept).then(|| self.open_topic(name)))
     }
 
     fn open_topic(&mut self, name: &TopicName) -> u32 {
-        let mut channel = Channel::new(Kind::Named(Box::new(name.clone())), self.forgotten);
-        channel.set_patterns(self.patterns.matching(name));
+        let named = Box::new(Named::new(name.clone()));
+        let channel = Channel::new(Kind::Named(named), self.forgotten);
         let slot = self.channels.insert(channel).slot();
         self.names.insert(name.clone(), slot);
         slot
     }
 
-    /// Opens a pattern, and gathers what the topics that match keep.
+    /// Opens a pattern, and gathers the newest of what the topics that match keep.
     fn open_pattern(&mut self, pattern: &TopicPattern) -> u32 {
-        let matching = self.matching_topics(pattern);
-        let matched = Matched::new(pattern.clone(), &self.channels, &matching, self.forgotten);
+        let (limit, channels) = (self.max_matched, &self.channels);
+        let mut beginning = match self.matching_topics(pattern, limit) {
+            Some(matching) => Beginning::newest_of(&matching, limit, channels),
+            None => self.recent.matching(pattern, channels),
+        };
+        beginning.lost_through = beginning.lost_through.max(self.forgotten);
+        let matched = Matched::new(pattern.clone(), channels, beginning, limit);
+        let footprint = matched.footprint();
         let matched = self.matched.insert(matched).slot();
+        self.references.update(matched, None, footprint);
+        self.give_up_references();
         let slot = self.channels.insert(Channel::new(Kind::Pattern(matched), 0)).slot();
         self.patterns.insert(pattern, slot);
-        for key in matching {
-            if let Some(topic) = self.channels.get_mut(key) {
-                topic.add_pattern(slot);
-            }
-        }
         slot
     }
 
-    fn matching_topics(&self, pattern: &TopicPattern) -> Vec<Key> {
-        self.names
+    /// Returns the topics that match; `None` if more than `limit` have names that begin as the
+    /// pattern does.
+    fn matching_topics(&self, pattern: &TopicPattern, limit: usize) -> Option<Vec<Key>> {
+        let names = self
+            .names
             .range::<str, _>((Bound::Included(pattern.prefix()), Bound::Unbounded))
-            .take_while(|(name, _)| name.as_str().starts_with(pattern.prefix()))
-            .filter(|(name, _)| pattern.matches(name))
-            .filter_map(|(_, &slot)| self.channels.key_at(slot))
-            .collect()
+            .take_while(|(name, _)| name.as_str().starts_with(pattern.prefix()));
+        // Counting is cheap beside matching.
+        let is_few = names.clone().nth(limit).is_none();
+        is_few.then(|| {
+            names
+                .filter(|(name, _)| pattern.matches(name))
+                .filter_map(|(_, &slot)| self.channels.key_at(slot))
+                .collect()
+        })
+    }
+
+    /// Returns the patterns in use that match a topic, in a list that is to be
+    /// [given back](Self::give_back).
+    fn patterns_of(&mut self, slot: u32) -> Vec<u32> {
+        let mut found = core::mem::take(&mut self.matching);
+        found.clear();
+        if self.patterns.len() > 0
+            && let Some(channel) = self.channels.at_mut(slot)
+        {
+            let as_of = self.patterns.as_of();
+            if let Some(patterns) = channel.patterns(as_of) {
+                found.extend_from_slice(patterns);
+            } else if let Some(name) = channel.name() {
+                self.patterns.matching_into(name, &mut found);
+                channel.remember_patterns(&found, as_of);
+            }
+        }
+        found
+    }
+
+    fn give_back(&mut self, matching: Vec<u32>) {
+        self.matching = matching;
     }
 
     /// Opens the channel of a client, whose events through `lost_through` may have existed and are
@@ -254,7 +352,7 @@ impl Topics {
     /// Returns what a session subscribes to by this channel; `None` for one that it has anyway.
     pub(crate) fn filter(&self, slot: u32) -> Option<TopicFilter> {
         match self.kind(slot)? {
-            Kind::Named(name) => Some(TopicFilter::Topic(TopicName::clone(name))),
+            Kind::Named(named) => Some(TopicFilter::Topic(named.name().clone())),
             Kind::Pattern(_) => self.pattern(slot).map(|pattern| pattern.clone().into()),
             Kind::Everyone | Kind::Client | Kind::Session => None,
         }
@@ -425,6 +523,7 @@ impl Topics {
         if let Some(channel) = self.channels.at_mut(slot) {
             channel.set_end(now, position, until);
         }
+        self.classify(slot);
         self.hand_over(now, slot, ready);
         self.ended.insert(position, slot);
         self.arm(slot);
@@ -444,6 +543,9 @@ impl Topics {
         name: &TopicName,
         retention: Option<Retention>,
     ) -> Result<(), TopicSettingError> {
+        if !self.has_room_to_publish(name) {
+            return Err(TopicSettingError::TooManyTopics);
+        }
         let slot = self.ensure_topic(name).ok_or(TopicSettingError::TooManyTopics)?;
         if let Some(channel) = self.channels.at_mut(slot) {
             channel.set_retention(retention);
@@ -462,6 +564,9 @@ impl Topics {
         name: &TopicName,
         lag: Option<Lag>,
     ) -> Result<(), TopicSettingError> {
+        if !self.has_room_to_publish(name) {
+            return Err(TopicSettingError::TooManyTopics);
+        }
         let slot = self.ensure_topic(name).ok_or(TopicSettingError::TooManyTopics)?;
         if let Some(channel) = self.channels.at_mut(slot) {
             channel.set_lag(lag);
@@ -526,16 +631,17 @@ impl Topics {
         self.ledger.update(slot, before, after);
         // What a topic had lost when it was opened was lost under the same name before. A pattern
         // that was in use then has counted it.
-        if lost_through > lost && !channel.patterns().is_empty() {
-            let channels = &self.channels;
-            let patterns = channels.at(slot).map_or(&[][..], Channel::patterns);
-            for pattern in patterns {
-                if let Some(&Kind::Pattern(matched)) = channels.at(*pattern).map(Channel::kind)
-                    && let Some(matched) = self.matched.at_mut(matched)
-                {
+        if lost_through > lost {
+            self.recent.forget_gone(&self.channels);
+        }
+        if lost_through > lost && self.patterns.len() > 0 {
+            let patterns = self.patterns_of(slot);
+            for &pattern in &patterns {
+                self.change_matched(pattern, |matched, channels| {
                     matched.trim(channels, lost_through);
-                }
+                });
             }
+            self.give_back(patterns);
         }
     }
 
@@ -567,14 +673,25 @@ impl Topics {
     /// Tells the patterns that match of a topic's newest event.
     fn tell_patterns(&mut self, now: Tick, slot: u32, ready: &mut ReadyQueue) {
         let Some(topic) = self.channels.key_at(slot) else { return };
-        let mut index = 0;
-        while let Some(&pattern) = self.channels.at(slot).and_then(|one| one.patterns().get(index))
-        {
+        let Some(channel) = self.channels.at(slot) else { return };
+        if channel.name().is_none() {
+            return;
+        }
+        let log = channel.log();
+        if let Some(newest) = log.end().checked_sub(1).and_then(|newest| log.get(newest)) {
+            self.recent.push(&self.channels, topic, newest);
+        }
+        if self.patterns.len() == 0 {
+            return;
+        }
+        let patterns = self.patterns_of(slot);
+        for &pattern in &patterns {
             self.change_pattern(now, pattern, ready, |matched, channels| {
                 matched.push(channels, topic);
             });
-            index += 1;
         }
+        self.give_back(patterns);
+        self.give_up_references();
     }
 
     fn change_pattern(
@@ -584,11 +701,29 @@ impl Topics {
         ready: &mut ReadyQueue,
         change: impl FnOnce(&mut Matched, &Arena<Channel>),
     ) {
-        if let Some(&Kind::Pattern(matched)) = self.kind(slot)
-            && let Some(matched) = self.matched.at_mut(matched)
+        self.change_matched(slot, change);
+        self.hand_over(now, slot, ready);
+    }
+
+    /// Changes what a pattern refers to. Nothing else does, so that all of it is counted.
+    fn change_matched(&mut self, slot: u32, change: impl FnOnce(&mut Matched, &Arena<Channel>)) {
+        if let Some(&Kind::Pattern(number)) = self.kind(slot)
+            && let Some(matched) = self.matched.at_mut(number)
         {
+            let before = matched.footprint();
             change(matched, &self.channels);
-            self.hand_over(now, slot, ready);
+            self.references.update(number, before, matched.footprint());
+        }
+    }
+
+    /// Lets the patterns that refer to the most give something up until there is room for all.
+    fn give_up_references(&mut self) {
+        while let Some(number) = self.references.next_to_trim(0, u32::MAX, None)
+            && let Some(matched) = self.matched.at_mut(number)
+        {
+            let before = matched.footprint();
+            matched.give_up();
+            self.references.update(number, before, matched.footprint());
         }
     }
 
@@ -616,32 +751,45 @@ impl Topics {
         }
     }
 
+    /// Counts a topic as one that there is anyway, or as one that there is only because somebody
+    /// subscribed, whichever it is now.
+    fn classify(&mut self, slot: u32) {
+        if let Some(channel) = self.channels.at_mut(slot)
+            && let Some(is_kept) = channel.classify()
+        {
+            if is_kept {
+                self.kept += 1;
+                self.payers.release(slot);
+            } else {
+                self.kept -= 1;
+            }
+        }
+    }
+
     /// Forgets a topic without a subscriber that keeps nothing, or a pattern without a subscriber.
     fn release(&mut self, slot: u32) {
+        self.classify(slot);
         if self.channels.at(slot).is_some_and(Channel::is_idle)
             && let Some(key) = self.channels.key_at(slot)
             && let Some(channel) = self.channels.remove(key)
         {
+            self.payers.release(slot);
             match channel.kind() {
-                Kind::Pattern(matched) => self.release_pattern(*matched, slot),
-                Kind::Named(name) => {
+                Kind::Pattern(matched) => self.release_pattern(*matched),
+                Kind::Named(named) => {
                     self.note_forgotten(channel.log().lost_through());
-                    self.names.remove(&**name);
+                    self.names.remove(named.name());
                 }
                 Kind::Everyone | Kind::Client | Kind::Session => {}
             }
         }
     }
 
-    fn release_pattern(&mut self, matched: u32, slot: u32) {
-        let key = self.matched.key_at(matched);
+    fn release_pattern(&mut self, number: u32) {
+        let key = self.matched.key_at(number);
         if let Some(matched) = key.and_then(|key| self.matched.remove(key)) {
+            self.references.update(number, matched.footprint(), None);
             self.patterns.remove(matched.pattern());
-            for key in self.matching_topics(matched.pattern()) {
-                if let Some(topic) = self.channels.get_mut(key) {
-                    topic.remove_pattern(slot);
-                }
-            }
         }
     }
 }

@@ -10,8 +10,13 @@ impl Topics {
     /// patterns in use that match it. Those without a subscriber are left out.
     pub(crate) fn heard_by(&self, slot: u32) -> Vec<u32> {
         let Some(channel) = self.channels.at(slot) else { return Vec::new() };
-        let all = core::iter::once(slot).chain(channel.patterns().iter().copied());
-        all.filter(|slot| self.channels.at(*slot).is_some_and(Channel::has_subscribers)).collect()
+        let mut all = alloc::vec![slot];
+        if let Some(name) = channel.name() {
+            self.patterns.matching_into(name, &mut all);
+        }
+        all.into_iter()
+            .filter(|slot| self.channels.at(*slot).is_some_and(Channel::has_subscribers))
+            .collect()
     }
 
     /// Returns by how much the readers of a channel may be behind at this pace.

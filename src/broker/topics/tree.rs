@@ -6,13 +6,22 @@ use crate::broker::names::{ANY, ONE, TopicName, TopicPattern};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 
 /// The patterns in use, by their levels, so that finding those that match a name takes no look at
 /// the others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PatternTree {
     root: Node,
     len: usize,
+    /// Counts the changes of which patterns are in use.
+    changes: NonZeroU64,
+}
+
+impl Default for PatternTree {
+    fn default() -> Self {
+        Self { root: Node::default(), len: 0, changes: NonZeroU64::MIN }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +35,11 @@ struct Node {
 impl PatternTree {
     pub(crate) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// Returns a number that is another after each change of which patterns are in use.
+    pub(crate) const fn as_of(&self) -> NonZeroU64 {
+        self.changes
     }
 
     pub(crate) fn get(&self, pattern: &TopicPattern) -> Option<u32> {
@@ -42,20 +56,27 @@ impl PatternTree {
             node = node.next.entry(level.into()).or_default();
         }
         self.len += usize::from(node.slot.replace(slot).is_none());
+        self.changes = self.changes.saturating_add(1);
     }
 
     pub(crate) fn remove(&mut self, pattern: &TopicPattern) {
         self.len -= usize::from(self.root.remove(&mut pattern.as_str().split('/')));
+        self.changes = self.changes.saturating_add(1);
     }
 
     /// Returns the slots of all patterns that match.
     pub(crate) fn matching(&self, name: &TopicName) -> Vec<u32> {
         let mut found = Vec::new();
+        self.matching_into(name, &mut found);
+        found
+    }
+
+    /// Adds the slots of all patterns that match.
+    pub(crate) fn matching_into(&self, name: &TopicName, found: &mut Vec<u32>) {
         if self.len > 0 {
             let levels: Vec<&str> = name.as_str().split('/').collect();
-            self.root.collect(&levels, &mut found);
+            self.root.collect(&levels, found);
         }
-        found
     }
 }
 
@@ -114,7 +135,9 @@ mod tests {
                 assert_eq!(found, expected, "{name}, without {gone}");
             }
             if let Some(text) = texts.get(gone) {
+                let before = tree.as_of();
                 tree.remove(&pattern(text));
+                assert_ne!(tree.as_of(), before);
                 assert_eq!(tree.get(&pattern(text)), None);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::error::InvalidRequest;
 use crate::http::{LAST_EVENT_ID, is_framing};
-use crate::http1::head::is_host;
+use crate::http1::host::is_host;
 use crate::http1::outbox::{Outbox, put_content_length, put_line};
 use crate::last_event_id::LastEventId;
 use alloc::format;

@@ -4,24 +4,29 @@ use super::error::RefusedRequest;
 use super::request_head::BodyLength;
 use crate::http1::body::BodyReader;
 use crate::http1::chunked::ChunkedDecoder;
+use alloc::vec::Vec;
 use bytes::{Buf, Bytes, BytesMut};
 
 #[derive(Debug)]
 pub(super) struct Body {
     reader: BodyReader,
     limit: usize,
+    /// How large it can be: as it says, or the limit.
+    largest: usize,
     /// Grows with what arrives, and never by what the peer only announces.
-    collected: BytesMut,
+    collected: Vec<u8>,
 }
 
 impl Body {
     pub(super) fn new(length: BodyLength, limit: usize) -> Result<Self, RefusedRequest> {
-        let reader = match length {
-            BodyLength::Chunked => BodyReader::Chunked(ChunkedDecoder::strict()),
-            BodyLength::Known(left) if left <= limit as u64 => BodyReader::Length { left },
-            BodyLength::Known(_) => return Err(RefusedRequest::BodyTooLarge),
+        let (reader, largest) = match length {
+            BodyLength::Chunked => (BodyReader::Chunked(ChunkedDecoder::strict()), limit),
+            BodyLength::Known(left) => {
+                let length = usize::try_from(left).ok().filter(|length| *length <= limit);
+                (BodyReader::Length { left }, length.ok_or(RefusedRequest::BodyTooLarge)?)
+            }
         };
-        Ok(Self { reader, limit, collected: BytesMut::new() })
+        Ok(Self { reader, limit, largest, collected: Vec::new() })
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -35,18 +40,28 @@ impl Body {
             if step.content.len() > self.limit - self.collected.len() {
                 return Err(RefusedRequest::BodyTooLarge);
             }
-            self.collected.extend_from_slice(&inbox[step.content.clone()]);
+            self.collect(&inbox[step.content.clone()]);
             inbox.advance(step.consumed);
         }
         Ok(())
     }
 
-    #[cfg(test)]
+    /// Adds bytes. The buffer doubles, and takes no more than the whole body does.
+    fn collect(&mut self, bytes: &[u8]) {
+        let (length, capacity) = (self.collected.len(), self.collected.capacity());
+        let needed = length + bytes.len();
+        if needed > capacity {
+            let wanted = capacity.saturating_mul(2).min(self.largest).max(needed);
+            self.collected.reserve_exact(wanted - length);
+        }
+        self.collected.extend_from_slice(bytes);
+    }
+
     pub(super) fn held(&self) -> usize {
         self.collected.capacity()
     }
 
     pub(super) fn into_bytes(self) -> Bytes {
-        self.collected.freeze()
+        self.collected.into()
     }
 }

@@ -55,10 +55,18 @@ impl ServerConnectionConfig {
     /// Sets the largest request body in bytes, without its coding. A larger one, or one that says
     /// it will be, is answered with 413.
     ///
-    /// Default 1,048,576: enough to publish any sensible event, and a thousand
-    /// peers at once can make the server hold no more than 1 GiB.
+    /// Default 1,048,576: enough to publish any sensible event. What all connections hold together
+    /// is for the server to limit, as
+    /// [`Server::with_max_held_bytes`](../serve/struct.Server.html#method.with_max_held_bytes) does.
     pub const fn with_max_body_size(mut self, bytes: usize) -> Self {
         self.max_body_size = bytes;
+        self
+    }
+
+    /// Makes the largest request body no larger than this.
+    #[cfg(feature = "serve")]
+    pub(crate) fn with_body_size_at_most(mut self, bytes: usize) -> Self {
+        self.max_body_size = self.max_body_size.min(bytes);
         self
     }
 
@@ -75,7 +83,8 @@ impl ServerConnectionConfig {
     /// Sets how long a request body may take, from the end of its head. A slower one is answered
     /// with 408.
     ///
-    /// Default 30 s: the largest body at 35 kB/s.
+    /// Default 30 s: the largest body at 35 kB/s. It is for the whole body, so that no byte that
+    /// comes late makes it longer.
     pub const fn with_body_time(mut self, time: Duration) -> Self {
         self.body_time = time;
         self

@@ -354,6 +354,18 @@ impl ServerConnection {
         }
     }
 
+    /// Returns how many bytes it holds in its buffers: of a request that is not whole or not taken
+    /// yet, of what came behind it, and of an answer. It is for a limit that several connections
+    /// have together; [`refuse`](Self::refuse) lets go of a request.
+    pub fn held(&self) -> usize {
+        let of_request = match &self.state {
+            State::Body(progress) => progress.body.held(),
+            State::Ready(request, _) => request.body().len(),
+            _ => 0,
+        };
+        self.inbox.capacity() + self.outbox.held() + of_request
+    }
+
     fn answerable(&self, status: StatusCode) -> Result<Exchange, RespondError> {
         match &self.state {
             State::Answering(_) if status.is_informational() => Err(RespondError::Informational),
@@ -514,17 +526,6 @@ impl ServerConnection {
 
     fn date(&self, now: Instant) -> Option<Date> {
         self.time_of_day.and_then(|time| time.date(now))
-    }
-
-    /// The bytes in buffers of its own.
-    #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
-        let of_request = match &self.state {
-            State::Body(progress) => progress.body.held(),
-            State::Ready(request, _) => request.body().len(),
-            _ => 0,
-        };
-        self.inbox.capacity() + self.outbox.held() + of_request
     }
 
     fn enter(&mut self, now: Instant, state: State) {

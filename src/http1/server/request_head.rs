@@ -3,8 +3,9 @@
 use super::error::RefusedRequest;
 use crate::http::LAST_EVENT_ID;
 use crate::http1::head::{
-    Search, content_length, field_error, has_connection_option, header_map, is_host, without_fields,
+    Search, content_length, field_error, has_connection_option, header_map, without_fields,
 };
+use crate::http1::host::is_host;
 use crate::last_event_id::LastEventId;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -91,14 +92,14 @@ fn target_uri(method: &Method, target: &[u8]) -> Result<Uri, RefusedRequest> {
         b"*" => *method == Method::OPTIONS,
         _ => {
             matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+                && uri.authority().is_some_and(|authority| is_host(authority.as_str().as_bytes()))
         }
     };
     if fits { Ok(uri) } else { Err(RefusedRequest::Target) }
 }
 
-/// RFC 9112, 3.2 and 3.2.2: exactly one `Host` on HTTP/1.1; and where the
-/// target names a host itself, it takes the place of the header.
+/// RFC 9112, 3.2 and 3.2.2: exactly one `Host` on HTTP/1.1, which is empty where the target has no
+/// host; and where the target names a host itself, it takes the place of the header.
 fn check_host(headers: &mut HeaderMap, uri: &Uri, version: Version) -> Result<(), RefusedRequest> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let valid = match (hosts.next(), hosts.next()) {

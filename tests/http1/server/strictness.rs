@@ -163,8 +163,62 @@ fn host_is_there_once_and_is_a_host() {
             "GET http://a/ HTTP/1.1\r\n\r\n",
         ],
     );
-    for host in ["", "a", "[::1]:80", "a.example:8080"] {
-        Connection::after(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).request();
+    for host in [
+        ":80",
+        "a,b",
+        "a, a",
+        "a@",
+        "a:x",
+        "a:-1",
+        "a:65536",
+        "a:80:80",
+        "::1",
+        "[::1",
+        "[::1]x",
+        "[]",
+        "[a]",
+        "[fe80::1%25eth0]",
+        "a%zz",
+        "b\u{fc}cher.example",
+        "http://a",
+        "a\"b",
+        "a\\b",
+        "*:*",
+    ] {
+        for version in ["1.0", "1.1"] {
+            refuses(
+                RefusedRequest::Host,
+                &[&format!("GET / HTTP/{version}\r\nHost: {host}\r\n\r\n")],
+            );
+        }
+        // The target that names another takes its place, but does not make it good.
+        refuses(
+            RefusedRequest::Host,
+            &[&format!("GET http://a/ HTTP/1.1\r\nHost: {host}\r\n\r\n")],
+        );
+    }
+    for host in ["", "a", "[::1]:80", "a.example:8080", "a:", "a_b", "A%2db", "999.9.9.9", "[v1.a]"]
+    {
+        let request =
+            Connection::after(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).request();
+        assert_eq!(request.headers()["host"], host);
+    }
+    Connection::after("GET / HTTP/1.0\r\n\r\n").request();
+}
+
+#[test]
+fn the_host_that_a_target_names_is_one_and_takes_the_place_of_the_header() {
+    for host in ["a", "a:8080", "[::1]:80", "a_b", "192.0.2.1"] {
+        let head = format!("GET http://{host}/ HTTP/1.1\r\nHost: other\r\n\r\n");
+        assert_eq!(Connection::after(head).request().headers()["host"], host);
+    }
+    for host in
+        ["", ":80", "a,b", "user@a", "a:x", "a:65536", "a:1:2", "[a]", "[]", "[::1", "a%zz", "a\"b"]
+    {
+        refuses(
+            RefusedRequest::Target,
+            &[&format!("GET http://{host}/ HTTP/1.1\r\nHost: a\r\n\r\n")],
+        );
     }
 }
 

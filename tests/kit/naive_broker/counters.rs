@@ -62,7 +62,9 @@ impl Tally {
             OpenError::TooManySessions => refused.sessions += 1,
             OpenError::TooManySessionsOfClient { .. } => refused.of_client += 1,
             OpenError::TooManySessionsFromAddress { .. } => refused.from_address += 1,
-            OpenError::TooManyTopics => refused.topics += 1,
+            OpenError::TooManyTopics
+            | OpenError::TooManyTopicsOfClient { .. }
+            | OpenError::TooManyTopicsFromAddress { .. } => refused.topics += 1,
             OpenError::UnreadEvents => refused.unread_events += 1,
             _ => refused.invalid += 1,
         }
@@ -86,6 +88,7 @@ impl Tally {
             EndReason::Aborted => ended.aborted += 1,
             EndReason::LeaseExpired => ended.lease_expired += 1,
             EndReason::Revoked => ended.revoked += 1,
+            EndReason::GaveWay => ended.gave_way += 1,
             EndReason::TopicsEnded => ended.topics_ended += 1,
             _ => unreachable!(),
         }
@@ -99,7 +102,10 @@ impl Model {
         expected.sessions = self.members.len() as u64;
         expected.clients = self.guests.len() as u64;
         expected.topics = self.topics() as u64;
+        expected.subscribed_topics = self.subscribed_only() as u64;
         expected.retained_bytes = self.retained_bytes() as u64;
+        // How patterns remember what matches is not for the model to say.
+        expected.pattern_bytes = got.pattern_bytes;
         expected.unread_events = self.events.len() as u64;
         // Where a batch of such a session stops, and so at which poll superseded events are counted,
         // is not for the model to say, nor whether an event waits that tells of it. That those

@@ -1,7 +1,7 @@
 //! What the model does about drains, ages and reconnection times.
 
 use super::history::Op;
-use super::model::{LogName, Member, Model};
+use super::model::{LogName, Member, Model, Wish};
 use sansse::broker::*;
 use std::time::Duration;
 
@@ -103,7 +103,23 @@ impl Model {
         Some(self.now + max.age() - Duration::from_nanos(self.below(jitter + 1)))
     }
 
-    pub(super) fn retry(&self, session: SessionId) -> Option<Duration> {
+    /// The reconnection time that a session is told at its start.
+    pub(super) fn retry(&mut self, session: SessionId, wish: &Wish) -> Option<Duration> {
+        let usual = self.usual_retry(session);
+        let limits = &self.config.limits;
+        let evicts = |limit: SessionLimit| limit.policy == LimitPolicy::EvictOldest;
+        if evicts(limits.sessions)
+            || (wish.client.is_some() && evicts(limits.sessions_per_client))
+            || (wish.address.is_some() && evicts(limits.sessions_per_address))
+        {
+            let least = usual.unwrap_or(Duration::from_secs(3)).max(Duration::from_secs(1));
+            let more = self.below(u64::try_from(least.as_nanos()).unwrap());
+            return Some(least + Duration::from_nanos(more));
+        }
+        usual
+    }
+
+    fn usual_retry(&self, session: SessionId) -> Option<Duration> {
         if !self.config.reconnect.spread_retry {
             return self.config.reconnect.retry;
         }
@@ -122,7 +138,9 @@ impl Model {
             u64::try_from(self.config.reconnect.retry_after.as_millis().div_ceil(1_000)).unwrap();
         let seconds = match error {
             OpenError::TooManySessionsOfClient { .. }
-            | OpenError::TooManySessionsFromAddress { .. } => least,
+            | OpenError::TooManySessionsFromAddress { .. }
+            | OpenError::TooManyTopicsOfClient { .. }
+            | OpenError::TooManyTopicsFromAddress { .. } => least,
             OpenError::Closed
             | OpenError::Draining
             | OpenError::TooManySessions

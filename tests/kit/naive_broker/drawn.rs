@@ -50,7 +50,16 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.session.max_age = age.map(|age| MaxAge::new(age, jitter).unwrap());
     config.session.lease_lead = choices.pick(&[0, 500, 30_000].map(millis));
     config.seed = choices.below(1 << 16);
+    let few = [[2, 2, 4], [100, 1, 3], [4, 100, 2], [100, 100, 100]];
+    let limits = &mut config.limits;
+    [
+        limits.subscribed_topics,
+        limits.subscribed_topics_per_client,
+        limits.subscribed_topics_per_address,
+    ] = few[(config.seed / 3 % 4) as usize];
     // It takes no choice of its own, so that histories that are kept as bytes stay what they are.
+    config.session.on_unknown_id =
+        [OnUnknownId::StartAnew, OnUnknownId::ReplayKept][(config.seed / 3 % 2) as usize];
     config.pace.patience = [0, 500, 3_000].map(millis)[(config.seed % 3) as usize];
     config
 }
@@ -257,7 +266,8 @@ pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
         69..73 => Op::Ready { times: 1 + choices.below(4) },
         73..80 => Op::Serve,
         80..84 | 122..126 => Op::Events,
-        84..86 => Op::Disconnect { session: drawn_session(choices) },
+        84 => Op::Disconnect { session: drawn_session(choices) },
+        85 => Op::GiveWay { session: drawn_session(choices) },
         86 => Op::CloseSession { session: drawn_session(choices) },
         87 if choices.chance(10) => Op::Close,
         87 if choices.chance(40) => Op::SetLag {

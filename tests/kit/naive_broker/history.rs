@@ -94,6 +94,9 @@ pub(crate) enum Op {
     Disconnect {
         session: usize,
     },
+    GiveWay {
+        session: usize,
+    },
     CloseSession {
         session: usize,
     },

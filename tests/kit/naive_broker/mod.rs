@@ -11,6 +11,7 @@ mod lag;
 mod lease;
 mod limits;
 mod model;
+mod names;
 mod naming;
 mod notice;
 mod permission;

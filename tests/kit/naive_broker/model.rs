@@ -5,6 +5,7 @@ use super::counters::Tally;
 use super::drain::Draining;
 use super::kit::Rng;
 use super::lag::{Passed, State};
+use super::names::Payer;
 use super::notice::Words;
 use super::permission::Permission;
 use super::signed::Keys;
@@ -258,6 +259,8 @@ pub(crate) struct Model {
     pub(super) drain: Option<Draining>,
     pub(super) tally: Tally,
     pub(super) waits: Vec<OpenWait>,
+    /// Who pays for the names that exist only because somebody subscribed.
+    pub(super) payers: BTreeMap<LogName, Payer>,
     /// When time was handled last.
     pub(super) timed: Duration,
 }
@@ -277,6 +280,7 @@ impl Model {
             guests: BTreeMap::new(),
             logs: BTreeMap::from([(LogName::Broadcast, Log::default())]),
             patterns: BTreeMap::new(),
+            payers: BTreeMap::new(),
             may_compact,
             forgotten_topics: 0,
             forgotten_clients: 0,
@@ -333,10 +337,8 @@ impl Model {
             Err(OpenError::LeaseInThePast)
         } else if topics.len() + patterns.len() > limit as usize {
             Err(OpenError::TooManyTopicsOfSession { limit })
-        } else if self.topics() + new > self.config.limits.topics as usize {
-            Err(OpenError::TooManyTopics)
         } else {
-            Ok(())
+            self.check_open_names(&(wish.client.clone(), wish.address), new)
         }
     }
 
@@ -347,16 +349,18 @@ impl Model {
         if !wish.topics_only {
             logs.push(LogName::Broadcast);
         }
+        let payer = (wish.client.clone(), wish.address);
         let topics: BTreeSet<_> = wish.topics.iter().cloned().collect();
         for name in topics {
             let log = LogName::Named(name);
-            self.ensure(&log, self.forgotten_topics);
+            self.ensure_for(&log, &payer);
             logs.push(log);
         }
         let patterns: BTreeSet<_> = wish.patterns.iter().cloned().collect();
         for pattern in patterns {
-            self.ensure_pattern(&pattern);
-            logs.push(LogName::Pattern(pattern));
+            let log = LogName::Pattern(pattern);
+            self.ensure_for(&log, &payer);
+            logs.push(log);
         }
         if let Some(client) = &wish.client {
             let log = LogName::Client(client.clone());
@@ -374,6 +378,7 @@ impl Model {
         let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.newest);
         let (resume, pending) = (beginning.resumption, beginning.pending);
         let notices = self.notices(wish);
+        let retry = self.retry(session, wish);
         let expires_at = self.expiry();
         let private = LogName::Private(session);
         self.ensure(&private, 0);
@@ -386,7 +391,7 @@ impl Model {
             passed: Passed::new(),
             notices,
             loss: None,
-            opening: self.opening(session, wish, &beginning.said, beginning.place),
+            opening: self.opening(wish, retry, &beginning.said, beginning.place),
             late_gap: None,
             lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.session.heartbeat),
@@ -426,6 +431,11 @@ impl Model {
     pub(crate) fn disconnect(&mut self, session: SessionId, broker: &Broker) {
         self.told(session);
         self.end(session, EndReason::Disconnected, broker);
+    }
+
+    pub(crate) fn give_way(&mut self, session: SessionId, broker: &Broker) {
+        self.told(session);
+        self.end(session, EndReason::GaveWay, broker);
     }
 
     /// The driver of the session knows that it has ended.

@@ -3,6 +3,7 @@
 use super::model::{Log, LogName, Member, Model, Wish};
 use sansse::broker::*;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// How many stretches of lost events whose positions follow each other a log knows.
 const STRETCHES: usize = 32;
@@ -70,8 +71,8 @@ impl Model {
 
     pub(super) fn opening(
         &self,
-        session: SessionId,
         wish: &Wish,
+        retry: Option<Duration>,
         said: &Words,
         place: Option<u64>,
     ) -> Option<String> {
@@ -79,7 +80,6 @@ impl Model {
         if wish.comment {
             fields += ": hello\n";
         }
-        let retry = self.retry(session);
         if let Some(retry) = retry {
             let _ = writeln!(fields, "retry: {}", retry.as_millis());
         }

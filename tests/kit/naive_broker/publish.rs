@@ -19,13 +19,20 @@ impl Model {
             Audience::Session(id) if self.members.get(id).is_none_or(|m| m.ending.is_some()) => {
                 Err(PublishError::UnknownSession)
             }
-            Audience::Topic(name)
-                if !self.knows(name) && self.topics() >= self.config.limits.topics as usize =>
-            {
+            Audience::Topic(name) if self.has_ended(name) => Err(PublishError::TopicEnded),
+            Audience::Topic(name) if !self.has_room_to_publish(name) => {
                 Err(PublishError::TooManyTopics)
             }
-            Audience::Topic(name) if self.has_ended(name) => Err(PublishError::TopicEnded),
             _ => Ok(()),
+        }
+    }
+
+    /// As [`check_addressee`](Self::check_addressee), for what another shard had room for: who
+    /// subscribes to a topic here gets it.
+    pub(super) fn check_applied(&self, audience: &Audience) -> Result<(), PublishError> {
+        match (self.check_addressee(audience), audience) {
+            (Err(PublishError::TooManyTopics), Audience::Topic(name)) if self.knows(name) => Ok(()),
+            (result, _) => result,
         }
     }
 
@@ -125,7 +132,7 @@ impl Model {
         }
         self.check_id(own_id)?;
         let payload = self.encode(position, content, own_id);
-        match self.check_addressee(topic) {
+        match self.check_applied(topic) {
             Ok(()) => self.append(position, topic, &payload, own_id, key)?,
             // Nothing of it is kept, and a session that asks for it later is to be told.
             Err(PublishError::TooManyTopics) => {
@@ -210,6 +217,7 @@ impl Model {
             older.superseded_at = older.superseded_at.or(Some(position));
         }
         log.kept.push(kept);
+        self.settle_names();
         let mut woken = Vec::new();
         for (session, member) in &mut self.members {
             let by = waiting(member.logs.iter().filter(|log| log.covers(&name)));
@@ -235,7 +243,7 @@ impl Model {
         topic: &TopicName,
         retention: Option<Retention>,
     ) -> Result<(), TopicSettingError> {
-        if !self.knows(topic) && self.topics() >= self.config.limits.topics as usize {
+        if !self.has_room_to_publish(topic) {
             return Err(TopicSettingError::TooManyTopics);
         }
         let name = LogName::Named(topic.clone());
@@ -389,7 +397,7 @@ impl Model {
         topic: &TopicName,
         lag: Option<Lag>,
     ) -> Result<(), TopicSettingError> {
-        if !self.knows(topic) && self.topics() >= self.config.limits.topics as usize {
+        if !self.has_room_to_publish(topic) {
             return Err(TopicSettingError::TooManyTopics);
         }
         let name = LogName::Named(topic.clone());
@@ -421,5 +429,6 @@ impl Model {
             let log = self.logs.remove(&name).unwrap();
             self.forgotten_topics = self.forgotten_topics.max(log.lost_through);
         }
+        self.settle_names();
     }
 }

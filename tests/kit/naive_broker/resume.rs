@@ -48,8 +48,11 @@ impl Model {
         if position.is_none() && place == PlaceOf::Forged {
             return self.now_as(Resumption::Forged, Words::gap(0, None, "forged-id"));
         }
-        // Where ids are signed, nothing is replayed to who cannot have got one.
-        let is_nonsense = position.is_none() && place == PlaceOf::Unknown && self.keys.is_some();
+        // An id that leads nowhere gets what none gets, unless all that is kept was promised; and
+        // where ids are signed, that is for those who can have got one.
+        let is_nonsense = place == PlaceOf::Unknown && self.keys.is_some();
+        let starts_anew = position.is_none()
+            && (is_nonsense || self.config.session.on_unknown_id == OnUnknownId::StartAnew);
         let is_gap = position.is_none_or(|position| self.is_gap_after(logs, position));
         let mut pending: Vec<Pending> = kept()
             .filter(|(_, k)| k.position > position.unwrap_or(0))
@@ -61,12 +64,12 @@ impl Model {
             })
             .collect();
         let found = pending.len() as u64;
-        let goes_on = is_nonsense || self.config.session.on_gap == OnGap::StartNow;
-        if is_gap && !is_absent && goes_on {
+        let starts_now = position.is_some() && self.config.session.on_gap == OnGap::StartNow;
+        if (is_gap && starts_now) || (starts_anew && newest.is_none()) {
             pending.clear();
         }
         pending.sort_by_key(|pending| pending.position);
-        if let (true, Some(newest)) = (is_absent, newest) {
+        if let (true, Some(newest)) = (starts_anew || is_absent, newest) {
             let before = pending.len().saturating_sub(newest.try_into().unwrap_or(usize::MAX));
             pending.drain(..before);
         }

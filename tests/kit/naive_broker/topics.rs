@@ -67,13 +67,14 @@ impl Model {
         if position <= self.last {
             return Err(PublishError::OutOfOrder { last: self.last });
         }
-        match self.check_addressee(&name.clone().into()) {
+        match self.check_applied(&name.clone().into()) {
             Ok(()) => {
                 let name = LogName::Named(name.clone());
                 self.ensure(&name, self.forgotten_topics);
                 let until = self.retention(&name).age.map(|age| self.now + age);
                 let ended = Ended { position, until, is_remembered: true };
                 self.logs.get_mut(&name).unwrap().ended = Some(ended);
+                self.settle_names();
                 self.forget_ends();
             }
             Err(PublishError::TooManyTopics) => {
@@ -123,17 +124,11 @@ impl Model {
         if before.len() >= limit as usize {
             return Err(SubscribeError::TooManyTopicsOfSession { limit });
         }
-        let is_known = match filter {
-            LogName::Pattern(pattern) => self.patterns.contains_key(pattern),
-            name => self.logs.contains_key(name),
-        };
-        if !is_known && self.topics() >= self.config.limits.topics as usize {
-            return Err(SubscribeError::TooManyTopics);
+        let payer = (member.client.clone(), member.address);
+        if !self.is_known(filter) {
+            self.check_one_name(&payer)?;
         }
-        match filter {
-            LogName::Pattern(pattern) => self.ensure_pattern(pattern),
-            name => self.ensure(name, self.forgotten_topics),
-        }
+        self.ensure_for(filter, &payer);
         let beginning = self.resume(core::slice::from_ref(filter), last_event_id, newest);
         let (resume, mut replay) = (beginning.resumption, beginning.pending);
         let is_here = |pending: &Pending| self.is_here(&pending.log, pending.position);

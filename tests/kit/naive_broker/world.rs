@@ -72,6 +72,7 @@ impl World {
             | Op::Poll { .. }
             | Op::Batch { .. }
             | Op::Disconnect { .. }
+            | Op::GiveWay { .. }
             | Op::Progress { .. }
             | Op::CloseSession { .. }
             | Op::Subscribe { .. }
@@ -83,6 +84,9 @@ impl World {
             }
             Op::PartialWrite { .. } if self.batch_of.is_none() => return Ok(()),
             _ => {}
+        }
+        if !matches!(step.op, Op::Pass { .. } | Op::Sleep { .. }) {
+            self.keep_time(told)?;
         }
         match &step.op {
             Op::Ready { .. }
@@ -165,6 +169,12 @@ impl World {
                 let Some(session) = self.session(*session) else { return Ok(()) };
                 self.broker.handle_disconnect(now, session);
                 self.model.disconnect(session, &self.broker);
+                Ok(())
+            }
+            Op::GiveWay { session } => {
+                let Some(session) = self.session(*session) else { return Ok(()) };
+                self.broker.give_way(now, session);
+                self.model.give_way(session, &self.broker);
                 Ok(())
             }
             Op::CloseSession { session } => {
@@ -326,6 +336,7 @@ impl World {
     /// As [`apply`](Self::apply), by a clock that may be late.
     pub(super) fn catch_up(&mut self, late: u64, said: &Said) -> Result<(), String> {
         let told = self.time.saturating_sub(millis(late));
+        self.keep_time(told)?;
         self.model.advance(told);
         self.apply(self.start + told, said)
     }
@@ -412,6 +423,7 @@ impl World {
     }
 
     pub(super) fn sleep(&mut self, time: Duration) -> Result<(), String> {
+        self.keep_time(self.time)?;
         let until = self.time + time;
         while let Some(at) = self.broker.poll_timeout().filter(|at| *at <= self.start + until) {
             self.time = self.time.max(at.duration_since(self.start));
@@ -422,6 +434,21 @@ impl World {
             }
         }
         self.time = until;
+        Ok(())
+    }
+
+    /// Lets the driver be late by no more than what is no pause, of which the model knows nothing.
+    fn keep_time(&mut self, told: Duration) -> Result<(), String> {
+        let now = self.start + told;
+        let late = |at: &Instant| *at + millis(250) < now;
+        while let Some(at) = self.broker.poll_timeout().filter(late) {
+            let time = at.saturating_duration_since(self.start).max(self.model.now);
+            self.model.advance(time);
+            self.timeout(self.start + time);
+            if self.broker.poll_timeout().is_some_and(|next| next <= at) {
+                return Err("the deadline did not move".to_owned());
+            }
+        }
         Ok(())
     }
 

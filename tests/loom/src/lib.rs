@@ -102,7 +102,10 @@ fn hub(shards: u16) -> Hub {
 }
 
 fn hub_of(config: BrokerConfig, shards: u16) -> Hub {
-    built(config, shards).0
+    let (hub, drive) = built(config, shards);
+    // A hub whose driver is dropped closes.
+    std::mem::forget(drive);
+    hub
 }
 
 fn built(config: BrokerConfig, shards: u16) -> (Hub, Drive) {
@@ -397,7 +400,7 @@ fn every_event_reaches_the_listener_once() {
             let heard = heard.clone();
             move |_, event| heard.lock().unwrap().push(event)
         };
-        let (hub, _) = HubBuilder::new(config()).on_event(listener).build(Still).unwrap();
+        let (hub, _drive) = HubBuilder::new(config()).on_event(listener).build(Still).unwrap();
         let other = {
             let hub = hub.clone();
             thread::spawn(move || drop(hub.open(SessionConfig::new()).unwrap()))

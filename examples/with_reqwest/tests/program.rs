@@ -1,0 +1,64 @@
+//! The program as it is started.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
+
+use sansse::Event;
+use sansse::broker::{Audience, SessionConfig};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::net::TcpListener;
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn follow(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_with-reqwest"));
+    command.args(arguments).kill_on_drop(true).env_clear();
+    command
+}
+
+async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
+    timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn messages_are_printed_and_the_end_of_the_server_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let hub = sansse_tokio::hub();
+    let streams = hub.clone();
+    let server = tokio::spawn(sansse_tokio::serve(listener, hub.clone(), move |request| {
+        let answer = streams.accept(&request, SessionConfig::new());
+        async { answer }
+    }));
+    hub.publish(Audience::Everyone, &Event::new("before")).unwrap();
+    let mut program: Child =
+        follow(&[&url]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let mut told = BufReader::new(program.stderr.take().unwrap()).lines();
+    let open = timeout(PATIENCE, told.next_line()).await.unwrap().unwrap().unwrap();
+    assert_eq!(open, format!("open: {url}"));
+    for data in ["one", "two"] {
+        hub.publish(Audience::Everyone, &Event::new(data)).unwrap();
+        while next(&mut lines).await != data {}
+    }
+    server.abort();
+    hub.close();
+    let lost = timeout(PATIENCE, told.next_line()).await.unwrap().unwrap().unwrap();
+    assert!(lost.contains("asking again in"), "{lost}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named() {
+    for (arguments, error) in [
+        (&[][..], "a URL is missing; --help tells more"),
+        (&["--speed"], "invalid option '--speed'"),
+        (&["--cacert", "/none", "http://a/"], "/none: No such file or directory (os error 2)"),
+    ] {
+        let output = follow(arguments).output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, format!("with-reqwest: {error}\n"), "{arguments:?}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
