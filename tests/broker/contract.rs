@@ -385,3 +385,13 @@ fn any_call_with_any_session_at_any_time_is_harmless() {
         shard = Shard { broker: Broker::new(start, config()).unwrap(), now: start };
     }
 }
+
+#[test]
+fn a_deadline_that_was_slept_through_is_not_taken_for_the_silence_of_the_peer() {
+    let mut shard = Shard::new(config());
+    let session = shard.parked(anyone());
+    shard.publish(session, "a");
+    shard.pass(secs(70));
+    shard.broker.handle_timeout(shard.now);
+    assert_eq!(shard.data(session), ["a"]);
+}

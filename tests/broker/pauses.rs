@@ -169,3 +169,73 @@ fn what_is_promised_for_a_time_comes_at_that_time_also_after_a_pause() {
     assert_eq!(shard.broker.counters().retained_bytes, 0);
     assert_eq!(shard.data(aged), [END]);
 }
+
+/// The process is stopped for a time, and its driver comes first when it goes on.
+fn stop(shard: &mut Shard, time: Duration) {
+    shard.pass(time);
+    shard.broker.handle_timeout(shard.now);
+}
+
+#[test]
+fn a_peer_that_is_gone_ends_where_stops_come_in_the_middle_of_each_silence() {
+    let mut shard = shard(|_| ());
+    shard.parked(anyone());
+    shard.broadcast("a");
+    let begun = shard.now;
+    while stalled(&mut shard).is_empty() {
+        drive(&mut shard, STALL / 2);
+        stop(&mut shard, PAUSE);
+        assert!(shard.now - begun < 10 * (STALL / 2 + PAUSE), "it lives for ever");
+    }
+    assert_eq!(shard.now - begun, 5 * (STALL / 2 + PAUSE));
+}
+
+#[test]
+fn a_peer_that_takes_something_between_pauses_is_forgiven_each() {
+    let mut shard = shard(|_| ());
+    let session = shard.parked(anyone());
+    for pause in 0..20 {
+        shard.broadcast("a");
+        stop(&mut shard, PAUSE);
+        assert_eq!(shard.data(session), ["a"], "after pause {pause}");
+    }
+}
+
+#[test]
+fn a_driver_that_is_late_by_a_little_has_not_paused() {
+    for (late, ended) in [(250, 1), (251, 0)] {
+        let mut shard = shard(|_| ());
+        shard.parked(anyone());
+        shard.broadcast("a");
+        stop(&mut shard, STALL + Duration::from_millis(late));
+        assert_eq!(stalled(&mut shard).len(), ended, "{late} ms late");
+    }
+}
+
+#[test]
+fn a_publisher_is_not_held_up_for_ever_by_a_driver_that_is_always_late() {
+    let mut shard = shard(|config| config.session.stall_timeout = None);
+    shard.parked(anyone());
+    let (audience, pace) = (Audience::Everyone, Pace::default());
+    while shard.broker.wait_for_readers(shard.now, &audience, pace).unwrap().is_none() {
+        shard.broadcast("a");
+    }
+    let mut calls = 0;
+    while shard.broker.poll_wait().is_none() {
+        stop(&mut shard, Duration::from_secs(10));
+        calls += 1;
+        assert!(calls < 100, "it waits for ever");
+    }
+    assert_eq!(calls, 5, "four pauses are forgiven");
+}
+
+#[test]
+fn a_drain_ends_at_its_time_also_over_a_pause() {
+    let mut shard = shard(|_| ());
+    let silent = shard.parked(anyone());
+    shard.broadcast("a");
+    let drain = Drain::new(Duration::from_secs(30)).with_patience(Duration::from_secs(5));
+    shard.broker.drain(shard.now, drain).unwrap();
+    stop(&mut shard, PAUSE);
+    assert!(!shard.broker.session(silent).is_open());
+}

@@ -342,8 +342,8 @@ impl Sessions {
     /// Returns when a session has stalled that has taken nothing since the first of these events,
     /// for a publisher with this patience.
     pub(crate) fn stalls_at(&self, key: Key, untaken: Untaken, patience: Tick) -> Tick {
-        let asked_at = self.sessions.get(key).map_or(0, Session::polled_at);
-        let since = self.pauses.counts_from(key, untaken.since(), asked_at);
+        let counts = |session| self.pauses.counts_from(key, session, untaken.since());
+        let since = self.sessions.get(key).map_or(untaken.since(), counts);
         since.saturating_add(patience)
     }
 

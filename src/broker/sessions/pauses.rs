@@ -40,8 +40,11 @@ pub(super) struct Pauses {
 #[derive(Clone, Copy, Debug)]
 struct Pardon {
     /// The end of the last pause that was forgiven. The silence still goes on as long as the session
-    /// was not asked later.
+    /// was not asked later,
     from: Tick,
+    /// nor at the same time: what a driver polls first when it goes on is polled at the end of the
+    /// pause.
+    poll: u32,
     count: u8,
 }
 
@@ -65,10 +68,9 @@ impl Pauses {
         }
     }
 
-    /// Returns from when on a silence counts that began `since`, of a session that was asked last at
-    /// `asked_at`.
-    pub(super) fn counts_from(&self, key: Key, since: Tick, asked_at: Tick) -> Tick {
-        if since < self.ended_at && self.count(key, asked_at) < PARDONS {
+    /// Returns from when on a session's silence counts that began `since`.
+    pub(super) fn counts_from(&self, key: Key, session: &Session, since: Tick) -> Tick {
+        if since < self.ended_at && self.count(key, session) < PARDONS {
             self.ended_at
         } else {
             since
@@ -78,12 +80,11 @@ impl Pauses {
     /// Forgives a session whose silence began `since` the last pause, as a sign of life at the end of
     /// it. Returns whether it did.
     pub(super) fn pardon(&mut self, key: Key, session: &mut Session, since: Tick) -> bool {
-        let asked_at = session.polled_at();
-        if self.counts_from(key, since, asked_at) == since {
+        if self.counts_from(key, session, since) == since {
             return false;
         }
-        let count = self.count(key, asked_at) + 1;
-        self.pardoned.insert(key, Pardon { from: self.ended_at, count });
+        let count = self.count(key, session) + 1;
+        self.pardoned.insert(key, Pardon { from: self.ended_at, poll: session.poll(), count });
         session.handle_progress(self.ended_at);
         true
     }
@@ -96,9 +97,10 @@ impl Pauses {
         }
     }
 
-    fn count(&self, key: Key, asked_at: Tick) -> u8 {
-        let pardon = self.pardoned.get(&key).filter(|pardon| pardon.from == asked_at);
-        pardon.map_or(0, |pardon| pardon.count)
+    fn count(&self, key: Key, session: &Session) -> u8 {
+        let is_silent =
+            |one: &&Pardon| one.from == session.polled_at() && one.poll == session.poll();
+        self.pardoned.get(&key).filter(is_silent).map_or(0, |pardon| pardon.count)
     }
 }
 
@@ -116,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_call_that_is_late_for_its_deadline_ends_a_pause() {
-        let (_, key) = one();
+        let (sessions, key) = one();
+        let session = sessions.get(key).unwrap();
         let mut pauses = Pauses::default();
         for (before, now, promised) in [
             (0, 100 * LATE, 100 * LATE),
@@ -126,10 +129,10 @@ mod tests {
             (100 * LATE, 101 * LATE, 0),
         ] {
             pauses.note(before, now, promised);
-            assert_eq!(pauses.counts_from(key, 0, 0), 0, "{before} {now} {promised}");
+            assert_eq!(pauses.counts_from(key, session, 0), 0, "{before} {now} {promised}");
         }
         pauses.note(0, 101 * LATE + 1, 100 * LATE);
-        assert_eq!(pauses.counts_from(key, 5, 5), 101 * LATE + 1);
+        assert_eq!(pauses.counts_from(key, session, 5), 101 * LATE + 1);
     }
 
     #[test]
@@ -158,7 +161,7 @@ mod tests {
             assert!(pardon(session, &mut pauses));
         }
         assert!(!pardon(session, &mut pauses));
-        session.handle_progress(session.polled_at() + 1);
+        session.begin_poll(session.polled_at());
         assert!(pardon(session, &mut pauses));
         pauses.forget(key);
         assert!(pauses.pardoned.is_empty());
