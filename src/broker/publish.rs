@@ -195,11 +195,7 @@ impl Broker {
         }
         match audience {
             Audience::Everyone => Ok(()),
-            Audience::Topic(name) => match self.topics.named(name) {
-                Some(slot) if self.topics.has_ended(slot) => Err(PublishError::TopicEnded),
-                _ if !self.topics.has_room_to_publish(name) => Err(PublishError::TooManyTopics),
-                _ => Ok(()),
-            },
+            Audience::Topic(name) => self.topics.check_publish(name),
             Audience::Client(id) if self.clients.get(id).is_some() => Ok(()),
             Audience::Client(_) => Err(PublishError::UnknownClient),
             Audience::Session(id) => match self.sessions.by_id(*id) {

@@ -185,6 +185,7 @@ pub enum Sentinel {
 /// | [`Reconnection::max_asked`] | the peer can ask for at most one hour | it can ask for any time |
 /// | [`Reconnection::stable_after`] | back-off ends when a stream has been open for 5 s | it would end at the first good answer |
 /// | [`Redirects::detect_loops`] | a redirect to what was asked already ends the chain | only the limit ends it |
+/// | [`Redirects::allow_body_elsewhere`] | a body goes to no other origin | it goes along with a 307 or 308 |
 /// | [`Redirects::next_attempt`] | the original URL is asked again | the URL to which a stream's redirects led is asked |
 /// | [`Timeouts::response`] | 30 s | none |
 /// | [`Timeouts::idle`] | 90 s | none |
@@ -239,6 +240,7 @@ impl Policy {
                 limit: Redirects::LIMIT,
                 detect_loops: false,
                 allow_insecure: false,
+                allow_body_elsewhere: true,
                 next_attempt: NextAttempt::Target,
             },
             timeouts: Timeouts {
@@ -350,7 +352,7 @@ impl Default for Reconnection {
 /// (Fetch, "HTTP-redirect fetch"). What is for one origin does not go to another: at the first
 /// URL of another scheme, host or port, `Authorization`, `Cookie`, `Proxy-Authorization` and
 /// every header with a value that [is sensitive](http::HeaderValue::is_sensitive) are left
-/// out, and stay out for the rest of the chain. Mark what else is secret, such as an API key
+/// out, and stay out for the rest of the chain. `http` and `https` of one host are two origins. Mark what else is secret, such as an API key
 /// in a header of its own, by [`set_sensitive`](http::HeaderValue::set_sensitive). `Host` goes
 /// nowhere else either; `Last-Event-ID` goes along.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -364,6 +366,12 @@ pub struct Redirects {
     pub detect_loops: bool,
     /// Whether `https` may lead to `http`. Default no: the stream would be readable on the way.
     pub allow_insecure: bool,
+    /// Whether a 307 or 308 may lead to another origin with the request's body, which these keep.
+    /// Default no: what was written for one server, such as a question with all that was said before
+    /// it, would go to another one that nobody named. The redirect is then an
+    /// [error](super::RedirectError::Body), since a request without its body is none. Browsers and
+    /// curl send the body along.
+    pub allow_body_elsewhere: bool,
     /// Which URL a later attempt asks. Default [`NextAttempt::Original`].
     pub next_attempt: NextAttempt,
 }
@@ -378,6 +386,7 @@ impl Default for Redirects {
             limit: Self::LIMIT,
             detect_loops: true,
             allow_insecure: false,
+            allow_body_elsewhere: false,
             next_attempt: NextAttempt::Original,
         }
     }

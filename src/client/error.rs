@@ -248,6 +248,10 @@ pub enum RedirectError {
     /// The `Location` leads from `https` to `http`, and
     /// [`Redirects::allow_insecure`](super::Redirects::allow_insecure) is off. It is the end.
     Insecure,
+    /// A 307 or 308 leads with the request's body to another origin, and
+    /// [`Redirects::allow_body_elsewhere`](super::Redirects::allow_body_elsewhere) is off. It is the
+    /// end.
+    Body,
     /// The `Location` holds a user name or a password, which no peer has to set for another
     /// (RFC 9110, 4.2.4). It is the end.
     Userinfo,
@@ -265,6 +269,7 @@ impl fmt::Display for RedirectError {
             Self::Location => "the server's redirect has a target that is no URL",
             Self::Scheme => "the server's redirect is neither to http nor to https",
             Self::Insecure => "the server's redirect leads from https to http",
+            Self::Body => "the server's redirect leads with the body to another origin",
             Self::Userinfo => "the server's redirect holds a user name",
             Self::Loop => "the server's redirects go round in a circle",
             Self::TooMany => "the server's redirects are too many",

@@ -80,6 +80,9 @@ impl Client {
         if is_https(url) && !is_https(&target) && !rules.allow_insecure {
             return Err(RedirectError::Insecure);
         }
+        if self.route.leaves_with_body(status, &target) && !rules.allow_body_elsewhere {
+            return Err(RedirectError::Body);
+        }
         if self.redirected.len() >= usize::from(rules.limit) {
             return Err(RedirectError::TooMany);
         }

@@ -80,6 +80,13 @@ impl Route {
         if becomes_get { Method::GET } else { method.clone() }
     }
 
+    /// Whether a redirect with this status would bring the body to another origin.
+    pub(super) fn leaves_with_body(&self, status: StatusCode, target: &Uri) -> bool {
+        !self.body.is_empty()
+            && self.method_after(status) == self.parts.method
+            && !is_same_origin(&self.parts.uri, target)
+    }
+
     /// Goes where a redirect leads (Fetch, "HTTP-redirect fetch").
     pub(super) fn redirect(&mut self, status: StatusCode, target: Uri, renewed: &mut HeaderMap) {
         let method = self.method_after(status);

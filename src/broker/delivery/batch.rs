@@ -138,20 +138,38 @@ impl Batch {
 
     /// Returns whether `frame` may join what is there without passing `limit` bytes.
     pub(crate) fn has_room(&self, frame: &Frame, limit: usize) -> bool {
-        self.has_room_for(self.framing.slice(frame).len(), limit)
+        let length = self.framing.slice(frame).len();
+        self.parts.is_empty()
+            || match &self.single {
+                None => length < SINGLE && self.joined.len() + length <= limit,
+                Some(single) => self.may_join(single, length, limit),
+            }
     }
 
+    fn may_join(&self, single: &Frame, length: usize, limit: usize) -> bool {
+        let before = self.framing.slice(single).len();
+        before.max(length) < SINGLE && before + length <= limit
+    }
+
+    /// As [`has_room`](Self::has_room), for a frame of this length that is added then.
     #[inline]
-    fn has_room_for(&self, length: usize, limit: usize) -> bool {
-        if self.parts.is_empty() {
-            return true;
+    fn make_room(&mut self, length: usize, limit: usize) -> bool {
+        self.parts.is_empty()
+            || if self.single.is_none() {
+                length < SINGLE && self.joined.len() + length <= limit
+            } else {
+                self.join_single(length, limit)
+            }
+    }
+
+    /// Copies the frame that is alone, if another of this length may join it. Returns whether it may.
+    #[cold]
+    fn join_single(&mut self, length: usize, limit: usize) -> bool {
+        let may_join = self.single.as_ref().is_some_and(|one| self.may_join(one, length, limit));
+        if may_join {
+            self.copy_single();
         }
-        let before = match &self.single {
-            None => self.joined.len(),
-            Some(frame) => self.framing.slice(frame).len(),
-        };
-        let is_large = self.single.is_some() && before >= SINGLE;
-        !is_large && length < SINGLE && before + length <= limit
+        may_join
     }
 
     /// Adds `frame` if there is room for it. Returns whether there was.
@@ -163,31 +181,31 @@ impl Batch {
         cursor: u64,
         frame: &Frame,
     ) -> bool {
-        let bytes = self.framing.slice(frame);
-        let has_room = self.has_room_for(bytes.len(), limit);
+        let length = self.framing.slice(frame).len();
+        let has_room = self.make_room(length, limit);
         if has_room {
+            let bytes = self.framing.slice(frame);
             self.add(source, cursor, frame, bytes);
         }
         has_room
     }
 
     pub(crate) fn push(&mut self, source: Source, cursor: u64, frame: &Frame) {
+        if self.single.is_some() {
+            self.copy_single();
+        }
         let bytes = self.framing.slice(frame);
         self.add(source, cursor, frame, bytes);
     }
 
     #[inline]
     fn add(&mut self, source: Source, cursor: u64, frame: &Frame, bytes: &[u8]) {
+        let end = self.joined.len() + bytes.len();
         if self.parts.is_empty() && bytes.len() >= self.single_from {
             self.single = Some(frame.clone());
-            self.parts.push(Part { source, cursor, end: bytes.len() });
-            return;
+        } else {
+            self.joined.extend_from_slice(bytes);
         }
-        if self.single.is_some() {
-            self.copy_single();
-        }
-        self.joined.extend_from_slice(bytes);
-        let end = self.joined.len();
         self.parts.push(Part { source, cursor, end });
     }
 

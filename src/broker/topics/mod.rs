@@ -166,15 +166,28 @@ impl Topics {
         self.len() - self.kept
     }
 
-    /// Returns whether something can be published to a topic of this name.
-    pub(crate) fn has_room_to_publish(&self, name: &TopicName) -> bool {
+    /// Checks whether something can be published to a topic of this name.
+    pub(crate) fn check_publish(&self, name: &TopicName) -> Result<(), PublishError> {
+        let channel = self.named(name).and_then(|slot| self.channels.at(slot));
+        match channel {
+            Some(channel) if channel.end().is_some() => Err(PublishError::TopicEnded),
+            Some(channel) if channel.is_kept() => Ok(()),
+            _ if self.kept < self.max_kept => Ok(()),
+            _ => Err(PublishError::TooManyTopics),
+        }
+    }
+
+    fn has_room_to_publish(&self, name: &TopicName) -> bool {
         let channel = self.named(name).and_then(|slot| self.channels.at(slot));
         channel.is_some_and(Channel::is_kept) || self.kept < self.max_kept
     }
 
     /// Checks whether a peer may subscribe to so many topics and patterns that are not known.
     pub(crate) fn check_subscribe(&self, payer: &Payer, new: usize) -> Result<(), NoRoom> {
-        if new > 0 && self.subscribed_only() + new > self.max_subscribed {
+        if new == 0 {
+            return Ok(());
+        }
+        if self.subscribed_only() + new > self.max_subscribed {
             return Err(NoRoom::Full);
         }
         self.payers.check(payer, new)

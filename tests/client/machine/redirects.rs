@@ -144,6 +144,36 @@ fn https_leads_to_http_only_if_that_is_allowed() {
 }
 
 #[test]
+fn a_body_goes_to_another_origin_only_if_that_is_allowed() {
+    for (from, to, may) in [
+        ("https://a.example/", "https://a.example/x", true),
+        ("https://a.example/", "https://a.example:443/x", true),
+        ("https://a.example/", "https://b.example/", false),
+        ("http://a.example/", "https://a.example/", false),
+    ] {
+        for status in [307, 308] {
+            let post = || Request::post(from).body(Bytes::from("question")).unwrap();
+            let redirect = || [Answer::redirect(status, to)];
+            let config = ClientConfig::new(1);
+            let life = Life::with(post(), config.clone(), redirect());
+            let refused = matches!(
+                life.close_reason(),
+                Some(CloseReason::Failed(ClientError::Redirect(RedirectError::Body, _)))
+            );
+            assert_eq!((refused, life.requests.len()), (!may, 1 + usize::from(may)), "{from} {to}");
+            let mut allowed = config;
+            allowed.policy.redirects.allow_body_elsewhere = true;
+            let life = Life::with(post(), allowed, redirect());
+            assert_eq!(life.requests[1].body(), "question");
+        }
+        // These turn into a GET, which has none.
+        let post = Request::post(from).body(Bytes::from("question")).unwrap();
+        let life = Life::with(post, ClientConfig::new(1), [Answer::redirect(302, to)]);
+        assert_eq!((life.requests[1].method(), life.requests[1].body().len()), (&Method::GET, 0));
+    }
+}
+
+#[test]
 fn as_many_redirects_are_followed_as_the_limit_says() {
     let chain = |length: usize| (0..length).map(|n| Answer::redirect(302, &format!("/{n}")));
     for config in both() {
