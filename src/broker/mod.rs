@@ -108,6 +108,22 @@
 //! - This library's [client](crate::client) takes notices out of the stream, and reports what is
 //!   lost.
 //!
+//! # What to permit to strangers
+//!
+//! A peer that nobody knows can say which topics it wants, and from where on. What it may say is for
+//! the application to bound; what it costs where it does not is bounded by default:
+//!
+//! | A stranger | By default | Better |
+//! | --- | --- | --- |
+//! | names topics | 64 a session; names to which nothing was published count apart ([`BrokerLimits::subscribed_topics`]) and take no room from publishers | [`SessionConfig::with_permitted`]: the topics that there are |
+//! | names patterns | as topics; each begins with the newest 8,192 events that match, and costs each publish that it matches | permit topics alone, or patterns below a prefix of the peer's own. `**` hears every topic |
+//! | opens sessions | 1,000 from one [address](SessionConfig::with_address), if the address is told to the broker; 256 of one client | tell the address, and let a proxy in front bound requests a minute |
+//! | makes up ids | gets what a newcomer gets, but for a place that is guessed right | [signed ids](BrokerConfig::cursor_keys), so that no place can be guessed |
+//! | reads slowly or not at all | a place in the log; it ends as stalled, or as its [lag](Lag) says | a shorter [`SessionDefaults::stall_timeout`] |
+//!
+//! Publish under no id that a stranger chose, and let none choose a topic to publish to:
+//! [`BrokerLimits::topics`] bounds these for all publishers together.
+//!
 //! # What a replay costs
 //!
 //! A request of some hundred bytes can be answered with all that is kept for it. By default:

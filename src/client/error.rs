@@ -1,5 +1,6 @@
 //! What can go wrong, whose fault it is, and why a client ends.
 
+use super::secrets::{NamesOf, WithoutQuery};
 use crate::fault::Fault;
 use crate::net::Failure;
 use crate::notice::RefusalReason;
@@ -154,7 +155,7 @@ impl Error for ClientError {
 }
 
 /// A response that opened no stream: its head, and the beginning of its body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnexpectedResponse {
     /// The URL that answered; after redirects it is not the client's own.
@@ -167,6 +168,18 @@ pub struct UnexpectedResponse {
     /// [`ClientConfig::max_error_body`](super::ClientConfig::max_error_body), as it came;
     /// empty for a redirect.
     pub body: Bytes,
+}
+
+impl fmt::Debug for UnexpectedResponse {
+    /// Leaves out the URL's query, the values of headers and the body, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnexpectedResponse")
+            .field("url", &WithoutQuery(&self.url))
+            .field("status", &self.status)
+            .field("headers", &NamesOf(&self.headers))
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
 }
 
 /// What did not come in time. The times are those of [`Timeouts`](super::Timeouts).

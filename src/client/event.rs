@@ -1,6 +1,7 @@
 //! What a client reports.
 
 use super::error::{ClientError, CloseReason};
+use super::secrets::{NamesOf, WithoutQuery};
 use crate::decode::{DecodeError, Message};
 use crate::notice::LossReason;
 use core::fmt;
@@ -33,7 +34,7 @@ pub enum ReadyState {
 }
 
 /// Something that happened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum ClientEvent<'a> {
     /// A stream is open. Reported once for each, before its messages.
@@ -82,8 +83,36 @@ pub enum ClientEvent<'a> {
     Closed(&'a CloseReason),
 }
 
+impl fmt::Debug for ClientEvent<'_> {
+    /// Leaves out the query of a URL, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(stream) => f.debug_tuple("Open").field(stream).finish(),
+            Self::Message(message) => f.debug_tuple("Message").field(message).finish(),
+            Self::Comment(text) => f.debug_tuple("Comment").field(text).finish(),
+            Self::Dropped(error) => f.debug_tuple("Dropped").field(error).finish(),
+            Self::Lost { events, reason } => {
+                f.debug_struct("Lost").field("events", events).field("reason", reason).finish()
+            }
+            Self::HeadersWanted { attempt, url, refused } => f
+                .debug_struct("HeadersWanted")
+                .field("attempt", attempt)
+                .field("url", &WithoutQuery(url))
+                .field("refused", refused)
+                .finish(),
+            Self::Retrying { error, wait, attempts } => f
+                .debug_struct("Retrying")
+                .field("error", error)
+                .field("wait", wait)
+                .field("attempts", attempts)
+                .finish(),
+            Self::Closed(reason) => f.debug_tuple("Closed").field(reason).finish(),
+        }
+    }
+}
+
 /// A stream that is open: where it comes from, and its head.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct OpenedStream<'a> {
     /// The attempt that brought it.
@@ -92,4 +121,16 @@ pub struct OpenedStream<'a> {
     pub url: &'a Uri,
     /// The head of the response.
     pub head: &'a Response<()>,
+}
+
+impl fmt::Debug for OpenedStream<'_> {
+    /// Leaves out the URL's query and the values of headers, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenedStream")
+            .field("attempt", &self.attempt)
+            .field("url", &WithoutQuery(self.url))
+            .field("version", &self.head.version())
+            .field("headers", &NamesOf(self.head.headers()))
+            .finish()
+    }
 }

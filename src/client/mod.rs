@@ -105,6 +105,7 @@ mod inbox;
 mod location;
 mod request;
 mod response;
+pub(crate) mod secrets;
 mod state;
 mod time;
 

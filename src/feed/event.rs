@@ -1,5 +1,6 @@
 //! What a subscription to a feed gets.
 
+use crate::client::secrets::{NamesOf, WithoutQuery};
 use crate::client::{ClientError, CloseReason, OpenedStream};
 use crate::decode::{DecodeError, OwnedMessage};
 use crate::event::EventId;
@@ -70,7 +71,7 @@ pub enum FeedLoss {
 
 /// A stream that was opened: where it comes from, and the head of its response, whose status is
 /// 200.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamHead {
     /// The URL that it comes from; after redirects it is not the client's own.
@@ -97,6 +98,18 @@ impl StreamHead {
     pub(super) fn set_resumed_from(&mut self, last_event_id: &str) {
         let id = EventId::new(last_event_id.to_owned()).ok();
         self.resumed_from = id.filter(|id| !id.as_str().is_empty());
+    }
+}
+
+impl fmt::Debug for StreamHead {
+    /// Leaves out the URL's query and the values of headers, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamHead")
+            .field("url", &WithoutQuery(&self.url))
+            .field("version", &self.version)
+            .field("headers", &NamesOf(&self.headers))
+            .field("resumed_from", &self.resumed_from)
+            .finish()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The client behind a stream: one driver for every runtime and every transport.
 
 use super::{IntoRequest, StreamHead, Transport};
+use crate::client::secrets::WithoutQuery;
 use crate::client::{
     Attempt, Client, ClientConfig, ClientError, ClientEvent, CloseReason, ReadyState,
 };
@@ -97,7 +98,7 @@ pub enum SourceEvent {
 }
 
 /// What [`EventSource::with_headers`] is asked for: the headers of the next attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeadersWanted {
     /// The URL that will be asked.
@@ -106,6 +107,16 @@ pub struct HeadersWanted {
     /// stream: one of [`ClientConfig::renewed_statuses`]. A token that is kept is then to be
     /// fetched anew.
     pub refused: Option<StatusCode>,
+}
+
+impl fmt::Debug for HeadersWanted {
+    /// Leaves out the URL's query, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeadersWanted")
+            .field("url", &WithoutQuery(&self.url))
+            .field("refused", &self.refused)
+            .finish()
+    }
 }
 
 impl<T: Transport> EventSource<T> {

@@ -10,6 +10,7 @@ mod counters;
 mod deadlines;
 mod delivery;
 mod drain;
+mod extremes;
 mod lag;
 mod leases;
 mod limits;

@@ -236,8 +236,7 @@ fn a_panic_of_the_listener_leaves_the_driver_alive() {
     let _sessions = [0, 1].map(|shard| parked(&hub, client_on(shard, 2), &probe));
     say(&hub, "not taken");
     take(&heard);
-    timer.advance(seconds(61));
-    driver.run();
+    pass(&timer, &mut driver, seconds(61));
     let ended = ends(&take(&heard));
     assert!(matches!(ended[..], [(_, EndReason::Stalled), (_, EndReason::Stalled)]), "{ended:?}");
     assert_eq!(hub.counters().panics.listener, 2);

@@ -6,7 +6,7 @@ use crate::service::{
 };
 use crate::shared::Shared;
 use futures_core::Stream;
-use sansse::broker::{Audience, EndReason, SessionConfig};
+use sansse::broker::{Audience, EndReason, PublishError, SessionConfig};
 use sansse::client::ClientError;
 use sansse::feed::{FeedEvent, Subscription};
 use sansse::net::{FailureKind, Runtime};
@@ -197,18 +197,22 @@ pub(crate) async fn cancel_a_server_by_drop<P: Platform>(platform: P) {
     assert_eq!(application.hub.counters().sessions, 1);
 }
 
-/// Without its driver time stands still for a hub, and events come as before. The driver ends when
-/// nobody has the hub, and not before.
+/// A hub closes when its driver is dropped: sessions get what came before, and their end. The driver
+/// ends when nobody has the hub, and not before.
 pub(crate) async fn cancel_a_hub_by_drop<P: Platform>(platform: P) {
     let (hub, drive) = sansse::Hub::new(platform.runtime(), config()).unwrap();
-    drop(drive);
     let mut session = hub.open(SessionConfig::new()).unwrap();
     hub.publish(Audience::Everyone, &Event::new("a")).unwrap();
+    drop(drive);
+    let refused = hub.publish(Audience::Everyone, &Event::new("b"));
+    assert_eq!(refused, Err(PublishError::NotDriven));
     for expected in [&format!("retry: 5\nid: a-0\n{LIVE}"), "id: a-1\ndata: a\n\n"] {
         let frame =
             poll_fn(|context| Pin::new(&mut session).poll_next(context)).await.unwrap().unwrap();
         assert_eq!(frame.as_ref(), expected.as_bytes());
     }
+    let cut = poll_fn(|context| Pin::new(&mut session).poll_next(context)).await.unwrap();
+    assert_eq!(cut.unwrap_err().reason(), Some(EndReason::Shutdown));
 
     let over = Shared::new(false);
     let (hub, drive) = sansse::Hub::new(platform.runtime(), config()).unwrap();

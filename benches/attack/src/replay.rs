@@ -6,7 +6,7 @@ use sansse::broker::{
     AddressKey, Audience, Batch, BrokerConfig, CursorKeys, Epoch, Filled, Framing, SessionConfig,
     TopicName,
 };
-use sansse::hub::Answer;
+use sansse::hub::{Answer, Drive};
 use sansse::{Event, EventId, Hub, Timer};
 use std::future::pending;
 use std::pin::Pin;
@@ -27,6 +27,8 @@ const PER_ADDRESS: usize = 1_000;
 /// Logs that are as full as they may be, for sessions from one address.
 struct Target {
     hub: Hub,
+    /// Kept, since a hub without it closes.
+    _drive: Drive,
     topics: Vec<TopicName>,
     started: Instant,
 }
@@ -116,10 +118,10 @@ pub(crate) fn run(size: Size, report: &mut Report) -> Result<(), Broken> {
 impl Target {
     fn new(config: BrokerConfig, data: usize) -> Result<Self, Broken> {
         let started = Instant::now();
-        let hub = Hub::new(Standing(started), config)?.0;
+        let (hub, drive) = Hub::new(Standing(started), config)?;
         let topics: Result<_, _> =
             (0..TOPICS).map(|number| TopicName::new(format!("topic {number}"))).collect();
-        let target = Self { hub, topics: topics?, started };
+        let target = Self { hub, _drive: drive, topics: topics?, started };
         target.publish(data, RETAINED / data + 1)?;
         Ok(target)
     }

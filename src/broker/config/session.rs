@@ -120,6 +120,8 @@ impl SessionConfig {
     /// the session is opened](crate::broker::OpenError::NotPermitted) and
     /// [later](crate::broker::SubscribeError::NotPermitted). An empty list permits no topic.
     ///
+    /// [What to permit to strangers](crate::broker#what-to-permit-to-strangers) says what each costs.
+    ///
     /// So what a peer asks for can be handed on as it is, and what it may have is said once, where
     /// that is known. The permission is about topics. It keeps from the session neither the
     /// broadcast nor what is published to the client or to the session;

@@ -2,11 +2,13 @@
 //! time.
 
 mod attempts;
+mod extremes;
 mod notices;
 mod one_shot;
 mod policy;
 mod redirects;
 mod refusals;
 mod requests;
+mod secrets;
 mod slept_through;
 mod timeouts;
