@@ -85,9 +85,14 @@ impl Broker {
 
     /// Ends a session, at once and for good.
     pub(super) fn end(&mut self, key: Key, reason: EndReason, told: Told) {
+        // Before the channels go that nobody else has subscribed to.
+        let subscriptions = self.sessions.get(key).map_or(0, |one| self.subscriptions_of(one));
         let Some((mut session, undelivered)) = self.sessions.remove(key, &mut self.topics) else {
             return;
         };
+        if subscriptions > 0 {
+            self.unsubscribed(session.client(), session.address(), subscriptions);
+        }
         let id = self.sessions.id_of(key);
         let superseded = Passed::of_superseded(session.extras_mut().take_uncounted());
         Notes::new(&mut self.events, &mut self.counters, &self.clients).note(

@@ -164,11 +164,11 @@ counted! {
     of_client: OpenError::TooManySessionsOfClient { .. },
     /// [`OpenError::TooManySessionsFromAddress`].
     from_address: OpenError::TooManySessionsFromAddress { .. },
-    /// [`OpenError::TooManyTopics`], [`OpenError::TooManyTopicsOfClient`] and
-    /// [`OpenError::TooManyTopicsFromAddress`].
+    /// [`OpenError::TooManyTopics`], [`OpenError::TooManySubscriptionsOfClient`] and
+    /// [`OpenError::TooManySubscriptionsFromAddress`].
     topics: OpenError::TooManyTopics
-        | OpenError::TooManyTopicsOfClient { .. }
-        | OpenError::TooManyTopicsFromAddress { .. },
+        | OpenError::TooManySubscriptionsOfClient { .. }
+        | OpenError::TooManySubscriptionsFromAddress { .. },
     /// [`OpenError::UnreadEvents`].
     unread_events: OpenError::UnreadEvents,
     /// All other errors: requests that no broker of this configuration accepts.

@@ -11,7 +11,7 @@ pub enum ComesBack {
     /// It is not: another attempt meets the same error.
     Never,
     /// After [`Reconnect::retry_after`](crate::broker::Reconnect::retry_after): it has as
-    /// many sessions as it may, and has to close one itself. As an HTTP status that is 429.
+    /// many sessions or subscriptions as it may, and has to close one itself. As an HTTP status that is 429.
     AfterMinimum,
     /// When its turn comes among all that were refused, so that they do not come all at once. As an
     /// HTTP status that is 503.
@@ -136,18 +136,18 @@ pub enum OpenError {
     /// [may be](crate::broker::BrokerLimits::subscribed_topics), and the session wants a new one. The
     /// HTTP status is 503.
     TooManyTopics,
-    /// The client brought in as many topics and patterns to which nothing was published as it
-    /// [may](crate::broker::BrokerLimits::subscribed_topics_per_client). The HTTP
+    /// The client's sessions would have more subscriptions than they
+    /// [may](crate::broker::BrokerLimits::subscriptions_per_client). The HTTP
     /// status is 429.
-    TooManyTopicsOfClient {
-        /// How many it may bring in.
+    TooManySubscriptionsOfClient {
+        /// How many there may be.
         limit: u32,
     },
-    /// The sessions from the address brought in as many topics and patterns to which nothing was published as it
-    /// [may](crate::broker::BrokerLimits::subscribed_topics_per_address). The HTTP
+    /// The sessions from the address would have more subscriptions than they
+    /// [may](crate::broker::BrokerLimits::subscriptions_per_address). The HTTP
     /// status is 429.
-    TooManyTopicsFromAddress {
-        /// How many it may bring in.
+    TooManySubscriptionsFromAddress {
+        /// How many there may be.
         limit: u32,
     },
     /// The session wants more topics than one may have, by the fault of the peer that asks for them.
@@ -185,8 +185,8 @@ impl OpenError {
             | Self::TooManySessionsOfClient { .. }
             | Self::TooManySessionsFromAddress { .. }
             | Self::TooManyTopics
-            | Self::TooManyTopicsOfClient { .. }
-            | Self::TooManyTopicsFromAddress { .. }
+            | Self::TooManySubscriptionsOfClient { .. }
+            | Self::TooManySubscriptionsFromAddress { .. }
             | Self::UnreadEvents => Fault::Limit,
             Self::Closed | Self::Draining | Self::TopicsEnded => Fault::State,
         }
@@ -199,8 +199,8 @@ impl OpenError {
             // The peer itself has to close one, and others are not to wait for that.
             Self::TooManySessionsOfClient { .. }
             | Self::TooManySessionsFromAddress { .. }
-            | Self::TooManyTopicsOfClient { .. }
-            | Self::TooManyTopicsFromAddress { .. } => ComesBack::AfterMinimum,
+            | Self::TooManySubscriptionsOfClient { .. }
+            | Self::TooManySubscriptionsFromAddress { .. } => ComesBack::AfterMinimum,
             _ => match self.fault() {
                 Fault::Peer | Fault::Caller => ComesBack::Never,
                 _ => ComesBack::InTurn,
@@ -224,11 +224,11 @@ impl fmt::Display for OpenError {
                 write!(f, "more than {limit} sessions from one address")
             }
             Self::TooManyTopics => f.write_str("too many topics"),
-            Self::TooManyTopicsOfClient { limit } => {
-                write!(f, "more than {limit} new topics of one client")
+            Self::TooManySubscriptionsOfClient { limit } => {
+                write!(f, "more than {limit} subscriptions of one client")
             }
-            Self::TooManyTopicsFromAddress { limit } => {
-                write!(f, "more than {limit} new topics from one address")
+            Self::TooManySubscriptionsFromAddress { limit } => {
+                write!(f, "more than {limit} subscriptions from one address")
             }
             Self::TooManyTopicsOfSession { limit } => {
                 write!(f, "more than {limit} topics in one session")
@@ -259,16 +259,16 @@ pub enum SubscribeError {
     /// There are as many topics and patterns to which nothing was published as
     /// [may be](crate::broker::BrokerLimits::subscribed_topics), and this would be a new one.
     TooManyTopics,
-    /// The client brought in as many topics and patterns to which nothing was published as it
-    /// [may](crate::broker::BrokerLimits::subscribed_topics_per_client).
-    TooManyTopicsOfClient {
-        /// How many it may bring in.
+    /// The client's sessions would have more subscriptions than they
+    /// [may](crate::broker::BrokerLimits::subscriptions_per_client).
+    TooManySubscriptionsOfClient {
+        /// How many there may be.
         limit: u32,
     },
-    /// The sessions from the address brought in as many topics and patterns to which nothing was published as it
-    /// [may](crate::broker::BrokerLimits::subscribed_topics_per_address).
-    TooManyTopicsFromAddress {
-        /// How many it may bring in.
+    /// The sessions from the address would have more subscriptions than they
+    /// [may](crate::broker::BrokerLimits::subscriptions_per_address).
+    TooManySubscriptionsFromAddress {
+        /// How many there may be.
         limit: u32,
     },
     /// The session has as many topics and patterns as one may have.
@@ -284,8 +284,8 @@ impl SubscribeError {
         match self {
             Self::NotPermitted => Fault::Peer,
             Self::TooManyTopics
-            | Self::TooManyTopicsOfClient { .. }
-            | Self::TooManyTopicsFromAddress { .. }
+            | Self::TooManySubscriptionsOfClient { .. }
+            | Self::TooManySubscriptionsFromAddress { .. }
             | Self::TooManyTopicsOfSession { .. } => Fault::Limit,
             Self::UnknownSession => Fault::State,
         }
@@ -298,11 +298,11 @@ impl fmt::Display for SubscribeError {
             Self::UnknownSession => f.write_str("no such session is open"),
             Self::NotPermitted => f.write_str("the topic is not permitted"),
             Self::TooManyTopics => f.write_str("too many topics"),
-            Self::TooManyTopicsOfClient { limit } => {
-                write!(f, "more than {limit} new topics of one client")
+            Self::TooManySubscriptionsOfClient { limit } => {
+                write!(f, "more than {limit} subscriptions of one client")
             }
-            Self::TooManyTopicsFromAddress { limit } => {
-                write!(f, "more than {limit} new topics from one address")
+            Self::TooManySubscriptionsFromAddress { limit } => {
+                write!(f, "more than {limit} subscriptions from one address")
             }
             Self::TooManyTopicsOfSession { limit } => {
                 write!(f, "more than {limit} topics in one session")
@@ -569,8 +569,12 @@ mod tests {
             (of_client, Fault::Limit, ComesBack::AfterMinimum),
             (from_address, Fault::Limit, ComesBack::AfterMinimum),
             (E::TooManyTopics, Fault::Limit, ComesBack::InTurn),
-            (E::TooManyTopicsOfClient { limit: 1 }, Fault::Limit, ComesBack::AfterMinimum),
-            (E::TooManyTopicsFromAddress { limit: 1 }, Fault::Limit, ComesBack::AfterMinimum),
+            (E::TooManySubscriptionsOfClient { limit: 1 }, Fault::Limit, ComesBack::AfterMinimum),
+            (
+                E::TooManySubscriptionsFromAddress { limit: 1 },
+                Fault::Limit,
+                ComesBack::AfterMinimum,
+            ),
             (E::UnreadEvents, Fault::Limit, ComesBack::InTurn),
             (E::TooManyTopicsOfSession { limit: 1 }, Fault::Peer, ComesBack::Never),
             (E::TooManyPermitted { limit: 1 }, Fault::Caller, ComesBack::Never),

@@ -115,7 +115,7 @@
 //!
 //! | A stranger | By default | Better |
 //! | --- | --- | --- |
-//! | names topics | 64 a session; names to which nothing was published count apart ([`BrokerLimits::subscribed_topics`]) and take no room from publishers | [`SessionConfig::with_permitted`]: the topics that there are |
+//! | names topics | 64 a session, 2,000 subscriptions of one client, 16,000 from one [address](SessionConfig::with_address); names to which nothing was published count apart ([`BrokerLimits::subscribed_topics`]) and take no room from publishers | [`SessionConfig::with_permitted`]: the topics that there are |
 //! | names patterns | as topics; each begins with the newest 8,192 events that match, and costs each publish that it matches | permit topics alone, or patterns below a prefix of the peer's own. `**` hears every topic |
 //! | opens sessions | 1,000 from one [address](SessionConfig::with_address), if the address is told to the broker; 256 of one client | tell the address, and let a proxy in front bound requests a minute |
 //! | makes up ids | gets what a newcomer gets, but for a place that is guessed right | [signed ids](BrokerConfig::cursor_keys), so that no place can be guessed |

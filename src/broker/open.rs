@@ -11,7 +11,7 @@ use super::event::{EndReason, Opened};
 use super::names::ClientId;
 use super::sessions::Told;
 use super::sessions::{Lease, Session, Subscription, Terms, is_covered};
-use super::topics::{Log, Payer, View};
+use super::topics::{Log, View};
 use super::{Broker, BrokerEvent, OpenError, SessionConfig};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -42,9 +42,13 @@ impl Broker {
         let now = self.advance(now);
         let mut config = config;
         let metadata = config.take_metadata();
-        if !elsewhere.has_made_room()
-            && let Err(error) = self.check_open(now, &config, elsewhere)
-        {
+        // Room is made for a session and not for its subscriptions.
+        let checked = if elsewhere.has_made_room() {
+            self.check_subscriptions(&config)
+        } else {
+            self.check_open(now, &config, elsewhere)
+        };
+        if let Err(error) = checked {
             self.counters.refuse(error);
             self.let_go([metadata.into_value()]);
             return Err(error);
@@ -95,6 +99,7 @@ impl Broker {
         let session = self.sessions.id_of(key);
         let client = config.client().cloned();
         self.events.push(BrokerEvent::SessionOpened { session, client, resumption });
+        self.count_subscriptions(key);
         self.enter(key, elsewhere);
         Ok(Opened { session, resumption })
     }
@@ -130,8 +135,32 @@ impl Broker {
         if config.topics().len() > limit as usize {
             return Err(OpenError::TooManyTopicsOfSession { limit });
         }
+        self.check_subscriptions(config)
+    }
+
+    /// Checks that there is room for what such a session subscribes to.
+    fn check_subscriptions(&self, config: &SessionConfig) -> Result<(), OpenError> {
+        let count = config.topics().len();
+        if count == 0 {
+            return Ok(());
+        }
         let new = config.topics().iter().filter(|filter| self.topics.get(filter).is_none()).count();
-        Ok(self.topics.check_subscribe(&payer_of(config), new)?)
+        if !self.topics.has_room_to_subscribe(new) {
+            return Err(OpenError::TooManyTopics);
+        }
+        let limits = &self.config.limits;
+        let of_client = config.client().and_then(|id| self.clients.get(id));
+        let of_client = of_client.map_or(0, Client::subscriptions);
+        let limit = limits.subscriptions_per_client;
+        if config.client().is_some() && of_client + count > limit as usize {
+            return Err(OpenError::TooManySubscriptionsOfClient { limit });
+        }
+        let from = config.address().map(|from| self.admission.subscriptions_from(from));
+        let limit = limits.subscriptions_per_address;
+        if from.is_some_and(|from| from + count > limit as usize) {
+            return Err(OpenError::TooManySubscriptionsFromAddress { limit });
+        }
+        Ok(())
     }
 
     /// Returns whether the session may have all that it asks for.
@@ -190,8 +219,8 @@ impl Broker {
     /// Returns the channels that a configuration names, which are opened if need be.
     fn channels_of(&mut self, config: &SessionConfig) -> Vec<u32> {
         let everyone = (!config.is_topics_only()).then(|| self.topics.everyone());
-        let (topics, payer) = (&mut self.topics, payer_of(config));
-        let named = config.topics().iter().filter_map(|filter| topics.ensure(filter, &payer).ok());
+        let topics = &mut self.topics;
+        let named = config.topics().iter().map(|filter| topics.ensure(filter));
         // The client's channel comes last, and has no reallocation to pay for.
         let mut channels = Vec::with_capacity(2 + config.topics().len());
         channels.extend(everyone);
@@ -213,6 +242,16 @@ impl Broker {
         let key = self.clients.insert(id.clone(), channel, metadata);
         self.events.push(BrokerEvent::ClientJoined { client: id.clone() });
         key
+    }
+
+    /// Counts what a session that was opened is subscribed to.
+    fn count_subscriptions(&mut self, key: Key) {
+        let Some(session) = self.sessions.get(key) else { return };
+        let count = self.subscriptions_of(session);
+        if count > 0 {
+            let (client, address) = (session.client(), session.address());
+            self.subscribed(client, address, count);
+        }
     }
 
     /// Counts a session that was opened, and ends those that have to make room for it.
@@ -286,15 +325,6 @@ fn new_session(
         session.extras_mut().set_gone(number, gone);
     }
     session
-}
-
-/// Returns who pays for the names that such a session brings in.
-fn payer_of(config: &SessionConfig) -> Payer {
-    // Most sessions ask for none.
-    if config.topics().is_empty() {
-        return Payer::default();
-    }
-    Payer::new(config.client().cloned(), config.address().cloned())
 }
 
 /// Returns the interval that a session chose, [`Tick::MAX`] for none, if it is not the usual one.

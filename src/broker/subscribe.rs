@@ -7,7 +7,6 @@ use super::clock::Tick;
 use super::delivery::{self, Teller, Wish};
 use super::names::TopicFilter;
 use super::sessions::{LateGap, Phase, Session, Subscription, is_over};
-use super::topics::Payer;
 use super::{Broker, ClientId, LeaseError, Resumption, SessionId, StartAt, SubscribeError};
 use crate::last_event_id::LastEventId;
 use crate::notice::Notice;
@@ -190,10 +189,21 @@ impl Broker {
         if except.len() >= limit as usize {
             return Err(SubscribeError::TooManyTopicsOfSession { limit });
         }
-        let client = session.client().and_then(|key| self.clients.at(key)).map(Client::id);
-        let address = session.address().and_then(|key| self.admission.name_of(key));
-        let payer = Payer::new(client.cloned(), address.cloned());
-        let channel = self.topics.ensure(&filter, &payer)?;
+        let (client, address) = (session.client(), session.address());
+        let of_client = client.and_then(|key| self.clients.at(key)).map(Client::subscriptions);
+        let limit = self.config.limits.subscriptions_per_client;
+        if of_client.is_some_and(|count| count >= limit as usize) {
+            return Err(SubscribeError::TooManySubscriptionsOfClient { limit });
+        }
+        let limit = self.config.limits.subscriptions_per_address;
+        if address.is_some_and(|from| self.admission.subscriptions(from) >= limit as usize) {
+            return Err(SubscribeError::TooManySubscriptionsFromAddress { limit });
+        }
+        if self.topics.get(&filter).is_none() && !self.topics.has_room_to_subscribe(1) {
+            return Err(SubscribeError::TooManyTopics);
+        }
+        let channel = self.topics.ensure(&filter);
+        self.subscribed(client, address, 1);
         let session = self.sessions.get_mut(key).ok_or(SubscribeError::UnknownSession)?;
         let view = self.topics.view(channel).ok_or(SubscribeError::TooManyTopics)?;
 
@@ -269,6 +279,32 @@ impl Broker {
         self.take_subscription(now, key, number)
     }
 
+    /// Returns how many topics and patterns a session is subscribed to.
+    pub(super) fn subscriptions_of(&self, session: &Session) -> u32 {
+        let is_one = |&(_, channel): &(u32, u32)| self.topics.is_subscribed_to(channel);
+        session.channels().filter(is_one).map(|_| 1).sum()
+    }
+
+    /// Counts so many subscriptions more of a client and from an address.
+    pub(super) fn subscribed(&mut self, client: Option<Key>, address: Option<Key>, count: u32) {
+        if let Some(client) = client.and_then(|key| self.clients.at_mut(key)) {
+            client.subscribe(count);
+        }
+        if let Some(address) = address {
+            self.admission.subscribe(address, count);
+        }
+    }
+
+    /// Counts so many less.
+    pub(super) fn unsubscribed(&mut self, client: Option<Key>, address: Option<Key>, count: u32) {
+        if let Some(client) = client.and_then(|key| self.clients.at_mut(key)) {
+            client.unsubscribe(count);
+        }
+        if let Some(address) = address {
+            self.admission.unsubscribe(address, count);
+        }
+    }
+
     /// Returns the numbers of a session's subscriptions to topics and patterns, and what they are.
     fn filters(&self, session: &Session) -> impl Iterator<Item = (u32, TopicFilter)> {
         let filter = |(number, channel)| self.topics.filter(channel).map(|filter| (number, filter));
@@ -280,7 +316,11 @@ impl Broker {
     pub(super) fn take_subscription(&mut self, now: Tick, key: Key, number: u32) -> bool {
         let session = self.sessions.get(key);
         let channel = session.and_then(|one| one.subscription(number)).map(Subscription::channel);
+        let payers = session.map(|session| (session.client(), session.address()));
         let was_there = self.sessions.unsubscribe(key, number, &mut self.topics);
+        if let Some((client, address)) = payers.filter(|_| was_there) {
+            self.unsubscribed(client, address, 1);
+        }
         self.note_leave(key, channel.into_iter());
         if self.sessions.get(key).is_some_and(|session| is_over(session, &self.topics)) {
             self.sessions.wake(now, key);

@@ -140,11 +140,10 @@ fn reason_of(error: OpenError) -> RefusalReason {
     match error {
         OpenError::Closed => RefusalReason::Closed,
         OpenError::Draining => RefusalReason::Draining,
-        OpenError::TooManySessionsOfClient { .. } | OpenError::TooManyTopicsOfClient { .. } => {
-            RefusalReason::Client
-        }
+        OpenError::TooManySessionsOfClient { .. }
+        | OpenError::TooManySubscriptionsOfClient { .. } => RefusalReason::Client,
         OpenError::TooManySessionsFromAddress { .. }
-        | OpenError::TooManyTopicsFromAddress { .. } => RefusalReason::Address,
+        | OpenError::TooManySubscriptionsFromAddress { .. } => RefusalReason::Address,
         // What else is temporary is a limit of the broker's.
         _ => RefusalReason::Full,
     }
@@ -247,8 +246,8 @@ mod tests {
             (OpenError::UnreadEvents, "full"),
             (OpenError::TooManySessionsOfClient { limit: 1 }, "client"),
             (OpenError::TooManySessionsFromAddress { limit: 1 }, "address"),
-            (OpenError::TooManyTopicsOfClient { limit: 1 }, "client"),
-            (OpenError::TooManyTopicsFromAddress { limit: 1 }, "address"),
+            (OpenError::TooManySubscriptionsOfClient { limit: 1 }, "client"),
+            (OpenError::TooManySubscriptionsFromAddress { limit: 1 }, "address"),
         ] {
             assert_ne!(error.comes_back(), ComesBack::Never);
             let expected = format!(

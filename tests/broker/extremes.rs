@@ -58,11 +58,8 @@ fn settings() -> Vec<(&'static str, Vec<Change>)> {
         ),
         ("topics", numbers(|c, n| c.limits.topics = n)),
         ("subscribed_topics", numbers(|c, n| c.limits.subscribed_topics = n)),
-        ("subscribed_topics_per_client", numbers(|c, n| c.limits.subscribed_topics_per_client = n)),
-        (
-            "subscribed_topics_per_address",
-            numbers(|c, n| c.limits.subscribed_topics_per_address = n),
-        ),
+        ("subscriptions_per_client", numbers(|c, n| c.limits.subscriptions_per_client = n)),
+        ("subscriptions_per_address", numbers(|c, n| c.limits.subscriptions_per_address = n)),
         ("pattern_events", numbers(|c, n| c.limits.pattern_events = nonzero(n))),
         ("ended_topics", numbers(|c, n| c.limits.ended_topics = n)),
         ("topics_per_session", numbers(|c, n| c.limits.topics_per_session = n)),

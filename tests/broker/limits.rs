@@ -447,7 +447,7 @@ fn names_that_subscribers_invent_take_no_room_from_publishers() {
     for number in 0..500 {
         shard.publish(topic(&format!("news/{number}")), "x");
     }
-    // As many as there may be, whoever subscribes.
+    // As many as there may be, however much is subscribed to.
     let refused = shard.broker.publish(shard.now, topic("news/500"), &Event::new("x"));
     assert_eq!(refused, Err(PublishError::TooManyTopics));
     let refused = shard.broker.publish(shard.now, topic("0/0"), &Event::new("x"));
@@ -461,42 +461,71 @@ fn names_that_subscribers_invent_take_no_room_from_publishers() {
 #[test]
 fn no_address_and_no_client_keeps_the_others_from_subscribing_to_new_names() {
     let mut config = config();
-    config.limits.subscribed_topics_per_client = 2 * 64;
-    config.limits.subscribed_topics_per_address = 3 * 64;
+    config.limits.subscriptions_per_client = 2 * 64;
+    config.limits.subscriptions_per_address = 3 * 64;
     let mut shard = Shard::new(config);
     let alice = || session_of("alice").with_address(address("192.0.2.1"));
     let first = shard.open(invented(alice(), 1));
     shard.open(invented(alice(), 2));
-    let limit = OpenError::TooManyTopicsOfClient { limit: 128 };
-    assert_eq!(refusal(&mut shard, alice().with_topic(topic("new"))), limit);
-    // Also from elsewhere, since it is the same client.
+    let limit = OpenError::TooManySubscriptionsOfClient { limit: 128 };
+    // Also to what is there already, and from elsewhere, since it is the same client.
+    assert_eq!(refusal(&mut shard, alice().with_topic(topic("1/0"))), limit);
     let elsewhere = session_of("alice").with_address(address("192.0.2.2"));
-    assert_eq!(
-        refusal(&mut shard, elsewhere.with_topic(TopicPattern::new("new/*").unwrap())),
-        limit
-    );
-    shard.open(invented(from("192.0.2.1"), 3));
-    let limit = OpenError::TooManyTopicsFromAddress { limit: 192 };
+    let pattern = TopicPattern::new("new/*").unwrap();
+    assert_eq!(refusal(&mut shard, elsewhere.with_topic(pattern)), limit);
+    let third = shard.open(invented(from("192.0.2.1"), 3));
+    let limit = OpenError::TooManySubscriptionsFromAddress { limit: 192 };
     assert_eq!(refusal(&mut shard, from("192.0.2.1").with_topic(topic("new"))), limit);
+    // Who subscribes to nothing is let in, and so is everybody from another address.
     let live = shard.open(from("192.0.2.1"));
     let subscribe = |shard: &mut Shard, text: &str| {
         let session = shard.broker.session_mut(live);
         session.subscribe(shard.now, TopicFilter::new(text).unwrap(), StartAt::Now)
     };
-    let refused = SubscribeError::TooManyTopicsFromAddress { limit: 192 };
+    let refused = SubscribeError::TooManySubscriptionsFromAddress { limit: 192 };
     assert_eq!(subscribe(&mut shard, "new"), Err(refused));
-    // Names that others have brought in are free, and so are all for other addresses.
-    assert!(subscribe(&mut shard, "1/0").is_ok());
     shard.open(invented(from("192.0.2.3"), 4));
-    // What something was published to is paid for by nobody; nor what nobody subscribes to.
-    shard.publish(topic("1/1"), "x");
+    // A subscription that is given up makes room for one, and a session that ends for all it had.
+    assert!(shard.broker.session_mut(third).unsubscribe(shard.now, &topic("3/0").into()));
     assert!(subscribe(&mut shard, "new").is_ok());
+    assert_eq!(subscribe(&mut shard, "newer"), Err(refused));
     shard.broker.handle_disconnect(shard.now, first);
-    assert!(shard.broker.open(shard.now, invented(alice(), 5)).is_err(), "1/0 is still there");
-    for name in ["1/0", "new"] {
-        assert!(shard.broker.session_mut(live).unsubscribe(shard.now, &topic(name).into()));
-    }
     shard.open(invented(alice(), 5));
+    assert_eq!(refusal(&mut shard, alice().with_topic(topic("new"))).fault(), sansse::Fault::Limit);
+}
+
+/// Also where it makes room for itself, since that is room for a session alone.
+#[test]
+fn a_session_that_takes_the_place_of_another_has_all_its_topics_or_is_refused() {
+    let mut config = config();
+    config.limits.subscribed_topics = 1;
+    config.limits.sessions.most = 1.try_into().unwrap();
+    config.limits.sessions.policy = LimitPolicy::EvictOldest;
+    let mut shard = Shard::new(config);
+    let first = shard.open(anyone().with_topic(topic("a")));
+    let two = anyone().with_topic(topic("b")).with_topic(topic("c"));
+    assert_eq!(refusal(&mut shard, two), OpenError::TooManyTopics);
+    let mut census = Census::default();
+    census.note_eviction();
+    let two = anyone().with_topic(topic("b")).with_topic(topic("c"));
+    let opened = shard.broker.shard_mut().open(shard.now, two, &census);
+    assert_eq!(opened.unwrap_err(), OpenError::TooManyTopics);
+    assert!(shard.broker.session(first).is_open());
+}
+
+#[test]
+fn what_somebody_has_of_topics_that_expired_counts_for_the_one_who_has_it() {
+    let mut config = config();
+    config.limits.subscriptions_per_address = 64;
+    config.retention.age = Some(Duration::from_secs(10));
+    let mut shard = Shard::new(config);
+    for name in 0..64 {
+        shard.publish(topic(&format!("1/{name}")), "x");
+    }
+    shard.open(invented(from("192.0.2.1"), 1));
+    shard.sleep(Duration::from_secs(10));
+    let limit = OpenError::TooManySubscriptionsFromAddress { limit: 64 };
+    assert_eq!(refusal(&mut shard, from("192.0.2.1").with_topic(topic("2/0"))), limit);
 }
 
 #[test]

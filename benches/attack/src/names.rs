@@ -45,15 +45,15 @@ fn attack(size: Size, sessions: usize, from: From, report: &mut Report) -> Resul
     for limit in [
         &mut limits.topics,
         &mut limits.subscribed_topics,
-        &mut limits.subscribed_topics_per_client,
-        &mut limits.subscribed_topics_per_address,
+        &mut limits.subscriptions_per_client,
+        &mut limits.subscriptions_per_address,
     ] {
         *limit /= size.pick(10, 1);
     }
     limits.sessions_per_address.most = 100_000.try_into()?;
     limits.sessions_per_client.most = 100_000.try_into()?;
-    let (most, per_address) = (limits.subscribed_topics, limits.subscribed_topics_per_address);
-    let per_client = limits.subscribed_topics_per_client;
+    let (most, per_address) = (limits.subscribed_topics, limits.subscriptions_per_address);
+    let per_client = limits.subscriptions_per_client;
     let mut broker = Broker::new(now, config)?;
     let mut opened: Vec<SessionId> = Vec::new();
     let mut refused = 0;
@@ -62,8 +62,8 @@ fn attack(size: Size, sessions: usize, from: From, report: &mut Report) -> Resul
             Ok(session) => opened.push(session.session),
             Err(
                 OpenError::TooManyTopics
-                | OpenError::TooManyTopicsOfClient { .. }
-                | OpenError::TooManyTopicsFromAddress { .. },
+                | OpenError::TooManySubscriptionsOfClient { .. }
+                | OpenError::TooManySubscriptionsFromAddress { .. },
             ) => refused += 1,
             Err(error) => return Err(error.into()),
         }

@@ -18,6 +18,8 @@ struct Address {
     name: AddressKey,
     /// The oldest first.
     sessions: Vec<Numbered>,
+    /// How many topics and patterns these are subscribed to, each counted for each session.
+    subscriptions: u32,
 }
 
 impl Addresses {
@@ -30,14 +32,30 @@ impl Addresses {
         if let Some(&key) = self.keys.get(&name) {
             return key;
         }
-        let key = self.addresses.insert(Address { name: name.clone(), sessions: Vec::new() });
+        let key = self.addresses.insert(Address {
+            name: name.clone(),
+            sessions: Vec::new(),
+            subscriptions: 0,
+        });
         self.keys.insert(name, key);
         key
     }
 
-    /// Returns the name of an address from which there are sessions.
-    pub(super) fn name_of(&self, key: Key) -> Option<&AddressKey> {
-        self.addresses.get(key).map(|address| &address.name)
+    /// Returns how many topics and patterns the sessions from an address are subscribed to.
+    pub(super) fn subscriptions(&self, key: Key) -> usize {
+        self.addresses.get(key).map_or(0, |address| address.subscriptions as usize)
+    }
+
+    /// As [`subscriptions`](Self::subscriptions), by the name of the address.
+    pub(super) fn subscriptions_from(&self, name: &AddressKey) -> usize {
+        self.keys.get(name).map_or(0, |&key| self.subscriptions(key))
+    }
+
+    /// Changes how many there are.
+    pub(super) fn count_subscriptions(&mut self, key: Key, count: impl FnOnce(u32) -> u32) {
+        if let Some(address) = self.addresses.get_mut(key) {
+            address.subscriptions = count(address.subscriptions);
+        }
     }
 
     /// Returns the sessions from an address, the oldest first.

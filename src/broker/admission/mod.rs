@@ -135,9 +135,24 @@ impl Admission {
         self.addresses.intern(address)
     }
 
-    /// Returns the name of an address from which there are sessions.
-    pub(crate) fn name_of(&self, address: Key) -> Option<&AddressKey> {
-        self.addresses.name_of(address)
+    /// Returns how many topics and patterns the sessions from an address are subscribed to.
+    pub(crate) fn subscriptions(&self, address: Key) -> usize {
+        self.addresses.subscriptions(address)
+    }
+
+    /// As [`subscriptions`](Self::subscriptions), by the name of the address.
+    pub(crate) fn subscriptions_from(&self, address: &AddressKey) -> usize {
+        self.addresses.subscriptions_from(address)
+    }
+
+    /// Counts so many subscriptions from an address more.
+    pub(crate) fn subscribe(&mut self, address: Key, count: u32) {
+        self.addresses.count_subscriptions(address, |before| before + count);
+    }
+
+    /// Counts so many subscriptions from an address less.
+    pub(crate) fn unsubscribe(&mut self, address: Key, count: u32) {
+        self.addresses.count_subscriptions(address, |before| before - count);
     }
 
     /// Records a session that was opened, and where it is from. `open` is how many there

@@ -35,6 +35,8 @@ pub(crate) struct Client {
     id: ClientId,
     /// In the order in which they were opened.
     sessions: OneOrMany<Key>,
+    /// How many topics and patterns these are subscribed to, each counted for each session.
+    subscriptions: u32,
     metadata: http::Extensions,
     /// [`NEVER`] while it has a session, or is about to have its first.
     absent_since: Tick,
@@ -59,6 +61,21 @@ impl Client {
     /// Returns its sessions, in the order in which they were opened.
     pub(crate) fn sessions(&self) -> &[Key] {
         self.sessions.as_slice()
+    }
+
+    /// Returns how many topics and patterns its sessions are subscribed to.
+    pub(crate) const fn subscriptions(&self) -> usize {
+        self.subscriptions as usize
+    }
+
+    /// Counts so many subscriptions more.
+    pub(crate) const fn subscribe(&mut self, count: u32) {
+        self.subscriptions += count;
+    }
+
+    /// Counts so many subscriptions less.
+    pub(crate) const fn unsubscribe(&mut self, count: u32) {
+        self.subscriptions -= count;
     }
 
     /// Returns the slot of its channel among the topics.
@@ -120,6 +137,7 @@ impl Clients {
         let key = self.clients.insert(Client {
             id: id.clone(),
             sessions: OneOrMany::None,
+            subscriptions: 0,
             metadata: metadata.into_extensions(),
             absent_since: NEVER,
             channel,

@@ -99,20 +99,25 @@ pub struct BrokerLimits {
     /// [settings](crate::broker::Broker::topic_mut) of their own, or have ended and are remembered.
     /// Default 100,000, some 20 MB without their events. Publishing to one more is
     /// [refused](crate::broker::PublishError::TooManyTopics). What is only subscribed to does not
-    /// count here, so that no subscriber takes room from publishers.
+    /// count here, so that no subscriber takes room from publishers. What another shard had room for
+    /// is kept beyond the limit where somebody has subscribed to it here.
     pub topics: u32,
     /// How many names there may be at a time in one shard only because somebody subscribed to them:
     /// topics that hold nothing, and patterns. Default 100,000, some 20 MB. Subscribing to one
     /// more is refused, until somebody unsubscribes or something is published.
+    ///
+    /// A topic that has held something comes to these when its events have expired and it still has
+    /// a subscriber, also beyond the limit.
     pub subscribed_topics: u32,
-    /// How many of these one client may bring in. Default 1,000: some pages of one person, each with
-    /// its own. A name counts for the client whose session was the first to subscribe to it, until
-    /// something is published to it or its last subscriber has left.
-    pub subscribed_topics_per_client: u32,
-    /// How many of these the sessions from one [address](crate::broker::SessionConfig::with_address)
-    /// may bring in, in one shard. Default 10,000, a tenth of all: one caller cannot keep the others
-    /// from subscribing. It counts as for clients.
-    pub subscribed_topics_per_address: u32,
+    /// How many subscriptions to topics and patterns the sessions of one client may have at a time,
+    /// all together. Default 2,000: with 256 sessions, some eight for each.
+    pub subscriptions_per_client: u32,
+    /// How many subscriptions the sessions from one
+    /// [address](crate::broker::SessionConfig::with_address) may have at a time, in one shard. Default
+    /// 16,000: with 1,000 sessions, sixteen for each, and a sixth of all names that
+    /// [may be subscribed to](Self::subscribed_topics), so that one caller cannot keep the others from
+    /// subscribing. Where many are behind one, it should be more.
+    pub subscriptions_per_address: u32,
     /// How many events one pattern refers to for long, which are the newest of all topics that match
     /// it. Default 8,192, as many as one topic keeps. A session may be as far behind in what it gets by
     /// a pattern, and gets as much replayed of it. It is told that something is missing where there
@@ -162,8 +167,8 @@ impl BrokerLimits {
         sessions_per_address: SessionLimit::refusing(NonZeroU32::new(1_000).unwrap()),
         topics: 100_000,
         subscribed_topics: 100_000,
-        subscribed_topics_per_client: 1_000,
-        subscribed_topics_per_address: 10_000,
+        subscriptions_per_client: 2_000,
+        subscriptions_per_address: 16_000,
         pattern_events: NonZeroU32::new(8_192).unwrap(),
         ended_topics: 10_000,
         topics_per_session: 64,

@@ -87,6 +87,9 @@ impl SessionConfig {
     /// one twice is the same as once. What matches several of the session's patterns and topics
     /// reaches it once.
     ///
+    /// Where peers choose the names: [what to permit to
+    /// strangers](crate::broker#what-to-permit-to-strangers).
+    ///
     /// Resuming covers them all, also topics that came to be in the meantime. Where a session falls
     /// behind, an event counts as lost once for each subscription that it was for. A pattern refers to
     /// [so many of the newest events](crate::broker::BrokerLimits::pattern_events), and the first

@@ -11,7 +11,6 @@ mod ledger;
 mod log;
 mod lost;
 mod matched;
-mod payers;
 mod ready;
 mod recent;
 mod room;
@@ -21,7 +20,6 @@ mod waiting;
 
 pub(crate) use channel::Kind;
 pub(crate) use log::{Entry, Log, Margin, NewEntry};
-pub(crate) use payers::{NoRoom, Payer};
 pub(crate) use ready::{HandOver, Ready, ReadyQueue};
 pub(crate) use view::{Take, View};
 pub(crate) use waiting::Waiting;
@@ -39,7 +37,6 @@ use channel::{Channel, Named};
 use core::ops::Bound;
 use ledger::Ledger;
 use matched::Matched;
-use payers::Payers;
 use recent::{Beginning, Recent};
 use tree::PatternTree;
 
@@ -54,7 +51,6 @@ pub(crate) struct Topics {
     names: BTreeMap<TopicName, u32>,
     /// How many of these there would be without a subscriber too.
     kept: usize,
-    payers: Payers,
     /// The slots of the patterns in use.
     patterns: PatternTree,
     matched: Arena<Matched>,
@@ -117,7 +113,6 @@ impl Topics {
             everyone,
             names: BTreeMap::new(),
             kept: 0,
-            payers: Payers::new(limits),
             patterns: PatternTree::default(),
             matched: Arena::new(),
             recent: Recent::new(limits.pattern_events.get() as usize),
@@ -182,15 +177,9 @@ impl Topics {
         channel.is_some_and(Channel::is_kept) || self.kept < self.max_kept
     }
 
-    /// Checks whether a peer may subscribe to so many topics and patterns that are not known.
-    pub(crate) fn check_subscribe(&self, payer: &Payer, new: usize) -> Result<(), NoRoom> {
-        if new == 0 {
-            return Ok(());
-        }
-        if self.subscribed_only() + new > self.max_subscribed {
-            return Err(NoRoom::Full);
-        }
-        self.payers.check(payer, new)
+    /// Returns whether sessions may subscribe to so many topics and patterns that are not known.
+    pub(crate) fn has_room_to_subscribe(&self, new: usize) -> bool {
+        new == 0 || self.subscribed_only() + new <= self.max_subscribed
     }
 
     /// Returns how many bytes all channels keep.
@@ -203,19 +192,13 @@ impl Topics {
         self.references.bytes()
     }
 
-    /// Returns the slot of a topic or a pattern to which a peer subscribes, which is opened at its
-    /// expense if need be.
-    pub(crate) fn ensure(&mut self, filter: &TopicFilter, payer: &Payer) -> Result<u32, NoRoom> {
-        if let Some(slot) = self.get(filter) {
-            return Ok(slot);
-        }
-        self.check_subscribe(payer, 1)?;
-        let slot = match filter {
+    /// Returns the slot of a topic or a pattern to which a session subscribes, which is opened if
+    /// need be. Whether there is [room](Self::has_room_to_subscribe) was asked before.
+    pub(crate) fn ensure(&mut self, filter: &TopicFilter) -> u32 {
+        self.get(filter).unwrap_or_else(|| match filter {
             TopicFilter::Topic(name) => self.open_topic(name),
             TopicFilter::Pattern(pattern) => self.open_pattern(pattern),
-        };
-        self.payers.pay(slot, payer);
-        Ok(slot)
+        })
     }
 
     /// Returns the slot of a topic that is published to, or is set. One that is not known is opened;
@@ -356,6 +339,11 @@ impl Topics {
             Kind::Pattern(_) => self.pattern(slot).map(|pattern| pattern.clone().into()),
             Kind::Everyone | Kind::Client | Kind::Session => None,
         }
+    }
+
+    /// Returns whether a session has subscribed to this channel, by the name of a topic or a pattern.
+    pub(crate) fn is_subscribed_to(&self, slot: u32) -> bool {
+        matches!(self.kind(slot), Some(Kind::Named(_) | Kind::Pattern(_)))
     }
 
     /// Returns the pattern whose channel this is.
@@ -759,7 +747,6 @@ impl Topics {
         {
             if is_kept {
                 self.kept += 1;
-                self.payers.release(slot);
             } else {
                 self.kept -= 1;
             }
@@ -773,7 +760,6 @@ impl Topics {
             && let Some(key) = self.channels.key_at(slot)
             && let Some(channel) = self.channels.remove(key)
         {
-            self.payers.release(slot);
             match channel.kind() {
                 Kind::Pattern(matched) => self.release_pattern(*matched),
                 Kind::Named(named) => {

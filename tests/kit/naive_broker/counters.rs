@@ -63,8 +63,8 @@ impl Tally {
             OpenError::TooManySessionsOfClient { .. } => refused.of_client += 1,
             OpenError::TooManySessionsFromAddress { .. } => refused.from_address += 1,
             OpenError::TooManyTopics
-            | OpenError::TooManyTopicsOfClient { .. }
-            | OpenError::TooManyTopicsFromAddress { .. } => refused.topics += 1,
+            | OpenError::TooManySubscriptionsOfClient { .. }
+            | OpenError::TooManySubscriptionsFromAddress { .. } => refused.topics += 1,
             OpenError::UnreadEvents => refused.unread_events += 1,
             _ => refused.invalid += 1,
         }

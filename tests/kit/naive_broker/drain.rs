@@ -139,8 +139,8 @@ impl Model {
         let seconds = match error {
             OpenError::TooManySessionsOfClient { .. }
             | OpenError::TooManySessionsFromAddress { .. }
-            | OpenError::TooManyTopicsOfClient { .. }
-            | OpenError::TooManyTopicsFromAddress { .. } => least,
+            | OpenError::TooManySubscriptionsOfClient { .. }
+            | OpenError::TooManySubscriptionsFromAddress { .. } => least,
             OpenError::Closed
             | OpenError::Draining
             | OpenError::TooManySessions

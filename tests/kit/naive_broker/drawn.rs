@@ -52,11 +52,8 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     config.seed = choices.below(1 << 16);
     let few = [[2, 2, 4], [100, 1, 3], [4, 100, 2], [100, 100, 100]];
     let limits = &mut config.limits;
-    [
-        limits.subscribed_topics,
-        limits.subscribed_topics_per_client,
-        limits.subscribed_topics_per_address,
-    ] = few[(config.seed / 3 % 4) as usize];
+    [limits.subscribed_topics, limits.subscriptions_per_client, limits.subscriptions_per_address] =
+        few[(config.seed / 3 % 4) as usize];
     // It takes no choice of its own, so that histories that are kept as bytes stay what they are.
     config.session.on_unknown_id =
         [OnUnknownId::StartAnew, OnUnknownId::ReplayKept][(config.seed / 3 % 2) as usize];

@@ -5,7 +5,6 @@ use super::counters::Tally;
 use super::drain::Draining;
 use super::kit::Rng;
 use super::lag::{Passed, State};
-use super::names::Payer;
 use super::notice::Words;
 use super::permission::Permission;
 use super::signed::Keys;
@@ -259,8 +258,6 @@ pub(crate) struct Model {
     pub(super) drain: Option<Draining>,
     pub(super) tally: Tally,
     pub(super) waits: Vec<OpenWait>,
-    /// Who pays for the names that exist only because somebody subscribed.
-    pub(super) payers: BTreeMap<LogName, Payer>,
     /// When time was handled last.
     pub(super) timed: Duration,
 }
@@ -280,7 +277,6 @@ impl Model {
             guests: BTreeMap::new(),
             logs: BTreeMap::from([(LogName::Broadcast, Log::default())]),
             patterns: BTreeMap::new(),
-            payers: BTreeMap::new(),
             may_compact,
             forgotten_topics: 0,
             forgotten_clients: 0,
@@ -338,7 +334,7 @@ impl Model {
         } else if topics.len() + patterns.len() > limit as usize {
             Err(OpenError::TooManyTopicsOfSession { limit })
         } else {
-            self.check_open_names(&(wish.client.clone(), wish.address), new)
+            self.check_open_names(wish, topics.len() + patterns.len(), new)
         }
     }
 
@@ -349,17 +345,16 @@ impl Model {
         if !wish.topics_only {
             logs.push(LogName::Broadcast);
         }
-        let payer = (wish.client.clone(), wish.address);
         let topics: BTreeSet<_> = wish.topics.iter().cloned().collect();
         for name in topics {
             let log = LogName::Named(name);
-            self.ensure_for(&log, &payer);
+            self.ensure_filter(&log);
             logs.push(log);
         }
         let patterns: BTreeSet<_> = wish.patterns.iter().cloned().collect();
         for pattern in patterns {
             let log = LogName::Pattern(pattern);
-            self.ensure_for(&log, &payer);
+            self.ensure_filter(&log);
             logs.push(log);
         }
         if let Some(client) = &wish.client {

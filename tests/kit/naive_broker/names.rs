@@ -1,11 +1,8 @@
-//! What the model knows of names that exist only because somebody subscribed, and who pays for them.
+//! What the model knows of names that exist only because somebody subscribed, and of how many
+//! subscriptions a peer may have.
 
-use super::model::{LogName, Model};
+use super::model::{LogName, Member, Model, Wish};
 use sansse::broker::*;
-use std::collections::BTreeSet;
-
-/// Whose session subscribes.
-pub(super) type Payer = (Option<ClientId>, Option<u64>);
 
 enum Full {
     All,
@@ -43,62 +40,83 @@ impl Model {
         }
     }
 
-    fn check_names(&self, (client, address): &Payer, new: usize) -> Result<(), Full> {
+    /// How many subscriptions these sessions have.
+    fn subscriptions(&self, of: impl Fn(&Member) -> bool) -> usize {
+        let members = self.members.values().filter(|member| of(member));
+        members.flat_map(|member| &member.logs).filter(|log| log.is_filter()).count()
+    }
+
+    fn check_names(
+        &self,
+        client: Option<&ClientId>,
+        address: Option<u64>,
+        count: usize,
+        new: usize,
+    ) -> Result<(), Full> {
         let limits = &self.config.limits;
-        if new == 0 {
+        if count == 0 {
             return Ok(());
         }
-        if self.subscribed_only() + new > limits.subscribed_topics as usize {
+        if new > 0 && self.subscribed_only() + new > limits.subscribed_topics as usize {
             return Err(Full::All);
         }
-        let paid = |is_same: &dyn Fn(&Payer) -> bool| {
-            self.payers.values().filter(|payer| is_same(payer)).count()
-        };
-        let limit = limits.subscribed_topics_per_client;
-        let is_same = |payer: &Payer| payer.0 == *client;
-        if client.is_some() && paid(&is_same) + new > limit as usize {
+        let limit = limits.subscriptions_per_client;
+        let before = self.subscriptions(|member| member.client.as_ref() == client);
+        if client.is_some() && before + count > limit as usize {
             return Err(Full::Client(limit));
         }
-        let limit = limits.subscribed_topics_per_address;
-        let is_same = |payer: &Payer| payer.1 == *address;
-        if address.is_some() && paid(&is_same) + new > limit as usize {
+        let limit = limits.subscriptions_per_address;
+        let before = self.subscriptions(|member| member.address == address);
+        if address.is_some() && before + count > limit as usize {
             return Err(Full::Address(limit));
         }
         Ok(())
     }
 
-    pub(super) fn check_open_names(&self, payer: &Payer, new: usize) -> Result<(), OpenError> {
-        self.check_names(payer, new).map_err(|full| match full {
-            Full::All => OpenError::TooManyTopics,
-            Full::Client(limit) => OpenError::TooManyTopicsOfClient { limit },
-            Full::Address(limit) => OpenError::TooManyTopicsFromAddress { limit },
-        })
+    pub(super) fn check_open_names(
+        &self,
+        wish: &Wish,
+        count: usize,
+        new: usize,
+    ) -> Result<(), OpenError> {
+        self.check_names(wish.client.as_ref(), wish.address, count, new).map_err(
+            |full| match full {
+                Full::All => OpenError::TooManyTopics,
+                Full::Client(limit) => OpenError::TooManySubscriptionsOfClient { limit },
+                Full::Address(limit) => OpenError::TooManySubscriptionsFromAddress { limit },
+            },
+        )
     }
 
-    pub(super) fn check_one_name(&self, payer: &Payer) -> Result<(), SubscribeError> {
-        self.check_names(payer, 1).map_err(|full| match full {
-            Full::All => SubscribeError::TooManyTopics,
-            Full::Client(limit) => SubscribeError::TooManyTopicsOfClient { limit },
-            Full::Address(limit) => SubscribeError::TooManyTopicsFromAddress { limit },
-        })
+    pub(super) fn check_one_name(
+        &self,
+        member: &Member,
+        filter: &LogName,
+    ) -> Result<(), SubscribeError> {
+        let new = usize::from(!self.is_known(filter));
+        let client = member.client.as_ref();
+        // Who it is counts before what it wants.
+        match self.check_names(client, member.address, 1, 0) {
+            Err(Full::Client(limit)) => {
+                return Err(SubscribeError::TooManySubscriptionsOfClient { limit });
+            }
+            Err(Full::Address(limit)) => {
+                return Err(SubscribeError::TooManySubscriptionsFromAddress { limit });
+            }
+            _ => {}
+        }
+        let room = self.config.limits.subscribed_topics as usize;
+        if new > 0 && self.subscribed_only() + new > room {
+            return Err(SubscribeError::TooManyTopics);
+        }
+        Ok(())
     }
 
-    /// Makes the topic or pattern known to which a peer subscribes.
-    pub(super) fn ensure_for(&mut self, filter: &LogName, payer: &Payer) {
-        let is_known = self.is_known(filter);
+    /// Makes a topic or a pattern known to which a peer subscribes.
+    pub(super) fn ensure_filter(&mut self, filter: &LogName) {
         match filter {
             LogName::Pattern(pattern) => self.ensure_pattern(pattern),
             name => self.ensure(name, self.forgotten_topics),
         }
-        if !is_known {
-            self.payers.insert(filter.clone(), payer.clone());
-        }
-    }
-
-    /// Forgets who paid for what is gone, or would be there without a subscriber too.
-    pub(super) fn settle_names(&mut self) {
-        let settled = |name: &&LogName| !self.is_known(name) || self.is_kept(name);
-        let settled: BTreeSet<LogName> = self.payers.keys().filter(settled).cloned().collect();
-        self.payers.retain(|name, _| !settled.contains(name));
     }
 }

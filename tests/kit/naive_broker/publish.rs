@@ -217,7 +217,6 @@ impl Model {
             older.superseded_at = older.superseded_at.or(Some(position));
         }
         log.kept.push(kept);
-        self.settle_names();
         let mut woken = Vec::new();
         for (session, member) in &mut self.members {
             let by = waiting(member.logs.iter().filter(|log| log.covers(&name)));
@@ -429,6 +428,5 @@ impl Model {
             let log = self.logs.remove(&name).unwrap();
             self.forgotten_topics = self.forgotten_topics.max(log.lost_through);
         }
-        self.settle_names();
     }
 }

@@ -74,7 +74,6 @@ impl Model {
                 let until = self.retention(&name).age.map(|age| self.now + age);
                 let ended = Ended { position, until, is_remembered: true };
                 self.logs.get_mut(&name).unwrap().ended = Some(ended);
-                self.settle_names();
                 self.forget_ends();
             }
             Err(PublishError::TooManyTopics) => {
@@ -124,11 +123,8 @@ impl Model {
         if before.len() >= limit as usize {
             return Err(SubscribeError::TooManyTopicsOfSession { limit });
         }
-        let payer = (member.client.clone(), member.address);
-        if !self.is_known(filter) {
-            self.check_one_name(&payer)?;
-        }
-        self.ensure_for(filter, &payer);
+        self.check_one_name(member, filter)?;
+        self.ensure_filter(filter);
         let beginning = self.resume(core::slice::from_ref(filter), last_event_id, newest);
         let (resume, mut replay) = (beginning.resumption, beginning.pending);
         let is_here = |pending: &Pending| self.is_here(&pending.log, pending.position);
