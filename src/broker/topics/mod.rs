@@ -11,6 +11,7 @@ mod ledger;
 mod log;
 mod lost;
 mod matched;
+mod patterns;
 mod ready;
 mod recent;
 mod room;
@@ -24,7 +25,7 @@ pub(crate) use ready::{HandOver, Ready, ReadyQueue};
 pub(crate) use view::{Take, View};
 pub(crate) use waiting::Waiting;
 
-use super::arena::{Arena, Key};
+use super::arena::Arena;
 use super::clock::{Tick, ticks};
 use super::config::{BrokerLimits, Lag, Retention};
 use super::error::{PublishError, TopicSettingError};
@@ -34,14 +35,9 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use channel::{Channel, Named};
-use core::ops::Bound;
 use ledger::Ledger;
 use matched::Matched;
-use recent::{Beginning, Recent};
-use tree::PatternTree;
-
-/// How many bytes what patterns refer to may always take, all together.
-const REFERENCES: usize = 256 << 10;
+use patterns::Patterns;
 
 /// All channels of a broker.
 #[derive(Debug)]
@@ -51,15 +47,7 @@ pub(crate) struct Topics {
     names: BTreeMap<TopicName, u32>,
     /// How many of these there would be without a subscriber too.
     kept: usize,
-    /// The slots of the patterns in use.
-    patterns: PatternTree,
-    matched: Arena<Matched>,
-    /// What was published to topics last, with which a new pattern begins.
-    recent: Recent,
-    /// What patterns refer to, by the slots of `matched`.
-    references: Ledger,
-    /// The patterns that match a topic, for the length of a call.
-    matching: Vec<u32>,
+    patterns: Patterns,
     ledger: Ledger,
     timers: Timers,
     /// By the position of the end, the topics whose end is remembered even without a subscriber.
@@ -71,7 +59,6 @@ pub(crate) struct Topics {
     private_retention: Retention,
     max_kept: usize,
     max_subscribed: usize,
-    max_matched: usize,
     max_ended: usize,
     /// Whether a log was ever compact.
     may_compact: bool,
@@ -113,11 +100,7 @@ impl Topics {
             everyone,
             names: BTreeMap::new(),
             kept: 0,
-            patterns: PatternTree::default(),
-            matched: Arena::new(),
-            recent: Recent::new(limits.pattern_events.get() as usize),
-            references: Ledger::new((limits.retained_bytes.get() / 8).max(REFERENCES)),
-            matching: Vec::new(),
+            patterns: Patterns::new(limits),
             ledger: Ledger::new(limits.retained_bytes.get()),
             timers: Timers::default(),
             ended: BTreeMap::new(),
@@ -126,7 +109,6 @@ impl Topics {
             private_retention,
             max_kept: limits.topics as usize,
             max_subscribed: limits.subscribed_topics as usize,
-            max_matched: limits.pattern_events.get() as usize,
             max_ended: limits.ended_topics as usize,
             may_compact: retention.compact || private_retention.compact,
         }
@@ -189,7 +171,7 @@ impl Topics {
 
     /// Returns how many bytes what patterns refer to takes.
     pub(crate) const fn pattern_bytes(&self) -> usize {
-        self.references.bytes()
+        self.patterns.bytes()
     }
 
     /// Returns the slot of a topic or a pattern to which a session subscribes, which is opened if
@@ -216,62 +198,11 @@ impl Topics {
         slot
     }
 
-    /// Opens a pattern, and gathers the newest of what the topics that match keep.
     fn open_pattern(&mut self, pattern: &TopicPattern) -> u32 {
-        let (limit, channels) = (self.max_matched, &self.channels);
-        let mut beginning = match self.matching_topics(pattern, limit) {
-            Some(matching) => Beginning::newest_of(&matching, limit, channels),
-            None => self.recent.matching(pattern, channels),
-        };
-        beginning.lost_through = beginning.lost_through.max(self.forgotten);
-        let matched = Matched::new(pattern.clone(), channels, beginning, limit);
-        let footprint = matched.footprint();
-        let matched = self.matched.insert(matched).slot();
-        self.references.update(matched, None, footprint);
-        self.give_up_references();
-        let slot = self.channels.insert(Channel::new(Kind::Pattern(matched), 0)).slot();
-        self.patterns.insert(pattern, slot);
+        let number = self.patterns.open(pattern, &self.names, &self.channels, self.forgotten);
+        let slot = self.channels.insert(Channel::new(Kind::Pattern(number), 0)).slot();
+        self.patterns.name(pattern, slot);
         slot
-    }
-
-    /// Returns the topics that match; `None` if more than `limit` have names that begin as the
-    /// pattern does.
-    fn matching_topics(&self, pattern: &TopicPattern, limit: usize) -> Option<Vec<Key>> {
-        let names = self
-            .names
-            .range::<str, _>((Bound::Included(pattern.prefix()), Bound::Unbounded))
-            .take_while(|(name, _)| name.as_str().starts_with(pattern.prefix()));
-        // Counting is cheap beside matching.
-        let is_few = names.clone().nth(limit).is_none();
-        is_few.then(|| {
-            names
-                .filter(|(name, _)| pattern.matches(name))
-                .filter_map(|(_, &slot)| self.channels.key_at(slot))
-                .collect()
-        })
-    }
-
-    /// Returns the patterns in use that match a topic, in a list that is to be
-    /// [given back](Self::give_back).
-    fn patterns_of(&mut self, slot: u32) -> Vec<u32> {
-        let mut found = core::mem::take(&mut self.matching);
-        found.clear();
-        if self.patterns.len() > 0
-            && let Some(channel) = self.channels.at_mut(slot)
-        {
-            let as_of = self.patterns.as_of();
-            if let Some(patterns) = channel.patterns(as_of) {
-                found.extend_from_slice(patterns);
-            } else if let Some(name) = channel.name() {
-                self.patterns.matching_into(name, &mut found);
-                channel.remember_patterns(&found, as_of);
-            }
-        }
-        found
-    }
-
-    fn give_back(&mut self, matching: Vec<u32>) {
-        self.matching = matching;
     }
 
     /// Opens the channel of a client, whose events through `lost_through` may have existed and are
@@ -308,7 +239,7 @@ impl Topics {
     // Out of the way of sessions without patterns.
     #[inline(never)]
     fn view_of_pattern(&self, matched: u32) -> Option<View<'_>> {
-        Some(View::Matched(self.matched.at(matched)?, &self.channels))
+        Some(View::Matched(self.patterns.at(matched)?, &self.channels))
     }
 
     /// Returns the cursor of the next event to come.
@@ -349,7 +280,7 @@ impl Topics {
     /// Returns the pattern whose channel this is.
     pub(crate) fn pattern(&self, slot: u32) -> Option<&TopicPattern> {
         match self.kind(slot)? {
-            Kind::Pattern(matched) => self.matched.at(*matched).map(Matched::pattern),
+            Kind::Pattern(number) => self.patterns.at(*number).map(Matched::pattern),
             _ => None,
         }
     }
@@ -620,16 +551,16 @@ impl Topics {
         // What a topic had lost when it was opened was lost under the same name before. A pattern
         // that was in use then has counted it.
         if lost_through > lost {
-            self.recent.forget_gone(&self.channels);
+            self.patterns.note_gone(&self.channels);
         }
         if lost_through > lost && self.patterns.len() > 0 {
-            let patterns = self.patterns_of(slot);
+            let patterns = self.patterns.of_topic(slot, &mut self.channels);
             for &pattern in &patterns {
                 self.change_matched(pattern, |matched, channels| {
                     matched.trim(channels, lost_through);
                 });
             }
-            self.give_back(patterns);
+            self.patterns.give_back(patterns);
         }
     }
 
@@ -667,19 +598,19 @@ impl Topics {
         }
         let log = channel.log();
         if let Some(newest) = log.end().checked_sub(1).and_then(|newest| log.get(newest)) {
-            self.recent.push(&self.channels, topic, newest);
+            self.patterns.note(&self.channels, topic, newest);
         }
         if self.patterns.len() == 0 {
             return;
         }
-        let patterns = self.patterns_of(slot);
+        let patterns = self.patterns.of_topic(slot, &mut self.channels);
         for &pattern in &patterns {
             self.change_pattern(now, pattern, ready, |matched, channels| {
                 matched.push(channels, topic);
             });
         }
-        self.give_back(patterns);
-        self.give_up_references();
+        self.patterns.give_back(patterns);
+        self.patterns.give_up();
     }
 
     fn change_pattern(
@@ -693,25 +624,9 @@ impl Topics {
         self.hand_over(now, slot, ready);
     }
 
-    /// Changes what a pattern refers to. Nothing else does, so that all of it is counted.
     fn change_matched(&mut self, slot: u32, change: impl FnOnce(&mut Matched, &Arena<Channel>)) {
-        if let Some(&Kind::Pattern(number)) = self.kind(slot)
-            && let Some(matched) = self.matched.at_mut(number)
-        {
-            let before = matched.footprint();
-            change(matched, &self.channels);
-            self.references.update(number, before, matched.footprint());
-        }
-    }
-
-    /// Lets the patterns that refer to the most give something up until there is room for all.
-    fn give_up_references(&mut self) {
-        while let Some(number) = self.references.next_to_trim(0, u32::MAX, None)
-            && let Some(matched) = self.matched.at_mut(number)
-        {
-            let before = matched.footprint();
-            matched.give_up();
-            self.references.update(number, before, matched.footprint());
+        if let Some(&Kind::Pattern(number)) = self.kind(slot) {
+            self.patterns.change(number, &self.channels, change);
         }
     }
 
@@ -761,21 +676,13 @@ impl Topics {
             && let Some(channel) = self.channels.remove(key)
         {
             match channel.kind() {
-                Kind::Pattern(matched) => self.release_pattern(*matched),
+                Kind::Pattern(number) => self.patterns.close(*number),
                 Kind::Named(named) => {
                     self.note_forgotten(channel.log().lost_through());
                     self.names.remove(named.name());
                 }
                 Kind::Everyone | Kind::Client | Kind::Session => {}
             }
-        }
-    }
-
-    fn release_pattern(&mut self, number: u32) {
-        let key = self.matched.key_at(number);
-        if let Some(matched) = key.and_then(|key| self.matched.remove(key)) {
-            self.references.update(number, matched.footprint(), None);
-            self.patterns.remove(matched.pattern());
         }
     }
 }

@@ -12,7 +12,7 @@ impl Topics {
         let Some(channel) = self.channels.at(slot) else { return Vec::new() };
         let mut all = alloc::vec![slot];
         if let Some(name) = channel.name() {
-            self.patterns.matching_into(name, &mut all);
+            all.extend(self.patterns.matching(name));
         }
         all.into_iter()
             .filter(|slot| self.channels.at(*slot).is_some_and(Channel::has_subscribers))
