@@ -11,14 +11,12 @@
 //! `--cert` and `--key`, by TLS. Ctrl-C and SIGTERM end it within 5 s, and its readers are told to
 //! come back.
 
-mod options;
 mod secure;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use options::{Options, stopped};
 use sansse::broker::{Audience, SessionConfig};
 use sansse::{Event, Hub};
 use sansse_axum::{EventStream, Listener, StreamRequest};
@@ -27,6 +25,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use with_common::{Options, stopped};
 
 const HELP: &str = "\
 Serves GET /events, an event stream, and POST /say, whose body goes to all who listen.

@@ -11,8 +11,6 @@
 //! `--cert` and `--key`, by TLS. Ctrl-C and SIGTERM end it within 5 s, and its readers are told to
 //! come back.
 
-mod options;
-
 use bytes::Bytes;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -22,7 +20,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use options::{Options, stopped};
 use sansse::broker::{Audience, Drain, SessionConfig};
 use sansse::hub::{Answer, ResponseBody};
 use sansse::{Event, Hub};
@@ -35,6 +32,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use with_common::{Options, stopped};
 
 const HELP: &str = "\
 Serves GET /events, an event stream, and POST /say, whose body goes to all who listen.

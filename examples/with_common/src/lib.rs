@@ -1,4 +1,5 @@
-//! What the command line says.
+//! What `with-axum` and `with-hyper` share, which has nothing to do with event streams: what the
+//! command line says, and when a server is to stop.
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -8,15 +9,22 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) struct Options {
-    pub(crate) address: SocketAddr,
-    /// `None`: without TLS.
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+/// What the command line says.
+#[derive(Debug)]
+pub struct Options {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// Its certificate; `None`: without TLS.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 impl Options {
-    /// Reads the arguments; `None` where they ask for help.
-    pub(crate) fn from_args() -> Result<Option<Self>, Box<dyn Error>> {
+    /// Reads the arguments of the process; `None` where they ask for help.
+    ///
+    /// # Errors
+    ///
+    /// Which option is wrong, or which file cannot be read.
+    pub fn from_args() -> Result<Option<Self>, Box<dyn Error>> {
         use lexopt::prelude::*;
         let mut address = SocketAddr::from(([127, 0, 0, 1], 8080));
         let (mut cert, mut key) = (None, None);
@@ -54,7 +62,7 @@ fn tls(cert: &PathBuf, key: &PathBuf) -> Result<Arc<ServerConfig>, Box<dyn Error
 }
 
 /// Waits for Ctrl-C, or for what stops a service: SIGTERM.
-pub(crate) async fn stopped() {
+pub async fn stopped() {
     let interrupted = async {
         if let Err(error) = tokio::signal::ctrl_c().await {
             eprintln!("Ctrl-C will not end this in good order: {error}");
