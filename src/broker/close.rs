@@ -24,7 +24,7 @@ impl Broker {
     /// nothing more: it is the one who gives the session up, and cuts its stream. A session that is
     /// not open is no error.
     pub fn give_way(&mut self, now: Instant, session: SessionId) {
-        self.clock.advance(now);
+        self.advance(now);
         if let Some(key) = self.sessions.key_of(session) {
             self.sessions.tell_end(key, &self.topics);
             self.end(key, EndReason::GaveWay, Told::Already);

@@ -19,11 +19,15 @@ const STALL: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(70);
 
 /// The ways in which the first call after a pause can come.
-const FIRST_CALLS: [fn(&mut Shard); 4] = [
+const FIRST_CALLS: [fn(&mut Shard); 5] = [
     |shard| shard.broker.handle_timeout(shard.now),
     |shard| _ = shard.broadcast("first"),
     |shard| _ = shard.broker.open(shard.now, anyone()).unwrap(),
     |shard| _ = shard.broker.retry_after(shard.now, &OpenError::TooManySessions),
+    |shard| {
+        let one = shard.broker.open(shard.now - PAUSE, anyone()).unwrap().session;
+        shard.broker.give_way(shard.now, one);
+    },
 ];
 
 fn stalled(shard: &mut Shard) -> Vec<SessionId> {

@@ -3,6 +3,7 @@
 use crate::kit::broker::*;
 use sansse::Event;
 use sansse::broker::*;
+use std::time::Duration;
 
 fn pattern(text: &str) -> TopicPattern {
     TopicPattern::new(text).unwrap()
@@ -401,4 +402,27 @@ fn the_patterns_that_refer_to_the_most_give_way_to_others() {
     }
     assert!(shard.size() < size + (1 << 20), "grew from {size} to {}", shard.size());
     assert_eq!(open(&mut shard, "a/7/*"), 1, "one that refers to little loses nothing");
+}
+
+/// Also where so many names begin as the pattern does that not all of them are looked at.
+#[test]
+fn a_new_pattern_is_told_of_what_a_topic_that_is_empty_now_has_lost() {
+    for limit in [4, 100] {
+        let mut config = config();
+        config.limits.pattern_events = limit.try_into().unwrap();
+        config.session.stall_timeout = None;
+        let mut shard = Shard::new(config);
+        shard.parked(anyone().with_topic(topic("t/old")));
+        shard.publish(topic("t/old"), "lost");
+        shard.sleep(Duration::from_secs(200));
+        for name in ["t/a", "t/b", "t/c"] {
+            shard.publish(topic(name), "kept");
+        }
+        let names = (0..10).map(|number| topic(&format!("t/{number}")));
+        shard.parked(names.fold(anyone(), SessionConfig::with_topic));
+        shard.sleep(Duration::from_secs(110));
+        let request = matching("t/*").with_last_event_id(after_id(0));
+        let (resumed, data) = resume(&mut shard, request);
+        assert_eq!((resumed, data.len()), (Resumption::Gap { replayed: 3 }, 3), "limit {limit}");
+    }
 }

@@ -202,6 +202,7 @@ impl Scenario {
         };
         scenario.broker.retention = little;
         scenario.broker.private_retention = little;
+        scenario.broker.limits.pattern_events = 64.try_into().unwrap();
         scenario.script.retain(|(_, act)| !matches!(act, Act::Restart(_)));
         let mut now = Duration::ZERO;
         for number in 0..events {

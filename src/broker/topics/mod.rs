@@ -680,6 +680,7 @@ impl Topics {
                 Kind::Named(named) => {
                     self.note_forgotten(channel.log().lost_through());
                     self.names.remove(named.name());
+                    self.patterns.note_gone(&self.channels);
                 }
                 Kind::Everyone | Kind::Client | Kind::Session => {}
             }

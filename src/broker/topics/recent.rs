@@ -60,7 +60,7 @@ impl Recent {
     /// Records the newest event of a topic.
     pub(crate) fn push(&mut self, channels: &Channels, topic: Key, entry: &Entry) {
         if self.room == 0 && self.events.len() < self.limit {
-            self.events.retain(|one| one.is_kept(channels));
+            self.events.retain(|one| one.is_needed(channels));
             // As many may come as there are, so that looking costs each event the same.
             self.room = self.events.len() + ROOM;
         }
@@ -74,10 +74,10 @@ impl Recent {
         self.events.push_back(Published { position, topic, cursor });
     }
 
-    /// Forgets the oldest ones that are not kept any more. Their logs, or the topics together if a
-    /// topic is gone, know what is lost of them.
+    /// Forgets the oldest ones that nobody needs any more. What is lost of a topic that is gone, the
+    /// topics know together.
     pub(crate) fn forget_gone(&mut self, channels: &Channels) {
-        while self.events.front().is_some_and(|one| !one.is_kept(channels)) {
+        while self.events.front().is_some_and(|one| !one.is_needed(channels)) {
             self.events.pop_front();
         }
         if self.events.is_empty() {
@@ -102,8 +102,13 @@ impl Recent {
 }
 
 impl Published {
-    fn is_kept(&self, channels: &Channels) -> bool {
-        channels.get(self.topic).is_some_and(|topic| topic.log().get(self.cursor).is_some())
+    /// Returns whether the event is kept, or is what leads to a topic that has lost it: a log is asked
+    /// what it has lost if one of its events is here.
+    fn is_needed(&self, channels: &Channels) -> bool {
+        channels.get(self.topic).is_some_and(|topic| {
+            let log = topic.log();
+            log.get(self.cursor).is_some() || self.cursor + 1 == log.end()
+        })
     }
 }
 
