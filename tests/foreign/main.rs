@@ -6,7 +6,13 @@
     reason = "real peers need sockets, threads and a clock"
 )]
 
+#[cfg(unix)]
+#[path = "../programs/browser.rs"]
+#[allow(dead_code, unused_imports, unused_macros, reason = "each program of tests uses its part")]
+mod browser;
 mod clients;
 mod program;
 mod refusals;
 mod servers;
+#[cfg(unix)]
+mod table;

@@ -101,7 +101,7 @@ impl Drop for Program {
 }
 
 /// Where the peers are.
-fn installed() -> PathBuf {
+pub(crate) fn installed() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target");
     let installed = target.join("foreign");
     assert!(
