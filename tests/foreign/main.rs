@@ -11,6 +11,8 @@
 #[allow(dead_code, unused_imports, unused_macros, reason = "each program of tests uses its part")]
 mod browser;
 mod clients;
+#[cfg(unix)]
+mod pages;
 mod program;
 mod refusals;
 mod servers;

@@ -1,13 +1,18 @@
-//! What `with-axum` and `with-hyper` share, which has nothing to do with event streams: what the
-//! command line says, and when a server is to stop.
+//! What the examples for HTTP stacks and for pages share, which has nothing to do with event streams:
+//! what the command line says, and when a server is to stop.
+
+pub mod page;
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the command line says.
 #[derive(Debug)]
@@ -59,6 +64,37 @@ fn tls(cert: &PathBuf, key: &PathBuf) -> Result<Arc<ServerConfig>, Box<dyn Error
     let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// How long a server may take to end, whatever its peers do.
+const LONGEST: Duration = Duration::from_millis(4_800);
+
+/// Runs a server until it is stopped, and gives it up where it does not end in time.
+///
+/// `serve` is given what it is to wait for before it ends in good order.
+///
+/// # Errors
+///
+/// Those of the server.
+pub async fn until_stopped<S>(
+    serve: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>) -> S,
+) -> io::Result<()>
+where
+    S: IntoFuture<Output = io::Result<()>>,
+{
+    let (signal, mut late) = tokio::sync::watch::channel(());
+    let serving = serve(Box::pin(async move {
+        stopped().await;
+        drop(signal);
+    }));
+    let given_up = async {
+        while late.changed().await.is_ok() {}
+        tokio::time::sleep(LONGEST).await;
+    };
+    tokio::select! {
+        result = serving.into_future() => result,
+        () = given_up => Ok(()),
+    }
 }
 
 /// Waits for Ctrl-C, or for what stops a service: SIGTERM.
