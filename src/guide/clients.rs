@@ -80,7 +80,7 @@
 //! | every `EventSource` | nothing: the defaults are for it |
 //! | fetch-event-source | an `onclose` that throws, so that it is back after each end; and an `onerror` that throws where `onopen` has seen a 204 |
 //! | sse.js | `autoReconnect: true`, and an event when all is over |
-//! | Datastar | `retry: 'always'`, and `retryMaxCount: Infinity`, since it gives up after ten failures in a row |
+//! | Datastar | `retry: 'always'`, and `retryMaxCount: Infinity`, since it gives up after ten failures in a row: [Datastar and htmx](super::datastar_and_htmx) |
 //! | htmx 2 | an event when all is over, and no 503, which costs it its place: so refuse by a stream |
 //! | htmx 4 | an event when all is over |
 //! | httpx-sse | a loop around it that keeps the id and the time. httpx gives up after 5 silent seconds: give it a longer time, or the session a [heartbeat](crate::broker::SessionConfig::with_heartbeat) below |

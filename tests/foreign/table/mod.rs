@@ -92,6 +92,46 @@ fn htmx() {
     browser::run(in_browser(Kind::Chromium, &rows));
 }
 
+/// What the guide `guide::datastar_and_htmx` says of an event in place of a 204.
+#[test]
+#[ignore = "needs chromium and what tests/foreign/install installs"]
+fn an_event_in_place_of_a_204_stops_htmx() {
+    let pages = [
+        HTMX_2.replace("sse-connect=/events", "sse-connect=/events sse-close=done"),
+        HTMX_4.replace("hx-sse:connect=/events", "hx-sse:connect=/events hx-sse:close=done"),
+    ];
+    let rows = pages.map(|page| Row::page("", &page));
+    browser::run(async {
+        let heard = Heard::default();
+        let mut scenes = rows.each_ref().map(|row| row.scene(&heard, Situation::Done));
+        let around = around(scenes.iter());
+        let browser = Browser::start(Kind::Chromium).await;
+        browser.goto(&around.url("/")).await;
+        let does = while_listening(&browser, &heard, play(&mut scenes)).await;
+        assert_eq!(does, ["away, silent", "away, silent"]);
+    });
+}
+
+/// What the guides say of pages that are to read on.
+#[test]
+#[ignore = "needs chromium and what tests/foreign/install installs"]
+fn pages_that_are_told_to_read_on_while_they_are_hidden_do_so() {
+    let reads_on = r#"hx-sse:connect=/events hx-config='{"sse": {"pauseOnBackground": false}}'"#;
+    let rows = [
+        Row::page("", &FETCH_EVENT_SOURCE.replace("// MORE", "openWhenHidden: true")),
+        Row::page("", &DATASTAR.replace("/* MORE */", "openWhenHidden: true")).of_signals(),
+        Row::page("", &HTMX_4.replace("hx-sse:connect=/events", reads_on)),
+    ];
+    browser::run(async {
+        let heard = Heard::default();
+        let hidden = rows.each_ref().map(|row| row.scene(&heard, Situation::Hidden));
+        let around = around(hidden.iter());
+        let browser = Browser::start(Kind::Chromium).await;
+        browser.goto(&around.url("/")).await;
+        assert_eq!(hide(&browser, &heard, &hidden).await, ["reads on"; 3]);
+    });
+}
+
 #[tokio::test]
 #[ignore = "needs what tests/foreign/install installs"]
 async fn event_source_of_npm() {
@@ -209,30 +249,39 @@ async fn in_browser(kind: Kind, rows: &[Row]) {
     let heard = Heard::default();
     let mut scenes: Vec<_> = rows.iter().map(|row| row.scenes(&heard)).collect();
     let hidden: Vec<_> = rows.iter().map(|row| row.scene(&heard, Situation::Hidden)).collect();
-    let pages = scenes.iter().flatten().chain(&hidden).map(|scene| scene.site.url("/"));
-    let frames = pages.map(|url| format!("<iframe src={url}></iframe>\n"));
-    let page = AROUND.to_owned() + &frames.collect::<String>();
-    let around = Site::start(&page, Form::Message, Duration::ZERO);
-
+    let around = around(scenes.iter().flatten().chain(&hidden));
     let browser = Browser::start(kind).await;
     browser.goto(&around.url("/")).await;
     let playing = join_all(scenes.iter_mut().map(|scenes| play(scenes)));
     let mut seen = while_listening(&browser, &heard, playing).await;
     drop(scenes);
 
-    while_listening(&browser, &heard, join_all(hidden.iter().map(Scene::begin_hidden))).await;
-    let shown = browser.tab().await;
-    browser.new_tab().await;
-    // What its pages say now is heard when they are seen again.
-    let read = join_all(hidden.iter().map(Scene::reads_hidden)).await;
-    browser.client().close_window().await.expect("it was opened");
-    browser.switch_to(&shown).await;
-    let ends = hidden.iter().zip(read).map(|(scene, read)| scene.end_hidden(read));
-    let cells = while_listening(&browser, &heard, join_all(ends)).await;
+    let cells = hide(&browser, &heard, &hidden).await;
     for (seen, cell) in seen.iter_mut().zip(cells) {
         seen.push(cell);
     }
     compare(rows, &seen);
+}
+
+/// Hides the pages of these scenes for a while, and returns what their cells are to say.
+async fn hide(browser: &Browser, heard: &Heard, hidden: &[Scene<'_>]) -> Vec<String> {
+    while_listening(browser, heard, join_all(hidden.iter().map(Scene::begin_hidden))).await;
+    let shown = browser.tab().await;
+    browser.new_tab().await;
+    // What the pages say now is heard when they are seen again.
+    let read = join_all(hidden.iter().map(Scene::reads_hidden)).await;
+    browser.client().close_window().await.expect("it was opened");
+    browser.switch_to(&shown).await;
+    let ends = hidden.iter().zip(read).map(|(scene, read)| scene.end_hidden(read));
+    while_listening(browser, heard, join_all(ends)).await
+}
+
+/// A page with the pages of all scenes in it.
+fn around<'a>(scenes: impl Iterator<Item = &'a Scene<'a>>) -> Site {
+    let pages = scenes.map(|scene| scene.site.url("/"));
+    let frames = pages.map(|url| format!("<iframe src={url}></iframe>\n"));
+    let page = AROUND.to_owned() + &frames.collect::<String>();
+    Site::start(&page, Form::Message, Duration::ZERO)
 }
 
 /// Hears what the pages of the current tab say until something is done.

@@ -14,7 +14,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, Epoch, SessionConfig, SessionId};
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
-use sansse::{Event, EventType, Hub};
+use sansse::{Event, Hub, event_type, topic_name};
 use sansse_tokio::{TokioAcceptor, TokioRuntime};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
@@ -46,6 +46,8 @@ pub(crate) enum Instead {
     NoContent,
     /// The status 503, with `Retry-After`.
     Unavailable,
+    /// An event that says that it is over, of the type `done`.
+    Done,
 }
 
 /// A request for the stream.
@@ -120,10 +122,8 @@ impl Site {
     pub(crate) fn publish(&self, text: &str) {
         let event = match self.form {
             Form::Message => Event::new(text.to_owned()),
-            Form::Signal => {
-                let event_type = EventType::new("datastar-patch-signals").expect("it is valid");
-                Event::new(format!("signals {{\"text\": \"{text}\"}}")).with_type(event_type)
-            }
+            Form::Signal => Event::new(format!("signals {{\"text\": \"{text}\"}}"))
+                .with_type(event_type!("datastar-patch-signals")),
         };
         self.hub().publish(Audience::Everyone, &event).expect("the hub is open");
     }
@@ -210,8 +210,17 @@ impl Shared {
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
         let (at, clock) = (Instant::now(), clock.as_millis());
         lock(&self.asked).push(Asked { at, clock, last_event_id });
+        let mut config = SessionConfig::new().with_client(reader());
         let hub = match *lock(&self.instead) {
             None => lock(&self.hub).clone(),
+            Some(Instead::Done) => {
+                let done = Event::new("").with_type(event_type!("done"));
+                config = config.topics_only().with_topic(topic_name!("over"));
+                config = config.with_event_when_over(done);
+                let hub = lock(&self.hub).clone();
+                hub.end_topic(&topic_name!("over")).expect("the hub is open");
+                hub
+            }
             Some(Instead::Refusal) => self.closed.clone(),
             Some(Instead::NoContent) => return status_alone(StatusCode::NO_CONTENT).into(),
             Some(Instead::Unavailable) => {
@@ -220,7 +229,7 @@ impl Shared {
                 return response.into();
             }
         };
-        let answer = hub.accept(request, SessionConfig::new().with_client(reader()));
+        let answer = hub.accept(request, config);
         if let Answer::Stream(_, session) = &answer {
             *lock(&self.session) = Some(session.id());
         }

@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_millis(300);
 const LONG_RETRY: Duration = Duration::from_secs(3);
 
-/// A column of the table, in their order.
+/// A column of the table, in their order, and one situation more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Situation {
     CleanEnd,
@@ -37,6 +37,8 @@ pub(crate) enum Situation {
     Restart,
     Retry,
     Hidden,
+    /// All is over, and an event says so in place of a 204.
+    Done,
 }
 
 /// The situations that a client is in while its page is seen, if it has one.
@@ -57,6 +59,7 @@ impl Situation {
             Self::Refusal => Some(Instead::Refusal),
             Self::NoContent => Some(Instead::NoContent),
             Self::Unavailable => Some(Instead::Unavailable),
+            Self::Done => Some(Instead::Done),
             _ => None,
         }
     }
@@ -119,9 +122,9 @@ impl<'a> Scene<'a> {
                 self.site.answer(None);
                 self.after(asked).await
             }
-            Situation::NoContent => {
+            Situation::NoContent | Situation::Done => {
                 let asked = self.meet().await;
-                self.after_no_content(asked).await
+                self.after_the_end(asked).await
             }
             Situation::Restart => {
                 self.is_served("first", 1).await;
@@ -188,7 +191,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    async fn after_no_content(&self, asked: usize) -> String {
+    async fn after_the_end(&self, asked: usize) -> String {
         let again = || self.site.asked().len() - asked;
         let within = if self.told.starts_with("asks on") { DEADLINE } else { QUIET };
         self.wait(within, || again() >= 3).await;
