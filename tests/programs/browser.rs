@@ -1,5 +1,6 @@
 //! Headless browsers behind their drivers, gone with all their processes when they are dropped.
 
+use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -10,7 +11,6 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fantoccini::error::NewSessionError;
 use fantoccini::wd::{WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -102,9 +102,9 @@ impl Browser {
         }
     }
 
-    async fn try_start(kind: Kind) -> Result<Self, NewSessionError> {
+    async fn try_start(kind: Kind) -> Result<Self, Box<dyn Error>> {
         let profile = Profile::new();
-        let driver = Driver::start(kind, &profile);
+        let driver = Driver::start(kind, &profile)?;
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(kind.capabilities(&profile))
             .connect(&driver.url)
@@ -294,7 +294,9 @@ struct Driver {
 }
 
 impl Driver {
-    fn start(kind: Kind, profile: &Profile) -> Self {
+    /// Fails where the driver has no luck with its port, as chromedriver has that wants the same one
+    /// of IPv4 and of IPv6: another attempt may have some.
+    fn start(kind: Kind, profile: &Profile) -> Result<Self, Box<dyn Error>> {
         let (mut command, announcement) = kind.driver(profile);
         let mut child = command
             .stdin(Stdio::null())
@@ -321,9 +323,9 @@ impl Driver {
             }
         });
         let port = ports.recv_timeout(STARTS_WITHIN);
-        driver.url =
-            format!("http://127.0.0.1:{}", port.expect("the driver says which port it took"));
-        driver
+        let port = port.map_err(|error| format!("the driver did not say its port: {error}"))?;
+        driver.url = format!("http://127.0.0.1:{port}");
+        Ok(driver)
     }
 }
 
