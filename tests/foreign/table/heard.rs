@@ -18,6 +18,11 @@ impl Heard {
         all.entry(port).or_default().push(said);
     }
 
+    /// How much was noted so far.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
+    }
+
     /// Whether the client of this site has had this message.
     pub(crate) fn has(&self, port: u16, message: &str) -> bool {
         self.any(port, |said| said["message"] == message)

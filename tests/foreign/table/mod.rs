@@ -288,7 +288,9 @@ fn around<'a>(scenes: impl Iterator<Item = &'a Scene<'a>>) -> Site {
 async fn while_listening<T>(browser: &Browser, heard: &Heard, doing: impl Future<Output = T>) -> T {
     let listen = async {
         loop {
-            if let Value::Array(said) = browser.value("said.splice(0)").await {
+            // What is asked when this is dropped may never be heard: so the page keeps it all.
+            let further = format!("said.slice({})", heard.count());
+            if let Value::Array(said) = browser.value(&further).await {
                 for said in said {
                     heard.note(said);
                 }
