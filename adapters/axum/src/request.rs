@@ -5,9 +5,9 @@ use axum_core::body::Body;
 use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::HeaderValue;
+use http::header::{HeaderValue, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, Request, Uri};
 use sansse::Hub;
 use sansse::broker::SessionConfig;
 use sansse::http::{LAST_EVENT_ID, ResponseHead, accept};
@@ -32,7 +32,9 @@ use std::future::ready;
 /// }
 /// ```
 ///
-/// A request that asks for no stream is [rejected](StreamRejection) before the handler runs.
+/// A request that asks for no stream is [rejected](StreamRejection) before the handler runs. One of a
+/// page of another origin is [answered](Self::open) by the hub, which knows who may read it, unless
+/// there is a [`ResponseHead`] among the request's extensions.
 #[derive(Debug)]
 pub struct StreamRequest {
     /// What decides about the answer, of the request without its body.
@@ -100,19 +102,20 @@ impl StreamRequest {
         request.uri_mut().clone_from(&parts.uri);
         request.headers_mut().clone_from(&parts.headers);
         let head = parts.extensions.get::<ResponseHead>().cloned();
-        // Without a head of the request's own, a preflight is for the hub's to answer.
-        if head.is_some() || parts.method != Method::OPTIONS {
-            let judge = head.as_ref();
-            if let Some(response) = judge.and_then(|head| head.preflight(&request)) {
-                return Err(StreamRejection(Box::new(response)));
+        // Without a head of the request's own, that of the hub says which pages may read an answer,
+        // and only `open` knows the hub.
+        if head.is_none() && parts.headers.contains_key(ORIGIN) {
+            return Ok(Self { request, head });
+        }
+        if let Some(response) = head.as_ref().and_then(|head| head.preflight(&request)) {
+            return Err(StreamRejection(Box::new(response)));
+        }
+        if let Err(refusal) = accept(&request) {
+            let mut response = refusal.response();
+            if let Some(head) = &head {
+                head.apply_cors(request.headers(), response.headers_mut());
             }
-            if let Err(refusal) = accept(&request) {
-                let mut response = refusal.response();
-                if let Some(head) = judge {
-                    head.apply_cors(request.headers(), response.headers_mut());
-                }
-                return Err(StreamRejection(Box::new(response)));
-            }
+            return Err(StreamRejection(Box::new(response)));
         }
         Ok(Self { request, head })
     }
