@@ -51,8 +51,8 @@
 //! # From a `broadcast` channel
 //!
 //! A channel of tokio's drops events for a receiver that lags, and a page that reconnects misses what was
-//! sent meanwhile; neither is told. A hub keeps a log, replays from the reader's last event id, and tells
-//! each gap:
+//! sent meanwhile. The page is told of neither. A hub keeps a log, replays from the reader's last event id,
+//! and tells each gap:
 //!
 //! ```
 //! use axum::{Router, extract::State, routing::{get, post}};

@@ -49,8 +49,8 @@
 //! # Asking a model
 //!
 //! [`ClientConfig::answer`] is the client's configuration for such streams: it asks by POST, waits as long as
-//! a model thinks, asks again only where the server has not accepted the request (429, 529, 503 with
-//! `Retry-After`), and tells a whole answer from one that was cut off.
+//! a model thinks, asks again only where the server has not accepted the request (such as 429, 529, and
+//! 503 with `Retry-After`), and tells a whole answer from one that was cut off.
 //!
 //! ```no_run
 //! use bytes::Bytes;
@@ -93,7 +93,7 @@
 //!
 //! A service that answers by an error, such as 400 with JSON, ends the source.
 //! [`ClientError::answer`](crate::client::ClientError::answer) has the status and the body. Dropping the source
-//! drops the connection, by which most services stop the model.
+//! drops the connection, which tells the service that nobody listens.
 //!
 //! # With an HTTP client of your own
 //!

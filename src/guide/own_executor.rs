@@ -182,15 +182,16 @@
 //!
 //! # Sockets
 //!
-//! [`Socket`](crate::net::Socket) has five methods, and each adapter's are some fifty lines: read
-//! `adapters/smol/src/socket.rs`. Three things are easily missed:
+//! [`Socket`](crate::net::Socket) has five methods, most of which pass a call on: read
+//! `adapters/tokio/src/socket.rs`. Three things are easily missed:
 //!
 //! - Turn Nagle's algorithm off (`TCP_NODELAY`), or each event waits for an acknowledgement.
 //! - [`reset`](crate::net::Socket::reset) is for an answer whose end is the end of the connection, and
 //!   which is not complete. It sets `SO_LINGER` to zero; without it the reader takes a part for the
 //!   whole.
-//! - Where the system can, give up a peer that acknowledges nothing (`TCP_USER_TIMEOUT`). A peer
-//!   that vanished without a word is noticed by that alone, once a heartbeat was sent.
+//! - Where the system can, give up a peer that acknowledges nothing (`TCP_USER_TIMEOUT`). With
+//!   heartbeats this finds a peer that vanished without a word; the system's own time for that is
+//!   often 15 minutes.
 //!
 //! # No executor at all
 //!

@@ -2,8 +2,8 @@
 //! do for it.
 //!
 //! [`Hub::accept`](crate::Hub::accept) takes the request's head and gives an
-//! [`Answer`](crate::hub::Answer). With the feature `http-body`, the answer is a response for hyper and
-//! for whatever is built on it (warp, salvo, poem, tonic):
+//! [`Answer`](crate::hub::Answer). With the feature `http-body`, the answer is a response for hyper, and
+//! for any other stack that takes such a body:
 //!
 //! ```
 //! # #[cfg(feature = "http-body")] mod with_http_body {
@@ -24,7 +24,7 @@
 //! | The stack | or else | Who does it |
 //! | --- | --- | --- |
 //! | sends the head at once, and each piece of the body as it comes | events wait in a buffer | hyper does. Leave compression out for `text/event-stream`; the head asks proxies for it by `no-transform` and `X-Accel-Buffering: no` |
-//! | turns Nagle's algorithm off | each event may wait 40 ms for an acknowledgement | you: `set_nodelay(true)`. The adapters' listeners do |
+//! | turns Nagle's algorithm off | an event may wait until the one before is acknowledged | you: `set_nodelay(true)`. The adapters' listeners do |
 //! | polls the body only while it has room | memory grows with the slowest reader | any stack with backpressure |
 //! | drops the body when the peer has left | the session stays until it stalls, and counts as present | any stack that reads while it writes |
 //! | gives up a peer that takes nothing | the connection stays for as long as the peer likes, though its session has [ended](crate::broker::EndReason::Stalled) | you: a write deadline around the socket, such as `sansse_axum::WriteDeadline` |

@@ -23,6 +23,8 @@ mod panicking;
 mod presence;
 #[cfg(feature = "record")]
 mod recording;
+#[cfg(feature = "metrics")]
+mod recorder;
 mod refusing;
 mod sessions;
 mod sharding;
