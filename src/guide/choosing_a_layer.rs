@@ -41,11 +41,11 @@
 //! encode a frame by hand.
 //!
 //! ```text
-//!   adapters            a runtime's clock, tasks, sockets       sansse-tokio, -smol, -axum, -reqwest
-//!   serve       feed    loops over any runtime's sockets        Server, EventSource, Feed
-//!   hub                 the broker behind futures               Hub, Session
-//!   broker    client    machines: time goes in                  Broker, Client
-//!   codec               bytes                                   Event, Frame, Decoder
+//!   adapters          a runtime's clock, tasks, sockets    sansse-tokio, -smol, -axum, …
+//!   serve     feed    loops over any runtime's sockets     Server, EventSource, Feed
+//!   hub               the broker behind futures            Hub, Session
+//!   broker  client    machines: time goes in               Broker, Client
+//!   codec             bytes                                Event, Frame, Decoder
 //! ```
 //!
 //! # The codec
@@ -77,7 +77,8 @@
 //! [`Sequencer`](crate::broker::Sequencer).
 //!
 //! ```
-//! use sansse::{Event, broker::{Audience, Broker, BrokerConfig, Epoch, SessionConfig, Transmit}};
+//! use sansse::Event;
+//! use sansse::broker::{Audience, Broker, BrokerConfig, Epoch, SessionConfig, Transmit};
 //! # let now = std::time::Instant::now();
 //!
 //! let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
@@ -171,7 +172,8 @@
 //!
 //! ```
 //! # smol::block_on(async {
-//! let body = smol::stream::iter([Ok::<_, std::io::Error>("data: one\n\nda"), Ok("ta: two\n\n")]);
+//! let chunks = [Ok::<_, std::io::Error>("data: one\n\nda"), Ok("ta: two\n\n")];
+//! let body = smol::stream::iter(chunks);
 //! let mut messages = sansse::messages(body);
 //! assert_eq!(messages.next().await.unwrap()?.data, "one");
 //! assert_eq!(messages.next().await.unwrap()?.data, "two");

@@ -12,10 +12,12 @@
 //!     while let Some(event) = source.next().await {
 //!         match event {
 //!             SourceEvent::Open(head) => println!("open: {:?}", head.headers),
-//!             SourceEvent::Message(message) => println!("{}: {}", message.event_type, message.data),
+//!             SourceEvent::Message(it) => println!("{}: {}", it.event_type, it.data),
 //!             // before: Err(error), after which one had to know whether it goes on
-//!             SourceEvent::Retrying { error, wait, .. } => eprintln!("{error}; again in {wait:?}"),
-//!             SourceEvent::Lost { events, reason } => eprintln!("{events:?} events lost: {reason}"),
+//!             SourceEvent::Retrying { error, wait, .. } => {
+//!                 eprintln!("{error}; again in {wait:?}");
+//!             }
+//!             SourceEvent::Lost { reason, .. } => eprintln!("events are missing: {reason}"),
 //!             SourceEvent::Closed(reason) => return Err(reason.to_string().into()),
 //!             told => eprintln!("{told:?}"),
 //!         }

@@ -8,9 +8,10 @@
 //! use futures_util::{Stream, StreamExt, stream};
 //! use sansse::{Event, hub::Answer};
 //! use serde_json::json;
+//! use std::io::Error;
 //!
 //! /// The pieces of an answer, as they come of a model.
-//! fn model(question: &str) -> impl Stream<Item = Result<String, std::io::Error>> + Send + use<> {
+//! fn model(question: &str) -> impl Stream<Item = Result<String, Error>> + Send + use<> {
 //! #   let _ = question;
 //!     // Such as the messages of another service: see below.
 //!     stream::iter(["Once ", "upon ", "a time."].map(|piece| Ok(piece.to_owned())))
@@ -19,7 +20,7 @@
 //! fn answer(question: &str) -> Answer {
 //!     let pieces = model(question).map(|piece| {
 //!         let chunk = json!({ "choices": [{ "delta": { "content": piece? } }] });
-//!         Ok::<_, std::io::Error>(Event::new(chunk.to_string()))
+//!         Ok::<_, Error>(Event::new(chunk.to_string()))
 //!     });
 //!     // After an error there is no [DONE].
 //!     Answer::stream(pieces.chain(stream::iter([Ok(Event::new("[DONE]"))])))
@@ -48,9 +49,9 @@
 //!
 //! # Asking a model
 //!
-//! [`ClientConfig::answer`] is the client's configuration for such streams: it asks by POST, waits as long as
-//! a model thinks, asks again only where the server has not accepted the request (such as 429, 529, and
-//! 503 with `Retry-After`), and tells a whole answer from one that was cut off.
+//! [`ClientConfig::answer`] is the client's configuration for such streams. It waits as long as a model
+//! thinks. It asks again only where the server has not accepted the request, such as by 429, 529, and 503 with
+//! `Retry-After`, since what was accepted costs twice. It tells a whole answer from one that was cut off.
 //!
 //! ```no_run
 //! use bytes::Bytes;
@@ -60,7 +61,7 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let key = "";
-//! let body = r#"{"model":"example","stream":true,"messages":[{"role":"user","content":"Why?"}]}"#;
+//! let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"Why?"}]}"#;
 //! let request = http::Request::post("http://127.0.0.1:8090/v1/chat/completions")
 //!     .header("content-type", "application/json")
 //!     .header("authorization", format!("Bearer {key}"))
@@ -103,7 +104,7 @@
 //!
 //! ```
 //! # smol::block_on(async {
-//! # type Chunk = Result<&'static str, std::io::Error>;
+//! type Chunk = Result<&'static str, std::io::Error>;
 //! let body = smol::stream::iter([
 //!     Chunk::Ok("data: {\"delta\":\"Hel"),
 //!     Chunk::Ok("lo\"}\n\ndata: [DONE]\n\n"),

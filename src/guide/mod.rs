@@ -10,7 +10,7 @@
 //! | let pages go on where they were, and know what they missed | [resuming] |
 //! | know what slow readers do to my memory | [slow readers](slow_readers) |
 //! | test my handlers and my client | [testing] |
-//! | put nginx, `HAProxy` or Caddy in front | [behind proxies](behind_proxies) |
+//! | put nginx, HAProxy or Caddy in front | [behind proxies](behind_proxies) |
 //! | run it: metrics, logs, limits, deploys | [operating] |
 //! | come from axum's `Sse` | [from axum's `Sse`](from_axum_sse) |
 //! | come from reqwest-eventsource | [from reqwest-eventsource](from_reqwest_eventsource) |

@@ -202,5 +202,5 @@
 //! # Next
 //!
 //! - [Slow readers](super::slow_readers): memory, and every limit of the hub.
-//! - [Behind proxies](super::behind_proxies): nginx, `HAProxy` and Caddy.
+//! - [Behind proxies](super::behind_proxies): nginx, HAProxy and Caddy.
 //! - [Resuming](super::resuming): what readers see of a restart.

@@ -30,10 +30,9 @@
 //! | gives up a peer that takes nothing | the connection stays for as long as the peer likes, though its session has [ended](crate::broker::EndReason::Stalled) | you: a write deadline around the socket, such as `sansse_axum::WriteDeadline` |
 //! | ends the response as broken where the body ends by an error | the reader takes a part for the whole, and may not come back | hyper does: an aborted chunked coding, or `RST_STREAM` |
 //! | lets streams go at a shutdown | a graceful shutdown waits for ever | you: [`Hub::drain`](crate::Hub::drain) before it waits |
-//! | sends no body for HEAD | | `accept` has answered by a head alone |
 //!
-//! No duty is left to you that concerns events: what is replayed, heartbeats, and who is too slow are
-//! the hub's.
+//! No duty is left to you that concerns events: what is replayed, heartbeats, and which readers are too
+//! slow are the hub's. HEAD is answered by a head alone.
 //!
 //! # The three answers
 //!
@@ -131,8 +130,9 @@
 //!         let mut rest: Bytes = session.handle_partial_write(&batch, written);
 //!         while !rest.is_empty() {
 //!             let more = poll_fn(|context| {
-//!                 if let Poll::Ready(written) = Pin::new(&mut socket).poll_write(context, &rest) {
-//!                     return Poll::Ready(written);
+//!                 let result = Pin::new(&mut socket).poll_write(context, &rest);
+//!                 if result.is_ready() {
+//!                     return result;
 //!                 }
 //!                 // A peer that takes nothing for too long is given up with its session.
 //!                 ready!(session.poll_ended(context));

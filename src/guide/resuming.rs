@@ -5,7 +5,8 @@
 //! more, it is told how many events that is:
 //!
 //! ```
-//! use sansse::broker::{Audience, Broker, BrokerConfig, Epoch, Resumption, SessionConfig, Transmit};
+//! use sansse::broker::{Audience, Broker, BrokerConfig, Epoch, Resumption};
+//! use sansse::broker::{SessionConfig, Transmit};
 //! use sansse::{Event, LastEventId};
 //! # let now = std::time::Instant::now();
 //!
@@ -16,10 +17,13 @@
 //!     broker.publish(now, Audience::Everyone, &Event::new(word))?;
 //! }
 //! let mut resume = |id: &str| {
-//!     let config = SessionConfig::new().with_last_event_id(LastEventId::from_header(id.as_bytes()));
-//!     let opened = broker.open(now, config).unwrap();
-//!     let Some(Transmit::Frame(first)) = broker.poll_transmit(now, opened.session) else { panic!() };
-//!     (opened.resumption, String::from_utf8_lossy(&first.payload()).into_owned())
+//!     let last = LastEventId::from_header(id.as_bytes());
+//!     let opened = broker.open(now, SessionConfig::new().with_last_event_id(last)).unwrap();
+//!     let first = match broker.poll_transmit(now, opened.session) {
+//!         Some(Transmit::Frame(frame)) => frame.payload(),
+//!         nothing => panic!("{nothing:?}"),
+//!     };
+//!     (opened.resumption, String::from_utf8_lossy(&first).into_owned())
 //! };
 //!
 //! let (outcome, first) = resume("beef-3");
@@ -126,8 +130,8 @@
 //!
 //! let mut broker = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
 //! for row in [4711, 4712] {
-//!     let event = Event::new(format!("row {row}")).with_id(EventId::new(format!("orders:{row}"))?);
-//!     broker.publish(now, Audience::Everyone, &event)?;
+//!     let id = EventId::new(format!("orders:{row}"))?;
+//!     broker.publish(now, Audience::Everyone, &Event::new(format!("row {row}")).with_id(id))?;
 //! }
 //! let last = LastEventId::from_header(b"orders:4711");
 //! let opened = broker.open(now, SessionConfig::new().with_last_event_id(last))?;

@@ -33,7 +33,8 @@
 //! let gap = |lost| format!(r#"{{"stream":"gap","replayed":0,"lost":{lost},"reason":"lag"}}"#);
 //!
 //! // It is cut off. It comes back, and is told of the gap then.
-//! assert_eq!(read(&mut broker, now, readers[0]), (vec![], Some(EndReason::Lagged { lost: 6 })));
+//! let cut_off = Some(EndReason::Lagged { lost: 6 });
+//! assert_eq!(read(&mut broker, now, readers[0]), (vec![], cut_off));
 //! assert_eq!(read(&mut broker, now, readers[1]).0, [&gap(6), "7", "8", "9", "10"]);
 //! // It goes on with the eleventh.
 //! assert_eq!(read(&mut broker, now, readers[2]).0, [gap(10)]);
@@ -54,7 +55,8 @@
 //!             None => return (read, None),
 //!         };
 //!         let text = String::from_utf8_lossy(&frame);
-//!         read.extend(text.lines().filter_map(|line| line.strip_prefix("data: ")).map(Into::into));
+//!         let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+//!         read.extend(data.map(String::from));
 //!     }
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -143,11 +145,11 @@
 //! # How much memory
 //!
 //! ```text
-//!   memory =  sessions  × ( 250 B  +  300 B where each has a client of its own  +  the connection )
-//!          +  topics    × 450 B
-//!          +  kept events × ( their encoded size + 110 B )        ≤ retained_bytes, plus 110 B each
-//!          +  patterns                                            ≤ retained_bytes / 8
-//!          +  held for peers                                      ≤ 64 MiB   (serve)
+//!   memory =  sessions × ( 250 B  +  300 B if it has a client of its own  +  the connection )
+//!          +  topics × 450 B
+//!          +  kept events × ( encoded size + 110 B )     ≤ retained_bytes, plus 110 B each
+//!          +  patterns                                   ≤ retained_bytes / 8
+//!          +  held for peers                             ≤ 64 MiB   (serve)
 //! ```
 //!
 //! - **A session** with the broadcast and three topics was measured at 250 bytes, with 10,000 of them as
@@ -155,7 +157,7 @@
 //! - **The connection** is what the HTTP stack makes of it. With `sansse-tokio`, an idle stream takes 1.1 kB
 //!   of the process in all, session included. hyper and axum hold buffers of their own, and the kernel's
 //!   socket buffers count apart: they hold what a slow reader has not taken yet.
-//! - **A kept event** is encoded once, whoever gets it. Its size on the wire counts for the limits;
+//! - **A kept event** is encoded once for all who get it. Its size on the wire counts for the limits;
 //!   what the log needs beside that does not, so that for very small events the logs take twice
 //!   `retained_bytes`.
 //! - **Shards** share the bytes of what is for everyone and for topics. The 110 bytes are spent in each

@@ -21,10 +21,10 @@ mod listening;
 mod metadata;
 mod panicking;
 mod presence;
-#[cfg(feature = "record")]
-mod recording;
 #[cfg(feature = "metrics")]
 mod recorder;
+#[cfg(feature = "record")]
+mod recording;
 mod refusing;
 mod sessions;
 mod sharding;
