@@ -115,7 +115,7 @@
 //!   process's.
 //! - Let one [`Sequencer`] number for all processes of a stream, and each broker
 //!   [apply](crate::broker::ShardMut::apply) what it gives. A broker that starts applies the recent events in
-//!   the same epoch, and every id is good on every process.
+//!   the same epoch, and every id is good on every process. What was for single clients is a gap then.
 //!
 //! # Ids of your own
 //!
