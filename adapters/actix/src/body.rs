@@ -5,15 +5,8 @@ use bytes::Bytes;
 use http_body::Body;
 use sansse::hub::{BodyError, ResponseBody};
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
-use tokio::time::{Sleep, sleep};
-
-/// How long what was written before a cut has to reach the socket. actix-http drops what it has not
-/// written when a body fails, such as the notice that tells the reader how its stream goes on.
-const LAST_WRITE: Duration = Duration::from_millis(100);
+use std::task::{Context, Poll, ready};
 
 /// The body of an [`EventStream`](crate::EventStream)'s response. Dropping it closes the session.
 ///
@@ -39,12 +32,11 @@ pub struct EventBody {
     body: ResponseBody,
     /// Whether not even the length of a body is told.
     head_only: bool,
-    cut: Option<(BodyError, Pin<Box<Sleep>>)>,
 }
 
 impl EventBody {
     pub(crate) const fn new(body: ResponseBody) -> Self {
-        Self { body, head_only: false, cut: None }
+        Self { body, head_only: false }
     }
 
     /// For the answer to a request by HEAD.
@@ -69,21 +61,14 @@ impl MessageBody for EventBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
-            if let Some((error, sleep)) = &mut self.cut {
-                return sleep.as_mut().poll(context).map(|()| Some(Err(error.clone())));
-            }
-            match Pin::new(&mut self.body).poll_frame(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Ready(Some(Ok(frame))) => {
-                    // There are no trailers.
-                    if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(data)));
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    self.cut = Some((error, Box::pin(sleep(LAST_WRITE))));
-                }
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            };
+            // actix-http would take a piece without bytes for a clean end.
+            if let Some(data) = frame.into_data().ok().filter(|data| !data.is_empty()) {
+                return Poll::Ready(Some(Ok(data)));
             }
         }
     }

@@ -42,8 +42,8 @@ async fn a_peer_that_comes_back_gets_what_it_missed() {
     peer.wait_for("sansse-notice").await;
     hub.publish(Audience::Everyone, &Event::new("first")).unwrap();
     peer.wait_for("data: first\n").await;
-    let ids = peer.text().lines().filter_map(|line| line.strip_prefix("id: "));
-    let id = ids.last().unwrap().to_owned();
+    let mut ids = peer.text().lines().filter_map(|line| line.strip_prefix("id: "));
+    let id = ids.next_back().unwrap().to_owned();
     drop(peer);
     hub.publish(Audience::Everyone, &Event::new("missed")).unwrap();
     for head in [
@@ -230,9 +230,10 @@ async fn what_has_ended_is_answered_by_204_or_an_event_in_its_place() {
         let topic = TopicName::new("over").unwrap();
         move |hub: web::Data<Hub>, stream: sansse_actix::StreamRequest| {
             let config = SessionConfig::new().topics_only().with_topic(topic.clone());
-            let config = match event {
-                true => config.with_event_when_over(Event::new("that was all")),
-                false => config,
+            let config = if event {
+                config.with_event_when_over(Event::new("that was all"))
+            } else {
+                config
             };
             async move { stream.open(&hub, config) }
         }
