@@ -9,8 +9,8 @@ use std::time::Duration;
 /// is there may be for ever. Returns whether the system knows such a time. Linux and Android do; on
 /// others nothing happens.
 ///
-/// [`serve_streams`](crate::ServeStreams::serve_streams) does this for connections of plain TCP. Those
-/// with TLS around them inherit it from their listener:
+/// [`serve_streams`](crate::ServeStreams::serve_streams) does this for connections of plain TCP, where
+/// its time takes the place of the listener's. Those with TLS around them inherit it from their listener:
 ///
 /// ```
 /// use std::net::TcpListener;

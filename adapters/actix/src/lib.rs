@@ -74,7 +74,7 @@
 //!
 //! | Middleware | What happens to a stream |
 //! | --- | --- |
-//! | `Compress` | it is compressed, and each event goes out at once all the same (since actix-http 3.18.12). Each stream then costs an encoder, which is 256 KiB for gzip and more for others. To leave it out, answer with `.customize().insert_header(ContentEncoding::Identity)` |
+//! | `Compress` | it is compressed, and each event goes out at once all the same (since actix-http 3.18.12). Each stream then costs an encoder, which is some 200 KiB for gzip and more for others. To leave it out, answer with `.customize().insert_header(ContentEncoding::Identity)` |
 //! | `Logger` | the line comes when the stream ends |
 //! | `Timeout` of `actix-web-lab` | nothing: it ends with the head, which is there at once |
 //!
@@ -87,9 +87,9 @@
 //! The hub ends the session of such a peer after 60 s. Its connection would stay for as long as the
 //! peer likes, since a body cannot end a connection for which it is not asked. On Linux and Android,
 //! [`serve_streams`](ServeStreams::serve_streams) has the system do that;
-//! [`set_write_deadline`] tells how, and what to do with TLS. On other systems such connections stay,
-//! as they do with any response of actix-web. Put a proxy in front there, which has a time of its own
-//! for it.
+//! [`set_write_deadline`] tells how, and what to do with TLS. On other systems, and on Unix sockets, such
+//! connections stay, as they do with any response of actix-web. Put a proxy in front there, which has a
+//! time of its own for it.
 //!
 //! # HTTP/1.0
 //!
@@ -103,7 +103,9 @@
 //! session closes with the next heartbeat, which is after 15 s at most.
 //!
 //! With its defaults, actix-web ends a connection of HTTP/2 whose peer does not answer a ping within
-//! 5 s (`keep_alive`), which those that take nothing do not.
+//! 5 s (`keep_alive`), which those that take nothing do not. A peer that takes nothing of one stream by
+//! its window, and reads the connection, keeps that stream open after the hub has ended its session: it
+//! costs the stream and at most 64 KiB.
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

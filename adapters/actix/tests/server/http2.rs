@@ -9,6 +9,7 @@ use sansse::broker::{Audience, Drain};
 use sansse_actix::Streams;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 type Client = hyper::client::conn::http2::SendRequest<Empty<Bytes>>;
@@ -80,6 +81,28 @@ async fn a_cut_resets_the_stream_after_its_last_bytes_and_leaves_the_connection_
     // The connection itself goes on.
     let request = http::Request::put("http://a/events").body(Empty::new()).unwrap();
     assert_eq!(client.send_request(request).await.unwrap().status(), 405);
+}
+
+/// It answers no ping, which actix sends every 5 s.
+#[tokio::test]
+async fn a_peer_that_takes_nothing_of_a_connection_loses_it() {
+    let hub = sansse_actix::hub();
+    let server = serve(Streams::new(hub.clone()), routes(&hub));
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // GET, http, and then in letters `:path` and `:authority`.
+    let head = b"\x82\x86\x04\x07/events\x01\x01a";
+    let length = u8::try_from(head.len()).unwrap();
+    let headers = [0, 0, length, 1, 5, 0, 0, 0, 1];
+    let begin = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    stream.write_all(&[&begin[..], &settings, &headers, head].concat()).await.unwrap();
+    until("a session", || hub.counters().sessions == 1).await;
+    until("no session", || {
+        hub.publish(Audience::Everyone, &Event::new("x".repeat(60_000))).unwrap();
+        hub.counters().sessions == 0
+    })
+    .await;
+    drop(stream);
 }
 
 #[tokio::test]

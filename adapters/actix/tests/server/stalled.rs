@@ -1,7 +1,6 @@
 //! Peers that take nothing.
 
-use super::{Peer, routes, serve, until};
-use actix_web::{App, HttpServer};
+use super::{Peer, routes, serve};
 use sansse::broker::Audience;
 use sansse::{Event, Hub};
 use sansse_actix::Streams;
@@ -46,7 +45,7 @@ async fn a_peer_that_takes_nothing_loses_its_connection_and_never_sees_a_clean_e
     let server = serve(streams, routes(&hub));
     let mut peer = stalled(&hub, server.address).await;
     // Dropping the connection drops the body, which closes the session.
-    until("the connection is gone", || more(&hub).counters().sessions == 0).await;
+    super::until("the connection is gone", || more(&hub).counters().sessions == 0).await;
     assert!(!peer.end().await);
 }
 
@@ -54,6 +53,7 @@ async fn a_peer_that_takes_nothing_loses_its_connection_and_never_sees_a_clean_e
 #[cfg(any(target_os = "android", target_os = "linux"))]
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_have_the_write_deadline_of_their_listener() {
+    use actix_web::{App, HttpServer};
     let hub = sansse_actix::hub();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -64,7 +64,7 @@ async fn connections_have_the_write_deadline_of_their_listener() {
     let server = server.disable_signals().workers(1).listen(listener).unwrap().run();
     tokio::spawn(server);
     let mut peer = stalled(&hub, address).await;
-    until("the connection is gone", || more(&hub).counters().sessions == 0).await;
+    super::until("the connection is gone", || more(&hub).counters().sessions == 0).await;
     assert!(!peer.end().await);
 }
 
@@ -124,7 +124,7 @@ fn the_descriptors_of_peers_that_take_nothing_come_back() {
             peers.push(stalled(&hub, server.address).await);
         }
         // Only the peers' own ends are left.
-        until("the descriptors come back", || {
+        super::until("the descriptors come back", || {
             more(&hub);
             descriptors() <= before + peers.len()
         })
