@@ -43,7 +43,7 @@
 //! - [`hub`] puts the broker behind futures and streams. All that it needs of a runtime is a
 //!   [`Timer`].
 //! - With the feature `http-body`, sessions and answers are bodies of responses, for hyper and what is
-//!   built on it; `sansse-axum` is for axum.
+//!   built on it; `sansse-axum` is for axum, and `sansse-actix` for actix-web.
 //! - [`answer`] is a stream of events for one reader, such as a language model's answer.
 //! - [`serve`] is a small HTTP/1.1 server, and [`feed::Http1`] a client's transport, over any
 //!   runtime's sockets.

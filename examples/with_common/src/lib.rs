@@ -1,5 +1,5 @@
-//! What `with-axum` and `with-hyper` share, which has nothing to do with event streams: what the
-//! command line says, and when a server is to stop.
+//! What `with-axum`, `with-actix` and `with-hyper` share, which has nothing to do with event streams:
+//! what the command line says, and when a server is to stop.
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
