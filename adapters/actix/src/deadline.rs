@@ -40,8 +40,7 @@ pub fn set_write_deadline(listener: &TcpListener, time: Option<Duration>) -> io:
 
 #[cfg(any(target_os = "android", target_os = "linux"))]
 pub(crate) fn set(socket: &impl std::os::fd::AsFd, time: Option<Duration>) -> io::Result<bool> {
-    // No time at all would mean the system's own.
-    let time = time.map(|time| time.max(Duration::from_millis(1)));
+    let time = time.map(sansse_common::unacknowledged_time);
     socket2::SockRef::from(socket).set_tcp_user_timeout(time)?;
     Ok(true)
 }

@@ -7,10 +7,10 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use bytes::Bytes;
-use http::{Method, Request};
+use http::Request;
 use sansse::Hub;
 use sansse::broker::SessionConfig;
-use sansse::http::{ResponseHead, accept};
+use sansse::http::{ResponseHead, accept, rejection};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Ready, ready};
@@ -35,6 +35,8 @@ use std::future::{Ready, ready};
 ///
 /// A request that asks for no stream is [rejected](StreamRejection) before the handler runs. So give
 /// it a route for all methods, as `web::to` makes; `web::get()` would answer a CORS preflight by 405.
+/// One of a page of another origin is [answered](Self::open) by the hub, which knows who may read it,
+/// unless there is a [`ResponseHead`] in the request's extensions or the app's data.
 #[derive(Debug)]
 pub struct StreamRequest {
     /// What decides about the answer, of the request without its body.
@@ -87,21 +89,10 @@ impl StreamRequest {
         let request = head::request(from);
         let of_the_request = from.extensions().get::<ResponseHead>().cloned();
         let head = of_the_request.or_else(|| from.app_data::<ResponseHead>().cloned());
-        // Without a head of the request's own, a preflight is for the hub's to answer.
-        if head.is_some() || request.method() != Method::OPTIONS {
-            let judge = head.as_ref();
-            if let Some(response) = judge.and_then(|head| head.preflight(&request)) {
-                return Err(StreamRejection(Box::new(response)));
-            }
-            if let Err(refusal) = accept(&request) {
-                let mut response = refusal.response();
-                if let Some(head) = judge {
-                    head.apply_cors(request.headers(), response.headers_mut());
-                }
-                return Err(StreamRejection(Box::new(response)));
-            }
+        match rejection(&request, head.as_ref()) {
+            Some(answer) => Err(StreamRejection(Box::new(answer))),
+            None => Ok(Self { request, head }),
         }
-        Ok(Self { request, head })
     }
 }
 

@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a peer may take nothing, by default.
 const WRITE_DEADLINE: Duration = Duration::from_secs(60);
 
+/// As good as for ever, in seconds, and no time that cannot be added to another.
+const LONGEST: u64 = 1 << 30;
+
 /// A server of actix-web that carries event streams, so that they neither outlive the server nor their
 /// readers. It is there for every [`HttpServer`]:
 ///
@@ -95,10 +98,10 @@ where
                 let _ = hub.drain(drain.clone());
             }
         };
-        let whole_seconds = longest.as_secs() + u64::from(longest.subsec_nanos() > 0);
+        let whole_seconds = longest.as_secs().saturating_add((longest.subsec_nanos() > 0).into());
         self.h1_allow_half_closed(false)
             .tcp_nodelay(true)
-            .shutdown_timeout(whole_seconds)
+            .shutdown_timeout(whole_seconds.min(LONGEST))
             .shutdown_signal(stop)
             .on_connect(move |io, _| {
                 if let Some(stream) = io.downcast_ref::<rt::net::TcpStream>() {

@@ -5,12 +5,12 @@ use axum_core::body::Body;
 use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{HeaderValue, ORIGIN};
+use http::header::HeaderValue;
 use http::request::Parts;
 use http::{HeaderMap, Request, Uri};
 use sansse::Hub;
 use sansse::broker::SessionConfig;
-use sansse::http::{LAST_EVENT_ID, ResponseHead, accept};
+use sansse::http::{LAST_EVENT_ID, ResponseHead, accept, rejection};
 use std::convert::Infallible;
 use std::future::ready;
 
@@ -102,22 +102,10 @@ impl StreamRequest {
         request.uri_mut().clone_from(&parts.uri);
         request.headers_mut().clone_from(&parts.headers);
         let head = parts.extensions.get::<ResponseHead>().cloned();
-        // Without a head of the request's own, that of the hub says which pages may read an answer,
-        // and only `open` knows the hub.
-        if head.is_none() && parts.headers.contains_key(ORIGIN) {
-            return Ok(Self { request, head });
+        match rejection(&request, head.as_ref()) {
+            Some(answer) => Err(StreamRejection(Box::new(answer))),
+            None => Ok(Self { request, head }),
         }
-        if let Some(response) = head.as_ref().and_then(|head| head.preflight(&request)) {
-            return Err(StreamRejection(Box::new(response)));
-        }
-        if let Err(refusal) = accept(&request) {
-            let mut response = refusal.response();
-            if let Some(head) = &head {
-                head.apply_cors(request.headers(), response.headers_mut());
-            }
-            return Err(StreamRejection(Box::new(response)));
-        }
-        Ok(Self { request, head })
     }
 }
 

@@ -80,9 +80,7 @@ pub(crate) fn session(uri: &Uri) -> SessionConfig {
     let mut config = SessionConfig::new();
     for item in query.split('&') {
         config = match item.split_once('=') {
-            Some(("topic", name)) => {
-                config.with_topic(TopicName::new(name).unwrap()).topics_only()
-            }
+            Some(("topic", name)) => config.with_topic(TopicName::new(name).unwrap()).topics_only(),
             Some(("over", data)) => config.with_event_when_over(Event::new(data.to_owned())),
             _ => config,
         };
