@@ -98,6 +98,14 @@ pub(crate) async fn what_asks_for_no_stream_gets_the_answer_of_the_core<S: Stack
     assert_eq!(served.hub.counters().sessions, 0);
 }
 
+pub(crate) async fn the_head_of_a_stream_alone_says_nothing_of_a_length<S: Stack>() {
+    let served = S::start(Setup::new()).await;
+    let peer = Peer::ask::<S>(&served, Request::head("/events")).await;
+    assert_eq!((peer.status, peer.length), (StatusCode::OK, None));
+    assert_eq!(peer.header("content-type"), Some("text/event-stream"));
+    assert_eq!(served.hub.counters().sessions, 0);
+}
+
 pub(crate) async fn a_page_of_another_origin_is_refused_before_anything_is_opened<S: Stack>() {
     let served = S::start(Setup::for_pages()).await;
     for (name, value) in [("origin", "https://evil.example"), ("host", "evil.example")] {

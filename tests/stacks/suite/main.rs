@@ -13,6 +13,7 @@ macro_rules! scenarios {
         scenarios! { $stack, $but, answers:
             an_event_arrives_at_once_with_the_head_of_an_event_stream,
             what_asks_for_no_stream_gets_the_answer_of_the_core,
+            the_head_of_a_stream_alone_says_nothing_of_a_length,
             a_page_of_another_origin_is_refused_before_anything_is_opened,
             what_a_page_may_read_says_so,
             a_full_hub_says_when_to_come_back,

@@ -16,6 +16,8 @@ pub(crate) struct Peer {
     pub(crate) status: StatusCode,
     /// Those that the core sets, by name.
     pub(crate) headers: Vec<(String, String)>,
+    /// What it says about the length of its body.
+    pub(crate) length: Option<u64>,
     pub(crate) text: String,
     body: Incoming,
     connection: JoinHandle<()>,
@@ -59,7 +61,9 @@ impl Peer {
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
             .collect();
         headers.sort();
-        Ok(Self { status: head.status, headers, text: String::new(), body, connection })
+        let length = head.headers.get("content-length");
+        let length = length.map(|value| value.to_str().unwrap().parse().unwrap());
+        Ok(Self { status: head.status, headers, length, text: String::new(), body, connection })
     }
 
     pub(crate) async fn ask<S: Stack>(served: &Served, request: http::request::Builder) -> Self {
