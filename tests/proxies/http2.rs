@@ -1,0 +1,1 @@
+//! Many streams over one connection of HTTP/2, by TLS, as browsers have them.
