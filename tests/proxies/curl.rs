@@ -48,6 +48,12 @@ impl Curl {
             }
         }
     }
+
+    /// Reads what is left, up to its end; returns what it exits with.
+    pub(crate) async fn exit_code(mut self) -> Option<i32> {
+        while self.next().await.is_some() {}
+        self.child.wait().expect("it is a child").code()
+    }
 }
 
 impl Drop for Curl {

@@ -11,6 +11,7 @@
 mod combinations;
 mod compression;
 mod curl;
+mod cutting;
 mod http2;
 mod leaving;
 mod prompt;

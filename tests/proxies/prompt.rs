@@ -48,6 +48,21 @@ async fn each_event_arrives_within_100_ms(kind: Kind, stack: Stack) {
     }
 }
 
+/// This is what `option http-no-delay` is for.
+#[tokio::test]
+#[ignore = "needs haproxy; .ci/run runs it"]
+async fn haproxy_holds_each_event_back_unless_it_is_told_not_to() {
+    let _alone = MACHINE.write().await;
+    let mut upstream = Upstream::start(Stack::Serve).await;
+    let without = [("    option http-no-delay\n", "")];
+    let proxy = Proxy::start_changed(Kind::HaProxy, upstream.address(), &without);
+    let mut series = Series::run(&mut upstream, &proxy).await;
+    series.behind.sort_unstable();
+    let median = series.behind[EVENTS / 2];
+    println!("| HAProxy without `option http-no-delay` | {} |", milliseconds(median));
+    assert!(median > Duration::from_millis(30), "the line is not needed any more: {series:?}");
+}
+
 /// From the publish to the arrival.
 #[derive(Debug)]
 struct Series {

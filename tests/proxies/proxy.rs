@@ -95,7 +95,9 @@ impl Kind {
             Self::Caddy => {
                 let own = format!("\nhttp://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n");
                 changes.push(("\n:8000 {\n", own));
-                changes.push(("grace_period 30s", "grace_period 100ms".to_owned()));
+                // The port by which it is told to reload is one for all.
+                let own = "\tadmin off\n\tgrace_period 100ms\n".to_owned();
+                changes.push(("\tgrace_period 30s\n", own));
             }
         }
         let changes: Vec<Change> =
@@ -183,6 +185,13 @@ impl Proxy {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Lets nginx read its configuration again, by new workers.
+    pub(crate) fn reload_nginx(&self) {
+        let pid = fs::read_to_string(self.directory.join("nginx.pid")).expect("it is nginx");
+        let told = Command::new("kill").args(["-HUP", pid.trim()]).status();
+        assert!(told.expect("there is a kill").success());
     }
 
     pub(crate) fn url(&self) -> String {

@@ -3,14 +3,14 @@
 use sansse::Event;
 use sansse::broker::{Audience, EndReason, SessionConfig};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::combinations::with_each_proxy;
 use crate::proxy::{Change, Kind, Proxy};
 use crate::upstream::{Stack, Upstream, config};
-use crate::{ALL, MACHINE};
+use crate::{ALL, MACHINE, until};
 
 with_each_proxy! { a_reader_that_takes_nothing_is_given_up }
 
@@ -64,10 +64,10 @@ impl Stalled {
         let upstream = Upstream::start_with(stack, config, SessionConfig::new()).await;
         let proxy = Proxy::start_changed(kind, upstream.address(), changes);
         let mut reader = TcpStream::connect(proxy.address()).await.expect("it listens");
-        let request = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
-        reader.write_all(request).await.expect("it reads");
-        // The stream has begun. From then on the reader reads nothing.
-        reader.read_exact(&mut [0; 12]).await.expect("it answers");
+        let host = proxy.address();
+        let request = format!("GET /events HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        reader.write_all(request.as_bytes()).await.expect("it reads");
+        until("the stream begins", || upstream.sessions() == 1).await;
 
         let event = Event::new("x".repeat(SIZE));
         let mut taken = 0;
