@@ -75,7 +75,8 @@
 //! # Guides
 //!
 //! - [`guide::axum`]: event streams in axum, from the first one to the end of the server.
-//! - [`guide::behind_proxies`]: how nginx, `HAProxy` and Caddy are kept from ending pages.
+//! - [`guide::behind_proxies`]: what to put into the configuration of nginx, HAProxy or
+//!   Caddy, and why.
 //! - [`guide::from_go_sse`]: what became of each name of SubChord/go-sse.
 #![no_std]
 #![warn(clippy::unwrap_used)]

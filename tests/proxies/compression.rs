@@ -10,7 +10,7 @@ use crate::reader::Reader;
 use crate::upstream::{Stack, Upstream};
 use crate::{MACHINE, milliseconds};
 
-/// nginx compresses what the server asked to be left as it is, and passes each event on all the same.
+/// nginx compresses what the server asked to be left as it is, and still passes each event on.
 #[tokio::test]
 #[ignore = "needs nginx and curl; .ci/run runs it"]
 async fn nginx_that_compresses_holds_nothing_back() {

@@ -1,4 +1,4 @@
-//! nginx, `HAProxy` and Caddy between our server and its readers, with the configuration files of
+//! nginx, HAProxy and Caddy between our server and its readers, with the configuration files of
 //! `examples/proxies`.
 //!
 //! Each test prints rows of the table in `src/guide/behind_proxies.rs`, which `--nocapture` shows.
@@ -14,10 +14,12 @@ mod curl;
 mod cutting;
 mod http2;
 mod leaving;
+mod origin;
 mod prompt;
 mod proxy;
 mod reader;
 mod restart;
+mod silence;
 mod slow;
 mod upstream;
 

@@ -23,12 +23,12 @@ async fn a_reader_that_takes_nothing_is_given_up(kind: Kind, stack: Stack) {
     let _shared = MACHINE.read().await;
     let given_up = Stalled::run(kind, stack, &[], usize::MAX).await;
     println!(
-        "| {} | {} | {:?}, {:.1} s after the last byte that was taken | {:.1} MiB |",
+        "| {} | {} | {:?}, {:.1} s after the last byte that was taken | {} MiB |",
         kind.title(),
         stack.title(),
         given_up.reason.expect("it ends"),
         given_up.after.as_secs_f64(),
-        given_up.taken as f64 / f64::from(1 << 20),
+        given_up.taken >> 20,
     );
     assert_eq!(given_up.reason, Some(EndReason::Stalled));
 }
