@@ -8,9 +8,9 @@
 /// All scenarios, as tests of a stack; but those that it excuses itself from, for a reason that stands
 /// beside their names.
 macro_rules! scenarios {
-    ($stack:ty) => { scenarios! { $stack, but [] } };
-    ($stack:ty, but $but:tt) => {
-        scenarios! { $stack, $but, answers:
+    ($stack:ty) => { scenarios! { $stack, but [], #[cfg(all())] } };
+    ($stack:ty, but $but:tt, #[$attribute:meta]) => {
+        scenarios! { $stack, $but, #[$attribute], answers:
             an_event_arrives_at_once_with_the_head_of_an_event_stream,
             what_asks_for_no_stream_gets_the_answer_of_the_core,
             the_head_of_a_stream_alone_says_nothing_of_a_length,
@@ -22,7 +22,7 @@ macro_rules! scenarios {
             a_handler_that_panics_costs_its_own_request_alone,
             a_last_event_id_that_leads_nowhere_is_told
         }
-        scenarios! { $stack, $but, streams:
+        scenarios! { $stack, $but, #[$attribute], streams:
             a_reader_that_comes_back_gets_what_it_missed,
             thousands_of_events_arrive_in_order,
             a_reader_that_leaves_closes_its_session,
@@ -32,14 +32,15 @@ macro_rules! scenarios {
             an_answer_that_fails_is_told_and_cut,
             an_answer_that_panics_is_cut
         }
-        scenarios! { $stack, $but, ends:
+        scenarios! { $stack, $but, #[$attribute], ends:
             a_server_drains_a_thousand_streams_within_its_period,
             a_peer_that_takes_nothing_loses_its_connection,
             an_old_client_gets_a_stream_until_the_connection_closes
         }
     };
-    ($stack:ty, $but:tt, $room:ident: $($scenario:ident),+) => { $(
+    ($stack:ty, $but:tt, #[$attribute:meta], $room:ident: $($scenario:ident),+) => { $(
         #[test]
+        #[$attribute]
         fn $scenario() {
             if !crate::is_excused(stringify!($but), stringify!($scenario)) {
                 crate::run(crate::$room::$scenario::<$stack>());
@@ -51,6 +52,9 @@ macro_rules! scenarios {
 mod answers;
 mod ends;
 mod peer;
+#[allow(dead_code, reason = "it has more for other tests")]
+#[path = "../../proxies/proxy.rs"]
+mod proxy;
 mod setup;
 mod stacks;
 mod streams;
@@ -65,6 +69,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn is_excused(names: &str, scenario: &str) -> bool {
     names.split(|byte: char| !byte.is_alphanumeric() && byte != '_').any(|name| name == scenario)
 }
+
+/// For a proxy to start.
+const ALL: Duration = Duration::from_secs(30);
 
 fn run(scenario: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();

@@ -69,6 +69,8 @@ pub(crate) struct Served {
 pub(crate) trait Stack {
     /// Which version its peers speak.
     const HTTP2: bool = false;
+    /// Which headers are for a proxy that is part of it, and come no further.
+    const KEPT_BY_A_PROXY: &[&str] = &[];
 
     fn start(setup: Setup) -> impl Future<Output = Served>;
 }

@@ -1,5 +1,6 @@
 //! The server of the core, on tokio and on smol.
 
+use crate::proxy::{Kind, Proxy};
 use crate::setup::{PERIOD, STALL, Served, Setup, Stack, answer};
 use bytes::Bytes;
 use http::Request;
@@ -76,10 +77,45 @@ impl Stack for OnSmol {
     }
 }
 
+/// The server on tokio behind nginx, with the configuration that is recommended.
+struct BehindNginx;
+
+impl Stack for BehindNginx {
+    const KEPT_BY_A_PROXY: &[&str] = &["x-accel-buffering"];
+
+    async fn start(setup: Setup) -> Served {
+        let Served { address, hub, stop } = OnTokio::start(setup).await;
+        let whole_site = [("location = /events {", "location / {")];
+        let nginx =
+            tokio::task::block_in_place(|| Proxy::start_changed(Kind::Nginx, address, &whole_site));
+        let address = nginx.address();
+        let stop = move || -> futures_util::future::BoxFuture<'static, ()> {
+            Box::pin(async {
+                stop().await;
+                drop(nginx);
+            })
+        };
+        Served { address, hub, stop: Box::new(stop) }
+    }
+}
+
 mod on_tokio {
     scenarios!(super::OnTokio);
 }
 
 mod on_smol {
     scenarios!(super::OnSmol);
+}
+
+mod behind_nginx {
+    scenarios! {
+        super::BehindNginx, but [
+            // It says in the place of a server that does not answer when to come back.
+            a_handler_that_panics_costs_its_own_request_alone
+            an_answer_that_panics_is_cut
+            // It takes all that it has buffers for; the tests of the proxies tell of that.
+            a_peer_that_takes_nothing_loses_its_connection
+        ],
+        #[ignore = "needs nginx"]
+    }
 }
