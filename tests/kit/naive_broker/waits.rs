@@ -54,7 +54,14 @@ impl Model {
             }
             Some(id) if self.waits.iter().any(|wait| wait.id == id) => {}
             Some(id) => {
-                let target = within(&kept, events / 2, bytes / 2, self.last_of(&name));
+                let last = self.last_of(&name);
+                // What is gone from between counts as it did when it was published, and the model
+                // does not know how large that was.
+                let target = if self.retention(&name).compact {
+                    last
+                } else {
+                    within(&kept, events / 2, bytes / 2, last)
+                };
                 let (audience, begun) = (audience.clone(), self.now);
                 let wait = OpenWait { id, audience, pace: Some(pace), target, begun };
                 self.waits.push(wait);
