@@ -2,6 +2,18 @@
 //! 9.2](https://html.spec.whatwg.org/multipage/server-sent-events.html)), both sides, with no I/O
 //! inside.
 //!
+//! | You want to… | Read |
+//! | --- | --- |
+//! | begin, or find out what to take | [choosing a layer](guide::choosing_a_layer) |
+//! | serve streams in axum, hyper, or another HTTP stack | [axum](guide::axum), [an HTTP stack of your own](guide::own_http_stack) |
+//! | stream a language model's answer, or read one | [language models](guide::language_models) |
+//! | know what readers get that come back, or are slow | [resuming](guide::resuming), [slow readers](guide::slow_readers) |
+//! | test without sockets | [testing](guide::testing) |
+//! | run it | [operating](guide::operating), [behind proxies](guide::behind_proxies) |
+//! | come from another library | [axum's `Sse`](guide::from_axum_sse), [reqwest-eventsource](guide::from_reqwest_eventsource), [go-sse](guide::from_go_sse) |
+//!
+//! [All guides](guide). The rest of this page is how the library is built, and what it promises.
+//!
 //! Everything is a machine. What happened goes in, together with the time, and what is to be done
 //! comes out:
 //!
@@ -31,7 +43,7 @@
 //! - [`hub`] puts the broker behind futures and streams. All that it needs of a runtime is a
 //!   [`Timer`].
 //! - With the feature `http-body`, sessions and answers are bodies of responses, for hyper and what is
-//!   built on it; `sansse-axum` is for axum.
+//!   built on it; `sansse-axum` is for axum, and `sansse-actix` for actix-web.
 //! - [`answer`] is a stream of events for one reader, such as a language model's answer.
 //! - [`serve`] is a small HTTP/1.1 server, and [`feed::Http1`] a client's transport, over any
 //!   runtime's sockets.
@@ -71,12 +83,6 @@
 //! for example, walks over all sessions once.
 //! [`Broker::wait_for_readers`](broker::Broker::wait_for_readers) does so the first time that
 //! somebody has to wait for a topic.
-//!
-//! # Guides
-//!
-//! - [`guide::axum`]: event streams in axum, from the first one to the end of the server.
-//! - [`guide::behind_proxies`]: how nginx, `HAProxy` and Caddy are kept from ending pages.
-//! - [`guide::from_go_sse`]: what became of each name of SubChord/go-sse.
 #![no_std]
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

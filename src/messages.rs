@@ -44,7 +44,7 @@ where
     S: Stream<Item = Result<B, E>>,
     B: AsRef<[u8]>,
 {
-    Messages { bytes: Some(Box::pin(bytes)), decoder: Decoder::new() }
+    Messages { bytes: Some(Box::pin(bytes)), decoder: Decoder::new(), is_cut: false }
 }
 
 /// The messages of an event stream; made by [`messages`].
@@ -58,6 +58,8 @@ pub struct Messages<S> {
     /// None once it has ended. In a box, so that any stream will do and this can be moved.
     bytes: Option<Pin<Box<S>>>,
     decoder: Decoder,
+    /// It has ended in the middle of an event, which is yet to be said.
+    is_cut: bool,
 }
 
 /// How many chunks without a message are read in one poll.
@@ -108,17 +110,6 @@ where
     pub async fn next(&mut self) -> Option<Result<OwnedMessage, MessageError<E>>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
-
-    /// The next message of the bytes that are here.
-    fn next_here(&mut self) -> Option<Result<OwnedMessage, MessageError<E>>> {
-        loop {
-            return Some(match self.decoder.poll_step()? {
-                Step::Message => Ok(self.decoder.message().into_owned()),
-                Step::Error(error) => Err(MessageError::Dropped(error)),
-                Step::Comment | Step::Retry(_) => continue,
-            });
-        }
-    }
 }
 
 impl<S, B, E> Stream for Messages<S>
@@ -129,13 +120,26 @@ where
     type Item = Result<OwnedMessage, MessageError<E>>;
 
     /// `None` is the end. `Pending` may change when the stream of bytes wakes the task.
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         for _ in 0..STEPS {
-            if let Some(item) = this.next_here() {
-                return Poll::Ready(Some(item));
+            // A message is made where it goes to: its way through another function costs as much.
+            while let Some(step) = this.decoder.poll_step() {
+                match step {
+                    Step::Message => {
+                        return Poll::Ready(Some(Ok(this.decoder.message().into_owned())));
+                    }
+                    Step::Error(error) => {
+                        return Poll::Ready(Some(Err(MessageError::Dropped(error))));
+                    }
+                    Step::Comment | Step::Retry(_) => {}
+                }
             }
-            let Some(bytes) = &mut this.bytes else { return Poll::Ready(None) };
+            let Some(bytes) = &mut this.bytes else {
+                let is_cut = core::mem::take(&mut this.is_cut);
+                return Poll::Ready(is_cut.then_some(Err(MessageError::Unfinished)));
+            };
             let Poll::Ready(chunk) = bytes.as_mut().poll_next(context) else {
                 return Poll::Pending;
             };
@@ -148,10 +152,7 @@ where
                 None => {
                     this.bytes = None;
                     this.decoder.handle_eof();
-                    let item = this.next_here();
-                    let is_whole = item.is_some() || !this.decoder.is_inside_block();
-                    let item = if is_whole { item } else { Some(Err(MessageError::Unfinished)) };
-                    return Poll::Ready(item);
+                    this.is_cut = this.decoder.is_inside_block();
                 }
             }
         }

@@ -99,28 +99,8 @@
 //!
 //! # From axum's `Sse`
 //!
-//! ```
-//! use futures_util::{Stream, stream};
-//! use sansse::Event; // before: axum::response::sse::Event
-//! use sansse_axum::Sse; // before: axum::response::sse::Sse
-//! use std::convert::Infallible;
-//!
-//! async fn words() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-//!     let words = ["Once ", "upon ", "a time"];
-//!     Sse::new(stream::iter(words.map(|word| Ok(Event::new(word)))))
-//! }
-//! ```
-//!
-//! | axum | here |
-//! | --- | --- |
-//! | `Event::default().data(text)` | [`Event::new`](crate::Event::new) |
-//! | `.event(name)`, `.id(id)`: panic on a line end | [`with_type`](crate::Event::with_type), [`with_id`](crate::Event::with_id) of a type and an id that were checked |
-//! | `.json_data(value)` | `Event::json`, with the feature `serde` |
-//! | `.retry(time)` | [`with_retry`](crate::Event::with_retry) |
-//! | `.comment(text)` | [`Event::comment`](crate::Event::comment) |
-//! | `.keep_alive(KeepAlive::default())` | on by default; `with_heartbeat` sets the time |
-//! | an error of the stream: the connection breaks off | an event says so, and the response is cut |
-//! | a `broadcast` channel and a `BroadcastStream` | a [`Hub`](crate::Hub): nothing is lost without a word, and pages resume |
+//! A stream of your own for one reader is `sansse_axum::Sse`. What became of each name, and of a `broadcast`
+//! channel, is in [a guide of its own](super::from_axum_sse).
 //!
 //! # Without sockets
 //!
@@ -152,3 +132,9 @@
 //!
 //! What layers in front do to a stream, how pages of other origins are let in, and what HTTP/1.0 and
 //! HTTP/2 mean for streams is in the documentation of `sansse-axum`.
+//!
+//! # Next
+//!
+//! - [Behind proxies](super::behind_proxies): what is in front of the server.
+//! - [Operating](super::operating): health, metrics, limits and deploys.
+//! - [Resuming](super::resuming): what a page gets that comes back.

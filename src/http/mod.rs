@@ -26,6 +26,7 @@ mod accept;
 mod accept_config;
 mod cors;
 mod hosts;
+mod rejection;
 mod response_head;
 
 #[cfg(feature = "broker")]
@@ -34,6 +35,7 @@ pub use accept::{Accepted, Refusal, accept};
 pub use accept_config::AcceptConfig;
 pub use cors::{Cors, OriginError};
 pub use hosts::{ForeignRequest, HostError, Hosts};
+pub use rejection::rejection;
 pub use response_head::ResponseHead;
 
 use bytes::Bytes;

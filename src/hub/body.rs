@@ -12,6 +12,7 @@ use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use http::Response;
+use http::header::CONTENT_TYPE;
 use http_body::{Body, Frame, SizeHint};
 use std::thread_local;
 
@@ -52,9 +53,22 @@ impl Answer {
         match self {
             Self::Stream(head, session) => head.map(|()| ResponseBody::from(session)),
             Self::Events(head, events) => head.map(|()| ResponseBody::from(events.body(timer))),
-            Self::Response(response) => response.map(ResponseBody::from),
+            Self::Response(response) => {
+                let is_head_of_stream = is_head_of_stream(&response);
+                response.map(|bytes| match bytes {
+                    _ if is_head_of_stream => ResponseBody(Kind::HeadOfStream),
+                    bytes => ResponseBody::from(bytes),
+                })
+            }
         }
     }
+}
+
+/// Whether this is what a request by HEAD gets for a stream. Its body is empty, and that of the answer
+/// to GET is not: a `Content-Length` of 0 would say so of both (RFC 9110, 8.6).
+fn is_head_of_stream(response: &Response<Bytes>) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE);
+    response.body().is_empty() && content_type.is_some_and(|value| value == "text/event-stream")
 }
 
 /// The body of an [answer's response](Answer::into_response), whichever answer it is.
@@ -73,6 +87,8 @@ enum Kind {
     Stream(Session),
     Events(Box<AnswerBody>),
     Whole(Bytes),
+    /// Nothing, of no length that could be told.
+    HeadOfStream,
 }
 
 impl ResponseBody {
@@ -93,7 +109,7 @@ impl ResponseBody {
     pub const fn session(&self) -> Option<&Session> {
         match &self.0 {
             Kind::Stream(session) => Some(session),
-            Kind::Events(_) | Kind::Whole(_) => None,
+            Kind::Events(_) | Kind::Whole(_) | Kind::HeadOfStream => None,
         }
     }
 }
@@ -131,6 +147,7 @@ impl Body for ResponseBody {
             Kind::Events(events) => Pin::new(&mut **events)
                 .poll_frame(context)
                 .map(|frame| frame.map(|result| result.map_err(BodyError::Answer))),
+            Kind::HeadOfStream => Poll::Ready(None),
             Kind::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(core::mem::take(bytes))))),
         }
@@ -141,6 +158,8 @@ impl Body for ResponseBody {
             Kind::Stream(session) => session.is_end_stream(),
             Kind::Events(events) => events.is_end_stream(),
             Kind::Whole(bytes) => bytes.is_empty(),
+            // A stack may take an end that it knows for a length.
+            Kind::HeadOfStream => false,
         }
     }
 
@@ -148,7 +167,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Stream(_) | Kind::Events(_) => SizeHint::default(),
+            Kind::Stream(_) | Kind::Events(_) | Kind::HeadOfStream => SizeHint::default(),
         }
     }
 }
@@ -159,6 +178,7 @@ impl fmt::Debug for ResponseBody {
             Kind::Stream(session) => f.debug_tuple("Stream").field(session).finish(),
             Kind::Events(events) => f.debug_tuple("Events").field(events).finish(),
             Kind::Whole(bytes) => f.debug_tuple("Whole").field(bytes).finish(),
+            Kind::HeadOfStream => f.write_str("HeadOfStream"),
         }
     }
 }

@@ -19,6 +19,9 @@ impl Hub {
     /// distributions (by `le`):
     /// `sansse_queue_age_microseconds_bucket` and `sansse_lag_events_bucket`. A bucket's count
     /// includes the buckets before it, as Prometheus has it.
+    ///
+    /// What each means, with units and labels, is in the guide
+    /// [operating](crate::guide::operating#metrics).
     pub fn record_metrics(&self) {
         let counters = self.counters();
         set_gauge("sansse_sessions", counters.sessions);

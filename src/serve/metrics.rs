@@ -15,6 +15,8 @@ impl ServerCounters {
     /// `sansse_server_answers_stalled`, `sansse_server_requests_slow`, `sansse_server_requests_bad`,
     /// `sansse_server_junk_after_stream`, and `sansse_server_given_up` (by `what`: `request`,
     /// `stream` or `answer`).
+    ///
+    /// What each means is in the guide [operating](crate::guide::operating#metrics).
     pub fn record_metrics(&self) {
         let counted = self.snapshot();
         for (name, value) in [

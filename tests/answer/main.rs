@@ -7,6 +7,7 @@
 mod kit;
 
 mod body;
+mod extremes;
 mod writer;
 
 use std::time::Duration;

@@ -17,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const STEPS: u64 = 300_000;
 const STEPS_PER_HISTORY: u64 = 500;
+const STEPS_OF_ENDS: usize = 60;
 
 /// All of this has to happen, or the histories are not worth much.
 const MUST_HAPPEN: &[&str] = &[
@@ -101,6 +102,17 @@ const MUST_HAPPEN: &[&str] = &[
     r#"\"reason\":\"forged-id\""#,
 ];
 
+/// Of these steps most histories have too few together: what ends, who leaves and comes, and when.
+#[test]
+fn sessions_whose_topics_end_wait_and_end_as_those_of_the_model_do() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let steps = number("SANSSE_STEPS").unwrap_or(STEPS);
+    for seed in seed(1)..seed(1) + steps / STEPS_OF_ENDS as u64 {
+        let _ = run_or_shrink(History::of_ends(seed, STEPS_OF_ENDS), seed);
+    }
+    drop(std::panic::take_hook());
+}
+
 #[test]
 fn a_broker_does_what_a_queue_for_each_session_would_do() {
     // A panic of the broker is a failure like any other, found again and again while the history
@@ -114,21 +126,10 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
     while done < steps {
         let seed = seeds.next().unwrap();
         let history = History::random(seed, STEPS_PER_HISTORY);
-        let once = match run_guarded(&history) {
-            Ok(transcript) => transcript,
-            Err(failure) => {
-                let (shortest, failure) = shrink(history, failure);
-                drop(std::panic::take_hook());
-                panic!(
-                    "{failure}\nin the history of SANSSE_SEED={seed} \
-                     SANSSE_STEPS={STEPS_PER_HISTORY}, and in this shorter one:\n{:?}\n{}",
-                    shortest.config,
-                    shortest.lines(),
-                );
-            }
-        };
         // The same inputs give the same outputs.
-        if seed % 16 == 0 {
+        let again = (seed % 16 == 0).then(|| history.clone());
+        let once = run_or_shrink(history, seed);
+        if let Some(history) = again {
             assert!(once == run(&history).unwrap(), "seed {seed}");
         }
         for (what, count) in &mut happened {
@@ -144,6 +145,21 @@ fn a_broker_does_what_a_queue_for_each_session_would_do() {
             assert!(count >= 5, "{what} came {count} times");
         }
     }
+}
+
+/// Returns what came out, or fails with the shortest history found.
+fn run_or_shrink(history: History, seed: u64) -> String {
+    run_guarded(&history).unwrap_or_else(|failure| {
+        let steps = history.steps.len();
+        let (shortest, failure) = shrink(history, failure);
+        drop(std::panic::take_hook());
+        panic!(
+            "{failure}\nin the history of SANSSE_SEED={seed} SANSSE_STEPS={steps}, and in this \
+             shorter one:\n{:?}\n{}",
+            shortest.config,
+            shortest.lines(),
+        );
+    })
 }
 
 /// Leaves out what is not needed for a failure.

@@ -6,6 +6,8 @@ mod kit;
 
 #[cfg(feature = "http1")]
 mod client;
+#[cfg(feature = "http1")]
+mod extremes;
 mod heads;
 #[cfg(feature = "http1")]
 mod server;

@@ -118,65 +118,6 @@ fn what_happens_is_traced_with_no_lock_held() {
 #[cfg(feature = "metrics")]
 #[test]
 fn what_is_counted_goes_to_the_recorder() {
-    use metrics::{
-        Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder,
-        SharedString, Unit,
-    };
-    use std::collections::BTreeMap;
-    use std::sync::{Arc, Mutex};
-
-    type Values = Arc<Mutex<BTreeMap<String, f64>>>;
-
-    #[derive(Default)]
-    struct Map(Values);
-
-    struct One(Values, String);
-
-    impl Map {
-        fn one(&self, key: &Key) -> Arc<One> {
-            let labels = key.labels().map(|label| format!("{}={}", label.key(), label.value()));
-            let labels: Vec<_> = labels.collect();
-            Arc::new(One(self.0.clone(), format!("{} {}", key.name(), labels.join(","))))
-        }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-    impl CounterFn for One {
-        fn increment(&self, _: u64) {
-            panic!("it is set to what it is");
-        }
-        fn absolute(&self, value: u64) {
-            self.0.lock().unwrap().insert(self.1.clone(), value as f64);
-        }
-    }
-
-    impl GaugeFn for One {
-        fn increment(&self, _: f64) {
-            panic!("it is set to what it is");
-        }
-        fn decrement(&self, _: f64) {
-            panic!("it is set to what it is");
-        }
-        fn set(&self, value: f64) {
-            self.0.lock().unwrap().insert(self.1.clone(), value);
-        }
-    }
-
-    impl Recorder for Map {
-        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-            Counter::from_arc(self.one(key))
-        }
-        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-            Gauge::from_arc(self.one(key))
-        }
-        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-            Histogram::noop()
-        }
-    }
-
     let hub = sharded(config(), 2).build_still(VirtualTimer::new());
     let probe = Probe::new();
     let mut sessions: Vec<_> = (0..3).map(|_| parked(&hub, SessionConfig::new(), &probe)).collect();
@@ -187,13 +128,13 @@ fn what_is_counted_goes_to_the_recorder() {
     say_twice(&hub);
     drain(sessions.last_mut().unwrap(), &probe);
     drop(sessions.pop());
-    let map = Map::default();
+    let map = super::recorder::Map::default();
     metrics::with_local_recorder(&map, || hub.record_metrics());
     #[cfg(feature = "serve")]
     {
         let server = sansse::serve::ServerCounters::default();
         metrics::with_local_recorder(&map, || server.record_metrics());
-        let values = map.0.lock().unwrap();
+        let values = map.values();
         for name in [
             "sansse_server_connections ",
             "sansse_server_max_connections ",
@@ -207,7 +148,7 @@ fn what_is_counted_goes_to_the_recorder() {
             assert_eq!(values.get(name), Some(&0.0), "{name}: {values:?}");
         }
     }
-    let values = map.0.lock().unwrap();
+    let values = map.values();
     for (name, value) in [
         ("sansse_sessions ", 3),
         ("sansse_sessions_opened resume=live", 4),
@@ -224,4 +165,48 @@ fn what_is_counted_goes_to_the_recorder() {
     ] {
         assert_eq!(values.get(name).copied(), Some(f64::from(value)), "{name}: {values:?}");
     }
+}
+
+/// The rows of the tables of a guide, each as its cells.
+#[cfg(all(feature = "metrics", feature = "serve"))]
+fn rows(guide: &str) -> Vec<Vec<&str>> {
+    let rows = guide.lines().filter_map(|line| line.strip_prefix("//! | ")?.strip_suffix(" |"));
+    rows.map(|row| row.split(" | ").map(str::trim).collect()).collect()
+}
+
+#[cfg(all(feature = "metrics", feature = "serve"))]
+#[test]
+fn the_guide_has_a_row_for_each_metric_and_each_of_its_labels_and_for_no_other() {
+    use std::collections::BTreeSet;
+
+    let map = super::recorder::Map::default();
+    metrics::with_local_recorder(&map, || {
+        sharded(config(), 1).build_still(VirtualTimer::new()).record_metrics();
+        sansse::serve::ServerCounters::default().record_metrics();
+    });
+    let rows = rows(include_str!("../../src/guide/operating.rs"));
+    let row_of = |name: &str| {
+        let name = format!("`{name}`");
+        let row = rows.iter().find(|row| row[0] == name);
+        row.unwrap_or_else(|| panic!("the guide has no row for {name}"))
+    };
+    let mut recorded = BTreeSet::new();
+    for value in map.values().into_keys() {
+        let (name, label) = value.split_once(' ').unwrap();
+        recorded.insert(format!("`{name}`"));
+        let row = row_of(name);
+        assert!(["gauge", "counter"].contains(&row[1]) && !row[2].is_empty(), "{row:?}");
+        let Some((label, value)) = label.split_once('=') else { continue };
+        assert!(row[2].contains(&format!("`{label}`")), "{name} by {label}: {row:?}");
+        match name {
+            // Ends and refusals have tables of their own.
+            "sansse_sessions_ended" | "sansse_sessions_refused" => {
+                assert!(row_of(value).len() >= 4, "{value}");
+            }
+            _ if label == "le" => {}
+            _ => assert!(row[2].contains(&format!("`{value}`")), "{name} {value}: {row:?}"),
+        }
+    }
+    let told = rows.iter().map(|row| row[0].to_owned()).filter(|cell| cell.starts_with("`sansse_"));
+    assert_eq!(told.collect::<BTreeSet<_>>(), recorded);
 }

@@ -21,6 +21,8 @@ mod listening;
 mod metadata;
 mod panicking;
 mod presence;
+#[cfg(feature = "metrics")]
+mod recorder;
 #[cfg(feature = "record")]
 mod recording;
 mod refusing;

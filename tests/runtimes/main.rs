@@ -45,6 +45,8 @@ macro_rules! scenarios {
                 a_request_that_would_not_fit_alone_is_refused,
                 a_reader_that_holds_the_most_is_cut_comes_back_and_is_told,
                 a_host_that_is_none_is_refused;
+            extremes[1]: a_server_lives_through_each_setting_at_its_extremes,
+                a_hub_lives_with_as_many_shards_as_there_can_be;
             crowds[1]: slow_reader;
             bad_input[2]: bad_input;
             deadlines[5]: a_silent_and_then_dead_peer_wakes_a_client_at_exactly_its_deadlines,
@@ -126,6 +128,7 @@ mod cutting;
 mod deadlines;
 mod endings;
 mod ends;
+mod extremes;
 mod leaving;
 mod life;
 mod losses;

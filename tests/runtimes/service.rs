@@ -159,9 +159,13 @@ impl Service {
         service
     }
 
+    pub(crate) fn begin_shutdown(&self) {
+        self.shutdown.set();
+    }
+
     /// Begins the shutdown, and waits until the server has returned.
     pub(crate) async fn shut_down(&self) {
-        self.shutdown.set();
+        self.begin_shutdown();
         self.over.is_set().await;
     }
 

@@ -120,10 +120,13 @@ impl Owed {
             returned.iter().any(is_before)
         };
         let (back, for_good): (Vec<Due>, Vec<Due>) = passed.drain(..).partition(comes_back);
-        for (event, mut by) in returned.iter().cloned().chain(back) {
+        let passed = returned.iter().map(|_| 0).chain(back.iter().map(|_| 1));
+        for ((event, mut by), passed) in returned.iter().chain(&back).cloned().zip(passed) {
             // Unless it was taken away in the meantime.
             by.retain(|filter| self.filters.contains(filter));
-            if !by.is_empty() {
+            if by.is_empty() {
+                self.passed_unnoticed += passed;
+            } else {
                 self.pending.insert(event, by);
             }
         }

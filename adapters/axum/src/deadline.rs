@@ -58,7 +58,7 @@ impl<T> WriteDeadline<T> {
     /// let io = sansse_axum::WriteDeadline::new(stream, Duration::from_secs(60));
     /// # }
     /// ```
-    pub const fn new(io: T, time: Duration) -> Self {
+    pub fn new(io: T, time: Duration) -> Self {
         Self {
             io,
             stall: Stall::new(time),

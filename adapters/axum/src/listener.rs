@@ -178,8 +178,7 @@ impl<L: axum::serve::Listener> axum::serve::Listener for Listener<L> {
         if let Some(prepare) = self.prepare {
             prepare(&io);
         }
-        // As good as for ever, and no time that cannot be added to another.
-        let time = self.write_deadline.unwrap_or(Duration::from_secs(1 << 30));
+        let time = self.write_deadline.unwrap_or(Duration::MAX);
         let mut io = WriteDeadline::new(io, time).with_hurry(self.closing.hurry.subscribe());
         if let Some(reset) = self.reset {
             io = io.on_expiry(reset);

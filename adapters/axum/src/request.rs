@@ -7,10 +7,10 @@ use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::HeaderValue;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, Request, Uri};
 use sansse::Hub;
 use sansse::broker::SessionConfig;
-use sansse::http::{LAST_EVENT_ID, ResponseHead, accept};
+use sansse::http::{LAST_EVENT_ID, ResponseHead, accept, rejection};
 use std::convert::Infallible;
 use std::future::ready;
 
@@ -32,7 +32,9 @@ use std::future::ready;
 /// }
 /// ```
 ///
-/// A request that asks for no stream is [rejected](StreamRejection) before the handler runs.
+/// A request that asks for no stream is [rejected](StreamRejection) before the handler runs. One of a
+/// page of another origin is [answered](Self::open) by the hub, which knows who may read it, unless
+/// there is a [`ResponseHead`] among the request's extensions.
 #[derive(Debug)]
 pub struct StreamRequest {
     /// What decides about the answer, of the request without its body.
@@ -100,21 +102,10 @@ impl StreamRequest {
         request.uri_mut().clone_from(&parts.uri);
         request.headers_mut().clone_from(&parts.headers);
         let head = parts.extensions.get::<ResponseHead>().cloned();
-        // Without a head of the request's own, a preflight is for the hub's to answer.
-        if head.is_some() || parts.method != Method::OPTIONS {
-            let judge = head.as_ref();
-            if let Some(response) = judge.and_then(|head| head.preflight(&request)) {
-                return Err(StreamRejection(Box::new(response)));
-            }
-            if let Err(refusal) = accept(&request) {
-                let mut response = refusal.response();
-                if let Some(head) = judge {
-                    head.apply_cors(request.headers(), response.headers_mut());
-                }
-                return Err(StreamRejection(Box::new(response)));
-            }
+        match rejection(&request, head.as_ref()) {
+            Some(answer) => Err(StreamRejection(Box::new(answer))),
+            None => Ok(Self { request, head }),
         }
-        Ok(Self { request, head })
     }
 }
 

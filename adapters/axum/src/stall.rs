@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// stopped finds its timers due before it has looked at its sockets.
 const LATE: Duration = Duration::from_secs(1);
 
+/// As good as for ever, and no time that cannot be added to another.
+const LONGEST: Duration = Duration::from_secs(1 << 30);
+
 /// The time for which bytes have been waiting for room while the peer took nothing.
 #[derive(Debug)]
 pub(crate) struct Stall {
@@ -14,8 +17,8 @@ pub(crate) struct Stall {
 }
 
 impl Stall {
-    pub(crate) const fn new(time: Duration) -> Self {
-        Self { time, deadline: None }
+    pub(crate) fn new(time: Duration) -> Self {
+        Self { time: time.min(LONGEST), deadline: None }
     }
 
     /// Records that the peer took something, or that nothing waits any more.
@@ -50,6 +53,16 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_time_of_any_length_is_a_time() {
+        for time in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+            let (now, mut stall) = (Instant::now(), Stall::new(time));
+            assert_eq!(stall.handle_blocked(now), time.is_zero());
+            stall.hurry(now, Duration::MAX);
+            assert_eq!(stall.poll_timeout(), Some(now + time.min(LONGEST)));
+        }
+    }
 
     #[test]
     fn bytes_that_wait_for_the_whole_time_are_too_much() {

@@ -79,30 +79,9 @@
 //!
 //! # From reqwest-eventsource
 //!
-//! | reqwest-eventsource | here |
-//! | --- | --- |
-//! | `RequestBuilderExt::eventsource` | [`EventSourceExt::event_source`] |
-//! | `EventSource::new(builder)` | `builder.event_source()` |
-//! | `EventSource::get(url)` | `client.get(url).event_source()` |
-//! | `CannotCloneRequestError` | [`UnusableRequest::StreamedBody`] |
-//! | `Event::Open` | [`SourceEvent::Open`], with the response's head |
-//! | `Event::Message(message)` | [`SourceEvent::Message`] |
-//! | `message.event`, `.data`, `.id` | `.event_type`, `.data`, `.last_event_id` |
-//! | `message.retry` | [`EventSource::reconnection_time`](sansse::EventSource::reconnection_time) |
-//! | `Err(Error::StreamEnded)`, `Err(Error::Transport(_))` | [`SourceEvent::Retrying`]: the source goes on by itself |
-//! | `Err(Error::InvalidStatusCode(..))`, `Err(Error::InvalidContentType(..))` | [`SourceEvent::Closed`], or `Retrying` for a status that may pass (500, 502, 503, 504, 429 …) |
-//! | `Err(Error::Utf8(_))` | none: ill-formed bytes are U+FFFD, as the standard has it |
-//! | `Err(Error::Parser(_))` | none: every stream of bytes is an event stream; what is beyond a limit is [`SourceEvent::Dropped`] |
-//! | `Err(Error::InvalidLastEventId(_))` | none: an id that no header can carry is sent as what the standard makes of it |
-//! | `set_retry_policy`, `retry::ExponentialBackoff`, `retry::Constant` | [`Reconnection`](sansse::client::Reconnection) in [`ClientConfig::policy`](sansse::client::ClientConfig::policy) |
-//! | `retry::Never` | [`ClientConfig::one_shot`](sansse::client::ClientConfig::one_shot), or [`MessagesExt::messages`] |
-//! | `source.close()` | [`EventSource::close`](sansse::EventSource::close) |
-//! | `last_event_id()`, `ready_state()` | [`EventSource::last_event_id`](sansse::EventSource::last_event_id), [`EventSource::state`](sansse::EventSource::state) |
-//! | `while let Some(event) = source.next().await` with `futures::StreamExt` | the same, with [`EventSource::next`](sansse::EventSource::next); it is a `Stream` too |
+//! The guide [from reqwest-eventsource] has a table of what became of each name.
 //!
-//! What has no name there: a server that falls silent is noticed, a gap that the server tells of is
-//! [`SourceEvent::Lost`], a failed attempt is told once with the time until the next, memory is
-//! bounded, and a reader that reads no more holds the server back.
+//! [from reqwest-eventsource]: https://docs.rs/sansse/latest/sansse/guide/from_reqwest_eventsource/index.html
 //!
 //! # When not to use it
 //!

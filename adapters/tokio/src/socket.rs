@@ -67,7 +67,8 @@ impl TokioAcceptor {
     /// Sets after how long a connection is given up whose peer acknowledges nothing that was sent.
     /// Default 60 s; `None` leaves the system's own time, often 15 minutes. With heartbeats this
     /// finds a peer that vanished without a word, since a heartbeat is something sent. It is
-    /// `TCP_USER_TIMEOUT` (RFC 5482) and has an effect on Linux, Android and Fuchsia.
+    /// `TCP_USER_TIMEOUT` (RFC 5482), of 1 ms to almost 25 days, and has an effect on Linux, Android
+    /// and Fuchsia.
     ///
     /// Linux counts a peer that answers, but takes nothing for this time, as such too: a longer
     /// stall timeout of the broker needs a longer time here.
@@ -90,6 +91,7 @@ impl Listener for TokioAcceptor {
         #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
         if let Some(time) = self.unacknowledged_time {
             // A peer that is gone already shows soon enough.
+            let time = sansse_common::unacknowledged_time(time);
             let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(time));
         }
         Poll::Ready(Ok((TokioSocket::new(stream), peer)))

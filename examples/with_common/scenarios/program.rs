@@ -45,11 +45,11 @@ impl Program {
         answer
     }
 
-    /// Sends SIGTERM; returns the exit status, and after how long it came.
-    fn terminate(mut self) -> (Option<i32>, Duration) {
+    /// Sends a signal; returns the exit status, and after how long it came.
+    fn end_by(mut self, signal: &str) -> (Option<i32>, Duration) {
         let begun = Instant::now();
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
         let status = self.child.wait().unwrap();
         (status.code(), begun.elapsed())
     }
@@ -96,6 +96,12 @@ fn what_is_wrong_is_named() {
 /// Reads by the client of this project what is said meanwhile.
 #[tokio::test]
 async fn a_client_hears_what_is_said_and_the_program_ends_within_five_seconds() {
+    for signal in ["-TERM", "-INT"] {
+        hear_and_end_by(signal).await;
+    }
+}
+
+async fn hear_and_end_by(signal: &str) {
     use sansse::SourceEvent;
     let program = Program::start(&[]);
     let mut source = sansse_tokio::connect(&*program.url);
@@ -114,9 +120,9 @@ async fn a_client_hears_what_is_said_and_the_program_ends_within_five_seconds() 
     // The source, and a peer that reads nothing, are there still.
     let mut idle = TcpStream::connect(program.address()).unwrap();
     idle.write_all(b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-    let (status, time) = program.terminate();
-    assert_eq!(status, Some(0));
-    assert!(time < Duration::from_secs(5), "{time:?}");
+    let (status, time) = program.end_by(signal);
+    assert_eq!(status, Some(0), "{signal}");
+    assert!(time < Duration::from_secs(5), "{signal}: {time:?}");
 }
 
 #[test]

@@ -97,13 +97,13 @@ pub struct BrokerLimits {
     pub sessions_per_address: SessionLimit,
     /// How many named topics one shard may keep at a time: those that hold events, have
     /// [settings](crate::broker::Broker::topic_mut) of their own, or have ended and are remembered.
-    /// Default 100,000, some 20 MB without their events. Publishing to one more is
+    /// Default 100,000, some 45 MB without their events. Publishing to one more is
     /// [refused](crate::broker::PublishError::TooManyTopics). What is only subscribed to does not
     /// count here, so that no subscriber takes room from publishers. What another shard had room for
     /// is kept beyond the limit where somebody has subscribed to it here.
     pub topics: u32,
     /// How many names there may be at a time in one shard only because somebody subscribed to them:
-    /// topics that hold nothing, and patterns. Default 100,000, some 20 MB. Subscribing to one
+    /// topics that hold nothing, and patterns. Default 100,000, some 37 MB. Subscribing to one
     /// more is refused, until somebody unsubscribes or something is published.
     ///
     /// A topic that has held something comes to these when its events have expired and it still has
@@ -152,6 +152,9 @@ pub struct BrokerLimits {
     /// up its oldest event; the new event counts as kept by its log. Of two logs of equal size, the
     /// one whose oldest event is older gives way. So a log that keeps less than an equal share
     /// loses nothing to those that keep more.
+    ///
+    /// An event takes some 110 bytes of memory beside these, so that logs of events of 100 bytes take
+    /// twice this number.
     ///
     /// What patterns refer to is counted beside that, with 40 bytes for each event and 64 for an id of
     /// its own: all patterns together take no more than an eighth of this number, or 256 KiB if that

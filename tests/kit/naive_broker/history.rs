@@ -210,6 +210,31 @@ impl History {
         history
     }
 
+    /// One of steps that are about topics which end, sessions that subscribe and leave, and time.
+    pub(crate) fn of_ends(seed: u64, steps: usize) -> Self {
+        let mut choices = Choices::random(seed);
+        let mut history = Self::without_steps(&mut choices);
+        let is_about_ends = |step: &Step| {
+            matches!(
+                step.op,
+                Op::Open { .. }
+                    | Op::Subscribe { .. }
+                    | Op::Unsubscribe { .. }
+                    | Op::EndTopic { .. }
+                    | Op::Batch { .. }
+                    | Op::PartialWrite { .. }
+                    | Op::Progress { .. }
+                    | Op::Ready { .. }
+                    | Op::Timeout
+                    | Op::Pass { .. }
+                    | Op::Sleep { .. }
+            )
+        };
+        let drawn = core::iter::repeat_with(|| drawn_step(&mut choices));
+        history.steps = drawn.filter(is_about_ends).take(steps).collect();
+        history
+    }
+
     /// As many steps as the bytes are enough for.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut choices = Choices::of(bytes);

@@ -37,12 +37,15 @@ impl Model {
                 for (session, member) in self.readers(audience) {
                     // One that takes nothing for so long may have been passed over.
                     let counts = member.took_at.saturating_add(pace.patience) > self.now;
-                    let place = member.place(&name);
-                    let behind: Vec<usize> = kept
-                        .iter()
-                        .filter(|one| place.is_some_and(|place| one.position > place))
-                        .map(|one| one.size)
-                        .collect();
+                    // By what it has to take, and not by its place: where a pattern has lost the
+                    // next event, nothing tells any more of which topic that was, and the place
+                    // falls back behind what the session had taken before.
+                    let is_due = |one: &&Kept| {
+                        let mut due = member.pending.iter();
+                        due.any(|due| due.log == name && due.position == one.position)
+                    };
+                    let behind: Vec<usize> =
+                        kept.iter().filter(is_due).map(|one| one.size).collect();
                     let is_beyond = behind.len() > events || behind.iter().sum::<usize>() > bytes;
                     if counts && is_beyond && !member.was_taken_back {
                         return Err(format!("{session} is {} behind, of {events}", behind.len()));
@@ -51,7 +54,14 @@ impl Model {
             }
             Some(id) if self.waits.iter().any(|wait| wait.id == id) => {}
             Some(id) => {
-                let target = within(&kept, events / 2, bytes / 2, self.last_of(&name));
+                let last = self.last_of(&name);
+                // What is gone from between counts as it did when it was published, and the model
+                // does not know how large that was.
+                let target = if self.retention(&name).compact {
+                    last
+                } else {
+                    within(&kept, events / 2, bytes / 2, last)
+                };
                 let (audience, begun) = (audience.clone(), self.now);
                 let wait = OpenWait { id, audience, pace: Some(pace), target, begun };
                 self.waits.push(wait);
