@@ -7,7 +7,7 @@
 //!
 //! Then open <http://127.0.0.1:8080/> in two windows; it is by htmx 4, and `/2` is the same by htmx 2
 //! and its extension. Stop the program and start it again: the pages
-//! go on by themselves. Ctrl-C and SIGTERM end it within 5 s, whoever reads.
+//! go on by themselves. Ctrl-C and SIGTERM end it within 5 s, also while pages read.
 
 mod page;
 mod wall;
