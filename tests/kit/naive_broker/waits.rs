@@ -158,11 +158,12 @@ impl Model {
             (None, _) => self.config.pace.patience,
         };
         let name = log_of(audience);
-        // The first that is there, unless one before it is lost.
-        let at = member.first_of(&name).and_then(|(log, position)| {
+        // Each subscription that hears it has a first event of its own, and the last of these counts:
+        // the first that is there, unless one before it is lost.
+        let at = member.firsts_of(&name).filter_map(|(position, log)| {
             self.logs.get(&log)?.kept.iter().find(|kept| kept.position >= position)
         });
-        let at = at.map_or(Duration::ZERO, |kept| kept.at);
+        let at = at.map(|kept| kept.at).max().unwrap_or(Duration::ZERO);
         member.polled_at.max(at).saturating_add(patience)
     }
 
@@ -192,13 +193,17 @@ impl Model {
 impl Member {
     /// The first event that it has yet to take and that may be of this log, in the log it is in.
     fn first_of(&self, name: &LogName) -> Option<(LogName, u64)> {
+        self.firsts_of(name).min().map(|(position, log)| (log, position))
+    }
+
+    /// The same by each of its subscriptions.
+    fn firsts_of(&self, name: &LogName) -> impl Iterator<Item = (u64, LogName)> {
         let sources = self.logs.iter().filter(|log| log.covers(name));
-        let firsts = sources.filter_map(|source| {
+        sources.filter_map(|source| {
             let first = self.list(source).into_iter().next()?;
             let is_there = first.state(source) == State::Waiting;
             Some((if is_there { first.position } else { 0 }, first.log))
-        });
-        firsts.min().map(|(position, log)| (log, position))
+        })
     }
 
     /// Through which position it has everything of this log; `None`: through all.
