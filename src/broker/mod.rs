@@ -202,7 +202,7 @@ pub use event::{BrokerEvent, EndReason, EventNumber, Opened, Resumption, StreamE
 pub use names::{
     AddressKey, ClientId, MAX_LEVELS, MAX_NAME, SessionId, TopicFilter, TopicName, TopicPattern,
 };
-pub use sequence::{Audience, Epoch, EventIds, Published, Sequencer};
+pub use sequence::{Audience, Epoch, EventIds, LogRecord, LogRecordError, Published, Sequencer};
 #[cfg(feature = "signed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
 pub use sequence::{CursorKeys, KeyError, MIN_SECRET};

@@ -40,6 +40,23 @@ fn pattern() {
     fuzz("pattern", targets::pattern::run, &PATTERN);
 }
 
+#[test]
+fn log_record() {
+    fuzz("log_record", targets::log_record::run, &LOG_RECORD);
+}
+
+/// What a mutation may put in.
+const LOG_RECORD: [&[u8]; 8] = [
+    b"\x01\x10\0\0\0\x01\x03\0\0\0ann\0\x01\x02\0\0\0hi",
+    b"\x01\x07\0\0\0\x03\x01\0\0\0a\x01",
+    b"\x01\0\0\0\0",
+    b"\x02",
+    b"\x03\0\0\0",
+    b"\xff\xff\xff\xff",
+    b"\x3f",
+    b"3-0-7",
+];
+
 /// What a mutation may put in.
 const DECODER: [&[u8]; 16] = [
     b"data",

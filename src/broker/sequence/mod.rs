@@ -3,6 +3,7 @@
 
 mod cursor;
 mod keys;
+mod log_record;
 
 pub use cursor::Epoch;
 #[cfg(not(feature = "signed"))]
@@ -10,6 +11,9 @@ pub(crate) use keys::CursorKeys;
 #[cfg(feature = "signed")]
 pub use keys::{CursorKeys, KeyError, MIN_SECRET};
 
+pub use log_record::{LogRecord, LogRecordError};
+
+use super::error::PublishError;
 use super::names::{ClientId, SessionId, TopicName};
 use crate::encode::Frame;
 use crate::event::{Event, EventId};
@@ -211,6 +215,27 @@ impl Sequencer {
         published
     }
 
+    /// Encodes what has its position from elsewhere: from a log outside of this process, which gives
+    /// positions and keeps [`LogRecord`]s.
+    ///
+    /// Positions may be left out, which is a gap to whom it concerns.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::OutOfOrder`] for a position that is not after the [last](Self::last), by the
+    /// caller's fault; then nothing was done.
+    pub fn place(&mut self, position: u64, record: &LogRecord) -> Result<Published, PublishError> {
+        if position <= self.last {
+            return Err(PublishError::OutOfOrder { last: self.last });
+        }
+        self.last = position - 1;
+        let nothing = Event::empty();
+        let event = record.event().unwrap_or(&nothing);
+        let mut published = self.publish(record.audience().clone(), event);
+        published.is_end = record.event().is_none();
+        Ok(published)
+    }
+
     /// Returns the life of the stream that is numbered.
     pub const fn epoch(&self) -> Epoch {
         self.epoch
@@ -247,5 +272,39 @@ impl Sequencer {
     /// Returns what ids events get that bring none.
     pub(crate) const fn ids(&self) -> EventIds {
         self.ids
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sequencer() -> Sequencer {
+        Sequencer::new(Epoch(0xbeef), 6, EventIds::Assigned)
+    }
+
+    #[test]
+    fn what_is_placed_is_what_would_have_been_published_there() {
+        let topic = TopicName::new("news").unwrap();
+        let event = Event::new("x").with_key(EventKey::new("gold").unwrap());
+        let (mut here, mut elsewhere) = (sequencer(), sequencer());
+        let record = LogRecord::new(topic.clone(), event.clone());
+        let published = elsewhere.publish(topic.clone().into(), &event);
+        assert_eq!(here.place(7, &record), Ok(published));
+        let end = elsewhere.end_topic(topic.clone());
+        assert_eq!(here.place(8, &LogRecord::end_of(topic)), Ok(end));
+        assert_eq!(here.last(), 8);
+    }
+
+    #[test]
+    fn positions_may_be_left_out_and_never_come_again() {
+        let record = LogRecord::new(Audience::Everyone, Event::new("x"));
+        let mut sequencer = sequencer();
+        assert_eq!(sequencer.place(9, &record).map(|one| one.position()), Ok(9));
+        for position in [0, 6, 9] {
+            let error = PublishError::OutOfOrder { last: 9 };
+            assert_eq!(sequencer.place(position, &record), Err(error));
+        }
+        assert_eq!(sequencer.place(u64::MAX, &record).map(|one| one.position()), Ok(u64::MAX));
     }
 }

@@ -14,4 +14,5 @@ pub mod decoder;
 pub mod http1_client;
 pub mod http1_server;
 mod input;
+pub mod log_record;
 pub mod pattern;
