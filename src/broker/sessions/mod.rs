@@ -248,17 +248,21 @@ impl Sessions {
     /// Ends one subscription of a session. Returns whether there was one.
     pub(crate) fn unsubscribe(&mut self, key: Key, number: u32, topics: &mut Topics) -> bool {
         let Some(session) = self.sessions.get_mut(key) else { return false };
-        let was_over = is_over(session, topics);
+        let since = session.output_since(number, topics);
         let Some(subscription) = session.remove(number) else { return false };
         let hand_overs = self.ready.hand_overs();
-        if session.phase() == Phase::Parked
-            && !session.has_events(topics)
-            && !(was_over && is_over(session, topics))
-        {
+        match session.phase() {
             // What output it had was of this subscription.
-            session.wait_anew(hand_overs);
-            self.arm(key);
+            Phase::Parked if !session.has_news(topics) => session.wait_anew(hand_overs),
+            // It has had output all the while, though what told of it goes.
+            Phase::Parked | Phase::Woken => {
+                if let Some(since) = since {
+                    session.has_output_since(since);
+                }
+            }
+            Phase::Ready => {}
         }
+        self.arm(key);
         let void = self.leave(Waiting::new(key.slot(), number), &subscription, topics);
         self.void(void, topics);
         true

@@ -279,6 +279,17 @@ impl Session {
         self.has_events(topics) || is_over(self, topics)
     }
 
+    /// Returns since when it has had output by this subscription, or by the end of all its topics, as
+    /// far as that can still be told.
+    pub(super) fn output_since(&self, number: u32, topics: &Topics) -> Option<Tick> {
+        let end = over_since(self, topics).filter(|_| is_over(self, topics));
+        let event = self.subscription(number).and_then(|one| {
+            let (_, entry) = topics.view(one.channel())?.get(one.cursor())?;
+            Some(entry.at())
+        });
+        end.into_iter().chain(event).min()
+    }
+
     /// Returns whether there are events after one of its cursors.
     pub(super) fn has_events(&self, topics: &Topics) -> bool {
         let mut taken = self.subscriptions.iter().filter(|one| !one.is_vacant());

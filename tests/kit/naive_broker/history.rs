@@ -221,6 +221,8 @@ impl History {
                     | Op::Subscribe { .. }
                     | Op::Unsubscribe { .. }
                     | Op::EndTopic { .. }
+                    | Op::RevokeTopic { .. }
+                    | Op::Publish { .. }
                     | Op::Batch { .. }
                     | Op::PartialWrite { .. }
                     | Op::Progress { .. }
