@@ -1,6 +1,6 @@
 //! Connections that are given up when their peers take nothing: [`WriteDeadline`].
 
-use crate::stall::Stall;
+use crate::stall::{LONGEST, Stall};
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -40,8 +40,18 @@ pub struct WriteDeadline<T> {
     /// sleep for each write that waits would cost more.
     sleep: Option<Pin<Box<Sleep>>>,
     hurry: Option<Hurry>,
+    /// Once there is a hurry.
+    end: Option<End>,
     on_expiry: Option<fn(&T)>,
     is_expired: bool,
+}
+
+/// When a connection is given up on which nothing goes out any more. Its peer may owe the rest of a
+/// request, or an answer to a ping, and a graceful shutdown would wait for it.
+struct End {
+    time: Duration,
+    wrote_at: Instant,
+    sleep: Pin<Box<Sleep>>,
 }
 
 /// Is ready when the time is to be shortened.
@@ -64,6 +74,7 @@ impl<T> WriteDeadline<T> {
             stall: Stall::new(time),
             sleep: None,
             hurry: None,
+            end: None,
             on_expiry: None,
             is_expired: false,
         }
@@ -117,23 +128,16 @@ impl<T> WriteDeadline<T> {
     ) -> Poll<io::Result<R>> {
         if result.is_ready() {
             self.stall.handle_progress();
+            if let Some(end) = &mut self.end {
+                end.wrote_at = Instant::now();
+            }
             return result;
         }
         loop {
-            let now = Instant::now();
-            if self.stall.handle_blocked(now.into()) {
-                self.is_expired = true;
-                if let Some(call) = self.on_expiry {
-                    call(&self.io);
-                }
-                return Poll::Ready(Err(expired()));
+            if self.stall.handle_blocked(Instant::now().into()) {
+                return Poll::Ready(Err(self.expire()));
             }
-            if let Some(hurry) = &mut self.hurry
-                && let Poll::Ready(time) = hurry.as_mut().poll(context)
-            {
-                self.hurry = None;
-                self.stall.hurry(now.into(), time);
-            }
+            self.look_for_hurry(context);
             let Some(deadline) = self.stall.poll_timeout().map(Instant::from) else {
                 return Poll::Pending;
             };
@@ -149,6 +153,41 @@ impl<T> WriteDeadline<T> {
     }
 }
 
+impl<T> WriteDeadline<T> {
+    fn look_for_hurry(&mut self, context: &mut Context<'_>) {
+        if let Some(hurry) = &mut self.hurry
+            && let Poll::Ready(time) = hurry.as_mut().poll(context)
+        {
+            let (now, time) = (Instant::now(), time.min(LONGEST));
+            self.hurry = None;
+            self.stall.hurry(now.into(), time);
+            let sleep = Box::pin(sleep_until(now + time));
+            self.end = Some(End { time, wrote_at: now, sleep });
+        }
+    }
+
+    /// Whether a connection that is to end has been without a word to its peer for too long.
+    fn has_ended(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(end) = &mut self.end else { return false };
+        while end.sleep.as_mut().poll(context).is_ready() {
+            let until = end.wrote_at + end.time;
+            if until <= Instant::now() {
+                return true;
+            }
+            end.sleep.as_mut().reset(until);
+        }
+        false
+    }
+
+    fn expire(&mut self) -> io::Error {
+        self.is_expired = true;
+        if let Some(call) = self.on_expiry {
+            call(&self.io);
+        }
+        expired()
+    }
+}
+
 fn expired() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the peer took nothing for too long")
 }
@@ -159,6 +198,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for WriteDeadline<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.look_for_hurry(context);
+        if self.is_expired || self.has_ended(context) {
+            return Poll::Ready(Err(self.expire()));
+        }
         Pin::new(&mut self.io).poll_read(context, buffer)
     }
 }
@@ -280,6 +323,34 @@ mod tests {
         drop(hurry);
         assert!(writing.await.unwrap().is_err());
         assert_eq!(begun.elapsed().as_secs(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hurry_gives_up_a_peer_that_is_waited_for_though_it_drips() {
+        let (near, mut far) = duplex(8);
+        let (hurry, receiver) = watch::channel(Some(Duration::from_secs(4)));
+        let mut io = WriteDeadline::new(near, TIME).with_hurry(receiver);
+        let begun = Instant::now();
+        let dripping = tokio::spawn(async move {
+            while far.write_u8(0).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        // What goes out meanwhile puts it off.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut byte = [0];
+        io.read_exact(&mut byte).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        io.write_all(&[0]).await.unwrap();
+        let error = loop {
+            if let Err(error) = io.read_exact(&mut byte).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed().as_secs(), 3 + 4);
+        drop((io, hurry));
+        dripping.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,6 +17,8 @@ use tokio::sync::watch;
 ///   Without this, `with_graceful_shutdown` waits for as long as anybody reads.
 /// - A peer that takes nothing for [60 s](Self::with_write_deadline) although bytes wait for it is
 ///   given up, and its connection reset. From a shutdown on that is 4 s at most.
+/// - From a shutdown on, a peer to which nothing goes out for 4 s is given up too, whatever it still
+///   owes: the rest of a request, or an answer by HTTP/2. Otherwise axum would wait for it.
 /// - What is written to a TCP connection goes out at once (`TCP_NODELAY`).
 ///
 /// ```no_run
@@ -129,8 +131,8 @@ impl<L: axum::serve::Listener> Listener<L> {
     }
 
     /// Sets how streams end when the server stops to accept, and how long that takes at most: the
-    /// drain's period and its patience. From then on, peers that take nothing are given up after that
-    /// time. Default: over 1 s, with 3 s of patience, so that a supervisor that waits 5 s is content.
+    /// drain's period and its patience. From then on, peers that take nothing, and peers to which
+    /// nothing goes out, are given up after that time. Default: over 1 s, with 3 s of patience, so that a supervisor that waits 5 s is content.
     ///
     /// ```no_run
     /// # async fn example() -> std::io::Result<()> {

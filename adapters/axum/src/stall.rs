@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const LATE: Duration = Duration::from_secs(1);
 
 /// As good as for ever, and no time that cannot be added to another.
-const LONGEST: Duration = Duration::from_secs(1 << 30);
+pub(crate) const LONGEST: Duration = Duration::from_secs(1 << 30);
 
 /// The time for which bytes have been waiting for room while the peer took nothing.
 #[derive(Debug)]

@@ -74,3 +74,30 @@ async fn a_peer_that_takes_nothing_does_not_hold_a_shutdown_up() {
     tokio::time::timeout(PATIENCE, server.serving).await.unwrap().unwrap().unwrap();
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_owes_the_rest_of_a_request_does_not_hold_a_shutdown_up() {
+    use tokio::io::AsyncWriteExt;
+    let hub = sansse_axum::hub();
+    let drain = Drain::new(Duration::ZERO).with_patience(Duration::from_secs(1));
+    let listener = listener().await.with_hub(hub.clone());
+    let listener = listener.with_drain(drain, Duration::from_secs(1));
+    let server = serve(listener, routes(&hub));
+    let mut peers = Vec::new();
+    for part in [
+        &b"G"[..],
+        b"GET /events HTTP/1.1\r\nhost:",
+        b"POST /say HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nhalf",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    ] {
+        let mut peer = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        peer.write_all(part).await.unwrap();
+        peers.push(peer);
+    }
+    let mut beside = Peer::events(server.address).await;
+    beside.wait_for("sansse-notice").await;
+    let begun = Instant::now();
+    server.stop.send(()).unwrap();
+    tokio::time::timeout(PATIENCE, server.serving).await.unwrap().unwrap().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
