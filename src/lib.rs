@@ -5,7 +5,10 @@
 //! | You want to… | Read |
 //! | --- | --- |
 //! | begin, or find out what to take | [choosing a layer](guide::choosing_a_layer) |
-//! | serve streams in axum, hyper, or another HTTP stack | [axum](guide::axum), [an HTTP stack of your own](guide::own_http_stack) |
+//! | serve streams in axum, actix-web, hyper, or another HTTP stack | [axum](guide::axum), [sansse-actix](https://docs.rs/sansse-actix), [an HTTP stack of your own](guide::own_http_stack) |
+//! | run on an executor of your own, or on none | [an executor of your own](guide::own_executor) |
+//! | write pages by Datastar or htmx | [Datastar and htmx](guide::datastar_and_htmx) |
+//! | know what browsers and other clients do | [what clients do](guide::clients) |
 //! | stream a language model's answer, or read one | [language models](guide::language_models) |
 //! | know what readers get that come back, or are slow | [resuming](guide::resuming), [slow readers](guide::slow_readers) |
 //! | test without sockets | [testing](guide::testing) |

@@ -53,6 +53,26 @@ where
 /// is passed over: comments are nothing to a reader of messages, and what `retry` says is told by
 /// [`reconnection_time`](Self::reconnection_time). A [notice](crate::Notice) of a sansse server is
 /// a message as any other.
+///
+/// ```
+/// use sansse::{EventId, Limits, messages};
+/// use std::time::Duration;
+///
+/// # smol::block_on(async {
+/// // The rest of a stream of which the first two messages came by an earlier response.
+/// let body = smol::stream::iter([Ok::<_, std::io::Error>("retry: 250\nid: 3\ndata: c\n\n")]);
+/// let mut messages = messages(body)
+///     .with_limits(Limits::DEFAULT.with_max_event(1 << 20))
+///     .with_last_event_id(EventId::new("2").unwrap());
+/// assert_eq!(messages.last_event_id(), "2");
+/// while let Some(message) = messages.next().await {
+///     println!("{}", message.unwrap().data);
+/// }
+/// // What the next request is to say, and when.
+/// assert_eq!(messages.last_event_id(), "3");
+/// assert_eq!(messages.reconnection_time(), Some(Duration::from_millis(250)));
+/// # });
+/// ```
 #[must_use = "nothing is read unless it is polled"]
 pub struct Messages<S> {
     /// None once it has ended. In a box, so that any stream will do and this can be moved.
@@ -172,6 +192,19 @@ impl<S> fmt::Debug for Messages<S> {
 }
 
 /// Why a message did not come out of [`Messages`].
+///
+/// ```
+/// use sansse::{Fault, MessageError, messages};
+///
+/// # smol::block_on(async {
+/// let body = smol::stream::iter([Ok::<_, std::io::Error>("data: whole\n\ndata: cut of")]);
+/// let mut messages = messages(body);
+/// assert_eq!(messages.next().await.unwrap().unwrap().data, "whole");
+/// let error = messages.next().await.unwrap().unwrap_err();
+/// assert!(matches!(error, MessageError::Unfinished));
+/// assert_eq!(error.fault(), Fault::Peer);
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MessageError<E> {

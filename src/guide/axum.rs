@@ -4,7 +4,7 @@
 //! stream or the plain response in its place, it is an `EventStream`:
 //!
 //! ```no_run
-//! use axum::{Router, extract::State, routing::{get, post}};
+//! use axum::{Router, extract::State, routing::{any, post}};
 //! use sansse::{Event, Hub, broker::{Audience, SessionConfig}};
 //! use sansse_axum::{EventStream, Listener, StreamRequest};
 //!
@@ -20,7 +20,7 @@
 //! # async fn main() -> std::io::Result<()> {
 //! let hub = sansse_axum::hub();
 //! let listener = Listener::bind("127.0.0.1:8080").await?.with_hub(hub.clone());
-//! let routes = Router::new().route("/events", get(events)).route("/say", post(say));
+//! let routes = Router::new().route("/events", any(events)).route("/say", post(say));
 //! axum::serve(listener, routes.with_state(hub))
 //!     .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
 //!     .await

@@ -183,7 +183,17 @@ impl fmt::Debug for ResponseBody {
     }
 }
 
-/// Why a [body](ResponseBody) ends that is not complete.
+/// Why a [body](ResponseBody) ends that is not complete. HTTP stacks make of it an end that does not
+/// look like one in good order.
+///
+/// ```
+/// use sansse::hub::BodyError;
+///
+/// /// What to log when a stack hands on why a response broke off.
+/// fn log(error: &BodyError) -> String {
+///     format!("{error} ({:?})", error.fault())
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyError {
     /// The session is [cut off](Cut).

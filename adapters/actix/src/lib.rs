@@ -75,6 +75,7 @@
 //! | Middleware | What happens to a stream |
 //! | --- | --- |
 //! | `Compress` | it is compressed, and each event goes out at once all the same (since actix-http 3.18.12). Each stream then costs an encoder, which is some 200 KiB for gzip and more for others. To leave it out, answer with `.customize().insert_header(ContentEncoding::Identity)` |
+//! | one that collects a body before it hands it on | nothing ever comes: a stream has no end. Nobody can tell that it is there; leave out the route |
 //! | `Logger` | the line comes when the stream ends |
 //! | `Timeout` of `actix-web-lab` | nothing: it ends with the head, which is there at once |
 //!

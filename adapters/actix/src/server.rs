@@ -114,6 +114,17 @@ where
 
 /// The event streams of a server: of which hubs, and how they end. For
 /// [`serve_streams`](ServeStreams::serve_streams), which also takes a [`Hub`] alone.
+///
+/// ```
+/// use actix_web::{App, HttpServer};
+/// use sansse_actix::{ServeStreams, Streams};
+/// use std::time::Duration;
+///
+/// # fn example(hub: sansse::Hub) {
+/// let streams = Streams::new(hub).with_write_deadline(Some(Duration::from_secs(20)));
+/// let server = HttpServer::new(App::new).serve_streams(streams);
+/// # }
+/// ```
 #[must_use = "it is for a server"]
 pub struct Streams {
     hubs: Vec<Hub>,

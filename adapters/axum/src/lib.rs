@@ -4,7 +4,7 @@
 //! ```no_run
 //! use axum::Router;
 //! use axum::extract::State;
-//! use axum::routing::{get, post};
+//! use axum::routing::{any, post};
 //! use sansse::broker::{Audience, SessionConfig};
 //! use sansse::{Event, Hub};
 //! use sansse_axum::{EventStream, Listener, StreamRequest};
@@ -22,7 +22,7 @@
 //! # async fn main() -> std::io::Result<()> {
 //! let hub = sansse_axum::hub();
 //! let listener = Listener::bind("127.0.0.1:8080").await?.with_hub(hub.clone());
-//! let routes = Router::new().route("/events", get(events)).route("/say", post(say));
+//! let routes = Router::new().route("/events", any(events)).route("/say", post(say));
 //! axum::serve(listener, routes.with_state(hub))
 //!     .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
 //!     .await
@@ -74,6 +74,14 @@
 //! | `ResponseBodyTimeoutLayer` | it ends a stream that rests longer than the timeout; heartbeats come every 15 s |
 //! | `CatchPanicLayer` | it answers a handler that panics by 500. A stream that [`Sse`] polls and that panics ends its connection, without a clean end |
 //! | `TraceLayer` | a failure is logged where a stream is cut, such as at each drain, as an error of the body |
+//! | one that collects a body before it hands it on, for a digest, a rewrite, or a log | nothing ever comes: a stream has no end. Nobody can tell that it is there; leave out the route, or responses of `text/event-stream` |
+//!
+//! # Connections without a request
+//!
+//! A connection that sends nothing, or half of a request, stays open for as long as its peer likes:
+//! `axum::serve` has no time for that, and no limit on connections. Of hyper, `header_read_timeout`
+//! ends those that have begun a head. Where strangers reach the server, put a proxy in front that has
+//! both, or take the server of [`sansse_tokio`], which has them by default.
 //!
 //! # HTTP/1.0
 //!

@@ -143,8 +143,6 @@ macro_rules! over {
                 FailureKind::Unsupported
             } else if error.is_connect() {
                 FailureKind::Connect
-            } else if error.is_redirect() {
-                FailureKind::Protocol
             } else if error.is_decode() {
                 FailureKind::Truncated
             } else if error.is_body() || error.is_request() || error.is_timeout() {

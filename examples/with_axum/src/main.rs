@@ -16,7 +16,7 @@ mod secure;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{any, post};
 use sansse::broker::{Audience, SessionConfig};
 use sansse::{Event, Hub};
 use sansse_axum::{EventStream, Listener, StreamRequest};
@@ -70,7 +70,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     let hub = sansse_axum::hub();
     let listener = Listener::new(listener).with_hub(hub.clone());
-    let routes = Router::new().route("/events", get(events)).route("/say", post(say));
+    let routes = Router::new().route("/events", any(events)).route("/say", post(say));
     let routes = routes.with_state(hub);
 
     let scheme = if options.tls.is_some() { "https" } else { "http" };

@@ -14,7 +14,7 @@
 use bytes::Bytes;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -170,8 +170,11 @@ async fn answer(hub: &Hub, request: Request<Incoming>) -> Response<ResponseBody>
 }
 
 async fn say(hub: &Hub, request: Request<Incoming>) -> StatusCode {
-    let Ok(body) = Limited::new(request.into_body(), MAX_SAID).collect().await else {
-        return StatusCode::PAYLOAD_TOO_LARGE;
+    let body = match Limited::new(request.into_body(), MAX_SAID).collect().await {
+        Ok(body) => body,
+        Err(error) if error.is::<LengthLimitError>() => return StatusCode::PAYLOAD_TOO_LARGE,
+        // It breaks off, or is no body.
+        Err(_) => return StatusCode::BAD_REQUEST,
     };
     let Ok(text) = String::from_utf8(body.to_bytes().into()) else {
         return StatusCode::BAD_REQUEST;
