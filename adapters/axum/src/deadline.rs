@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
@@ -54,8 +54,38 @@ struct End {
     sleep: Pin<Box<Sleep>>,
 }
 
-/// Is ready when the time is to be shortened.
-type Hurry = Pin<Box<dyn Future<Output = Duration> + Send + Sync>>;
+/// What tells that the time is to be shortened.
+struct Hurry {
+    told: watch::Receiver<Option<Duration>>,
+    /// Is ready then.
+    wait: Pin<Box<dyn Future<Output = Duration> + Send + Sync>>,
+    /// Who is woken then. Each read comes by here, and looking whether it is still the same task costs
+    /// less than to wait anew.
+    waker: Option<Waker>,
+}
+
+impl Hurry {
+    fn new(told: watch::Receiver<Option<Duration>>) -> Self {
+        let mut waits = told.clone();
+        let wait = Box::pin(async move {
+            match waits.wait_for(Option::is_some).await.map(|time| *time) {
+                Ok(Some(time)) => time,
+                // Nobody is left who could hurry.
+                _ => std::future::pending().await,
+            }
+        });
+        Self { told, wait, waker: None }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Duration> {
+        let waits = self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+        if waits && !self.told.has_changed().unwrap_or(true) {
+            return Poll::Pending;
+        }
+        self.waker = Some(context.waker().clone());
+        self.wait.as_mut().poll(context)
+    }
+}
 
 impl<T> WriteDeadline<T> {
     /// Puts a deadline around a connection: how long its peer may take nothing. 60 s is as long as a
@@ -109,14 +139,8 @@ impl<T> WriteDeadline<T> {
 
     /// Gives up the peer after what is sent, if that is a shorter time, as soon as it is sent.
     #[cfg_attr(not(feature = "serve"), expect(dead_code, reason = "for the listener"))]
-    pub(crate) fn with_hurry(mut self, mut hurry: watch::Receiver<Option<Duration>>) -> Self {
-        self.hurry = Some(Box::pin(async move {
-            match hurry.wait_for(Option::is_some).await.map(|time| *time) {
-                Ok(Some(time)) => time,
-                // Nobody is left who could hurry.
-                _ => std::future::pending().await,
-            }
-        }));
+    pub(crate) fn with_hurry(mut self, hurry: watch::Receiver<Option<Duration>>) -> Self {
+        self.hurry = Some(Hurry::new(hurry));
         self
     }
 
@@ -156,7 +180,7 @@ impl<T> WriteDeadline<T> {
 impl<T> WriteDeadline<T> {
     fn look_for_hurry(&mut self, context: &mut Context<'_>) {
         if let Some(hurry) = &mut self.hurry
-            && let Poll::Ready(time) = hurry.as_mut().poll(context)
+            && let Poll::Ready(time) = hurry.poll(context)
         {
             let (now, time) = (Instant::now(), time.min(LONGEST));
             self.hurry = None;
