@@ -11,8 +11,9 @@ use sansse::{Event, Hub};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long a peer may take nothing, on each stack by its own means.
-pub(crate) const STALL: Duration = Duration::from_secs(1);
+/// How long a peer may take nothing, on each stack by its own means. On a busy machine, a peer that
+/// reads is without the processor for a second now and then.
+pub(crate) const STALL: Duration = Duration::from_secs(5);
 
 /// How long a server takes to end, at most.
 pub(crate) const PERIOD: Duration = Duration::from_secs(4);
