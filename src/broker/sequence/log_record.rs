@@ -125,7 +125,8 @@ impl LogRecord {
             return Err(incomplete(HEAD));
         };
         let [version, length @ ..] = *head;
-        let size = u32::from_le_bytes(length) as usize + HEAD;
+        // Where an address has 32 bits, the longest length has no room for the head beside it.
+        let size = (u32::from_le_bytes(length) as usize).saturating_add(HEAD);
         if size > Self::MAX_SIZE {
             return Err(LogRecordError::TooLarge { size });
         }
@@ -448,7 +449,7 @@ mod tests {
             assert_eq!(LogRecord::decode(&event(body)), error, "{body:?}");
         }
         let huge = [VERSION, 0xff, 0xff, 0xff, 0xff];
-        let size = u32::MAX as usize + HEAD;
+        let size = (u32::MAX as usize).saturating_add(HEAD);
         assert_eq!(LogRecord::decode(&huge), Err(LogRecordError::TooLarge { size }));
     }
 
