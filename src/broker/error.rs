@@ -355,6 +355,18 @@ pub enum PublishError {
         /// The position of the newest event here.
         last: u64,
     },
+    /// The hub's stream is that of a [realm](crate::cluster), whose engine gives the positions:
+    /// publish to the realm.
+    OfRealm,
+    /// The realm's engine cannot be reached, or does not serve now. Nothing was published; publish
+    /// it again when the engine is back.
+    EngineDown,
+    /// As much waits to be appended to the realm's log as may. Nothing was published; publish it
+    /// again in a moment.
+    Busy,
+    /// The engine was asked to append it, and its answer did not come in time: it may be published,
+    /// now or later, or not.
+    Unconfirmed,
 }
 
 impl PublishError {
@@ -362,8 +374,11 @@ impl PublishError {
     pub const fn fault(&self) -> Fault {
         match self {
             Self::UnusableId(error) => error.fault(),
-            Self::NotDriven | Self::OtherEpoch | Self::OutOfOrder { .. } => Fault::Caller,
-            Self::TooManyTopics | Self::TooLarge { .. } | Self::NoRoom => Fault::Limit,
+            Self::NotDriven | Self::OtherEpoch | Self::OutOfOrder { .. } | Self::OfRealm => {
+                Fault::Caller
+            }
+            Self::TooManyTopics | Self::TooLarge { .. } | Self::NoRoom | Self::Busy => Fault::Limit,
+            Self::EngineDown | Self::Unconfirmed => Fault::Transport,
             Self::Closed | Self::UnknownClient | Self::UnknownSession | Self::TopicEnded => {
                 Fault::State
             }
@@ -389,6 +404,10 @@ impl fmt::Display for PublishError {
             Self::OutOfOrder { last } => {
                 write!(f, "position {last} is here already, and the event does not come after it")
             }
+            Self::OfRealm => f.write_str("the hub belongs to a realm: publish to that"),
+            Self::EngineDown => f.write_str("the realm's engine is down"),
+            Self::Busy => f.write_str("too much waits to be appended to the realm's log"),
+            Self::Unconfirmed => f.write_str("the realm's engine has not said whether it has it"),
         }
     }
 }

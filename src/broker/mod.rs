@@ -180,6 +180,7 @@ mod rights;
 mod sequence;
 mod sessions;
 mod shard;
+mod step;
 mod subscribe;
 mod time;
 mod timers;
@@ -213,6 +214,7 @@ pub use publish::TopicMut;
 pub use publishers::WaitId;
 pub use rights::{ClientMut, ClientRef};
 pub use shard::{ShardMut, ShardRef};
+pub use step::Step;
 pub use subscribe::{SessionMut, SessionRef};
 
 pub(crate) use arena::Key;

@@ -1,0 +1,301 @@
+//! What nodes write into a log, as bytes: a [`Batch`] of [`Record`]s.
+//!
+//! ```text
+//!  version  node      for each record: kind, and what belongs to it
+//! ┌──┬───────────────┬──┬───────────┬──┬──────────────┬──
+//! │1 │ 16 bytes      │ 0│ LogRecord │ 1│ u32, client  │ ...
+//! └──┴───────────────┴──┴───────────┴──┴──────────────┴──
+//!                     0 publish   1 revoke client   2 revoke client, u32, topic
+//! ```
+//!
+//! Numbers are little-endian. A change of what a version means takes the next version.
+
+use crate::broker::{ClientId, LogRecord, LogRecordError, TopicName};
+use crate::fault::Fault;
+use alloc::string::String;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::fmt;
+
+/// The life of a process that is a node of a realm: 128 bits that no other process has, and no
+/// earlier life of this one. Adapters draw it at random, since the core draws no random numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u128);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// One thing that happens in a realm, at one position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Record {
+    /// An event, or the end of a topic. What is for one session concerns the node that wrote it and
+    /// no other: sessions of several nodes have the same ids.
+    Publish(LogRecord),
+    /// All sessions of this client end, wherever they are, and what they have not taken is dropped.
+    Revoke(ClientId),
+    /// This topic is taken from all sessions of this client, wherever they are.
+    RevokeTopic(ClientId, TopicName),
+}
+
+impl From<LogRecord> for Record {
+    fn from(record: LogRecord) -> Self {
+        Self::Publish(record)
+    }
+}
+
+/// What one node wrote as one entry.
+///
+/// ```
+/// use sansse::Event;
+/// use sansse::broker::{Audience, LogRecord};
+/// use sansse::cluster::{Batch, NodeId};
+///
+/// let mut batch = Batch::new(NodeId(7));
+/// batch.push(&LogRecord::new(Audience::Everyone, Event::new("hello")).into())?;
+/// let (count, payload) = (batch.count(), batch.payload());
+/// assert_eq!(count, 1);
+///
+/// let (node, records) = Batch::decode(&payload)?;
+/// assert_eq!((node, records.len()), (NodeId(7), 1));
+/// assert!(records[0].is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl Batch {
+    /// Begins a batch of this node.
+    pub fn new(node: NodeId) -> Self {
+        let mut bytes = alloc::vec![VERSION];
+        bytes.extend_from_slice(&node.0.to_le_bytes());
+        Self { bytes, count: 0 }
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    ///
+    /// [`LogRecordError::TooLarge`]; then the batch is as it was.
+    pub fn push(&mut self, record: &Record) -> Result<(), LogRecordError> {
+        let begin = self.bytes.len();
+        match record {
+            Record::Publish(record) => {
+                self.bytes.push(PUBLISH);
+                if let Err(error) = record.encode(&mut self.bytes) {
+                    self.bytes.truncate(begin);
+                    return Err(error);
+                }
+            }
+            Record::Revoke(client) => {
+                self.bytes.push(REVOKE);
+                self.put_text(client.as_str());
+            }
+            Record::RevokeTopic(client, topic) => {
+                self.bytes.push(REVOKE_TOPIC);
+                self.put_text(client.as_str());
+                self.put_text(topic.as_str());
+            }
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Returns how many records it has.
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Returns how many bytes it has.
+    pub const fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Returns its bytes, which [`decode`](Self::decode) reads in any later version.
+    pub fn payload(self) -> Bytes {
+        self.bytes.into()
+    }
+
+    /// Reads a batch: which node wrote it, and its records. One that cannot be read is an error in
+    /// the place of the record, which is a gap; the others are not concerned, unless nobody can say
+    /// where they begin.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError`]: nothing of it can be read.
+    pub fn decode(
+        payload: &[u8],
+    ) -> Result<(NodeId, Vec<Result<Record, LogRecordError>>), BatchError> {
+        let (version, rest) = payload.split_first().ok_or(BatchError::Malformed)?;
+        if *version != VERSION {
+            return Err(BatchError::OtherVersion { version: *version });
+        }
+        let (node, mut rest) = rest.split_first_chunk().ok_or(BatchError::Malformed)?;
+        let mut records = Vec::new();
+        while let Some((kind, behind)) = rest.split_first() {
+            let (record, behind) = match *kind {
+                PUBLISH => match LogRecord::decode(behind) {
+                    Ok((record, behind)) => (Ok(Record::Publish(record)), behind),
+                    Err(error) => (Err(error), behind_unread(behind, error)),
+                },
+                REVOKE => take_client(behind)
+                    .map(|(client, behind)| (Ok(Record::Revoke(client)), behind))
+                    .ok_or(BatchError::Malformed)?,
+                REVOKE_TOPIC => take_client(behind)
+                    .and_then(|(client, behind)| {
+                        let (topic, behind) = take_text(behind)?;
+                        let topic = TopicName::new(topic).ok()?;
+                        Some((Ok(Record::RevokeTopic(client, topic)), behind))
+                    })
+                    .ok_or(BatchError::Malformed)?,
+                _ => return Err(BatchError::Malformed),
+            };
+            records.push(record);
+            rest = behind;
+        }
+        Ok((NodeId(u128::from_le_bytes(*node)), records))
+    }
+
+    fn put_text(&mut self, text: &str) {
+        // Names are bounded far below this.
+        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+}
+
+const VERSION: u8 = 1;
+
+const PUBLISH: u8 = 0;
+const REVOKE: u8 = 1;
+const REVOKE_TOPIC: u8 = 2;
+
+/// Returns what stands behind a record that cannot be read, if it says how long it is.
+fn behind_unread(bytes: &[u8], error: LogRecordError) -> &[u8] {
+    match error {
+        LogRecordError::OtherVersion { size, .. } | LogRecordError::Malformed { size } => {
+            bytes.get(size..).unwrap_or_default()
+        }
+        _ => &[],
+    }
+}
+
+fn take_client(bytes: &[u8]) -> Option<(ClientId, &[u8])> {
+    let (text, behind) = take_text(bytes)?;
+    Some((ClientId::new(text).ok()?, behind))
+}
+
+fn take_text(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (text, behind) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    Some((String::from(core::str::from_utf8(text).ok()?), behind))
+}
+
+/// Why a batch cannot be read at all. All of its positions are a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// It is of a version that is not known here: that of a newer program.
+    OtherVersion {
+        /// Which.
+        version: u8,
+    },
+    /// The bytes are no batch.
+    Malformed,
+}
+
+impl BatchError {
+    /// Returns whose fault it is: that of who wrote it.
+    pub const fn fault(&self) -> Fault {
+        Fault::Peer
+    }
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherVersion { version } => {
+                write!(f, "a batch of the version {version} is not known")
+            }
+            Self::Malformed => f.write_str("what should be a batch is none"),
+        }
+    }
+}
+
+impl core::error::Error for BatchError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Audience;
+    use crate::event::Event;
+
+    fn records() -> Vec<Record> {
+        let (ann, news) = (ClientId::new("ann").unwrap(), TopicName::new("news").unwrap());
+        alloc::vec![
+            LogRecord::new(Audience::Everyone, Event::new("hi")).into(),
+            Record::Revoke(ann.clone()),
+            LogRecord::end_of(news.clone()).into(),
+            Record::RevokeTopic(ann, news),
+        ]
+    }
+
+    fn batch() -> Bytes {
+        let mut batch = Batch::new(NodeId(7));
+        for record in records() {
+            batch.push(&record).unwrap();
+        }
+        assert_eq!(batch.count(), 4);
+        batch.payload()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let read = Batch::decode(&batch()).unwrap();
+        assert_eq!(read, (NodeId(7), records().into_iter().map(Ok).collect()));
+    }
+
+    /// What is in somebody's engine stays readable.
+    #[test]
+    fn the_bytes_of_this_version_are_these() {
+        let mut batch = Batch::new(NodeId(0x0102));
+        batch.push(&Record::Revoke(ClientId::new("ann").unwrap())).unwrap();
+        let mut bytes = alloc::vec![1, 2, 1];
+        bytes.extend([0; 14]);
+        bytes.extend(b"\x01\x03\0\0\0ann");
+        assert_eq!(batch.payload(), bytes);
+    }
+
+    #[test]
+    fn a_record_of_another_version_spoils_no_other() {
+        let mut bytes = batch().to_vec();
+        // The version of the first record, behind its kind.
+        bytes[1 + 16 + 1] = 9;
+        let (_, read) = Batch::decode(&bytes).unwrap();
+        assert!(matches!(read[0], Err(LogRecordError::OtherVersion { version: 9, .. })));
+        assert_eq!(read[1..], records()[1..].iter().cloned().map(Ok).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic_or_take_more_than_they_are() {
+        let bytes = batch();
+        for length in 0..bytes.len() {
+            if let Ok((_, records)) = Batch::decode(&bytes[..length]) {
+                assert!(records.len() <= 4);
+            }
+        }
+        for at in 0..bytes.len() {
+            let mut spoilt = bytes.to_vec();
+            spoilt[at] ^= 0xff;
+            let _ = Batch::decode(&spoilt);
+        }
+        assert_eq!(Batch::decode(b""), Err(BatchError::Malformed));
+        assert_eq!(Batch::decode(b"\x02"), Err(BatchError::OtherVersion { version: 2 }));
+    }
+}

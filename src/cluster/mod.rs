@@ -1,0 +1,24 @@
+//! One stream on many nodes, and one that outlives its process: the log of a [`realm`](self#realms)
+//! in an engine that exists already.
+//!
+//! # Realms
+//!
+//! A realm is one stream: one total order, one id. Its events are in a log that an engine keeps: a
+//! database that several nodes share, or a file of one node. The engine gives each event its
+//! position when it appends it. Every node reads the whole log, and hands it to its own sessions.
+//! A browser may come back to any node, with the id of the last event that it got anywhere.
+//!
+//! What the engine loses is a hole in the positions, and a hole is what sessions are told as a gap.
+//! An engine that may have lost something writes a [cut](Content::Cut) into the log, with a position
+//! so far ahead that no position ever names two events.
+//!
+//! [`Log`] is the seam: what an engine has to do. [`Batch`] is what it keeps, as bytes that concern
+//! nobody but the nodes.
+
+mod batch;
+mod error;
+mod log;
+
+pub use batch::{Batch, BatchError, NodeId, Record};
+pub use error::{LogError, LogErrorKind};
+pub use log::{Append, Appended, Content, Entry, Head, Hello, Log, Page, Read};
