@@ -13,12 +13,17 @@
 //! so far ahead that no position ever names two events.
 //!
 //! [`Log`] is the seam: what an engine has to do. [`Batch`] is what it keeps, as bytes that concern
-//! nobody but the nodes.
+//! nobody but the nodes. A [`Node`] decides what is asked of a log and when, what its answers mean to
+//! the shards of this process, and what publishers are told.
 
 mod batch;
 mod error;
 mod log;
+mod node;
 
 pub use batch::{Batch, BatchError, NodeId, Record};
 pub use error::{LogError, LogErrorKind};
 pub use log::{Append, Appended, Content, Entry, Head, Hello, Log, Page, Read};
+pub use node::{
+    Answer, Effect, Health, Node, NodeConfig, NodeCounters, Request, RequestId, Ticket, WhileDown,
+};
