@@ -18,7 +18,7 @@ pub use health::Health;
 pub use request::{Answer, Effect, Request, RequestId, Ticket};
 
 use super::{Append, Appended, Batch, Head, Hello, LogError, LogErrorKind, Page, Read, Record};
-use crate::broker::{LogRecord, LogRecordError, PublishError, Sequencer, Step};
+use crate::broker::{LogRecord, LogRecordError, LogStep, PublishError, Sequencer};
 use alloc::vec::Vec;
 use backoff::Backoff;
 use deadline::{Deadline, is_due};
@@ -49,7 +49,7 @@ use watch::{Finding, Watch};
 /// # What it says of the log
 ///
 /// Each entry says after which position it begins. Where that is not the position up to which the
-/// node has applied the log, something is missing: the shards are told of a [`Step::Cut`], and tell
+/// node has applied the log, something is missing: the shards are told of a [`LogStep::Cut`], and tell
 /// their sessions of a gap. What cannot be read here is a cut as well. No position comes twice.
 ///
 /// # Bounds
@@ -61,7 +61,7 @@ use watch::{Finding, Watch};
 ///
 /// ```
 /// use sansse::Event;
-/// use sansse::broker::{Audience, Epoch, EventIds, LogRecord, Sequencer, Step};
+/// use sansse::broker::{Audience, Epoch, EventIds, LogRecord, Sequencer, LogStep};
 /// use sansse::cluster::{Answer, Appended, Content, Effect, Entry, Head, Health, Page};
 /// use sansse::cluster::{Node, NodeConfig, NodeId, Request};
 /// use std::time::Duration;
@@ -89,7 +89,7 @@ use watch::{Finding, Watch};
 /// let entry = Entry { after: 0, position: 1, age: Duration::ZERO, content };
 /// node.handle_answer(now, read_id, Ok(Answer::Page(Page { entries: vec![entry] })));
 /// let Some(Effect::Apply(steps)) = node.poll_effect() else { panic!() };
-/// let [Step::Publish { published, .. }] = &steps[..] else { panic!() };
+/// let [LogStep::Publish { published, .. }] = &steps[..] else { panic!() };
 /// assert_eq!(published.frame().payload(), "id: beef-1\ndata: hello\n\n");
 /// # Ok::<(), sansse::broker::PublishError>(())
 /// ```
@@ -103,7 +103,7 @@ pub struct Node {
     watch: Watch,
     health: health::State,
     /// What is to be applied next.
-    steps: Vec<Step>,
+    steps: Vec<LogStep>,
     ending: Ending,
     counters: NodeCounters,
 }

@@ -11,7 +11,7 @@
 //! Nothing comes twice, and nothing is left out without a cut.
 
 use super::counters::NodeCounters;
-use crate::broker::{Audience, LogRecordError, PublishError, Sequencer, Step};
+use crate::broker::{Audience, LogRecordError, LogStep, PublishError, Sequencer};
 use crate::cluster::{Batch, Content, Entry, Head, LogErrorKind, NodeId, Page, Record};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -58,7 +58,7 @@ impl Reader {
     }
 
     /// Begins to read so many positions before the head, the first time that the head is known.
-    pub(super) fn join(&mut self, head: Head, window: u64, steps: &mut Vec<Step>) {
+    pub(super) fn join(&mut self, head: Head, window: u64, steps: &mut Vec<LogStep>) {
         if !self.has_joined {
             self.has_joined = true;
             let start = head.start.max(head.position.saturating_sub(window));
@@ -71,7 +71,7 @@ impl Reader {
     }
 
     /// All up to `position` that was not applied is gone.
-    pub(super) fn pass(&mut self, position: u64, steps: &mut Vec<Step>) {
+    pub(super) fn pass(&mut self, position: u64, steps: &mut Vec<LogStep>) {
         if position > self.applied {
             cut(steps, position);
             self.applied = position;
@@ -83,7 +83,7 @@ impl Reader {
     pub(super) fn take(
         &mut self,
         page: Page,
-        steps: &mut Vec<Step>,
+        steps: &mut Vec<LogStep>,
         counters: &mut NodeCounters,
     ) -> Result<(), LogErrorKind> {
         let is_possible =
@@ -101,7 +101,7 @@ impl Reader {
         Ok(())
     }
 
-    fn take_entry(&mut self, entry: Entry, steps: &mut Vec<Step>, counters: &mut NodeCounters) {
+    fn take_entry(&mut self, entry: Entry, steps: &mut Vec<LogStep>, counters: &mut NodeCounters) {
         let Entry { after, position, age, content } = entry;
         // What is before the window of a node that joins is no hole.
         if after != self.applied && self.applied > 0 {
@@ -147,11 +147,11 @@ impl Reader {
         node: NodeId,
         record: Result<Record, LogRecordError>,
         age: Duration,
-        steps: &mut Vec<Step>,
+        steps: &mut Vec<LogStep>,
         counters: &mut NodeCounters,
     ) {
         match record.map_err(drop).and_then(|record| self.step(position, node, record, age)) {
-            Ok(Step::Skip { through }) => {
+            Ok(LogStep::Skip { through }) => {
                 counters.applied += 1;
                 skip(steps, through);
             }
@@ -173,40 +173,42 @@ impl Reader {
         node: NodeId,
         record: Record,
         age: Duration,
-    ) -> Result<Step, ()> {
+    ) -> Result<LogStep, ()> {
         match record {
             Record::Publish(record) => {
                 // Sessions of several nodes have the same ids.
                 if matches!(record.audience(), Audience::Session(_)) && node != self.node {
-                    return Ok(Step::Skip { through: position });
+                    return Ok(LogStep::Skip { through: position });
                 }
                 // Another node, which knows other rules, may let through what no shard here takes.
                 let own_id = record.event().and_then(|event| event.id());
                 let checked: Result<(), PublishError> = self.sequencer.check_id(own_id);
                 let published = checked.and_then(|()| self.sequencer.place(position, &record));
                 let published = published.map_err(drop)?;
-                Ok(Step::Publish { published, age })
+                Ok(LogStep::Publish { published, age })
             }
-            Record::Revoke(client) => Ok(Step::Revoke { position, client }),
-            Record::RevokeTopic(client, topic) => Ok(Step::RevokeTopic { position, client, topic }),
+            Record::Revoke(client) => Ok(LogStep::Revoke { position, client }),
+            Record::RevokeTopic(client, topic) => {
+                Ok(LogStep::RevokeTopic { position, client, topic })
+            }
         }
     }
 }
 
 /// Adds a cut, to one that is the newest step.
-fn cut(steps: &mut Vec<Step>, through: u64) {
-    if let Some(Step::Cut { through: last }) = steps.last_mut() {
+fn cut(steps: &mut Vec<LogStep>, through: u64) {
+    if let Some(LogStep::Cut { through: last }) = steps.last_mut() {
         *last = through;
     } else {
-        steps.push(Step::Cut { through });
+        steps.push(LogStep::Cut { through });
     }
 }
 
 /// Adds positions of which no session hears, to such that are the newest step.
-fn skip(steps: &mut Vec<Step>, through: u64) {
-    if let Some(Step::Skip { through: last }) = steps.last_mut() {
+fn skip(steps: &mut Vec<LogStep>, through: u64) {
+    if let Some(LogStep::Skip { through: last }) = steps.last_mut() {
         *last = through;
     } else {
-        steps.push(Step::Skip { through });
+        steps.push(LogStep::Skip { through });
     }
 }

@@ -1,7 +1,7 @@
 //! What goes out of a node and comes into it: requests to the engine, their answers, and effects.
 
 use super::health::Health;
-use crate::broker::{PublishError, Step};
+use crate::broker::{LogStep, PublishError};
 use crate::cluster::{Append, Appended, Head, Hello, Page, Read};
 use alloc::vec::Vec;
 
@@ -63,7 +63,7 @@ pub enum Effect {
     /// Apply these in their order, as one, to every shard:
     /// [`ShardMut::apply_step`](crate::broker::ShardMut). Their positions rise, and are greater than
     /// those of all steps before.
-    Apply(Vec<Step>),
+    Apply(Vec<LogStep>),
     /// A publish is over: it has this position in the log, or an error. Each ticket is settled once.
     Settled(Ticket, Result<u64, PublishError>),
     /// The node's [health](super::Node::health) is another one than before.
