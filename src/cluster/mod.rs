@@ -21,14 +21,18 @@ mod error;
 mod log;
 mod memory;
 mod node;
+mod presence;
 mod realm;
+mod realm_presence;
 
 pub use batch::{Batch, BatchError, NodeId, Record};
 pub use error::{LogError, LogErrorKind};
 pub use log::{Append, Appended, Content, Entry, Head, Hello, Log, Page, Read};
 pub use memory::MemoryLog;
 pub use node::{
-    Effect, LogAnswer, LogRequest, Node, NodeConfig, NodeCounters, NodeHealth, RequestId, Ticket,
-    WhileDown,
+    Announcement, Effect, LogAnswer, LogRequest, Node, NodeConfig, NodeCounters, NodeHealth,
+    RequestId, Ticket, WhileDown,
 };
+pub use presence::{Presence, PresenceChange, PresenceConfig, PresenceCounters, PresenceRecord};
 pub use realm::{DriveRealm, JoinError, Realm};
+pub use realm_presence::{RealmConfig, RealmPresence};
