@@ -2,6 +2,8 @@
 #![cfg(all(feature = "cluster", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 
+mod presence;
+
 use sansse::broker::{
     Audience, BrokerConfig, ClientId, Epoch, PublishError, Resumption, SessionConfig, SessionId,
     TopicName,

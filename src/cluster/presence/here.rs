@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(changes(&mut here, &mut broker), expected);
         // Two events that nobody sees.
         broker.open(now, of(&bob)).unwrap();
-        broker.session_mut(first).close(now);
+        broker.handle_disconnect(now, first);
         while broker.poll_event().is_some() {}
         here.begin_anew();
         assert_eq!(here.sessions(&ann), 2, "what was known holds");
