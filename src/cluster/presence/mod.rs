@@ -54,7 +54,7 @@ use std::time::Instant;
 ///
 /// What this node sees itself goes on. Of others nothing can be known, so that nobody leaves, and no
 /// lease is over, until 15 s (a lease) after all that there was has been read again. The same holds
-/// where this process stood still. What is missing in the log is noticed by the numbers of the
+/// when the node has joined, and where this process stood still. What is missing in the log is noticed by the numbers of the
 /// records, within 5 s (the time of renewal); until it was said again, what was known holds.
 ///
 /// # Bounds
@@ -213,14 +213,15 @@ impl Presence {
         if !self.is_well || was_well {
             return;
         }
-        // What was read when it joined says itself how old it is. Later, others may have been away
-        // as long as this node.
-        if core::mem::replace(&mut self.was_well, true) {
-            self.hold();
-        }
         self.nodes.has_read_all(self.now);
         self.outbox.renew();
-        self.handle_timeout(self.now);
+        // What was read when it joined says itself how old it is, so that those go at once that are
+        // long gone. Later, others may have been away as long as this node.
+        if !core::mem::replace(&mut self.was_well, true) {
+            self.handle_timeout(self.now);
+        }
+        // Those who come back at the same moment have not said yet who is with them.
+        self.hold();
     }
 
     /// Takes what came of the record that [`poll_record`](Self::poll_record) gave last. One that was
