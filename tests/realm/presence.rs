@@ -3,8 +3,8 @@
 use super::{SECOND, World, client, session_of};
 use sansse::broker::{BrokerConfig, Epoch};
 use sansse::cluster::{
-    JoinError, LogErrorKind, NodeConfig, NodeHealth, NodeId, PresenceConfig, Realm, RealmConfig,
-    RealmPresence, WhileDown,
+    Append, Appended, Head, Hello, JoinError, Log, LogError, LogErrorKind, MemoryLog, NodeConfig,
+    NodeHealth, NodeId, Page, PresenceConfig, Read, Realm, RealmConfig, RealmPresence,
 };
 use sansse::hub::{HubBuilder, Session};
 use sansse::net::Runtime;
@@ -12,6 +12,7 @@ use sansse::{Event, Hub};
 use std::future::Future;
 use std::num::NonZeroU16;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -37,28 +38,59 @@ impl<F: Future<Output = ()>> Future for Until<F> {
     }
 }
 
-impl World {
-    fn node(&self, number: u128) -> Node {
-        self.node_with(number, PresenceConfig::new(), |_| {})
+/// The way of one node to the engine, which can break.
+#[derive(Clone)]
+struct Line {
+    log: MemoryLog,
+    is_broken: Arc<AtomicBool>,
+}
+
+impl Line {
+    fn check(&self) -> Result<(), LogError> {
+        let error = self.is_broken.load(Relaxed).then(|| LogErrorKind::Unreachable.into());
+        error.map_or(Ok(()), Err)
+    }
+}
+
+impl Log for Line {
+    async fn hello(&self, hello: Hello) -> Result<Head, LogError> {
+        self.check()?;
+        self.log.hello(hello).await
     }
 
-    fn node_with(
-        &self,
-        number: u128,
-        config: PresenceConfig,
-        set: impl FnOnce(&mut NodeConfig),
-    ) -> Node {
-        let presence = RealmPresence::new(config);
+    async fn append(&self, append: Append) -> Result<Appended, LogError> {
+        self.check()?;
+        self.log.append(append).await
+    }
+
+    async fn read(&self, read: Read) -> Result<Page, LogError> {
+        let page = self.log.read(read).await;
+        self.check()?;
+        page
+    }
+
+    async fn head(&self) -> Result<Head, LogError> {
+        self.check()?;
+        self.log.head().await
+    }
+}
+
+impl World {
+    fn node(&self, number: u128) -> Node {
+        self.node_on(number, self.log.clone())
+    }
+
+    fn node_on(&self, number: u128, log: impl Log) -> Node {
+        let presence = RealmPresence::new(PresenceConfig::new());
         let told = Arc::new(Mutex::new(Vec::new()));
         let list = told.clone();
         presence.on_change(move |change| {
             list.lock().unwrap().push((change.client.to_string(), change.sessions));
         });
         let hub = self.hub_with(&presence);
-        let mut config = NodeConfig::new(NodeId(number), u64::try_from(number).unwrap());
-        set(&mut config);
+        let config = NodeConfig::new(NodeId(number), u64::try_from(number).unwrap());
         let config = RealmConfig::new(config).with_presence(&presence);
-        let (realm, drive) = Realm::new(hub, self.log.clone(), config).unwrap();
+        let (realm, drive) = Realm::new(hub, log, config).unwrap();
         let stop = Arc::new(Mutex::new(false));
         self.runtime.spawn(Until(Some(Box::pin(drive)), stop.clone()));
         self.runtime.run_tasks();
@@ -261,24 +293,32 @@ fn while_the_engine_is_away_for_a_minute_nobody_leaves() {
 #[test]
 fn a_node_that_is_cut_off_longer_than_its_lease_is_known_again_when_it_comes_back() {
     let world = World::new();
-    let (one, other) = (world.node(1), world.node(2));
+    let one = world.node(1);
+    let line = Line { log: world.log.clone(), is_broken: Arc::default() };
+    let other = world.node_on(2, line.clone());
     let _sessions = [world.open(&one, "ann"), world.open(&other, "bob")];
     world.runtime.advance(SECOND);
-    // Its publishes wait in a queue that is full at once, so that it says nothing.
-    let crowded = world.node_with(3, PresenceConfig::new(), |config| {
-        config.queued_records = std::num::NonZeroUsize::MIN;
-        config.while_down = WhileDown::Wait(SECOND);
-    });
-    let session = world.open(&crowded, "cid");
-    world.runtime.advance(SECOND);
-    assert_eq!(one.sessions_of("cid"), Some(1));
-    drop(session);
-    world.runtime.advance(SECOND);
-    assert_eq!(one.sessions_of("cid"), Some(0));
-    world.away(5);
-    world.runtime.advance(40 * SECOND);
+    one.told();
+    line.is_broken.store(true, Relaxed);
+    world.runtime.advance(20 * SECOND);
+    assert_eq!(one.here(), [named("ann", 1), named("bob", 0)]);
+    // It cannot know more than before, and its own clients are there.
+    assert_eq!(other.here(), [named("ann", 1), named("bob", 1)]);
+    line.is_broken.store(false, Relaxed);
+    world.runtime.advance(10 * SECOND);
     assert_eq!(one.here(), [named("ann", 1), named("bob", 1)]);
-    assert_eq!(crowded.here(), one.here());
+    assert_eq!(one.told(), [change("bob", Some(0)), change("bob", Some(1))]);
+    assert_eq!(one.presence.counters().unknown_lists, 1);
+
+    line.is_broken.store(true, Relaxed);
+    world.runtime.advance(60 * SECOND);
+    assert_eq!(one.here(), [named("ann", 1)]);
+    line.is_broken.store(false, Relaxed);
+    world.runtime.advance(10 * SECOND);
+    for node in [&one, &other] {
+        assert_eq!(node.here(), [named("ann", 1), named("bob", 1)]);
+    }
+    assert!(other.told().iter().all(|(_, sessions)| sessions.is_some()), "nobody left");
 }
 
 #[test]

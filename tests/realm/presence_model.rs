@@ -428,7 +428,7 @@ impl World {
             node.stopped_until = None;
         }
         // A lease, the grace time, and what a hold adds; what is asked and answered has time.
-        let end = self.now + 70 * SECOND;
+        let end = self.now + 90 * SECOND;
         while self.now < end {
             self.now += Duration::from_millis(300);
             self.note_who_is_there();

@@ -100,14 +100,14 @@ impl Everybody {
         self.clients.insert(name, Total { sessions, leaves_at });
     }
 
-    /// Returns when the next client leaves.
-    pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.leaving.first().map(|(at, _)| *at)
+    /// Returns when the next client leaves, where they leave with this delay.
+    pub(super) fn next_timeout(&self, delay: Duration) -> Option<Instant> {
+        self.leaving.first().and_then(|(at, _)| at.checked_add(delay))
     }
 
-    /// Lets all leave whose grace time is over.
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
-        while self.leaving.first().is_some_and(|(at, _)| *at <= now) {
+    /// Lets all leave whose grace time is over, and this delay.
+    pub(super) fn handle_timeout(&mut self, now: Instant, delay: Duration) {
+        while self.next_timeout(delay).is_some_and(|at| at <= now) {
             if let Some((_, client)) = self.leaving.pop_first() {
                 self.remove(&client);
             }
@@ -208,14 +208,14 @@ mod tests {
         let ann = client("ann");
         everybody.change(&ann, 0, 1, Since::now(now));
         everybody.change(&ann, 1, 0, Since { now, age: GRACE / 3 });
-        assert_eq!(everybody.next_timeout(), Some(now + GRACE * 2 / 3));
+        assert_eq!(everybody.next_timeout(Duration::ZERO), Some(now + GRACE * 2 / 3));
         assert_eq!(changes(&mut everybody), [("ann", None, Some(0))]);
         everybody.change(&ann, 0, 1, Since::now(now));
-        assert_eq!(everybody.next_timeout(), None);
+        assert_eq!(everybody.next_timeout(Duration::ZERO), None);
         everybody.change(&ann, 1, 0, Since::now(now));
-        everybody.handle_timeout(now + GRACE - Duration::from_nanos(1));
+        everybody.handle_timeout(now + GRACE, Duration::from_nanos(1));
         assert_eq!(everybody.sessions(&ann), Some(0));
-        everybody.handle_timeout(now + GRACE);
+        everybody.handle_timeout(now + GRACE, Duration::ZERO);
         assert_eq!((everybody.sessions(&ann), everybody.len()), (None, 0));
         assert_eq!(changes(&mut everybody), [("ann", Some(0), None)]);
     }
@@ -226,7 +226,7 @@ mod tests {
         let mut everybody = Everybody::new(Duration::ZERO, 10);
         everybody.change(&client("ann"), 0, 1, Since::now(now));
         everybody.change(&client("ann"), 1, 0, Since::now(now));
-        everybody.handle_timeout(now);
+        everybody.handle_timeout(now, Duration::ZERO);
         assert!(everybody.untold.is_empty() && everybody.clients.is_empty());
     }
 

@@ -55,7 +55,8 @@ use std::time::Instant;
 /// What this node sees itself goes on. Of others nothing can be known, so that nobody leaves, and no
 /// lease is over, until 15 s (a lease) after all that there was has been read again. The same holds
 /// when the node has joined, and where this process stood still. What is missing in the log is noticed by the numbers of the
-/// records, within 5 s (the time of renewal); until it was said again, what was known holds.
+/// records, within 5 s (the time of renewal); until it was said again, what was known holds, and who
+/// is to leave leaves 15 s later at most.
 ///
 /// # Bounds
 ///
@@ -218,10 +219,11 @@ impl Presence {
         // What was read when it joined says itself how old it is, so that those go at once that are
         // long gone. Later, others may have been away as long as this node.
         if !core::mem::replace(&mut self.was_well, true) {
-            self.handle_timeout(self.now);
+            self.do_due();
         }
         // Those who come back at the same moment have not said yet who is with them.
         self.hold();
+        self.do_due();
     }
 
     /// Takes what came of the record that [`poll_record`](Self::poll_record) gave last. One that was
@@ -236,6 +238,10 @@ impl Presence {
     /// time it does no harm.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
+        self.do_due();
+    }
+
+    fn do_due(&mut self) {
         let now = self.now;
         self.outbox.handle_timeout(now);
         if !self.is_well {
@@ -245,7 +251,7 @@ impl Presence {
         if self.held_until.is_none_or(|until| until <= now) {
             let held_until = self.held_until.take();
             self.nodes.lapse(now, held_until, &mut self.everybody, &mut self.counters);
-            self.everybody.handle_timeout(now);
+            self.everybody.handle_timeout(now, self.delay());
         }
     }
 
@@ -290,7 +296,7 @@ impl Presence {
         if !self.is_well {
             return None;
         }
-        let (lapse, leaves) = (self.nodes.next_lapse(), self.everybody.next_timeout());
+        let (lapse, leaves) = (self.nodes.next_lapse(), self.everybody.next_timeout(self.delay()));
         let goes = [lapse, leaves].into_iter().flatten().min();
         let goes = goes.map(|at| self.held_until.map_or(at, |until| until.max(at)));
         let says = self.outbox.next_timeout().filter(|_| !self.has_left);
@@ -338,6 +344,11 @@ impl Presence {
         PresenceCounters { clients, nodes, ..self.counters }
     }
 
+    /// Returns by how much later clients leave: they may be in a list that is on its way.
+    fn delay(&self) -> Duration {
+        if self.nodes.misses_list() { self.config.lease } else { Duration::ZERO }
+    }
+
     /// Lets nobody leave for the time of a lease.
     fn hold(&mut self) {
         self.held_until = self.now.checked_add(self.config.lease);
@@ -354,3 +365,6 @@ impl Presence {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

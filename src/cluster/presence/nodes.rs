@@ -183,6 +183,11 @@ impl Nodes {
         other.ask_again = until;
     }
 
+    /// Returns whether the list of a node is to come.
+    pub(super) fn misses_list(&self) -> bool {
+        !self.unasked.is_empty() || !self.asked.is_empty()
+    }
+
     /// Returns which nodes are to be asked for their lists now.
     pub(super) fn ask(&mut self, now: Instant) -> Option<Vec<NodeId>> {
         let nodes: Vec<NodeId> = self.unasked.iter().take(ASKED_AT_ONCE).copied().collect();
