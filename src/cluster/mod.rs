@@ -15,6 +15,11 @@
 //! [`Log`] is the seam: what an engine has to do. [`Batch`] is what it keeps, as bytes that concern
 //! nobody but the nodes. A [`Node`] decides what is asked of a log and when, what its answers mean to
 //! the shards of this process, and what publishers are told.
+//!
+//! # Who is there
+//!
+//! With a [`RealmPresence`] each node knows which clients are present on all nodes together, and is
+//! told who comes and leaves. Nodes say it to each other in the realm's log.
 
 mod batch;
 mod error;

@@ -395,22 +395,21 @@ impl World {
             was_well = true;
             assert_eq!(change.before, node.told.get(&change.client).copied(), "{change:?}");
             assert_ne!(change.before, change.sessions);
-            match change.sessions {
-                Some(sessions) => drop(node.told.insert(change.client, sessions)),
-                None => {
-                    node.told.remove(&change.client);
-                    let client = self.names.iter().position(|name| *name == change.client);
-                    let since = self.there_since[client.unwrap()];
-                    let is_there = since.is_some_and(|since| since + 20 * SECOND <= self.now);
-                    assert!(
-                        self.may_err || !is_there,
-                        "{} has not left, on {}: {:#?}",
-                        change.client,
-                        node.id,
-                        node.presence
-                    );
-                }
+            if let Some(sessions) = change.sessions {
+                node.told.insert(change.client, sessions);
+                continue;
             }
+            node.told.remove(&change.client);
+            let client = self.names.iter().position(|name| *name == change.client);
+            let since = self.there_since[client.unwrap()];
+            let is_there = since.is_some_and(|since| since + 20 * SECOND <= self.now);
+            assert!(
+                self.may_err || !is_there,
+                "{} has not left, on {}: {:#?}",
+                change.client,
+                node.id,
+                node.presence
+            );
         }
         if was_well {
             let asked = node.presence.clients_after(None);

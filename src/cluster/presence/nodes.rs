@@ -288,14 +288,10 @@ impl Other {
             self.pages = None;
             return false;
         }
-        match through {
-            Some(through) => self.pages = Some(Pages { number, through }),
-            None => {
-                self.pages = None;
-                if !self.is_cropped {
-                    self.known = Some(number);
-                }
-            }
+        let is_last = through.is_none();
+        self.pages = through.map(|through| Pages { number, through });
+        if is_last && !self.is_cropped {
+            self.known = Some(number);
         }
         true
     }

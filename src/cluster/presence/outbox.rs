@@ -203,9 +203,8 @@ impl Outbox {
                 self.spaced_until = None;
             }
             (UnderWay::Page { through }, Ok(())) => self.said_page(through),
-            // It is said again, from the same client on.
-            (UnderWay::Page { .. }, Err(_)) => {}
-            (UnderWay::Other, Ok(())) => {}
+            // A page that failed is said again, from the same client on.
+            (UnderWay::Page { .. }, Err(_)) | (UnderWay::Other, Ok(())) => {}
             (UnderWay::Other, Err(_)) => self.renew_at = None,
         }
     }

@@ -103,7 +103,7 @@ impl PresenceRecord {
             }
             Self::Ask { nodes } => {
                 out.push(ASK);
-                nodes.iter().for_each(|node| out.extend_from_slice(&node.0.to_le_bytes()));
+                out.extend(nodes.iter().flat_map(|node| node.0.to_le_bytes()));
             }
             Self::Gone => out.push(GONE),
             Self::Unknown { .. } => {}
