@@ -270,7 +270,7 @@ impl Realm {
 
     /// Appends what waits, settles all publishes, and ends the node: nothing is published any more,
     /// and nothing read. It is ready when that is done, after
-    /// [`NodeConfig::shut_down_within`] at the latest. The hub and its sessions stay; they are for
+    /// [`NodeConfig::shut_down_within`](super::NodeConfig::shut_down_within) at the latest. The hub and its sessions stay; they are for
     /// the application to [drain](Hub::drain) or to close.
     pub async fn shut_down(&self) {
         let now = self.shared.hub.timer().now();

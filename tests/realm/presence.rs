@@ -21,8 +21,11 @@ struct Node {
     realm: Realm,
     presence: RealmPresence,
     stop: Arc<Mutex<bool>>,
-    told: Arc<Mutex<Vec<(String, Option<usize>)>>>,
+    told: Arc<Mutex<Vec<Told>>>,
 }
+
+/// A client, and its sessions; `None` if it has left.
+type Told = (String, Option<usize>);
 
 /// A future until it is stopped; then it is dropped.
 struct Until<F>(Option<Pin<Box<F>>>, Arc<Mutex<bool>>);
@@ -147,7 +150,7 @@ impl Node {
     }
 
     /// What was told since this was called last.
-    fn told(&self) -> Vec<(String, Option<usize>)> {
+    fn told(&self) -> Vec<Told> {
         std::mem::take(&mut *self.told.lock().unwrap())
     }
 }
@@ -156,7 +159,7 @@ fn named(name: &str, sessions: usize) -> (String, usize) {
     (name.to_owned(), sessions)
 }
 
-fn change(name: &str, sessions: Option<usize>) -> (String, Option<usize>) {
+fn change(name: &str, sessions: Option<usize>) -> Told {
     (name.to_owned(), sessions)
 }
 
