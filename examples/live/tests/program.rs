@@ -75,7 +75,7 @@ fn help_tells_of_each_option() {
     for help in ["--help", "-h"] {
         let (status, stdout, stderr) = run(&[help]);
         assert_eq!((status, &*stderr), (Some(0), ""));
-        for word in ["Usage: live", "--addr", "127.0.0.1:8080"] {
+        for word in ["Usage: live", "--addr", "127.0.0.1:8080", "--store"] {
             assert!(stdout.contains(word), "{word}: {stdout}");
         }
     }
