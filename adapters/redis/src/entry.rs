@@ -119,14 +119,14 @@ mod tests {
         array([bulk(id), array(fields.iter().map(|field| bulk(field)))])
     }
 
-    fn page(entries: impl IntoIterator<Item = Frame>) -> Result<Vec<Entry>, LogError> {
-        let read = array([array([bulk("{r}:l"), array(entries)])]);
-        super::entries(read, array([bulk("100"), bulk("999999")]))
+    fn page(found: impl IntoIterator<Item = Frame>) -> Result<Vec<Entry>, LogError> {
+        let read = array([array([bulk("{r}:l"), array(found)])]);
+        entries(read, array([bulk("100"), bulk("999999")]))
     }
 
     #[test]
     fn batches_and_cuts_say_what_is_before_them_and_how_old_they_are() {
-        let entries = page([
+        let found = page([
             one("6-6", &["d", "six", "t", "90000"]),
             one("100-1", &["c", "6:node", "t", "100999"]),
             one("103-3", &["t", "200000", "d", "", "new", "x"]),
@@ -136,7 +136,7 @@ mod tests {
         let age = Duration::from_millis;
         let entry = |after, position, age, content| Entry { after, position, age, content };
         assert_eq!(
-            entries,
+            found,
             [
                 entry(0, 6, age(10_999), six),
                 entry(6, 100, age(0), Content::Cut),
@@ -149,8 +149,8 @@ mod tests {
     #[test]
     fn no_entries_are_an_empty_page() {
         let time = || array([bulk("1"), bulk("2")]);
-        assert_eq!(super::entries(Frame::Array(None), time()), Ok(Vec::new()));
-        assert_eq!(super::entries(array([]), time()), Ok(Vec::new()));
+        assert_eq!(entries(Frame::Array(None), time()), Ok(Vec::new()));
+        assert_eq!(entries(array([]), time()), Ok(Vec::new()));
     }
 
     #[test]
@@ -193,12 +193,12 @@ mod tests {
         for first in frames() {
             assert!(two_positions(first.clone()).is_err() || first == array([]));
             for second in frames() {
-                if let Ok(entries) = super::entries(first.clone(), second) {
-                    assert!(entries.is_empty());
+                if let Ok(found) = entries(first.clone(), second) {
+                    assert!(found.is_empty());
                 }
             }
         }
-        let error = super::entries(
+        let error = entries(
             Frame::Error(Bytes::from("UNBLOCKED force unblock")),
             Frame::Error(Bytes::from("x")),
         );

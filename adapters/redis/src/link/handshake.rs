@@ -79,9 +79,11 @@ impl Handshake<'_> {
         let _ = next()?;
         let about = info(next()?)?;
         let replication = info(next()?)?;
-        let is_cluster = field(&about, "redis_mode") == Some("cluster");
         check_version(&about)?;
-        if field(&about, "redis_mode") == Some("sentinel") {
+        // Valkey has a name of its own for it.
+        let mode = field(&about, "redis_mode").or_else(|| field(&about, "server_mode"));
+        let is_cluster = mode == Some("cluster");
+        if mode == Some("sentinel") {
             return Err(LogError::new(LogErrorKind::Unsupported).with_detail(
                 "it is a Sentinel; a URL with redis+sentinel:// asks it for the master",
             ));
@@ -248,7 +250,10 @@ mod tests {
     fn a_replica_is_not_ready_unless_it_can_say_where_the_keys_are() {
         let replica = MASTER.replace("master", "slave");
         assert_eq!(server(ABOUT, &replica).unwrap_err().kind(), LogErrorKind::NotReady);
-        assert!(server(&ABOUT.replace("standalone", "cluster"), &replica).unwrap().is_cluster);
+        for mode in ["redis_mode", "server_mode"] {
+            let about = ABOUT.replace("redis_mode:standalone", &format!("{mode}:cluster"));
+            assert!(server(&about, &replica).unwrap().is_cluster);
+        }
     }
 
     /// Some servers repeat the words of a command that they do not know.

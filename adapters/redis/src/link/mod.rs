@@ -106,9 +106,16 @@ impl Link {
         self.read();
     }
 
-    /// Takes note that the peer has closed the connection.
+    /// Takes note that the peer has closed the connection. Where it has said why, as a master that
+    /// becomes a replica does to a read that waits, that is the reason.
     pub(crate) fn handle_end(&mut self) {
-        self.fail(unreachable("the connection was closed"));
+        let error = match self.replies.iter().find(|reply| reply.is_error()) {
+            // Without its words, which can be those of a login.
+            Some(Frame::Error(said)) => LogError::new(Refusal::of(said).into_error().kind())
+                .with_detail("the connection was closed with an error"),
+            _ => unreachable("the connection was closed"),
+        };
+        self.fail(error);
     }
 
     /// Takes note that the connection has failed.

@@ -55,6 +55,8 @@ const WORDS: &[(&str, LogErrorKind)] = &[
     ("Unknown Redis command", LogErrorKind::Unsupported),
     ("not allowed in cluster mode", LogErrorKind::Unsupported),
     ("DB index is out of range", LogErrorKind::Unsupported),
+    ("ACL failure in script", LogErrorKind::Denied),
+    ("The user executing the script can't", LogErrorKind::Denied),
     ("max number of clients reached", LogErrorKind::NotReady),
     ("No space left", LogErrorKind::Full),
 ];
@@ -151,6 +153,7 @@ mod tests {
             ("ERR max number of clients reached", LogErrorKind::NotReady),
             ("ERR unknown command 'EVALSHA', with args", LogErrorKind::Unsupported),
             ("ERR SELECT is not allowed in cluster mode", LogErrorKind::Unsupported),
+            ("ERR ACL failure in script: User app has no permissions", LogErrorKind::Denied),
             ("SANSSENEWER the data is of version 2", LogErrorKind::Newer),
             ("SANSSEEND the positions are used up", LogErrorKind::Full),
             ("WRONGTYPE Operation against a key", LogErrorKind::Malformed),

@@ -140,6 +140,15 @@ fn a_link_that_has_failed_stays_so() {
 }
 
 #[test]
+fn an_end_behind_an_error_has_its_reason() {
+    let mut link = asked();
+    link.handle_bytes(b"-UNBLOCKED force unblock from blocking operation\r\n");
+    assert!(link.poll_answer().is_none());
+    link.handle_end();
+    assert_eq!(kind(&mut link), LogErrorKind::NotReady);
+}
+
+#[test]
 fn a_deadline_ends_it_and_no_earlier_time_does() {
     let mut link = Link::new();
     let deadline = start() + Duration::from_secs(5);

@@ -2,7 +2,6 @@
 
 use crate::engine::{Engine, Kind};
 use crate::node::{EPOCH, Node, Witness, is_whole, payloads};
-use crate::on_each_engine;
 use bytes::Bytes;
 use resp_rs::resp2::Frame;
 use sansse::broker::Epoch;

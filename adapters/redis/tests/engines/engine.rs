@@ -171,6 +171,12 @@ impl Engine {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// The port of a cluster's own bus.
+    pub(crate) fn bus_port(&self) -> String {
+        let at = self.arguments.iter().position(|word| word == "--cluster-port").unwrap();
+        self.arguments[at + 1].clone()
+    }
+
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }

@@ -8,8 +8,8 @@
 /// Each scenario on each engine. A scenario is called with the engine's kind.
 macro_rules! on_each_engine {
     ($($test:ident)*) => {
-        $crate::on_each_engine! { redis = Redis; $($test)* }
-        $crate::on_each_engine! { valkey = Valkey; $($test)* }
+        on_each_engine! { redis = Redis; $($test)* }
+        on_each_engine! { valkey = Valkey; $($test)* }
     };
     ($module:ident = $kind:ident; $($test:ident)*) => {
         mod $module {
@@ -26,15 +26,17 @@ macro_rules! on_each_engine {
     };
 }
 
-use on_each_engine;
-
 mod appending;
 mod client;
+mod cluster;
 mod engine;
-//mod losses;
+mod losses;
 mod node;
 mod reading;
-//mod refusals;
+mod refusals;
+mod runtimes;
+mod sentinels;
+mod tls;
 
 use std::time::Duration;
 

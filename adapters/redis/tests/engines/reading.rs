@@ -1,8 +1,8 @@
 //! Pages, readers that wait, ages, what is trimmed, and futures that are dropped.
 
+use crate::PATIENCE;
 use crate::engine::{Engine, Kind};
 use crate::node::{Node, Witness, is_whole, log_with, payloads};
-use crate::{PATIENCE, on_each_engine};
 use bytes::Bytes;
 use sansse::cluster::{Content, Log, LogErrorKind, Read};
 use sansse_redis::RedisLogConfig;
