@@ -71,6 +71,9 @@ Usage: live [OPTIONS]
 Options:
       --addr ADDRESS:PORT   where it listens; 127.0.0.1:8080 by default, and port 0 takes a free one
       --store FILE          keeps the stream in this file, so that a restart loses nothing of it
+      --redis URL           shares the stream with other nodes on this Redis or Valkey, such as
+                            redis://127.0.0.1:6379
+      --realm NAME          the stream's name there
       --host NAME           a further name under which it answers, such as this machine's
   -h, --help                this text
 
@@ -130,6 +133,7 @@ async fn live(Arguments { address, hosts, kept }: Arguments) -> Result<(), Box<d
             },
         );
     });
+    tokio::spawn(tell_health(stage.clone()));
     let (publisher, lines, runtime) = (stage.clone(), Topics::lines(), Handle::current());
     thread::spawn(move || publish_lines(&publisher, &lines, &runtime));
 
@@ -164,6 +168,19 @@ async fn live(Arguments { address, hosts, kept }: Arguments) -> Result<(), Box<d
         })
         .await;
     Ok(())
+}
+
+/// Says on standard error how it is with what keeps the stream, whenever that changes.
+async fn tell_health(stage: Stage) {
+    let mut said = String::from("ready");
+    loop {
+        let now = stage.explained();
+        if now != said {
+            eprintln!("node {}: {now}", stage.node());
+            said = now;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Waits for Ctrl-C, or for what stops a service: SIGTERM.
@@ -391,7 +408,7 @@ fn from_args() -> Result<Option<Arguments>, Box<dyn Error>> {
     use lexopt::prelude::*;
     let mut address = SocketAddr::from(([127, 0, 0, 1], 8080));
     let mut hosts = Hosts::new();
-    let mut store = None;
+    let (mut store, mut redis, mut realm) = (None, None, None);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -405,10 +422,23 @@ fn from_args() -> Result<Option<Arguments>, Box<dyn Error>> {
                     hosts.with_name(&*name).map_err(|error| format!("--host {name:?}: {error}"))?;
             }
             Long("store") => store = Some(arguments.value()?),
+            Long("redis") => redis = Some(arguments.value()?.string()?),
+            Long("realm") => realm = Some(arguments.value()?.string()?),
             Long("help") | Short('h') => return Ok(None),
             _ => return Err(argument.unexpected().into()),
         }
     }
-    let kept = store.map_or(Kept::Nowhere, |file| Kept::Store(file.into()));
+    let kept = match (store, redis, realm) {
+        (None, None, None) => Kept::Nowhere,
+        (Some(file), None, None) => Kept::Store(file.into()),
+        (None, Some(url), Some(realm)) => Kept::Redis { url, realm },
+        (Some(_), Some(_), _) => {
+            return Err("--store and --redis: a stream is kept in one place".into());
+        }
+        (None, Some(_), None) => {
+            return Err("--redis needs --realm, the stream's name there".into());
+        }
+        (_, None, Some(_)) => return Err("--realm needs --redis".into()),
+    };
     Ok(Some(Arguments { address, hosts, kept }))
 }

@@ -6,17 +6,29 @@ use http::{Response, StatusCode};
 use sansse::Event;
 use sansse::Hub;
 use sansse::broker::{Audience, Epoch, Pace, PublishError, TopicName};
-use sansse::cluster::{JoinError, LogError, NodeConfig, NodeId, Realm};
+use sansse::cluster::{JoinError, NodeConfig, NodeId, Realm};
 use sansse::hub::Health;
 use sansse_redb::{RedbLog, RedbLogConfig};
-use sansse_tokio::{TokioRuntime, random_epoch, random_seed};
+use sansse_redis::{RedisLog, RedisLogConfig};
+use sansse_tokio::{DefaultConnector, TokioConnector, TokioRuntime, random_epoch, random_seed};
+use std::error::Error;
 use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the program waits at its start for what was published before.
+const JOINS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where the stream is kept beyond the memory of this process.
 pub(crate) enum Kept {
     Nowhere,
     /// In a file, of which this is the only user.
     Store(PathBuf),
+    /// On a server, under a name, for all nodes that know both.
+    Redis {
+        url: String,
+        realm: String,
+    },
 }
 
 /// What was opened of that, before the hub is made.
@@ -29,7 +41,10 @@ pub(crate) struct Opened {
 enum OpenedLog {
     Nothing,
     Store(RedbLog),
+    Redis(Box<RedisLog<Connector, TokioRuntime>>),
 }
+
+type Connector = DefaultConnector<TokioConnector>;
 
 /// What everything is published to.
 #[derive(Clone)]
@@ -40,7 +55,7 @@ pub(crate) struct Stage {
 }
 
 impl Kept {
-    pub(crate) fn open(self) -> Result<Opened, LogError> {
+    pub(crate) fn open(self) -> Result<Opened, Box<dyn Error>> {
         let node = NodeId(u128::from(random_seed()) << 64 | u128::from(random_seed()));
         let (log, epoch) = match self {
             Self::Nowhere => (OpenedLog::Nothing, random_epoch()),
@@ -48,6 +63,13 @@ impl Kept {
                 let log = RedbLog::open(RedbLogConfig::new(path))?;
                 let epoch = log.epoch();
                 (OpenedLog::Store(log), epoch)
+            }
+            Self::Redis { url, realm } => {
+                let config =
+                    RedisLogConfig::from_url(&url).map_err(|error| format!("--redis: {error}"))?;
+                let log = RedisLog::new(&realm, config, Connector::default(), TokioRuntime)
+                    .map_err(|error| format!("--realm {realm:?}: {error}"))?;
+                (OpenedLog::Redis(Box::new(log)), Epoch::of_name(&realm))
             }
         };
         Ok(Opened { log, node, epoch })
@@ -72,6 +94,7 @@ impl Opened {
         let realm = match self.log {
             OpenedLog::Nothing => None,
             OpenedLog::Store(log) => Some(Realm::join(hub.clone(), log, config, &TokioRuntime)?),
+            OpenedLog::Redis(log) => Some(Realm::join(hub.clone(), *log, config, &TokioRuntime)?),
         };
         Ok(Stage { hub, realm, node })
     }
@@ -91,10 +114,11 @@ impl Stage {
         self.realm.is_some()
     }
 
-    /// Is ready when the stream of before is there, if there is one.
+    /// Is ready when the stream of before is there, or does not come: pages are served without an
+    /// engine as well.
     pub(crate) async fn ready(&self) {
         if let Some(realm) = &self.realm {
-            realm.ready().await;
+            let _ = timeout(JOINS_WITHIN, realm.ready()).await;
         }
     }
 
@@ -142,6 +166,14 @@ impl Stage {
     /// How well the node is, in a word.
     pub(crate) fn word(&self) -> &'static str {
         self.state().1
+    }
+
+    /// The same, with what is wrong.
+    pub(crate) fn explained(&self) -> String {
+        match (self.state().1, &self.realm) {
+            ("stale" | "down", Some(realm)) => realm.health().to_string(),
+            (word, _) => word.to_owned(),
+        }
     }
 
     /// What a load balancer is to be told: whether to send pages here, and why.

@@ -125,7 +125,8 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it_and_the_page_is_told_th
         is_over.store(true, Ordering::Relaxed);
         publishers.into_iter().flat_map(|one| one.join().unwrap()).collect()
     });
-    assert!(acknowledged.len() >= 10, "{acknowledged:?}");
+    // Of what was heard, some answers may not have come before the end.
+    assert!(acknowledged.len() >= 5, "{acknowledged:?}");
 
     let program = Running::start(&file.0);
     let mut lines = stream(&program.host, Some(&last));
