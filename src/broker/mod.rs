@@ -159,7 +159,9 @@
 //! - [`SessionDefaults::on_gap`] and [`SessionDefaults::on_unknown_id`]: whether all that is kept is
 //!   sent to a peer that has missed more than that, or says nothing of what it has.
 
+mod absent;
 mod admission;
+mod ahead;
 mod arena;
 mod calls;
 mod clients;
@@ -344,7 +346,9 @@ impl Broker {
     pub fn counters(&self) -> Counters {
         Counters {
             sessions: self.sessions.len() as u64,
+            waiting: self.sessions.waiting() as u64,
             clients: self.clients.len() as u64,
+            absent_clients: self.clients.kept() as u64,
             topics: self.topics.len() as u64,
             subscribed_topics: self.topics.subscribed_only() as u64,
             retained_bytes: self.topics.retained_bytes() as u64,

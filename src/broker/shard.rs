@@ -11,11 +11,12 @@ use super::clock::Tick;
 use super::names::AddressKey;
 use super::sessions::Told;
 use super::{
-    Audience, Broker, EndReason, EventNumber, OpenError, Opened, PublishError, Published,
-    SessionConfig,
+    Audience, Broker, ConfigError, EndReason, EventNumber, OpenError, Opened, PublishError,
+    Published, SessionConfig,
 };
 #[cfg(feature = "signed")]
-use super::{ConfigError, CursorKeys, EventIds};
+use super::{CursorKeys, EventIds};
+use core::time::Duration;
 use std::time::Instant;
 
 /// Looks at a [`Broker`] that is one shard among several; from [`Broker::shard`].
@@ -179,9 +180,11 @@ impl<'a, B: Calls> ShardMut<'a, B> {
     /// sessions with a pattern that matches have lost the event.
     ///
     /// All sessions of one client belong on one shard, since what is published to the client is
-    /// kept there alone. A shard that is rebuilt from its history, before its first session, does
-    /// not know which clients were its own. What was published to any client is a gap to each
-    /// client that resumes from before it.
+    /// kept there alone. What is for a client that has no session here is kept where
+    /// [`BrokerConfig::keeps_for_absent`](super::BrokerConfig::keeps_for_absent) says so. Otherwise
+    /// a shard that is rebuilt from its history, before its first session, does not know which
+    /// clients were its own: what was published to any client is a gap to each client that resumes
+    /// from before it.
     ///
     /// # Errors
     ///
@@ -191,13 +194,82 @@ impl<'a, B: Calls> ShardMut<'a, B> {
     }
 
     /// Publishes what another shard has numbered, as [`apply`](Self::apply) does, where all shards
-    /// began together: a client that is not here is on another.
+    /// began together: a client that is not here is on another, and nothing is kept for it.
     ///
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was done.
     pub fn apply_beside(self, now: Instant, published: &Published) -> Result<(), PublishError> {
         self.broker.apply_beside(now, published)
+    }
+
+    /// Sets how long sessions wait from now on whose last event id is ahead of this shard, instead
+    /// of [`SessionDefaults::ahead_wait`](super::SessionDefaults::ahead_wait). Those that wait
+    /// already wait as long as they were to.
+    ///
+    /// ```
+    /// use sansse::broker::{
+    ///     Audience, Broker, BrokerConfig, BrokerEvent, Epoch, EventIds, Resumption, Sequencer,
+    ///     SessionConfig,
+    /// };
+    /// use sansse::{Event, LastEventId};
+    /// use std::time::Duration;
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut node = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// node.shard_mut().set_ahead_wait(now, Some(Duration::from_secs(2)))?;
+    /// // A browser had an event from another node that has not come to this one yet.
+    /// let last = LastEventId::from_header(b"beef-1");
+    /// let opened = node.open(now, SessionConfig::new().with_last_event_id(last))?;
+    /// assert_eq!(opened.resumption, Resumption::Waiting);
+    /// assert!(node.poll_transmit(now, opened.session).is_none());
+    ///
+    /// let mut log = Sequencer::new(Epoch(0xbeef), 0, EventIds::Assigned);
+    /// node.shard_mut().apply(now, &log.publish(Audience::Everyone, &Event::new("hello")))?;
+    /// # node.poll_event();
+    /// let Some((_, BrokerEvent::SessionResumed { resumption, .. })) = node.poll_event() else {
+    ///     panic!()
+    /// };
+    /// assert_eq!(resumption, Resumption::Complete { replayed: 0 });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::ZeroAheadWait`](super::ConfigError); then nothing was done.
+    pub fn set_ahead_wait(self, now: Instant, wait: Option<Duration>) -> Result<(), ConfigError> {
+        self.broker.set_ahead_wait(now, wait)
+    }
+
+    /// Sets whether what is [applied](Self::apply) from now on is kept for clients that have no
+    /// session here, instead of [`BrokerConfig::keeps_for_absent`](super::BrokerConfig). What came
+    /// before is not, so that it is a gap to a client that is not known and resumes from before it.
+    ///
+    /// Among the shards of one hub, a client's sessions are all on one: apply what is for the client
+    /// there, and [`apply_beside`](Self::apply_beside) it in the others.
+    ///
+    /// ```
+    /// use sansse::broker::{
+    ///     Audience, Broker, BrokerConfig, ClientId, Epoch, EventIds, Resumption, Sequencer,
+    ///     SessionConfig,
+    /// };
+    /// use sansse::{Event, LastEventId};
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut node = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// node.shard_mut().set_keeps_for_absent(now, true);
+    /// let alice = ClientId::new("alice")?;
+    /// let mut log = Sequencer::new(Epoch(0xbeef), 0, EventIds::Assigned);
+    /// node.shard_mut().apply(now, &log.publish(Audience::Everyone, &Event::new("for all")))?;
+    /// // She is connected to another node, and comes to this one.
+    /// node.shard_mut().apply(now, &log.publish(alice.clone().into(), &Event::new("for alice")))?;
+    /// let last = LastEventId::from_header(b"beef-1");
+    /// let config = SessionConfig::new().with_client(alice).with_last_event_id(last);
+    /// assert_eq!(node.open(now, config)?.resumption, Resumption::Complete { replayed: 1 });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_keeps_for_absent(self, now: Instant, keeps: bool) {
+        self.broker.set_keeps_for_absent(now, keeps);
     }
 
     /// Signs the ids of all that is published from now on with other keys. What the earlier ones
@@ -260,6 +332,16 @@ impl Broker {
         now: Instant,
         published: &Published,
     ) -> Result<(), PublishError> {
+        self.apply_numbered(now, published, false)
+    }
+
+    /// Publishes what was numbered elsewhere, and keeps it for a client that is not here, or not.
+    fn apply_numbered(
+        &mut self,
+        now: Instant,
+        published: &Published,
+        keeps: bool,
+    ) -> Result<(), PublishError> {
         let now = self.advance(now);
         if self.admission.is_closed() {
             return Err(PublishError::Closed);
@@ -270,6 +352,7 @@ impl Broker {
         let (position, last) = (published.position(), self.sequencer.last());
         self.check_position(published)?;
         match self.append(now, published) {
+            Err(PublishError::UnknownClient) if keeps => self.keep_for_absent(now, published)?,
             // No session here has it; one that comes later is told of the gap.
             Err(PublishError::TooManyTopics) => self.miss(now, published),
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
@@ -282,6 +365,7 @@ impl Broker {
             self.counters.publish(published.frame());
         }
         self.sequencer.observe(position);
+        self.note_position();
         Ok(())
     }
 
@@ -291,13 +375,15 @@ impl Broker {
         now: Instant,
         published: &Published,
     ) -> Result<(), PublishError> {
-        let is_unused = self.sessions.is_unused();
-        self.apply_beside(now, published)?;
-        // The client may be one of an earlier process, whose history this is.
-        if let Audience::Client(_) = published.audience()
-            && is_unused
-        {
-            self.clients.note_forgotten(published.position());
+        let (keeps, is_unused) = (self.config.keeps_for_absent, self.sessions.is_unused());
+        self.apply_numbered(now, published, keeps)?;
+        if let Audience::Client(_) = published.audience() {
+            if keeps {
+                self.forget_absent();
+            } else if is_unused {
+                // The client may be one of an earlier process, whose history this is.
+                self.clients.note_forgotten(published.position());
+            }
         }
         Ok(())
     }

@@ -45,6 +45,9 @@ macro_rules! rows {
                     -> Result<(), TopicSettingError> => Output::TopicSet;
                 Apply: apply(published: [&Published]) -> Result<(), PublishError>
                     => Output::Applied;
+                SetAheadWait: set_ahead_wait(wait: [Option<Duration>]) -> Result<(), ConfigError>
+                    => Output::SettingSet;
+                SetKeepsForAbsent: set_keeps_for_absent(keeps: [bool]) -> () => Output::done;
                 ApplyBeside: apply_beside(published: [&Published]) -> Result<(), PublishError>
                     => Output::Applied;
             }

@@ -79,6 +79,7 @@ fn settings() -> Vec<(&'static str, Vec<Change>)> {
             counts(|c, count| c.session.lag = Lag::new(LagPolicy::Close).with_bytes(count)),
         ),
         ("max_age", times(|c, time| c.session.max_age = MaxAge::new(time, Duration::ZERO).ok())),
+        ("ahead_wait", times(|c, time| c.session.ahead_wait = Some(time))),
         ("lease_lead", times(|c, time| c.session.lease_lead = time)),
         ("retry", times(|c, time| c.reconnect.retry = Some(time))),
         ("retry_after", times(|c, time| c.reconnect.retry_after = time)),
@@ -88,7 +89,7 @@ fn settings() -> Vec<(&'static str, Vec<Change>)> {
 }
 
 /// The fields of the configuration that are neither times nor numbers.
-const OTHERS: [&str; 18] = [
+const OTHERS: [&str; 19] = [
     "epoch",
     "shard",
     "event_ids",
@@ -99,6 +100,7 @@ const OTHERS: [&str; 18] = [
     "limits",
     "session",
     "reconnect",
+    "keeps_for_absent",
     "heartbeat_event",
     "lag",
     "notices",
