@@ -198,7 +198,8 @@ fn live(mut broker: Broker, start: std::time::Instant) {
             .with_last_event_id(LastEventId::from_header(b"e-0"))
             .with_lease(now + Duration::from_secs(1 << 33));
         let mut sessions = Vec::new();
-        for request in [anyone(), named, session_of("bob").with_permitted([])] {
+        let ahead = anyone().with_last_event_id(LastEventId::from_header(b"e-99999"));
+        for request in [anyone(), named, session_of("bob").with_permitted([]), ahead] {
             match broker.open(now, request) {
                 Ok(opened) => sessions.push(opened.session),
                 Err(error) => _ = broker.retry_after(now, &error),
