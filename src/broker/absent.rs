@@ -18,35 +18,48 @@ impl Broker {
         self.config.keeps_for_absent = keeps;
     }
 
-    /// Appends an event for a client that is not known, if something is kept for it.
+    /// Appends an event of this age for a client that is not known, if something is kept for it.
     pub(super) fn append_for_absent(
         &mut self,
         now: Tick,
         id: &ClientId,
         new: NewEntry,
+        age: Tick,
     ) -> Result<(), PublishError> {
         if !self.clients.is_kept(id) {
             return Err(PublishError::UnknownClient);
         }
         let channel = self.clients.channel_of(id).ok_or(PublishError::UnknownClient)?;
         self.append_to(now, channel, new)?;
-        self.clients.renew(now, id);
+        self.clients.renew(now.saturating_sub(age), id);
         Ok(())
     }
 
     /// Keeps the first event for a client that is not known.
-    pub(super) fn keep_for_absent(
-        &mut self,
-        now: Tick,
-        published: &Published,
-    ) -> Result<(), PublishError> {
-        let (Audience::Client(id), new) = (published.audience(), NewEntry::of(published)) else {
-            return Err(PublishError::UnknownClient);
-        };
-        self.topics.check_private(&new)?;
+    pub(super) fn keep_for_absent(&mut self, now: Tick, published: &Published, age: Tick) {
+        let Audience::Client(id) = published.audience() else { return };
+        let new = NewEntry::of(published).aged(age);
+        if self.topics.check_private(&new).is_err() {
+            return self.lose_for_absent(published);
+        }
         let channel = self.topics.open_client(self.clients.forgotten_through());
-        self.clients.keep(now, id.clone(), channel);
-        self.append_to(now, channel, new)
+        self.clients.keep(now.saturating_sub(age), id.clone(), channel);
+        let appended = self.append_to(now, channel, new);
+        debug_assert_eq!(appended, Ok(()), "a client's channel takes what is not too large");
+    }
+
+    /// Returns whether something is for a client that is not known, and for which something is kept.
+    pub(super) fn is_for_absent(&self, published: &Published) -> bool {
+        matches!(published.audience(), Audience::Client(id) if self.clients.is_kept(id))
+    }
+
+    /// Gives up what is for a client that is not known: it is a gap to the client, and to no other
+    /// session.
+    pub(super) fn lose_for_absent(&mut self, published: &Published) {
+        if let Audience::Client(id) = published.audience() {
+            self.drop_kept(id);
+        }
+        self.clients.note_forgotten(published.position());
     }
 
     /// Returns for a client whose grace time is over since when something is kept for it that may

@@ -54,6 +54,10 @@ calls! {
         -> Result<Opened, OpenError>;
     fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>);
     fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError>;
+    fn apply_aged(&mut self, now: Instant, published: &Published, age: Duration)
+        -> Result<(), PublishError>;
+    fn skip(&mut self, now: Instant, through: u64) -> Result<(), PublishError>;
+    fn cut(&mut self, now: Instant, through: u64) -> Result<(), PublishError>;
     fn apply_beside(&mut self, now: Instant, published: &Published) -> Result<(), PublishError>;
     fn set_ahead_wait(&mut self, now: Instant, wait: Option<Duration>)
         -> Result<(), ConfigError>;

@@ -136,7 +136,7 @@ impl Broker {
         let published = sequencer.publish(audience, event);
         self.check_position(&published)?;
         self.check_room(now, &published)?;
-        self.append(now, &published)?;
+        self.append(now, &published, 0)?;
         self.counters.publish(published.frame());
         self.sequencer = sequencer;
         self.note_position();
@@ -159,7 +159,7 @@ impl Broker {
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.end_topic(topic.clone());
         self.check_position(&published)?;
-        self.append(now, &published)?;
+        self.append(now, &published, 0)?;
         self.sequencer = sequencer;
         self.note_position();
         Ok(published)
@@ -210,17 +210,24 @@ impl Broker {
     /// Refuses what does not come after all that is here: also the next event after the last
     /// position that there is.
     pub(super) const fn check_position(&self, published: &Published) -> Result<(), PublishError> {
+        self.check_order(published.position())
+    }
+
+    /// Refuses a position that does not come after all that are here.
+    pub(super) const fn check_order(&self, position: u64) -> Result<(), PublishError> {
         let last = self.sequencer.last();
-        if published.position() <= last {
-            return Err(PublishError::OutOfOrder { last });
-        }
-        Ok(())
+        if position <= last { Err(PublishError::OutOfOrder { last }) } else { Ok(()) }
     }
 
     /// Appends what was numbered to the channel for which it is.
-    pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
+    pub(super) fn append(
+        &mut self,
+        now: Tick,
+        published: &Published,
+        age: Tick,
+    ) -> Result<(), PublishError> {
         self.check_id(published.own_id())?;
-        let new = NewEntry::of(published);
+        let new = NewEntry::of(published).aged(age);
         match published.audience() {
             Audience::Everyone => self.append_to(now, self.topics.everyone(), new),
             Audience::Topic(name) => {
@@ -233,7 +240,7 @@ impl Broker {
             }
             Audience::Client(id) => {
                 let Some(client) = self.clients.get(id) else {
-                    return self.append_for_absent(now, id, new);
+                    return self.append_for_absent(now, id, new, age);
                 };
                 self.append_to(now, client.channel(), new)
             }

@@ -18,7 +18,9 @@
 mod batch;
 mod error;
 mod log;
+mod memory;
 
 pub use batch::{Batch, BatchError, NodeId, Record};
 pub use error::{LogError, LogErrorKind};
 pub use log::{Append, Appended, Content, Entry, Head, Hello, Log, Page, Read};
+pub use memory::MemoryLog;

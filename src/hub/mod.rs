@@ -77,9 +77,9 @@ use crate::broker::Broker as ShardBroker;
 use crate::broker::CursorKeys;
 use crate::broker::{
     Audience, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
-    EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published,
-    Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, ShardNumber, StreamEnd,
-    TopicName, TopicSettingError,
+    EventNumber, Lag, LeaseError, LogStep, OpenError, PresenceCursor, PresencePage, PublishError,
+    Published, Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, ShardNumber,
+    StreamEnd, TopicName, TopicSettingError,
 };
 use crate::event::Event;
 use crate::http::{AcceptConfig, ResponseHead};
@@ -384,6 +384,22 @@ impl Hub {
         self.inner.publish(audience.into(), event)
     }
 
+    /// Does what the log of an engine outside says, step by step, as
+    /// [`ShardMut::apply_step`](crate::broker::ShardMut::apply_step): a whole page of it under one
+    /// lock of each shard, and each session is woken once.
+    ///
+    /// The steps come after all that the hub has, and each after the one before it. Who lets a hub
+    /// follow such a log publishes to the log, and not to the hub, which would give the same positions
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::OutOfOrder`], [`PublishError::OtherEpoch`], [`PublishError::Closed`] or
+    /// [`PublishError::NotDriven`]; then nothing was done.
+    pub fn apply_all(&self, steps: &[LogStep]) -> Result<(), PublishError> {
+        self.inner.apply_all(steps)
+    }
+
     /// Closes a session: it gets what was published before, then its end. Returns whether there
     /// was such a session.
     pub fn close_session(&self, session: SessionId) -> bool {
@@ -469,9 +485,9 @@ impl Hub {
         for shard in &self.inner.shards {
             let counters = lock(shard).broker.counters();
             // Every shard has seen everything that was published: the last one's count is the hub's.
-            let published = (counters.published, counters.published_bytes);
+            let published = (counters.published, counters.published_bytes, counters.cuts);
             sum += &counters;
-            (sum.published, sum.published_bytes) = published;
+            (sum.published, sum.published_bytes, sum.cuts) = published;
         }
         sum.panics = self.inner.panicked.counted();
         sum.lost_drivers = self.inner.driver.is_gone().into();

@@ -172,6 +172,23 @@ fn among_shards_only_that_of_the_client_keeps_anything() {
 }
 
 #[test]
+fn history_that_is_loaded_counts_from_when_it_was_published() {
+    let mut node = Shard::new(keeping());
+    node.sleep(secs(100));
+    let mut log = Sequencer::new(config().epoch, 0, EventIds::Assigned);
+    for (name, age) in [("old", secs(30)), ("alice", secs(20)), ("alice", secs(10))] {
+        let published = log.publish(client(name).into(), &Event::new("x"));
+        node.broker.shard_mut().apply_aged(node.now, &published, age).unwrap();
+    }
+    assert_eq!(node.broker.counters().absent_clients, 1, "the first is forgotten already");
+    node.sleep(just_before(secs(20)));
+    assert_eq!(node.broker.counters().absent_clients, 1);
+    node.sleep(TICK);
+    assert_eq!(node.broker.counters().absent_clients, 0);
+    assert_eq!(resume(&mut node, "old", "e-0").0, Resumption::Gap { replayed: 0 });
+}
+
+#[test]
 fn to_a_client_for_which_something_is_kept_can_be_published() {
     let mut node = Shard::new(keeping());
     let unknown = node.broker.publish(node.now, client("alice"), &Event::new("x"));
@@ -183,16 +200,20 @@ fn to_a_client_for_which_something_is_kept_can_be_published() {
 }
 
 #[test]
-fn an_event_that_is_too_large_for_a_client_is_refused_and_nothing_is_kept() {
+fn what_is_too_large_for_a_client_that_is_elsewhere_is_a_gap_to_that_client_alone() {
     let mut config = keeping();
     config.private_retention.bytes = 60.try_into().unwrap();
     let mut node = Shard::new(config);
-    let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
-    let published = sequencer.publish(client("alice").into(), &Event::new("x".repeat(100)));
-    let refused = node.broker.shard_mut().apply(node.now, &published);
-    assert!(matches!(refused, Err(PublishError::TooLarge { limit: 60, .. })), "{refused:?}");
+    let other = node.parked(anyone());
+    node.apply(client("bob"), &"x".repeat(100));
+    node.apply(client("alice"), "a");
+    node.apply(client("alice"), &"x".repeat(100));
+    assert_eq!((node.ready(), node.take(other)), (vec![], vec![]));
     let counters = node.broker.counters();
-    assert_eq!((counters.absent_clients, node.broker.shard().last_position()), (0, 0));
+    assert_eq!((counters.absent_clients, counters.retained_bytes, counters.published), (0, 0, 3));
+    assert_eq!(resume(&mut node, "bob", "e-0").0, Resumption::Gap { replayed: 0 });
+    assert_eq!(resume(&mut node, "alice", "e-2").0, Resumption::Gap { replayed: 0 });
+    assert_eq!(resume(&mut node, "alice", "e-3").0, Resumption::Complete { replayed: 0 });
 }
 
 #[test]

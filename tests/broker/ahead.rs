@@ -135,6 +135,31 @@ fn a_hole_that_passes_its_position_is_a_gap() {
 }
 
 #[test]
+fn what_is_skipped_and_what_is_cut_decides_as_well() {
+    let mut node = at(3);
+    let session = waiting(&mut node, after("e-5"));
+    node.broker.shard_mut().skip(node.now, 4).unwrap();
+    assert_eq!(resumed(&mut node), []);
+    node.broker.shard_mut().skip(node.now, 5).unwrap();
+    assert_eq!(resumed(&mut node), [(session, Resumption::Complete { replayed: 0 })]);
+    assert_eq!(node.take(session), [told_at(5, Notice::Complete { replayed: 0 })]);
+
+    // A cut before its place is none of its business, and tells it nothing false.
+    let (before, through, behind) =
+        (node.open(after("e-6")), node.open(after("e-8")), node.open(after("e-9")));
+    node.events();
+    node.broker.shard_mut().cut(node.now, 7).unwrap();
+    assert_eq!(resumed(&mut node), [(before, Resumption::Gap { replayed: 0 })]);
+    assert_eq!(node.take(before), [gap_at(7, 0, None, LossReason::Retention)]);
+    assert_eq!((node.take(through), node.take(behind)), (vec![], vec![]));
+    node.broker.shard_mut().cut(node.now, 8).unwrap();
+    assert_eq!(resumed(&mut node), [(through, Resumption::Complete { replayed: 0 })]);
+    assert_eq!(node.take(through), [told_at(8, Notice::Complete { replayed: 0 })]);
+    node.apply(Audience::Everyone, "9");
+    assert_eq!(node.take(behind), [told_at(9, Notice::Complete { replayed: 0 })]);
+}
+
+#[test]
 fn they_are_decided_in_the_order_of_their_positions_and_others_go_on_waiting() {
     let mut node = at(1);
     let last = node.open(after("e-4"));

@@ -38,12 +38,14 @@ impl Kept {
         self.by_time.insert((since, id));
     }
 
-    /// Records that something was published to a client.
-    pub(super) fn renew(&mut self, now: Tick, id: &ClientId) {
-        if let Some(one) = self.by_id.get_mut(id) {
-            let since = core::mem::replace(&mut one.since, now);
+    /// Records that something was published to a client then.
+    pub(super) fn renew(&mut self, at: Tick, id: &ClientId) {
+        if let Some(one) = self.by_id.get_mut(id)
+            && at > one.since
+        {
+            let since = core::mem::replace(&mut one.since, at);
             self.by_time.remove(&(since, id.clone()));
-            self.by_time.insert((now, id.clone()));
+            self.by_time.insert((at, id.clone()));
         }
     }
 
@@ -81,6 +83,7 @@ mod tests {
             kept.insert(since, id(name), channel);
         }
         kept.renew(4, &id("a"));
+        kept.renew(3, &id("a"));
         kept.renew(9, &id("unknown"));
         assert_eq!((kept.len(), kept.oldest()), (3, Some(2)));
         assert_eq!(kept.take(&id("c")), Some(30));

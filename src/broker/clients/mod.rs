@@ -167,9 +167,9 @@ impl Clients {
         self.kept.insert(since, id, channel);
     }
 
-    /// Records that something was published to a client that is not known.
-    pub(crate) fn renew(&mut self, now: Tick, id: &ClientId) {
-        self.kept.renew(now, id);
+    /// Records that something was published then to a client that is not known.
+    pub(crate) fn renew(&mut self, at: Tick, id: &ClientId) {
+        self.kept.renew(at, id);
     }
 
     /// Takes out a client that is not known, and for which something is kept. Returns the slot of
