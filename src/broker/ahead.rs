@@ -101,8 +101,10 @@ impl Broker {
             self.bound_replay(key);
         }
         self.owe_place_after_own(key);
-        for (number, start) in ahead.late() {
-            self.decide_late(key, *number, start, ahead.position());
+        let mut rest = ahead.late();
+        while let [(number, start), later @ ..] = rest {
+            self.decide_late(key, *number, start, later, ahead.position());
+            rest = later;
         }
         self.counters.open(resumption);
         let (session, client) = (self.sessions.id_of(key), self.client_of(key).cloned());
@@ -110,8 +112,16 @@ impl Broker {
         self.let_wait(key);
     }
 
-    /// Places a subscription that was made while the session was ahead of this position.
-    fn decide_late(&mut self, key: Key, number: u32, start: &StartAt, position: u64) {
+    /// Places a subscription that was made while the session was ahead of this position, and before
+    /// others.
+    fn decide_late(
+        &mut self,
+        key: Key,
+        number: u32,
+        start: &StartAt,
+        later: &[(u32, StartAt)],
+        position: u64,
+    ) {
         let Some(session) = self.sessions.get(key) else { return };
         let Some(one) = session.subscription(number) else { return };
         if *start == StartAt::Now {
@@ -126,10 +136,11 @@ impl Broker {
             }
             return;
         }
-        let others = self.filters(session).filter(|(other, _)| {
-            *other != number && session.subscription(*other).is_some_and(|one| !one.is_nowhere())
-        });
-        let except: Vec<TopicFilter> = others.map(|(_, filter)| filter).collect();
+        let is_before = |(other, _): &(u32, TopicFilter)| {
+            *other != number && later.iter().all(|(later, _)| later != other)
+        };
+        let except = self.filters(session).filter(is_before).map(|(_, filter)| filter);
+        let except: Vec<TopicFilter> = except.collect();
         self.begin_late(key, number, start, &except);
     }
 

@@ -57,6 +57,9 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     // It takes no choice of its own, so that histories that are kept as bytes stay what they are.
     config.session.on_unknown_id =
         [OnUnknownId::StartAnew, OnUnknownId::ReplayKept][(config.seed / 3 % 2) as usize];
+    config.session.ahead_wait = [None, Some(700), Some(5_000)].map(|wait| wait.map(millis))
+        [(config.seed / 12 % 3) as usize];
+    config.keeps_for_absent = config.seed / 36 % 2 == 1;
     config.pace.patience = [0, 500, 3_000].map(millis)[(config.seed % 3) as usize];
     config
 }

@@ -371,7 +371,7 @@ impl Member {
         self.pending.iter().any(|one| one.by.iter().any(|(_, state)| *state != State::Waiting))
     }
 
-    fn forget(&mut self, source: &LogName, is_gone: impl Fn(u64) -> bool) {
+    pub(super) fn forget(&mut self, source: &LogName, is_gone: impl Fn(u64) -> bool) {
         for pending in &mut self.pending {
             if is_gone(pending.position) {
                 pending.by.retain(|(one, _)| one != source);

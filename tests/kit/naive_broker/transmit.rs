@@ -20,6 +20,7 @@ impl Model {
         let mut passed = Passed::new();
         let next = match self.take_first_words(&mut member) {
             Some(first_words) => Some(first_words),
+            None if member.ahead.is_some() => None,
             None => match self.deliver_next(&mut member, &mut passed) {
                 Next::Loss(payload) => Some(payload),
                 Next::Event(pending) => Some(pending.payload),
@@ -82,8 +83,9 @@ impl Model {
             }
             // What is to come first in a batch is in the next one.
             let waits_for_next = member.late_gap.is_some();
+            let is_ahead = member.ahead.is_some();
             has_holes = member.has_lost();
-            while !waits_for_next && parts.len() < batch.frames() {
+            while !waits_for_next && !is_ahead && parts.len() < batch.frames() {
                 let part = match self.deliver_next(&mut member, &mut passed) {
                     Next::Loss(payload) => (written(&payload), None),
                     Next::Event(pending) => (written(&pending.payload), Some(pending)),
@@ -94,8 +96,11 @@ impl Model {
             if !parts.is_empty() {
                 member.sent(now);
             }
-            let (peeked, is_stopped) =
-                if waits_for_next { (None, true) } else { self.peek(&mut member, &mut passed) };
+            let (peeked, is_stopped) = match (waits_for_next, is_ahead) {
+                (true, _) => (None, true),
+                (_, true) => (None, false),
+                _ => self.peek(&mut member, &mut passed),
+            };
             next = peeked.map(|next| written(&next).len());
             has_holes |= member.loss.is_some() || !member.cuts.is_empty();
             if has_holes {
@@ -282,6 +287,9 @@ impl Model {
         let log = self.logs.get_mut(&private).unwrap();
         log.kept.retain(|kept| waiting.contains(&kept.position));
         self.trim_aged(&private);
+        if member.ahead.is_some() {
+            return true;
+        }
         match self.meet_lag(session) {
             Ok(()) => true,
             Err(lost) => {
@@ -305,7 +313,7 @@ impl Model {
             return None;
         }
         member.sent(now);
-        let position = member.through.unwrap_or(last);
+        let position = member.resumes_at.or(member.through).unwrap_or(last);
         let notices = member.notices.clone();
         self.notice(notices.as_ref(), "", Some(position), &Words::new("place", 0))
     }
