@@ -337,6 +337,25 @@ fn a_late_subscription_from_another_place_is_decided_with_the_session() {
 }
 
 #[test]
+fn late_subscriptions_are_decided_in_the_order_in_which_they_were_made() {
+    let mut node = at(1);
+    let (session, room) = (waiting(&mut node, after("e-4")), topic("room/1"));
+    node.publish(room.clone(), "a");
+    let all = TopicPattern::new("room/*").unwrap();
+    let outcome = node.broker.session_mut(session).subscribe(node.now, all, StartAt::Oldest);
+    assert_eq!(outcome, Ok(Resumption::Waiting));
+    // What came before this is replayed by the pattern, which was there first.
+    node.broker.session_mut(session).subscribe(node.now, room.clone(), StartAt::Now).unwrap();
+    node.publish(room.clone(), "b");
+    node.apply(Audience::Everyone, "4");
+    let complete = told_at(4, Notice::Complete { replayed: 0 });
+    let replay = [event_at(2, "a"), event_at(3, "b"), told_at(4, Notice::Place)];
+    assert_eq!(node.take(session), [&[complete], &replay[..]].concat());
+    node.publish(room, "c");
+    assert_eq!(node.take(session), [event_at(5, "c")], "it has it by both");
+}
+
+#[test]
 fn what_it_leaves_meanwhile_it_does_not_get() {
     let mut node = at(1);
     let (news, sport) = (topic("news"), topic("sport"));
@@ -435,10 +454,14 @@ fn publishers_do_not_wait_for_one_that_has_no_place() {
     config.session.ahead_wait = Some(secs(60));
     config.private_retention.events = 2.try_into().unwrap();
     let mut node = Shard::new(config);
-    let session = waiting(&mut node, after("e-9").with_client(client("alice")));
+    let session = waiting(&mut node, after("e-19").with_client(client("alice")));
     let pace = Pace::new().with_events(1.try_into().unwrap());
+    let news = topic("news");
+    node.broker.session_mut(session).subscribe(node.now, news.clone(), StartAt::Now).unwrap();
     for _ in 0..3 {
         assert_eq!(node.broker.wait_for_readers(node.now, &Audience::Everyone, pace), Ok(None));
+        assert_eq!(node.broker.wait_for_readers(node.now, &news.clone().into(), pace), Ok(None));
+        node.publish(news.clone(), "news");
         node.broadcast("for all");
         node.publish(client("alice"), "for her");
     }
@@ -449,7 +472,7 @@ fn publishers_do_not_wait_for_one_that_has_no_place() {
     assert_eq!(full, Err(PublishError::NoRoom));
     let wait = node.broker.wait_for_room(node.now, &session.into()).unwrap();
     assert!(wait.is_some() && node.broker.poll_wait().is_none());
-    jump(&mut node, 9, "nine");
+    jump(&mut node, 19, "nineteen");
     assert!(node.take(session).len() > 2);
     assert_eq!(node.broker.poll_wait(), wait);
 }

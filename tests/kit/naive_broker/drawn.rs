@@ -161,9 +161,9 @@ fn drawn_key(choices: &mut Choices<'_>) -> Option<u64> {
 fn drawn_from(choices: &mut Choices<'_>) -> From {
     match choices.below(10) {
         0..3 => From::Nothing,
-        3..7 => From::Behind(choices.below(12)),
+        3..6 => From::Behind(choices.below(12)),
         7 => From::Own(choices.below(6)),
-        8 => From::Ahead(1 + choices.below(3)),
+        6 | 8 => From::Ahead(1 + choices.below(3)),
         9 if choices.chance(60) => From::Signed {
             secret: choices.below(SECRETS),
             behind: choices.below(12),
