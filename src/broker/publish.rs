@@ -3,14 +3,12 @@
 use super::arena::Key;
 use super::calls::Calls;
 use super::clock::Tick;
-use super::sequence::IdMeaning;
 use super::sessions::Subscription;
 use super::topics::NewEntry;
 use super::{
     Audience, Broker, Lag, PublishError, Published, Retention, TopicName, TopicSettingError,
 };
-use crate::event::{Event, EventId};
-use crate::last_event_id::{LastEventId, UnusableId};
+use crate::event::Event;
 use std::time::Instant;
 
 /// Changes one topic of a [`Broker`] or of a recorded broker; from [`Broker::topic_mut`].
@@ -131,7 +129,7 @@ impl Broker {
         let audience = audience.into();
         self.check_publish(&audience)?;
         // Before one waits for room in vain.
-        self.check_id(event.id())?;
+        self.sequencer.check_id(event.id())?;
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.publish(audience, event);
         self.check_position(&published)?;
@@ -226,7 +224,7 @@ impl Broker {
         published: &Published,
         age: Tick,
     ) -> Result<(), PublishError> {
-        self.check_id(published.own_id())?;
+        self.sequencer.check_id(published.own_id())?;
         let new = NewEntry::of(published).aged(age);
         match published.audience() {
             Audience::Everyone => self.append_to(now, self.topics.everyone(), new),
@@ -253,17 +251,6 @@ impl Broker {
                 }
                 Ok(())
             }
-        }
-    }
-
-    /// Refuses an id with which its receiver could not come back: also one that reads like a place,
-    /// which would be taken for that place once its event is kept no more.
-    fn check_id(&self, own_id: Option<&EventId>) -> Result<(), PublishError> {
-        let Some(id) = own_id else { return Ok(()) };
-        LastEventId::check(id).map_err(PublishError::UnusableId)?;
-        match self.sequencer.meaning_of(id) {
-            IdMeaning::At(..) => Err(PublishError::UnusableId(UnusableId::LikeAPlace)),
-            IdMeaning::Unknown | IdMeaning::Forged => Ok(()),
         }
     }
 
