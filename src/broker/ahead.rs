@@ -25,6 +25,12 @@ impl Broker {
         Ok(())
     }
 
+    /// Returns how long sessions wait whose ids are ahead; `None`: they do not.
+    #[cfg(feature = "cluster")]
+    pub(crate) const fn ahead_wait(&self) -> Option<Duration> {
+        self.config.session.ahead_wait
+    }
+
     /// Returns what a session asks for whose id is ahead and that is to wait; `None` for all others.
     pub(super) fn ahead(
         &self,
