@@ -133,7 +133,7 @@
 //! - [`BrokerConfig::keeps_for_absent`]: what is for one client is kept on nodes that have no session of
 //!   it, as for a client that has just left.
 //!
-//! Who joins a [realm](crate::cluster::Realm) has both. A shard that is fed by hand sets them itself:
+//! A hub that joins a realm has both (feature `cluster`). What is fed by hand sets them itself:
 //!
 //! ```
 //! use sansse::broker::{BrokerConfig, Epoch};

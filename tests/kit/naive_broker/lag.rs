@@ -209,6 +209,9 @@ impl Model {
 
     /// What would go out next, after what need not, and whether a loss comes before it.
     pub(super) fn peek(&self, member: &mut Member, passed: &mut Passed) -> (Option<String>, bool) {
+        if member.ahead.is_some() {
+            return (None, false);
+        }
         let mut after = member.clone();
         let mut passed_then = Vec::new();
         let mut next = None;

@@ -140,7 +140,6 @@ impl Model {
         own_id: Option<&String>,
         key: Option<u64>,
         age: Duration,
-        broker: &Broker,
     ) -> Result<(), PublishError> {
         if self.closed {
             return Err(PublishError::Closed);
@@ -184,11 +183,6 @@ impl Model {
         self.leave_out(position);
         self.last = position;
         self.note_position();
-        if let Audience::Client(_) = topic
-            && self.config.keeps_for_absent
-        {
-            self.forget_absent(broker);
-        }
         Ok(())
     }
 

@@ -20,7 +20,6 @@ impl Model {
         let mut passed = Passed::new();
         let next = match self.take_first_words(&mut member) {
             Some(first_words) => Some(first_words),
-            None if member.ahead.is_some() => None,
             None => match self.deliver_next(&mut member, &mut passed) {
                 Next::Loss(payload) => Some(payload),
                 Next::Event(pending) => Some(pending.payload),
@@ -83,9 +82,8 @@ impl Model {
             }
             // What is to come first in a batch is in the next one.
             let waits_for_next = member.late_gap.is_some();
-            let is_ahead = member.ahead.is_some();
             has_holes = member.has_lost();
-            while !waits_for_next && !is_ahead && parts.len() < batch.frames() {
+            while !waits_for_next && parts.len() < batch.frames() {
                 let part = match self.deliver_next(&mut member, &mut passed) {
                     Next::Loss(payload) => (written(&payload), None),
                     Next::Event(pending) => (written(&pending.payload), Some(pending)),
@@ -96,10 +94,9 @@ impl Model {
             if !parts.is_empty() {
                 member.sent(now);
             }
-            let (peeked, is_stopped) = match (waits_for_next, is_ahead) {
-                (true, _) => (None, true),
-                (_, true) => (None, false),
-                _ => self.peek(&mut member, &mut passed),
+            let (peeked, is_stopped) = match waits_for_next {
+                true => (None, true),
+                false => self.peek(&mut member, &mut passed),
             };
             next = peeked.map(|next| written(&next).len());
             has_holes |= member.loss.is_some() || !member.cuts.is_empty();
@@ -239,6 +236,9 @@ impl Model {
     }
 
     fn deliver_next(&mut self, member: &mut Member, passed: &mut Passed) -> Next {
+        if member.ahead.is_some() {
+            return Next::Nothing;
+        }
         let next = self.next_item(member, passed);
         if let Next::Event(pending) = &next {
             self.tally.delivered(self.now, pending.position, &pending.payload);
