@@ -96,6 +96,8 @@
 
 mod config;
 mod counters;
+#[cfg(test)]
+mod disk_tests;
 mod entry;
 mod fault;
 mod file;
