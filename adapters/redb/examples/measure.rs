@@ -70,14 +70,13 @@ async fn publish(
     }
     let took = began.elapsed();
     times.sort_unstable();
-    let events = times.len() * count as usize;
-    let counters = log.counters();
+    let events = times.len() as u128 * u128::from(count);
     println!(
-        "| {durability:?} | {publishers} | {count} | {:.0} | {:.1?} | {:.1?} | {:.0} |",
-        events as f64 / took.as_secs_f64(),
+        "| {durability:?} | {publishers} | {count} | {} | {:.1?} | {:.1?} | {} |",
+        events * 1_000_000 / took.as_micros(),
         times[times.len() / 2],
         times[times.len() * 99 / 100],
-        events as f64 / counters.commits as f64,
+        events / u128::from(log.counters().commits),
     );
     Ok(())
 }

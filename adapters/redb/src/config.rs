@@ -24,8 +24,8 @@ pub enum Durability {
 }
 
 impl Default for Durability {
-    /// 50 ms: at most 20 writes of the disk a second while little is published, which wears no disk,
-    /// and a delay that people do not notice.
+    /// 50 ms: 20 writes of the disk a second while little is published, and a delay that people do
+    /// not notice.
     fn default() -> Self {
         Self::Interval(Duration::from_millis(50))
     }
@@ -59,8 +59,8 @@ impl RedbLogConfig {
     /// How many events are kept by default: 1,000,000. At one event a second, these are eleven
     /// days; at 1,000, a quarter of an hour.
     pub const DEFAULT_KEPT: u64 = 1_000_000;
-    /// How many bytes are kept by default: 256 MiB. After a kill the whole file is checked before
-    /// it is used, and so much is checked in about a second.
+    /// How many bytes are kept by default: 256 MiB. The whole file is checked before it is used, and
+    /// so much is checked in about a second.
     pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
     /// How long events are kept by default: 7 days, so that a page that slept over a weekend or a
     /// short holiday misses nothing, and nobody's words stay on a disk for ever.

@@ -148,7 +148,8 @@ impl StorageBackend for MemoryDisk {
 }
 
 fn batch(number: u64) -> Append {
-    let payload = Bytes::from(format!("{number} {}", "x".repeat(number as usize % 700)));
+    let payload =
+        Bytes::from(format!("{number} {}", "x".repeat(usize::try_from(number % 700).unwrap())));
     Append { node: NodeId(1), number, seen: 0, count: 1, payload }
 }
 
@@ -201,7 +202,7 @@ fn no_loss_of_power_takes_what_was_answered() {
             let mut under_way = under_way.clone();
             if chance < 4 && !under_way.is_empty() {
                 // The disk writes in the order that it likes.
-                let turn = draw() as usize % under_way.len();
+                let turn = usize::try_from(draw()).unwrap() % under_way.len();
                 under_way.rotate_left(turn);
             }
             for write in under_way {
