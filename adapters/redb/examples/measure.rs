@@ -33,8 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     println!();
-    for (count, of) in [(1, "100,000 batches of one event"), (256, "391 batches of 256 events")] {
-        smol::block_on(open(&path, count, of))?;
+    for (events, count) in [(100_000, 1), (100_000, 256), (1_000_000, 256)] {
+        smol::block_on(open(&path, events, count))?;
     }
     Ok(())
 }
@@ -81,10 +81,10 @@ async fn publish(
     Ok(())
 }
 
-async fn open(path: &Path, count: u32, of: &str) -> Result<(), Box<dyn Error>> {
+async fn open(path: &Path, events: u64, count: u32) -> Result<(), Box<dyn Error>> {
     let log = fresh(path, Durability::EachBatch)?;
     let payload = Bytes::from(vec![b'x'; EVENT * count as usize]);
-    let batches = 100_000_u64.div_ceil(count.into());
+    let batches = events.div_ceil(count.into());
     // As many at once as one commit takes.
     for group in 0..batches.div_ceil(250) {
         let appends = (0..250.min(batches - group * 250)).map(|node| {
@@ -116,7 +116,7 @@ async fn open(path: &Path, count: u32, of: &str) -> Result<(), Box<dyn Error>> {
     let repaired = began.elapsed();
     fs::remove_file(killed)?;
     println!(
-        "{of}, {size} MiB: opened in {closed:.1?} after a close and {repaired:.1?} after a kill, \
+        "{events} events in batches of {count}, {size} MiB: opened in {closed:.1?} after a close and {repaired:.1?} after a kill, \
          read in {read:.1?}"
     );
     Ok(())

@@ -16,7 +16,7 @@ pub enum Durability {
     /// not at all where none came in the time before it, else up to this time. What fills a group,
     /// [`RedbLogConfig::FULL_GROUP`] events or [`RedbLogConfig::FULL_GROUP_BYTES`], does not wait.
     ///
-    /// Times of more than 10 s are taken for 10 s.
+    /// Times of more than 3 s are taken for 3 s, since a node waits for an answer for 5 s.
     Interval(Duration),
     /// A write of the disk as soon as there is something to write. What comes while the disk is
     /// busy is the next group.
@@ -69,7 +69,8 @@ impl RedbLogConfig {
     /// what was written last, hence what readers ask for.
     pub const DEFAULT_CACHE: usize = 16 << 20;
     /// How many events make a group that does not wait for the [interval](Durability::Interval):
-    /// 256.
+    /// 256, which are a full batch of a node. A node whose batches are set to be smaller publishes one
+    /// of them in each interval.
     pub const FULL_GROUP: u64 = 256;
     /// How many bytes make a group that does not wait for the [interval](Durability::Interval):
     /// 256 KiB.
@@ -157,5 +158,5 @@ impl RedbLogConfig {
     }
 }
 
-/// Who publishes has to wait this long for an answer, at most.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
+/// Below the time that a node waits for an answer, with some for the disk.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(3);

@@ -23,7 +23,8 @@ struct Platter {
     /// How many more writes and syncs succeed; `None` for all.
     writes_left: Option<u64>,
     syncs_left: Option<u64>,
-    syncs: u64,
+    /// Whether the file cannot be made shorter, which redb tries after a commit is on the disk.
+    refuses_to_shrink: bool,
     /// What the disk had, and what was under way, each time before it was asked to keep all.
     moments: Vec<(Vec<u8>, Vec<Write>)>,
 }
@@ -112,6 +113,9 @@ impl StorageBackend for MemoryDisk {
     fn set_len(&self, length: u64) -> io::Result<()> {
         let write = Write::Length(usize::try_from(length).unwrap());
         self.with(|platter| {
+            if platter.refuses_to_shrink && length < platter.shown.len() as u64 {
+                return Err(ErrorKind::Other.into());
+            }
             spend(&mut platter.writes_left, ErrorKind::StorageFull)?;
             write.apply(&mut platter.shown);
             platter.under_way.push(write);
@@ -121,7 +125,6 @@ impl StorageBackend for MemoryDisk {
 
     fn sync_data(&self) -> io::Result<()> {
         self.with(|platter| {
-            platter.syncs += 1;
             if platter.is_there {
                 platter.moments.push((platter.kept.clone(), platter.under_way.clone()));
             }
@@ -290,6 +293,29 @@ fn a_batch_that_is_refused_as_full_was_not_appended() {
         assert!(!error.kind().is_refusal() || head.position == 1, "{error}");
         assert_eq!(log.append(batch(2)).await.unwrap().last, 2);
         assert_eq!(positions(&log).await.len(), 2);
+    });
+}
+
+#[test]
+fn a_batch_that_the_disk_has_although_its_commit_failed_is_answered() {
+    let disk = MemoryDisk::default();
+    run(async {
+        let log = disk.log();
+        for number in 1..=40 {
+            let large = Append { payload: Bytes::from(vec![0; 100_000]), ..batch(number) };
+            log.append(large).await.unwrap();
+        }
+        log.close().await;
+        disk.with(|platter| platter.refuses_to_shrink = true);
+        // Each commit makes room in the file, up to the newest.
+        let config = RedbLogConfig::new("none").with_durability(Durability::EachBatch).with_kept(1);
+        let log = RedbLog::open_on(Box::new(disk.clone()), config).unwrap();
+        for number in 41..=60 {
+            assert_eq!(log.append(batch(number)).await.unwrap().last, number);
+        }
+        assert!(log.counters().failures > 0, "no commit failed: {:?}", log.counters());
+        assert_eq!(log.counters().entries, 1);
+        assert_eq!(log.head().await.unwrap().position, 60);
     });
 }
 

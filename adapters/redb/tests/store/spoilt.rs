@@ -85,7 +85,7 @@ fn a_spoilt_file_is_an_error_or_gives_what_was_written_and_nothing_else() {
     let (images, known) = store(&place.path, &mut random);
     let newest = *known.keys().next_back().unwrap();
     let (mut opened, mut refused, mut cuts, mut back) = (0, 0, 0, 0);
-    for round in 0..rounds(300) {
+    for round in 0..rounds(150) {
         let seed = random.0;
         let was_closed = round % 2 == 0;
         let mut bytes = images[usize::from(!was_closed)].clone();
