@@ -100,6 +100,9 @@ pub enum LossReason {
     ForgedId,
     /// The last event id is of a place that the stream has not reached. On the wire `ahead`.
     Ahead,
+    /// The log from which the server takes its events has lost them, or may have: a database was
+    /// restarted without its data, or another one took over. On the wire `log`.
+    Log,
     /// A reason that this version does not know. On the wire any other word, or `null`.
     Other,
 }
@@ -225,7 +228,7 @@ impl Notice {
 
 impl LossReason {
     #[cfg(any(feature = "client", test))]
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Retention,
         Self::Lag,
         Self::Restart,
@@ -233,6 +236,7 @@ impl LossReason {
         Self::MalformedId,
         Self::ForgedId,
         Self::Ahead,
+        Self::Log,
         Self::Other,
     ];
 
@@ -246,6 +250,7 @@ impl LossReason {
             Self::MalformedId => "malformed-id",
             Self::ForgedId => "forged-id",
             Self::Ahead => "ahead",
+            Self::Log => "log",
             Self::Other => "other",
         }
     }
@@ -299,6 +304,7 @@ impl fmt::Display for LossReason {
             Self::MalformedId => "the last event id is malformed",
             Self::ForgedId => "the last event id is forged",
             Self::Ahead => "the last event id is ahead of the stream",
+            Self::Log => "the log behind the server may have lost some",
             Self::Other => "for another reason",
         })
     }

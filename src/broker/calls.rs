@@ -9,6 +9,7 @@ use super::{
 };
 #[cfg(feature = "signed")]
 use super::{ConfigError, CursorKeys};
+use core::time::Duration;
 use std::time::Instant;
 
 /// Makes the trait of these methods, each of which is the broker's own of the same name.
@@ -53,6 +54,10 @@ calls! {
         -> Result<Opened, OpenError>;
     fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>);
     fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError>;
+    fn apply_aged(&mut self, now: Instant, published: &Published, age: Duration)
+        -> Result<(), PublishError>;
+    fn skip(&mut self, now: Instant, through: u64) -> Result<(), PublishError>;
+    fn cut(&mut self, now: Instant, through: u64) -> Result<(), PublishError>;
     fn apply_beside(&mut self, now: Instant, published: &Published) -> Result<(), PublishError>;
     #[cfg(feature = "signed")]
     fn set_cursor_keys(&mut self, keys: CursorKeys) -> Result<(), ConfigError>;

@@ -71,6 +71,10 @@ pub struct Counters {
     /// How many events were lost to sessions that were too far behind, by what became of the
     /// session.
     pub lost: Lost,
+    /// How often events were lost to all sessions, or may have been, since a log outside lost them:
+    /// [cuts](crate::broker::ShardMut::cut), and positions that were left out. Each shard counts all
+    /// of them; a hub counts them once.
+    pub cuts: u64,
     /// How many superseded events did not go to sessions that [keep the newest per
     /// key](crate::broker::LagPolicy::KeepNewestPerKey). This is no loss. Superseded events between
     /// the frames of a batch may come back with these, so they are counted when the session is
@@ -286,6 +290,7 @@ impl AddAssign<&Self> for Counters {
             (&mut self.replayed, other.replayed),
             (&mut self.published, other.published),
             (&mut self.published_bytes, other.published_bytes),
+            (&mut self.cuts, other.cuts),
             (&mut self.delivered, other.delivered),
             (&mut self.delivered_bytes, other.delivered_bytes),
             (&mut self.returned, other.returned),

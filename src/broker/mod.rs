@@ -89,6 +89,7 @@
 //! | first in a stream that resumes where something is kept no more | `gap` | the number, `retention` | what follows it |
 //! | first in a stream that brought an id of another epoch, or one that leads nowhere | `gap` | `null`, and `restart`, `unknown-id`, `malformed-id`, `forged-id` or `ahead` | what follows it |
 //! | before the first event after a hole in the middle, by a [policy](LagPolicy) | `gap` | the number, `lag` | what follows it |
+//! | before the first event after a [cut](ShardMut::cut) of the log outside | `gap` | `null`, `log` | what follows it |
 //! | before the replay of a [late subscription](SessionMut::subscribe) that misses something | `gap` | as at a beginning | it has no id |
 //! | after such a replay, and at the end of a topic that ends with a comment | `place` | 0, `null` | what follows it |
 //! | last in a stream that ends by a [drain](Broker::drain) or a [maximum age](MaxAge) | `ending` | 0, `null` | what was published after the end |
@@ -170,6 +171,7 @@ mod counters;
 mod delivery;
 mod error;
 mod event;
+mod log_step;
 mod names;
 mod one_or_many;
 mod open;
@@ -180,7 +182,6 @@ mod rights;
 mod sequence;
 mod sessions;
 mod shard;
-mod step;
 mod subscribe;
 mod time;
 mod timers;
@@ -210,11 +211,11 @@ pub use sequence::{CursorKeys, KeyError, MIN_SECRET};
 
 pub(crate) use admission::ReturnsOfAll;
 pub use admission::{Census, Eviction, Occupancy};
+pub use log_step::LogStep;
 pub use publish::TopicMut;
 pub use publishers::WaitId;
 pub use rights::{ClientMut, ClientRef};
 pub use shard::{ShardMut, ShardRef};
-pub use step::Step;
 pub use subscribe::{SessionMut, SessionRef};
 
 pub(crate) use arena::Key;

@@ -3,14 +3,12 @@
 use super::arena::Key;
 use super::calls::Calls;
 use super::clock::Tick;
-use super::sequence::IdMeaning;
 use super::sessions::Subscription;
 use super::topics::NewEntry;
 use super::{
     Audience, Broker, Lag, PublishError, Published, Retention, TopicName, TopicSettingError,
 };
-use crate::event::{Event, EventId};
-use crate::last_event_id::{LastEventId, UnusableId};
+use crate::event::Event;
 use std::time::Instant;
 
 /// Changes one topic of a [`Broker`] or of a recorded broker; from [`Broker::topic_mut`].
@@ -131,12 +129,12 @@ impl Broker {
         let audience = audience.into();
         self.check_publish(&audience)?;
         // Before one waits for room in vain.
-        self.check_id(event.id())?;
+        self.sequencer.check_id(event.id())?;
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.publish(audience, event);
         self.check_position(&published)?;
         self.check_room(now, &published)?;
-        self.append(now, &published)?;
+        self.append(now, &published, 0)?;
         self.counters.publish(published.frame());
         self.sequencer = sequencer;
         Ok(published)
@@ -158,7 +156,7 @@ impl Broker {
         let mut sequencer = self.sequencer.clone();
         let published = sequencer.end_topic(topic.clone());
         self.check_position(&published)?;
-        self.append(now, &published)?;
+        self.append(now, &published, 0)?;
         self.sequencer = sequencer;
         Ok(published)
     }
@@ -208,17 +206,24 @@ impl Broker {
     /// Refuses what does not come after all that is here: also the next event after the last
     /// position that there is.
     pub(super) const fn check_position(&self, published: &Published) -> Result<(), PublishError> {
+        self.check_order(published.position())
+    }
+
+    /// Refuses a position that does not come after all that are here.
+    pub(super) const fn check_order(&self, position: u64) -> Result<(), PublishError> {
         let last = self.sequencer.last();
-        if published.position() <= last {
-            return Err(PublishError::OutOfOrder { last });
-        }
-        Ok(())
+        if position <= last { Err(PublishError::OutOfOrder { last }) } else { Ok(()) }
     }
 
     /// Appends what was numbered to the channel for which it is.
-    pub(super) fn append(&mut self, now: Tick, published: &Published) -> Result<(), PublishError> {
-        self.check_id(published.own_id())?;
-        let new = NewEntry::of(published);
+    pub(super) fn append(
+        &mut self,
+        now: Tick,
+        published: &Published,
+        age: Tick,
+    ) -> Result<(), PublishError> {
+        self.sequencer.check_id(published.own_id())?;
+        let new = NewEntry::of(published).aged(age);
         match published.audience() {
             Audience::Everyone => self.append_to(now, self.topics.everyone(), new),
             Audience::Topic(name) => {
@@ -240,17 +245,6 @@ impl Broker {
                 self.sessions.wake(now, key);
                 Ok(())
             }
-        }
-    }
-
-    /// Refuses an id with which its receiver could not come back: also one that reads like a place,
-    /// which would be taken for that place once its event is kept no more.
-    fn check_id(&self, own_id: Option<&EventId>) -> Result<(), PublishError> {
-        let Some(id) = own_id else { return Ok(()) };
-        LastEventId::check(id).map_err(PublishError::UnusableId)?;
-        match self.sequencer.meaning_of(id) {
-            IdMeaning::At(..) => Err(PublishError::UnusableId(UnusableId::LikeAPlace)),
-            IdMeaning::Unknown | IdMeaning::Forged => Ok(()),
         }
     }
 

@@ -7,15 +7,18 @@
 
 use super::admission::{Census, Eviction, Occupancy};
 use super::calls::Calls;
-use super::clock::Tick;
+use super::clock::{Tick, ticks};
+use super::delivery::Teller;
 use super::names::AddressKey;
 use super::sessions::Told;
 use super::{
-    Audience, Broker, EndReason, EventNumber, OpenError, Opened, PublishError, Published,
+    Audience, Broker, EndReason, EventNumber, LogStep, OpenError, Opened, PublishError, Published,
     SessionConfig,
 };
 #[cfg(feature = "signed")]
 use super::{ConfigError, CursorKeys, EventIds};
+use alloc::vec::Vec;
+use core::time::Duration;
 use std::time::Instant;
 
 /// Looks at a [`Broker`] that is one shard among several; from [`Broker::shard`].
@@ -171,9 +174,9 @@ impl<'a, B: Calls> ShardMut<'a, B> {
     /// Publishes what another shard or an engine outside has numbered.
     ///
     /// Each shard is to apply every event, also those for a client or a session of another shard:
-    /// the position of the newest event decides which last event ids are valid. A position that is
-    /// missing is a gap to a session that resumes from before it; so are the first ones of a stream
-    /// that this shard joins late. A client or a session that is not here is no error.
+    /// the position of the newest event decides which last event ids are valid. Positions that are
+    /// left out are lost, as by a [`cut`](Self::cut); so are the first ones of a stream that this shard
+    /// joins late. A client or a session that is not here is no error.
     ///
     /// Where a topic would be one too many, it keeps nothing here. This is no error either:
     /// sessions with a pattern that matches have lost the event.
@@ -188,6 +191,122 @@ impl<'a, B: Calls> ShardMut<'a, B> {
     /// [`PublishError`]; then nothing was done.
     pub fn apply(self, now: Instant, published: &Published) -> Result<(), PublishError> {
         self.broker.apply(now, published)
+    }
+
+    /// Publishes what an engine outside has numbered, as [`apply`](Self::apply) does, and what is
+    /// so old already: history that is loaded. The event goes when it is as old as its topic's
+    /// [retention](super::Retention) says, counted from when it was first published. Ages below a
+    /// second count as none, and what is too old already is kept for a second, in which those get it
+    /// who listen.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]; then nothing was done.
+    pub fn apply_aged(
+        self,
+        now: Instant,
+        published: &Published,
+        age: Duration,
+    ) -> Result<(), PublishError> {
+        self.broker.apply_aged(now, published, age)
+    }
+
+    /// Records that nothing was published at the positions after the newest one here, up to
+    /// `through`: what the log of an engine has there concerns no session of this shard. No session
+    /// is told anything.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Closed`], or [`PublishError::OutOfOrder`] for a position that is not after the
+    /// newest one; then nothing was done.
+    pub fn skip(self, now: Instant, through: u64) -> Result<(), PublishError> {
+        self.broker.skip(now, through)
+    }
+
+    /// Records that what was published at the positions after the newest one here, up to `through`,
+    /// is lost, or may be. Each session is told of it when it has got what came before: by a
+    /// [notice](super#what-a-peer-is-told) of a gap whose number of events is not known, with the id
+    /// of the last of these positions. One that resumes from before that position is told too.
+    ///
+    /// Sessions without notices are told nothing. The cost is that of all sessions once, as at a
+    /// [drain](Broker::drain).
+    ///
+    /// ```
+    /// use sansse::broker::{Broker, BrokerConfig, Epoch, SessionConfig, Transmit};
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut broker = Broker::new(now, BrokerConfig::new(Epoch(1)))?;
+    /// let session = broker.open(now, SessionConfig::new())?.session;
+    /// while broker.poll_transmit(now, session).is_some() {}
+    /// broker.shard_mut().cut(now, 40)?;
+    /// let Some(Transmit::Frame(frame)) = broker.poll_transmit(now, session) else { panic!() };
+    /// let told = "id: 1-40\nevent: sansse-notice\n\
+    ///     data: {\"stream\":\"gap\",\"replayed\":0,\"lost\":null,\"reason\":\"log\"}\n\n";
+    /// assert_eq!(frame.payload(), told);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Closed`], or [`PublishError::OutOfOrder`] for a position that is not after the
+    /// newest one; then nothing was done.
+    pub fn cut(self, now: Instant, through: u64) -> Result<(), PublishError> {
+        self.broker.cut(now, through)
+    }
+
+    /// Does what the log of an engine outside says: [`apply_aged`](Self::apply_aged),
+    /// [`skip`](Self::skip), [`cut`](Self::cut), or the revocation of a client's rights.
+    ///
+    /// An event that this shard cannot keep, though its log has it, is lost here: it is larger than
+    /// the retention permits, or brings an id that cannot be one here. So each step is done, whatever
+    /// it brings. What was published to a topic after its end reaches nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Closed`], [`PublishError::OtherEpoch`], or [`PublishError::OutOfOrder`] for a
+    /// position that is not after the newest one; then nothing was done.
+    pub fn apply_step(self, now: Instant, step: &LogStep) -> Result<(), PublishError> {
+        let broker = self.broker;
+        match step {
+            LogStep::Publish { published, age } => match broker.apply_aged(now, published, *age) {
+                Err(PublishError::TopicEnded) => broker.skip(now, published.position()),
+                Err(PublishError::TooLarge { .. } | PublishError::UnusableId(_)) => {
+                    broker.cut(now, published.position())
+                }
+                result => result,
+            },
+            LogStep::Skip { through } => broker.skip(now, *through),
+            LogStep::Cut { through } => broker.cut(now, *through),
+            LogStep::Revoke { position, client } => {
+                pass(broker, now, *position)?;
+                // A client that is not here has nothing to lose.
+                broker.revoke(now, client).map_or(Ok(()), |_| Ok(()))
+            }
+            LogStep::RevokeTopic { position, client, topic } => {
+                pass(broker, now, *position)?;
+                broker.revoke_topic(now, client, topic).map_or(Ok(()), |_| Ok(()))
+            }
+        }
+    }
+
+    /// Does what a [step](Self::apply_step) says that concerns a client or a session of another
+    /// shard, where all began together: its position passes here, and the event counts as published.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply_step`](Self::apply_step).
+    pub(crate) fn apply_step_beside(
+        self,
+        now: Instant,
+        step: &LogStep,
+    ) -> Result<(), PublishError> {
+        match step {
+            LogStep::Publish { published, .. } => self.broker.apply_beside(now, published),
+            LogStep::Revoke { position, .. } | LogStep::RevokeTopic { position, .. } => {
+                pass(self.broker, now, *position)
+            }
+            LogStep::Skip { .. } | LogStep::Cut { .. } => self.apply_step(now, step),
+        }
     }
 
     /// Publishes what another shard has numbered, as [`apply`](Self::apply) does, where all shards
@@ -212,6 +331,15 @@ impl<'a, B: Calls> ShardMut<'a, B> {
     pub fn set_cursor_keys(self, keys: CursorKeys) -> Result<(), ConfigError> {
         self.broker.set_cursor_keys(keys)
     }
+}
+
+/// Passes one position that holds no event; what is left out before it is lost.
+fn pass(broker: &mut impl Calls, now: Instant, position: u64) -> Result<(), PublishError> {
+    let last = broker.as_ref().sequencer.last();
+    if let Some(before) = position.checked_sub(1).filter(|before| *before > last) {
+        broker.cut(now, before)?;
+    }
+    broker.skip(now, position)
 }
 
 impl Broker {
@@ -260,6 +388,15 @@ impl Broker {
         now: Instant,
         published: &Published,
     ) -> Result<(), PublishError> {
+        self.apply_numbered(now, published, 0)
+    }
+
+    fn apply_numbered(
+        &mut self,
+        now: Instant,
+        published: &Published,
+        age: Tick,
+    ) -> Result<(), PublishError> {
         let now = self.advance(now);
         if self.admission.is_closed() {
             return Err(PublishError::Closed);
@@ -269,14 +406,14 @@ impl Broker {
         }
         let (position, last) = (published.position(), self.sequencer.last());
         self.check_position(published)?;
-        match self.append(now, published) {
+        match self.append(now, published, age) {
             // No session here has it; one that comes later is told of the gap.
             Err(PublishError::TooManyTopics) => self.miss(now, published),
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
             Err(error) => return Err(error),
         }
         if position > last + 1 {
-            self.unseen = position - 1;
+            self.lose_through(now, position - 1);
         }
         if !published.is_end() {
             self.counters.publish(published.frame());
@@ -291,8 +428,18 @@ impl Broker {
         now: Instant,
         published: &Published,
     ) -> Result<(), PublishError> {
+        self.apply_aged(now, published, Duration::ZERO)
+    }
+
+    /// Publishes history, as [`ShardMut::apply_aged`] says.
+    pub(super) fn apply_aged(
+        &mut self,
+        now: Instant,
+        published: &Published,
+        age: Duration,
+    ) -> Result<(), PublishError> {
         let is_unused = self.sessions.is_unused();
-        self.apply_beside(now, published)?;
+        self.apply_numbered(now, published, ticks(age))?;
         // The client may be one of an earlier process, whose history this is.
         if let Audience::Client(_) = published.audience()
             && is_unused
@@ -300,6 +447,48 @@ impl Broker {
             self.clients.note_forgotten(published.position());
         }
         Ok(())
+    }
+
+    /// Passes positions that hold nothing, as [`ShardMut::skip`] says.
+    pub(super) fn skip(&mut self, now: Instant, through: u64) -> Result<(), PublishError> {
+        self.advance(now);
+        self.check_passing(through)?;
+        self.sequencer.observe(through);
+        Ok(())
+    }
+
+    /// Passes positions whose events are lost, as [`ShardMut::cut`] says.
+    pub(super) fn cut(&mut self, now: Instant, through: u64) -> Result<(), PublishError> {
+        let now = self.advance(now);
+        self.check_passing(through)?;
+        self.sequencer.observe(through);
+        self.lose_through(now, through);
+        Ok(())
+    }
+
+    const fn check_passing(&self, through: u64) -> Result<(), PublishError> {
+        if self.admission.is_closed() {
+            return Err(PublishError::Closed);
+        }
+        self.check_order(through)
+    }
+
+    /// Records that what was published up to this position may be lost, and tells each session that
+    /// is to get more than it had by then.
+    fn lose_through(&mut self, now: Tick, through: u64) {
+        self.unseen = through;
+        self.counters.cuts += 1;
+        let keys: Vec<_> = self.sessions.keys().collect();
+        for key in keys {
+            let usual = self.config.session.notices.as_ref();
+            if let Some(session) = self.sessions.get_mut(key)
+                && session.ending().is_none()
+                && Teller::of(session, usual, &self.sequencer).tells()
+            {
+                session.extras_mut().add_cut(through);
+                self.sessions.wake(now, key);
+            }
+        }
     }
 
     #[cfg(feature = "signed")]

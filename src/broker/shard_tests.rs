@@ -181,7 +181,7 @@ fn who_is_refused_for_another_reason_evicts_nobody_elsewhere() {
     config.limits.sessions.policy = LimitPolicy::EvictOldest;
     let mut shards = Shards::new(2, config);
     let first = shards.open(0, request(None, None)).unwrap();
-    let wrong = SessionConfig::new().with_heartbeat(Some(core::time::Duration::ZERO));
+    let wrong = SessionConfig::new().with_heartbeat(Some(Duration::ZERO));
     assert_eq!(shards.open(1, wrong), Err(OpenError::ZeroHeartbeat));
     assert!(shards.brokers[0].session(first).is_open());
     // Nothing is named twice, or it would be too much here.
@@ -201,7 +201,7 @@ fn a_session_for_which_room_was_made_is_opened_whatever_has_come_up_since() {
     config.limits.sessions.policy = LimitPolicy::EvictOldest;
     let mut shards = Shards::new(2, config);
     shards.open(0, request(None, None)).unwrap();
-    let until = shards.now + core::time::Duration::from_secs(1);
+    let until = shards.now + Duration::from_secs(1);
     let leased = request(None, None).with_lease(until);
     let mut census = Census::default();
     census.add(0, shards.brokers[0].occupancy(&leased));

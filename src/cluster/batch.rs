@@ -41,6 +41,32 @@ pub enum Record {
     RevokeTopic(ClientId, TopicName),
 }
 
+impl Record {
+    /// Appends the record as it stands in a batch. What is too large leaves `out` as it was.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) -> Result<(), LogRecordError> {
+        let begin = out.len();
+        match self {
+            Self::Publish(record) => {
+                out.push(PUBLISH);
+                if let Err(error) = record.encode(out) {
+                    out.truncate(begin);
+                    return Err(error);
+                }
+            }
+            Self::Revoke(client) => {
+                out.push(REVOKE);
+                put_text(out, client.as_str());
+            }
+            Self::RevokeTopic(client, topic) => {
+                out.push(REVOKE_TOPIC);
+                put_text(out, client.as_str());
+                put_text(out, topic.as_str());
+            }
+        }
+        Ok(())
+    }
+}
+
 impl From<LogRecord> for Record {
     fn from(record: LogRecord) -> Self {
         Self::Publish(record)
@@ -71,6 +97,9 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// How many bytes it has beside its records: the version and the node.
+    pub(super) const HEAD: usize = 1 + size_of::<u128>();
+
     /// Begins a batch of this node.
     pub fn new(node: NodeId) -> Self {
         let mut bytes = alloc::vec![VERSION];
@@ -84,27 +113,15 @@ impl Batch {
     ///
     /// [`LogRecordError::TooLarge`]; then the batch is as it was.
     pub fn push(&mut self, record: &Record) -> Result<(), LogRecordError> {
-        let begin = self.bytes.len();
-        match record {
-            Record::Publish(record) => {
-                self.bytes.push(PUBLISH);
-                if let Err(error) = record.encode(&mut self.bytes) {
-                    self.bytes.truncate(begin);
-                    return Err(error);
-                }
-            }
-            Record::Revoke(client) => {
-                self.bytes.push(REVOKE);
-                self.put_text(client.as_str());
-            }
-            Record::RevokeTopic(client, topic) => {
-                self.bytes.push(REVOKE_TOPIC);
-                self.put_text(client.as_str());
-                self.put_text(topic.as_str());
-            }
-        }
+        record.encode(&mut self.bytes)?;
         self.count += 1;
         Ok(())
+    }
+
+    /// Adds a record as the bytes that [`Record::encode`] made of it.
+    pub(super) fn push_encoded(&mut self, record: &[u8]) {
+        self.bytes.extend_from_slice(record);
+        self.count += 1;
     }
 
     /// Returns how many records it has.
@@ -161,13 +178,6 @@ impl Batch {
         }
         Ok((NodeId(u128::from_le_bytes(*node)), records))
     }
-
-    fn put_text(&mut self, text: &str) {
-        // Names are bounded far below this.
-        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(text.as_bytes());
-    }
 }
 
 const VERSION: u8 = 1;
@@ -184,6 +194,13 @@ fn behind_unread(bytes: &[u8], error: LogRecordError) -> &[u8] {
         }
         _ => &[],
     }
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    // Names are bounded far below this.
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
 }
 
 fn take_client(bytes: &[u8]) -> Option<(ClientId, &[u8])> {

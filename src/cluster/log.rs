@@ -74,8 +74,8 @@ pub struct Hello {
     /// The life of the stream. The first hello of a realm decides it; another one later is
     /// [`LogErrorKind::OtherEpoch`](super::LogErrorKind::OtherEpoch).
     pub epoch: Epoch,
-    /// The highest position that this node has applied; 0 if none. The engine gives no position up
-    /// to it again.
+    /// The highest position that this node has applied, or that the engine has told it of; 0 if
+    /// none. The engine gives no position up to it again.
     pub seen: u64,
 }
 
@@ -93,10 +93,11 @@ pub struct Head {
 pub struct Append {
     /// The life of the process that appends.
     pub node: NodeId,
-    /// Which of the node's batches it is: the first is 1, the next one 2. The same number again is
-    /// the same batch, whose answer was lost.
+    /// Which of the node's batches it is: the first is 1, and each later one has a greater number.
+    /// The same number again is the same batch, whose answer was lost. A number lower than that of
+    /// the node's last batch is a request that was given up and comes late: it is never appended.
     pub number: u64,
-    /// The highest position that this node has applied, as in [`Hello::seen`].
+    /// As [`Hello::seen`].
     pub seen: u64,
     /// How many positions it takes, 1 at least.
     pub count: u32,

@@ -13,12 +13,22 @@
 //! so far ahead that no position ever names two events.
 //!
 //! [`Log`] is the seam: what an engine has to do. [`Batch`] is what it keeps, as bytes that concern
-//! nobody but the nodes.
+//! nobody but the nodes. A [`Node`] decides what is asked of a log and when, what its answers mean to
+//! the shards of this process, and what publishers are told.
 
 mod batch;
 mod error;
 mod log;
+mod memory;
+mod node;
+mod realm;
 
 pub use batch::{Batch, BatchError, NodeId, Record};
 pub use error::{LogError, LogErrorKind};
 pub use log::{Append, Appended, Content, Entry, Head, Hello, Log, Page, Read};
+pub use memory::MemoryLog;
+pub use node::{
+    Effect, LogAnswer, LogRequest, Node, NodeConfig, NodeCounters, NodeHealth, RequestId, Ticket,
+    WhileDown,
+};
+pub use realm::{DriveRealm, JoinError, Realm};

@@ -74,6 +74,7 @@
 //! | `sansse_bytes_delivered` | counter | bytes, encoded, without what HTTP adds | |
 //! | `sansse_events_replayed` | counter | events | what returning readers cost |
 //! | `sansse_events_lost` | counter | events, by `reason`: `closed`, `skipped`, `undelivered` | readers that are too slow, or a retention that is too short |
+//! | `sansse_cuts` | counter | how often the log outside lost events, or may have | any: every reader was told of a gap |
 //! | `sansse_events_superseded` | counter | events | no loss: a newer one of the key went out |
 //! | `sansse_heartbeats` | counter | heartbeats | |
 //! | `sansse_panics` | counter | calls of your code that panicked, `of`: `listener`, `waker`, `value` | any: see the log |

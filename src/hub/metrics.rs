@@ -92,6 +92,7 @@ impl Hub {
         for (reason, count) in lost {
             counter!("sansse_events_lost", "reason" => reason).absolute(count);
         }
+        counter!("sansse_cuts").absolute(counters.cuts);
         counter!("sansse_events_superseded").absolute(counters.superseded);
         let Panics { listener, wakers, values, .. } = counters.panics;
         for (of, count) in [("listener", listener), ("waker", wakers), ("value", values)] {

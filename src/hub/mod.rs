@@ -75,11 +75,13 @@ use shards::{FollowUp, Inner, Shard, lock};
 use crate::broker::Broker as ShardBroker;
 #[cfg(feature = "signed")]
 use crate::broker::CursorKeys;
+#[cfg(feature = "cluster")]
+use crate::broker::Sequencer;
 use crate::broker::{
     Audience, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
-    EventNumber, Lag, LeaseError, OpenError, PresenceCursor, PresencePage, PublishError, Published,
-    Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, ShardNumber, StreamEnd,
-    TopicName, TopicSettingError,
+    EventNumber, Lag, LeaseError, LogStep, OpenError, PresenceCursor, PresencePage, PublishError,
+    Published, Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, ShardNumber,
+    StreamEnd, TopicName, TopicSettingError,
 };
 use crate::event::Event;
 use crate::http::{AcceptConfig, ResponseHead};
@@ -320,6 +322,7 @@ impl HubBuilder {
             returns: Mutex::new(ReturnsOfAll::new(now, &self.config.reconnect)),
             shards: shards.collect::<Result<_, ConfigError>>()?,
             turn: AtomicUsize::new(0),
+            is_of_realm: AtomicBool::new(false),
             driver: drive::Driver::new(),
             on_event: self.on_event,
             delivering: AtomicBool::new(false),
@@ -359,6 +362,24 @@ impl Hub {
         self.inner.retry_after(*error)
     }
 
+    /// Leaves it to a realm's log to give positions from now on; `None` where that comes too late.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn begin_realm(&self) -> Option<Sequencer> {
+        self.inner.begin_realm()
+    }
+
+    /// Returns the clock.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn timer(&self) -> &dyn Timer {
+        &*self.inner.timer
+    }
+
+    /// Returns whether something can be published to `audience` here.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn check_audience(&self, audience: &Audience) -> Result<(), PublishError> {
+        self.inner.check_audience(audience)
+    }
+
     /// Returns the head of the streams that the hub answers with.
     #[cfg(feature = "serve")]
     pub(crate) fn head(&self) -> &ResponseHead {
@@ -382,6 +403,22 @@ impl Hub {
         event: &Event,
     ) -> Result<Published, PublishError> {
         self.inner.publish(audience.into(), event)
+    }
+
+    /// Does what the log of an engine outside says, step by step, as
+    /// [`ShardMut::apply_step`](crate::broker::ShardMut::apply_step): a whole page of it under one
+    /// lock of each shard, and each session is woken once.
+    ///
+    /// The steps come after all that the hub has, and each after the one before it. Who lets a hub
+    /// follow such a log publishes to the log, and not to the hub, which would give the same positions
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::OutOfOrder`], [`PublishError::OtherEpoch`], [`PublishError::Closed`] or
+    /// [`PublishError::NotDriven`]; then nothing was done.
+    pub fn apply_all(&self, steps: &[LogStep]) -> Result<(), PublishError> {
+        self.inner.apply_all(steps)
     }
 
     /// Closes a session: it gets what was published before, then its end. Returns whether there
@@ -469,9 +506,9 @@ impl Hub {
         for shard in &self.inner.shards {
             let counters = lock(shard).broker.counters();
             // Every shard has seen everything that was published: the last one's count is the hub's.
-            let published = (counters.published, counters.published_bytes);
+            let published = (counters.published, counters.published_bytes, counters.cuts);
             sum += &counters;
-            (sum.published, sum.published_bytes) = published;
+            (sum.published, sum.published_bytes, sum.cuts) = published;
         }
         sum.panics = self.inner.panicked.counted();
         sum.lost_drivers = self.inner.driver.is_gone().into();

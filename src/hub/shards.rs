@@ -7,8 +7,8 @@ use super::panicked::Panicked;
 use super::waiting::{Place, Waits};
 use super::{Listener, RefuseBy, Session, ShardBroker};
 use crate::broker::{
-    Audience, BrokerEvent, Census, ClientId, EventNumber, OpenError, Opened, Pace, PublishError,
-    Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, StreamEnd, Value,
+    Audience, BrokerEvent, Census, ClientId, EventNumber, LogStep, OpenError, Opened, Pace,
+    PublishError, Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, StreamEnd, Value,
 };
 use crate::caught::{self, Code};
 use crate::event::{Event, EventType};
@@ -46,6 +46,8 @@ pub(super) struct Inner {
     pub(super) returns: Mutex<ReturnsOfAll>,
     /// Picks the shard of the next session that has no client.
     pub(super) turn: AtomicUsize,
+    /// Whether the positions are those of a realm's log, so that the hub gives none.
+    pub(super) is_of_realm: AtomicBool,
     pub(super) driver: Driver,
     pub(super) on_event: Option<Listener>,
     /// Whether a thread is calling the listener.
@@ -149,6 +151,9 @@ impl Inner {
         number: impl FnOnce(&mut Sequencer) -> Published,
     ) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
+        if self.is_of_realm.load(Ordering::Acquire) {
+            return Err(PublishError::OfRealm);
+        }
         self.check_audience(audience)?;
         // Once for all shards: a clock that panics between two of them would leave the event to
         // the first alone.
@@ -184,6 +189,65 @@ impl Inner {
         drop(sequencer);
         self.run(follow_up);
         result.map(|()| published)
+    }
+
+    /// Leaves it to a realm's log to give positions from now on. Returns the numbering of the stream,
+    /// and `None` where something was published already.
+    #[cfg(feature = "cluster")]
+    pub(super) fn begin_realm(&self) -> Option<Sequencer> {
+        let sequencer = lock(&self.sequencer);
+        let is_new = sequencer.last() == 0 && !self.is_of_realm.swap(true, Ordering::AcqRel);
+        is_new.then(|| sequencer.clone())
+    }
+
+    /// Does what a log outside says, on all shards.
+    pub(super) fn apply_all(&self, steps: &[LogStep]) -> Result<(), PublishError> {
+        if self.driver.is_gone() {
+            return Err(PublishError::NotDriven);
+        }
+        let mut sequencer = lock(&self.sequencer);
+        let epoch = sequencer.epoch();
+        // Before any shard does any of them, since all shards are to do the same.
+        steps.iter().try_fold(sequencer.last(), |last, step| match step {
+            _ if step.position() <= last => Err(PublishError::OutOfOrder { last }),
+            LogStep::Publish { published, .. } if published.epoch() != epoch => {
+                Err(PublishError::OtherEpoch)
+            }
+            _ => Ok(step.position()),
+        })?;
+        let now = self.timer.now();
+        let mut follow_up = FollowUp::default();
+        let result = (0..self.shards.len()).try_for_each(|number| {
+            self.call_at(now, number, &mut follow_up, |shard, now| {
+                steps.iter().try_for_each(|step| {
+                    let here = shard.broker.shard_mut();
+                    match self.shard_of_step(step) {
+                        Some(owner) if owner != number => here.apply_step_beside(now, step),
+                        _ => here.apply_step(now, step),
+                    }
+                })
+            })
+        });
+        if let (Ok(()), Some(last)) = (result, steps.last()) {
+            sequencer.observe(last.position());
+        }
+        drop(sequencer);
+        self.run(follow_up);
+        result
+    }
+
+    /// Returns the shard that a step concerns, where it concerns one alone.
+    fn shard_of_step(&self, step: &LogStep) -> Option<usize> {
+        match step {
+            LogStep::Publish { published, .. } => match published.audience() {
+                Audience::Everyone | Audience::Topic(_) => None,
+                one => Some(self.shard_of_audience(one)),
+            },
+            LogStep::Revoke { client, .. } | LogStep::RevokeTopic { client, .. } => {
+                Some(self.shard_of(Some(client)))
+            }
+            LogStep::Skip { .. } | LogStep::Cut { .. } => None,
+        }
     }
 
     /// Calls all shards, and lets no publish come in between.

@@ -45,6 +45,10 @@ macro_rules! rows {
                     -> Result<(), TopicSettingError> => Output::TopicSet;
                 Apply: apply(published: [&Published]) -> Result<(), PublishError>
                     => Output::Applied;
+                ApplyAged: apply_aged(published: [&Published], age: [Duration])
+                    -> Result<(), PublishError> => Output::Applied;
+                Skip: skip(through: [u64]) -> Result<(), PublishError> => Output::Applied;
+                Cut: cut(through: [u64]) -> Result<(), PublishError> => Output::Applied;
                 ApplyBeside: apply_beside(published: [&Published]) -> Result<(), PublishError>
                     => Output::Applied;
             }

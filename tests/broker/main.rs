@@ -14,6 +14,7 @@ mod extremes;
 mod lag;
 mod leases;
 mod limits;
+mod logs_outside;
 mod notices;
 mod pauses;
 mod permission;

@@ -3,7 +3,7 @@
 use crate::kit::broker::*;
 use crate::kit::seed;
 use sansse::broker::*;
-use sansse::{Event, LastEventId};
+use sansse::{Event, LastEventId, LossReason};
 use std::num::{NonZeroU16, NonZeroU32};
 
 fn on(shard: u16) -> BrokerConfig {
@@ -193,7 +193,8 @@ fn no_event_is_published_after_the_last_position() {
     assert_eq!(shard.broker.publish(shard.now, Audience::Everyone, &event).map(|_| ()), refused);
     let topic = topic("room");
     assert_eq!(shard.broker.topic_mut(&topic).end(shard.now).map(|_| ()), refused);
-    assert_eq!(shard.take(session), [event_at(u64::MAX, "last")]);
+    let before = gap_at(u64::MAX - 1, 0, None, LossReason::Log);
+    assert_eq!(shard.take(session), [before, event_at(u64::MAX, "last")]);
 }
 
 #[test]
@@ -211,7 +212,8 @@ fn what_comes_twice_or_late_or_from_elsewhere_is_refused() {
     let foreign = Sequencer::new(Epoch(0xf), 20, EventIds::Assigned)
         .publish(Audience::Everyone, &Event::new("c"));
     assert_eq!(shard.broker.shard_mut().apply(shard.now, &foreign), Err(PublishError::OtherEpoch));
-    assert_eq!(shard.take(session), [event_at(12, "b")]);
+    let before = gap_at(11, 0, None, LossReason::Log);
+    assert_eq!(shard.take(session), [before, event_at(12, "b")]);
     // The broker's own numbering goes on after what it was told.
     assert_eq!(shard.broadcast("d"), 13);
     shard.broker.close(shard.now);

@@ -96,6 +96,7 @@ const MUST_HAPPEN: &[&str] = &[
     "Err(UnknownClient)",
     "Err(UnknownSession)",
     "Err(OutOfOrder",
+    r#"\"reason\":\"log\""#,
     #[cfg(feature = "signed")]
     "Forged",
     #[cfg(feature = "signed")]

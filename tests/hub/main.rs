@@ -14,6 +14,7 @@ mod draining;
 mod driving;
 mod ended;
 mod ends;
+mod following;
 mod interleavings;
 mod leases;
 mod limits;

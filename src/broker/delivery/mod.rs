@@ -126,6 +126,8 @@ enum Next {
     },
     /// What tells the peer of a loss.
     Loss,
+    /// What tells the peer that something may be lost to all.
+    Cut,
     /// Something that is lost, or excluded, comes next in one of the sources.
     Gone,
     Nothing,
@@ -244,12 +246,16 @@ impl Delivery<'_> {
             let (number, below, shared) = match self.next() {
                 Next::Run { number, below } => (number, below, None),
                 Next::Shared { number, position } => (number, position + 1, Some(position)),
-                Next::Loss => {
+                told @ (Next::Loss | Next::Cut) => {
                     // It comes first in its batch, so that it is never taken back.
                     is_full = !sink.is_empty();
-                    if !is_full && let Some(frame) = self.loss_frame() {
-                        sink.put(Source::Own, frame);
-                        is_full = sink.is_full();
+                    if !is_full {
+                        let is_cut = matches!(told, Next::Cut);
+                        let frame = if is_cut { self.cut_frame() } else { self.loss_frame() };
+                        if let Some(frame) = frame {
+                            sink.put(Source::Own, frame);
+                            is_full = sink.is_full();
+                        }
                     }
                     continue;
                 }
@@ -401,11 +407,18 @@ impl Delivery<'_> {
         if is_gone {
             return Next::Gone;
         }
-        if let Some(loss) = session.extras().loss() {
-            if position > loss.before() || position >= below {
-                return Next::Loss;
+        let loss = session.extras().loss().map(|loss| (loss.before(), Next::Loss));
+        let cut = session.extras().cut().map(|cut| (cut, Next::Cut));
+        // Each comes where it belongs, a loss of the session's own before that of all.
+        let first_told = match (loss, cut) {
+            (Some(loss), Some(cut)) => Some(if cut.0 < loss.0 { cut } else { loss }),
+            (loss, cut) => loss.or(cut),
+        };
+        if let Some((before, told)) = first_told {
+            if position > before || position >= below {
+                return told;
             }
-            below = below.min(loss.before() + 1);
+            below = below.min(before.saturating_add(1));
         }
         if position >= below {
             Next::Nothing
@@ -493,6 +506,14 @@ impl Delivery<'_> {
         let loss = self.session.extras_mut().take_loss()?;
         let notice = Notice::Gap { replayed: 0, lost: loss.lost(), reason: LossReason::Lag };
         self.teller().notice(notice, Some(loss.before()))
+    }
+
+    /// Returns what tells the peer that something may be lost to all, which it is told once. Its id
+    /// is the last place of which that is so.
+    fn cut_frame(&mut self) -> Option<Frame> {
+        let through = self.session.extras_mut().take_cut()?;
+        let notice = Notice::Gap { replayed: 0, lost: None, reason: LossReason::Log };
+        self.teller().notice(notice, Some(through))
     }
 
     /// Returns what tells the peer what is missing from what later subscriptions replay.

@@ -18,6 +18,7 @@ use super::names::{ClientId, SessionId, TopicName};
 use crate::encode::Frame;
 use crate::event::{Event, EventId};
 use crate::event_key::EventKey;
+use crate::last_event_id::{LastEventId, UnusableId};
 use cursor::Cursor;
 use keys::Signer;
 
@@ -261,6 +262,17 @@ impl Sequencer {
         match self.ids {
             EventIds::Assigned => self.signer.read(id),
             EventIds::Own => IdMeaning::Unknown,
+        }
+    }
+
+    /// Refuses an id with which its receiver could not come back: also one that reads like a place,
+    /// which would be taken for that place once its event is kept no more.
+    pub(crate) fn check_id(&self, own_id: Option<&EventId>) -> Result<(), PublishError> {
+        let Some(id) = own_id else { return Ok(()) };
+        LastEventId::check(id).map_err(PublishError::UnusableId)?;
+        match self.meaning_of(id) {
+            IdMeaning::At(..) => Err(PublishError::UnusableId(UnusableId::LikeAPlace)),
+            IdMeaning::Unknown | IdMeaning::Forged => Ok(()),
         }
     }
 

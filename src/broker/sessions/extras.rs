@@ -44,7 +44,13 @@ struct Content {
     is_awaited: bool,
     /// Whether publishers no longer wait for it, since it took nothing for too long.
     is_passed_over: bool,
+    /// Through which positions something may be lost to all, of which it is to be told.
+    cuts: VecDeque<u64>,
 }
+
+/// How many cuts a session is told one by one that takes nothing meanwhile. Then the newest ones are
+/// told as one, at the last of their places.
+const CUTS: usize = 8;
 
 /// What only sessions have that are behind, or that chose a lag of their own.
 #[derive(Debug, Default)]
@@ -169,6 +175,30 @@ impl Extras {
         let loss = self.0.as_deref_mut()?.lag.as_mut()?.loss.take();
         self.tidy();
         loss
+    }
+
+    /// Records that something up to this position may be lost, of which the session is to be told
+    /// when it has got what came before.
+    pub(crate) fn add_cut(&mut self, through: u64) {
+        let cuts = &mut self.content_mut().cuts;
+        if cuts.len() == CUTS {
+            cuts.pop_back();
+        }
+        cuts.push_back(through);
+    }
+
+    /// Returns through which position something may be lost, of which the session is to be told
+    /// first.
+    #[inline]
+    pub(crate) fn cut(&self) -> Option<u64> {
+        self.content()?.cuts.front().copied()
+    }
+
+    /// As [`cut`](Self::cut); once.
+    pub(crate) fn take_cut(&mut self) -> Option<u64> {
+        let cut = self.0.as_deref_mut()?.cuts.pop_front();
+        self.tidy();
+        cut
     }
 
     /// Returns by which type of event the session is told of its place and of losses; `None` where
@@ -388,6 +418,7 @@ impl Content {
             && self.lag.is_none()
             && !self.is_awaited
             && !self.is_passed_over
+            && self.cuts.is_empty()
     }
 }
 

@@ -276,7 +276,7 @@ impl Session {
 
     /// Returns whether a session that waits has output by one of its channels.
     pub(super) fn has_news(&self, topics: &Topics) -> bool {
-        self.has_events(topics) || is_over(self, topics)
+        self.has_events(topics) || self.extras.cut().is_some() || is_over(self, topics)
     }
 
     /// Returns since when it has had output by this subscription, or by the end of all its topics, as

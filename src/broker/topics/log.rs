@@ -46,9 +46,18 @@ pub(crate) struct Log {
     bytes: usize,
     /// The position of the newest lost entry.
     lost_through: u64,
-    /// `None` while nothing is gone.
-    lost: Option<Box<Lost>>,
+    /// `None` while nothing is gone and nothing was old when it came.
+    past: Option<Box<Past>>,
     labelled: Option<Box<Labelled>>,
+}
+
+/// What most logs do without.
+#[derive(Debug, Default)]
+struct Past {
+    /// `None` while nothing is gone.
+    lost: Option<Lost>,
+    /// By the numbers of entries that are kept, how old they were when they came.
+    aged: VecDeque<(u64, Tick)>,
 }
 
 #[derive(Debug)]
@@ -81,6 +90,7 @@ pub(crate) struct NewEntry {
     position: u64,
     frame: Frame,
     labels: Option<Box<Labels>>,
+    age: Tick,
 }
 
 /// What a log knows of the labels of its entries.
@@ -99,12 +109,23 @@ struct Labelled {
 /// How many entries without a frame may always stay.
 const TAKEN: usize = 32;
 
+/// From which age on it counts how old an entry was when it came: a second. What is read from a log
+/// that other nodes write is always a few milliseconds old, which is not worth its room. It is also
+/// how long an entry is kept at least that was too old when it came.
+const AGED: Tick = 1_000_000_000;
+
 impl NewEntry {
     pub(crate) fn of(published: &Published) -> Self {
         let (own_id, key) = (published.own_id(), published.key());
         let labels = (own_id.is_some() || key.is_some())
             .then(|| Box::new(Labels { own_id: own_id.cloned(), key: key.cloned() }));
-        Self { position: published.position(), frame: published.frame().clone(), labels }
+        Self { position: published.position(), frame: published.frame().clone(), labels, age: 0 }
+    }
+
+    /// Says how old the event is already.
+    pub(crate) const fn aged(mut self, age: Tick) -> Self {
+        self.age = age;
+        self
     }
 
     /// Returns what it takes to keep the event, in bytes.
@@ -117,7 +138,7 @@ impl NewEntry {
     pub(crate) fn sample(position: u64, text: &str, key: &str) -> Self {
         let labels = EventKey::new(key).ok().map(|key| Labels { own_id: None, key: Some(key) });
         let frame = Frame::new(&crate::event::Event::new(alloc::string::String::from(text)));
-        Self { position, frame, labels: labels.map(Box::new) }
+        Self { position, frame, labels: labels.map(Box::new), age: 0 }
     }
 
     /// Gives the event an id of its own.
@@ -138,8 +159,13 @@ impl Log {
     /// Appends an event, whose position is greater than any before it, and drops what is beyond
     /// the retention.
     pub(crate) fn push(&mut self, now: Tick, new: NewEntry, retention: &Retention) {
-        let NewEntry { position, frame, labels } = new;
+        let NewEntry { position, frame, labels, age } = new;
         let (number, before) = (self.end, self.bytes_ever());
+        // It is no older than the one before it, so that the oldest one is always the next to go.
+        let age = self.entries.back().map_or(age, |before| age.min(self.age_of(before, now)));
+        if age >= AGED {
+            self.past.get_or_insert_default().aged.push_back((number, age));
+        }
         self.bytes += frame.chunk().len();
         if let Some(labels) = &labels {
             self.label(number, position, labels);
@@ -191,8 +217,9 @@ impl Log {
     fn trim_front(&mut self) {
         let lost_before = self.lost_through;
         if let Some(spared) = self.pop_front() {
-            let lost = self.lost.get_or_insert_with(|| Box::new(Lost::new(lost_before)));
-            if spared { lost.spare() } else { lost.push(self.lost_through) }
+            let position = self.lost_through;
+            let lost = self.lost_mut(lost_before);
+            if spared { lost.spare() } else { lost.push(position) }
         }
     }
 
@@ -214,6 +241,8 @@ impl Log {
                 labelled.taken -= 1;
             }
         }
+        let first = self.first();
+        self.forget_age(first);
         if self.entries.is_empty() {
             self.entries.shrink_to(8);
             self.labelled = None;
@@ -221,9 +250,42 @@ impl Log {
         Some(is_spared)
     }
 
+    /// Forgets how old the entries before this number were when they came.
+    fn forget_age(&mut self, before: u64) {
+        let Some(past) = &mut self.past else { return };
+        while past.aged.front().is_some_and(|(number, _)| *number < before) {
+            past.aged.pop_front();
+        }
+        if past.aged.is_empty() {
+            past.aged = VecDeque::new();
+        }
+    }
+
+    /// Returns what is known of what is gone, where nothing was through this position until now.
+    fn lost_mut(&mut self, through: u64) -> &mut Lost {
+        let past = self.past.get_or_insert_default();
+        past.lost.get_or_insert_with(|| Lost::new(through))
+    }
+
+    fn lost(&self) -> Option<&Lost> {
+        self.past.as_ref()?.lost.as_ref()
+    }
+
+    /// Returns how old an entry is.
+    fn age_of(&self, entry: &Entry, now: Tick) -> Tick {
+        now.saturating_sub(entry.at).saturating_add(self.age_at_first(entry.number))
+    }
+
+    /// Returns how old the entry of this number was when it came.
+    fn age_at_first(&self, number: u64) -> Tick {
+        let Some(past) = &self.past else { return 0 };
+        let found = past.aged.binary_search_by_key(&number, |(number, _)| *number);
+        found.ok().and_then(|index| past.aged.get(index)).map_or(0, |(_, age)| *age)
+    }
+
     /// Takes a superseded entry from between two others.
     fn take(&mut self, number: u64) {
-        self.lost.get_or_insert_with(|| Box::new(Lost::new(self.lost_through))).spare();
+        self.lost_mut(self.lost_through).spare();
         let index = self.index(number);
         if let Some(entry) = self.entries.get_mut(index) {
             self.bytes -= entry.size();
@@ -275,7 +337,11 @@ impl Log {
     /// Returns when the oldest entry will be too old.
     pub(crate) fn next_expiry(&self, retention: &Retention) -> Option<Tick> {
         let age = retention.age?;
-        self.entries.front().map(|entry| entry.at.saturating_add(ticks(age)))
+        let front = self.entries.front()?;
+        let age = ticks(age);
+        // What is too old when it comes is kept for a moment, in which those get it who listen.
+        let left = age.saturating_sub(self.age_at_first(front.number)).max(AGED.min(age));
+        Some(front.at.saturating_add(left))
     }
 
     /// Returns the entry with this number, if it is there.
@@ -361,7 +427,7 @@ impl Log {
 
     /// Returns how many events after `position` are lost; `None` if that is not known.
     pub(crate) fn lost_after(&self, position: u64) -> Option<u64> {
-        match &self.lost {
+        match self.lost() {
             Some(lost) => lost.after(position),
             None => (position >= self.lost_through).then_some(0),
         }
@@ -369,7 +435,7 @@ impl Log {
 
     /// Returns whether each number that is missing is that of a lost event.
     pub(crate) fn is_counted(&self) -> bool {
-        self.lost.as_ref().is_none_or(|lost| !lost.has_spared())
+        self.lost().is_none_or(|lost| !lost.has_spared())
     }
 
     /// Returns the position of the oldest kept event that brought this id.

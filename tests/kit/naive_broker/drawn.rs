@@ -299,6 +299,13 @@ pub(super) fn drawn_step(choices: &mut Choices<'_>) -> Step {
         104 => Op::RetryAfter { error: drawn_error(choices) },
         105 => Op::Progress { session: drawn_session(choices) },
         106 if choices.chance(4) => Op::Abort,
+        108 if choices.chance(40) => Op::Cut { ahead: choices.below(4) },
+        108 if choices.chance(50) => Op::Skip { ahead: choices.below(4) },
+        109 if choices.chance(80) => {
+            let (content, own_id) = drawn_content(choices);
+            let age = choices.pick(&[0, 999, 1_000, 1_500, 4_000, 400_000].map(millis));
+            Op::ApplyAged { to: drawn_to(choices), content, own_id, ahead: choices.below(3), age }
+        }
         106..110 => Op::CatchUp,
         126 => Op::RevokeTopic { client: choices.below(4), topic: choices.below(5) },
         127 if choices.chance(40) => Op::EndTopic { topic: choices.below(5) },

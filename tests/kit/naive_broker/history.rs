@@ -63,6 +63,20 @@ pub(crate) enum Op {
         key: Option<u64>,
         ahead: u64,
     },
+    /// What a log outside says, so old.
+    ApplyAged {
+        to: To,
+        content: Content,
+        own_id: Option<u64>,
+        ahead: u64,
+        age: Duration,
+    },
+    Skip {
+        ahead: u64,
+    },
+    Cut {
+        ahead: u64,
+    },
     Poll {
         session: usize,
         times: u64,

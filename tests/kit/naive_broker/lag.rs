@@ -175,8 +175,16 @@ impl Model {
         let mut coming = member.pending.iter();
         let next = coming.find(|one| one.first().is_some() && self.is_here(&one.log, one.position));
         let next = next.cloned();
+        let is_before_next = |place: u64| next.as_ref().is_none_or(|next| next.position > place);
+        if let Some(cut) = member.cuts.first().copied()
+            && is_before_next(cut)
+            && member.loss.is_none_or(|loss| cut < loss.before)
+        {
+            member.cuts.remove(0);
+            return Some(Next::Loss(self.cut_payload(member, cut)));
+        }
         if let Some(Loss { before, lost, .. }) = member.loss
-            && next.as_ref().is_none_or(|next| next.position > before)
+            && is_before_next(before)
         {
             member.loss = None;
             return Some(Next::Loss(self.loss_payload(member, before, lost)));

@@ -62,6 +62,8 @@ fn matches(pattern: &[&str], name: &[&str]) -> bool {
 pub(super) struct Kept {
     pub(super) position: u64,
     pub(super) at: Duration,
+    /// How old it was then.
+    pub(super) age: Duration,
     pub(super) size: usize,
     pub(super) payload: String,
     pub(super) own_id: Option<String>,
@@ -121,6 +123,8 @@ pub(super) struct Member {
     pub(super) notices: Option<String>,
     /// What it is to be told that it lost.
     pub(super) loss: Option<Loss>,
+    /// Through which positions something may be lost to all, of which it is to be told.
+    pub(super) cuts: Vec<u64>,
     pub(super) opening: Option<String>,
     /// What is missing from what it subscribed to later.
     pub(super) late_gap: Option<Words>,
@@ -386,6 +390,7 @@ impl Model {
             passed: Passed::new(),
             notices,
             loss: None,
+            cuts: Vec::new(),
             opening: self.opening(wish, retry, &beginning.said, beginning.place),
             late_gap: None,
             lag: wish.lag,

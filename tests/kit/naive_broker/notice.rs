@@ -94,6 +94,11 @@ impl Model {
         self.notice(member.notices.as_ref(), "", Some(before), &said).unwrap()
     }
 
+    pub(super) fn cut_payload(&self, member: &Member, through: u64) -> String {
+        let said = Words::gap(0, None, "log");
+        self.notice(member.notices.as_ref(), "", Some(through), &said).unwrap()
+    }
+
     /// What a session gets last that is to come back, where the newest position is this.
     pub(super) fn last_words(
         &self,

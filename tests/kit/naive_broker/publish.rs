@@ -6,6 +6,18 @@ use super::model::{Content, Kept, Log, LogName, Model, Pending, chunk, waiting};
 use super::signed::PlaceOf;
 use sansse::broker::*;
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How many cuts are told one by one.
+const CUTS: usize = 8;
+
+impl Kept {
+    /// Until when it is kept where that is for so long.
+    pub(super) fn until(&self, age: Duration) -> Duration {
+        let least = age.min(Duration::from_secs(1));
+        self.at + age.saturating_sub(self.age).max(least)
+    }
+}
 
 impl Model {
     // Publishing.
@@ -48,7 +60,7 @@ impl Model {
         let position = self.last + 1;
         let payload = self.encode(position, content, own_id);
         self.check_room(topic, chunk(&payload).len(), key)?;
-        self.append(position, topic, &payload, own_id, key)?;
+        self.append(position, topic, &payload, own_id, key, Duration::ZERO)?;
         self.tally.published(self.now, position, &payload);
         self.last = position;
         Ok((position, payload))
@@ -123,6 +135,7 @@ impl Model {
         content: &Content,
         own_id: Option<&String>,
         key: Option<u64>,
+        age: Duration,
     ) -> Result<(), PublishError> {
         if self.closed {
             return Err(PublishError::Closed);
@@ -133,7 +146,7 @@ impl Model {
         self.check_id(own_id)?;
         let payload = self.encode(position, content, own_id);
         match self.check_applied(topic) {
-            Ok(()) => self.append(position, topic, &payload, own_id, key)?,
+            Ok(()) => self.append(position, topic, &payload, own_id, key, age)?,
             // Nothing of it is kept, and a session that asks for it later is to be told.
             Err(PublishError::TooManyTopics) => {
                 self.forgotten_topics = self.forgotten_topics.max(position);
@@ -148,9 +161,47 @@ impl Model {
             Err(_) => {}
         }
         self.tally.published(self.now, position, &payload);
-        self.missing.extend(self.last + 1..position);
+        self.leave_out(position);
         self.last = position;
         Ok(())
+    }
+
+    /// What lies between the last position and this one is lost.
+    pub(super) fn leave_out(&mut self, position: u64) {
+        if position > self.last + 1 {
+            self.missing.extend(self.last + 1..position);
+            self.tell_cut(position - 1);
+        }
+    }
+
+    pub(crate) fn cut(&mut self, through: u64) -> Result<(), PublishError> {
+        self.skip(through).map(|before| {
+            self.missing.extend(before + 1..=through);
+            self.tell_cut(through);
+        })
+    }
+
+    /// Gives the last position before that.
+    pub(crate) fn skip(&mut self, through: u64) -> Result<u64, PublishError> {
+        if self.closed {
+            return Err(PublishError::Closed);
+        }
+        if through <= self.last {
+            return Err(PublishError::OutOfOrder { last: self.last });
+        }
+        Ok(std::mem::replace(&mut self.last, through))
+    }
+
+    fn tell_cut(&mut self, through: u64) {
+        self.tally.counters.cuts += 1;
+        for session in self.order.clone() {
+            let member = self.members.get_mut(&session).unwrap();
+            if member.ending.is_none() && member.notices.is_some() {
+                member.cuts.truncate(CUTS - 1);
+                member.cuts.push(through);
+                self.wake(session);
+            }
+        }
     }
 
     pub(super) fn encode(
@@ -181,6 +232,7 @@ impl Model {
         payload: &str,
         own_id: Option<&String>,
         key: Option<u64>,
+        age: Duration,
     ) -> Result<(), PublishError> {
         let name = match topic {
             Audience::Everyone => LogName::Broadcast,
@@ -196,9 +248,13 @@ impl Model {
         }
         self.make_room(size, &name);
         self.ensure(&name, self.forgotten_topics);
+        // No older than the one before it.
+        let before = self.logs[&name].kept.last();
+        let age = before.map_or(age, |one| age.min(self.now - one.at + one.age));
         let kept = Kept {
             position,
             at: self.now,
+            age: if age < Duration::from_secs(1) { Duration::ZERO } else { age },
             size,
             payload: payload.to_owned(),
             own_id: own_id.cloned(),
@@ -355,7 +411,7 @@ impl Model {
 
     pub(super) fn trim_aged(&mut self, name: &LogName) {
         let Some(age) = self.retention(name).age else { return };
-        while self.logs[name].kept.first().is_some_and(|kept| kept.at + age <= self.now) {
+        while self.logs[name].kept.first().is_some_and(|kept| kept.until(age) <= self.now) {
             self.drop_oldest(name);
         }
     }

@@ -7,12 +7,22 @@ use super::naming::{event, keyed, own_id_text, topic_name};
 use super::world::World;
 use sansse::broker::*;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// What was published to all shards.
 #[derive(Clone, Debug)]
 pub(super) enum Said {
-    Event { published: Published, content: Content, own_id: Option<String>, key: Option<u64> },
-    End { published: Published, topic: TopicName },
+    Event {
+        published: Published,
+        content: Content,
+        own_id: Option<String>,
+        key: Option<u64>,
+        age: Duration,
+    },
+    End {
+        published: Published,
+        topic: TopicName,
+    },
 }
 
 impl Said {
@@ -26,7 +36,16 @@ impl Said {
         let own_id = own_id.map(own_id_text);
         let event = event(content, own_id.as_ref());
         let published = sequencer.publish(topic, &keyed(event, key));
-        Self::Event { published, content: content.clone(), own_id, key }
+        let age = Duration::ZERO;
+        Self::Event { published, content: content.clone(), own_id, key, age }
+    }
+
+    /// Says that it is so old already.
+    pub(super) fn aged(mut self, by: Duration) -> Self {
+        if let Self::Event { age, .. } = &mut self {
+            *age = by;
+        }
+        self
     }
 
     pub(super) fn end(sequencer: &mut Sequencer, topic: TopicName) -> Self {
@@ -78,7 +97,9 @@ impl Shards {
             Op::EndTopic { topic } | Op::ApplyEnd { topic, .. } => {
                 Said::end(&mut self.sequencer, topic_name(*topic))
             }
-            Op::CatchUp => return self.catch_up(index, step),
+            Op::CatchUp | Op::Skip { .. } | Op::Cut { .. } | Op::ApplyAged { .. } => {
+                return self.catch_up(index, step);
+            }
             Op::SetKeys { .. } => return self.set_keys(step),
             _ => return world.step(step),
         };

@@ -70,7 +70,8 @@ impl Model {
         let aged = self
             .logs
             .iter()
-            .filter_map(|(name, log)| Some(log.kept.first()?.at + self.retention(name).age?));
+            .filter_map(|(name, log)| Some((log.kept.first()?, self.retention(name).age?)))
+            .map(|(kept, age)| kept.until(age));
         let ended =
             self.logs.values().filter_map(|log| log.ended.filter(|end| end.is_remembered)?.until);
         let terms = self

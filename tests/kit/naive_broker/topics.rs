@@ -81,7 +81,7 @@ impl Model {
             }
             Err(error) => return Err(error),
         }
-        self.missing.extend(self.last + 1..position);
+        self.leave_out(position);
         self.last = position;
         Ok(())
     }

@@ -97,7 +97,7 @@ impl Model {
             let (peeked, is_stopped) =
                 if waits_for_next { (None, true) } else { self.peek(&mut member, &mut passed) };
             next = peeked.map(|next| written(&next).len());
-            has_holes |= member.loss.is_some();
+            has_holes |= member.loss.is_some() || !member.cuts.is_empty();
             if has_holes {
                 self.inexact.insert(session);
             }

@@ -67,6 +67,7 @@ impl World {
             // There is no session yet that they could be about.
             Op::Publish { to: To::Session(_), .. }
             | Op::Apply { to: To::Session(_), .. }
+            | Op::ApplyAged { to: To::Session(_), .. }
             | Op::WaitForReaders { to: To::Session(_), .. }
             | Op::WaitForRoom { to: To::Session(_) }
             | Op::Poll { .. }
@@ -116,6 +117,24 @@ impl World {
                 let mut sequencer = self.sequencer((self.model.last + ahead).saturating_sub(1));
                 let said = Said::event(&mut sequencer, topic, content, *own_id, *key);
                 self.apply(now, &said)
+            }
+            Op::ApplyAged { to, content, own_id, ahead, age } => {
+                let Some(topic) = self.topic(to) else { return Ok(()) };
+                let mut sequencer = self.sequencer((self.model.last + ahead).saturating_sub(1));
+                let said = Said::event(&mut sequencer, topic, content, *own_id, None);
+                self.apply(now, &said.aged(*age))
+            }
+            Op::Skip { ahead } => {
+                let through = self.model.last + ahead;
+                let got = self.broker.shard_mut().skip(now, through);
+                let got = self.note(got);
+                same(&got, &self.model.skip(through).map(|_| ()))
+            }
+            Op::Cut { ahead } => {
+                let through = self.model.last + ahead;
+                let got = self.broker.shard_mut().cut(now, through);
+                let got = self.note(got);
+                same(&got, &self.model.cut(through))
             }
             Op::Poll { session, times } => {
                 let Some(session) = self.session(*session) else { return Ok(()) };
@@ -320,12 +339,19 @@ impl World {
 
     /// What another shard published, or the application.
     pub(super) fn apply(&mut self, now: Instant, said: &Said) -> Result<(), String> {
-        let got = self.broker.shard_mut().apply(now, said.published());
+        let shard = self.broker.shard_mut();
+        let got = match said {
+            Said::Event { published, age, .. } if !age.is_zero() => {
+                shard.apply_aged(now, published, *age)
+            }
+            _ => shard.apply(now, said.published()),
+        };
         let got = self.note(got);
         let position = said.published().position();
         let expected = match said {
-            Said::Event { published, content, own_id, key } => {
-                self.model.apply(position, published.audience(), content, own_id.as_ref(), *key)
+            Said::Event { published, content, own_id, key, age } => {
+                let (to, own_id) = (published.audience(), own_id.as_ref());
+                self.model.apply(position, to, content, own_id, *key, *age)
             }
             Said::End { topic, .. } => self.model.apply_end(position, topic),
         };

@@ -1,4 +1,4 @@
-//! What a log outside of this process says happened, place by place: [`Step`].
+//! What a log outside of this process says happened, place by place: [`LogStep`].
 
 use super::names::{ClientId, TopicName};
 use super::sequence::Published;
@@ -11,7 +11,7 @@ use core::time::Duration;
 /// here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Step {
+pub enum LogStep {
     /// Something was published.
     Publish {
         /// The event, or the end of a topic.
@@ -51,7 +51,7 @@ pub enum Step {
     },
 }
 
-impl Step {
+impl LogStep {
     /// Returns the last position that it concerns.
     pub const fn position(&self) -> u64 {
         match self {

@@ -1,0 +1,214 @@
+//! From the entries of the log to what shards do: [`Reader`].
+//!
+//! ```text
+//!  applied      entry: after, position
+//!     6            6 ─────── 9            follows:     7 8 9
+//!     6                7 ─── 9            hole:        cut through 7, 8 9
+//!     6      4 ───────────── 9            overlap:     cut through 9
+//!     6      4 ─── 6                      passed over
+//! ```
+//!
+//! Nothing comes twice, and nothing is left out without a cut.
+
+use super::counters::NodeCounters;
+use crate::broker::{Audience, LogRecordError, LogStep, PublishError, Sequencer};
+use crate::cluster::{Batch, Content, Entry, Head, LogErrorKind, NodeId, Page, Record};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// Engines count in doubles: no position is as large as this.
+pub(super) const END_OF_POSITIONS: u64 = 1 << 53;
+
+/// Owns how far this node has come in the log.
+#[derive(Debug)]
+pub(super) struct Reader {
+    node: NodeId,
+    is_lossless: bool,
+    sequencer: Sequencer,
+    /// The last position of the newest step.
+    applied: u64,
+    /// From where on is read: after what was applied, or, before the first entry, after the place
+    /// where the window begins.
+    cursor: u64,
+    has_joined: bool,
+}
+
+impl Reader {
+    pub(super) const fn new(node: NodeId, is_lossless: bool, sequencer: Sequencer) -> Self {
+        let applied = sequencer.last();
+        let cursor = applied;
+        Self { node, is_lossless, sequencer, applied, cursor, has_joined: false }
+    }
+
+    pub(super) const fn sequencer(&self) -> &Sequencer {
+        &self.sequencer
+    }
+
+    #[cfg(feature = "signed")]
+    pub(super) const fn sequencer_mut(&mut self) -> &mut Sequencer {
+        &mut self.sequencer
+    }
+
+    pub(super) const fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    pub(super) const fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Begins to read so many positions before the head, the first time that the head is known.
+    pub(super) fn join(&mut self, head: Head, window: u64, steps: &mut Vec<LogStep>) {
+        if !self.has_joined {
+            self.has_joined = true;
+            let start = head.start.max(head.position.saturating_sub(window));
+            self.cursor = self.cursor.max(start);
+        }
+        // There is nothing to read, so that no entry will say what is missing.
+        if head.start >= head.position || self.cursor >= head.position {
+            self.pass(head.position, steps);
+        }
+    }
+
+    /// All up to `position` that was not applied is gone.
+    pub(super) fn pass(&mut self, position: u64, steps: &mut Vec<LogStep>) {
+        if position > self.applied {
+            cut(steps, position);
+            self.applied = position;
+            self.cursor = self.cursor.max(position);
+        }
+    }
+
+    /// Takes a page that was read after the cursor.
+    pub(super) fn take(
+        &mut self,
+        page: Page,
+        steps: &mut Vec<LogStep>,
+        counters: &mut NodeCounters,
+    ) -> Result<(), LogErrorKind> {
+        let is_possible =
+            |entry: &Entry| entry.after < entry.position && entry.position < END_OF_POSITIONS;
+        let goes_on = page.entries.iter().any(|entry| entry.position > self.cursor);
+        // A page that leads nowhere would be read again and again.
+        if !page.entries.iter().all(is_possible) || (!goes_on && !page.entries.is_empty()) {
+            return Err(LogErrorKind::Malformed);
+        }
+        for entry in page.entries {
+            if entry.position > self.cursor {
+                self.take_entry(entry, steps, counters);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_entry(&mut self, entry: Entry, steps: &mut Vec<LogStep>, counters: &mut NodeCounters) {
+        let Entry { after, position, age, content } = entry;
+        // What is before the window of a node that joins is no hole.
+        if after != self.applied && self.applied > 0 {
+            counters.holes += 1;
+        }
+        let follows = after == self.applied;
+        match content {
+            Content::Cut => {
+                counters.cuts += 1;
+                if follows && self.is_lossless {
+                    skip(steps, position);
+                } else {
+                    cut(steps, position);
+                }
+            }
+            // The engine gave these positions a second time, or forgot that it had. Some of them
+            // were applied here, and what they hold now is not what sessions have.
+            Content::Batch(_) if after < self.applied => cut(steps, position),
+            Content::Batch(payload) => {
+                if !follows {
+                    cut(steps, after);
+                }
+                match Batch::decode(&payload) {
+                    Ok((node, records)) if records.len() as u64 == position - after => {
+                        for (at, record) in (after + 1..=position).zip(records) {
+                            self.take_record(at, node, record, age, steps, counters);
+                        }
+                    }
+                    Ok(_) | Err(_) => {
+                        counters.unreadable += position - after;
+                        cut(steps, position);
+                    }
+                }
+            }
+        }
+        self.applied = position;
+        self.cursor = position;
+    }
+
+    fn take_record(
+        &mut self,
+        position: u64,
+        node: NodeId,
+        record: Result<Record, LogRecordError>,
+        age: Duration,
+        steps: &mut Vec<LogStep>,
+        counters: &mut NodeCounters,
+    ) {
+        match record.map_err(drop).and_then(|record| self.step(position, node, record, age)) {
+            Ok(LogStep::Skip { through }) => {
+                counters.applied += 1;
+                skip(steps, through);
+            }
+            Ok(step) => {
+                counters.applied += 1;
+                steps.push(step);
+            }
+            Err(()) => {
+                counters.unreadable += 1;
+                cut(steps, position);
+            }
+        }
+    }
+
+    /// Returns what a record of this node is at its position.
+    fn step(
+        &mut self,
+        position: u64,
+        node: NodeId,
+        record: Record,
+        age: Duration,
+    ) -> Result<LogStep, ()> {
+        match record {
+            Record::Publish(record) => {
+                // Sessions of several nodes have the same ids.
+                if matches!(record.audience(), Audience::Session(_)) && node != self.node {
+                    return Ok(LogStep::Skip { through: position });
+                }
+                // Another node, which knows other rules, may let through what no shard here takes.
+                let own_id = record.event().and_then(|event| event.id());
+                let checked: Result<(), PublishError> = self.sequencer.check_id(own_id);
+                let published = checked.and_then(|()| self.sequencer.place(position, &record));
+                let published = published.map_err(drop)?;
+                Ok(LogStep::Publish { published, age })
+            }
+            Record::Revoke(client) => Ok(LogStep::Revoke { position, client }),
+            Record::RevokeTopic(client, topic) => {
+                Ok(LogStep::RevokeTopic { position, client, topic })
+            }
+        }
+    }
+}
+
+/// Adds a cut, to one that is the newest step.
+fn cut(steps: &mut Vec<LogStep>, through: u64) {
+    if let Some(LogStep::Cut { through: last }) = steps.last_mut() {
+        *last = through;
+    } else {
+        steps.push(LogStep::Cut { through });
+    }
+}
+
+/// Adds positions of which no session hears, to such that are the newest step.
+fn skip(steps: &mut Vec<LogStep>, through: u64) {
+    if let Some(LogStep::Skip { through: last }) = steps.last_mut() {
+        *last = through;
+    } else {
+        steps.push(LogStep::Skip { through });
+    }
+}
