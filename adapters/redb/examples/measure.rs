@@ -3,8 +3,11 @@
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use sansse::cluster::{Append, Log, NodeId, Read};
+use sansse::broker::{Audience, BrokerConfig, PublishError};
+use sansse::cluster::{Append, Log, NodeConfig, NodeId, Read, Realm};
+use sansse::{Event, hub::HubBuilder};
 use sansse_redb::{Durability, RedbLog, RedbLogConfig};
+use sansse_smol::SmolRuntime;
 use std::error::Error;
 use std::fs;
 use std::path::Path;
@@ -28,6 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for durability in [Durability::default(), Durability::EachBatch] {
+        for publishers in [1, 100, 5000] {
+            smol::block_on(publish_to_realm(&path, durability, publishers))?;
+        }
         for (publishers, count) in [(1, 1), (1, 16), (1, 256), (100, 1), (1000, 1), (4, 256)] {
             smol::block_on(publish(&path, durability, publishers, count))?;
         }
@@ -68,17 +74,64 @@ async fn publish(
     for line in join_all(lines).await {
         times.extend(line?);
     }
-    let took = began.elapsed();
+    let batch = count.to_string();
+    tell(&log, durability, publishers, &batch, times, u64::from(count), began.elapsed());
+    Ok(())
+}
+
+/// Each publishes one event after the other, each when the one before is on the disk.
+async fn publish_to_realm(
+    path: &Path,
+    durability: Durability,
+    publishers: u32,
+) -> Result<(), Box<dyn Error>> {
+    let log = fresh(path, durability)?;
+    let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
+    let builder = HubBuilder::new(BrokerConfig::new(log.epoch()));
+    let hub = sansse_smol::spawn_hub(&runtime, builder)?;
+    let node = NodeConfig::new(log.node(), 1);
+    let realm = Realm::join(hub, log.clone(), node, &runtime)?;
+    realm.ready().await;
+    let event = Event::new("x".repeat(EVENT));
+    let until = Instant::now() + LASTING;
+    let lines = (0..publishers).map(|_| async {
+        let mut times = Vec::new();
+        while Instant::now() < until {
+            let began = Instant::now();
+            realm.publish(Audience::Everyone, &event).await?;
+            times.push(began.elapsed());
+        }
+        Ok::<_, PublishError>(times)
+    });
+    let began = Instant::now();
+    let mut times = Vec::new();
+    for line in join_all(lines).await {
+        times.extend(line?);
+    }
+    tell(&log, durability, publishers, "realm", times, 1, began.elapsed());
+    realm.shut_down().await;
+    log.close().await;
+    Ok(())
+}
+
+fn tell(
+    log: &RedbLog,
+    durability: Durability,
+    publishers: u32,
+    batch: &str,
+    mut times: Vec<Duration>,
+    count: u64,
+    took: Duration,
+) {
     times.sort_unstable();
     let events = times.len() as u128 * u128::from(count);
     println!(
-        "| {durability:?} | {publishers} | {count} | {} | {:.1?} | {:.1?} | {} |",
+        "| {durability:?} | {publishers} | {batch} | {} | {:.1?} | {:.1?} | {} |",
         events * 1_000_000 / took.as_micros(),
         times[times.len() / 2],
         times[times.len() * 99 / 100],
         events / u128::from(log.counters().commits),
     );
-    Ok(())
 }
 
 async fn open(path: &Path, events: u64, count: u32) -> Result<(), Box<dyn Error>> {

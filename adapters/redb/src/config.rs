@@ -13,7 +13,9 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Durability {
     /// One write of the disk in this time, for all that came in it. A publish waits for its write:
-    /// not at all where none came in the time before it, else up to this time. What fills a group,
+    /// not at all where none came in the time before it, else up to this time. So who publishes one
+    /// after the other, each after the answer to the one before, publishes one in this time; take
+    /// [`EachBatch`](Self::EachBatch) for that. What fills a group,
     /// [`RedbLogConfig::FULL_GROUP`] events or [`RedbLogConfig::FULL_GROUP_BYTES`], does not wait.
     ///
     /// Times of more than 3 s are taken for 3 s, since a node waits for an answer for 5 s.

@@ -1,34 +1,33 @@
 //! The log of a [`sansse`] stream in one file, by [`redb`], for one node: a restart that loses
 //! nothing, also where the process was killed.
 //!
-//! [`RedbLog`] is a [`Log`]. Its file decides the epoch of the stream, so that
-//! a page that comes back after a restart names a place of the same stream:
+//! [`RedbLog`] is a [`Log`], which a hub follows as a [realm](sansse::cluster::Realm) of one node. Its
+//! file decides the epoch of the stream, so that a page that comes back after a restart names a place
+//! of the same stream:
 //!
 //! ```
-//! use sansse::broker::{Audience, LogRecord};
-//! use sansse::cluster::{Append, Batch, Hello, Log, Read};
-//! use sansse::Event;
+//! use sansse::broker::{Audience, BrokerConfig};
+//! use sansse::cluster::{NodeConfig, Realm};
+//! use sansse::{Event, hub::HubBuilder};
 //! use sansse_redb::{RedbLog, RedbLogConfig};
-//! # use std::time::Duration;
+//! use sansse_smol::{SmolRuntime, random_seed};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("stream.redb");
 //! # smol::block_on(async {
 //! let log = RedbLog::open(RedbLogConfig::new(&path))?;
-//! log.hello(Hello { node: log.node(), epoch: log.epoch(), seen: 0 }).await?;
-//! let mut batch = Batch::new(log.node());
-//! batch.push(&LogRecord::new(Audience::Everyone, Event::new("hello")).into())?;
-//! let (count, payload) = (batch.count(), batch.payload());
-//! let append = Append { node: log.node(), number: 1, seen: 0, count, payload };
-//! let appended = log.append(append).await?;
-//! let epoch = log.epoch();
+//! let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
+//! let builder = HubBuilder::new(BrokerConfig::new(log.epoch()));
+//! let hub = sansse_smol::spawn_hub(&runtime, builder)?;
+//! let node = NodeConfig::new(log.node(), random_seed());
+//! let realm = Realm::join(hub.clone(), log.clone(), node, &runtime)?;
+//! // What was published in earlier lives can be resumed from now on.
+//! assert!(realm.ready().await);
+//! let position = realm.publish(Audience::Everyone, &Event::new("hello")).await?;
+//! assert_eq!(position, 1); // It is on the disk.
+//! // At the end:
+//! realm.shut_down().await;
 //! log.close().await;
-//!
-//! // In the next life of the process:
-//! let log = RedbLog::open(RedbLogConfig::new(&path))?;
-//! assert_eq!(log.epoch(), epoch);
-//! let page = log.read(Read { after: 0, max_bytes: 1 << 20, wait: Duration::ZERO }).await?;
-//! assert_eq!(page.entries[0].position, appended.last);
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! # Ok::<(), std::io::Error>(())
 //! ```
