@@ -19,11 +19,16 @@
 mod batch;
 mod error;
 mod log;
+mod memory;
 mod node;
+mod realm;
 
 pub use batch::{Batch, BatchError, NodeId, Record};
 pub use error::{LogError, LogErrorKind};
 pub use log::{Append, Appended, Content, Entry, Head, Hello, Log, Page, Read};
+pub use memory::MemoryLog;
 pub use node::{
-    Answer, Effect, Health, Node, NodeConfig, NodeCounters, Request, RequestId, Ticket, WhileDown,
+    Effect, LogAnswer, LogRequest, Node, NodeConfig, NodeCounters, NodeHealth, RequestId, Ticket,
+    WhileDown,
 };
+pub use realm::{DriveRealm, JoinError, Realm};

@@ -75,6 +75,8 @@ use shards::{FollowUp, Inner, Shard, lock};
 use crate::broker::Broker as ShardBroker;
 #[cfg(feature = "signed")]
 use crate::broker::CursorKeys;
+#[cfg(feature = "cluster")]
+use crate::broker::Sequencer;
 use crate::broker::{
     Audience, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
     EventNumber, Lag, LeaseError, LogStep, OpenError, PresenceCursor, PresencePage, PublishError,
@@ -320,6 +322,7 @@ impl HubBuilder {
             returns: Mutex::new(ReturnsOfAll::new(now, &self.config.reconnect)),
             shards: shards.collect::<Result<_, ConfigError>>()?,
             turn: AtomicUsize::new(0),
+            is_of_realm: AtomicBool::new(false),
             driver: drive::Driver::new(),
             on_event: self.on_event,
             delivering: AtomicBool::new(false),
@@ -357,6 +360,24 @@ impl Hub {
     /// together.
     pub fn retry_after(&self, error: &OpenError) -> Option<Duration> {
         self.inner.retry_after(*error)
+    }
+
+    /// Leaves it to a realm's log to give positions from now on; `None` where that comes too late.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn begin_realm(&self) -> Option<Sequencer> {
+        self.inner.begin_realm()
+    }
+
+    /// Returns the clock.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn timer(&self) -> &dyn Timer {
+        &*self.inner.timer
+    }
+
+    /// Returns whether something can be published to `audience` here.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn check_audience(&self, audience: &Audience) -> Result<(), PublishError> {
+        self.inner.check_audience(audience)
     }
 
     /// Returns the head of the streams that the hub answers with.

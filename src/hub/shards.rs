@@ -46,6 +46,8 @@ pub(super) struct Inner {
     pub(super) returns: Mutex<ReturnsOfAll>,
     /// Picks the shard of the next session that has no client.
     pub(super) turn: AtomicUsize,
+    /// Whether the positions are those of a realm's log, so that the hub gives none.
+    pub(super) is_of_realm: AtomicBool,
     pub(super) driver: Driver,
     pub(super) on_event: Option<Listener>,
     /// Whether a thread is calling the listener.
@@ -149,6 +151,9 @@ impl Inner {
         number: impl FnOnce(&mut Sequencer) -> Published,
     ) -> Result<Published, PublishError> {
         let mut sequencer = lock(&self.sequencer);
+        if self.is_of_realm.load(Ordering::Acquire) {
+            return Err(PublishError::OfRealm);
+        }
         self.check_audience(audience)?;
         // Once for all shards: a clock that panics between two of them would leave the event to
         // the first alone.
@@ -184,6 +189,15 @@ impl Inner {
         drop(sequencer);
         self.run(follow_up);
         result.map(|()| published)
+    }
+
+    /// Leaves it to a realm's log to give positions from now on. Returns the numbering of the stream,
+    /// and `None` where something was published already.
+    #[cfg(feature = "cluster")]
+    pub(super) fn begin_realm(&self) -> Option<Sequencer> {
+        let sequencer = lock(&self.sequencer);
+        let is_new = sequencer.last() == 0 && !self.is_of_realm.swap(true, Ordering::AcqRel);
+        is_new.then(|| sequencer.clone())
     }
 
     /// Does what a log outside says, on all shards.

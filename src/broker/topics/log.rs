@@ -161,6 +161,8 @@ impl Log {
     pub(crate) fn push(&mut self, now: Tick, new: NewEntry, retention: &Retention) {
         let NewEntry { position, frame, labels, age } = new;
         let (number, before) = (self.end, self.bytes_ever());
+        // It is no older than the one before it, so that the oldest one is always the next to go.
+        let age = self.entries.back().map_or(age, |before| age.min(self.age_of(before, now)));
         if age >= AGED {
             self.past.get_or_insert_default().aged.push_back((number, age));
         }
@@ -269,12 +271,16 @@ impl Log {
         self.past.as_ref()?.lost.as_ref()
     }
 
-    /// Returns how old an entry was when it came, the oldest one that is kept.
-    fn age_of_front(&self, front: &Entry) -> Tick {
-        let aged = self.past.as_ref().map(|past| &past.aged);
-        // Those of entries that compaction took are gone with the entries before them.
-        let oldest = aged.and_then(VecDeque::front).filter(|(number, _)| *number == front.number);
-        oldest.map_or(0, |(_, age)| *age)
+    /// Returns how old an entry is.
+    fn age_of(&self, entry: &Entry, now: Tick) -> Tick {
+        now.saturating_sub(entry.at).saturating_add(self.age_at_first(entry.number))
+    }
+
+    /// Returns how old the entry of this number was when it came.
+    fn age_at_first(&self, number: u64) -> Tick {
+        let Some(past) = &self.past else { return 0 };
+        let found = past.aged.binary_search_by_key(&number, |(number, _)| *number);
+        found.ok().and_then(|index| past.aged.get(index)).map_or(0, |(_, age)| *age)
     }
 
     /// Takes a superseded entry from between two others.
@@ -334,7 +340,7 @@ impl Log {
         let front = self.entries.front()?;
         let age = ticks(age);
         // What is too old when it comes is kept for a moment, in which those get it who listen.
-        let left = age.saturating_sub(self.age_of_front(front)).max(AGED.min(age));
+        let left = age.saturating_sub(self.age_at_first(front.number)).max(AGED.min(age));
         Some(front.at.saturating_add(left))
     }
 

@@ -1,4 +1,4 @@
-//! How well a node is: [`Health`].
+//! How well a node is: [`NodeHealth`].
 
 use crate::cluster::LogErrorKind;
 use core::fmt;
@@ -7,7 +7,7 @@ use std::time::Instant;
 /// How well a [`Node`](super::Node) is: what a load balancer is to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Health {
+pub enum NodeHealth {
     /// It reads what its engine keeps. Sessions that came now would miss what it has not read yet.
     Joining,
     /// It has read all that there was when it joined, and goes on.
@@ -29,7 +29,7 @@ pub enum Health {
     },
 }
 
-impl Health {
+impl NodeHealth {
     /// Returns a word for it: `joining`, `ready`, `stale` or `down`.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -41,7 +41,15 @@ impl Health {
     }
 }
 
-impl fmt::Display for Health {
+impl NodeHealth {
+    /// Returns whether new requests for streams are to be sent here: not before the node has read
+    /// what there was, and also while its engine is away, since what it has serves on.
+    pub const fn serves(&self) -> bool {
+        matches!(self, Self::Ready | Self::Stale { .. })
+    }
+}
+
+impl fmt::Display for NodeHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Joining | Self::Ready => f.write_str(self.as_str()),
@@ -60,25 +68,25 @@ pub(super) struct State {
     wrong: Option<(Instant, LogErrorKind)>,
     /// The position from which on nothing is wrong any more, while the engine serves.
     target: Option<u64>,
-    told: Health,
+    told: NodeHealth,
 }
 
 impl State {
     pub(super) const fn new() -> Self {
-        Self { was_ready: false, wrong: None, target: None, told: Health::Joining }
+        Self { was_ready: false, wrong: None, target: None, told: NodeHealth::Joining }
     }
 
-    pub(super) const fn get(&self) -> Health {
+    pub(super) const fn get(&self) -> NodeHealth {
         match (self.wrong, self.was_ready) {
-            (None, false) => Health::Joining,
-            (None, true) => Health::Ready,
-            (Some((since, error)), true) => Health::Stale { since, error },
-            (Some((since, error)), false) => Health::Down { since, error },
+            (None, false) => NodeHealth::Joining,
+            (None, true) => NodeHealth::Ready,
+            (Some((since, error)), true) => NodeHealth::Stale { since, error },
+            (Some((since, error)), false) => NodeHealth::Down { since, error },
         }
     }
 
     /// Returns what it is, if that is not what was told last.
-    pub(super) fn poll(&mut self) -> Option<Health> {
+    pub(super) fn poll(&mut self) -> Option<NodeHealth> {
         let health = self.get();
         let is_new = health != self.told;
         self.told = health;
@@ -99,7 +107,7 @@ impl State {
         if !self.was_ready {
             self.wrong = None;
         }
-        if self.get() != Health::Ready {
+        if self.get() != NodeHealth::Ready {
             self.target.get_or_insert(position);
         }
     }
@@ -121,12 +129,12 @@ mod tests {
     #[test]
     fn a_node_is_ready_when_it_has_read_what_there_was_at_its_first_hello() {
         let mut state = State::new();
-        assert_eq!((state.get(), state.poll()), (Health::Joining, None));
+        assert_eq!((state.get(), state.poll()), (NodeHealth::Joining, None));
         state.greeted(7);
         state.applied(6);
-        assert_eq!(state.get(), Health::Joining);
+        assert_eq!(state.get(), NodeHealth::Joining);
         state.applied(9);
-        assert_eq!((state.poll(), state.poll()), (Some(Health::Ready), None));
+        assert_eq!((state.poll(), state.poll()), (Some(NodeHealth::Ready), None));
     }
 
     #[test]
@@ -137,12 +145,12 @@ mod tests {
         state.applied(0);
         state.failed(now, ERROR);
         state.failed(now + core::time::Duration::from_secs(1), LogErrorKind::Full);
-        let stale = Health::Stale { since: now, error: LogErrorKind::Full };
+        let stale = NodeHealth::Stale { since: now, error: LogErrorKind::Full };
         assert_eq!(state.poll(), Some(stale));
         state.greeted(5);
         assert_eq!(state.get(), stale);
         state.applied(5);
-        assert_eq!(state.get(), Health::Ready);
+        assert_eq!(state.get(), NodeHealth::Ready);
     }
 
     #[test]
@@ -151,10 +159,10 @@ mod tests {
         state.failed(base_instant(), ERROR);
         assert_eq!(state.get().as_str(), "down");
         state.greeted(3);
-        assert_eq!(state.get(), Health::Joining);
+        assert_eq!(state.get(), NodeHealth::Joining);
         state.failed(base_instant(), ERROR);
         state.greeted(8);
         state.applied(3);
-        assert_eq!(state.get(), Health::Ready, "it is the head of the first hello that counts");
+        assert_eq!(state.get(), NodeHealth::Ready, "it is the head of the first hello that counts");
     }
 }

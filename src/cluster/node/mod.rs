@@ -14,8 +14,8 @@ mod watch;
 
 pub use config::{NodeConfig, WhileDown};
 pub use counters::NodeCounters;
-pub use health::Health;
-pub use request::{Answer, Effect, Request, RequestId, Ticket};
+pub use health::NodeHealth;
+pub use request::{Effect, LogAnswer, LogRequest, RequestId, Ticket};
 
 use super::{Append, Appended, Batch, Head, Hello, LogError, LogErrorKind, Page, Read, Record};
 use crate::broker::{LogRecord, LogRecordError, LogStep, PublishError, Sequencer};
@@ -62,32 +62,32 @@ use watch::{Finding, Watch};
 /// ```
 /// use sansse::Event;
 /// use sansse::broker::{Audience, Epoch, EventIds, LogRecord, Sequencer, LogStep};
-/// use sansse::cluster::{Answer, Appended, Content, Effect, Entry, Head, Health, Page};
-/// use sansse::cluster::{Node, NodeConfig, NodeId, Request};
+/// use sansse::cluster::{LogAnswer, Appended, Content, Effect, Entry, Head, NodeHealth, Page};
+/// use sansse::cluster::{Node, NodeConfig, NodeId, LogRequest};
 /// use std::time::Duration;
 /// # let now = std::time::Instant::now();
 ///
 /// let sequencer = Sequencer::new(Epoch(0xbeef), 0, EventIds::Assigned);
 /// let mut node = Node::new(now, NodeConfig::new(NodeId(7), 42), sequencer);
-/// let Some((id, Request::Hello(hello))) = node.poll_request(now) else { panic!() };
+/// let Some((id, LogRequest::Hello(hello))) = node.poll_request(now) else { panic!() };
 /// assert_eq!(hello.seen, 0);
 /// // The log is empty, so that there is nothing to wait for.
-/// node.handle_answer(now, id, Ok(Answer::Hello(Head::default())));
-/// assert_eq!(node.poll_effect(), Some(Effect::Health(Health::Ready)));
+/// node.handle_answer(now, id, Ok(LogAnswer::Hello(Head::default())));
+/// assert_eq!(node.poll_effect(), Some(Effect::Health(NodeHealth::Ready)));
 ///
 /// let record = LogRecord::new(Audience::Everyone, Event::new("hello"));
 /// let ticket = node.publish(now, record.into())?;
-/// let Some((append_id, Request::Append(append))) = node.poll_request(now) else { panic!() };
-/// let Some((read_id, Request::Read(read))) = node.poll_request(now) else { panic!() };
+/// let Some((append_id, LogRequest::Append(append))) = node.poll_request(now) else { panic!() };
+/// let Some((read_id, LogRequest::Read(read))) = node.poll_request(now) else { panic!() };
 /// assert_eq!((append.number, append.count, read.after), (1, 1, 0));
 ///
 /// // The engine appends it, and says so; what is applied comes by the read.
 /// let appended = Appended { last: 1, count: 1 };
-/// node.handle_answer(now, append_id, Ok(Answer::Appended(appended)));
+/// node.handle_answer(now, append_id, Ok(LogAnswer::Appended(appended)));
 /// assert_eq!(node.poll_effect(), Some(Effect::Settled(ticket, Ok(1))));
 /// let content = Content::Batch(append.payload);
 /// let entry = Entry { after: 0, position: 1, age: Duration::ZERO, content };
-/// node.handle_answer(now, read_id, Ok(Answer::Page(Page { entries: vec![entry] })));
+/// node.handle_answer(now, read_id, Ok(LogAnswer::Page(Page { entries: vec![entry] })));
 /// let Some(Effect::Apply(steps)) = node.poll_effect() else { panic!() };
 /// let [LogStep::Publish { published, .. }] = &steps[..] else { panic!() };
 /// assert_eq!(published.frame().payload(), "id: beef-1\ndata: hello\n\n");
@@ -191,7 +191,7 @@ impl Node {
         &mut self,
         now: Instant,
         request: RequestId,
-        answer: Result<Answer, LogError>,
+        answer: Result<LogAnswer, LogError>,
     ) {
         self.advance(now);
         if let Some(asked) = self.link.take_asked(request) {
@@ -209,12 +209,12 @@ impl Node {
     fn handle_asked(
         &mut self,
         asked: Asked,
-        answer: Result<Answer, LogError>,
+        answer: Result<LogAnswer, LogError>,
     ) -> Result<(), LogErrorKind> {
         match (asked, answer.map_err(|error| error.kind())?) {
-            (Asked::Hello, Answer::Hello(head)) => self.greeted(head),
-            (Asked::Append, Answer::Appended(appended)) => self.appended(appended),
-            (Asked::Head, Answer::Head(head)) => self.judge(head),
+            (Asked::Hello, LogAnswer::Hello(head)) => self.greeted(head),
+            (Asked::Append, LogAnswer::Appended(appended)) => self.appended(appended),
+            (Asked::Head, LogAnswer::Head(head)) => self.judge(head),
             _ => Err(LogErrorKind::Malformed),
         }
     }
@@ -270,9 +270,9 @@ impl Node {
     fn handle_read(
         &mut self,
         reading: Reading,
-        answer: Result<Answer, LogError>,
+        answer: Result<LogAnswer, LogError>,
     ) -> Result<(), LogErrorKind> {
-        let Answer::Page(page) = answer.map_err(|error| error.kind())? else {
+        let LogAnswer::Page(page) = answer.map_err(|error| error.kind())? else {
             return Err(LogErrorKind::Malformed);
         };
         self.take(reading, page)
@@ -373,23 +373,23 @@ impl Node {
     /// [`handle_answer`](Self::handle_answer), [`publish`](Self::publish),
     /// [`handle_timeout`](Self::handle_timeout), and after [`poll_effect`](Self::poll_effect) gave
     /// something. The time for the answer counts from `now`.
-    pub fn poll_request(&mut self, now: Instant) -> Option<(RequestId, Request)> {
+    pub fn poll_request(&mut self, now: Instant) -> Option<(RequestId, LogRequest)> {
         self.advance(now);
         let now = self.now;
         let answer = Deadline::after(now, self.config.answer_within);
         if self.link.wants_hello() {
             let (node, seen) = (self.config.node, self.watch.known());
             let hello = Hello { node, epoch: self.reader.sequencer().epoch(), seen };
-            return Some((self.link.ask(Asked::Hello, answer), Request::Hello(hello)));
+            return Some((self.link.ask(Asked::Hello, answer), LogRequest::Hello(hello)));
         }
         if self.link.can_ask() {
             // Before appends, which may go on without end.
             if self.watch.wants_head() {
                 self.watch.asked_head();
-                return Some((self.link.ask(Asked::Head, answer), Request::Head));
+                return Some((self.link.ask(Asked::Head, answer), LogRequest::Head));
             }
             if let Some(append) = self.next_append() {
-                return Some((self.link.ask(Asked::Append, answer), Request::Append(append)));
+                return Some((self.link.ask(Asked::Append, answer), LogRequest::Append(append)));
             }
         }
         if self.link.can_read() && self.steps.is_empty() {
@@ -397,7 +397,7 @@ impl Node {
             let read = Read { after, max_bytes: self.config.page_bytes.get(), wait };
             let deadline = Deadline::after(now, wait.saturating_add(self.config.read_margin));
             let reading = Reading { since: now };
-            return Some((self.link.read(reading, deadline), Request::Read(read)));
+            return Some((self.link.read(reading, deadline), LogRequest::Read(read)));
         }
         None
     }
@@ -438,7 +438,7 @@ impl Node {
     }
 
     /// Returns how well the node is.
-    pub const fn health(&self) -> Health {
+    pub const fn health(&self) -> NodeHealth {
         self.health.get()
     }
 

@@ -1,6 +1,6 @@
 //! What goes out of a node and comes into it: requests to the engine, their answers, and effects.
 
-use super::health::Health;
+use super::health::NodeHealth;
 use crate::broker::{LogStep, PublishError};
 use crate::cluster::{Append, Appended, Head, Hello, Page, Read};
 use alloc::vec::Vec;
@@ -19,7 +19,7 @@ impl RequestId {
 /// What a node asks of its [`Log`](crate::cluster::Log).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Request {
+pub enum LogRequest {
     /// [`Log::hello`](crate::cluster::Log::hello).
     Hello(Hello),
     /// [`Log::append`](crate::cluster::Log::append).
@@ -34,14 +34,14 @@ pub enum Request {
 /// good as one that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Answer {
-    /// To [`Request::Hello`].
+pub enum LogAnswer {
+    /// To [`LogRequest::Hello`].
     Hello(Head),
-    /// To [`Request::Append`].
+    /// To [`LogRequest::Append`].
     Appended(Appended),
-    /// To [`Request::Read`].
+    /// To [`LogRequest::Read`].
     Page(Page),
-    /// To [`Request::Head`].
+    /// To [`LogRequest::Head`].
     Head(Head),
 }
 
@@ -67,7 +67,7 @@ pub enum Effect {
     /// A publish is over: it has this position in the log, or an error. Each ticket is settled once.
     Settled(Ticket, Result<u64, PublishError>),
     /// The node's [health](super::Node::health) is another one than before.
-    Health(Health),
+    Health(NodeHealth),
     /// The answer to this request is wanted no more. Drop its future, and with it the connection
     /// that it used. Until this is polled no other request takes its place.
     GiveUp(RequestId),

@@ -248,6 +248,9 @@ impl Model {
         }
         self.make_room(size, &name);
         self.ensure(&name, self.forgotten_topics);
+        // No older than the one before it.
+        let before = self.logs[&name].kept.last();
+        let age = before.map_or(age, |one| age.min(self.now - one.at + one.age));
         let kept = Kept {
             position,
             at: self.now,

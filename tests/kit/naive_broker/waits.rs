@@ -160,7 +160,9 @@ impl Model {
         let name = log_of(audience);
         // Each subscription that hears it has a first event of its own, and the last of these counts:
         // the first that is there, unless one before it is lost.
-        let at = member.firsts_of(&name).filter_map(|(position, log)| {
+        // For who waits for room, what is lost was there before anything else.
+        let firsts = member.firsts_of(&name).filter(|(first, _)| pace.is_some() || *first > 0);
+        let at = firsts.filter_map(|(position, log)| {
             self.logs.get(&log)?.kept.iter().find(|kept| kept.position >= position)
         });
         let at = at.map(|kept| kept.at).max().unwrap_or(Duration::ZERO);

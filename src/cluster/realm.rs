@@ -1,0 +1,495 @@
+//! A hub that follows a realm's log, and publishes to it: [`Realm`], and the future that asks the
+//! engine and does what the node says, [`DriveRealm`].
+//!
+//! ```text
+//!   publish ──► Node ──► requests ──► Log (an engine)
+//!                 ▲                     │
+//!                 └────── answers ◄─────┘
+//!                 └─► effects: pages ──► Hub ──► sessions
+//!                              results ──► those who published
+//! ```
+
+use super::batch::Record;
+use super::error::LogError;
+use super::log::Log;
+use super::node::{
+    Effect, LogAnswer, LogRequest, Node, NodeConfig, NodeCounters, NodeHealth, RequestId, Ticket,
+};
+use crate::broker::{Audience, ClientId, LogRecord, PublishError, TopicName};
+use crate::event::Event;
+use crate::hub::Hub;
+use crate::net::Runtime;
+use crate::sync::{Mutex, MutexGuard};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::{Future, poll_fn};
+use core::mem;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use futures_channel::oneshot;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+/// A hub that is a node of a realm. Clones are handles to the same one.
+///
+/// What is published to the realm goes into its log, and comes from there to the sessions of every
+/// node, also of this one. What is asked of the hub itself concerns this node alone: sessions are
+/// opened there as ever. [`Hub::publish`] is refused, with [`PublishError::OfRealm`], since the hub
+/// would give positions that the log gives too.
+///
+/// ```
+/// use sansse::broker::{Audience, BrokerConfig, Epoch, SessionConfig};
+/// use sansse::cluster::{MemoryLog, NodeConfig, NodeId, Realm};
+/// use sansse::net::Runtime;
+/// use sansse::testing::{SessionReader, VirtualRuntime};
+/// use sansse::{Event, Hub};
+///
+/// let runtime = VirtualRuntime::new();
+/// let log = MemoryLog::new(runtime.clone());
+/// // Two nodes of one realm, each with a hub of its own.
+/// let nodes = [1, 2].map(|number| {
+///     let config = BrokerConfig::new(Epoch(0xbeef));
+///     let (hub, drive) = Hub::new(runtime.clone(), config).expect("it is the usual one");
+///     runtime.spawn(drive);
+///     let node = NodeConfig::new(NodeId(number), 0);
+///     Realm::join(hub, log.clone(), node, &runtime).expect("the hub is new")
+/// });
+/// let session = nodes[1].hub().open(SessionConfig::new())?;
+/// let mut reader = SessionReader::new(session);
+///
+/// let publisher = nodes[0].clone();
+/// let published = runtime.run(async move {
+///     publisher.publish(Audience::Everyone, &Event::new("hello")).await
+/// });
+/// assert_eq!(published, Some(Ok(1)));
+/// runtime.run_tasks();
+/// assert_eq!(reader.messages()[0].data, "hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Realm {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    hub: Hub,
+    state: Mutex<State>,
+}
+
+struct State {
+    node: Node,
+    /// Who waits for the result of a publish.
+    settling: BTreeMap<Ticket, oneshot::Sender<Result<u64, PublishError>>>,
+    driver: Option<Waker>,
+    /// Its future is gone.
+    is_over: bool,
+    /// Who waits until the node is ready, or has shut down.
+    watching: Vec<Waker>,
+}
+
+/// Why a hub could not join a realm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// Something was published to the hub already, or it belongs to a realm. A hub joins before
+    /// that, since the log gives the positions.
+    HubInUse,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HubInUse => "the hub was published to already, or belongs to a realm",
+        })
+    }
+}
+
+impl core::error::Error for JoinError {}
+
+impl Realm {
+    /// Lets a hub follow a log, and spawns what drives that. It returns at once: the node
+    /// [is ready](Self::ready) when it has read what there was.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`]; then nothing was done.
+    pub fn join<L: Log>(
+        hub: Hub,
+        log: L,
+        config: NodeConfig,
+        runtime: &impl Runtime,
+    ) -> Result<Self, JoinError> {
+        let (realm, drive) = Self::new(hub, log, config)?;
+        runtime.spawn(drive);
+        Ok(realm)
+    }
+
+    /// Lets a hub follow a log, and returns beside the handle the future that drives that, to be
+    /// spawned once on any executor.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`]; then nothing was done.
+    pub fn new<L: Log>(
+        hub: Hub,
+        log: L,
+        config: NodeConfig,
+    ) -> Result<(Self, DriveRealm<L>), JoinError> {
+        let sequencer = hub.begin_realm().ok_or(JoinError::HubInUse)?;
+        let node = Node::new(hub.timer().now(), config, sequencer);
+        let state = State {
+            node,
+            settling: BTreeMap::new(),
+            driver: None,
+            is_over: false,
+            watching: Vec::new(),
+        };
+        let shared = Arc::new(Shared { hub, state: Mutex::new(state) });
+        let drive = DriveRealm {
+            shared: shared.clone(),
+            log: Arc::new(log),
+            requests: Vec::new(),
+            sleep: None,
+        };
+        Ok((Self { shared }, drive))
+    }
+
+    /// Returns the hub, whose sessions are of this node.
+    pub fn hub(&self) -> &Hub {
+        &self.shared.hub
+    }
+
+    /// Publishes an event to an audience on all nodes. It is ready when the engine has it, with its
+    /// position; then every session of the audience gets it, on whichever node, or is told of a gap.
+    ///
+    /// A client may be on any node, or on none, where what is for it is
+    /// [kept for a while](crate::broker::BrokerConfig::client_grace). A session is one of this node.
+    /// Nobody waits for sessions that are behind: they meet their
+    /// [`Lag`](crate::broker::Lag).
+    ///
+    /// Dropping the future does not take the event back.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]: nothing was published, but for [`PublishError::Unconfirmed`], after which
+    /// nobody knows.
+    pub async fn publish(
+        &self,
+        audience: impl Into<Audience> + Send,
+        event: &Event,
+    ) -> Result<u64, PublishError> {
+        self.submit(LogRecord::new(audience, event.clone()).into()).await
+    }
+
+    /// Ends a topic on all nodes, as [`Hub::end_topic`] does on one. What is published to it after
+    /// that reaches nobody, also where another node did not know of the end yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn end_topic(&self, topic: &TopicName) -> Result<u64, PublishError> {
+        self.submit(LogRecord::end_of(topic.clone()).into()).await
+    }
+
+    /// Ends all sessions of a client, on all nodes, and drops what they have not taken. It is ready
+    /// when the engine has it. What is published after that reaches none of these sessions; other
+    /// nodes learn of it a moment later. A client that comes again is let in again.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn revoke(&self, client: &ClientId) -> Result<u64, PublishError> {
+        self.submit(Record::Revoke(client.clone())).await
+    }
+
+    /// Takes a topic from all sessions of a client, on all nodes, as
+    /// [`Hub::revoke_topic`] does on one.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn revoke_topic(
+        &self,
+        client: &ClientId,
+        topic: &TopicName,
+    ) -> Result<u64, PublishError> {
+        self.submit(Record::RevokeTopic(client.clone(), topic.clone())).await
+    }
+
+    /// Returns how well the node is: what a load balancer is to be told.
+    /// [`NodeHealth::serves`] says whether new requests for streams are to come here.
+    pub fn health(&self) -> NodeHealth {
+        self.lock().node.health()
+    }
+
+    /// Returns the position up to which the node has applied the log.
+    pub fn applied(&self) -> u64 {
+        self.lock().node.applied()
+    }
+
+    /// Returns what the node has done.
+    pub fn counters(&self) -> NodeCounters {
+        self.lock().node.counters()
+    }
+
+    /// Is ready when the node has read what there was when it joined, and never where its engine
+    /// cannot be used. Returns whether it is: `false` where it was shut down before that.
+    pub async fn ready(&self) -> bool {
+        self.watch(|state| match state.node.health() {
+            NodeHealth::Ready => Some(true),
+            _ => state.is_over.then_some(false),
+        })
+        .await
+    }
+
+    /// Appends what waits, settles all publishes, and ends the node: nothing is published any more,
+    /// and nothing read. It is ready when that is done, after
+    /// [`NodeConfig::shut_down_within`] at the latest. The hub and its sessions stay; they are for
+    /// the application to [drain](Hub::drain) or to close.
+    pub async fn shut_down(&self) {
+        let now = self.shared.hub.timer().now();
+        self.change(|state| state.node.shut_down(now));
+        self.watch(|state| state.is_over.then_some(())).await;
+    }
+
+    /// Hands a record to the node, and waits for the result.
+    async fn submit(&self, record: Record) -> Result<u64, PublishError> {
+        if let Record::Publish(record) = &record {
+            self.check(record.audience())?;
+        }
+        let now = self.shared.hub.timer().now();
+        let result = self.change(|state| {
+            if state.is_over {
+                return Err(PublishError::NotDriven);
+            }
+            let ticket = state.node.publish(now, record)?;
+            let (sender, result) = oneshot::channel();
+            state.settling.insert(ticket, sender);
+            Ok(result)
+        })?;
+        result.await.unwrap_or(Err(PublishError::Unconfirmed))
+    }
+
+    /// Refuses what no node would deliver.
+    fn check(&self, audience: &Audience) -> Result<(), PublishError> {
+        match audience {
+            // It may be on another node.
+            Audience::Client(_) => Ok(()),
+            _ => self.shared.hub.check_audience(audience),
+        }
+    }
+
+    /// Changes the state, and lets the driver look at it.
+    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        result
+    }
+
+    fn watch<T>(&self, mut look: impl FnMut(&State) -> Option<T>) -> impl Future<Output = T> {
+        poll_fn(move |context| {
+            let mut state = self.lock();
+            if let Some(found) = look(&state) {
+                return Poll::Ready(found);
+            }
+            let waker = context.waker();
+            if !state.watching.iter().any(|one| one.will_wake(waker)) {
+                state.watching.push(waker.clone());
+            }
+            Poll::Pending
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.lock()
+    }
+}
+
+impl fmt::Debug for Realm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Realm").field("health", &self.health()).finish_non_exhaustive()
+    }
+}
+
+/// The future that drives a node of a realm. It is ready when the node was
+/// [shut down](Realm::shut_down), and when its hub was closed.
+///
+/// **Dropping it before that ends the node**: nothing is published, with
+/// [`PublishError::NotDriven`], and nothing read. What was sent and not answered is
+/// [`PublishError::Unconfirmed`].
+#[must_use = "the realm does nothing unless this is spawned"]
+pub struct DriveRealm<L> {
+    shared: Arc<Shared>,
+    log: Arc<L>,
+    requests: Vec<(RequestId, Asked)>,
+    sleep: Option<(Instant, Sleep)>,
+}
+
+type Asked = Pin<Box<dyn Future<Output = Result<LogAnswer, LogError>> + Send>>;
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// How often a driver goes round before it lets other tasks have their turn: an engine that answers
+/// at once would let it go on for ever.
+const ROUNDS: usize = 32;
+
+impl<L: Log> DriveRealm<L> {
+    /// Does what is to be done now. Returns whether there may be more at once, and `None` at the end.
+    fn round(&mut self, context: &mut Context<'_>) -> Option<bool> {
+        let now = self.shared.hub.timer().now();
+        let mut state = self.shared.lock();
+        state.driver = Some(context.waker().clone());
+        if state.node.poll_timeout().is_some_and(|at| at <= now) {
+            state.node.handle_timeout(now);
+        }
+        let effects: Vec<Effect> = core::iter::from_fn(|| state.node.poll_effect()).collect();
+        let settled: Vec<_> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Settled(ticket, result) => Some((state.settling.remove(ticket)?, *result)),
+                _ => None,
+            })
+            .collect();
+        let requests: Vec<_> = core::iter::from_fn(|| state.node.poll_request(now)).collect();
+        let is_over = state.node.is_over();
+        let is_changed = effects.iter().any(|effect| matches!(effect, Effect::Health(_)));
+        let watching = if is_changed { mem::take(&mut state.watching) } else { Vec::new() };
+        drop(state);
+
+        // Nobody else is told before the sessions have it.
+        let mut is_busy = !effects.is_empty();
+        for effect in effects {
+            match effect {
+                Effect::Apply(steps) => self.shared.hub.apply_all(&steps).ok()?,
+                Effect::GiveUp(request) => self.requests.retain(|(id, _)| *id != request),
+                #[cfg(feature = "tracing")]
+                Effect::Health(health) => trace(health),
+                _ => {}
+            }
+        }
+        for (sender, result) in settled {
+            // Who published may not wait any more.
+            let _ = sender.send(result);
+        }
+        watching.into_iter().for_each(Waker::wake);
+        if is_over {
+            return None;
+        }
+        for (id, request) in requests {
+            self.requests.push((id, ask(self.log.clone(), request)));
+        }
+        let mut answers = Vec::new();
+        self.requests.retain_mut(|(id, asked)| match asked.as_mut().poll(context) {
+            Poll::Ready(answer) => {
+                answers.push((*id, answer));
+                false
+            }
+            Poll::Pending => true,
+        });
+        if !answers.is_empty() {
+            is_busy = true;
+            let now = self.shared.hub.timer().now();
+            let mut state = self.shared.lock();
+            for (id, answer) in answers {
+                state.node.handle_answer(now, id, answer);
+            }
+        }
+        Some(is_busy)
+    }
+
+    /// Returns whether the next deadline has come.
+    fn is_due(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(until) = self.shared.lock().node.poll_timeout() else {
+            self.sleep = None;
+            return false;
+        };
+        let timer = self.shared.hub.timer();
+        if until <= timer.now() {
+            return true;
+        }
+        if self.sleep.as_ref().is_none_or(|(at, _)| *at != until) {
+            self.sleep = Some((until, timer.sleep_until(until)));
+        }
+        let is_over =
+            self.sleep.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(context).is_ready());
+        if is_over {
+            // It may end early: then there is another one.
+            self.sleep = None;
+        }
+        is_over
+    }
+}
+
+/// Asks the engine.
+fn ask<L: Log>(log: Arc<L>, request: LogRequest) -> Asked {
+    Box::pin(async move {
+        match request {
+            LogRequest::Hello(hello) => log.hello(hello).await.map(LogAnswer::Hello),
+            LogRequest::Append(append) => log.append(append).await.map(LogAnswer::Appended),
+            LogRequest::Read(read) => log.read(read).await.map(LogAnswer::Page),
+            LogRequest::Head => log.head().await.map(LogAnswer::Head),
+        }
+    })
+}
+
+impl<L: Log> Future for DriveRealm<L> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..ROUNDS {
+            match self.round(context) {
+                None => return Poll::Ready(()),
+                Some(true) => {}
+                Some(false) if self.is_due(context) => {}
+                Some(false) => return Poll::Pending,
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<L> Unpin for DriveRealm<L> {}
+
+impl<L> Drop for DriveRealm<L> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.is_over = true;
+        let (settling, watching) = (mem::take(&mut state.settling), mem::take(&mut state.watching));
+        drop(state);
+        // Those who wait learn by this that nobody knows.
+        drop(settling);
+        watching.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<L> fmt::Debug for DriveRealm<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DriveRealm").field("requests", &self.requests.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn trace(health: NodeHealth) {
+    match health {
+        NodeHealth::Joining | NodeHealth::Ready => {
+            tracing::info!(target: "sansse::cluster", health = health.as_str(), "node");
+        }
+        NodeHealth::Stale { error, .. } | NodeHealth::Down { error, .. } => {
+            tracing::warn!(target: "sansse::cluster", health = health.as_str(), %error, "node");
+        }
+    }
+}
