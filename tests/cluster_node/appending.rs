@@ -2,7 +2,7 @@
 
 use crate::stage::{Stage, config, event, secs};
 use sansse::broker::{Audience, LogRecord, PublishError};
-use sansse::cluster::{Answer, Appended, Batch, LogErrorKind, Record};
+use sansse::cluster::{Appended, Batch, LogAnswer, LogErrorKind, Record};
 use sansse::{Event, EventId, UnusableId};
 
 #[test]
@@ -110,7 +110,7 @@ fn results_that_nobody_takes_take_the_room_of_publishes() {
     }
     let (id, append) = stage.append().unwrap();
     stage.done(id);
-    let answer = Answer::Appended(Appended { last: 1, count: append.count });
+    let answer = LogAnswer::Appended(Appended { last: 1, count: append.count });
     stage.node.handle_answer(stage.now, id, Ok(answer));
     assert_eq!(stage.node.publish(stage.now, event("d")), Err(PublishError::Busy));
     stage.settle();
@@ -120,10 +120,10 @@ fn results_that_nobody_takes_take_the_room_of_publishes() {
 #[test]
 fn an_answer_that_cannot_be_settles_nothing() {
     for answer in [
-        Answer::Appended(Appended { last: 7, count: 2 }),
-        Answer::Appended(Appended { last: 0, count: 1 }),
-        Answer::Appended(Appended { last: 1 << 53, count: 1 }),
-        Answer::Page(sansse::cluster::Page::default()),
+        LogAnswer::Appended(Appended { last: 7, count: 2 }),
+        LogAnswer::Appended(Appended { last: 0, count: 1 }),
+        LogAnswer::Appended(Appended { last: 1 << 53, count: 1 }),
+        LogAnswer::Page(sansse::cluster::Page::default()),
     ] {
         let mut stage = Stage::serving(config());
         stage.publish("a").unwrap();

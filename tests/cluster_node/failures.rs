@@ -2,7 +2,7 @@
 
 use crate::stage::{DOWN, Stage, config, event, events, millis, secs};
 use sansse::broker::PublishError;
-use sansse::cluster::{Answer, Health, LogErrorKind, WhileDown};
+use sansse::cluster::{LogAnswer, LogErrorKind, NodeHealth, WhileDown};
 use std::time::Duration;
 
 #[test]
@@ -14,7 +14,7 @@ fn any_error_gives_up_both_requests_and_the_node_says_hello_again() {
     stage.fail(read, DOWN);
     assert_eq!(stage.given_up, [append]);
     assert!(stage.is_quiet());
-    assert_eq!(stage.health[1..], [Health::Stale { since: stage.now, error: DOWN }]);
+    assert_eq!(stage.health[1..], [NodeHealth::Stale { since: stage.now, error: DOWN }]);
     stage.reconnect(0, 0);
     assert_eq!((stage.word(), stage.node.counters().reconnects), ("ready", 1));
     assert!(stage.append().is_some() && stage.read().is_some());
@@ -170,7 +170,7 @@ fn a_node_is_stale_until_it_has_caught_up() {
     stage.fail(id, DOWN);
     stage.reconnect(0, 2);
     stage.page(vec![events(0, &["a"])]);
-    assert_eq!(stage.node.health(), Health::Stale { since, error: DOWN });
+    assert_eq!(stage.node.health(), NodeHealth::Stale { since, error: DOWN });
     stage.page(vec![events(1, &["b"])]);
     assert_eq!(stage.word(), "ready");
 }
@@ -193,7 +193,7 @@ fn answers_that_nobody_waits_for_do_nothing() {
     stage.pass(secs(5));
     let before = format!("{:?}", stage.node);
     let late = sansse::cluster::Appended { last: 1, count: 1 };
-    stage.node.handle_answer(stage.now, append, Ok(Answer::Appended(late)));
+    stage.node.handle_answer(stage.now, append, Ok(LogAnswer::Appended(late)));
     assert_eq!(format!("{:?}", stage.node), before);
 }
 

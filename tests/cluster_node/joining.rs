@@ -2,7 +2,7 @@
 
 use crate::stage::{DOWN, Stage, config, cut, events, secs};
 use sansse::broker::Epoch;
-use sansse::cluster::{Health, LogErrorKind};
+use sansse::cluster::{LogErrorKind, NodeHealth};
 
 #[test]
 fn a_node_says_hello_before_it_asks_for_anything() {
@@ -16,7 +16,7 @@ fn a_node_says_hello_before_it_asks_for_anything() {
 #[test]
 fn a_node_is_ready_at_once_where_the_log_is_empty() {
     let mut stage = Stage::serving(config());
-    assert_eq!(stage.health, [Health::Ready]);
+    assert_eq!(stage.health, [NodeHealth::Ready]);
     assert_eq!(stage.read().unwrap().1.after, 0);
     assert_eq!(stage.page(vec![events(0, &["a"])]), ["1:a"]);
 }
@@ -28,7 +28,7 @@ fn a_node_is_ready_when_it_has_read_up_to_the_head_of_its_first_hello() {
     assert_eq!(stage.page(vec![events(0, &["a", "b"])]), ["1:a", "2:b"]);
     assert_eq!(stage.word(), "joining");
     assert_eq!(stage.page(vec![events(2, &["c"])]), ["3:c"]);
-    assert_eq!(stage.health, [Health::Ready]);
+    assert_eq!(stage.health, [NodeHealth::Ready]);
     assert_eq!(stage.node.applied(), 3);
 }
 
@@ -69,15 +69,15 @@ fn a_node_that_never_reached_its_engine_is_down_and_then_joins() {
     let since = stage.now;
     let (id, _) = stage.hello().unwrap();
     stage.fail(id, LogErrorKind::Denied);
-    assert_eq!(stage.health, [Health::Down { since, error: LogErrorKind::Denied }]);
+    assert_eq!(stage.health, [NodeHealth::Down { since, error: LogErrorKind::Denied }]);
     stage.wait_for_hello();
     let (id, _) = stage.hello().unwrap();
     stage.fail(id, DOWN);
-    assert_eq!(stage.health[1..], [Health::Down { since, error: DOWN }]);
+    assert_eq!(stage.health[1..], [NodeHealth::Down { since, error: DOWN }]);
     stage.reconnect(0, 1);
-    assert_eq!(stage.health[2..], [Health::Joining]);
+    assert_eq!(stage.health[2..], [NodeHealth::Joining]);
     stage.page(vec![events(0, &["a"])]);
-    assert_eq!(stage.health[3..], [Health::Ready]);
+    assert_eq!(stage.health[3..], [NodeHealth::Ready]);
     assert_eq!(stage.node.counters().reconnects, 0, "it was the first");
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sansse::broker::{
     Audience, Broker, BrokerConfig, ClientId, Epoch, LogRecord, LogStep, SessionConfig, TopicName,
 };
-use sansse::cluster::{Answer, Content, Entry, NodeId, Page, Record};
+use sansse::cluster::{Content, Entry, LogAnswer, NodeId, Page, Record};
 use sansse::{Event, EventId};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn entries_are_applied_in_order_with_their_age_and_read_after_the_last() {
     assert_eq!(stage.page(vec![events(0, &["a", "b"]), events(2, &["c"])]), ["1:a", "2:b", "3:c"]);
     let (id, read) = stage.read().unwrap();
     assert_eq!((read.after, read.max_bytes, read.wait), (3, 1 << 20, secs(5)));
-    stage.answer(id, Ok(Answer::Page(Page { entries: vec![events(3, &["d"])] })));
+    stage.answer(id, Ok(LogAnswer::Page(Page { entries: vec![events(3, &["d"])] })));
     assert!(matches!(stage.applied[..], [LogStep::Publish { age, .. }] if age == secs(1)));
     assert_eq!((stage.node.applied(), stage.node.counters().applied), (4, 4));
 }
@@ -153,7 +153,7 @@ fn no_page_is_asked_for_before_the_one_before_it_was_taken() {
     let mut stage = Stage::serving(config());
     let (id, _) = stage.read().unwrap();
     let page = Page { entries: vec![events(0, &["a"])] };
-    stage.node.handle_answer(stage.now, id, Ok(Answer::Page(page)));
+    stage.node.handle_answer(stage.now, id, Ok(LogAnswer::Page(page)));
     assert!(stage.node.poll_request(stage.now).is_none());
     assert!(stage.node.poll_effect().is_some());
     assert!(stage.node.poll_request(stage.now).is_some());

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use sansse::Event;
 use sansse::broker::{Audience, Epoch, EventIds, LogRecord, LogStep, PublishError, Sequencer};
 use sansse::cluster::{
-    Answer, Append, Appended, Batch, Content, Effect, Entry, Head, Health, Hello, LogError,
-    LogErrorKind, Node, NodeConfig, NodeId, Page, Read, Record, Request, RequestId, Ticket,
+    Append, Appended, Batch, Content, Effect, Entry, Head, Hello, LogAnswer, LogError,
+    LogErrorKind, LogRequest, Node, NodeConfig, NodeHealth, NodeId, Page, Read, Record, RequestId,
+    Ticket,
 };
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -76,10 +77,10 @@ pub(crate) fn short(steps: &[LogStep]) -> Vec<String> {
 pub(crate) struct Stage {
     pub(crate) node: Node,
     pub(crate) now: Instant,
-    under_way: VecDeque<(RequestId, Request)>,
+    under_way: VecDeque<(RequestId, LogRequest)>,
     pub(crate) applied: Vec<LogStep>,
     pub(crate) settled: Vec<(u64, Result<u64, PublishError>)>,
-    pub(crate) health: Vec<Health>,
+    pub(crate) health: Vec<NodeHealth>,
     pub(crate) given_up: Vec<RequestId>,
 }
 
@@ -127,7 +128,7 @@ impl Stage {
             let Some(request) = self.node.poll_request(self.now) else { return };
             self.under_way.push_back(request);
             let reads =
-                self.under_way.iter().filter(|(_, one)| matches!(one, Request::Read(_))).count();
+                self.under_way.iter().filter(|(_, one)| matches!(one, LogRequest::Read(_))).count();
             assert!(reads <= 1 && self.under_way.len() - reads <= 1, "{:?}", self.under_way);
         }
     }
@@ -159,7 +160,7 @@ impl Stage {
         ticket
     }
 
-    pub(crate) fn answer(&mut self, id: RequestId, answer: Result<Answer, LogError>) {
+    pub(crate) fn answer(&mut self, id: RequestId, answer: Result<LogAnswer, LogError>) {
         self.node.handle_answer(self.now, id, answer);
         self.done(id);
         self.settle();
@@ -174,24 +175,26 @@ impl Stage {
         self.answer(id, Err(error.into()));
     }
 
-    fn find<T>(&self, what: impl Fn(&Request) -> Option<T>) -> Option<(RequestId, T)> {
+    fn find<T>(&self, what: impl Fn(&LogRequest) -> Option<T>) -> Option<(RequestId, T)> {
         self.under_way.iter().find_map(|(id, request)| Some((*id, what(request)?)))
     }
 
     pub(crate) fn hello(&self) -> Option<(RequestId, Hello)> {
-        self.find(|one| if let Request::Hello(hello) = one { Some(*hello) } else { None })
+        self.find(|one| if let LogRequest::Hello(hello) = one { Some(*hello) } else { None })
     }
 
     pub(crate) fn append(&self) -> Option<(RequestId, Append)> {
-        self.find(|one| if let Request::Append(append) = one { Some(append.clone()) } else { None })
+        self.find(
+            |one| if let LogRequest::Append(append) = one { Some(append.clone()) } else { None },
+        )
     }
 
     pub(crate) fn read(&self) -> Option<(RequestId, Read)> {
-        self.find(|one| if let Request::Read(read) = one { Some(*read) } else { None })
+        self.find(|one| if let LogRequest::Read(read) = one { Some(*read) } else { None })
     }
 
     pub(crate) fn head(&self) -> Option<RequestId> {
-        self.find(|one| matches!(one, Request::Head).then_some(())).map(|(id, ())| id)
+        self.find(|one| matches!(one, LogRequest::Head).then_some(())).map(|(id, ())| id)
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
@@ -201,7 +204,7 @@ impl Stage {
     /// Answers the hello.
     pub(crate) fn greet(&mut self, start: u64, position: u64) {
         let (id, _) = self.hello().expect("a hello");
-        self.answer(id, Ok(Answer::Hello(Head { start, position })));
+        self.answer(id, Ok(LogAnswer::Hello(Head { start, position })));
     }
 
     /// Waits for the next hello, and answers it.
@@ -224,20 +227,20 @@ impl Stage {
     /// Answers the append.
     pub(crate) fn appended(&mut self, last: u64) -> Append {
         let (id, append) = self.append().expect("an append");
-        self.answer(id, Ok(Answer::Appended(Appended { last, count: append.count })));
+        self.answer(id, Ok(LogAnswer::Appended(Appended { last, count: append.count })));
         append
     }
 
     /// Answers the read, and returns what was applied for it, in short.
     pub(crate) fn page(&mut self, entries: Vec<Entry>) -> Vec<String> {
         let (id, _) = self.read().expect("a read");
-        self.answer(id, Ok(Answer::Page(Page { entries })));
+        self.answer(id, Ok(LogAnswer::Page(Page { entries })));
         short(&std::mem::take(&mut self.applied))
     }
 
     pub(crate) fn answer_head(&mut self, start: u64, position: u64) {
         let id = self.head().expect("a question for the head");
-        self.answer(id, Ok(Answer::Head(Head { start, position })));
+        self.answer(id, Ok(LogAnswer::Head(Head { start, position })));
     }
 
     pub(crate) fn take_settled(&mut self) -> Vec<(u64, Result<u64, PublishError>)> {
