@@ -2,7 +2,7 @@
 
 use crate::stage::{DOWN, Stage, config, cut, events, secs};
 use sansse::broker::Epoch;
-use sansse::cluster::{LogErrorKind, NodeHealth};
+use sansse::cluster::{LogAnswer, LogErrorKind, NodeHealth, Page};
 
 #[test]
 fn a_node_says_hello_before_it_asks_for_anything() {
@@ -100,6 +100,27 @@ fn a_head_that_cannot_be_is_refused_and_never_applied() {
         assert_eq!(stage.word(), "down", "{start} {position}");
         assert!(stage.applied.is_empty());
     }
+}
+
+#[test]
+fn a_position_far_ahead_of_the_clock_is_refused_and_never_told_to_the_engine() {
+    let year = 366 * 24 * 3_600;
+    let mut settings = config();
+    settings.time_of_day = Some(secs(50 * year));
+    for (years, word) in [(50, "joining"), (59, "joining"), (61, "down")] {
+        let mut stage = Stage::new(settings.clone());
+        stage.greet(0, years * year * 1_024_000);
+        assert_eq!(stage.word(), word, "{years}");
+    }
+    // The clock goes on.
+    let mut stage = Stage::new(settings);
+    stage.stand_still(secs(2 * year));
+    stage.reconnect(0, 61 * year * 1_024_000);
+    assert_eq!(stage.word(), "joining");
+    let (id, _) = stage.read().unwrap();
+    stage.answer(id, Ok(LogAnswer::Page(Page { entries: vec![cut(0, 1 << 52)] })));
+    stage.wait_for_hello();
+    assert_eq!(stage.hello().unwrap().1.seen, 61 * year * 1_024_000);
 }
 
 #[test]

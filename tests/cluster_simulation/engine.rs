@@ -1,6 +1,7 @@
 //! An engine that keeps one realm's log on servers of which each is the master for a time: what the
 //! reference script does, as a plain value, and all that such servers may forget.
 
+use crate::kit::random::Random;
 use crate::mutant::Mutant;
 use bytes::Bytes;
 use sansse::broker::{Audience, ClientId, TopicName};
@@ -13,7 +14,7 @@ use std::time::Duration;
 /// How many earlier states of a server may come back.
 const REMEMBERED: usize = 12;
 /// What the clock of the first server shows when a simulation begins, in microseconds.
-const BEGIN: u64 = 1_800_000_000_000_000;
+pub(crate) const BEGIN: u64 = 1_800_000_000_000_000;
 
 /// What a position was given to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,14 +243,17 @@ impl Engine {
         Ok(Appended { last: position, count })
     }
 
-    /// Where positions go on after a cut: so far ahead that none is given twice.
+    /// Where positions go on after a cut: so far ahead that none is given twice, by a distance that
+    /// is another one for each cut. The time alone is not enough: a server whose clock is behind
+    /// would give the positions of the tail that it lacks to other events, and so would two that
+    /// follow the same one in the same millisecond, and one that was flushed.
     fn after_cut(&self, server: usize, base: u64, seen: u64, at: u64) -> u64 {
         if self.mutant == Some(Mutant::CutOfOne) {
             return base + 1;
         }
         let time = at / 1_000_000 * 1_024_000 + at % 1_000_000 / 1_000 * 1_024;
-        let _ = server;
-        base.max(seen).max(time) + 2
+        let own = Random(at ^ self.servers[server].run << 52).next() >> 28;
+        base.max(seen).max(time) + 2 + own
     }
 
     fn write(&mut self, server: usize, at: u64, after: u64, position: u64, content: Content) {
@@ -305,7 +309,8 @@ impl Engine {
         let entries = entries.filter(|entry| entry.position > read.after);
         let entries = entries.take_while(|entry| {
             let is_first = bytes == 0;
-            bytes += 1 + if let Content::Batch(payload) = &entry.content { payload.len() } else { 0 };
+            bytes +=
+                1 + if let Content::Batch(payload) = &entry.content { payload.len() } else { 0 };
             is_first || bytes <= read.max_bytes as usize
         });
         let entries = entries.map(|stored| Entry {
