@@ -45,7 +45,7 @@ use std::rc::Rc;
 use std::time::Instant;
 use world::World;
 
-const SIMULATIONS: u64 = 2_000;
+const SIMULATIONS: u64 = 1_500;
 /// In how many simulations each mutant has to be found.
 const OF_A_MUTANT: u64 = 2_000;
 /// How much of the history is printed when a simulation fails.
