@@ -117,7 +117,7 @@ impl DrewEntry {
             1 => before.saturating_sub(random.next() % 4),
             _ => before,
         };
-        let mut records: Vec<Drew> = (0..1 + random.below(3)).map(|_| Drew::draw(random)).collect();
+        let mut records: Vec<Drew> = (0..=random.below(3)).map(|_| Drew::draw(random)).collect();
         let position = after + records.len() as u64;
         let (position, content) = match random.below(12) {
             0 | 1 => (after + 1 + random.next() % 5, DrewContent::Cut),
@@ -136,7 +136,9 @@ impl DrewEntry {
     fn entry(&self) -> Entry {
         let payload = |records: &[Drew], version: Option<u8>| {
             let mut batch = Batch::new(OTHER);
-            records.iter().for_each(|record| batch.push(&record.record()).unwrap());
+            for record in records {
+                batch.push(&record.record()).unwrap();
+            }
             let mut bytes = batch.payload().to_vec();
             if let Some(version) = version {
                 bytes[1 + 16 + 1] = version;
@@ -220,6 +222,7 @@ impl Drawn {
 
 /// An answer to a request that there was, mostly one that fits.
 fn answer(random: &mut Random, model: &Model) -> Option<(u64, Answered)> {
+    use LogErrorKind::{Denied, Full, Malformed, NotReady, Unreachable};
     let asked = model.asked();
     if asked.is_empty() {
         return None;
@@ -234,7 +237,6 @@ fn answer(random: &mut Random, model: &Model) -> Option<(u64, Answered)> {
         }
         one_of(random, &under_way)
     };
-    use LogErrorKind::{Denied, Full, Malformed, NotReady, Unreachable};
     if random.below(8) == 0 {
         let error = one_of(random, &[Unreachable, Unreachable, Full, NotReady, Denied, Malformed]);
         return Some((id, Answered::Error(error)));

@@ -17,7 +17,7 @@ use kit::random::Random;
 use kit::{base_instant, number, seed};
 use model::Model;
 use sansse::broker::{Epoch, EventIds, Sequencer};
-use sansse::cluster::{Effect, Node};
+use sansse::cluster::{Effect, Node, Ticket};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -101,7 +101,7 @@ fn run(
         let at = drawn.now;
         match drawn.step {
             Step::Publish(record) => {
-                let ticket = node.publish(at, record.record()).map(|ticket| ticket.get());
+                let ticket = node.publish(at, record.record()).map(Ticket::get);
                 assert_eq!(ticket, model.publish(at, &record));
             }
             Step::Answer(id, answer) => {

@@ -67,6 +67,14 @@ enum Phase {
     Over,
 }
 
+/// Whether it was told to end, and by when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ends {
+    Never,
+    By(Option<Instant>),
+}
+
+#[expect(clippy::struct_excessive_bools, reason = "it keeps all that ever was, plainly")]
 pub(crate) struct Model {
     config: NodeConfig,
     began: Instant,
@@ -96,7 +104,7 @@ pub(crate) struct Model {
     target: Option<u64>,
     told: NodeHealth,
     has_greeted: bool,
-    ends: Option<Option<Instant>>,
+    ends: Ends,
     counters: NodeCounters,
     happened: BTreeMap<&'static str, u64>,
 }
@@ -131,7 +139,7 @@ impl Model {
             target: None,
             told: NodeHealth::Joining,
             has_greeted: false,
-            ends: None,
+            ends: Ends::Never,
             counters: NodeCounters::default(),
             happened: BTreeMap::new(),
             config,
@@ -158,11 +166,11 @@ impl Model {
     }
 
     pub(crate) fn kind(&self, id: u64) -> usize {
-        self.asked[id as usize - 1].kind as usize
+        self.asked[at(id)].kind as usize
     }
 
     pub(crate) fn count_of(&self, id: u64) -> u32 {
-        self.asked[id as usize - 1].count
+        self.asked[at(id)].count
     }
 
     pub(crate) fn known(&self) -> u64 {
@@ -198,7 +206,7 @@ impl Model {
 
     pub(crate) fn publish(&mut self, now: Instant, record: &Drew) -> Result<u64, PublishError> {
         self.now = self.now.max(now);
-        if self.ends.is_some() {
+        if self.ends != Ends::Never {
             self.note("closed");
             return Err(PublishError::Closed);
         }
@@ -246,7 +254,7 @@ impl Model {
 
     pub(crate) fn answer(&mut self, now: Instant, id: u64, answer: &Answered) {
         self.now = self.now.max(now);
-        let asked = &mut self.asked[id as usize - 1];
+        let asked = &mut self.asked[at(id)];
         if asked.fate == Fate::UnderWay {
             asked.fate = Fate::Over;
             let (kind, since) = (asked.kind, asked.at);
@@ -264,7 +272,7 @@ impl Model {
             (Kind::Head, Answered::Head(head)) => self.head(*head),
             (Kind::Append, Answered::Appended(appended)) => {
                 let sent = self.sent.as_ref().unwrap();
-                let count = sent.publishes.len() as u32;
+                let count = u32::try_from(sent.publishes.len()).unwrap();
                 let fits = appended.last < self.end()
                     && appended.count == count
                     && appended.last >= u64::from(count);
@@ -557,7 +565,7 @@ impl Model {
     pub(crate) fn time(&mut self, now: Instant) {
         self.now = self.now.max(now);
         let now = self.now;
-        if let Some(Some(until)) = self.ends
+        if let Ends::By(Some(until)) = self.ends
             && until <= now
             && self.phase != Phase::Over
         {
@@ -572,8 +580,7 @@ impl Model {
             self.rests = None;
         }
         // What is asked beside a read is looked at first; one that is overdue is enough.
-        let mut order: Vec<usize> =
-            self.under_way().map(|id| usize::try_from(id).unwrap() - 1).collect();
+        let mut order: Vec<usize> = self.under_way().map(at).collect();
         order.sort_by_key(|at| self.asked[*at].kind == Kind::Read);
         for at in order {
             let mut deadline = self.asked[at].deadline;
@@ -629,9 +636,9 @@ impl Model {
 
     pub(crate) fn shut_down(&mut self, now: Instant) {
         self.now = self.now.max(now);
-        if self.ends.is_none() {
+        if self.ends == Ends::Never {
             self.note("shut down");
-            self.ends = Some(self.now.checked_add(self.config.shut_down_within));
+            self.ends = Ends::By(self.now.checked_add(self.config.shut_down_within));
             self.end_if_done();
         }
     }
@@ -639,7 +646,7 @@ impl Model {
     fn end_if_done(&mut self) {
         let owes = self.publishes.iter().any(|publish| publish.state != State::Settled);
         let has_read = self.is_down || self.cursor >= self.appended;
-        if self.ends.is_some() && self.phase != Phase::Over && !owes && has_read {
+        if self.ends != Ends::Never && self.phase != Phase::Over && !owes && has_read {
             self.finish();
         }
     }
@@ -777,7 +784,10 @@ impl Model {
         if let Phase::Waiting(until) = self.phase {
             times.push(until);
         }
-        times.extend([self.rests, self.check_at, self.ends.flatten()]);
+        times.extend([self.rests, self.check_at]);
+        if let Ends::By(until) = self.ends {
+            times.push(until);
+        }
         if let Some(sent) = &self.sent
             && self.publishes[sent.publishes[0]].state == State::Sent
         {
@@ -795,4 +805,9 @@ impl Model {
         counters.queued_bytes = self.queued().map(|at| self.publishes[at].size as u64).sum();
         counters
     }
+}
+
+/// Where a request with this number stands.
+fn at(id: u64) -> usize {
+    usize::try_from(id).unwrap() - 1
 }

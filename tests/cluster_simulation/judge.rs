@@ -35,8 +35,8 @@ pub(crate) struct Rights {
     /// What its node had applied when it opened.
     pub(crate) opened_at: u64,
     pub(crate) has_topic: bool,
-    /// The last position that was lost, or may be, of those that its node had applied then.
-    pub(crate) last_cut: u64,
+    /// Up to where something was lost, or may be, of what its node had applied then.
+    pub(crate) cuts: Vec<u64>,
 }
 
 /// What one reader was told.
@@ -53,8 +53,8 @@ pub(crate) struct Memory {
     sessions: BTreeMap<u64, Rights>,
     /// Up to here something may be missing, as its newest session was told when it began.
     may_miss_through: u64,
-    /// The last cut of which it was told so.
-    cut: u64,
+    /// The cuts of which it was told so.
+    cuts: Vec<u64>,
 }
 
 /// What is known of the simulation by which a gap may be told.
@@ -164,7 +164,7 @@ impl Memory {
             claims: Vec::new(),
             sessions: BTreeMap::new(),
             may_miss_through: 0,
-            cut: 0,
+            cuts: Vec::new(),
         }
     }
 
@@ -251,11 +251,13 @@ impl Memory {
                 self.gaps += 1;
                 judge.count(reason.as_str());
                 let rights = &self.sessions[&session];
-                self.cut = if reason == LossReason::Log { 0 } else { rights.last_cut };
+                if reason != LossReason::Log {
+                    self.cuts.clone_from(&rights.cuts);
+                }
                 self.may_miss_through = match reason {
                     LossReason::Log => self.may_miss_through,
                     _ if about.may_miss_given => rights.opened_at,
-                    _ => rights.last_cut,
+                    _ => rights.cuts.last().copied().unwrap_or(0),
                 };
                 self.justify(reason, position, about);
                 self.place = Some(position);
@@ -301,10 +303,9 @@ impl Memory {
     }
 
     fn claim(&mut self, through: u64, session: u64) {
-        if through > self.cut {
-            self.gaps += u64::from(self.cut > 0);
-            self.cut = 0;
-        }
+        let before = self.cuts.len();
+        self.cuts.retain(|cut| *cut >= through);
+        self.gaps += u64::from(self.cuts.len() < before);
         if let Some(place) = self.place
             && through > place.max(self.may_miss_through)
         {

@@ -35,8 +35,8 @@ pub(crate) struct Process {
     cuts: BTreeSet<u64>,
     /// Where it has applied revocations.
     pub(crate) revocations: BTreeSet<u64>,
-    /// The last position that was lost, or may be.
-    pub(crate) last_cut: u64,
+    /// Up to where something was lost, or may be, each time.
+    pub(crate) lost: Vec<u64>,
     settings: NodeConfig,
 }
 
@@ -64,7 +64,7 @@ impl Process {
             publishes: BTreeMap::new(),
             cuts: BTreeSet::new(),
             revocations: BTreeSet::new(),
-            last_cut: 0,
+            lost: Vec::new(),
             settings,
         }
     }
@@ -174,7 +174,7 @@ impl Process {
                 step => step,
             };
             if let LogStep::Cut { through } = step {
-                self.last_cut = through;
+                self.lost.push(through);
             }
             if let LogStep::Revoke { position, .. } | LogStep::RevokeTopic { position, .. } = step {
                 self.revocations.insert(position);

@@ -105,7 +105,7 @@ impl Scenario {
             wants_topic: chance(random, 60),
             takes: if is_calm { 100 } else { one_of(random, &[100, 100, 100, 30, 3]) },
         };
-        let readers = (0..1 + random.below(4)).map(|_| reading(random)).collect();
+        let readers = (0..=random.below(4)).map(|_| reading(random)).collect();
         let (script, healed) = script(random, is_calm);
         let or = |random: &mut Random, calm, drawn: &[usize]| {
             if is_calm { calm } else { one_of(random, drawn) }

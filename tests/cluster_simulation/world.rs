@@ -206,8 +206,8 @@ impl World {
         if !self.is_healed && chance(&mut self.random, self.scenario.late) {
             return up_to(&mut self.random, millis(12_000));
         }
-        let micros = self.random.next() % (self.scenario.latency.as_micros() as u64 + 1);
-        Duration::from_micros(micros)
+        let most = u64::try_from(self.scenario.latency.as_micros()).unwrap();
+        Duration::from_micros(self.random.next() % (most + 1))
     }
 
     fn is_lost(&mut self) -> bool {
@@ -628,8 +628,8 @@ impl World {
         let opened = process.broker.open(now, config).unwrap();
         self.sessions += 1;
         let (session, opened_at) = (self.sessions, process.node.applied());
-        let (has_topic, last_cut) = (state.reading.wants_topic, process.last_cut);
-        state.memory.opens(Rights { session, opened_at, has_topic, last_cut });
+        let (has_topic, cuts) = (state.reading.wants_topic, process.lost.clone());
+        state.memory.opens(Rights { session, opened_at, has_topic, cuts });
         state.session = Some((node, life, opened.session, session));
         self.note(|| format!("reader {reader} at node {node}: {:?}", opened.resumption));
     }
