@@ -170,6 +170,11 @@ impl Link {
         self.rests_until = None;
     }
 
+    #[cfg(feature = "record")]
+    pub(super) const fn has_given_up(&self) -> bool {
+        self.asks.given_up.is_some() || self.reads.given_up.is_some()
+    }
+
     pub(super) fn poll_given_up(&mut self) -> Option<RequestId> {
         self.asks.given_up.take().or_else(|| self.reads.given_up.take())
     }

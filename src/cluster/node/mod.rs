@@ -427,6 +427,21 @@ impl Node {
         self.health.poll().map(Effect::Health)
     }
 
+    /// Returns whether [`poll_effect`](Self::poll_effect) has something.
+    #[cfg(feature = "record")]
+    pub(crate) fn has_effect(&self) -> bool {
+        self.link.has_given_up()
+            || !self.steps.is_empty()
+            || self.outbox.has_settled()
+            || self.health.is_news()
+    }
+
+    /// Returns when the node was made.
+    #[cfg(feature = "record")]
+    pub(crate) const fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called.
     ///
     /// `None`: at no time. That may change after each other call.
