@@ -150,8 +150,9 @@ impl Node {
     /// - [`Closed`](PublishError::Closed): the node shuts down.
     /// - [`UnusableId`](PublishError::UnusableId), [`TooLarge`](PublishError::TooLarge): no node
     ///   could publish it.
-    /// - [`EngineDown`](PublishError::EngineDown): the engine failed and has not served since, or
-    ///   has not served yet, and the node was not told [to let publishes wait](WhileDown::Wait).
+    /// - [`EngineDown`](PublishError::EngineDown): the engine failed and has not served since, and
+    ///   the node was not told [to let publishes wait](WhileDown::Wait). What is published before
+    ///   the first hello is answered waits for that.
     /// - [`Busy`](PublishError::Busy): as much waits as [may](NodeConfig::queued_records).
     pub fn publish(&mut self, now: Instant, record: Record) -> Result<Ticket, PublishError> {
         self.advance(now);
@@ -351,7 +352,8 @@ impl Node {
 
     fn finish_if_done(&mut self) {
         let is_shutting_down = matches!(self.ending, Ending::ShuttingDown { .. });
-        let has_read = self.link.is_down() || self.reader.cursor() >= self.watch.last_appended();
+        let has_read =
+            !self.link.is_serving() || self.reader.cursor() >= self.watch.last_appended();
         if is_shutting_down && !self.outbox.owes_result() && has_read {
             self.finish();
         }
