@@ -115,7 +115,7 @@ impl Model {
             began: now,
             now,
             phase: Phase::Greeting,
-            is_down: true,
+            is_down: false,
             random: config.seed,
             failures_in_a_row: 0,
             rests: None,
@@ -645,7 +645,7 @@ impl Model {
 
     fn end_if_done(&mut self) {
         let owes = self.publishes.iter().any(|publish| publish.state != State::Settled);
-        let has_read = self.is_down || self.cursor >= self.appended;
+        let has_read = self.phase != Phase::Serving || self.cursor >= self.appended;
         if self.ends != Ends::Never && self.phase != Phase::Over && !owes && has_read {
             self.finish();
         }

@@ -53,9 +53,11 @@ fn what_was_not_sent_waits_if_it_is_to_and_no_longer() {
     let mut settings = config();
     settings.while_down = WhileDown::Wait(secs(2));
     let mut stage = Stage::new(settings);
-    stage.publish("before the first hello").unwrap();
+    let (id, _) = stage.hello().unwrap();
+    stage.fail(id, DOWN);
+    stage.publish("first").unwrap();
     stage.pass(secs(1));
-    stage.publish("a").unwrap();
+    stage.publish("second").unwrap();
     stage.pass(millis(999));
     assert!(stage.take_settled().is_empty());
     stage.pass(millis(1));
@@ -63,6 +65,22 @@ fn what_was_not_sent_waits_if_it_is_to_and_no_longer() {
     stage.greet(0, 0);
     stage.appended(1);
     assert_eq!(stage.take_settled(), [(2, Ok(1))]);
+}
+
+#[test]
+fn what_is_published_before_the_first_hello_is_answered_waits_for_that() {
+    let mut stage = Stage::new(config());
+    stage.publish("a").unwrap();
+    assert!(stage.append().is_none());
+    stage.greet(0, 0);
+    stage.appended(1);
+    assert_eq!(stage.take_settled(), [(1, Ok(1))]);
+
+    let mut stage = Stage::new(config());
+    stage.publish("a").unwrap();
+    stage.pass(secs(5));
+    assert_eq!(stage.take_settled(), [(1, Err(PublishError::EngineDown))]);
+    assert_eq!(stage.publish("b"), Err(PublishError::EngineDown));
 }
 
 #[test]

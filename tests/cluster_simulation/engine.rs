@@ -221,7 +221,7 @@ impl Engine {
         }
         if let Some((count, payload)) = batch {
             if self.mutant == Some(Mutant::AutomaticIds) {
-                position = position.max(at - BEGIN);
+                position = position.max(at.saturating_sub(BEGIN));
             }
             let after = match self.mutant {
                 // A reader sees what comes next, and not whether it is the next one.

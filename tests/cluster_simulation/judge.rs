@@ -2,7 +2,7 @@
 
 use crate::engine::Given;
 use crate::scenario::CLIENTS;
-use sansse::broker::{ClientId, LogStep, PublishError};
+use sansse::broker::{Audience, ClientId, LogStep, PublishError};
 use sansse::{LossReason, Notice};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included};
@@ -35,8 +35,6 @@ pub(crate) struct Rights {
     /// What its node had applied when it opened.
     pub(crate) opened_at: u64,
     pub(crate) has_topic: bool,
-    /// Up to where something was lost, or may be, of what its node had applied then.
-    pub(crate) cuts: Vec<u64>,
 }
 
 /// What one reader was told.
@@ -60,12 +58,15 @@ pub(crate) struct Memory {
 /// What is known of the simulation by which a gap may be told.
 pub(crate) struct Circumstances<'a> {
     pub(crate) given: &'a BTreeMap<u64, Given>,
+    /// How far the reader's node is, and up to where something was lost for it, or may be, each time.
+    pub(crate) applied: u64,
+    pub(crate) cuts: &'a [u64],
     /// Where the reader's node has applied revocations.
     pub(crate) revocations: &'a BTreeSet<u64>,
     pub(crate) is_calm: bool,
     /// Whether entries of the log were trimmed, or their answers spoilt.
     pub(crate) may_miss_given: bool,
-    /// How long the reader waited for a node that was behind it.
+    /// How long ago its session began.
     pub(crate) waited: Duration,
 }
 
@@ -97,7 +98,8 @@ impl Judge {
     pub(crate) fn applies(&mut self, step: &LogStep) {
         let (position, what) = match step {
             LogStep::Publish { published, .. } => {
-                self.count("applied");
+                let is_private = matches!(published.audience(), Audience::Client(_));
+                self.count(if is_private { "applied for a client" } else { "applied" });
                 let payload = String::from_utf8(published.frame().payload().to_vec()).unwrap();
                 (published.position(), data_of(&payload).to_owned())
             }
@@ -249,15 +251,20 @@ impl Memory {
         match notice {
             Notice::Gap { reason, .. } => {
                 self.gaps += 1;
-                judge.count(reason.as_str());
-                let rights = &self.sessions[&session];
+                judge.count(match reason {
+                    LossReason::Log => "told: log",
+                    LossReason::Retention => "told: retention",
+                    LossReason::Lag => "told: lag",
+                    LossReason::Ahead => "told: ahead",
+                    _ => "told: something else",
+                });
                 if reason != LossReason::Log {
-                    self.cuts.clone_from(&rights.cuts);
+                    self.cuts = about.cuts.to_vec();
                 }
                 self.may_miss_through = match reason {
                     LossReason::Log => self.may_miss_through,
-                    _ if about.may_miss_given => rights.opened_at,
-                    _ => rights.cuts.last().copied().unwrap_or(0),
+                    _ if about.may_miss_given => about.applied,
+                    _ => about.cuts.last().copied().unwrap_or(0),
                 };
                 self.justify(reason, position, about);
                 self.place = Some(position);
@@ -267,7 +274,12 @@ impl Memory {
                 self.place = Some(position);
             }
             Notice::Complete { replayed } => {
-                judge.count(if replayed == 0 { "complete" } else { "complete, with a replay" });
+                let is_empty = replayed == 0;
+                judge.count(if is_empty {
+                    "told: complete"
+                } else {
+                    "told: complete, and a replay"
+                });
                 assert!(self.place.is_some_and(|place| position >= place));
                 self.claim(position, session);
             }

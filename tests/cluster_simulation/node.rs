@@ -13,6 +13,9 @@ use sansse::cluster::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+/// How long a reader that is ahead of a node waits for it.
+pub(crate) const AHEAD: Duration = Duration::from_secs(2);
+
 pub(crate) const EPOCH: Epoch = Epoch(0xe);
 
 /// A connection: the server to which it leads, and the life of that server.
@@ -52,6 +55,10 @@ impl Process {
         let mut config = BrokerConfig::new(EPOCH);
         config.retention =
             Retention { events: scenario.memory.try_into().unwrap(), ..config.retention };
+        config.client_grace = scenario.client_grace;
+        config.keeps_for_absent = true;
+        let is_patient = scenario.mutant != Some(Mutant::AheadIsAGap);
+        config.session.ahead_wait = is_patient.then_some(AHEAD);
         Self {
             node: Node::new(now, settings.clone(), Sequencer::new(EPOCH, 0, EventIds::Assigned)),
             broker: Broker::new(now, config).unwrap(),

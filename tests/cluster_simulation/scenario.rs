@@ -61,6 +61,33 @@ pub(crate) enum Act {
     Nonsense,
 }
 
+impl Act {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Revoke => "revoke",
+            Self::RevokeTopic => "revoke a topic",
+            Self::Move => "move",
+            Self::NodeCrashes => "a node crashes",
+            Self::NodeStalls(_) => "a node stalls",
+            Self::NodeShutsDown => "a node shuts down",
+            Self::EngineRestarts { steps_ago: 0, .. } => "the engine restarts",
+            Self::EngineRestarts { .. } => "the engine restarts without its tail",
+            Self::Promotion { steps_ago: 0, .. } => "promotion",
+            Self::Promotion { .. } => "promotion without the tail",
+            Self::StaleMaster { splits: false } => "a stale master comes back",
+            Self::StaleMaster { splits: true } => "the engine splits in two",
+            Self::ConnectionBreaks => "a connection breaks",
+            Self::Flush => "flush",
+            Self::LosesHash => "the hash is lost",
+            Self::LosesStream => "the stream is lost",
+            Self::Trim { .. } => "trimmed",
+            Self::Refuses(..) => "the engine refuses",
+            Self::Nonsense => "nonsense",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) mutant: Option<Mutant>,
@@ -83,6 +110,10 @@ pub(crate) struct Scenario {
     pub(crate) page_bytes: u32,
     /// How many events a node's memory keeps.
     pub(crate) memory: usize,
+    /// How long what is for a client is kept where it is not.
+    pub(crate) client_grace: Duration,
+    /// How many of 100 events are for a client.
+    pub(crate) for_clients: usize,
     /// How many positions the engine keeps.
     pub(crate) keep: u64,
 }
@@ -93,6 +124,18 @@ pub(crate) struct Reading {
     pub(crate) wants_topic: bool,
     /// How many of 100 times it takes what there is for it.
     pub(crate) takes: usize,
+}
+
+impl Scenario {
+    /// Whether a node may lose what its log kept.
+    pub(crate) fn is_short(&self) -> bool {
+        let revokes = self.script.iter().any(|(_, act)| matches!(act, Act::Revoke));
+        self.memory < 1_000
+            || self.window < 1_000
+            || self.keep < 1_000
+            || self.client_grace < Duration::from_secs(1_000)
+            || (revokes && self.for_clients > 0)
+    }
 }
 
 pub(crate) const CLIENTS: [&str; 3] = ["ann", "bob", "cid"];
@@ -107,6 +150,9 @@ impl Scenario {
         };
         let readers = (0..=random.below(4)).map(|_| reading(random)).collect();
         let (script, healed) = script(random, is_calm);
+        let revokes = script.iter().any(|(_, act)| matches!(act, Act::Revoke));
+        // A client that is revoked loses what was kept for it, and is told so.
+        let for_clients = one_of(random, &[0, 20]) * usize::from(!is_calm || !revokes);
         let or = |random: &mut Random, calm, drawn: &[usize]| {
             if is_calm { calm } else { one_of(random, drawn) }
         };
@@ -124,8 +170,11 @@ impl Scenario {
             window: or(random, 100_000, &[100_000, 100_000, 10, 0]) as u64,
             batch_records: one_of(random, &[1, 3, 256]),
             queued_records: or(random, 10_000, &[10_000, 5]),
-            page_bytes: one_of(random, &[1, 100, 1 << 20]),
+            // One that reads slowly is behind for longer than anybody waits for it.
+            page_bytes: u32::try_from(or(random, 1 << 20, &[1, 100, 1 << 20])).unwrap(),
             memory: or(random, 10_000, &[10_000, 10_000, 20, 4]),
+            client_grace: Duration::from_secs(or(random, 3_600, &[3_600, 3_600, 3]) as u64),
+            for_clients,
             keep: or(random, 1_000_000, &[1_000_000, 1_000_000, 30]) as u64,
         }
     }

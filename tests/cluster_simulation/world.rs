@@ -18,8 +18,6 @@ use std::time::{Duration, Instant};
 
 /// How long it may take until all is well once nothing breaks any more.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
-/// How long a reader that is ahead of a node waits for it.
-const AHEAD: Duration = Duration::from_secs(2);
 
 type Answered = Result<LogAnswer, LogErrorKind>;
 
@@ -53,10 +51,8 @@ struct Reader {
     memory: Memory,
     /// The node and its life, and the session there.
     session: Option<(usize, u64, SessionId, u64)>,
-    /// The node at whose door it waits until that has what the reader has, since when.
-    waits: Option<(usize, u64, Instant)>,
-    /// How long it waited before its newest session.
-    waited: Duration,
+    /// When its newest session began.
+    since: Instant,
 }
 
 pub(crate) struct World {
@@ -90,8 +86,7 @@ impl World {
             memory: Memory::new(reading.client),
             reading,
             session: None,
-            waits: None,
-            waited: Duration::ZERO,
+            since: start,
         });
         let mut world = Self {
             start,
@@ -150,7 +145,7 @@ impl World {
         // What is published now reaches all.
         let before = self.texts;
         for node in 0..self.nodes.len() {
-            self.publish_at(node, None);
+            self.publish_at(node, Audience::Everyone);
             self.settle();
             let until = self.now + millis(2_000);
             self.run_until(until);
@@ -264,7 +259,6 @@ impl World {
         }
         self.answer_reads();
         for reader in 0..self.readers.len() {
-            self.let_in(reader);
             self.take(reader);
         }
     }
@@ -415,12 +409,19 @@ impl World {
 
     fn act(&mut self, act: Act) {
         self.note(|| format!("{act:?}"));
+        self.judge.count(act.as_str());
         let node = self.random.below(self.nodes.len());
         let route = self.routes[self.random.below(self.routes.len())];
         match act {
             Act::Publish => {
-                let topic = chance(&mut self.random, 30).then(news);
-                self.publish_at(node, topic);
+                let audience = if chance(&mut self.random, self.scenario.for_clients) {
+                    Audience::Client(self.drawn_client())
+                } else if chance(&mut self.random, 30) {
+                    Audience::Topic(news())
+                } else {
+                    Audience::Everyone
+                };
+                self.publish_at(node, audience);
             }
             Act::Revoke => {
                 let client = self.drawn_client();
@@ -504,10 +505,9 @@ impl World {
         self.after(Duration::ZERO, Happening::Answered(node, life, id, answer));
     }
 
-    fn publish_at(&mut self, node: usize, topic: Option<TopicName>) {
+    fn publish_at(&mut self, node: usize, audience: Audience) {
         self.texts += 1;
         let text = format!("t{}", self.texts);
-        let audience = topic.map_or(Audience::Everyone, Audience::Topic);
         let record = LogRecord::new(audience, Event::new(text.clone()));
         self.publish_record(node, record.into(), &text);
     }
@@ -577,13 +577,11 @@ impl World {
         {
             self.nodes[node].broker.handle_disconnect(now, session);
         }
-        self.readers[reader].waits = None;
     }
 
     /// The reader comes to a node that a load balancer gives it.
     fn come(&mut self, reader: usize) {
-        let state = &self.readers[reader];
-        if state.session.is_some() || state.waits.is_some() {
+        if self.readers[reader].session.is_some() {
             return;
         }
         let open: Vec<usize> =
@@ -592,31 +590,9 @@ impl World {
             return self.after(millis(200), Happening::ReaderComes(reader));
         }
         let node = one_of(&mut self.random, &open);
-        self.readers[reader].waits = Some((node, self.nodes[node].life, self.now));
-        self.after(AHEAD, Happening::ReaderComes(reader));
-    }
-
-    /// Opens the session of a reader that waits for its node to have what it has, or has waited
-    /// long enough.
-    fn let_in(&mut self, reader: usize) {
-        let now = self.now;
-        let state = &mut self.readers[reader];
-        let Some((node, life, since)) = state.waits else { return };
+        let (now, state) = (self.now, &mut self.readers[reader]);
         let process = &mut self.nodes[node];
-        if process.life != life || !process.runs() {
-            state.waits = None;
-            return self.after(millis(100), Happening::ReaderComes(reader));
-        }
-        let is_ahead = state.memory.place.is_some_and(|place| place > process.node.applied());
-        let is_patient = self.scenario.mutant != Some(Mutant::AheadIsAGap);
-        state.waited = now - since;
-        if is_ahead && is_patient && state.waited < AHEAD {
-            return;
-        }
-        state.waits = None;
-        if is_ahead {
-            self.judge.count("opened ahead");
-        }
+        let life = process.life;
         let mut config = SessionConfig::new().with_client(state.memory.client().clone());
         if state.reading.wants_topic {
             config = config.with_topic(news());
@@ -628,9 +604,10 @@ impl World {
         let opened = process.broker.open(now, config).unwrap();
         self.sessions += 1;
         let (session, opened_at) = (self.sessions, process.node.applied());
-        let (has_topic, cuts) = (state.reading.wants_topic, process.lost.clone());
-        state.memory.opens(Rights { session, opened_at, has_topic, cuts });
+        state.memory.opens(Rights { session, opened_at, has_topic: state.reading.wants_topic });
+        state.since = now;
         state.session = Some((node, life, opened.session, session));
+        self.judge.count(opened.resumption.as_str());
         self.note(|| format!("reader {reader} at node {node}: {:?}", opened.resumption));
     }
 
@@ -665,12 +642,10 @@ impl World {
                 given: &self.engine.given,
                 revocations: &self.nodes[node].revocations,
                 is_calm: drawn.is_calm,
-                may_miss_given: self.engine.has_trimmed
-                    || self.is_spoilt
-                    || drawn.memory < 1_000
-                    || drawn.window < 1_000
-                    || drawn.keep < 1_000,
-                waited: self.readers[reader].waited,
+                may_miss_given: self.engine.has_trimmed || self.is_spoilt || drawn.is_short(),
+                waited: now - self.readers[reader].since,
+                applied: self.nodes[node].node.applied(),
+                cuts: &self.nodes[node].lost,
             };
             self.readers[reader].memory.take(&block, number, &about, &mut self.judge);
         }

@@ -14,6 +14,7 @@ use core::time::Duration;
 /// // What is published while the engine is away waits for two seconds.
 /// config.while_down = WhileDown::Wait(Duration::from_secs(2));
 /// ```
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NodeConfig {
@@ -84,6 +85,7 @@ pub struct NodeConfig {
 }
 
 /// What becomes of publishes while the engine is down.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhileDown {

@@ -150,8 +150,9 @@ impl Node {
     /// - [`Closed`](PublishError::Closed): the node shuts down.
     /// - [`UnusableId`](PublishError::UnusableId), [`TooLarge`](PublishError::TooLarge): no node
     ///   could publish it.
-    /// - [`EngineDown`](PublishError::EngineDown): the engine failed and has not served since, or
-    ///   has not served yet, and the node was not told [to let publishes wait](WhileDown::Wait).
+    /// - [`EngineDown`](PublishError::EngineDown): the engine failed and has not served since, and
+    ///   the node was not told [to let publishes wait](WhileDown::Wait). What is published before
+    ///   the first hello is answered waits for that.
     /// - [`Busy`](PublishError::Busy): as much waits as [may](NodeConfig::queued_records).
     pub fn publish(&mut self, now: Instant, record: Record) -> Result<Ticket, PublishError> {
         self.advance(now);
@@ -351,7 +352,8 @@ impl Node {
 
     fn finish_if_done(&mut self) {
         let is_shutting_down = matches!(self.ending, Ending::ShuttingDown { .. });
-        let has_read = self.link.is_down() || self.reader.cursor() >= self.watch.last_appended();
+        let has_read =
+            !self.link.is_serving() || self.reader.cursor() >= self.watch.last_appended();
         if is_shutting_down && !self.outbox.owes_result() && has_read {
             self.finish();
         }
@@ -425,6 +427,21 @@ impl Node {
             return Some(Effect::Settled(ticket, result));
         }
         self.health.poll().map(Effect::Health)
+    }
+
+    /// Returns whether [`poll_effect`](Self::poll_effect) has something.
+    #[cfg(feature = "record")]
+    pub(crate) fn has_effect(&self) -> bool {
+        self.link.has_given_up()
+            || !self.steps.is_empty()
+            || self.outbox.has_settled()
+            || self.health.is_news()
+    }
+
+    /// Returns when the node was made.
+    #[cfg(feature = "record")]
+    pub(crate) const fn began(&self) -> Instant {
+        self.began
     }
 
     /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called.

@@ -178,6 +178,11 @@ impl Outbox {
         }
     }
 
+    #[cfg(feature = "record")]
+    pub(super) fn has_settled(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
     pub(super) fn poll_settled(&mut self) -> Option<(Ticket, Result<u64, PublishError>)> {
         self.settled.pop_front()
     }

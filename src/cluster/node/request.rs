@@ -10,6 +10,12 @@ use alloc::vec::Vec;
 pub struct RequestId(pub(super) u64);
 
 impl RequestId {
+    /// The request with this number.
+    #[cfg(feature = "record")]
+    pub(crate) const fn of(number: u64) -> Self {
+        Self(number)
+    }
+
     /// Returns its number: the first request has 1, and each later one the next.
     pub const fn get(self) -> u64 {
         self.0
@@ -32,6 +38,7 @@ pub enum LogRequest {
 
 /// What the [`Log`](crate::cluster::Log) answered. An answer of another kind than its request is as
 /// good as one that makes no sense.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogAnswer {
