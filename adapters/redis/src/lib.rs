@@ -68,3 +68,7 @@ mod wire;
 
 pub use config::{RedisLogConfig, RedisLogConfigError};
 pub use log::RedisLog;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

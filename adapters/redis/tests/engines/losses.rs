@@ -17,6 +17,7 @@ on_each_engine! {
     a_flush_under_a_reader_that_waits_is_told_by_the_next_append
     a_head_behind_what_was_applied_tells_of_a_flush
     without_its_state_a_log_is_cut_after_its_last_entry
+    a_log_that_is_ahead_of_the_clock_is_cut_with_a_hole
     without_its_log_a_state_goes_on_and_the_hole_shows
     a_state_that_is_older_than_its_log_is_cut_after_the_log
     a_server_with_an_older_copy_is_cut_and_gives_nothing_twice
@@ -152,6 +153,19 @@ async fn without_its_state_a_log_is_cut_after_its_last_entry(kind: Kind) {
     assert!(is_whole(begin, &entries));
     assert!(entries[1].after == last && entries[1].position > last + 1);
     assert!(entries[2].position > entries[1].position + 1);
+}
+
+/// A position without an entry is what tells sessions of a gap.
+async fn a_log_that_is_ahead_of_the_clock_is_cut_with_a_hole(kind: Kind) {
+    let engine = Engine::start(kind, &[]);
+    let mut node = Node::new(1, &engine.url(), &Witness::default());
+    let ahead = node.hello().await.unwrap().position + 3600 * 1_024_000;
+    node.seen = ahead;
+    assert_eq!(node.hello().await.unwrap().position, ahead + 2);
+    let last = node.append(4, "one").await.unwrap().last;
+    engine.command(&["DEL", "{realm}:m"]);
+    let head = Node::new(2, &engine.url(), &Witness::default()).hello().await.unwrap();
+    assert_eq!(head.position, last + 2);
 }
 
 async fn without_its_log_a_state_goes_on_and_the_hole_shows(kind: Kind) {

@@ -74,11 +74,11 @@ async fn a_hello_ends_a_read_that_waits(kind: Kind) {
     let node = Node::new(1, &engine.url(), &Witness::default());
     let after = node.hello().await.unwrap().position;
     let read = Read { after, max_bytes: 1, wait: Duration::from_secs(3000) };
-    let (ended, hello) = tokio::join!(node.log.read(read), async {
+    let (ended, hello) = tokio::join!(timeout(PATIENCE, node.log.read(read)), async {
         sleep(Duration::from_millis(100)).await;
         node.hello().await
     });
-    assert_eq!(ended.unwrap_err().kind(), LogErrorKind::Unreachable);
+    assert_eq!(ended.unwrap().unwrap_err().kind(), LogErrorKind::Unreachable);
     hello.unwrap();
 }
 
