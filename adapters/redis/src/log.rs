@@ -185,10 +185,11 @@ impl<C: Connector, T: Timer> RedisLog<C, T> {
                 Ok(reply) => reply,
                 Err(Refusal::Elsewhere(elsewhere)) => {
                     if !elsewhere.host.is_empty() {
-                        target = url::to(&elsewhere.host, elsewhere.port, target.secure)
-                            .ok_or_else(|| {
-                                crate::link::malformed("it sends to a host that is none")
-                            })?;
+                        let to = url::to(&elsewhere.host, elsewhere.port, target.secure);
+                        target = to.ok_or_else(|| {
+                            LogError::new(LogErrorKind::NotReady)
+                                .with_detail("the cluster does not know where the realm is")
+                        })?;
                     }
                     target.port = elsewhere.port;
                     asking = elsewhere.asking;
