@@ -60,12 +60,14 @@
 //! | The hub | Kind | Unit, labels | What to see in it |
 //! | --- | --- | --- | --- |
 //! | `sansse_sessions` | gauge | sessions | how many streams are open |
+//! | `sansse_sessions_waiting` | gauge | sessions | those of them whose id is [ahead](super::resuming#several-nodes) of this node; many: this node lags |
 //! | `sansse_clients` | gauge | clients | those with a session, and those gone for less than the grace time |
+//! | `sansse_clients_absent` | gauge | clients | those elsewhere for whom [events are kept](super::resuming#several-nodes); at `absent_clients` the longest absent goes |
 //! | `sansse_topics` | gauge | topics and patterns, for each shard | growth without end: names that nobody ends |
 //! | `sansse_subscribed_topics` | gauge | the same | those that exist only because somebody subscribed |
 //! | `sansse_retained_bytes` | gauge | bytes | what all logs keep; at `retained_bytes` the largest log gives way |
 //! | `sansse_pattern_bytes` | gauge | bytes | what patterns in use cost |
-//! | `sansse_sessions_opened` | counter | sessions, by `resume`: `live`, `oldest`, `last`, `complete`, `gap`, `unknown`, `other-epoch`, `ahead`, `forged` | `gap`: readers were away for longer than is kept. `other-epoch`: after a restart. `forged`: somebody tries |
+//! | `sansse_sessions_opened` | counter | sessions, by `resume`: `live`, `oldest`, `last`, `complete`, `gap`, `unknown`, `other-epoch`, `ahead`, `waiting`, `forged` | `gap`: readers were away for longer than is kept. `other-epoch`: after a restart. `ahead`: a node lags for longer than its readers wait. `waiting`: those that ended before they were decided. `forged`: somebody tries |
 //! | `sansse_sessions_refused` | counter | sessions, by `reason`: [below](#refusals) | anything but `topics-ended` |
 //! | `sansse_sessions_ended` | counter | sessions, by `reason`: [below](#ends) | `lagged`, `stalled`, `gave-way` |
 //! | `sansse_events_published` | counter | events, once for all shards | |

@@ -72,7 +72,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The version of the records that are written and read.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// One line of a record. As text (by `Display`) it is JSON on one line, without the line end.
 #[derive(Clone, Debug)]

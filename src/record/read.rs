@@ -116,6 +116,8 @@ pub enum Output {
     TopicSet(Result<(), TopicSettingError>),
     /// Of `ShardMut::set_cursor_keys`.
     KeysSet(Result<(), ConfigError>),
+    /// Of [`ShardMut::set_ahead_wait`](crate::broker::ShardMut::set_ahead_wait).
+    SettingSet(Result<(), ConfigError>),
     /// Of [`Broker::drain`].
     Draining(Result<(), DrainError>),
 }

@@ -17,6 +17,10 @@ impl Untaken {
     /// that does not hear the channel.
     pub(crate) fn of(session: &Session, channel: u32, topics: &Topics) -> Option<Self> {
         let (number, _) = session.channels().find(|(_, one)| *one == channel)?;
+        if session.is_ahead() && session.own().is_none_or(|own| own.channel() != channel) {
+            // What it is to get is not known yet.
+            return None;
+        }
         let (cursor, view) = (session.subscription(number)?.cursor(), topics.view(channel)?);
         let limit = session.extras().limit(number);
         if cursor >= view.end().min(limit) {
@@ -55,7 +59,7 @@ mod tests {
     use crate::broker::config::BrokerConfig;
     use crate::broker::event::EndReason;
     use crate::broker::sequence::Epoch;
-    use crate::broker::sessions::Subscription;
+    use crate::broker::sessions::{Ending, Subscription};
     use crate::broker::topics::{NewEntry, ReadyQueue};
 
     /// A channel with events at the positions 10, 20 and 30, published at these times, of which it
@@ -115,7 +119,7 @@ mod tests {
         };
         append(&mut topics, 10);
         let mut session = session(&topics, 0);
-        session.extras_mut().set_ending(EndReason::Closed, 10, alloc::vec![1], None);
+        session.extras_mut().set_ending(Ending::new(EndReason::Closed, 10, alloc::vec![1]));
         append(&mut topics, 20);
         assert_eq!(Untaken::of(&session, everyone, &topics), None);
     }
@@ -124,7 +128,7 @@ mod tests {
     fn what_comes_after_the_end_of_a_session_is_not_for_it() {
         let topics = topics();
         let mut session = session(&topics, 2);
-        session.extras_mut().set_ending(EndReason::Closed, 20, alloc::vec![2], None);
+        session.extras_mut().set_ending(Ending::new(EndReason::Closed, 20, alloc::vec![2]));
         assert_eq!(Untaken::of(&session, topics.everyone(), &topics), None);
     }
 }

@@ -209,6 +209,9 @@ impl Model {
 
     /// What would go out next, after what need not, and whether a loss comes before it.
     pub(super) fn peek(&self, member: &mut Member, passed: &mut Passed) -> (Option<String>, bool) {
+        if member.ahead.is_some() {
+            return (None, false);
+        }
         let mut after = member.clone();
         let mut passed_then = Vec::new();
         let mut next = None;
@@ -371,7 +374,7 @@ impl Member {
         self.pending.iter().any(|one| one.by.iter().any(|(_, state)| *state != State::Waiting))
     }
 
-    fn forget(&mut self, source: &LogName, is_gone: impl Fn(u64) -> bool) {
+    pub(super) fn forget(&mut self, source: &LogName, is_gone: impl Fn(u64) -> bool) {
         for pending in &mut self.pending {
             if is_gone(pending.position) {
                 pending.by.retain(|(one, _)| one != source);

@@ -94,8 +94,10 @@ impl Model {
             if !parts.is_empty() {
                 member.sent(now);
             }
-            let (peeked, is_stopped) =
-                if waits_for_next { (None, true) } else { self.peek(&mut member, &mut passed) };
+            let (peeked, is_stopped) = match waits_for_next {
+                true => (None, true),
+                false => self.peek(&mut member, &mut passed),
+            };
             next = peeked.map(|next| written(&next).len());
             has_holes |= member.loss.is_some() || !member.cuts.is_empty();
             if has_holes {
@@ -234,6 +236,9 @@ impl Model {
     }
 
     fn deliver_next(&mut self, member: &mut Member, passed: &mut Passed) -> Next {
+        if member.ahead.is_some() {
+            return Next::Nothing;
+        }
         let next = self.next_item(member, passed);
         if let Next::Event(pending) = &next {
             self.tally.delivered(self.now, pending.position, &pending.payload);
@@ -282,6 +287,9 @@ impl Model {
         let log = self.logs.get_mut(&private).unwrap();
         log.kept.retain(|kept| waiting.contains(&kept.position));
         self.trim_aged(&private);
+        if member.ahead.is_some() {
+            return true;
+        }
         match self.meet_lag(session) {
             Ok(()) => true,
             Err(lost) => {
@@ -305,7 +313,7 @@ impl Model {
             return None;
         }
         member.sent(now);
-        let position = member.through.unwrap_or(last);
+        let position = member.resumes_at.or(member.through).unwrap_or(last);
         let notices = member.notices.clone();
         self.notice(notices.as_ref(), "", Some(position), &Words::new("place", 0))
     }
