@@ -13,10 +13,12 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Durability {
     /// One write of the disk in this time, for all that came in it. A publish waits for its write:
-    /// not at all where none came in the time before it, else up to this time. What fills a group,
+    /// not at all where none came in the time before it, else up to this time. So who publishes one
+    /// after the other, each after the answer to the one before, publishes one in this time; take
+    /// [`EachBatch`](Self::EachBatch) for that. What fills a group,
     /// [`RedbLogConfig::FULL_GROUP`] events or [`RedbLogConfig::FULL_GROUP_BYTES`], does not wait.
     ///
-    /// Times of more than 10 s are taken for 10 s.
+    /// Times of more than 3 s are taken for 3 s, since a node waits for an answer for 5 s.
     Interval(Duration),
     /// A write of the disk as soon as there is something to write. What comes while the disk is
     /// busy is the next group.
@@ -24,8 +26,8 @@ pub enum Durability {
 }
 
 impl Default for Durability {
-    /// 50 ms: at most 20 writes of the disk a second while little is published, which wears no disk,
-    /// and a delay that people do not notice.
+    /// 50 ms: 20 writes of the disk a second while little is published, and a delay that people do
+    /// not notice.
     fn default() -> Self {
         Self::Interval(Duration::from_millis(50))
     }
@@ -59,8 +61,8 @@ impl RedbLogConfig {
     /// How many events are kept by default: 1,000,000. At one event a second, these are eleven
     /// days; at 1,000, a quarter of an hour.
     pub const DEFAULT_KEPT: u64 = 1_000_000;
-    /// How many bytes are kept by default: 256 MiB. After a kill the whole file is checked before
-    /// it is used, and so much is checked in about a second.
+    /// How many bytes are kept by default: 256 MiB. The whole file is checked before it is used, and
+    /// so much is checked in about a second.
     pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
     /// How long events are kept by default: 7 days, so that a page that slept over a weekend or a
     /// short holiday misses nothing, and nobody's words stay on a disk for ever.
@@ -69,7 +71,8 @@ impl RedbLogConfig {
     /// what was written last, hence what readers ask for.
     pub const DEFAULT_CACHE: usize = 16 << 20;
     /// How many events make a group that does not wait for the [interval](Durability::Interval):
-    /// 256.
+    /// 256, which are a full batch of a node. A node whose batches are set to be smaller publishes one
+    /// of them in each interval.
     pub const FULL_GROUP: u64 = 256;
     /// How many bytes make a group that does not wait for the [interval](Durability::Interval):
     /// 256 KiB.
@@ -157,5 +160,5 @@ impl RedbLogConfig {
     }
 }
 
-/// Who publishes has to wait this long for an answer, at most.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
+/// Below the time that a node waits for an answer, with some for the disk.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(3);

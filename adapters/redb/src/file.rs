@@ -102,10 +102,19 @@ impl Disk for FileDisk {
 /// ┌─────────┬──────┬──────────┬─────────────────────────┬────────────────────────────┬──────┬──
 /// │ 9 bytes │ 1, 2 │ u32      │ u32, u32                │ u32, u32                   │ @ 64 │@192
 /// └─────────┴──────┴──────────┴─────────────────────────┴────────────────────────────┴──────┴──
+///
+///  a slot: the state after a commit, of which there are the last and the one before it
+///  format  is there a root  of tables and of redb's own   page, check sum, length   the same again
+/// ┌───────┬──────────────────────────────────────────────┬─────────────────────────┬───────────────
+/// │ u8    │ u8, u8, 5                                    │ u64, 16, u64            │ @ 40
+/// └───────┴──────────────────────────────────────────────┴─────────────────────────┴───────────────
 /// ```
+///
+/// redb itself compares the check sums, of the slots and of all that they lead to. It looks at some
+/// of a slot's before.
 fn check_head(mut file: &File) -> Result<(), LogError> {
     let length = file.metadata().map_err(|error| fault::of_io(&error))?.len();
-    let mut head = [0; SLOTS[1] + 1];
+    let mut head = [0; HEAD];
     file.read_exact(&mut head).map_err(|error| fault::of_io(&error))?;
     if head[..MAGIC.len()] != *MAGIC {
         return Err(fault::malformed("the file is not one of redb"));
@@ -129,15 +138,33 @@ fn check_head(mut file: &File) -> Result<(), LogError> {
     if SLOTS.iter().all(|slot| head[*slot] > FORMAT) {
         return Err(LogError::new(LogErrorKind::Newer).with_detail("its format is of a newer redb"));
     }
+    let is_too_large = |slot: usize, root: usize| {
+        let page = number(slot + 8 + 32 * root + 4);
+        // The five highest bits say how often its size is doubled.
+        head[slot + 1 + root] != 0 && PAGE << (page >> 27) > length
+    };
+    if SLOTS.iter().any(|slot| is_too_large(*slot, 0) || is_too_large(*slot, 1)) {
+        return Err(fault::malformed("a tree of the file begins nowhere"));
+    }
     Ok(())
 }
 
+/// Where the flags are, and what two of them say.
+const FLAGS: usize = 9;
+const NOT_CLOSED: u8 = 2;
+const TWO_PHASES: u8 = 4;
+
 const MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
 const PAGE: u64 = 4096;
+const HEAD: usize = SLOTS[1] + 128;
 const SLOTS: [usize; 2] = [64, 192];
 const FORMAT: u8 = 3;
 
-/// What redb writes to, with an eye on whether the disk has kept it.
+/// What redb reads and writes, with an eye on whether the disk has kept it.
+///
+/// redb compares all check sums of a file that was not closed, and none of one that was. With a
+/// page that is not what it was, it would then ask for more memory than there is, which ends the
+/// process. So each file looks here as if it had not been closed.
 #[derive(Debug)]
 pub(crate) struct Watched {
     inner: Box<dyn StorageBackend>,
@@ -157,7 +184,11 @@ impl StorageBackend for Watched {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.inner.read(offset, out)
+        self.inner.read(offset, out)?;
+        if let (0, Some(flags)) = (offset, out.get_mut(FLAGS)) {
+            *flags = (*flags | NOT_CLOSED) & !TWO_PHASES;
+        }
+        Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

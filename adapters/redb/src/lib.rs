@@ -1,34 +1,33 @@
 //! The log of a [`sansse`] stream in one file, by [`redb`], for one node: a restart that loses
 //! nothing, also where the process was killed.
 //!
-//! [`RedbLog`] is a [`Log`](sansse::cluster::Log). Its file decides the epoch of the stream, so that
-//! a page that comes back after a restart names a place of the same stream:
+//! [`RedbLog`] is a [`Log`], which a hub follows as a [realm](sansse::cluster::Realm) of one node. Its
+//! file decides the epoch of the stream, so that a page that comes back after a restart names a place
+//! of the same stream:
 //!
 //! ```
-//! use sansse::broker::{Audience, LogRecord};
-//! use sansse::cluster::{Append, Batch, Hello, Log, Read};
-//! use sansse::Event;
+//! use sansse::broker::{Audience, BrokerConfig};
+//! use sansse::cluster::{NodeConfig, Realm};
+//! use sansse::{Event, hub::HubBuilder};
 //! use sansse_redb::{RedbLog, RedbLogConfig};
-//! # use std::time::Duration;
+//! use sansse_smol::{SmolRuntime, random_seed};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("stream.redb");
 //! # smol::block_on(async {
 //! let log = RedbLog::open(RedbLogConfig::new(&path))?;
-//! log.hello(Hello { node: log.node(), epoch: log.epoch(), seen: 0 }).await?;
-//! let mut batch = Batch::new(log.node());
-//! batch.push(&LogRecord::new(Audience::Everyone, Event::new("hello")).into())?;
-//! let (count, payload) = (batch.count(), batch.payload());
-//! let append = Append { node: log.node(), number: 1, seen: 0, count, payload };
-//! let appended = log.append(append).await?;
-//! let epoch = log.epoch();
+//! let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
+//! let builder = HubBuilder::new(BrokerConfig::new(log.epoch()));
+//! let hub = sansse_smol::spawn_hub(&runtime, builder)?;
+//! let node = NodeConfig::new(log.node(), random_seed());
+//! let realm = Realm::join(hub.clone(), log.clone(), node, &runtime)?;
+//! // What was published in earlier lives can be resumed from now on.
+//! assert!(realm.ready().await);
+//! let position = realm.publish(Audience::Everyone, &Event::new("hello")).await?;
+//! assert_eq!(position, 1); // It is on the disk.
+//! // At the end:
+//! realm.shut_down().await;
 //! log.close().await;
-//!
-//! // In the next life of the process:
-//! let log = RedbLog::open(RedbLogConfig::new(&path))?;
-//! assert_eq!(log.epoch(), epoch);
-//! let page = log.read(Read { after: 0, max_bytes: 1 << 20, wait: Duration::ZERO }).await?;
-//! assert_eq!(page.entries[0].position, appended.last);
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -58,8 +57,13 @@
 //! file does not have: an older copy; a node that has seen a position after the newest one; a store
 //! that is made for an [epoch that is given](RedbLogConfig::with_epoch), which another store may have
 //! had. A cut is further ahead than positions can be, by the clock, so that no position names two
-//! events. An entry that is not what was written, which each read finds out by a check sum, is read
-//! as a cut in its place. So readers are told of a gap, and never get anything else.
+//! events.
+//!
+//! The opening compares all check sums, and refuses a file that is not what it was. Damage that comes
+//! later is found out by each read, and the entry is read as a cut in its place. So readers are told
+//! of a gap, and never get anything that was not published. One thing cannot be told apart: the last
+//! commit of a process that was killed, which came to its end and was damaged since, looks like one
+//! that did not come to its end.
 //!
 //! A disk that said it had kept what it did not keep cannot be found out: with it, use
 //! [`RedbLogConfig::with_older_copy`] after a power loss.
@@ -84,8 +88,8 @@
 //! # What it takes
 //!
 //! One thread, [16 MiB](RedbLogConfig::DEFAULT_CACHE) of memory, and a file of up to a few times the
-//! [bytes that are kept](RedbLogConfig::DEFAULT_MAX_BYTES). Opening a file that was not closed reads
-//! it as a whole. Opening blocks, and so does dropping the last handle: do both outside of an
+//! [bytes that are kept](RedbLogConfig::DEFAULT_MAX_BYTES). Each opening compares the check sums of
+//! the whole file. It blocks meanwhile, and so does dropping the last handle: do both outside of an
 //! executor, or [close](RedbLog::close) first.
 //!
 //! When not to use it: several nodes cannot share a file. One stream on many nodes needs an engine
@@ -96,6 +100,8 @@
 
 mod config;
 mod counters;
+#[cfg(test)]
+mod disk_tests;
 mod entry;
 mod fault;
 mod file;
@@ -136,11 +142,23 @@ struct Inner {
 impl RedbLog {
     /// Opens the file, or makes it, and starts the thread that serves it.
     ///
-    /// It blocks: a file that was not closed in good order is read as a whole.
+    /// It blocks: the file is read as a whole, to compare all check sums.
     ///
     /// # Errors
     ///
     /// [`LogError`]; the table [above](crate#what-fails-and-how) has them.
+    ///
+    /// ```
+    /// use sansse::cluster::LogErrorKind;
+    /// use sansse_redb::{RedbLog, RedbLogConfig};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("stream.redb");
+    /// let log = RedbLog::open(RedbLogConfig::new(&path))?;
+    /// let error = RedbLog::open(RedbLogConfig::new(&path)).unwrap_err();
+    /// assert_eq!(error.kind(), LogErrorKind::Locked);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(config: RedbLogConfig) -> Result<Self, LogError> {
         let disk = FileDisk::new(&config.path);
         Self::open_on(Box::new(disk), config)
@@ -177,6 +195,18 @@ impl RedbLog {
 
     /// Returns the life of the stream, which is that of its file: what a hub has to be configured
     /// with.
+    ///
+    /// ```
+    /// use sansse::broker::BrokerConfig;
+    /// use sansse_redb::{RedbLog, RedbLogConfig};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("stream.redb");
+    /// let log = RedbLog::open(RedbLogConfig::new(&path))?;
+    /// let config = BrokerConfig::new(log.epoch());
+    /// assert_eq!(config.epoch, log.epoch());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn epoch(&self) -> Epoch {
         self.inner.epoch
     }
@@ -285,3 +315,8 @@ impl fmt::Debug for RedbLog {
         debug.field("counters", &self.counters()).finish()
     }
 }
+
+/// The README's examples, compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

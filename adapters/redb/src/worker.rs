@@ -29,8 +29,9 @@ const MAX_PAYLOAD: usize = 64 << 20;
 /// How many reads may wait for something to read.
 const MAX_READS: usize = 1024;
 
-/// How many requests are taken before it is looked at what is due.
-const AT_ONCE: usize = 256;
+/// For how long requests are taken before it is looked at what is due: those that have come while the
+/// disk was busy make one group, and many reads do not hold it up.
+const TURN: Duration = Duration::from_millis(5);
 
 /// What a position can be at most that somebody has seen, so that there are others after it.
 const MAX_SEEN: u64 = 1 << 52;
@@ -195,8 +196,11 @@ impl Worker {
             };
             if let Some(first) = first {
                 self.take(first);
-                for request in requests.try_iter().take(AT_ONCE) {
+                for request in requests.try_iter().take(MAX_REQUESTS) {
                     self.take(request);
+                    if now.elapsed() > TURN {
+                        break;
+                    }
                 }
             }
             self.handle_due(Instant::now());

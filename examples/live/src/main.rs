@@ -137,11 +137,17 @@ async fn live(Arguments { address, hosts, kept }: Arguments) -> Result<(), Box<d
     let (publisher, lines, runtime) = (stage.clone(), Topics::lines(), Handle::current());
     thread::spawn(move || publish_lines(&publisher, &lines, &runtime));
 
+    let kept = if stage.is_kept() {
+        format!("The node:    {}, {}\n", stage.node(), stage.explained())
+    } else {
+        String::new()
+    };
     let greeting = format!(
         "The page:    http://{address}/\n\
          The stream:  curl -N http://{address}/events\n\
          The chat:    curl http://{address}/say -d 'Hello'\n\
          An answer:   curl -i -X POST http://{address}/ask, and then its Location\n\
+         {kept}\
          Lines that you type here appear on the page. Ctrl-C ends.\n"
     );
     // Who reads the output may have closed it, as `head` does.

@@ -21,6 +21,12 @@ pub struct NodeConfig {
     pub node: NodeId,
     /// Decides what looks random: how long the node waits before it tries again. Adapters draw it.
     pub seed: u64,
+    /// The time of day when the node is made, as the time since the year 1970 began in UTC. Engines
+    /// let positions jump to what their clocks say, so that one that is more than ten years ahead of
+    /// this makes no sense, and is refused. One spoilt answer that is believed would be told to the
+    /// engine, which would then jump to the end of all positions. Default `None`: any position
+    /// below 2^53 is believed. Adapters set it, since the core reads no clock.
+    pub time_of_day: Option<Duration>,
     /// How many records wait to be appended at most, those beside that are under way; one more is
     /// [`PublishError::Busy`](crate::broker::PublishError::Busy). Default 10,000: a fifth of a
     /// second at 50,000 events a second.
@@ -97,6 +103,7 @@ impl NodeConfig {
         Self {
             node,
             seed,
+            time_of_day: None,
             queued_records: QUEUED_RECORDS,
             queued_bytes: QUEUED_BYTES,
             batch_records: BATCH_RECORDS,

@@ -6,7 +6,7 @@ use sansse::cluster::{Append, Content, Log, NodeId};
 use sansse_redb::{Durability, RedbLog, RedbLogConfig};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const MARK: &str = "SANSSE_TEST_KILLED";
@@ -48,6 +48,39 @@ fn publish(arguments: &str) {
     }
 }
 
+fn child(test: &str, arguments: String) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(MARK, arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Each time another file, which comes into being whole or not at all.
+#[test]
+fn a_process_that_is_killed_while_it_makes_its_file_leaves_one_that_opens() {
+    if let Ok(arguments) = std::env::var(MARK) {
+        return publish(&arguments);
+    }
+    let mut random = Random::seeded();
+    for round in 0..rounds(40) {
+        let place = place();
+        let arguments = format!("{round}\n1000\n{}", place.path.display());
+        let mut child = child(
+            "killed::a_process_that_is_killed_while_it_makes_its_file_leaves_one_that_opens",
+            arguments,
+        );
+        std::thread::sleep(Duration::from_micros(random.below(20_000)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let log = open(&place.path);
+        let entries = run(read_all(&log)).unwrap();
+        let newest = entries.last().map_or(0, |entry| entry.position);
+        assert_eq!(run(log.head()).unwrap().position, newest);
+    }
+}
+
 #[test]
 fn a_process_that_is_killed_loses_nothing_that_was_answered() {
     if let Ok(arguments) = std::env::var(MARK) {
@@ -60,13 +93,10 @@ fn a_process_that_is_killed_loses_nothing_that_was_answered() {
     let mut newest = 0;
     for round in 0..rounds(25) {
         let kept = if round % 5 == 4 { 200 } else { 1_000_000 };
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "killed::a_process_that_is_killed_loses_nothing_that_was_answered"])
-            .arg("--nocapture")
-            .env(MARK, format!("{round}\n{kept}\n{}", place.path.display()))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = child(
+            "killed::a_process_that_is_killed_loses_nothing_that_was_answered",
+            format!("{round}\n{kept}\n{}", place.path.display()),
+        );
         let mut output = BufReader::new(child.stdout.take().unwrap());
         // Now and then it is killed while it makes or opens the file.
         if random.below(5) > 0 {

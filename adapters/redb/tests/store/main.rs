@@ -8,5 +8,6 @@ mod killed;
 mod kit;
 mod opening;
 mod reading;
+mod realm;
 mod spoilt;
 mod writing;

@@ -145,8 +145,9 @@ fn an_empty_file_becomes_a_store_and_what_was_left_half_made_does_no_harm() {
 #[test]
 fn what_is_no_store_is_left_as_it_is() {
     let place = place();
+    let long = vec![b'y'; 100_000];
     let texts: [&[u8]; 4] =
-        [b"x", b"not a store\n", &[b'y'; 100_000], b"redb\x1a\x0a\xa9\x0d\x0a and no more"];
+        [b"x", b"not a store\n", &long, b"redb\x1a\x0a\xa9\x0d\x0a and no more"];
     for text in texts {
         fs::write(&place.path, text).unwrap();
         assert_eq!(kind_of(RedbLogConfig::new(&place.path)), LogErrorKind::Malformed);

@@ -31,6 +31,8 @@ const CODES: &[(&str, LogErrorKind)] = &[
     ("NOAUTH", LogErrorKind::Denied),
     ("WRONGPASS", LogErrorKind::Denied),
     ("NOPERM", LogErrorKind::Denied),
+    // Its protected mode: it lets in nobody from elsewhere.
+    ("DENIED", LogErrorKind::Denied),
     ("OOM", LogErrorKind::Full),
     ("MISCONF", LogErrorKind::Full),
     ("SANSSEEND", LogErrorKind::Full),
@@ -111,8 +113,9 @@ fn kind(code: &str, said: &str) -> LogErrorKind {
         return *kind;
     }
     // `ERR Error running script (call to f_…): @user_script:9: -OOM command not allowed …`
-    let inside = said.split_ascii_whitespace().filter_map(|word| word.strip_prefix('-'));
-    inside.filter_map(named).next().unwrap_or(LogErrorKind::NotReady)
+    let inside = said.strip_prefix("ERR Error running script").unwrap_or_default();
+    let mut inside = inside.split_ascii_whitespace().map(|word| word.trim_start_matches('-'));
+    inside.find_map(named).unwrap_or(LogErrorKind::NotReady)
 }
 
 /// Returns the reply, if it is no error.

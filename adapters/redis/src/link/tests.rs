@@ -2,7 +2,6 @@ use super::*;
 use proptest::prelude::*;
 use std::time::Duration;
 
-#[expect(clippy::disallowed_methods, reason = "the only way to make an Instant")]
 fn start() -> Instant {
     Instant::now()
 }

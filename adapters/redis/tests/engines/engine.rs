@@ -5,6 +5,7 @@ use crate::client::Client;
 use resp_rs::resp2::Frame;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
+use std::iter;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -43,10 +44,13 @@ impl Kind {
         is_here
     }
 
-    /// Whether it can do TLS.
+    /// Whether it can do TLS. Some are built without, among them those in packages of Python.
     pub(crate) fn has_tls(self) -> bool {
-        // The package from PyPI is built without.
-        self == Self::Redis
+        // It names the first setting that it does not know, and ends.
+        let settings = ["--tls-replication", "no", "--no-such-setting", "1"];
+        let output = Command::new(self.program()).args(settings).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        self == Self::Redis && said.contains("no-such-setting")
     }
 }
 
@@ -67,7 +71,12 @@ struct Running {
 
 /// A port that is free now.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    free_port_below(u16::MAX)
+}
+
+fn free_port_below(limit: u16) -> u16 {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    iter::repeat_with(free).take(10_000).find(|port| *port < limit).unwrap()
 }
 
 pub(crate) fn directory() -> PathBuf {
@@ -84,6 +93,16 @@ impl Engine {
     pub(crate) fn start(kind: Kind, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(ToString::to_string).collect();
         let (directory, port) = (directory(), free_port());
+        let mut engine = Self { kind, directory, port, arguments, running: None };
+        engine.start_again();
+        engine
+    }
+
+    /// Starts a server of a cluster, whose own bus is 10,000 ports above.
+    pub(crate) fn of_cluster(kind: Kind) -> Self {
+        let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "30000"];
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let (directory, port) = (directory(), free_port_below(55_000));
         let mut engine = Self { kind, directory, port, arguments, running: None };
         engine.start_again();
         engine
@@ -169,12 +188,6 @@ impl Engine {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// The port of a cluster's own bus.
-    pub(crate) fn bus_port(&self) -> String {
-        let at = self.arguments.iter().position(|word| word == "--cluster-port").unwrap();
-        self.arguments[at + 1].clone()
     }
 
     pub(crate) fn directory(&self) -> &Path {
