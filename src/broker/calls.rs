@@ -1,14 +1,14 @@
 //! What handles call on a broker, and on a broker that is recorded.
 
+#[cfg(feature = "signed")]
+use super::CursorKeys;
 use super::admission::Elsewhere;
 use super::names::AddressKey;
 use super::{
-    Broker, ClientId, Lag, LeaseError, OpenError, Opened, PublishError, Published, Resumption,
-    Retention, RevokeError, SessionConfig, SessionId, StartAt, SubscribeError, TopicFilter,
-    TopicName, TopicSettingError,
+    Broker, ClientId, ConfigError, Lag, LeaseError, OpenError, Opened, PublishError, Published,
+    Resumption, Retention, RevokeError, SessionConfig, SessionId, StartAt, SubscribeError,
+    TopicFilter, TopicName, TopicSettingError,
 };
-#[cfg(feature = "signed")]
-use super::{ConfigError, CursorKeys};
 use core::time::Duration;
 use std::time::Instant;
 
@@ -59,6 +59,9 @@ calls! {
     fn skip(&mut self, now: Instant, through: u64) -> Result<(), PublishError>;
     fn cut(&mut self, now: Instant, through: u64) -> Result<(), PublishError>;
     fn apply_beside(&mut self, now: Instant, published: &Published) -> Result<(), PublishError>;
+    fn set_ahead_wait(&mut self, now: Instant, wait: Option<Duration>)
+        -> Result<(), ConfigError>;
+    fn set_keeps_for_absent(&mut self, now: Instant, keeps: bool);
     #[cfg(feature = "signed")]
     fn set_cursor_keys(&mut self, keys: CursorKeys) -> Result<(), ConfigError>;
 }

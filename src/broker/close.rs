@@ -4,7 +4,7 @@ use super::admission::LastWords;
 use super::arena::Key;
 use super::delivery::{Passed, Teller};
 use super::sessions::Told;
-use super::{Broker, BrokerEvent, EndReason, Notes, SessionId};
+use super::{Broker, BrokerEvent, EndReason, Notes, Resumption, SessionId};
 use alloc::vec::Vec;
 use std::time::Instant;
 
@@ -76,9 +76,15 @@ impl Broker {
         last_words: Option<LastWords>,
     ) -> bool {
         let (now, through) = (self.clock.now(), self.sequencer.last());
+        let ahead = self.sessions.waits_for(key);
+        if ahead.is_some() {
+            self.counters.open(Resumption::Waiting);
+            self.owe_place_after_own(key);
+        }
         let last_words = last_words.zip(self.sessions.get(key)).and_then(|(words, session)| {
             let usual = self.config.session.notices.as_ref();
-            Teller::of(session, usual, &self.sequencer).last_words(through, &words)
+            let teller = Teller::of(session, usual, &self.sequencer);
+            teller.last_words(ahead.unwrap_or(through), &words)
         });
         self.sessions.finish(now, key, reason, through, last_words, &self.topics)
     }
@@ -107,6 +113,9 @@ impl Broker {
             session.client().and_then(|client| self.clients.leave(now, client, key)).cloned();
         if told == Told::ByReady {
             self.sessions.owe_end(key, reason);
+        }
+        if session.is_ahead() {
+            self.counters.open(Resumption::Waiting);
         }
         self.counters.end(reason, undelivered);
         self.note_leave(key, session.channels().map(|(_, channel)| channel));

@@ -31,8 +31,14 @@ use core::ops::AddAssign;
 pub struct Counters {
     /// How many sessions are open now.
     pub sessions: u64,
+    /// How many of these wait now, since their last event id
+    /// [is ahead](crate::broker::Resumption::Waiting).
+    pub waiting: u64,
     /// How many clients are known now, also in their grace time.
     pub clients: u64,
+    /// How many others there are, which have no session here and for which
+    /// [events are kept](crate::broker::BrokerConfig::keeps_for_absent) now.
+    pub absent_clients: u64,
     /// How many named topics are known now, and patterns.
     pub topics: u64,
     /// How many of these there are only because somebody subscribed to them.
@@ -45,7 +51,8 @@ pub struct Counters {
     pub pattern_bytes: u64,
     /// How many events wait to be polled now.
     pub unread_events: u64,
-    /// How opened sessions resumed. The sum is how many were opened.
+    /// How opened sessions resumed. The sum is how many were opened, without those that
+    /// [wait](Self::waiting) now.
     pub resumed: Resumed,
     /// How many events were to be replayed to sessions that resumed.
     pub replayed: u64,
@@ -131,7 +138,8 @@ macro_rules! counted {
 }
 
 counted! {
-    /// How sessions resumed; see [`Resumption`]. The sum is how many were opened.
+    /// How sessions resumed; see [`Resumption`]. Each that was opened is counted once it is decided,
+    /// so that the sum is how many were opened, without those that [wait](Counters::waiting) now.
     Resumed by Resumption;
     /// [`Resumption::Live`].
     live: Resumption::Live,
@@ -149,6 +157,8 @@ counted! {
     other_epoch: Resumption::OtherEpoch { .. },
     /// [`Resumption::Ahead`].
     ahead: Resumption::Ahead { .. },
+    /// [`Resumption::Waiting`]: those that ended before it was decided.
+    waiting: Resumption::Waiting,
     /// [`Resumption::Forged`].
     forged: Resumption::Forged,
 }
@@ -281,7 +291,9 @@ impl AddAssign<&Self> for Counters {
         let Self { lost, panics, .. } = other;
         add([
             (&mut self.sessions, other.sessions),
+            (&mut self.waiting, other.waiting),
             (&mut self.clients, other.clients),
+            (&mut self.absent_clients, other.absent_clients),
             (&mut self.topics, other.topics),
             (&mut self.subscribed_topics, other.subscribed_topics),
             (&mut self.retained_bytes, other.retained_bytes),

@@ -71,6 +71,8 @@ pub enum ConfigError {
     ZeroHeartbeat,
     /// A stall timeout of zero would end every session.
     ZeroStallTimeout,
+    /// A wait of no time for an id that is ahead; `None` is the setting without one.
+    ZeroAheadWait,
     /// Keys sign the ids that the broker makes, and with
     /// [`EventIds::Own`](crate::broker::EventIds::Own) it makes none.
     NothingToSign,
@@ -93,6 +95,7 @@ impl fmt::Display for ConfigError {
             Self::ZeroRetentionAge => "events that are kept for no time are not delivered",
             Self::ZeroHeartbeat => "a heartbeat interval of zero",
             Self::ZeroStallTimeout => "a stall timeout of zero",
+            Self::ZeroAheadWait => "a wait of no time for ids that are ahead",
             Self::NothingToSign => "keys for ids of the broker's making, which makes none",
             Self::ZeroSessionAge => "a maximum age of zero",
             Self::JitterBeyondAge => "a jitter that leaves nothing of the maximum age",

@@ -64,10 +64,18 @@ pub enum Resumption {
     /// made by hand, or an epoch was used twice, or it comes from a shard that is ahead of this
     /// one. What is replayed is as for an unknown id. In the last case the session gets events again
     /// that it has, and misses none of this shard's.
+    ///
+    /// Where [`SessionDefaults::ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set, the
+    /// session waited that long for the position first.
     Ahead {
         /// How many events.
         replayed: u64,
     },
+    /// Its last event id is ahead, as for [`Ahead`](Self::Ahead), and the session waits for
+    /// [so long](crate::broker::SessionDefaults::ahead_wait) until this shard has come as far. Until
+    /// then nothing is said of its place, and nothing is replayed. What came of it is told by
+    /// [`BrokerEvent::SessionResumed`].
+    Waiting,
     /// Its last event id names a place without the code that this broker's keys make for it. It was
     /// forged, or is of another stream. Nothing is replayed: the session starts now. This comes
     /// only where [`BrokerConfig::cursor_keys`](crate::broker::BrokerConfig) are set.
@@ -78,7 +86,7 @@ impl Resumption {
     /// Returns how many events are replayed.
     pub const fn replayed(self) -> u64 {
         match self {
-            Self::Live | Self::Forged => 0,
+            Self::Live | Self::Waiting | Self::Forged => 0,
             Self::Oldest { replayed }
             | Self::Last { replayed }
             | Self::Complete { replayed }
@@ -89,7 +97,8 @@ impl Resumption {
         }
     }
 
-    /// Returns whether the session may have missed something.
+    /// Returns whether the session may have missed something. Of one that is
+    /// [waiting](Self::Waiting) that is not known yet, so that it may.
     pub const fn may_miss(self) -> bool {
         !matches!(
             self,
@@ -108,6 +117,7 @@ impl Resumption {
             Self::UnknownId { .. } => Self::UnknownId { replayed },
             Self::OtherEpoch { .. } => Self::OtherEpoch { replayed },
             Self::Ahead { .. } => Self::Ahead { replayed },
+            Self::Waiting => Self::Waiting,
             Self::Forged => Self::Forged,
         }
     }
@@ -123,6 +133,7 @@ impl Resumption {
             Self::UnknownId { .. } => "unknown",
             Self::OtherEpoch { .. } => "other-epoch",
             Self::Ahead { .. } => "ahead",
+            Self::Waiting => "waiting",
             Self::Forged => "forged",
         }
     }
@@ -144,6 +155,17 @@ pub enum BrokerEvent {
     },
     /// A session was opened.
     SessionOpened {
+        /// The session.
+        session: SessionId,
+        /// The client whose session it is; `None` for a session without a client.
+        client: Option<ClientId>,
+        /// How its resumption went.
+        resumption: Resumption,
+    },
+    /// It was decided how a session resumes that was opened as
+    /// [waiting](Resumption::Waiting). There is no more than one of these for each, and none where
+    /// the session ended before.
+    SessionResumed {
         /// The session.
         session: SessionId,
         /// The client whose session it is; `None` for a session without a client.

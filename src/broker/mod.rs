@@ -95,6 +95,9 @@
 //! | last in a stream that ends by a [drain](Broker::drain) or a [maximum age](MaxAge) | `ending` | 0, `null` | what was published after the end |
 //!
 //! - A notice takes no position, is not kept, and counts as no event.
+//! - A session that [waits](SessionDefaults::ahead_wait) for a position that its last event id names
+//!   gets heartbeats alone. Its stream begins as in the table once it is decided how it resumes. One
+//!   that ends before that is told no place but its own.
 //! - The number of lost events is `null` where it is not known exactly: where it is further back
 //!   than the broker remembers, where an event was for several subscriptions of which one is a
 //!   pattern, and where a compact log gave up superseded events in between. What is superseded or
@@ -132,7 +135,7 @@
 //! | what a request brings | what is sent for it, before anything new is published |
 //! | --- | --- |
 //! | no id | the first notice, at most 256 bytes; by [`StartAt`] up to what is kept |
-//! | an id that leads nowhere: nonsense, of an earlier [`Epoch`], not given out yet | as without an id |
+//! | an id that leads nowhere: nonsense, of an earlier [`Epoch`], not given out yet | as without an id; of the last, after the [wait](SessionDefaults::ahead_wait) |
 //! | a place of this stream | what is kept since then, at most 4 MiB for each topic and for the broadcast, and 256 KiB for the client |
 //! | the same with [signed](BrokerConfig::cursor_keys) ids, made up | the first notice |
 //!
@@ -160,7 +163,9 @@
 //! - [`SessionDefaults::on_gap`] and [`SessionDefaults::on_unknown_id`]: whether all that is kept is
 //!   sent to a peer that has missed more than that, or says nothing of what it has.
 
+mod absent;
 mod admission;
+mod ahead;
 mod arena;
 mod calls;
 mod clients;
@@ -345,7 +350,9 @@ impl Broker {
     pub fn counters(&self) -> Counters {
         Counters {
             sessions: self.sessions.len() as u64,
+            waiting: self.sessions.waiting() as u64,
             clients: self.clients.len() as u64,
+            absent_clients: self.clients.kept() as u64,
             topics: self.topics.len() as u64,
             subscribed_topics: self.topics.subscribed_only() as u64,
             retained_bytes: self.topics.retained_bytes() as u64,

@@ -66,30 +66,41 @@ impl Broker {
         }
         let views: Vec<View<'_>> =
             channels.iter().filter_map(|&channel| self.topics.view(channel)).collect();
-        let beginning = delivery::resume(&views, self.wish(&config), &self.sequencer);
+        let mut beginning = delivery::resume(&views, self.wish(&config), &self.sequencer);
+        let ahead = beginning.ahead().filter(|_| self.config.session.ahead_wait.is_some());
+        if ahead.is_some() {
+            beginning.wait();
+        }
         let (resumption, places) = (beginning.resumption(), beginning.places());
-        self.counters.open(resumption);
         let is_counted = (config.client().is_some(), config.address().is_some());
         let retry = self.admission.retry_in(self.sessions.next_slot(), is_counted);
-        let teller = self.teller(&config);
-        let is_place_due = config.is_topics_only()
-            && teller.tells_places()
-            && delivery::ends_without_id(&views, places);
         let mut session = new_session(now, &config, client, &channels, places);
-        if let Some(frame) = teller.opening(&beginning, config.opening_comment(), retry) {
-            session.extras_mut().set_opening(frame);
-        }
-        if is_place_due {
-            session.extras_mut().owe_place();
-        }
-        if resumption.replayed() > 0 {
-            let (usual, channels) = (&self.config.session.lag, channels.iter().copied());
-            if delivery::may_be_bounded(config.lag(), usual, channels, &self.topics) {
-                session.extras_mut().set_replayed_through(self.sequencer.last());
+        if ahead.is_none() {
+            let teller = self.teller(&config);
+            let is_place_due = config.is_topics_only()
+                && teller.tells_places()
+                && delivery::ends_without_id(&views, places);
+            if let Some(frame) =
+                teller.opening::<false>(&beginning, config.opening_comment(), retry)
+            {
+                session.extras_mut().set_opening(frame);
             }
+            if is_place_due {
+                session.extras_mut().owe_place();
+            }
+            if resumption.replayed() > 0 {
+                let (usual, channels) = (&self.config.session.lag, channels.iter().copied());
+                if delivery::may_be_bounded(config.lag(), usual, channels, &self.topics) {
+                    session.extras_mut().set_replayed_through(self.sequencer.last());
+                }
+            }
+            self.counters.open(resumption);
         }
         session.set_terms(self.terms(now, &mut config));
         let key = self.sessions.insert(session);
+        if let Some(position) = ahead {
+            self.let_wait_for(now, key, position, &config, retry);
+        }
         if let Some(client) = client {
             self.clients.add_session(client, key);
         }
@@ -191,12 +202,16 @@ impl Broker {
         // As it would be for a client that is new here, or was forgotten.
         let unknown = Log::new(self.clients.forgotten_through());
         let view_of_client = |id: &ClientId| {
-            let channel = self.clients.get(id).map(Client::channel);
+            let channel = self.clients.channel_of(id);
             channel.and_then(|channel| self.topics.view(channel)).unwrap_or(View::Log(&unknown))
         };
         let views = channels.iter().filter_map(|&channel| self.topics.view(channel));
         let views: Vec<View<'_>> = views.chain(config.client().map(view_of_client)).collect();
         let beginning = delivery::resume(&views, self.wish(config), &self.sequencer);
+        if beginning.ahead().is_some() && self.config.session.ahead_wait.is_some() {
+            // What is left is known when its position has come.
+            return Ok(());
+        }
         if delivery::is_anything_left(&views, &beginning, self.teller(config).tells_places()) {
             Ok(())
         } else {
@@ -238,7 +253,9 @@ impl Broker {
             }
             return key;
         }
-        let channel = self.topics.open_client(self.clients.forgotten_through());
+        let kept = self.clients.take_kept(id);
+        let forgotten_through = self.clients.forgotten_through();
+        let channel = kept.unwrap_or_else(|| self.topics.open_client(forgotten_through));
         let key = self.clients.insert(id.clone(), channel, metadata);
         self.events.push(BrokerEvent::ClientJoined { client: id.clone() });
         key

@@ -147,6 +147,11 @@ impl Broker {
                 self.sessions.void(void, &self.topics);
                 Filled::All
             }
+            Outcome::Ahead => {
+                session.park_alone(hand_overs);
+                deadlines.arm(key.slot(), session);
+                Filled::All
+            }
             Outcome::Ended(reason) => self.end_now(key, reason),
         };
         if is_watched {

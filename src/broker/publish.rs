@@ -137,6 +137,7 @@ impl Broker {
         self.append(now, &published, 0)?;
         self.counters.publish(published.frame());
         self.sequencer = sequencer;
+        self.note_position();
         Ok(published)
     }
 
@@ -158,6 +159,7 @@ impl Broker {
         self.check_position(&published)?;
         self.append(now, &published, 0)?;
         self.sequencer = sequencer;
+        self.note_position();
         Ok(published)
     }
 
@@ -194,7 +196,7 @@ impl Broker {
         match audience {
             Audience::Everyone => Ok(()),
             Audience::Topic(name) => self.topics.check_publish(name),
-            Audience::Client(id) if self.clients.get(id).is_some() => Ok(()),
+            Audience::Client(id) if self.clients.channel_of(id).is_some() => Ok(()),
             Audience::Client(_) => Err(PublishError::UnknownClient),
             Audience::Session(id) => match self.sessions.by_id(*id) {
                 Some(session) if session.ending().is_none() => Ok(()),
@@ -235,20 +237,29 @@ impl Broker {
                 }
             }
             Audience::Client(id) => {
-                let client = self.clients.get(id).ok_or(PublishError::UnknownClient)?;
+                let Some(client) = self.clients.get(id) else {
+                    return self.append_for_absent(now, id, new, age);
+                };
                 self.append_to(now, client.channel(), new)
             }
             Audience::Session(id) => {
                 let key = self.sessions.key_of(*id).ok_or(PublishError::UnknownSession)?;
                 let channel = self.own_channel(key, &new)?;
                 self.append_to(now, channel, new)?;
-                self.sessions.wake(now, key);
+                if self.sessions.get(key).is_some_and(|session| !session.is_ahead()) {
+                    self.sessions.wake(now, key);
+                }
                 Ok(())
             }
         }
     }
 
-    fn append_to(&mut self, now: Tick, channel: u32, new: NewEntry) -> Result<(), PublishError> {
+    pub(super) fn append_to(
+        &mut self,
+        now: Tick,
+        channel: u32,
+        new: NewEntry,
+    ) -> Result<(), PublishError> {
         self.topics.append(now, channel, new, self.sessions.ready_mut())
     }
 
@@ -260,7 +271,7 @@ impl Broker {
         if let Some(own) = session.own() {
             return Ok(own.channel());
         }
-        self.topics.check_for_session(new)?;
+        self.topics.check_private(new)?;
         let channel = self.topics.open_session();
         self.topics.join(channel);
         session.add_own(Subscription::new(channel, 0));

@@ -26,7 +26,8 @@ pub struct ClientMut<'a, B = Broker> {
 
 impl Broker {
     /// Returns a handle that looks at a client. `None` if it is not known: it never had a session,
-    /// or was absent for longer than [`BrokerConfig::client_grace`](super::BrokerConfig).
+    /// or was absent for longer than [`BrokerConfig::client_grace`](super::BrokerConfig), whether or
+    /// not [events are kept](super::BrokerConfig::keeps_for_absent) for it.
     pub fn client(&self, id: &ClientId) -> Option<ClientRef<'_>> {
         self.clients.get(id).map(|client| ClientRef { broker: self, client })
     }
@@ -65,7 +66,9 @@ impl<'a, B: Calls> ClientMut<'a, B> {
     /// them but the rest of a frame that is half written. Returns how many there were.
     ///
     /// The client stays known for its grace time, with what is kept for it. Whether it comes in
-    /// again is decided when it asks.
+    /// again is decided when it asks. For a client that is not known, and for which
+    /// [events are kept](super::BrokerConfig::keeps_for_absent), these are dropped: to it they are
+    /// a gap.
     ///
     /// # Errors
     ///
@@ -142,6 +145,9 @@ impl Broker {
     /// Ends a client's sessions, as [`ClientMut::revoke`] says.
     pub(super) fn revoke(&mut self, now: Instant, client: &ClientId) -> Result<usize, RevokeError> {
         self.advance(now);
+        if self.drop_kept(client) {
+            return Ok(0);
+        }
         let sessions = self.session_keys_of(client).ok_or(RevokeError::UnknownClient)?;
         for &key in &sessions {
             self.end(key, EndReason::Revoked, Told::ByReady);
@@ -177,7 +183,8 @@ impl Broker {
     }
 
     fn session_keys_of(&self, client: &ClientId) -> Option<Vec<Key>> {
-        self.clients.get(client).map(|client| client.sessions().to_vec())
+        let sessions = self.clients.get(client).map(|client| client.sessions().to_vec());
+        sessions.or_else(|| self.clients.is_kept(client).then(Vec::new))
     }
 
     fn hears_through_pattern(&self, session: Key, name: &TopicName) -> bool {

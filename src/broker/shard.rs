@@ -12,11 +12,11 @@ use super::delivery::Teller;
 use super::names::AddressKey;
 use super::sessions::Told;
 use super::{
-    Audience, Broker, EndReason, EventNumber, LogStep, OpenError, Opened, PublishError, Published,
-    SessionConfig,
+    Audience, Broker, ConfigError, EndReason, EventNumber, LogStep, OpenError, Opened,
+    PublishError, Published, SessionConfig,
 };
 #[cfg(feature = "signed")]
-use super::{ConfigError, CursorKeys, EventIds};
+use super::{CursorKeys, EventIds};
 use alloc::vec::Vec;
 use core::time::Duration;
 use std::time::Instant;
@@ -182,9 +182,11 @@ impl<'a, B: Calls> ShardMut<'a, B> {
     /// sessions with a pattern that matches have lost the event.
     ///
     /// All sessions of one client belong on one shard, since what is published to the client is
-    /// kept there alone. A shard that is rebuilt from its history, before its first session, does
-    /// not know which clients were its own. What was published to any client is a gap to each
-    /// client that resumes from before it.
+    /// kept there alone. What is for a client that has no session here is kept where
+    /// [`BrokerConfig::keeps_for_absent`](super::BrokerConfig::keeps_for_absent) says so. Otherwise
+    /// a shard that is rebuilt from its history, before its first session, does not know which
+    /// clients were its own: what was published to any client is a gap to each client that resumes
+    /// from before it.
     ///
     /// # Errors
     ///
@@ -310,13 +312,82 @@ impl<'a, B: Calls> ShardMut<'a, B> {
     }
 
     /// Publishes what another shard has numbered, as [`apply`](Self::apply) does, where all shards
-    /// began together: a client that is not here is on another.
+    /// began together: a client that is not here is on another, and nothing is kept for it.
     ///
     /// # Errors
     ///
     /// [`PublishError`]; then nothing was done.
     pub fn apply_beside(self, now: Instant, published: &Published) -> Result<(), PublishError> {
         self.broker.apply_beside(now, published)
+    }
+
+    /// Sets how long sessions wait from now on whose last event id is ahead of this shard, instead
+    /// of [`SessionDefaults::ahead_wait`](super::SessionDefaults::ahead_wait). Those that wait
+    /// already wait as long as they were to.
+    ///
+    /// ```
+    /// use sansse::broker::{
+    ///     Audience, Broker, BrokerConfig, BrokerEvent, Epoch, EventIds, Resumption, Sequencer,
+    ///     SessionConfig,
+    /// };
+    /// use sansse::{Event, LastEventId};
+    /// use std::time::Duration;
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut node = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// node.shard_mut().set_ahead_wait(now, Some(Duration::from_secs(2)))?;
+    /// // A browser had an event from another node that has not come to this one yet.
+    /// let last = LastEventId::from_header(b"beef-1");
+    /// let opened = node.open(now, SessionConfig::new().with_last_event_id(last))?;
+    /// assert_eq!(opened.resumption, Resumption::Waiting);
+    /// assert!(node.poll_transmit(now, opened.session).is_none());
+    ///
+    /// let mut log = Sequencer::new(Epoch(0xbeef), 0, EventIds::Assigned);
+    /// node.shard_mut().apply(now, &log.publish(Audience::Everyone, &Event::new("hello")))?;
+    /// # node.poll_event();
+    /// let Some((_, BrokerEvent::SessionResumed { resumption, .. })) = node.poll_event() else {
+    ///     panic!()
+    /// };
+    /// assert_eq!(resumption, Resumption::Complete { replayed: 0 });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::ZeroAheadWait`](super::ConfigError); then nothing was done.
+    pub fn set_ahead_wait(self, now: Instant, wait: Option<Duration>) -> Result<(), ConfigError> {
+        self.broker.set_ahead_wait(now, wait)
+    }
+
+    /// Sets whether what is [applied](Self::apply) from now on is kept for clients that have no
+    /// session here, instead of [`BrokerConfig::keeps_for_absent`](super::BrokerConfig). What came
+    /// before is not, so that it is a gap to a client that is not known and resumes from before it.
+    ///
+    /// Among the shards of one hub, a client's sessions are all on one: apply what is for the client
+    /// there, and [`apply_beside`](Self::apply_beside) it in the others.
+    ///
+    /// ```
+    /// use sansse::broker::{
+    ///     Audience, Broker, BrokerConfig, ClientId, Epoch, EventIds, Resumption, Sequencer,
+    ///     SessionConfig,
+    /// };
+    /// use sansse::{Event, LastEventId};
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut node = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// node.shard_mut().set_keeps_for_absent(now, true);
+    /// let alice = ClientId::new("alice")?;
+    /// let mut log = Sequencer::new(Epoch(0xbeef), 0, EventIds::Assigned);
+    /// node.shard_mut().apply(now, &log.publish(Audience::Everyone, &Event::new("for all")))?;
+    /// // She is connected to another node, and comes to this one.
+    /// node.shard_mut().apply(now, &log.publish(alice.clone().into(), &Event::new("for alice")))?;
+    /// let last = LastEventId::from_header(b"beef-1");
+    /// let config = SessionConfig::new().with_client(alice).with_last_event_id(last);
+    /// assert_eq!(node.open(now, config)?.resumption, Resumption::Complete { replayed: 1 });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_keeps_for_absent(self, now: Instant, keeps: bool) {
+        self.broker.set_keeps_for_absent(now, keeps);
     }
 
     /// Signs the ids of all that is published from now on with other keys. What the earlier ones
@@ -388,14 +459,17 @@ impl Broker {
         now: Instant,
         published: &Published,
     ) -> Result<(), PublishError> {
-        self.apply_numbered(now, published, 0)
+        self.apply_numbered(now, published, 0, false)
     }
 
+    /// Publishes what was numbered elsewhere and is so old, and keeps it for a client that is not
+    /// here, or not.
     fn apply_numbered(
         &mut self,
         now: Instant,
         published: &Published,
         age: Tick,
+        keeps: bool,
     ) -> Result<(), PublishError> {
         let now = self.advance(now);
         if self.admission.is_closed() {
@@ -407,6 +481,12 @@ impl Broker {
         let (position, last) = (published.position(), self.sequencer.last());
         self.check_position(published)?;
         match self.append(now, published, age) {
+            Err(PublishError::UnknownClient) if keeps => {
+                self.keep_for_absent(now, published, age);
+            }
+            Err(PublishError::TooLarge { .. }) if self.is_for_absent(published) => {
+                self.lose_for_absent(published);
+            }
             // No session here has it; one that comes later is told of the gap.
             Err(PublishError::TooManyTopics) => self.miss(now, published),
             Ok(()) | Err(PublishError::UnknownClient | PublishError::UnknownSession) => {}
@@ -419,6 +499,7 @@ impl Broker {
             self.counters.publish(published.frame());
         }
         self.sequencer.observe(position);
+        self.note_position();
         Ok(())
     }
 
@@ -438,13 +519,15 @@ impl Broker {
         published: &Published,
         age: Duration,
     ) -> Result<(), PublishError> {
-        let is_unused = self.sessions.is_unused();
-        self.apply_numbered(now, published, ticks(age))?;
-        // The client may be one of an earlier process, whose history this is.
-        if let Audience::Client(_) = published.audience()
-            && is_unused
-        {
-            self.clients.note_forgotten(published.position());
+        let (keeps, is_unused) = (self.config.keeps_for_absent, self.sessions.is_unused());
+        self.apply_numbered(now, published, ticks(age), keeps)?;
+        if let Audience::Client(_) = published.audience() {
+            if keeps {
+                self.forget_absent();
+            } else if is_unused {
+                // The client may be one of an earlier process, whose history this is.
+                self.clients.note_forgotten(published.position());
+            }
         }
         Ok(())
     }
@@ -454,6 +537,7 @@ impl Broker {
         self.advance(now);
         self.check_passing(through)?;
         self.sequencer.observe(through);
+        self.note_position();
         Ok(())
     }
 
@@ -463,6 +547,7 @@ impl Broker {
         self.check_passing(through)?;
         self.sequencer.observe(through);
         self.lose_through(now, through);
+        self.note_position();
         Ok(())
     }
 
@@ -483,6 +568,8 @@ impl Broker {
             let usual = self.config.session.notices.as_ref();
             if let Some(session) = self.sessions.get_mut(key)
                 && session.ending().is_none()
+                // What it is told is decided with its place.
+                && !session.is_ahead()
                 && Teller::of(session, usual, &self.sequencer).tells()
             {
                 session.extras_mut().add_cut(through);

@@ -87,6 +87,11 @@ impl<'a, B: Calls> SessionMut<'a, B> {
     ///
     /// Subscribing to what the session has already does nothing, and is [`Resumption::Live`].
     ///
+    /// A session that [waits](Resumption::Waiting) for its place gets nothing of it before that is
+    /// decided. From [`StartAt::Now`] it then gets what was published after this call, without what
+    /// came before its place. From another place it begins as if this were called then, and is
+    /// [`Resumption::Waiting`] until then.
+    ///
     /// ```
     /// use sansse::Event;
     /// use sansse::broker::{Broker, BrokerConfig, Epoch, StartAt, SessionConfig, TopicName, Transmit};
@@ -203,19 +208,58 @@ impl Broker {
             return Err(SubscribeError::TooManyTopics);
         }
         let channel = self.topics.ensure(&filter);
+        self.topics.join(channel);
         self.subscribed(client, address, 1);
+        let cursor = self.topics.end_of(channel);
         let session = self.sessions.get_mut(key).ok_or(SubscribeError::UnknownSession)?;
-        let view = self.topics.view(channel).ok_or(SubscribeError::TooManyTopics)?;
+        let resumption = if session.is_ahead() {
+            let is_now = start == StartAt::Now;
+            let cursor = if is_now { cursor } else { Subscription::NOWHERE };
+            let number = session.add(Subscription::new(channel, cursor));
+            session.extras_mut().add_late(number, start);
+            if is_now { Resumption::Live } else { Resumption::Waiting }
+        } else {
+            let number = session.add(Subscription::new(channel, cursor));
+            let (resumption, has_output) = self.begin_late(key, number, &start, &except);
+            if self.sessions.get(key).is_some_and(|session| session.phase() == Phase::Parked) {
+                if has_output {
+                    self.sessions.wake(now, key);
+                } else {
+                    self.sessions.wait(key, number, &mut self.topics);
+                }
+            }
+            resumption
+        };
+        self.note_reader(key, channel);
+        Ok(resumption)
+    }
 
+    /// Decides where a subscription begins that was added to an open session, which had subscribed
+    /// to `except` before. Returns how that resumes, and whether the session has output by it.
+    pub(super) fn begin_late(
+        &mut self,
+        key: Key,
+        number: u32,
+        start: &StartAt,
+        except: &[TopicFilter],
+    ) -> (Resumption, bool) {
+        let nothing = (Resumption::Live, false);
+        let Some(session) = self.sessions.get_mut(key) else { return nothing };
+        let channel = session.subscription(number).map(Subscription::channel);
+        let Some((channel, view)) =
+            channel.and_then(|channel| Some((channel, self.topics.view(channel)?)))
+        else {
+            return nothing;
+        };
         let usual = &self.config.session;
-        let wish = Wish::new(&LastEventId::Absent, &start, usual.on_gap, self.unseen)
+        let wish = Wish::new(&LastEventId::Absent, start, usual.on_gap, self.unseen)
             .with_unknown_id(usual.on_unknown_id);
         let beginning = delivery::resume(&[view], wish, &self.sequencer);
         let (resume, places) = (beginning.resumption(), beginning.places());
         let mut cursor = places.cursors().first().copied().unwrap_or(view.end());
         let mut gone = places.gone().first().map_or(0, |(_, gone)| *gone);
         // The session got these already, or did not want them.
-        let excluded = self.topics.numbers_from(channel, cursor, &except);
+        let excluded = self.topics.numbers_from(channel, cursor, except);
         let replayed = resume.replayed() - excluded.len() as u64;
         if replayed == 0 {
             (cursor, gone) = (view.end(), 0);
@@ -227,8 +271,9 @@ impl Broker {
             Notice::Gap { lost, reason, .. } if tells => Some(LateGap { replayed, lost, reason }),
             _ => None,
         };
-        self.topics.join(channel);
-        let number = session.add(Subscription::new(channel, cursor));
+        if let Some(one) = session.subscription_mut(number) {
+            *one.cursor_mut() = cursor;
+        }
         if let Some(gap) = gap {
             session.extras_mut().add_late_gap(gap);
         }
@@ -237,26 +282,23 @@ impl Broker {
             if tells_places {
                 session.extras_mut().owe_place();
             }
-            let channels = session.channels().map(|(_, channel)| channel);
-            if delivery::may_be_bounded(
-                session.lag(),
-                &self.config.session.lag,
-                channels,
-                &self.topics,
-            ) {
-                session.extras_mut().set_replayed_through(self.sequencer.last());
-            }
             session.extras_mut().exclude(number, excluded);
         }
-        if session.phase() == Phase::Parked {
-            if replayed > 0 || gap.is_some() || is_over(session, &self.topics) {
-                self.sessions.wake(now, key);
-            } else {
-                self.sessions.wait(key, number, &mut self.topics);
-            }
+        let has_output = replayed > 0 || gap.is_some() || is_over(session, &self.topics);
+        if replayed > 0 {
+            self.bound_replay(key);
         }
-        self.note_reader(key, channel);
-        Ok(resume.with_replayed(replayed))
+        (resume.with_replayed(replayed), has_output)
+    }
+
+    /// Keeps what is replayed to a session out of any bounds of its lag.
+    pub(super) fn bound_replay(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let (lag, channels) = (session.lag(), session.channels().map(|(_, channel)| channel));
+        let usual = &self.config.session.lag;
+        if delivery::may_be_bounded(lag, usual, channels, &self.topics) {
+            session.extras_mut().set_replayed_through(self.sequencer.last());
+        }
     }
 
     /// Ends a subscription, as [`SessionMut::unsubscribe`] says.
@@ -306,7 +348,7 @@ impl Broker {
     }
 
     /// Returns the numbers of a session's subscriptions to topics and patterns, and what they are.
-    fn filters(&self, session: &Session) -> impl Iterator<Item = (u32, TopicFilter)> {
+    pub(super) fn filters(&self, session: &Session) -> impl Iterator<Item = (u32, TopicFilter)> {
         let filter = |(number, channel)| self.topics.filter(channel).map(|filter| (number, filter));
         session.channels().filter_map(filter)
     }

@@ -2,6 +2,7 @@
 
 use super::admission::{DrainStep, LastWords};
 use super::arena::Key;
+use super::clients::{Departed, Forgotten};
 use super::clock::Tick;
 use super::sessions::{Due, Sessions, Told};
 use super::{Broker, BrokerEvent, Drain, DrainError, EndReason, OpenError, Value};
@@ -67,6 +68,8 @@ impl Broker {
         }
         self.handle_patience(now);
         self.topics.handle_timeout(now);
+        // What is too old by now is not replayed.
+        self.decide_overdue(now);
         self.drain_due();
         self.forget_absent();
     }
@@ -142,10 +145,19 @@ impl Broker {
     /// Forgets clients whose grace time is over, and those absent the longest beyond the limit.
     pub(super) fn forget_absent(&mut self) {
         while let Some(forgotten) = self.clients.pop_forgotten(self.clock.now()) {
-            let last = self.topics.close(forgotten.channel);
-            self.clients.note_forgotten(last);
-            self.events.push(BrokerEvent::ClientLeft { client: forgotten.id });
-            self.let_go([Box::new(forgotten.metadata) as Value]);
+            let Forgotten { channel, left } = forgotten;
+            // It may be elsewhere, and come back for what is kept.
+            let kept = left.as_ref().and_then(|left| self.kept_since(left, channel));
+            if let Some((since, id)) = kept {
+                self.clients.keep(since, id, channel);
+            } else {
+                let last = self.topics.close(channel);
+                self.clients.note_forgotten(last);
+            }
+            if let Some(Departed { id, metadata, .. }) = left {
+                self.events.push(BrokerEvent::ClientLeft { client: id });
+                self.let_go([Box::new(metadata) as Value]);
+            }
         }
     }
 

@@ -30,6 +30,7 @@ impl fmt::Display for NodeId {
 }
 
 /// One thing that happens in a realm, at one position.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Record {

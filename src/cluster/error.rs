@@ -8,6 +8,7 @@ use core::error::Error;
 use core::fmt;
 
 /// What an adapter says of an engine that did not do as it was asked.
+#[cfg_attr(feature = "record", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogError {
     kind: LogErrorKind,
@@ -64,6 +65,7 @@ impl fmt::Display for LogError {
 impl Error for LogError {}
 
 /// What went wrong with an engine.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LogErrorKind {

@@ -80,6 +80,7 @@ pub struct Hello {
 }
 
 /// Where a log begins and ends.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// The position before the oldest entry that is kept; the newest position if none is.
@@ -106,6 +107,7 @@ pub struct Append {
 }
 
 /// Where a batch was appended.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
     /// The last position of the batch: its first is `count - 1` before it.
@@ -127,6 +129,7 @@ pub struct Read {
 }
 
 /// Entries of a log, the oldest first.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// The entries.
@@ -134,6 +137,7 @@ pub struct Page {
 }
 
 /// One entry of a log.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The position before its first one. Where this is not the position of the entry before it,
@@ -148,11 +152,12 @@ pub struct Entry {
 }
 
 /// What an entry holds.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Content {
     /// An encoded [`Batch`](super::Batch) with one record for each position.
-    Batch(Bytes),
+    Batch(#[cfg_attr(feature = "record", serde(with = "crate::record::bytes_as_text"))] Bytes),
     /// Nothing. The engine may have lost entries that nodes have seen or that publishers were told
     /// of: all whose positions lie after [`Entry::after`], which is the last one that survived.
     Cut,

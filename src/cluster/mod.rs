@@ -25,6 +25,8 @@ mod batch;
 mod error;
 mod log;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod node;
 mod presence;
 mod realm;

@@ -118,6 +118,11 @@ impl Realm {
     /// Lets a hub follow a log, and spawns what drives that. It returns at once: the node
     /// [is ready](Self::ready) when it has read what there was.
     ///
+    /// A client may come from any other node. So the hub keeps what is [for clients that are
+    /// elsewhere](crate::broker::BrokerConfig::keeps_for_absent), and a session whose last event id
+    /// is ahead of this node waits for 2 s, unless
+    /// [`ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set already.
+    ///
     /// # Errors
     ///
     /// [`JoinError`]; then nothing was done.

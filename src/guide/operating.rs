@@ -60,12 +60,14 @@
 //! | The hub | Kind | Unit, labels | What to see in it |
 //! | --- | --- | --- | --- |
 //! | `sansse_sessions` | gauge | sessions | how many streams are open |
+//! | `sansse_sessions_waiting` | gauge | sessions | those of them whose id is [ahead](super::resuming#several-nodes) of this node; many: this node lags |
 //! | `sansse_clients` | gauge | clients | those with a session, and those gone for less than the grace time |
+//! | `sansse_clients_absent` | gauge | clients | those elsewhere for whom [events are kept](super::resuming#several-nodes); at `absent_clients` the longest absent goes |
 //! | `sansse_topics` | gauge | topics and patterns, for each shard | growth without end: names that nobody ends |
 //! | `sansse_subscribed_topics` | gauge | the same | those that exist only because somebody subscribed |
 //! | `sansse_retained_bytes` | gauge | bytes | what all logs keep; at `retained_bytes` the largest log gives way |
 //! | `sansse_pattern_bytes` | gauge | bytes | what patterns in use cost |
-//! | `sansse_sessions_opened` | counter | sessions, by `resume`: `live`, `oldest`, `last`, `complete`, `gap`, `unknown`, `other-epoch`, `ahead`, `forged` | `gap`: readers were away for longer than is kept. `other-epoch`: after a restart. `forged`: somebody tries |
+//! | `sansse_sessions_opened` | counter | sessions, by `resume`: `live`, `oldest`, `last`, `complete`, `gap`, `unknown`, `other-epoch`, `ahead`, `waiting`, `forged` | `gap`: readers were away for longer than is kept. `other-epoch`: after a restart. `ahead`: a node lags for longer than its readers wait. `waiting`: those that ended before they were decided. `forged`: somebody tries |
 //! | `sansse_sessions_refused` | counter | sessions, by `reason`: [below](#refusals) | anything but `topics-ended` |
 //! | `sansse_sessions_ended` | counter | sessions, by `reason`: [below](#ends) | `lagged`, `stalled`, `gave-way` |
 //! | `sansse_events_published` | counter | events, once for all shards | |
@@ -103,6 +105,24 @@
 //! | `sansse_server_answers_stalled` | counter | answers | the reader took nothing for 60 s |
 //! | `sansse_server_junk_after_stream` | counter | streams | the peer sent bytes behind its request |
 //! | `sansse_server_given_up` | counter | connections, by `what`: `request`, `stream`, `answer` | too much is held: more memory, or an attack |
+//!
+//! A node of a [realm](super::many_nodes) counts too: call
+//! `Realm::record_metrics` as well.
+//!
+//! | Metric | Kind | Counts | What to see in it |
+//! | --- | --- | --- | --- |
+//! | `sansse_realm_health` | gauge | 1 for the `state` that the node is in: `joining`, `ready`, `stale`, `down` | any but `ready` for long |
+//! | `sansse_realm_queued_records` | gauge | events that wait to be appended | growth: more is published than the engine takes |
+//! | `sansse_realm_queued_bytes` | gauge | bytes of these | of 16 MiB by default |
+//! | `sansse_realm_records_appended` | counter | events that the engine has confirmed | |
+//! | `sansse_realm_batches_appended` | counter | appends of these | how many events share one |
+//! | `sansse_realm_records_applied` | counter | events read from the log, of all nodes | the same rate on each node |
+//! | `sansse_realm_records_unreadable` | counter | events of the log that this version cannot read | any: update this node |
+//! | `sansse_realm_holes` | counter | times that positions were missing | any: readers were told of a gap |
+//! | `sansse_realm_cuts` | counter | times that the engine said that it may have lost something | as after each of its restarts |
+//! | `sansse_realm_publishes_refused` | counter | publishes, by `reason`: `busy`, `engine-down`, `unconfirmed` | any |
+//! | `sansse_realm_engine_failures` | counter | times that the engine failed | growth: it fails again and again |
+//! | `sansse_realm_engine_reconnects` | counter | times that it was there again | |
 //!
 //! # Ends
 //!

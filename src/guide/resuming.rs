@@ -70,6 +70,7 @@
 //! | with an id of an earlier process | `OtherEpoch` | `gap`, `null`, `restart` | as without an id; all that is kept with [`OnUnknownId::ReplayKept`] |
 //! | with nonsense, or an own id that is gone | `UnknownId` | `gap`, `null`, `unknown-id` or `malformed-id` | the same |
 //! | with a place that was not given out yet | `Ahead` | `gap`, `null`, `ahead` | the same |
+//! | the same, where it [waits](#several-nodes) | `Waiting`, then one of these | none before it is decided | as is decided |
 //! | with an id whose code is wrong | `Forged` | `gap`, `null`, `forged-id` | nothing |
 //!
 //! A page that can load its state does so at each gap:
@@ -106,6 +107,7 @@
 //! random one. So after a restart each reader is told of a gap of unknown size, and never wrongly that it
 //! has everything. To bridge a restart, in the order of effort:
 //!
+//! - Keep the stream [in a file, or on a Redis](super::many_nodes). Then readers miss nothing, and are told so.
 //! - Let pages load their state at a gap, as above.
 //! - Publish again what belongs to the recent past before the first session opens, and set
 //!   [`SessionDefaults::on_unknown_id`] to [`OnUnknownId::ReplayKept`]. Readers get all of it, also what they
@@ -115,7 +117,34 @@
 //!   process's.
 //! - Let one [`Sequencer`] number for all processes of a stream, and each broker
 //!   [apply](crate::broker::ShardMut::apply) what it gives. A broker that starts applies the recent events in
-//!   the same epoch, and every id is good on every process. What was for single clients is a gap then.
+//!   the same epoch, and every id is good on every process. What was for single clients is a gap then,
+//!   unless it is [kept](#several-nodes).
+//!
+//! # Several nodes
+//!
+//! Where several nodes [apply](crate::broker::ShardMut::apply) one log, each can resume a reader of any
+//! other. Two settings let that be exact:
+//!
+//! - [`SessionDefaults::ahead_wait`]: a node is often some milliseconds behind another, so that a reader
+//!   that changes between them brings an id of what this node has not applied yet. With `Some(2 s)` its
+//!   session opens and waits, with heartbeats and without a word about its place. When the position has
+//!   come, it resumes as if it had been opened then, and
+//!   [`BrokerEvent::SessionResumed`](crate::broker::BrokerEvent::SessionResumed) tells how. After the time
+//!   it is told of a gap, as without the setting.
+//! - [`BrokerConfig::keeps_for_absent`]: what is for one client is kept on nodes that have no session of
+//!   it, as for a client that has just left.
+//!
+//! A hub that joins a realm has both (feature `cluster`). What is fed by hand sets them itself:
+//!
+//! ```
+//! use sansse::broker::{BrokerConfig, Epoch};
+//! use std::time::Duration;
+//!
+//! let mut config = BrokerConfig::new(Epoch(0xbeef));
+//! config.session.ahead_wait = Some(Duration::from_secs(2));
+//! config.keeps_for_absent = true;
+//! # assert!(sansse::broker::Broker::new(std::time::Instant::now(), config).is_ok());
+//! ```
 //!
 //! # Ids of your own
 //!
@@ -173,6 +202,8 @@
 //! [`OnGap::StartNow`]: crate::broker::OnGap::StartNow
 //! [`OnUnknownId::ReplayKept`]: crate::broker::OnUnknownId::ReplayKept
 //! [`BrokerConfig::retention`]: crate::broker::BrokerConfig::retention
+//! [`BrokerConfig::keeps_for_absent`]: crate::broker::BrokerConfig::keeps_for_absent
+//! [`SessionDefaults::ahead_wait`]: crate::broker::SessionDefaults::ahead_wait
 //! [`BrokerConfig::cursor_keys`]: crate::broker::BrokerConfig::cursor_keys
 //! [`Epoch`]: crate::broker::Epoch
 //! [`SessionDefaults::on_unknown_id`]: crate::broker::SessionDefaults::on_unknown_id

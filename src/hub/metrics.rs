@@ -9,8 +9,9 @@ impl Hub {
     /// Hands what the hub has [counted](Self::counters) to the recorder of the `metrics` crate.
     /// Call it before the recorder is read, or every few seconds. It costs nothing between calls.
     ///
-    /// Gauges: `sansse_sessions`, `sansse_clients`, `sansse_topics`, `sansse_subscribed_topics`, `sansse_retained_bytes`,
-    /// `sansse_pattern_bytes`.
+    /// Gauges: `sansse_sessions`, `sansse_sessions_waiting`, `sansse_clients`,
+    /// `sansse_clients_absent`, `sansse_topics`, `sansse_subscribed_topics`,
+    /// `sansse_retained_bytes`, `sansse_pattern_bytes`.
     /// Counters: `sansse_sessions_opened` (by `resume`), `sansse_sessions_refused` (by `reason`),
     /// `sansse_sessions_ended` (by `reason`), `sansse_events_replayed`,
     /// `sansse_events_published`, `sansse_bytes_published`, `sansse_events_delivered`,
@@ -25,7 +26,9 @@ impl Hub {
     pub fn record_metrics(&self) {
         let counters = self.counters();
         set_gauge("sansse_sessions", counters.sessions);
+        set_gauge("sansse_sessions_waiting", counters.waiting);
         set_gauge("sansse_clients", counters.clients);
+        set_gauge("sansse_clients_absent", counters.absent_clients);
         set_gauge("sansse_topics", counters.topics);
         set_gauge("sansse_subscribed_topics", counters.subscribed_topics);
         set_gauge("sansse_retained_bytes", counters.retained_bytes);
@@ -36,8 +39,8 @@ impl Hub {
         counter!("sansse_events_delivered").absolute(counters.delivered);
         counter!("sansse_bytes_delivered").absolute(counters.delivered_bytes);
         counter!("sansse_heartbeats").absolute(counters.heartbeats);
-        let Resumed { live, oldest, last, complete, gap, unknown_id, other_epoch, ahead, forged } =
-            counters.resumed;
+        let Resumed { live, oldest, last, complete, gap, unknown_id, .. } = counters.resumed;
+        let Resumed { other_epoch, ahead, waiting, forged, .. } = counters.resumed;
         for (resume, count) in [
             ("live", live),
             ("oldest", oldest),
@@ -47,6 +50,7 @@ impl Hub {
             ("unknown", unknown_id),
             ("other-epoch", other_epoch),
             ("ahead", ahead),
+            ("waiting", waiting),
             ("forged", forged),
         ] {
             counter!("sansse_sessions_opened", "resume" => resume).absolute(count);

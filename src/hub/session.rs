@@ -64,7 +64,9 @@ impl Session {
         self.opened.session
     }
 
-    /// Returns how its resumption went.
+    /// Returns how its resumption went. Of one that was opened as
+    /// [waiting](Resumption::Waiting), [`BrokerEvent::SessionResumed`](crate::broker::BrokerEvent)
+    /// tells that later.
     pub fn resumption(&self) -> Resumption {
         self.opened.resumption
     }

@@ -22,6 +22,12 @@ use core::task::Waker;
 use std::sync::PoisonError;
 use std::time::Instant;
 
+/// How long sessions of a realm wait whose last event id is ahead of this node, where the hub's
+/// configuration does not say. A node is a few milliseconds behind another; one that is behind by
+/// more has lost its engine, or reads history.
+#[cfg(feature = "cluster")]
+const AHEAD_WAIT: core::time::Duration = core::time::Duration::from_secs(2);
+
 pub(super) struct Inner {
     pub(super) timer: Box<dyn Timer>,
     /// When the hub was built, by the timer.
@@ -193,11 +199,26 @@ impl Inner {
 
     /// Leaves it to a realm's log to give positions from now on. Returns the numbering of the stream,
     /// and `None` where something was published already.
+    ///
+    /// From now on a client may come from another node: with an id that this one has not come to, and
+    /// for what was published to the client there.
     #[cfg(feature = "cluster")]
     pub(super) fn begin_realm(&self) -> Option<Sequencer> {
         let sequencer = lock(&self.sequencer);
         let is_new = sequencer.last() == 0 && !self.is_of_realm.swap(true, Ordering::AcqRel);
-        is_new.then(|| sequencer.clone())
+        if !is_new {
+            return None;
+        }
+        let now = self.timer.now();
+        for shard in &self.shards {
+            let broker = &mut lock(shard).broker;
+            broker.shard_mut().set_keeps_for_absent(now, true);
+            if broker.ahead_wait().is_none() {
+                // No error, since it is some time.
+                let _ = broker.shard_mut().set_ahead_wait(now, Some(AHEAD_WAIT));
+            }
+        }
+        Some(sequencer.clone())
     }
 
     /// Does what a log outside says, on all shards.

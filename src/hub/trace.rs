@@ -20,6 +20,11 @@ pub(super) fn trace(event: &BrokerEvent) {
             let client = name(client.as_ref());
             debug!(target: TARGET, %session, client, outcome, replayed, "session opened");
         }
+        BrokerEvent::SessionResumed { session, client, resumption } => {
+            let (outcome, replayed) = (resumption.as_str(), resumption.replayed());
+            let client = name(client.as_ref());
+            debug!(target: TARGET, %session, client, outcome, replayed, "session resumed");
+        }
         BrokerEvent::SessionSkipped { session, client, lost } => {
             let client = name(client.as_ref());
             warn!(target: TARGET, %session, client, lost, "session skipped events");

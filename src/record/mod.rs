@@ -49,6 +49,12 @@
 //! event ids. It is to be kept as safe as those. The keys that sign ids (feature
 //! `signed`) are not in it: they are to be given to [`Record`] before the replay.
 //!
+//! # Nodes of a realm
+//!
+//! A [`Node`](crate::cluster::Node) (feature `cluster`) is recorded in the same way, by a
+//! `RecordedNode` into a `NodeRecord`: what was published, what the engine answered, and when. A
+//! realm that went wrong in production is so done again without its engine.
+//!
 //! # Versions
 //!
 //! A library of the same [`VERSION`] can replay a record; another refuses it, since outputs would
@@ -56,11 +62,18 @@
 //! in the form that they have there, which may change with each version.
 
 mod call;
+#[cfg(feature = "cluster")]
+mod node;
 mod read;
 mod recorded;
 mod table;
 mod text;
 
+#[cfg(feature = "cluster")]
+pub(crate) use node::bytes_as_text;
+#[cfg(feature = "cluster")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cluster")))]
+pub use node::{NodeInput, NodeOutput, NodeRecord, NodeReplay, NodeReplayStep, RecordedNode};
 pub use read::{Output, Record, RecordError, RecordErrorKind, Replay, ReplayStep};
 pub use recorded::RecordedBroker;
 
@@ -72,7 +85,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The version of the records that are written and read.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// One line of a record. As text (by `Display`) it is JSON on one line, without the line end.
 #[derive(Clone, Debug)]
@@ -83,6 +96,10 @@ pub struct Entry(Line);
 enum Line {
     Start(Box<Start>),
     Input(Box<Input>),
+    #[cfg(feature = "cluster")]
+    NodeStart(Box<node::Start>),
+    #[cfg(feature = "cluster")]
+    NodeInput(Box<NodeInput>),
 }
 
 /// The first line.

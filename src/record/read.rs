@@ -116,6 +116,8 @@ pub enum Output {
     TopicSet(Result<(), TopicSettingError>),
     /// Of `ShardMut::set_cursor_keys`.
     KeysSet(Result<(), ConfigError>),
+    /// Of [`ShardMut::set_ahead_wait`](crate::broker::ShardMut::set_ahead_wait).
+    SettingSet(Result<(), ConfigError>),
     /// Of [`Broker::drain`].
     Draining(Result<(), DrainError>),
 }
@@ -273,13 +275,13 @@ impl Iterator for Replay<'_> {
     }
 }
 
-struct TextLine<'a> {
+pub(super) struct TextLine<'a> {
     text: &'a [u8],
     has_end: bool,
 }
 
 /// Reads the next line. `None` at the end.
-fn next_line<'a>(
+pub(super) fn next_line<'a>(
     rest: &mut &'a [u8],
     limit: usize,
 ) -> Result<Option<TextLine<'a>>, RecordErrorKind> {
@@ -303,7 +305,7 @@ fn next_line<'a>(
 }
 
 impl TextLine<'_> {
-    fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, RecordErrorKind> {
+    pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, RecordErrorKind> {
         serde_json::from_slice(self.text).map_err(|error| {
             if error.is_eof() && !self.has_end {
                 RecordErrorKind::Cut
@@ -315,7 +317,7 @@ impl TextLine<'_> {
 }
 
 impl RecordErrorKind {
-    const fn at(self, line: usize) -> RecordError {
+    pub(super) const fn at(self, line: usize) -> RecordError {
         RecordError { line, kind: self }
     }
 }

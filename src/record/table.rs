@@ -49,6 +49,9 @@ macro_rules! rows {
                     -> Result<(), PublishError> => Output::Applied;
                 Skip: skip(through: [u64]) -> Result<(), PublishError> => Output::Applied;
                 Cut: cut(through: [u64]) -> Result<(), PublishError> => Output::Applied;
+                SetAheadWait: set_ahead_wait(wait: [Option<Duration>]) -> Result<(), ConfigError>
+                    => Output::SettingSet;
+                SetKeepsForAbsent: set_keeps_for_absent(keeps: [bool]) -> () => Output::done;
                 ApplyBeside: apply_beside(published: [&Published]) -> Result<(), PublishError>
                     => Output::Applied;
             }

@@ -79,6 +79,7 @@ fn settings() -> Vec<(&'static str, Vec<Change>)> {
             counts(|c, count| c.session.lag = Lag::new(LagPolicy::Close).with_bytes(count)),
         ),
         ("max_age", times(|c, time| c.session.max_age = MaxAge::new(time, Duration::ZERO).ok())),
+        ("ahead_wait", times(|c, time| c.session.ahead_wait = Some(time))),
         ("lease_lead", times(|c, time| c.session.lease_lead = time)),
         ("retry", times(|c, time| c.reconnect.retry = Some(time))),
         ("retry_after", times(|c, time| c.reconnect.retry_after = time)),
@@ -88,7 +89,7 @@ fn settings() -> Vec<(&'static str, Vec<Change>)> {
 }
 
 /// The fields of the configuration that are neither times nor numbers.
-const OTHERS: [&str; 18] = [
+const OTHERS: [&str; 19] = [
     "epoch",
     "shard",
     "event_ids",
@@ -99,6 +100,7 @@ const OTHERS: [&str; 18] = [
     "limits",
     "session",
     "reconnect",
+    "keeps_for_absent",
     "heartbeat_event",
     "lag",
     "notices",
@@ -196,7 +198,8 @@ fn live(mut broker: Broker, start: std::time::Instant) {
             .with_last_event_id(LastEventId::from_header(b"e-0"))
             .with_lease(now + Duration::from_secs(1 << 33));
         let mut sessions = Vec::new();
-        for request in [anyone(), named, session_of("bob").with_permitted([])] {
+        let ahead = anyone().with_last_event_id(LastEventId::from_header(b"e-99999"));
+        for request in [anyone(), named, session_of("bob").with_permitted([]), ahead] {
             match broker.open(now, request) {
                 Ok(opened) => sessions.push(opened.session),
                 Err(error) => _ = broker.retry_after(now, &error),

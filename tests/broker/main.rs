@@ -5,6 +5,8 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod absent;
+mod ahead;
 mod contract;
 mod counters;
 mod deadlines;

@@ -16,6 +16,7 @@ pub(crate) struct Live {
     child: Child,
     stdin: ChildStdin,
     address: SocketAddr,
+    node: Option<String>,
 }
 
 impl Live {
@@ -26,6 +27,11 @@ impl Live {
 
     /// Starts it on a given port, as after a restart.
     pub(crate) fn start_at(address: SocketAddr) -> Self {
+        Self::start_with(address, &[])
+    }
+
+    /// Starts it on a given port, with further arguments.
+    pub(crate) fn start_with(address: SocketAddr, arguments: &[&str]) -> Self {
         let program = program();
         assert!(
             program.exists(),
@@ -34,6 +40,7 @@ impl Live {
         );
         let mut child = Command::new(&program)
             .args(["--addr", &address.to_string()])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -41,26 +48,40 @@ impl Live {
         let stdin = child.stdin.take().expect("stdin is piped");
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         // From here on an early return kills the child.
-        let mut live = Self { child, stdin, address };
+        let mut live = Self { child, stdin, address, node: None };
 
-        let (sender, addresses) = mpsc::channel();
+        let (sender, greeting) = mpsc::channel();
         // Reads to the end, so that the program never waits for room in the pipe.
         thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                if let Some(address) = address_in(&line) {
-                    let _ = sender.send(address);
-                }
+                let _ = sender.send(line);
             }
         });
-        match addresses.recv_timeout(STARTS_WITHIN) {
-            Ok(address) => live.address = address,
-            Err(error) => panic!(
-                "{} printed no http://127.0.0.1:PORT/ on standard output: {error}; its exit: {:?}",
-                program.display(),
-                live.child.try_wait()
-            ),
+        let deadline = Instant::now() + STARTS_WITHIN;
+        let mut address = None;
+        loop {
+            match greeting.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.starts_with("Lines that you type") => break,
+                Ok(line) => {
+                    address = address.or_else(|| address_in(&line));
+                    if let Some(node) = line.strip_prefix("The node:") {
+                        live.node = node.split(',').next().map(|node| node.trim().to_owned());
+                    }
+                }
+                Err(error) => panic!(
+                    "{} did not greet: {error}; its exit: {:?}",
+                    program.display(),
+                    live.child.try_wait()
+                ),
+            }
         }
+        live.address = address.expect("the greeting says http://127.0.0.1:PORT/");
         live
+    }
+
+    /// The name of the node, of a stream that is kept.
+    pub(crate) fn node(&self) -> &str {
+        self.node.as_deref().expect("the greeting says which node it is")
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

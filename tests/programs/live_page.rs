@@ -25,10 +25,12 @@ in_both_browsers! {
 }
 
 /// The texts of all lines that the page shows, in its order.
-const LINES: &str = "[...document.querySelectorAll('#log .line code')].map(n => n.textContent)";
+pub(crate) const LINES: &str =
+    "[...document.querySelectorAll('#log .line code')].map(n => n.textContent)";
 /// The line events that it received, which says more than what it shows: it would also say that
 /// one had come twice and had been shown once.
-const LINE_EVENTS: &str = "live.received.filter(e => e.type === 'line').map(e => e.data)";
+pub(crate) const LINE_EVENTS: &str =
+    "live.received.filter(e => e.type === 'line').map(e => e.data)";
 
 async fn the_page_shows_what_is_published_as_text_and_in_order(kind: Kind) {
     let mut live = Live::start();
@@ -444,7 +446,7 @@ async fn a_server_that_stops_says_so_and_finishes_its_answers(kind: Kind) {
 }
 
 /// Opens the page and waits until its stream has begun.
-async fn open(browser: &Browser, url: &str) {
+pub(crate) async fn open(browser: &Browser, url: &str) {
     browser.goto(url).await;
     began(browser).await;
 }
@@ -477,11 +479,11 @@ async fn submit(browser: &Browser, id: &str, text: &str) {
     field.send_keys("\u{e007}").await.expect("Enter is pressed");
 }
 
-fn line(number: u32) -> String {
+pub(crate) fn line(number: u32) -> String {
     format!("line {number} of the test")
 }
 
-fn shows_line(text: &str) -> String {
+pub(crate) fn shows_line(text: &str) -> String {
     let text = Value::from(text);
     format!("[...document.querySelectorAll('#log .line code')].some(n => n.textContent === {text})")
 }
@@ -510,7 +512,7 @@ async fn words(browser: &Browser, url: &Value) -> String {
     words.map(|event| event.split_once("data: ").expect("data").1).collect()
 }
 
-fn strings(value: &Value) -> Vec<String> {
+pub(crate) fn strings(value: &Value) -> Vec<String> {
     let texts = value.as_array().expect("an array").iter();
     texts.map(|text| text.as_str().expect("a text").to_owned()).collect()
 }

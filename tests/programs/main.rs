@@ -19,6 +19,8 @@ mod live_page;
 #[cfg(all(feature = "feed", feature = "serve"))]
 mod llm;
 #[cfg(unix)]
+mod nodes;
+#[cfg(unix)]
 mod piped;
 #[cfg(unix)]
 mod proxy;

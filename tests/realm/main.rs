@@ -417,3 +417,39 @@ fn events_with_ids_of_their_own_are_refused_where_nobody_could_come_back_with_th
     assert!(matches!(result(), Some(Err(PublishError::UnusableId(_)))));
     assert_eq!(world.log.ends().position, 0);
 }
+
+#[test]
+fn a_reader_whose_node_was_ahead_of_the_one_it_comes_to_waits_until_that_has_come_as_far() {
+    let world = World::new();
+    let (one, other) = (world.join(1), world.join(2));
+    world.say(&one, "a").unwrap();
+    let mut early = SessionReader::new(other.hub().open(after(2)).unwrap());
+    let mut never = SessionReader::new(other.hub().open(after(9)).unwrap());
+    assert_eq!(other.hub().counters().waiting, 2);
+    world.runtime.advance(SECOND);
+    assert_eq!((early.notices(), never.notices()), (vec![], vec![]));
+    world.say(&one, "b").unwrap();
+    world.say(&one, "c").unwrap();
+    assert_eq!(early.notices(), [Notice::Complete { replayed: 0 }]);
+    assert_eq!(data(&mut early), ["c"]);
+    world.runtime.advance(SECOND);
+    let gap = Notice::Gap { replayed: 0, lost: None, reason: LossReason::Ahead };
+    assert_eq!(never.notices(), [gap]);
+    assert_eq!(other.hub().counters().waiting, 0);
+}
+
+#[test]
+fn what_is_for_a_client_is_kept_on_the_nodes_where_it_is_not() {
+    let world = World::new();
+    let (one, other) = (world.join(1), world.join(2));
+    let mut reader = listen(&one, session_of("alice"));
+    for text in ["a", "b", "c"] {
+        world.publish(&one, client("alice"), text)().unwrap().unwrap();
+    }
+    assert_eq!(data(&mut reader), ["a", "b", "c"]);
+    let counters = other.hub().counters();
+    assert_eq!((counters.clients, counters.absent_clients), (0, 1));
+    let session = other.hub().open(after(1).with_client(client("alice"))).unwrap();
+    assert_eq!(session.resumption(), Resumption::Complete { replayed: 2 });
+    assert_eq!(data(&mut SessionReader::new(session)), ["b", "c"]);
+}

@@ -55,12 +55,12 @@ fn a_record_that_lacks_a_line_or_has_one_twice_is_read_up_to_there() {
 
 #[test]
 fn a_record_of_another_version_is_refused_whatever_else_is_in_it() {
-    let record = br#"{"sansse_record":5,"settings":[1,2]}"#;
+    let record = br#"{"sansse_record":6,"settings":[1,2]}"#;
     let error = Record::parse(record).unwrap_err();
     assert_eq!((error.line(), error.kind()), (1, &RecordErrorKind::Version { found: VERSION + 1 }));
     assert_eq!(error.fault(), Fault::Peer);
-    assert_eq!(error.to_string(), "line 1 of a record: of version 5, where 4 is read");
-    for other in ["{}\n", "null\n", "id: 1\n", "\n", "{\"sansse_record\":4}\n"] {
+    assert_eq!(error.to_string(), "line 1 of a record: of version 6, where 5 is read");
+    for other in ["{}\n", "null\n", "id: 1\n", "\n", "{\"sansse_record\":5}\n"] {
         let error = Record::parse(other.as_bytes()).unwrap_err();
         assert!(matches!(error.kind(), RecordErrorKind::Malformed { .. }), "{other}: {error}");
     }

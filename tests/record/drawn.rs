@@ -73,6 +73,7 @@ impl World {
         match self.rng.below(6) {
             0 => Some(id(self.rng.pick(&["own 1", "own 2", "x", "d-1"]))),
             1..4 => Some(id(&format!("e-{}", last.saturating_sub(self.rng.below(9))))),
+            4 => Some(id(&format!("e-{}", last + self.rng.below(9)))),
             _ => None,
         }
     }
@@ -164,6 +165,8 @@ pub(super) fn random_config(rng: &mut Rng) -> BrokerConfig {
     let age = rng.pick(&[None, None, Some(secs(3)), Some(secs(90))]);
     let jitter = rng.pick(&[0, 2_999].map(millis));
     config.session.max_age = age.map(|age| MaxAge::new(age, jitter).unwrap());
+    config.session.ahead_wait = rng.pick(&[None, Some(millis(900)), Some(secs(5))]);
+    config.keeps_for_absent = rng.chance(50);
     config.session.lease_lead = rng.pick(&[0, 500, 30_000].map(millis));
     config.seed = rng.next();
     config

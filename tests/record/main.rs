@@ -7,6 +7,8 @@ mod kit;
 
 mod damaged;
 mod drawn;
+#[cfg(feature = "cluster")]
+mod nodes;
 mod recording;
 mod replay;
 mod world;

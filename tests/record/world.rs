@@ -170,7 +170,21 @@ impl World {
                 } else {
                     sequencer.publish(self.topic(), &self.event())
                 };
-                Output::Applied(self.broker.shard_mut().apply(now, &published))
+                let shard = self.broker.shard_mut();
+                Output::Applied(match self.rng.below(4) {
+                    0 => shard.apply_aged(now, &published, millis(1_500)),
+                    1 => shard.skip(now, published.position()),
+                    2 => shard.cut(now, published.position()),
+                    _ => shard.apply(now, &published),
+                })
+            }
+            98 if self.rng.chance(50) => {
+                let wait = self.rng.pick(&[None, Some(0), Some(900), Some(20_000)]).map(millis);
+                Output::SettingSet(self.broker.shard_mut().set_ahead_wait(now, wait))
+            }
+            98 if self.rng.chance(50) => {
+                self.broker.shard_mut().set_keeps_for_absent(now, self.rng.chance(70));
+                Output::Done
             }
             61 => {
                 let name = self.name();

@@ -3,13 +3,14 @@
 //! A page that asks for it gets all of it, also after a reload or a lost connection. Once there is
 //! nothing left, it gets 204, so that a browser asks no more.
 
+use crate::stage::Stage;
 use crate::{machine, publish, text};
 use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
-use sansse::broker::{Epoch, PublishError, SessionConfig, StartAt, TopicName};
+use sansse::broker::{PublishError, SessionConfig, StartAt, TopicName};
 use sansse::hub::Answer;
-use sansse::{Event, EventType, Hub, event_type};
+use sansse::{Event, EventType, event_type};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,10 +26,10 @@ const MAX_UNDER_WAY: usize = 32;
 
 #[derive(Clone)]
 pub(crate) struct Answers {
-    hub: Hub,
-    /// Part of each answer's name, so that another life of this program does not take it for one
-    /// of its own.
-    life: Epoch,
+    stage: Stage,
+    /// Part of each answer's name, so that another life of this program, or another node, does not
+    /// take it for one of its own.
+    life: String,
     numbers: Arc<Mutex<Numbers>>,
     hurry: watch::Sender<bool>,
 }
@@ -40,8 +41,9 @@ struct Numbers {
 }
 
 impl Answers {
-    pub(crate) fn new(hub: Hub, life: Epoch) -> Self {
-        Self { hub, life, numbers: Arc::default(), hurry: watch::Sender::new(false) }
+    pub(crate) fn new(stage: Stage) -> Self {
+        let life = stage.node().to_owned();
+        Self { stage, life, numbers: Arc::default(), hurry: watch::Sender::new(false) }
     }
 
     /// Begins an answer, and says where it is to be had.
@@ -66,17 +68,17 @@ impl Answers {
 
     /// What there is of an answer, and what comes.
     pub(crate) fn listen(&self, request: &Request<Bytes>) -> Answer {
-        let Some(number) = self.number(request.uri().path()) else {
+        let Some(topic) = self.topic_of(request.uri().path()) else {
             return text(StatusCode::NOT_FOUND, "There is no such answer.\n").into();
         };
-        let topic = self.topic(number);
-        if !self.numbers().under_way.contains(&number) {
-            // It has ended. The hub forgets that after a while, and is told again.
-            let _ = self.hub.end_topic(&topic);
+        let (stage, ended) = (self.stage.clone(), topic.clone());
+        if self.has_ended(&topic) {
+            // The hub forgets that after a while, and is told again.
+            tokio::spawn(async move { stage.end_topic(&ended).await });
         }
         let session =
             SessionConfig::new().topics_only().with_topic(topic).with_start(StartAt::Oldest);
-        self.hub.accept(request, session)
+        self.stage.hub().accept(request, session)
     }
 
     /// Lets the answers that are under way come to their ends at once.
@@ -85,18 +87,19 @@ impl Answers {
     }
 
     async fn speak(&self, topic: &TopicName) {
-        let answer = machine::describe(&self.hub.counters());
+        let answer = machine::describe(&self.stage.hub().counters());
         let mut hurry = self.hurry.subscribe();
         let mut words = 0_u32;
         for word in answer.split_inclusive(' ') {
             let _ = timeout(PAUSE, hurry.wait_for(|is_due| *is_due)).await;
-            publish(&self.hub, topic.clone(), &Event::new(word.to_owned()).with_type(WORD));
+            let word = Event::new(word.to_owned()).with_type(WORD);
+            publish(&self.stage, topic.clone(), &word).await;
             words += 1;
         }
         let end = Event::new(format!("{{\"words\":{words}}}")).with_type(END);
-        publish(&self.hub, topic.clone(), &end);
-        match self.hub.end_topic(topic) {
-            Ok(_) | Err(PublishError::Closed) => {}
+        publish(&self.stage, topic.clone(), &end).await;
+        match self.stage.end_topic(topic).await {
+            Ok(()) | Err(PublishError::Closed) => {}
             Err(error) => eprintln!("{topic} does not end: {error}"),
         }
     }
@@ -106,12 +109,26 @@ impl Answers {
         TopicName::new(name).expect("letters, digits and a hyphen make a name")
     }
 
-    /// The number of an answer that was begun in this life.
-    fn number(&self, path: &str) -> Option<u64> {
-        let (life, number) = path.strip_prefix("/answers/")?.split_once('-')?;
-        let number = number.parse().ok()?;
-        let is_known = (1..=self.numbers().last).contains(&number);
-        (is_known && life == self.life.to_string()).then_some(number)
+    /// Where an answer is that was begun in this life, or, where the stream is kept, in an earlier
+    /// one or on another node: what is left of that comes, though nobody may bring its end.
+    fn topic_of(&self, path: &str) -> Option<TopicName> {
+        let name = path.strip_prefix('/')?;
+        let (life, number) = name.strip_prefix("answers/")?.split_once('-')?;
+        let number: u64 = number.parse().ok()?;
+        let is_known = if life == self.life {
+            (1..=self.numbers().last).contains(&number)
+        } else {
+            let is_life = life.len() == 8 && life.bytes().all(|byte| byte.is_ascii_hexdigit());
+            self.stage.is_kept() && is_life
+        };
+        if is_known { TopicName::new(name).ok() } else { None }
+    }
+
+    /// Whether it is an answer of this life that has come to its end.
+    fn has_ended(&self, topic: &TopicName) -> bool {
+        let prefix = format!("answers/{}-", self.life);
+        let number = topic.as_str().strip_prefix(&prefix).and_then(|number| number.parse().ok());
+        number.is_some_and(|number: u64| !self.numbers().under_way.contains(&number))
     }
 
     fn numbers(&self) -> MutexGuard<'_, Numbers> {

@@ -14,6 +14,10 @@ pub(crate) struct Counters {
     load: Vec<f32>,
     memory: Memory,
     network: Network,
+    /// Which node says it.
+    node: String,
+    /// How well that is.
+    health: &'static str,
 }
 
 #[derive(Serialize)]
@@ -32,7 +36,7 @@ struct Network {
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Calls `publish` once a second, for ever.
-pub(crate) fn watch(publish: impl Fn(&Counters)) {
+pub(crate) fn watch(node: &str, health: impl Fn() -> &'static str, publish: impl Fn(&Counters)) {
     let mut system = System::new();
     let mut networks = Networks::new_with_refreshed_list();
     system.refresh_cpu_usage();
@@ -57,6 +61,8 @@ pub(crate) fn watch(publish: impl Fn(&Counters)) {
                 received: per_second(networks.values().map(sysinfo::NetworkData::received).sum()),
                 sent: per_second(networks.values().map(sysinfo::NetworkData::transmitted).sum()),
             },
+            node: node.to_owned(),
+            health: health(),
         });
     }
 }

@@ -20,20 +20,22 @@ mod answer;
 mod machine;
 mod page;
 mod presence;
+mod stage;
 mod topics;
 
 use answer::Answers;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use presence::{Name, Presence};
-use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError};
+use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError, TopicName};
 use sansse::http::Hosts;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
-use sansse::{Event, EventType, Hub, event_type};
+use sansse::{Event, EventType, event_type};
 use sansse_tokio::{TokioAcceptor, TokioRuntime};
 use serde::Serialize;
+use stage::{Kept, Stage};
 use std::error::Error;
 use std::io::{self, BufRead, Read, Write};
 use std::net::SocketAddr;
@@ -41,6 +43,8 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use topics::Topics;
 
 const COUNTERS: EventType = event_type!("counters");
 const LINE: EventType = event_type!("line");
@@ -66,6 +70,10 @@ Usage: live [OPTIONS]
 
 Options:
       --addr ADDRESS:PORT   where it listens; 127.0.0.1:8080 by default, and port 0 takes a free one
+      --store FILE          keeps the stream in this file, so that a restart loses nothing of it
+      --redis URL           shares the stream with other nodes on this Redis or Valkey, such as
+                            redis://127.0.0.1:6379
+      --realm NAME          the stream's name there
       --host NAME           a further name under which it answers, such as this machine's
   -h, --help                this text
 
@@ -78,7 +86,7 @@ async fn main() -> ExitCode {
             println!("{HELP}");
             Ok(())
         }
-        Ok(Some((address, hosts))) => live(address, hosts).await,
+        Ok(Some(arguments)) => live(arguments).await,
         Err(error) => Err(error),
     };
     match result {
@@ -90,14 +98,14 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn live(address: SocketAddr, hosts: Hosts) -> Result<(), Box<dyn Error>> {
+async fn live(Arguments { address, hosts, kept }: Arguments) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let address = listener.local_addr()?;
 
-    let life = sansse_tokio::random_epoch();
-    let mut config = BrokerConfig::new(life);
+    let opened = kept.open()?;
+    let mut config = BrokerConfig::new(opened.epoch());
     config.reconnect.retry = Some(Duration::from_secs(1));
     config.client_grace = GRACE;
     config.private_retention.bytes = MAX_LIST.try_into()?;
@@ -107,30 +115,46 @@ async fn live(address: SocketAddr, hosts: Hosts) -> Result<(), Box<dyn Error>> {
     let (hub, drive) = HubBuilder::new(config)
         .on_event(move |number, event| followed.event(number, event))
         .build(TokioRuntime)?;
-    topics::keep(&hub, kept)?;
     let driver = tokio::spawn(drive);
-    tokio::spawn(follower.publish(hub.clone()));
-    let answers = Answers::new(hub.clone(), life);
-    let publisher = hub.clone();
+    // Before what was kept comes back, of which each topic keeps its own part.
+    let topics = Topics::of(opened.node());
+    topics.keep(&hub, kept)?;
+    let stage = opened.join(hub.clone())?;
+    stage.ready().await;
+    tokio::spawn(follower.publish(stage.clone(), topics.clone()));
+    let answers = Answers::new(stage.clone());
+    let (publisher, counters, runtime) = (stage.clone(), topics.counters(), Handle::current());
     thread::spawn(move || {
-        machine::watch(|counters| publish_json(&publisher, topics::counters(), COUNTERS, counters));
+        machine::watch(
+            publisher.node(),
+            || publisher.word(),
+            |counted| {
+                runtime.block_on(publish_json(&publisher, counters.clone(), COUNTERS, counted));
+            },
+        );
     });
-    let publisher = hub.clone();
-    let runtime = tokio::runtime::Handle::current();
-    thread::spawn(move || publish_lines(&publisher, &runtime));
+    tokio::spawn(tell_health(stage.clone()));
+    let (publisher, lines, runtime) = (stage.clone(), Topics::lines(), Handle::current());
+    thread::spawn(move || publish_lines(&publisher, &lines, &runtime));
 
+    let kept = if stage.is_kept() {
+        format!("The node:    {}, {}\n", stage.node(), stage.explained())
+    } else {
+        String::new()
+    };
     let greeting = format!(
         "The page:    http://{address}/\n\
          The stream:  curl -N http://{address}/events\n\
          The chat:    curl http://{address}/say -d 'Hello'\n\
          An answer:   curl -i -X POST http://{address}/ask, and then its Location\n\
+         {kept}\
          Lines that you type here appear on the page. Ctrl-C ends.\n"
     );
     // Who reads the output may have closed it, as `head` does.
     let _ = io::stdout().write_all(greeting.as_bytes());
-    let site = Site { hub: hub.clone(), presence, answers: answers.clone() };
+    let site = Site { stage: stage.clone(), topics, presence, answers: answers.clone() };
     let shutdown = {
-        let hub = hub.clone();
+        let (hub, stage) = (hub.clone(), stage.clone());
         async move {
             stopped().await;
             answers.hurry();
@@ -139,16 +163,30 @@ async fn live(address: SocketAddr, hosts: Hosts) -> Result<(), Box<dyn Error>> {
                 Ok(()) => drop(driver.await),
                 Err(error) => eprintln!("no farewell: {error}"),
             }
+            stage.finish().await;
         }
     };
     Server::new(TokioRuntime, hub)
         .with_hosts(hosts)
         .serve(TokioAcceptor::new(listener), shutdown, move |request| {
-            let answer = site.answer(&request);
-            async { answer }
+            let site = site.clone();
+            async move { site.answer(&request).await }
         })
         .await;
     Ok(())
+}
+
+/// Says on standard error how it is with what keeps the stream, whenever that changes.
+async fn tell_health(stage: Stage) {
+    let mut said = String::from("ready");
+    loop {
+        let now = stage.explained();
+        if now != said {
+            eprintln!("node {}: {now}", stage.node());
+            said = now;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Waits for Ctrl-C, or for what stops a service: SIGTERM.
@@ -194,19 +232,21 @@ fn farewell() -> Drain {
 /// What answers requests.
 #[derive(Clone)]
 struct Site {
-    hub: Hub,
+    stage: Stage,
+    topics: Topics,
     presence: Presence,
     answers: Answers,
 }
 
 impl Site {
-    fn answer(&self, request: &Request<Bytes>) -> Answer {
+    async fn answer(&self, request: &Request<Bytes>) -> Answer {
         match (request.method(), request.uri().path()) {
             (_, "/events") => self.stream(request),
             (_, path) if path.starts_with("/answers/") => self.answers.listen(request),
-            (&Method::POST, "/say") => say(&self.hub, request).into(),
+            (&Method::POST, "/say") => self.say(request).await.into(),
             (&Method::POST, "/ask") => self.answers.ask().into(),
             (_, "/say" | "/ask") => not_allowed("POST").into(),
+            (&Method::GET | &Method::HEAD, "/health") => self.stage.health().into(),
             (&Method::GET | &Method::HEAD, path) => page::file(path).into(),
             _ => not_allowed("GET, HEAD").into(),
         }
@@ -214,34 +254,54 @@ impl Site {
 
     fn stream(&self, request: &Request<Bytes>) -> Answer {
         let person = Person::of(request);
-        let mut session = topics::session();
+        let mut session = self.topics.session();
         if let Some(client) = person.client {
             session = session.with_client(client).with_metadata(Name(person.name));
         }
-        let answer = self.hub.accept(request, session);
+        let answer = self.stage.hub().accept(request, session);
         if let Answer::Stream(_, session) = &answer {
             self.presence.welcome(session.id());
         }
         answer
     }
+
+    async fn say(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        let chat = match said(request) {
+            Ok(chat) => chat,
+            Err(response) => return *response,
+        };
+        match self.stage.publish(Topics::chat(), &chat).await {
+            Ok(()) => text(StatusCode::ACCEPTED, ""),
+            Err(error) => {
+                eprintln!("not published: {error}");
+                let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "Not now.\n");
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
+                response
+            }
+        }
+    }
 }
 
-fn say(hub: &Hub, request: &Request<Bytes>) -> Response<Bytes> {
+/// What somebody says, as an event of the chat.
+fn said(request: &Request<Bytes>) -> Result<Event, Box<Response<Bytes>>> {
+    let refused = |status, why| Err(Box::new(text(status, why)));
     let Ok(said) = std::str::from_utf8(request.body()) else {
-        return text(StatusCode::BAD_REQUEST, "That is no UTF-8 text.\n");
+        return refused(StatusCode::BAD_REQUEST, "That is no UTF-8 text.\n");
     };
     let said = said.trim();
     if said.is_empty() {
-        return text(StatusCode::BAD_REQUEST, "There is nothing in it.\n");
+        return refused(StatusCode::BAD_REQUEST, "There is nothing in it.\n");
     }
     if said.len() > MAX_SAID {
-        return text(StatusCode::PAYLOAD_TOO_LARGE, "That is too long: 2,000 bytes at most.\n");
+        return refused(StatusCode::PAYLOAD_TOO_LARGE, "That is too long: 2,000 bytes at most.\n");
     }
     let person = Person::of(request);
     let client = person.client.as_ref().map_or("", ClientId::as_str);
     let chat = Chat { time: milliseconds(), client, name: &person.name, text: said };
-    publish_json(hub, topics::chat(), CHAT, &chat);
-    text(StatusCode::ACCEPTED, "")
+    match serde_json::to_string(&chat) {
+        Ok(json) => Ok(Event::new(json).with_type(CHAT)),
+        Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "That cannot be said.\n"),
+    }
 }
 
 fn not_allowed(allow: &'static str) -> Response<Bytes> {
@@ -291,7 +351,7 @@ struct Chat<'a> {
 }
 
 /// Publishes the lines of standard input, no faster than the pages take them.
-fn publish_lines(hub: &Hub, runtime: &tokio::runtime::Handle) {
+fn publish_lines(stage: &Stage, topic: &TopicName, runtime: &Handle) {
     let mut input = io::stdin().lock();
     let mut line = Vec::new();
     loop {
@@ -304,29 +364,33 @@ fn publish_lines(hub: &Hub, runtime: &tokio::runtime::Handle) {
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
         let event = Event::new(text).with_type(LINE);
-        // The program is ending.
-        let Ok(_) = runtime.block_on(hub.publish_when_room(topics::lines(), &event)) else {
-            return;
-        };
+        match runtime.block_on(stage.publish_when_room(topic.clone(), &event)) {
+            Ok(()) => {}
+            // The program is ending.
+            Err(PublishError::Closed | PublishError::NotDriven) => return,
+            Err(error) => eprintln!("a line was not published: {error}"),
+        }
     }
 }
 
-fn publish_json(
-    hub: &Hub,
-    audience: impl Into<Audience>,
+async fn publish_json(
+    stage: &Stage,
+    audience: impl Into<Audience> + Send,
     event_type: EventType,
     value: &impl Serialize,
 ) {
     match serde_json::to_string(value) {
-        Ok(json) => publish(hub, audience, &Event::new(json).with_type(event_type)),
+        Ok(json) => publish(stage, audience, &Event::new(json).with_type(event_type)).await,
         Err(error) => eprintln!("cannot say {event_type}: {error}"),
     }
 }
 
-fn publish(hub: &Hub, audience: impl Into<Audience>, event: &Event) {
-    match hub.publish(audience, event) {
-        // The program is ending, or whom it was for has gone.
-        Ok(_) | Err(PublishError::Closed | PublishError::UnknownSession) => {}
+async fn publish(stage: &Stage, audience: impl Into<Audience> + Send, event: &Event) {
+    use PublishError::{Closed, EngineDown, NotDriven, UnknownSession};
+    match stage.publish(audience, event).await {
+        // The program is ending, or whom it was for has gone. Of an engine that is away the health
+        // tells.
+        Ok(()) | Err(Closed | NotDriven | UnknownSession | EngineDown) => {}
         Err(error) => eprintln!("not published: {error}"),
     }
 }
@@ -336,11 +400,21 @@ fn milliseconds() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Where it listens, and for which hosts it answers; nothing where the arguments ask for help.
-fn from_args() -> Result<Option<(SocketAddr, Hosts)>, Box<dyn Error>> {
+/// What the program was started with.
+struct Arguments {
+    /// Where it listens.
+    address: SocketAddr,
+    /// For which hosts it answers.
+    hosts: Hosts,
+    kept: Kept,
+}
+
+/// Reads the arguments; nothing where they ask for help.
+fn from_args() -> Result<Option<Arguments>, Box<dyn Error>> {
     use lexopt::prelude::*;
     let mut address = SocketAddr::from(([127, 0, 0, 1], 8080));
     let mut hosts = Hosts::new();
+    let (mut store, mut redis, mut realm) = (None, None, None);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -353,9 +427,24 @@ fn from_args() -> Result<Option<(SocketAddr, Hosts)>, Box<dyn Error>> {
                 hosts =
                     hosts.with_name(&*name).map_err(|error| format!("--host {name:?}: {error}"))?;
             }
+            Long("store") => store = Some(arguments.value()?),
+            Long("redis") => redis = Some(arguments.value()?.string()?),
+            Long("realm") => realm = Some(arguments.value()?.string()?),
             Long("help") | Short('h') => return Ok(None),
             _ => return Err(argument.unexpected().into()),
         }
     }
-    Ok(Some((address, hosts)))
+    let kept = match (store, redis, realm) {
+        (None, None, None) => Kept::Nowhere,
+        (Some(file), None, None) => Kept::Store(file.into()),
+        (None, Some(url), Some(realm)) => Kept::Redis { url, realm },
+        (Some(_), Some(_), _) => {
+            return Err("--store and --redis: a stream is kept in one place".into());
+        }
+        (None, Some(_), None) => {
+            return Err("--redis needs --realm, the stream's name there".into());
+        }
+        (_, None, Some(_)) => return Err("--realm needs --redis".into()),
+    };
+    Ok(Some(Arguments { address, hosts, kept }))
 }

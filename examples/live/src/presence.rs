@@ -3,7 +3,8 @@
 //! A [`Roster`] follows the hub's numbered events. Lists and changes come from the one task that
 //! has it, so that a page which has got the list misses no change and gets none from before it.
 
-use crate::{publish, publish_json, topics};
+use crate::stage::Stage;
+use crate::{publish, publish_json, topics::Topics};
 use sansse::broker::{
     Audience, BrokerEvent, ClientId, EventNumber, PresenceCursor, Roster, RosterError, SessionId,
 };
@@ -83,21 +84,23 @@ impl Presence {
 
 impl Follower {
     /// Publishes who is here, for ever.
-    pub(crate) async fn publish(mut self, hub: Hub) {
+    pub(crate) async fn publish(mut self, stage: Stage, topics: Topics) {
         let mut roster = Roster::new();
         // Where news were missed, the queue was full, so that there are more to come.
         while let Some(news) = self.news.recv().await {
             if self.has_missed.swap(false, Ordering::AcqRel) {
-                match snapshot(&hub) {
+                match snapshot(stage.hub()) {
                     Ok(snapshot) => roster = snapshot,
                     Err(error) => return eprintln!("nobody knows who is here: {error}"),
                 }
-                publish_list(&hub, topics::people(), &roster);
+                publish_list(&stage, topics.people(), &roster).await;
             }
             match news {
-                News::Page(session) => publish_list(&hub, Audience::Session(session), &roster),
+                News::Page(session) => {
+                    publish_list(&stage, Audience::Session(session), &roster).await;
+                }
                 News::Event(number, event) => match roster.apply(number, &event) {
-                    Ok(()) => publish_change(&hub, &roster, &event),
+                    Ok(()) => publish_change(&stage, &topics, &roster, &event).await,
                     Err(error) => return eprintln!("nobody knows who is here: {error}"),
                 },
             }
@@ -116,19 +119,21 @@ fn snapshot(hub: &Hub) -> Result<Roster, RosterError> {
     Ok(roster)
 }
 
-fn publish_list(hub: &Hub, to: impl Into<Audience>, roster: &Roster) {
+async fn publish_list(stage: &Stage, to: impl Into<Audience> + Send, roster: &Roster) {
+    let hub = stage.hub();
     let people = roster.clients().map(|(client, sessions)| person(hub, client, Some(sessions)));
-    publish_json(hub, to, PEOPLE, &People { people: people.collect() });
+    let people = People { people: people.collect() };
+    publish_json(stage, to, PEOPLE, &people).await;
 }
 
-fn publish_change(hub: &Hub, roster: &Roster, event: &BrokerEvent) {
+async fn publish_change(stage: &Stage, topics: &Topics, roster: &Roster, event: &BrokerEvent) {
     let (BrokerEvent::SessionOpened { client: Some(client), .. }
     | BrokerEvent::SessionEnded { client: Some(client), .. }
     | BrokerEvent::ClientLeft { client }) = event
     else {
         return;
     };
-    let person = person(hub, client, roster.sessions(client));
+    let person = person(stage.hub(), client, roster.sessions(client));
     match serde_json::to_string(&person) {
         Ok(json) => {
             let event = Event::new(json).with_type(PERSON);
@@ -137,7 +142,7 @@ fn publish_change(hub: &Hub, roster: &Roster, event: &BrokerEvent) {
                 Ok(key) => event.with_key(key),
                 Err(_) => event,
             };
-            publish(hub, topics::people(), &event);
+            publish(stage, topics.people(), &event).await;
         }
         Err(error) => eprintln!("cannot say how it is with {client}: {error}"),
     }

@@ -75,7 +75,7 @@ fn help_tells_of_each_option() {
     for help in ["--help", "-h"] {
         let (status, stdout, stderr) = run(&[help]);
         assert_eq!((status, &*stderr), (Some(0), ""));
-        for word in ["Usage: live", "--addr", "127.0.0.1:8080"] {
+        for word in ["Usage: live", "--addr", "127.0.0.1:8080", "--store", "--redis", "--realm"] {
             assert!(stdout.contains(word), "{word}: {stdout}");
         }
     }
@@ -88,6 +88,13 @@ fn what_is_wrong_is_named() {
     for (arguments, error) in [
         (&["--addr", "here"][..], r#"--addr "here": invalid socket address syntax"#.to_owned()),
         (&["--addr"], "missing argument for option '--addr'".to_owned()),
+        (
+            &["--store", "a", "--redis", "redis://a"],
+            "--store and --redis: a stream is kept in one".into(),
+        ),
+        (&["--redis", "redis://127.0.0.1:1"], "--redis needs --realm".into()),
+        (&["--realm", "a"], "--realm needs --redis".into()),
+        (&["--redis", "http://a", "--realm", "a"], "--redis: ".into()),
         (&["--port", "1"], "invalid option '--port'".to_owned()),
         (&["--addr", &address], format!("cannot listen on {address}: Address")),
     ] {

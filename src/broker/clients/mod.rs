@@ -1,5 +1,6 @@
 //! The clients: their ids, the sessions of each, and how long a client is remembered without one.
 
+mod kept;
 mod roster;
 
 pub use roster::{PresenceCursor, PresencePage, PresentClient, Roster};
@@ -13,8 +14,10 @@ use super::one_or_many::OneOrMany;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::ops::Bound;
 use core::time::Duration;
+use kept::Kept;
 
-/// All clients that are known: those that have a session, and those in their grace time.
+/// All clients that are known: those that have a session, and those in their grace time; and those
+/// of which nothing is known but what is kept for them.
 #[derive(Debug)]
 pub(crate) struct Clients {
     clients: Arena<Client>,
@@ -23,6 +26,8 @@ pub(crate) struct Clients {
     /// Those without a session, the longest absent first: each that has an
     /// [`absent_since`](Client::absent_since), with it.
     absent: BTreeSet<(Tick, Key)>,
+    /// Those that are not known, and for whom something is kept.
+    kept: Kept,
     grace: Tick,
     max_absent: u32,
     /// The newest position that was lost with a client that is no longer known.
@@ -47,10 +52,19 @@ pub(crate) struct Client {
 /// A client that is no longer known.
 #[derive(Debug)]
 pub(crate) struct Forgotten {
-    pub(crate) id: ClientId,
     /// The slot of the channel that is to be closed.
     pub(crate) channel: u32,
+    /// The client, if it was known; `None` where only something was kept for it.
+    pub(crate) left: Option<Departed>,
+}
+
+/// A client that was known and is so no more.
+#[derive(Debug)]
+pub(crate) struct Departed {
+    pub(crate) id: ClientId,
     pub(crate) metadata: http::Extensions,
+    /// Whether its grace time is over, so that it did not have to make room.
+    pub(crate) is_over: bool,
 }
 
 impl Client {
@@ -102,6 +116,7 @@ impl Clients {
             clients: Arena::new(),
             slots: BTreeMap::new(),
             absent: BTreeSet::new(),
+            kept: Kept::default(),
             grace: ticks(grace),
             max_absent,
             forgotten_through: 0,
@@ -129,6 +144,43 @@ impl Clients {
     /// Returns how many are known.
     pub(crate) fn len(&self) -> usize {
         self.clients.len()
+    }
+
+    /// Returns how many are not known, and have something kept for them.
+    pub(crate) fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Returns the slot of the channel of a client, known or not, for which something is kept.
+    pub(crate) fn channel_of(&self, id: &ClientId) -> Option<u32> {
+        self.get(id).map(Client::channel).or_else(|| self.kept.channel(id))
+    }
+
+    /// Returns whether the client is not known, and something is kept for it.
+    pub(crate) fn is_kept(&self, id: &ClientId) -> bool {
+        self.kept.channel(id).is_some()
+    }
+
+    /// Keeps something for a client that is not known, in this channel; the newest of it was
+    /// published then.
+    pub(crate) fn keep(&mut self, since: Tick, id: ClientId, channel: u32) {
+        self.kept.insert(since, id, channel);
+    }
+
+    /// Records that something was published then to a client that is not known.
+    pub(crate) fn renew(&mut self, at: Tick, id: &ClientId) {
+        self.kept.renew(at, id);
+    }
+
+    /// Takes out a client that is not known, and for which something is kept. Returns the slot of
+    /// its channel.
+    pub(crate) fn take_kept(&mut self, id: &ClientId) -> Option<u32> {
+        self.kept.take(id)
+    }
+
+    /// Returns whether a client would be forgotten by now that was absent since then.
+    pub(crate) fn is_grace_over(&self, now: Tick, since: Tick) -> bool {
+        since.saturating_add(self.grace) <= now
     }
 
     /// Adds a client that is not known, and is about to have its first session.
@@ -176,22 +228,28 @@ impl Clients {
     }
 
     /// Forgets a client whose grace time is over, or the longest absent one where there are more
-    /// than may be.
+    /// than may be. One that is not known is absent since the newest event for it.
     pub(crate) fn pop_forgotten(&mut self, now: Tick) -> Option<Forgotten> {
-        let &(since, key) = self.absent.first()?;
-        let is_over = since.saturating_add(self.grace) <= now;
-        if !is_over && self.absent.len() <= self.max_absent as usize {
+        let absent = self.absent.first().map(|(since, _)| *since);
+        let since = absent.into_iter().chain(self.kept.oldest()).min()?;
+        let is_over = self.is_grace_over(now, since);
+        if !is_over && self.absent.len() + self.kept.len() <= self.max_absent as usize {
             return None;
         }
-        self.absent.pop_first();
+        if absent != Some(since) {
+            return self.kept.pop_oldest().map(|channel| Forgotten { channel, left: None });
+        }
+        let (_, key) = self.absent.pop_first()?;
         let Client { id, metadata, channel, .. } = self.clients.remove(key)?;
         self.slots.remove(&id);
-        Some(Forgotten { id, channel, metadata })
+        Some(Forgotten { channel, left: Some(Departed { id, metadata, is_over }) })
     }
 
     /// Returns when the next grace time is over.
     pub(crate) fn next_timeout(&self) -> Option<Tick> {
-        self.absent.first().map(|(since, _)| since.saturating_add(self.grace))
+        let absent = self.absent.first().map(|(since, _)| *since);
+        let since = absent.into_iter().chain(self.kept.oldest()).min();
+        since.map(|since| since.saturating_add(self.grace))
     }
 
     /// Returns the newest position that was lost with a client that is no longer known. A peer that
@@ -259,7 +317,7 @@ mod tests {
 
     fn forgotten(clients: &mut Clients, now: Tick) -> Vec<(ClientId, u32)> {
         let all = core::iter::from_fn(|| clients.pop_forgotten(now));
-        all.map(|one| (one.id, one.channel)).collect()
+        all.map(|one| (one.left.unwrap().id, one.channel)).collect()
     }
 
     #[test]
@@ -309,7 +367,7 @@ mod tests {
         clients.leave(5 * SECOND, key, session(1));
         assert_eq!(clients.next_timeout(), Some(15 * SECOND));
         let alice = clients.pop_forgotten(15 * SECOND).unwrap();
-        assert_eq!(alice.metadata.get(), Some(&1_u8));
+        assert_eq!(alice.left.unwrap().metadata.get(), Some(&1_u8));
     }
 
     #[test]
@@ -330,6 +388,30 @@ mod tests {
         let key = join(&mut clients, "a", 0);
         clients.leave(0, key, session(0));
         assert_eq!(forgotten(&mut clients, 0), [(id("a"), 0)]);
+    }
+
+    #[test]
+    fn those_that_are_not_known_count_with_the_absent_and_are_no_guests() {
+        let mut clients = clients();
+        let key = join(&mut clients, "alice", 0);
+        clients.leave(SECOND, key, session(0));
+        clients.keep(2 * SECOND, id("bob"), 1);
+        assert_eq!((clients.len(), clients.kept()), (1, 1));
+        assert!(clients.get(&id("bob")).is_none() && clients.is_kept(&id("bob")));
+        assert_eq!(
+            (clients.channel_of(&id("alice")), clients.channel_of(&id("bob"))),
+            (Some(0), Some(1))
+        );
+        assert!(clients.pop_forgotten(2 * SECOND).is_none());
+        clients.keep(3 * SECOND, id("carol"), 2);
+        let alice = clients.pop_forgotten(3 * SECOND).unwrap();
+        assert!(!alice.left.unwrap().is_over, "she makes room");
+        clients.renew(4 * SECOND, &id("bob"));
+        assert_eq!(clients.next_timeout(), Some(13 * SECOND));
+        let carol = clients.pop_forgotten(13 * SECOND).unwrap();
+        assert!(carol.channel == 2 && carol.left.is_none());
+        assert_eq!(clients.take_kept(&id("bob")), Some(1));
+        assert!(clients.next_timeout().is_none() && !clients.is_kept(&id("bob")));
     }
 
     #[test]

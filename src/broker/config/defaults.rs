@@ -57,6 +57,26 @@ pub struct SessionDefaults {
     /// an id that was made up than it gets without one: [what a replay
     /// costs](crate::broker#what-a-replay-costs) says how many they would be.
     pub on_unknown_id: OnUnknownId,
+    /// How long a session waits whose last event id, or [start](crate::broker::StartAt::After), is
+    /// ahead of this broker, until the broker has come as far. Then it resumes as if it had been
+    /// opened at that moment, and after that time as [`Resumption::Ahead`] says.
+    ///
+    /// Default `None`: it does not wait. A broker on its own has given out all positions of its
+    /// epoch itself, so that such an id was made up, or comes from a life of the stream that is
+    /// lost. Where several nodes apply one log, one is often some milliseconds behind another, and a
+    /// peer that changes between them brings such an id: 2 s are enough there, and
+    /// [`ShardMut::set_ahead_wait`](crate::broker::ShardMut::set_ahead_wait) sets them while the
+    /// broker runs.
+    ///
+    /// A session that waits is counted and bounded as every other. It gets heartbeats, and nothing
+    /// else: what is published meanwhile costs it nothing, and a publish looks at those alone whose
+    /// position has come. So a stranger's id of a position that never comes costs a session for that
+    /// time, as a request without an id does. Positions of an engine may jump, so that none is too
+    /// far ahead to be waited for. With [signed](crate::broker::BrokerConfig::cursor_keys) ids none
+    /// can be made up.
+    ///
+    /// [`Resumption::Ahead`]: crate::broker::Resumption::Ahead
+    pub ahead_wait: Option<Duration>,
     /// The age at which a session ends with [`EndReason::MaxAge`](crate::broker::EndReason). It
     /// first gets what was published before. A peer that resumes misses nothing, and may come to
     /// another server, with other rights. Default `None`: no age ends a session.
@@ -76,6 +96,7 @@ impl SessionDefaults {
         notices: Some(Notice::EVENT_TYPE),
         on_gap: OnGap::ReplayKept,
         on_unknown_id: OnUnknownId::StartAnew,
+        ahead_wait: None,
         max_age: None,
         lease_lead: Duration::from_secs(30),
     };
@@ -87,8 +108,13 @@ impl SessionDefaults {
         if self.heartbeat == Some(Duration::ZERO) {
             return Err(ConfigError::ZeroHeartbeat);
         }
-        Ok(())
+        check_ahead_wait(self.ahead_wait)
     }
+}
+
+/// Checks [`SessionDefaults::ahead_wait`].
+pub(crate) fn check_ahead_wait(wait: Option<Duration>) -> Result<(), ConfigError> {
+    if wait == Some(Duration::ZERO) { Err(ConfigError::ZeroAheadWait) } else { Ok(()) }
 }
 
 impl Default for SessionDefaults {

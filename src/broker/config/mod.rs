@@ -24,6 +24,7 @@ pub use retention::Retention;
 pub use session::SessionConfig;
 pub use shard::ShardNumber;
 
+pub(crate) use defaults::check_ahead_wait;
 pub(crate) use metadata::{Metadata, Value};
 pub(crate) use setting::Setting;
 
@@ -96,6 +97,30 @@ pub struct BrokerConfig {
     /// How long a client without a session is remembered, with its metadata and what is kept for
     /// it. Default 30 s: a reload or a change of network is no leave.
     pub client_grace: Duration,
+    /// Keeps what is [applied](crate::broker::ShardMut::apply) for a client that has no session
+    /// here, so that it resumes exactly when it comes. Default `false`: a client that is not here
+    /// is on another shard, or nowhere.
+    ///
+    /// It is for several nodes that apply one log, where a client may come to any of them.
+    /// [`ShardMut::set_keeps_for_absent`](crate::broker::ShardMut::set_keeps_for_absent) sets it
+    /// while the broker runs. From the first event for it on, such a client is absent, as one is in
+    /// its grace time, and with the same bounds:
+    ///
+    /// - what is kept for it is bounded by [`private_retention`](Self::private_retention);
+    /// - it is forgotten when nothing was published to it for [`client_grace`](Self::client_grace).
+    ///   So is what came for a client that was here and left: for such a client the longer of the
+    ///   two times counts;
+    /// - it counts for [`BrokerLimits::absent_clients`] with the others that are absent.
+    ///
+    /// What is forgotten or pushed out is a gap to the client that resumes from before it. Where
+    /// many clients are elsewhere, set the grace time as long as a client may be away from this
+    /// node without a gap.
+    ///
+    /// Such a client is not present: no event tells that it joins or leaves, and neither pages, nor
+    /// a [`Roster`](crate::broker::Roster), nor [`Broker::client`](crate::broker::Broker::client)
+    /// know it. [`Counters::absent_clients`](crate::broker::Counters) says how many there are. When
+    /// its rights are [revoked](crate::broker::ClientMut::revoke), what is kept for it is dropped.
+    pub keeps_for_absent: bool,
     /// What sessions have that do not choose for themselves.
     pub session: SessionDefaults,
     /// When peers come back.
@@ -118,6 +143,7 @@ impl BrokerConfig {
             pace: Pace::DEFAULT,
             limits: BrokerLimits::DEFAULT,
             client_grace: Duration::from_secs(30),
+            keeps_for_absent: false,
             session: SessionDefaults::DEFAULT,
             reconnect: Reconnect::DEFAULT,
             seed: 0,

@@ -95,6 +95,8 @@ pub(crate) enum Outcome {
     More,
     /// That was all: the session is to be parked.
     All,
+    /// That was all for a session that is ahead: it is to be parked, and waits for no channel.
+    Ahead,
     /// The session is to end; the sink is empty.
     Ended(EndReason),
 }
@@ -201,6 +203,13 @@ impl Delivery<'_> {
     /// `is_behind` says that some of it may be lost, and `is_caught_up` that there is nothing.
     #[inline(never)]
     fn fill(mut self, is_behind: bool, is_caught_up: bool, sink: &mut impl Sink) -> Outcome {
+        if self.session.extras().is_ahead() {
+            // Before its place is decided, whatever it was told could be false.
+            return match self.fill_heartbeat(sink) {
+                Outcome::All => Outcome::Ahead,
+                outcome => outcome,
+            };
+        }
         let is_special = self.session.extras().has_gone() || self.session.extras().has_backlogs();
         let is_behind = is_special || (is_behind && !self.is_unbounded());
         if is_behind {
@@ -321,6 +330,11 @@ impl Delivery<'_> {
         if let Some(reason) = reason.or_else(over) {
             return Outcome::Ended(reason);
         }
+        self.fill_heartbeat(sink)
+    }
+
+    /// Lets the sink take a heartbeat, if one is due.
+    fn fill_heartbeat(&mut self, sink: &mut impl Sink) -> Outcome {
         if self.session.is_heartbeat_due() {
             self.counters.heartbeats += 1;
             let usual = self.config.session.heartbeat_event.as_ref();
@@ -528,7 +542,7 @@ impl Delivery<'_> {
     /// Returns what tells the peer its place.
     fn place_frame(&self) -> Option<Frame> {
         let ending = self.session.ending();
-        let position = ending.map_or(self.sequencer.last(), Ending::through);
+        let position = ending.map_or(self.sequencer.last(), Ending::place);
         self.teller().notice(Notice::Place, Some(position))
     }
 

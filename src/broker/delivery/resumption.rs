@@ -12,6 +12,7 @@
 use crate::broker::config::{OnGap, OnUnknownId, StartAt};
 use crate::broker::event::Resumption;
 use crate::broker::sequence::{IdMeaning, Sequencer};
+use crate::broker::sessions::Subscription;
 use crate::broker::topics::View;
 use crate::encode::Frame;
 use crate::event::EventId;
@@ -36,6 +37,7 @@ pub(crate) struct Beginning {
     places: Places,
     notice: Notice,
     place: Option<u64>,
+    ahead: Option<u64>,
 }
 
 /// Where a session's cursors stand.
@@ -52,7 +54,7 @@ enum Wanted {
     Oldest,
     Last,
     After(u64),
-    Ahead,
+    Ahead(u64),
     Unknown,
     Malformed,
     OtherEpoch,
@@ -112,6 +114,19 @@ impl Beginning {
     /// it did this time.
     pub(crate) const fn place(&self) -> Option<u64> {
         self.place
+    }
+
+    /// Returns the position that the last event id names, where that was not given out here yet.
+    pub(crate) const fn ahead(&self) -> Option<u64> {
+        self.ahead
+    }
+
+    /// Leaves open how the session begins, until that is decided.
+    #[cold]
+    pub(crate) fn wait(&mut self) {
+        self.resumption = Resumption::Waiting;
+        self.places.cursors.fill(Subscription::NOWHERE);
+        self.places.gone.clear();
     }
 }
 
@@ -200,7 +215,7 @@ pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) 
         }
         // Otherwise an id of nonsense would gain what a forged place does not.
         Wanted::Unknown | Wanted::Malformed if sequencer.is_signing() => anew(),
-        Wanted::Unknown | Wanted::Malformed | Wanted::Ahead | Wanted::OtherEpoch => {
+        Wanted::Unknown | Wanted::Malformed | Wanted::Ahead(_) | Wanted::OtherEpoch => {
             match wish.on_unknown_id {
                 OnUnknownId::StartAnew => anew(),
                 OnUnknownId::ReplayKept => oldest(),
@@ -218,7 +233,7 @@ pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) 
         Wanted::Malformed => {
             (Resumption::UnknownId { replayed }, gap(None, LossReason::MalformedId))
         }
-        Wanted::Ahead => (Resumption::Ahead { replayed }, gap(None, LossReason::Ahead)),
+        Wanted::Ahead(_) => (Resumption::Ahead { replayed }, gap(None, LossReason::Ahead)),
         Wanted::OtherEpoch => (Resumption::OtherEpoch { replayed }, gap(None, LossReason::Restart)),
         Wanted::After(position) if is_gap => {
             let lost = wish.lost_after(position, views, replayed);
@@ -235,7 +250,8 @@ pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) 
         (Some(before), Wanted::Oldest | Wanted::Last) if wish.is_gap_after(before, views) => None,
         (Some(before), _) => Some(before),
     };
-    Beginning { resumption, places, notice, place }
+    let ahead = if let Wanted::Ahead(position) = wanted { Some(position) } else { None };
+    Beginning { resumption, places, notice, place, ahead }
 }
 
 fn wanted(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) -> Wanted {
@@ -272,7 +288,7 @@ fn oldest_of_last(views: &[View<'_>], count: u64) -> Option<u64> {
 fn wanted_position(id: &EventId, sequencer: &Sequencer) -> Wanted {
     match sequencer.meaning_of(id) {
         IdMeaning::At(epoch, _) if epoch != sequencer.epoch() => Wanted::OtherEpoch,
-        IdMeaning::At(_, position) if position > sequencer.last() => Wanted::Ahead,
+        IdMeaning::At(_, position) if position > sequencer.last() => Wanted::Ahead(position),
         IdMeaning::At(_, position) => Wanted::After(position),
         IdMeaning::Unknown => Wanted::Unknown,
         IdMeaning::Forged => Wanted::Forged,

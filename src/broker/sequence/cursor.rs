@@ -15,6 +15,31 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 
+impl Epoch {
+    /// Returns the epoch of a stream that outlives its processes, and that several may share, such as
+    /// a [realm](crate::cluster): 48 bits that follow from its name. The same name always gives the
+    /// same one.
+    ///
+    /// It is only for streams whose positions never begin anew, which is what a
+    /// [`Log`](crate::cluster::Log) promises.
+    ///
+    /// ```
+    /// use sansse::broker::Epoch;
+    ///
+    /// assert_eq!(Epoch::of_name("chat"), Epoch::of_name("chat"));
+    /// assert_ne!(Epoch::of_name("chat"), Epoch::of_name("news"));
+    /// ```
+    pub const fn of_name(name: &str) -> Self {
+        // FNV-1a, of 64 bits.
+        let (mut hash, mut rest) = (0xcbf2_9ce4_8422_2325_u64, name.as_bytes());
+        while let [byte, behind @ ..] = rest {
+            hash = (hash ^ *byte as u64).wrapping_mul(0x0100_0000_01b3);
+            rest = behind;
+        }
+        Self(hash >> 16)
+    }
+}
+
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}", self.0)

@@ -88,6 +88,14 @@ impl LogRecord {
         self.event.as_ref()
     }
 
+    /// Makes it again of its parts, as a record of calls tells them. `None` for the end of an
+    /// audience that is no topic.
+    #[cfg(all(feature = "record", feature = "cluster"))]
+    pub(crate) fn from_parts(audience: Audience, event: Option<Event>) -> Option<Self> {
+        let can_end = matches!(audience, Audience::Topic(_));
+        (can_end || event.is_some()).then_some(Self { audience, event })
+    }
+
     /// Appends the record's bytes, which [`decode`](Self::decode) reads in any later version.
     ///
     /// # Errors

@@ -5,7 +5,8 @@
 //!            └─► a box, while something is in it
 //! ```
 
-use crate::broker::config::{Lag, Setting};
+use super::ahead::Ahead;
+use crate::broker::config::{Lag, Setting, StartAt};
 use crate::broker::event::EndReason;
 use crate::encode::Frame;
 use crate::event::EventType;
@@ -26,6 +27,8 @@ struct Content {
     late_gap: Option<LateGap>,
     /// The subscription to the session's own channel.
     own: Option<u32>,
+    /// While its last event id is ahead of this broker: what it asked for.
+    ahead: Option<Box<Ahead>>,
     /// Set when the session is to end as soon as it has what was published before.
     ending: Option<Box<Ending>>,
     /// What is replayed with exceptions.
@@ -92,6 +95,8 @@ pub(crate) struct Ending {
     reason: EndReason,
     /// The last position that it gets.
     through: u64,
+    /// The position from which its peer is to resume that has got everything.
+    place: u64,
     /// By the number of the subscription, where its channel ended then.
     limits: Vec<u64>,
     /// What it gets after all that.
@@ -113,6 +118,7 @@ impl Extras {
         self.0.is_some()
     }
 
+    #[inline]
     pub(crate) fn set_opening(&mut self, opening: Frame) {
         self.content_mut().opening = Some(opening);
     }
@@ -121,6 +127,11 @@ impl Extras {
         let opening = self.0.as_deref_mut()?.opening.take();
         self.tidy();
         opening
+    }
+
+    /// Returns whether something goes out before any event.
+    pub(super) fn has_first_words(&self) -> bool {
+        self.content().is_some_and(|content| content.opening.is_some()) || self.has_late_gap()
     }
 
     /// Adds to what is missing from what later subscriptions replay.
@@ -251,8 +262,39 @@ impl Extras {
     pub(super) fn forget(&mut self, number: u32) {
         self.set_gone(number, 0);
         if let Some(content) = &mut self.0 {
+            if let Some(ahead) = &mut content.ahead {
+                ahead.forget(number);
+            }
             content.backlogs.retain(|backlog| backlog.subscription != number);
             self.tidy();
+        }
+    }
+
+    /// Returns whether its last event id is ahead, so that its place is not decided yet.
+    #[inline]
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.ahead().is_some()
+    }
+
+    /// Returns what it asked for, while its last event id is ahead.
+    pub(super) fn ahead(&self) -> Option<&Ahead> {
+        self.content()?.ahead.as_deref()
+    }
+
+    pub(crate) fn set_ahead(&mut self, ahead: Ahead) {
+        self.content_mut().ahead = Some(Box::new(ahead));
+    }
+
+    pub(super) fn take_ahead(&mut self) -> Option<Box<Ahead>> {
+        let ahead = self.0.as_deref_mut()?.ahead.take();
+        self.tidy();
+        ahead
+    }
+
+    /// Lets a subscription that was made while the session is ahead be decided with the others.
+    pub(crate) fn add_late(&mut self, number: u32, start: StartAt) {
+        if let Some(ahead) = self.0.as_deref_mut().and_then(|content| content.ahead.as_mut()) {
+            ahead.add_late(number, start);
         }
     }
 
@@ -262,14 +304,7 @@ impl Extras {
     }
 
     /// Lets the session have what there is up to `limits`, and then its end.
-    pub(super) fn set_ending(
-        &mut self,
-        reason: EndReason,
-        through: u64,
-        limits: Vec<u64>,
-        last_words: Option<Frame>,
-    ) {
-        let ending = Ending { reason, through, limits, last_words };
+    pub(super) fn set_ending(&mut self, ending: Ending) {
         self.content_mut().ending = Some(Box::new(ending));
     }
 
@@ -410,6 +445,7 @@ impl Content {
         self.opening.is_none()
             && self.late_gap.is_none()
             && self.own.is_none()
+            && self.ahead.is_none()
             && self.ending.is_none()
             && self.backlogs.is_empty()
             && !self.is_place_due
@@ -459,6 +495,26 @@ impl Loss {
 }
 
 impl Ending {
+    /// Makes the end of a session that gets what there is through a position, and before `limits`.
+    pub(crate) const fn new(reason: EndReason, through: u64, limits: Vec<u64>) -> Self {
+        Self { reason, through, place: through, limits, last_words: None }
+    }
+
+    /// Sets from where its peer is to resume, where that is not the last position that it gets.
+    pub(super) fn with_place(self, place: u64) -> Self {
+        Self { place, ..self }
+    }
+
+    /// Sets what it gets after all that.
+    pub(super) fn with_last_words(self, last_words: Option<Frame>) -> Self {
+        Self { last_words, ..self }
+    }
+
+    /// Returns the position from which its peer is to resume that has got everything.
+    pub(crate) const fn place(&self) -> u64 {
+        self.place
+    }
+
     pub(crate) const fn reason(&self) -> EndReason {
         self.reason
     }
@@ -535,7 +591,7 @@ mod tests {
     fn a_session_that_ends_gets_nothing_from_beyond_its_limits() {
         let mut extras = Extras::default();
         assert_eq!(extras.limit(1), u64::MAX);
-        extras.set_ending(EndReason::Closed, 9, alloc::vec![4, 6], None);
+        extras.set_ending(Ending::new(EndReason::Closed, 9, alloc::vec![4, 6]));
         assert_eq!((extras.limit(0), extras.limit(1), extras.limit(2)), (4, 6, 0));
         extras.add_loss(Loss::new(20, Some(1), false));
         assert_eq!(extras.loss().unwrap().before(), 9);

@@ -1,5 +1,6 @@
 //! Sessions, their deadlines, and which of them have output again.
 
+mod ahead;
 mod deadlines;
 mod extras;
 mod output;
@@ -9,6 +10,7 @@ mod subscription;
 mod terms;
 mod untaken;
 
+pub(crate) use ahead::Ahead;
 pub(crate) use deadlines::Deadlines;
 pub(crate) use extras::{Backlog, Ending, LateGap, Loss};
 pub(crate) use pauses::PARDONS;
@@ -24,6 +26,8 @@ use super::event::EndReason;
 use super::names::SessionId;
 use super::topics::{Left, Ready, ReadyQueue, Topics, Waiting};
 use crate::encode::Frame;
+use ahead::AllAhead;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use pauses::Pauses;
 
@@ -37,6 +41,7 @@ pub(crate) struct Sessions {
     /// Sessions that ended, and whose drivers have not been told.
     untold: BTreeMap<Key, EndReason>,
     pauses: Pauses,
+    ahead: AllAhead,
 }
 
 /// What becomes of a session because of the time.
@@ -70,6 +75,7 @@ impl Sessions {
             ready: ReadyQueue::default(),
             untold: BTreeMap::new(),
             pauses: Pauses::default(),
+            ahead: AllAhead::default(),
         }
     }
 
@@ -148,6 +154,47 @@ impl Sessions {
         key
     }
 
+    /// Lets an open session wait for the position that its last event id names.
+    pub(crate) fn set_ahead(&mut self, key: Key, ahead: Ahead) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            self.ahead.insert(key, &ahead);
+            session.extras_mut().set_ahead(ahead);
+        }
+    }
+
+    /// Ends the wait of a session, whose place is decided. Returns what it asked for.
+    pub(crate) fn take_ahead(&mut self, key: Key) -> Option<Box<Ahead>> {
+        let ahead = self.sessions.get_mut(key)?.extras_mut().take_ahead()?;
+        self.ahead.remove(key, &ahead);
+        Some(ahead)
+    }
+
+    /// Returns the position for which a session waits, if it does.
+    pub(crate) fn waits_for(&self, key: Key) -> Option<u64> {
+        Some(self.sessions.get(key)?.extras().ahead()?.position())
+    }
+
+    /// Returns how many sessions wait for a position.
+    pub(crate) fn waiting(&self) -> usize {
+        self.ahead.len()
+    }
+
+    /// Returns whether a session waits for a position.
+    #[inline]
+    pub(crate) fn is_any_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Returns the next session that waits for `last`, or for a position before that.
+    pub(crate) fn reached(&self, last: u64) -> Option<Key> {
+        self.ahead.reached(last)
+    }
+
+    /// Returns the next session that has waited for its position long enough.
+    pub(crate) fn overdue(&self, now: Tick) -> Option<Key> {
+        self.ahead.overdue(now)
+    }
+
     /// Makes a parked session ready for a reason of its own.
     pub(crate) fn wake(&mut self, now: Tick, key: Key) {
         if let Some(session) = self.sessions.get_mut(key)
@@ -206,6 +253,9 @@ impl Sessions {
 
     /// Lets a session have what there is, then `last_words`, and then its end. Returns whether
     /// there is such a session; one that ends already ends as it was told to.
+    ///
+    /// One that is ahead has all there is but what is for it alone. It resumes elsewhere, from where
+    /// it was.
     pub(crate) fn finish(
         &mut self,
         now: Tick,
@@ -215,11 +265,18 @@ impl Sessions {
         last_words: Option<Frame>,
         topics: &Topics,
     ) -> bool {
+        let place = self.take_ahead(key).map(|ahead| {
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.pass_all(topics);
+            }
+            ahead.position()
+        });
         let Some(session) = self.sessions.get_mut(key) else { return false };
         if session.ending().is_none() {
             let end = |one: &Subscription| topics.end_of(one.channel());
             let limits = session.subscriptions().iter().map(end).collect();
-            session.extras_mut().set_ending(reason, through, limits, last_words);
+            let ending = Ending::new(reason, through, limits).with_last_words(last_words);
+            session.extras_mut().set_ending(ending.with_place(place.unwrap_or(through)));
             self.wake(now, key);
             self.arm(key);
         }
@@ -232,6 +289,9 @@ impl Sessions {
         let session = self.sessions.remove(key)?;
         self.deadlines.leave(&session);
         self.pauses.forget(key);
+        if let Some(ahead) = session.extras().ahead() {
+            self.ahead.remove(key, ahead);
+        }
         let undelivered =
             session.own().map_or(0, |own| topics.end_of(own.channel()) - own.cursor());
         let mut void = usize::from(session.is_queued());
@@ -327,7 +387,8 @@ impl Sessions {
     /// Returns when [`pop_due`](Self::pop_due) has something to look at.
     pub(crate) fn next_timeout(&self) -> Option<Tick> {
         let unseen = self.ready.next_unseen().and_then(|at| self.deadlines.first_stall(at));
-        self.deadlines.next().into_iter().chain(unseen).min()
+        let ahead = self.ahead.next_timeout();
+        self.deadlines.next().into_iter().chain(unseen).chain(ahead).min()
     }
 
     /// Returns whether so much time went by between two calls that

@@ -103,6 +103,13 @@ impl Session {
         &mut self.extras
     }
 
+    /// Returns whether its last event id is ahead of this broker, so that it has no place yet. It
+    /// has no output but heartbeats then.
+    #[inline]
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.extras.is_ahead()
+    }
+
     /// Returns how the session ends, if it is to.
     #[inline]
     pub(crate) fn ending(&self) -> Option<&Ending> {
@@ -164,6 +171,16 @@ impl Session {
     pub(crate) fn add_own(&mut self, subscription: Subscription) {
         let number = self.append(subscription);
         self.extras.set_own(number);
+    }
+
+    /// Moves all cursors but that of its own channel past what there is.
+    pub(super) fn pass_all(&mut self, topics: &Topics) {
+        let own = self.extras.own();
+        for (number, one) in (0..).zip(&mut self.subscriptions) {
+            if Some(number) != own && !one.is_vacant() {
+                *one.cursor_mut() = topics.end_of(one.channel());
+            }
+        }
     }
 
     fn append(&mut self, subscription: Subscription) -> u32 {
@@ -257,6 +274,12 @@ impl Session {
         void
     }
 
+    /// Has nothing to send, and waits on no list.
+    pub(crate) const fn park_alone(&mut self, hand_overs: u64) {
+        self.phase = Phase::Parked;
+        self.wait_anew(hand_overs);
+    }
+
     /// Records that it has no output, and that none of the lists handed over so far tells of any.
     #[inline]
     pub(super) const fn wait_anew(&mut self, hand_overs: u64) {
@@ -274,14 +297,23 @@ impl Session {
         self.output.counts_from()
     }
 
+    /// Returns whether a session whose place was just decided has output.
+    pub(crate) fn has_output(&self, topics: &Topics) -> bool {
+        self.extras.has_first_words() || self.has_news(topics)
+    }
+
     /// Returns whether a session that waits has output by one of its channels.
     pub(super) fn has_news(&self, topics: &Topics) -> bool {
-        self.has_events(topics) || self.extras.cut().is_some() || is_over(self, topics)
+        !self.is_ahead()
+            && (self.has_events(topics) || self.extras.cut().is_some() || is_over(self, topics))
     }
 
     /// Returns since when it has had output by this subscription, or by the end of all its topics, as
     /// far as that can still be told.
     pub(super) fn output_since(&self, number: u32, topics: &Topics) -> Option<Tick> {
+        if self.is_ahead() {
+            return None;
+        }
         let end = over_since(self, topics).filter(|_| is_over(self, topics));
         let event = self.subscription(number).and_then(|one| {
             let (_, entry) = topics.view(one.channel())?.get(one.cursor())?;
@@ -529,6 +561,10 @@ fn over_since(session: &Session, topics: &Topics) -> Option<Tick> {
 }
 
 fn has_only_ended(session: &Session, topics: &Topics) -> bool {
+    if session.is_ahead() {
+        // It is not known yet what it is still to get of them.
+        return false;
+    }
     let mut has_any = false;
     for subscription in &session.subscriptions {
         match topics.kind(subscription.channel()) {
@@ -544,6 +580,7 @@ fn has_only_ended(session: &Session, topics: &Topics) -> bool {
 mod tests {
     use super::*;
     use crate::broker::event::EndReason;
+    use crate::broker::sessions::Ending;
 
     fn session(channels: core::ops::Range<u32>) -> Session {
         Session::new(0, None, channels.map(|channel| Subscription::new(channel, 0)).collect())
@@ -606,7 +643,7 @@ mod tests {
         session.set_terms(Terms::new().with_heartbeat(Some(5)).with_expiry(Some(400)).boxed());
         assert_eq!(session.idle_deadline(15, 60), 105);
         assert_eq!(session.terms_deadline(), 400);
-        session.extras.set_ending(EndReason::Closed, 0, Vec::new(), None);
+        session.extras.set_ending(Ending::new(EndReason::Closed, 0, Vec::new()));
         assert_eq!(session.terms_deadline(), NEVER, "it grows no older");
     }
 

@@ -28,8 +28,16 @@ impl Subscription {
     /// What is left of one that was ended: those after it keep their numbers.
     pub(super) const VACANT: Self = Self { cursor: 0, channel: NONE, index: UNLISTED };
 
+    /// The cursor of one whose place is not decided yet: nothing comes after it.
+    pub(crate) const NOWHERE: u64 = u64::MAX;
+
     pub(crate) const fn new(channel: u32, cursor: u64) -> Self {
         Self { cursor, channel, index: UNLISTED }
+    }
+
+    /// Returns whether its place is not decided yet.
+    pub(crate) const fn is_nowhere(&self) -> bool {
+        self.cursor == Self::NOWHERE
     }
 
     pub(crate) const fn is_vacant(&self) -> bool {

@@ -17,13 +17,22 @@ impl Untaken {
     /// that does not hear the channel.
     pub(crate) fn of(session: &Session, channel: u32, topics: &Topics) -> Option<Self> {
         let (number, _) = session.channels().find(|(_, one)| *one == channel)?;
-        let (cursor, view) = (session.subscription(number)?.cursor(), topics.view(channel)?);
-        if cursor >= view.end().min(session.extras().limit(number)) {
+        if session.is_ahead() && session.own().is_none_or(|own| own.channel() != channel) {
+            // What it is to get is not known yet.
             return None;
         }
-        // What is lost to it was there before anything else.
-        let (place, at) =
-            view.get(cursor).map_or((0, 0), |(_, entry)| (entry.position() - 1, entry.at()));
+        let (cursor, view) = (session.subscription(number)?.cursor(), topics.view(channel)?);
+        let limit = session.extras().limit(number);
+        if cursor >= view.end().min(limit) {
+            return None;
+        }
+        let (place, at) = match view.get(cursor) {
+            // What there was for it before its end was superseded, and is gone.
+            Some((next, _)) if next >= limit => return None,
+            Some((_, entry)) => (entry.position() - 1, entry.at()),
+            // What is lost to it was there before anything else.
+            None => (0, 0),
+        };
         // Its driver may not have heard yet that there is something.
         Some(Self { cursor, place, since: session.polled_at().max(at) })
     }
@@ -50,7 +59,7 @@ mod tests {
     use crate::broker::config::BrokerConfig;
     use crate::broker::event::EndReason;
     use crate::broker::sequence::Epoch;
-    use crate::broker::sessions::Subscription;
+    use crate::broker::sessions::{Ending, Subscription};
     use crate::broker::topics::{NewEntry, ReadyQueue};
 
     /// A channel with events at the positions 10, 20 and 30, published at these times, of which it
@@ -98,10 +107,28 @@ mod tests {
     }
 
     #[test]
+    fn what_superseded_the_last_event_before_the_end_of_a_session_is_not_for_it() {
+        let mut config = BrokerConfig::new(Epoch(1));
+        config.retention.events = 1.try_into().unwrap();
+        config.retention.compact = true;
+        let mut topics = Topics::new(&config.limits, config.retention, config.private_retention);
+        let (everyone, mut ready) = (topics.everyone(), ReadyQueue::default());
+        let mut append = |topics: &mut Topics, position| {
+            let new = NewEntry::sample(position, "x", "key");
+            topics.append(position, everyone, new, &mut ready).unwrap();
+        };
+        append(&mut topics, 10);
+        let mut session = session(&topics, 0);
+        session.extras_mut().set_ending(Ending::new(EndReason::Closed, 10, alloc::vec![1]));
+        append(&mut topics, 20);
+        assert_eq!(Untaken::of(&session, everyone, &topics), None);
+    }
+
+    #[test]
     fn what_comes_after_the_end_of_a_session_is_not_for_it() {
         let topics = topics();
         let mut session = session(&topics, 2);
-        session.extras_mut().set_ending(EndReason::Closed, 20, alloc::vec![2], None);
+        session.extras_mut().set_ending(Ending::new(EndReason::Closed, 20, alloc::vec![2]));
         assert_eq!(Untaken::of(&session, topics.everyone(), &topics), None);
     }
 }

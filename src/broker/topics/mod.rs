@@ -211,6 +211,12 @@ impl Topics {
         self.channels.insert(Channel::new(Kind::Client, lost_through)).slot()
     }
 
+    /// Returns when the newest event was published that a client's channel keeps.
+    pub(crate) fn newest_at(&self, slot: u32) -> Option<Tick> {
+        let log = self.channels.at(slot)?.log();
+        log.end().checked_sub(1).and_then(|newest| log.get(newest)).map(Entry::at)
+    }
+
     /// Opens the channel of one session.
     pub(crate) fn open_session(&mut self) -> u32 {
         self.channels.insert(Channel::new(Kind::Session, 0)).slot()
@@ -401,8 +407,8 @@ impl Topics {
         Ok(())
     }
 
-    /// Returns an error for an event that is too large for the channel of a session.
-    pub(crate) fn check_for_session(&self, new: &NewEntry) -> Result<(), PublishError> {
+    /// Returns an error for an event that is too large for the channel of a session or a client.
+    pub(crate) fn check_private(&self, new: &NewEntry) -> Result<(), PublishError> {
         self.check_size(new, &self.private_retention)
     }
 

@@ -14,6 +14,7 @@ use core::time::Duration;
 /// // What is published while the engine is away waits for two seconds.
 /// config.while_down = WhileDown::Wait(Duration::from_secs(2));
 /// ```
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NodeConfig {
@@ -21,6 +22,12 @@ pub struct NodeConfig {
     pub node: NodeId,
     /// Decides what looks random: how long the node waits before it tries again. Adapters draw it.
     pub seed: u64,
+    /// The time of day when the node is made, as the time since the year 1970 began in UTC. Engines
+    /// let positions jump to what their clocks say, so that one that is more than ten years ahead of
+    /// this makes no sense, and is refused. One spoilt answer that is believed would be told to the
+    /// engine, which would then jump to the end of all positions. Default `None`: any position
+    /// below 2^53 is believed. Adapters set it, since the core reads no clock.
+    pub time_of_day: Option<Duration>,
     /// How many records wait to be appended at most, those beside that are under way; one more is
     /// [`PublishError::Busy`](crate::broker::PublishError::Busy). Default 10,000: a fifth of a
     /// second at 50,000 events a second.
@@ -78,6 +85,7 @@ pub struct NodeConfig {
 }
 
 /// What becomes of publishes while the engine is down.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhileDown {
@@ -97,6 +105,7 @@ impl NodeConfig {
         Self {
             node,
             seed,
+            time_of_day: None,
             queued_records: QUEUED_RECORDS,
             queued_bytes: QUEUED_BYTES,
             batch_records: BATCH_RECORDS,

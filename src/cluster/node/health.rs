@@ -85,6 +85,12 @@ impl State {
         }
     }
 
+    /// Returns whether it is not what was told last.
+    #[cfg(feature = "record")]
+    pub(super) fn is_news(&self) -> bool {
+        self.get() != self.told
+    }
+
     /// Returns what it is, if that is not what was told last.
     pub(super) fn poll(&mut self) -> Option<NodeHealth> {
         let health = self.get();

@@ -31,7 +31,7 @@ pub(super) struct Reading {
 #[derive(Debug)]
 pub(super) struct Link {
     phase: Phase,
-    /// Whether the engine failed, or has not served yet.
+    /// Whether the engine failed, and has not served since.
     is_down: bool,
     has_greeted: bool,
     backoff: Backoff,
@@ -66,7 +66,7 @@ impl Link {
     pub(super) const fn new(backoff: Backoff) -> Self {
         Self {
             phase: Phase::Greeting,
-            is_down: true,
+            is_down: false,
             has_greeted: false,
             backoff,
             asks: Line::new(),
@@ -76,7 +76,8 @@ impl Link {
         }
     }
 
-    /// Returns whether the engine failed and has not served since, or has not served at all.
+    /// Returns whether the engine failed and has not served since. Before the first hello is
+    /// answered nobody knows that yet.
     pub(super) const fn is_down(&self) -> bool {
         self.is_down
     }
@@ -168,6 +169,11 @@ impl Link {
         self.asks.give_up();
         self.reads.give_up();
         self.rests_until = None;
+    }
+
+    #[cfg(feature = "record")]
+    pub(super) const fn has_given_up(&self) -> bool {
+        self.asks.given_up.is_some() || self.reads.given_up.is_some()
     }
 
     pub(super) fn poll_given_up(&mut self) -> Option<RequestId> {

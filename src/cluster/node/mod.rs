@@ -24,7 +24,7 @@ use backoff::Backoff;
 use deadline::{Deadline, is_due};
 use link::{Asked, Link, Reading};
 use outbox::Outbox;
-use reader::{END_OF_POSITIONS, Reader};
+use reader::Reader;
 use std::time::Instant;
 use watch::{Finding, Watch};
 
@@ -96,6 +96,7 @@ use watch::{Finding, Watch};
 #[derive(Debug)]
 pub struct Node {
     config: NodeConfig,
+    began: Instant,
     now: Instant,
     link: Link,
     outbox: Outbox,
@@ -126,6 +127,7 @@ impl Node {
     pub fn new(now: Instant, config: NodeConfig, sequencer: Sequencer) -> Self {
         let backoff = Backoff::new(config.seed, config.backoff_min, config.backoff_max);
         Self {
+            began: now,
             now,
             link: Link::new(backoff),
             outbox: Outbox::default(),
@@ -148,8 +150,9 @@ impl Node {
     /// - [`Closed`](PublishError::Closed): the node shuts down.
     /// - [`UnusableId`](PublishError::UnusableId), [`TooLarge`](PublishError::TooLarge): no node
     ///   could publish it.
-    /// - [`EngineDown`](PublishError::EngineDown): the engine failed and has not served since, or
-    ///   has not served yet, and the node was not told [to let publishes wait](WhileDown::Wait).
+    /// - [`EngineDown`](PublishError::EngineDown): the engine failed and has not served since, and
+    ///   the node was not told [to let publishes wait](WhileDown::Wait). What is published before
+    ///   the first hello is answered waits for that.
     /// - [`Busy`](PublishError::Busy): as much waits as [may](NodeConfig::queued_records).
     pub fn publish(&mut self, now: Instant, record: Record) -> Result<Ticket, PublishError> {
         self.advance(now);
@@ -221,7 +224,7 @@ impl Node {
 
     fn greeted(&mut self, head: Head) -> Result<(), LogErrorKind> {
         // The engine was told what this node knows, and is to be beyond that.
-        if !is_possible(head) || head.position < self.watch.known() {
+        if !self.is_possible(head) || head.position < self.watch.known() {
             return Err(LogErrorKind::Malformed);
         }
         if !self.link.greeted() {
@@ -236,7 +239,7 @@ impl Node {
     }
 
     fn appended(&mut self, appended: Appended) -> Result<(), LogErrorKind> {
-        let is_possible = appended.last < END_OF_POSITIONS;
+        let is_possible = appended.last < self.end_of_positions();
         if !is_possible || !self.outbox.appended(appended, &mut self.counters) {
             return Err(LogErrorKind::Malformed);
         }
@@ -245,7 +248,7 @@ impl Node {
     }
 
     fn judge(&mut self, head: Head) -> Result<(), LogErrorKind> {
-        if !is_possible(head) {
+        if !self.is_possible(head) {
             return Err(LogErrorKind::Malformed);
         }
         match self.watch.judge(self.now, head, self.reader.cursor()) {
@@ -285,7 +288,8 @@ impl Node {
                 self.link.rest(self.now);
             }
         } else {
-            self.reader.take(page, &mut self.steps, &mut self.counters)?;
+            let end = self.end_of_positions();
+            self.reader.take(page, end, &mut self.steps, &mut self.counters)?;
             self.watch.read(self.now, self.reader.applied());
             self.health.applied(self.reader.applied());
         }
@@ -306,8 +310,9 @@ impl Node {
         self.link.fail(self.now);
         self.watch.end();
         self.health.failed(self.now, error);
-        if self.config.while_down == WhileDown::Refuse {
-            self.outbox.refuse_queue(&mut self.counters);
+        match self.config.while_down {
+            WhileDown::Refuse => self.outbox.refuse_queue(&mut self.counters),
+            WhileDown::Wait(_) => self.outbox.refuse_overdue(self.now, &mut self.counters),
         }
     }
 
@@ -347,7 +352,8 @@ impl Node {
 
     fn finish_if_done(&mut self) {
         let is_shutting_down = matches!(self.ending, Ending::ShuttingDown { .. });
-        let has_read = self.link.is_down() || self.reader.cursor() >= self.watch.last_appended();
+        let has_read =
+            !self.link.is_serving() || self.reader.cursor() >= self.watch.last_appended();
         if is_shutting_down && !self.outbox.owes_result() && has_read {
             self.finish();
         }
@@ -426,6 +432,22 @@ impl Node {
         self.health.poll().map(Effect::Health)
     }
 
+    /// Returns whether [`poll_effect`](Self::poll_effect) has something.
+    #[cfg(feature = "record")]
+    pub(crate) fn has_effect(&self) -> bool {
+        self.link.has_given_up()
+            || !self.steps.is_empty()
+            || self.reader.has_announced()
+            || self.outbox.has_settled()
+            || self.health.is_news()
+    }
+
+    /// Returns when the node was made.
+    #[cfg(feature = "record")]
+    pub(crate) const fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called.
     ///
     /// `None`: at no time. That may change after each other call.
@@ -465,12 +487,29 @@ impl Node {
         self.reader.sequencer_mut().set_cursor_keys(keys);
     }
 
+    /// Returns whether a log can begin and end like this.
+    fn is_possible(&self, head: Head) -> bool {
+        head.start <= head.position && head.position < self.end_of_positions()
+    }
+
+    /// Returns the first position that makes no sense now.
+    fn end_of_positions(&self) -> u64 {
+        let Some(time) = self.config.time_of_day else { return END_OF_POSITIONS };
+        let since = self.now.saturating_duration_since(self.began);
+        let seconds = time.saturating_add(since).as_secs().saturating_add(AHEAD_OF_CLOCK);
+        seconds.saturating_mul(POSITIONS_A_SECOND).min(END_OF_POSITIONS)
+    }
+
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
 }
 
-/// Returns whether a log can begin and end like this.
-const fn is_possible(head: Head) -> bool {
-    head.start <= head.position && head.position < END_OF_POSITIONS
-}
+/// Engines count in doubles: no position is as large as this.
+const END_OF_POSITIONS: u64 = 1 << 53;
+
+/// By how many positions those of an engine go ahead that jumps to what its clock says, in a second.
+const POSITIONS_A_SECOND: u64 = 1_024_000;
+
+/// How far an engine's clock may be ahead of this node's, in seconds: ten years.
+const AHEAD_OF_CLOCK: u64 = 10 * 366 * 24 * 3_600;

@@ -178,6 +178,11 @@ impl Outbox {
         }
     }
 
+    #[cfg(feature = "record")]
+    pub(super) fn has_settled(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
     pub(super) fn poll_settled(&mut self) -> Option<(Ticket, Result<u64, PublishError>)> {
         self.settled.pop_front()
     }
@@ -201,7 +206,14 @@ impl Outbox {
         {
             self.give_up_sent(counters);
         }
-        while is_down && self.queue.front().is_some_and(|first| is_due(first.until, now)) {
+        if is_down {
+            self.refuse_overdue(now, counters);
+        }
+    }
+
+    /// The engine is down: what has waited long enough waits no more.
+    pub(super) fn refuse_overdue(&mut self, now: Instant, counters: &mut NodeCounters) {
+        while self.queue.front().is_some_and(|first| is_due(first.until, now)) {
             self.refuse_first(counters);
         }
     }

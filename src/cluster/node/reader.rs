@@ -17,9 +17,6 @@ use crate::cluster::{Batch, Content, Entry, Head, LogErrorKind, NodeId, Page, Re
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// Engines count in doubles: no position is as large as this.
-pub(super) const END_OF_POSITIONS: u64 = 1 << 53;
-
 /// Owns how far this node has come in the log.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -98,15 +95,15 @@ impl Reader {
         }
     }
 
-    /// Takes a page that was read after the cursor.
+    /// Takes a page that was read after the cursor, and whose positions are less than `end`.
     pub(super) fn take(
         &mut self,
         page: Page,
+        end: u64,
         steps: &mut Vec<LogStep>,
         counters: &mut NodeCounters,
     ) -> Result<(), LogErrorKind> {
-        let is_possible =
-            |entry: &Entry| entry.after < entry.position && entry.position < END_OF_POSITIONS;
+        let is_possible = |entry: &Entry| entry.after < entry.position && entry.position < end;
         let goes_on = page.entries.iter().any(|entry| entry.position > self.cursor);
         // A page that leads nowhere would be read again and again.
         if !page.entries.iter().all(is_possible) || (!goes_on && !page.entries.is_empty()) {

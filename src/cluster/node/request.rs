@@ -11,6 +11,12 @@ use core::time::Duration;
 pub struct RequestId(pub(super) u64);
 
 impl RequestId {
+    /// The request with this number.
+    #[cfg(feature = "record")]
+    pub(crate) const fn of(number: u64) -> Self {
+        Self(number)
+    }
+
     /// Returns its number: the first request has 1, and each later one the next.
     pub const fn get(self) -> u64 {
         self.0
@@ -33,6 +39,7 @@ pub enum LogRequest {
 
 /// What the [`Log`](crate::cluster::Log) answered. An answer of another kind than its request is as
 /// good as one that makes no sense.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogAnswer {

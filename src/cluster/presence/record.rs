@@ -24,6 +24,7 @@ use alloc::vec::Vec;
 ///
 /// A node numbers the states of its list: each change of it has a greater number. So another node
 /// notices what it has missed, by whatever cause.
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PresenceRecord {

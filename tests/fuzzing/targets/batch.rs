@@ -11,6 +11,7 @@ pub fn run(bytes: &[u8]) {
     let now = base_instant();
     let mut presence = Presence::new(now, NodeId(1), PresenceConfig::new());
     presence.handle_health(now, NodeHealth::Ready);
+    assert!(records.len() < bytes.len());
     let mut batch = Batch::new(node);
     let mut readable = Vec::new();
     for record in records.into_iter().flatten() {

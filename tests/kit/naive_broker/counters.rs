@@ -47,6 +47,7 @@ impl Tally {
             Resumption::UnknownId { .. } => resumed.unknown_id += 1,
             Resumption::OtherEpoch { .. } => resumed.other_epoch += 1,
             Resumption::Ahead { .. } => resumed.ahead += 1,
+            Resumption::Waiting => resumed.waiting += 1,
             Resumption::Forged => resumed.forged += 1,
             _ => unreachable!(),
         }
@@ -100,7 +101,9 @@ impl Model {
         let got = broker.counters();
         let mut expected = self.tally.counters.clone();
         expected.sessions = self.members.len() as u64;
+        expected.waiting = self.waiting() as u64;
         expected.clients = self.guests.len() as u64;
+        expected.absent_clients = self.kept.len() as u64;
         expected.topics = self.topics() as u64;
         expected.subscribed_topics = self.subscribed_only() as u64;
         expected.retained_bytes = self.retained_bytes() as u64;
@@ -128,7 +131,7 @@ impl Model {
         let is_right = got == expected
             && *got.queue_age.buckets() == self.tally.ages
             && got.lag.count() == handed_over
-            && got.resumed.total() == got.sessions + got.ended.total();
+            && got.resumed.total() + got.waiting == got.sessions + got.ended.total();
         if is_right {
             return Ok(());
         }

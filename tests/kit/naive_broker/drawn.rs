@@ -57,6 +57,9 @@ pub(super) fn drawn_config(choices: &mut Choices<'_>) -> BrokerConfig {
     // It takes no choice of its own, so that histories that are kept as bytes stay what they are.
     config.session.on_unknown_id =
         [OnUnknownId::StartAnew, OnUnknownId::ReplayKept][(config.seed / 3 % 2) as usize];
+    config.session.ahead_wait = [None, Some(700), Some(5_000)].map(|wait| wait.map(millis))
+        [(config.seed / 12 % 3) as usize];
+    config.keeps_for_absent = config.seed / 36 % 2 == 1;
     config.pace.patience = [0, 500, 3_000].map(millis)[(config.seed % 3) as usize];
     config
 }
@@ -158,9 +161,9 @@ fn drawn_key(choices: &mut Choices<'_>) -> Option<u64> {
 fn drawn_from(choices: &mut Choices<'_>) -> From {
     match choices.below(10) {
         0..3 => From::Nothing,
-        3..7 => From::Behind(choices.below(12)),
+        3..6 => From::Behind(choices.below(12)),
         7 => From::Own(choices.below(6)),
-        8 => From::Ahead(1 + choices.below(3)),
+        6 | 8 => From::Ahead(1 + choices.below(3)),
         9 if choices.chance(60) => From::Signed {
             secret: choices.below(SECRETS),
             behind: choices.below(12),

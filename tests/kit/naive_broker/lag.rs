@@ -209,6 +209,9 @@ impl Model {
 
     /// What would go out next, after what need not, and whether a loss comes before it.
     pub(super) fn peek(&self, member: &mut Member, passed: &mut Passed) -> (Option<String>, bool) {
+        if member.ahead.is_some() {
+            return (None, false);
+        }
         let mut after = member.clone();
         let mut passed_then = Vec::new();
         let mut next = None;
@@ -349,6 +352,11 @@ impl Pending {
 }
 
 impl Member {
+    /// Whether it is to be told of a loss, its own or that of all.
+    pub(super) fn has_to_be_told(&self) -> bool {
+        self.loss.is_some() || !self.cuts.is_empty()
+    }
+
     /// What is to come from a source.
     pub(super) fn list(&self, source: &LogName) -> Vec<Pending> {
         let is_of = |pending: &&Pending| pending.by.iter().any(|(one, _)| one == source);
@@ -371,7 +379,7 @@ impl Member {
         self.pending.iter().any(|one| one.by.iter().any(|(_, state)| *state != State::Waiting))
     }
 
-    fn forget(&mut self, source: &LogName, is_gone: impl Fn(u64) -> bool) {
+    pub(super) fn forget(&mut self, source: &LogName, is_gone: impl Fn(u64) -> bool) {
         for pending in &mut self.pending {
             if is_gone(pending.position) {
                 pending.by.retain(|(one, _)| one != source);

@@ -33,6 +33,9 @@ impl Model {
         client: &ClientId,
         broker: &Broker,
     ) -> Result<usize, RevokeError> {
+        if self.drop_kept(client) {
+            return Ok(0);
+        }
         let guest = self.guests.get(client).ok_or(RevokeError::UnknownClient)?;
         let sessions = guest.sessions.clone();
         for session in &sessions {
@@ -49,6 +52,9 @@ impl Model {
         topic: &TopicName,
         broker: &Broker,
     ) -> Result<usize, RevokeError> {
+        if self.kept.contains_key(client) {
+            return Ok(0);
+        }
         if !self.guests.contains_key(client) {
             return Err(RevokeError::UnknownClient);
         }
@@ -67,6 +73,7 @@ impl Model {
             } else {
                 let had = member.logs.len();
                 member.logs.retain(|other| *other != log);
+                member.forget_late(&log);
                 let is_less = member.logs.len() < had;
                 member.pending.retain(|pending| pending.log != log);
                 self.inexact.insert(session);

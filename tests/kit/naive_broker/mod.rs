@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each program uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod ahead;
 mod choices;
 mod counters;
 mod drain;

@@ -1,6 +1,7 @@
 //! What a broker does, worked out plainly: each session has a queue of what it is still to get,
 //! and a log is a list from which things are dropped.
 
+use super::ahead::Ahead;
 use super::counters::Tally;
 use super::drain::Draining;
 use super::kit::Rng;
@@ -10,8 +11,8 @@ use super::permission::Permission;
 use super::signed::Keys;
 use super::waits::OpenWait;
 use sansse::broker::{
-    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, Lag, OpenError, Resumption, Retention,
-    SessionId, TopicName, TopicPattern,
+    Broker, BrokerConfig, BrokerEvent, ClientId, EndReason, EventIds, Lag, OpenError, Resumption,
+    Retention, SessionId, TopicName, TopicPattern,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -147,6 +148,10 @@ pub(super) struct Member {
     pub(super) ending: Option<EndReason>,
     /// The newest position when it was to end.
     pub(super) through: Option<u64>,
+    /// From where its peer is to resume then, where that is another.
+    pub(super) resumes_at: Option<u64>,
+    /// While its place is not decided.
+    pub(super) ahead: Option<Box<Ahead>>,
     pub(super) permission: Option<Permission>,
     pub(super) address: Option<u64>,
     pub(super) expires_at: Option<Duration>,
@@ -230,6 +235,8 @@ pub(crate) struct Model {
     /// In the order in which they were opened.
     pub(super) order: Vec<SessionId>,
     pub(super) guests: BTreeMap<ClientId, Guest>,
+    /// Who is no guest and has something kept, with the time of the newest of it.
+    pub(super) kept: BTreeMap<ClientId, Duration>,
     pub(super) logs: BTreeMap<LogName, Log>,
     /// The patterns in use, with the newest position lost since they were.
     pub(super) patterns: BTreeMap<TopicPattern, u64>,
@@ -279,6 +286,7 @@ impl Model {
             members: BTreeMap::new(),
             order: Vec::new(),
             guests: BTreeMap::new(),
+            kept: BTreeMap::new(),
             logs: BTreeMap::from([(LogName::Broadcast, Log::default())]),
             patterns: BTreeMap::new(),
             may_compact,
@@ -365,6 +373,7 @@ impl Model {
             let log = LogName::Client(client.clone());
             self.ensure(&log, self.forgotten_clients);
             logs.push(log);
+            self.kept.remove(client);
             if !self.guests.contains_key(client) {
                 self.events.push(BrokerEvent::ClientJoined { client: client.clone() });
             }
@@ -375,9 +384,14 @@ impl Model {
             guest.sessions.push(session);
         }
         let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.newest);
-        let (resume, pending) = (beginning.resumption, beginning.pending);
+        let (mut resume, mut pending) = (beginning.resumption, beginning.pending);
         let notices = self.notices(wish);
         let retry = self.retry(session, wish);
+        let ahead = self.ahead(wish, &logs, retry).map(Box::new);
+        if ahead.is_some() {
+            (resume, pending) = (Resumption::Waiting, Vec::new());
+        }
+        let opening = self.opening(wish, retry, &beginning.said, beginning.place);
         let expires_at = self.expiry();
         let private = LogName::Private(session);
         self.ensure(&private, 0);
@@ -391,7 +405,7 @@ impl Model {
             notices,
             loss: None,
             cuts: Vec::new(),
-            opening: self.opening(wish, retry, &beginning.said, beginning.place),
+            opening: opening.filter(|_| ahead.is_none()),
             late_gap: None,
             lag: wish.lag,
             heartbeat: wish.heartbeat.unwrap_or(self.config.session.heartbeat),
@@ -405,6 +419,7 @@ impl Model {
             was_taken_back: false,
             ending: None,
             through: None,
+            resumes_at: None,
             place_due,
             replayed_through: if resume.replayed() > 0 { self.last } else { 0 },
             permission: wish.permitted.as_ref().map(|filters| Permission::new(filters)),
@@ -413,11 +428,14 @@ impl Model {
             last_words: None,
             lease: wish.lease,
             ask_at: wish.lease.and_then(|until| self.ask_at(until)),
+            ahead,
         };
         assert!(self.members.insert(session, member).is_none(), "{session} is in use");
         let client = wish.client.clone();
         self.events.push(BrokerEvent::SessionOpened { session, client, resumption: resume });
-        self.tally.opened(resume);
+        if resume != Resumption::Waiting {
+            self.tally.opened(resume);
+        }
         self.order.push(session);
         self.evict(session, broker);
         resume
@@ -471,8 +489,15 @@ impl Model {
     }
 
     pub(super) fn finish(&mut self, session: SessionId, reason: EndReason) -> bool {
+        let has_own = self.has_own(session);
         let Some(member) = self.members.get_mut(&session) else { return false };
         if member.ending.is_none() {
+            member.resumes_at = member.give_up_waiting();
+            if member.resumes_at.is_some() {
+                self.tally.opened(Resumption::Waiting);
+                let tells_places = self.config.event_ids == EventIds::Assigned;
+                member.place_due |= has_own && tells_places && member.notices.is_some();
+            }
             member.ending = Some(reason);
             member.through = Some(self.last);
             self.wake(session);
@@ -484,6 +509,9 @@ impl Model {
     pub(super) fn end(&mut self, session: SessionId, reason: EndReason, broker: &Broker) {
         let Some(member) = self.members.remove(&session) else { return };
         self.note_superseded(session, &member, member.passed.len() as u64);
+        if member.ahead.is_some() {
+            self.tally.opened(Resumption::Waiting);
+        }
         self.order.retain(|other| *other != session);
         let private = LogName::Private(session);
         let waiting = member.pending.iter().filter(|pending| pending.log == private).count();

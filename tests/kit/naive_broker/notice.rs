@@ -109,8 +109,8 @@ impl Model {
         let retry = retry.map_or(String::new(), |retry| format!("retry: {retry}\n"));
         let farewell = if farewell { "data: bye\n" } else { "" };
         let said = Words::new("ending", 0);
-        let Some(ending) = self.notice(member.notices.as_ref(), &retry, Some(self.last), &said)
-        else {
+        let place = member.waits_for().unwrap_or(self.last);
+        let Some(ending) = self.notice(member.notices.as_ref(), &retry, Some(place), &said) else {
             let fields = retry + farewell;
             return (!fields.is_empty()).then(|| fields + "\n");
         };

@@ -13,10 +13,20 @@ impl Model {
                 .iter()
                 .filter_map(|(id, guest)| guest.absent_since.map(|since| (since, id)))
                 .collect();
-            let Some(longest) = absent.iter().map(|(since, _)| *since).min() else { return };
-            let too_many = absent.len() > self.config.limits.absent_clients as usize;
-            if longest + self.config.client_grace > self.now && !too_many {
+            let count = absent.len() + self.kept.len();
+            let guest = absent.iter().map(|(since, _)| *since).min();
+            let Some(longest) = guest.into_iter().chain(self.kept.values().copied()).min() else {
                 return;
+            };
+            let is_over = longest + self.config.client_grace <= self.now;
+            if !is_over && count <= self.config.limits.absent_clients as usize {
+                return;
+            }
+            if guest != Some(longest) {
+                let kept = self.kept.iter().find(|(_, since)| **since == longest);
+                let id = kept.map(|(id, _)| id.clone()).unwrap();
+                self.drop_kept(&id);
+                continue;
             }
             // Of those that are equally long away, any may be forgotten first.
             let forgotten = absent
@@ -26,11 +36,33 @@ impl Model {
                 .map(|(_, id)| (*id).clone())
                 .expect("a client that was to be forgotten is still known");
             self.guests.remove(&forgotten);
-            let log = self.logs.remove(&LogName::Client(forgotten.clone())).unwrap();
-            let last = log.kept.last().map_or(log.lost_through, |kept| kept.position);
-            self.forgotten_clients = self.forgotten_clients.max(last);
-            self.events.push(BrokerEvent::ClientLeft { client: forgotten });
+            self.events.push(BrokerEvent::ClientLeft { client: forgotten.clone() });
+            let newest = self.logs[&LogName::Client(forgotten.clone())].kept.last();
+            let since = newest.map(|newest| newest.at).filter(|at| {
+                is_over && self.config.keeps_for_absent && *at + self.config.client_grace > self.now
+            });
+            self.kept.insert(forgotten.clone(), since.unwrap_or_default());
+            if since.is_none() {
+                self.drop_kept(&forgotten);
+            }
         }
+    }
+
+    /// Forgets what is kept for who is no guest. Says whether there was something.
+    pub(super) fn drop_kept(&mut self, client: &ClientId) -> bool {
+        if self.kept.remove(client).is_none() {
+            return false;
+        }
+        let log = self.logs.remove(&LogName::Client(client.clone())).unwrap();
+        let last = log.kept.last().map_or(log.lost_through, |kept| kept.position);
+        self.forgotten_clients = self.forgotten_clients.max(last);
+        true
+    }
+
+    /// What is too large for who is no guest is a gap to it.
+    pub(super) fn lose_for_absent(&mut self, position: u64, client: &ClientId) {
+        self.drop_kept(client);
+        self.forgotten_clients = self.forgotten_clients.max(position);
     }
 
     /// Who is here, also in its grace time.

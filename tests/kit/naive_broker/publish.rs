@@ -25,7 +25,9 @@ impl Model {
     pub(crate) fn check_addressee(&self, topic: &Audience) -> Result<(), PublishError> {
         match topic {
             _ if self.closed => Err(PublishError::Closed),
-            Audience::Client(id) if !self.guests.contains_key(id) => {
+            Audience::Client(id)
+                if !self.guests.contains_key(id) && !self.kept.contains_key(id) =>
+            {
                 Err(PublishError::UnknownClient)
             }
             Audience::Session(id) if self.members.get(id).is_none_or(|m| m.ending.is_some()) => {
@@ -63,6 +65,7 @@ impl Model {
         self.append(position, topic, &payload, own_id, key, Duration::ZERO)?;
         self.tally.published(self.now, position, &payload);
         self.last = position;
+        self.note_position();
         Ok((position, payload))
     }
 
@@ -87,7 +90,8 @@ impl Model {
     ) -> Result<(), PublishError> {
         let (name, sessions, counts_always) = match topic {
             Audience::Client(id) => {
-                (LogName::Client(id.clone()), self.guests[id].sessions.clone(), false)
+                let Some(guest) = self.guests.get(id) else { return Ok(()) };
+                (LogName::Client(id.clone()), guest.sessions.clone(), false)
             }
             Audience::Session(id) => (LogName::Private(*id), vec![*id], true),
             _ => return Ok(()),
@@ -146,7 +150,14 @@ impl Model {
         self.check_id(own_id)?;
         let payload = self.encode(position, content, own_id);
         match self.check_applied(topic) {
-            Ok(()) => self.append(position, topic, &payload, own_id, key, age)?,
+            Ok(()) => match (self.append(position, topic, &payload, own_id, key, age), topic) {
+                (Err(PublishError::TooLarge { .. }), Audience::Client(id))
+                    if self.kept.contains_key(id) =>
+                {
+                    self.lose_for_absent(position, id);
+                }
+                (result, _) => result?,
+            },
             // Nothing of it is kept, and a session that asks for it later is to be told.
             Err(PublishError::TooManyTopics) => {
                 self.forgotten_topics = self.forgotten_topics.max(position);
@@ -155,6 +166,14 @@ impl Model {
                 }
             }
             Err(PublishError::TopicEnded) => return Err(PublishError::TopicEnded),
+            Err(PublishError::UnknownClient) if self.config.keeps_for_absent => {
+                let Audience::Client(id) = topic else { unreachable!() };
+                self.ensure(&LogName::Client(id.clone()), self.forgotten_clients);
+                self.kept.insert(id.clone(), Duration::ZERO);
+                if self.append(position, topic, &payload, own_id, key, age).is_err() {
+                    self.lose_for_absent(position, id);
+                }
+            }
             Err(PublishError::UnknownClient) if !self.has_begun => {
                 self.forgotten_clients = position;
             }
@@ -163,6 +182,7 @@ impl Model {
         self.tally.published(self.now, position, &payload);
         self.leave_out(position);
         self.last = position;
+        self.note_position();
         Ok(())
     }
 
@@ -175,14 +195,21 @@ impl Model {
     }
 
     pub(crate) fn cut(&mut self, through: u64) -> Result<(), PublishError> {
-        self.skip(through).map(|before| {
-            self.missing.extend(before + 1..=through);
-            self.tell_cut(through);
-        })
+        let before = self.pass(through)?;
+        self.missing.extend(before + 1..=through);
+        self.tell_cut(through);
+        self.note_position();
+        Ok(())
+    }
+
+    pub(crate) fn skip(&mut self, through: u64) -> Result<(), PublishError> {
+        self.pass(through)?;
+        self.note_position();
+        Ok(())
     }
 
     /// Gives the last position before that.
-    pub(crate) fn skip(&mut self, through: u64) -> Result<u64, PublishError> {
+    fn pass(&mut self, through: u64) -> Result<u64, PublishError> {
         if self.closed {
             return Err(PublishError::Closed);
         }
@@ -196,7 +223,8 @@ impl Model {
         self.tally.counters.cuts += 1;
         for session in self.order.clone() {
             let member = self.members.get_mut(&session).unwrap();
-            if member.ending.is_none() && member.notices.is_some() {
+            let hears = member.ending.is_none() && member.ahead.is_none();
+            if hears && member.notices.is_some() {
                 member.cuts.truncate(CUTS - 1);
                 member.cuts.push(through);
                 self.wake(session);
@@ -248,6 +276,7 @@ impl Model {
         }
         self.make_room(size, &name);
         self.ensure(&name, self.forgotten_topics);
+        let said_age = age;
         // No older than the one before it.
         let before = self.logs[&name].kept.last();
         let age = before.map_or(age, |one| age.min(self.now - one.at + one.age));
@@ -268,6 +297,11 @@ impl Model {
                 positions.insert(position);
             }
         }
+        if let Audience::Client(id) = topic
+            && let Some(since) = self.kept.get_mut(id)
+        {
+            *since = self.now.saturating_sub(said_age).max(*since);
+        }
         let log = self.logs.get_mut(&name).unwrap();
         for older in log.kept.iter_mut().filter(|older| key.is_some() && older.key == key) {
             older.superseded_at = older.superseded_at.or(Some(position));
@@ -275,11 +309,14 @@ impl Model {
         log.kept.push(kept);
         let mut woken = Vec::new();
         for (session, member) in &mut self.members {
-            let by = waiting(member.logs.iter().filter(|log| log.covers(&name)));
+            let hears = |log: &&LogName| log.covers(&name) && member.is_placed(log);
+            let by = waiting(member.logs.iter().filter(hears));
             if !by.is_empty() && member.ending.is_none() {
                 let (log, payload) = (name.clone(), payload.to_owned());
                 member.pending.push(Pending { position, log, by, payload });
-                woken.push(*session);
+                if member.ahead.is_none() {
+                    woken.push(*session);
+                }
             }
         }
         // All others wait on a list that comes out as a whole.
@@ -372,7 +409,8 @@ impl Model {
             }
         }
         for member in self.members.values_mut().filter(|member| member.ending.is_none()) {
-            let by = member.logs.iter().filter(|log| log.covers(name));
+            let hears = |log: &&LogName| log.covers(name) && member.is_placed(log);
+            let by = member.logs.iter().filter(hears);
             let by: Vec<_> = by.map(|log| (log.clone(), State::Waiting)).collect();
             if !by.is_empty() {
                 let (log, payload) = (name.clone(), String::new());

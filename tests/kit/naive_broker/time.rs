@@ -39,6 +39,7 @@ impl Model {
             }
         }
         self.release_topics();
+        self.decide_overdue();
         self.drain_due(broker);
         self.forget_absent(broker);
     }
@@ -48,7 +49,7 @@ impl Model {
         for session in self.order.clone() {
             let member = &self.members[&session];
             let has_output = match member.phase {
-                Phase::Parked => !member.pending.is_empty() || self.is_over(member),
+                Phase::Parked => member.has_output(self.is_over(member)),
                 Phase::Woken | Phase::Polled => true,
             };
             let (now, member) = (self.now, self.members.get_mut(&session).unwrap());
@@ -79,6 +80,9 @@ impl Model {
             .values()
             .flat_map(|member| [member.expiry(), member.lease, member.asking()])
             .flatten();
+        let ahead = self.members.values().filter_map(|member| Some(member.ahead.as_ref()?.until));
+        let kept = self.kept.values().map(|since| *since + self.config.client_grace);
+        let sessions = sessions.chain(ahead).chain(kept);
         let all = sessions.chain(absent).chain(aged).chain(ended).chain(terms);
         all.chain(self.next_turn()).chain(self.next_patience()).min()
     }
@@ -91,9 +95,13 @@ impl Member {
         self.phase = Phase::Polled;
     }
 
+    pub(super) fn has_output(&self, is_over: bool) -> bool {
+        self.ahead.is_none() && (!self.pending.is_empty() || is_over)
+    }
+
     pub(super) fn is_to_come_out(&self, is_over: bool) -> bool {
         match self.phase {
-            Phase::Parked => !self.pending.is_empty() || is_over,
+            Phase::Parked => self.has_output(is_over),
             Phase::Woken => true,
             Phase::Polled => false,
         }

@@ -1,5 +1,6 @@
 //! What the model does about topics that end, and what open sessions subscribe to.
 
+use super::ahead::Late;
 use super::lag::State;
 use super::model::{Ended, LogName, Member, Model, Pending, Wish};
 use super::notice::Words;
@@ -19,6 +20,9 @@ impl Model {
         }
         let mut logs: Vec<_> = wish.topics.iter().cloned().map(LogName::Named).collect();
         logs.extend(wish.client.clone().map(LogName::Client));
+        if self.ahead(wish, &logs, None).is_some() {
+            return false;
+        }
         let beginning = self.resume(&logs, wish.last_event_id.as_ref(), wish.newest);
         let pending = beginning.pending;
         if self.tells_places(self.notices(wish).as_ref()) {
@@ -38,6 +42,9 @@ impl Model {
 
     /// Whether all that the session listens to has ended.
     pub(super) fn is_over(&self, member: &Member) -> bool {
+        if member.ahead.is_some() {
+            return false;
+        }
         let mut topics = 0;
         for log in &member.logs {
             match log {
@@ -83,6 +90,7 @@ impl Model {
         }
         self.leave_out(position);
         self.last = position;
+        self.note_position();
         Ok(())
     }
 
@@ -125,6 +133,35 @@ impl Model {
         }
         self.check_one_name(member, filter)?;
         self.ensure_filter(filter);
+        let member = self.members.get_mut(&session).unwrap();
+        member.logs.push(filter.clone());
+        if let Some(ahead) = &mut member.ahead {
+            let (filter, last_event_id) = (filter.clone(), last_event_id.cloned());
+            let late = Late { filter, last_event_id, newest };
+            let is_from_now = late.is_from_now();
+            ahead.late.push(late);
+            self.outdate_batch(session);
+            return Ok(if is_from_now { Resumption::Live } else { Resumption::Waiting });
+        }
+        let (resumption, has_output) =
+            self.begin_late(session, filter, last_event_id, newest, &before);
+        if has_output {
+            self.wake(session);
+        }
+        self.outdate_batch(session);
+        Ok(resumption)
+    }
+
+    /// Lets an open session have what a subscription begins with, as one that had `before`. Says
+    /// how that resumes, and whether it has output by it.
+    pub(super) fn begin_late(
+        &mut self,
+        session: SessionId,
+        filter: &LogName,
+        last_event_id: Option<&Result<String, ()>>,
+        newest: Option<u64>,
+        before: &[LogName],
+    ) -> (Resumption, bool) {
         let beginning = self.resume(core::slice::from_ref(filter), last_event_id, newest);
         let (resume, mut replay) = (beginning.resumption, beginning.pending);
         let is_here = |pending: &Pending| self.is_here(&pending.log, pending.position);
@@ -139,7 +176,6 @@ impl Model {
             replay.clear();
         }
         let member = self.members.get_mut(&session).unwrap();
-        member.logs.push(filter.clone());
         for pending in replay {
             let state = pending.by[0].1;
             member.restore(&pending, filter, state);
@@ -160,12 +196,8 @@ impl Model {
         if replayed > 0 {
             member.replayed_through = self.last;
         }
-        let is_over = self.is_over(&self.members[&session]);
-        if replayed > 0 || is_gap || is_over {
-            self.wake(session);
-        }
-        self.outdate_batch(session);
-        Ok(match resume {
+        let has_output = replayed > 0 || is_gap || self.is_over(&self.members[&session]);
+        let resumption = match resume {
             Resumption::Live => Resumption::Live,
             Resumption::Oldest { .. } => Resumption::Oldest { replayed },
             Resumption::Last { .. } => Resumption::Last { replayed },
@@ -176,7 +208,8 @@ impl Model {
             Resumption::Ahead { .. } => Resumption::Ahead { replayed },
             Resumption::Forged => Resumption::Forged,
             _ => unreachable!(),
-        })
+        };
+        (resumption, has_output)
     }
 
     pub(crate) fn unsubscribe(&mut self, session: SessionId, filter: &LogName) -> bool {
@@ -186,6 +219,7 @@ impl Model {
         if member.logs.len() == before {
             return false;
         }
+        member.forget_late(filter);
         for pending in &mut member.pending {
             pending.by.retain(|(log, _)| log != filter);
         }

@@ -97,7 +97,7 @@ impl Model {
             let (peeked, is_stopped) =
                 if waits_for_next { (None, true) } else { self.peek(&mut member, &mut passed) };
             next = peeked.map(|next| written(&next).len());
-            has_holes |= member.loss.is_some() || !member.cuts.is_empty();
+            has_holes |= member.has_to_be_told();
             if has_holes {
                 self.inexact.insert(session);
             }
@@ -105,10 +105,8 @@ impl Model {
             self.members.insert(session, member);
             let is_ending = self.end_reason(session).is_some();
             let member = self.members.get_mut(&session).unwrap();
-            if next.is_some() || (is_ending && !parts.is_empty()) {
-                expected = Filled::More;
-            } else if is_stopped && !parts.is_empty() {
-                // What is left is gone, and met by the next poll.
+            if next.is_some() || ((is_ending || is_stopped) && !parts.is_empty()) {
+                // What is left where it stopped is gone, and met by the next poll.
                 expected = Filled::More;
             } else if member.place_due && parts.len() == batch.frames() {
                 // The place had no room any more.
@@ -234,6 +232,9 @@ impl Model {
     }
 
     fn deliver_next(&mut self, member: &mut Member, passed: &mut Passed) -> Next {
+        if member.ahead.is_some() {
+            return Next::Nothing;
+        }
         let next = self.next_item(member, passed);
         if let Next::Event(pending) = &next {
             self.tally.delivered(self.now, pending.position, &pending.payload);
@@ -282,6 +283,9 @@ impl Model {
         let log = self.logs.get_mut(&private).unwrap();
         log.kept.retain(|kept| waiting.contains(&kept.position));
         self.trim_aged(&private);
+        if member.ahead.is_some() {
+            return true;
+        }
         match self.meet_lag(session) {
             Ok(()) => true,
             Err(lost) => {
@@ -305,7 +309,7 @@ impl Model {
             return None;
         }
         member.sent(now);
-        let position = member.through.unwrap_or(last);
+        let position = member.resumes_at.or(member.through).unwrap_or(last);
         let notices = member.notices.clone();
         self.notice(notices.as_ref(), "", Some(position), &Words::new("place", 0))
     }

@@ -171,7 +171,11 @@ impl Model {
 
     fn readers(&self, audience: &Audience) -> impl Iterator<Item = (SessionId, &Member)> {
         let name = log_of(audience);
-        let hears = move |member: &&Member| member.logs.iter().any(|log| log.covers(&name));
+        let is_private = matches!(name, LogName::Private(_));
+        let hears = move |member: &&Member| {
+            let has_place = is_private || member.ahead.is_none();
+            has_place && member.logs.iter().any(|log| log.covers(&name))
+        };
         self.members.iter().filter(move |(_, member)| hears(member)).map(|(id, one)| (*id, one))
     }
 

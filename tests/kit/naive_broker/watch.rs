@@ -26,6 +26,7 @@ impl World {
                 (Some(client.clone()), None)
             }
             BrokerEvent::SessionOpened { session, .. }
+            | BrokerEvent::SessionResumed { session, .. }
             | BrokerEvent::SessionSkipped { session, .. }
             | BrokerEvent::SessionSuperseded { session, .. }
             | BrokerEvent::LeaseExpiring { session, .. }

@@ -128,7 +128,7 @@ impl World {
                 let through = self.model.last + ahead;
                 let got = self.broker.shard_mut().skip(now, through);
                 let got = self.note(got);
-                same(&got, &self.model.skip(through).map(|_| ()))
+                same(&got, &self.model.skip(through))
             }
             Op::Cut { ahead } => {
                 let through = self.model.last + ahead;
@@ -351,7 +351,14 @@ impl World {
         let expected = match said {
             Said::Event { published, content, own_id, key, age } => {
                 let (to, own_id) = (published.audience(), own_id.as_ref());
-                self.model.apply(position, to, content, own_id, *key, *age)
+                let applied = self.model.apply(position, to, content, own_id, *key, *age);
+                if self.config.keeps_for_absent
+                    && applied.is_ok()
+                    && matches!(to, Audience::Client(_))
+                {
+                    self.model.forget_absent(&self.broker);
+                }
+                applied
             }
             Said::End { topic, .. } => self.model.apply_end(position, topic),
         };

@@ -170,6 +170,7 @@ const ordinal = n => `${n}${n % 10 === 1 && n % 100 !== 11 ? 'st' : n % 10 === 2
 const WHY = {
   retention: 'The server keeps its latest events only, and the first ones that this page missed are no longer among them.',
   restart: 'The server was started anew and does not remember what it published before.',
+  log: 'The log behind the server has lost its newest events, or may have.',
   lag: 'This page was too far behind, so that it was sent on.',
   other: 'The server does not know the event that this page saw last, so that it cannot tell what came after.',
 };

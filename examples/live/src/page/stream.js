@@ -81,7 +81,7 @@ function note(type, event, replayed) {
 }
 
 const handlers = {
-  counters(sample, how) { ticking = true; addSample(sample, how); },
+  counters(sample, how) { ticking = true; showNode(sample); addSample(sample, how); },
   line(text, how) { logLine(text, how); },
   chat(message, how) { logChat(message, how); },
   people({ people }) { allPeople(people); },
@@ -90,6 +90,12 @@ const handlers = {
   farewell() { farewell = true; },
 };
 for (const type of Object.keys(handlers)) source.addEventListener(type, event => receive(type, event));
+
+// Which of several servers it is, and how well that is where it is not as usual.
+function showNode({ node, health }) {
+  live.node = node;
+  setText($('node'), `node ${node}${health === 'ready' ? '' : `, ${health}`}`);
+}
 
 // What the server says of the stream itself: how it goes on, and what is missing.
 source.addEventListener('sansse-notice', event => {

@@ -1,0 +1,413 @@
+//! The log of a realm in Redis: [`RedisLog`].
+
+use crate::config::{RedisLogConfig, RedisLogConfigError};
+use crate::entry::{LIMIT, entries, two_positions};
+use crate::line::{Line, Opening};
+use crate::link::{Handshake, MAX_ANSWER, Refusal, number, unreachable, word};
+use crate::page::PageSize;
+use crate::script::{self, Call, Keys};
+use crate::{sentinel, url};
+use async_lock::{Mutex, OnceCell};
+use bytes::Bytes;
+use sansse::Timer;
+use sansse::broker::Epoch;
+use sansse::cluster::{Append, Appended, Head, Hello, Log, LogError, LogErrorKind, Page, Read};
+use sansse::net::{Connector, Target};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::pin;
+use std::sync::{Arc, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+/// The largest batch that is appended, in bytes. It is well below the longest answer that is read.
+const MAX_BATCH: usize = 32 * 1024 * 1024;
+
+/// The longest time that one read waits.
+const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// How many times one hello goes where a cluster sends it.
+const MAX_REDIRECTIONS: usize = 5;
+
+/// The log of one realm, in Redis or Valkey, over any runtime's connector and timer.
+///
+/// It has two connections: one for hello, appends and heads, one for reads that wait. Hello opens
+/// both. An error, and a future that is dropped before its end, closes the one that it used, since
+/// what the engine still says there belongs to nobody. Then the next hello opens it anew. A read
+/// that does not wait, beside one that does, goes over the first connection.
+///
+/// ```no_run
+/// use sansse::broker::Epoch;
+/// use sansse::cluster::{Hello, Log, NodeId};
+/// use sansse_redis::{RedisLog, RedisLogConfig};
+/// use sansse_tokio::{TokioConnector, TokioRuntime};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = RedisLogConfig::from_url("redis://127.0.0.1:6379")?;
+/// let log = RedisLog::new("chat", config, TokioConnector, TokioRuntime)?;
+/// let hello = Hello { node: NodeId(0x1234), epoch: Epoch(1), seen: 0 };
+/// println!("{:?}", log.hello(hello).await?);
+/// # Ok(()) }
+/// ```
+pub struct RedisLog<C: Connector, T> {
+    connector: C,
+    timer: T,
+    config: RedisLogConfig,
+    keys: Keys,
+    page_size: PageSize,
+    lines: std::sync::Mutex<Arc<Lines<C::Socket>>>,
+    next: std::sync::Mutex<Next>,
+}
+
+/// Where the next hello goes first.
+#[derive(Default)]
+struct Next {
+    /// The address of the configuration, by its number.
+    address: usize,
+    /// The server of a cluster that had the keys.
+    known: Option<Target>,
+}
+
+/// The connections that one hello has opened.
+struct Lines<S> {
+    epoch: Epoch,
+    append: Mutex<Option<Line<S>>>,
+    read: Mutex<Option<Line<S>>>,
+    /// The master's address, as a Sentinel has named it.
+    named: Option<Target>,
+    given_up: OnceCell<()>,
+}
+
+impl<C: Connector, T: Timer> RedisLog<C, T> {
+    /// Makes the log of a realm: the keys `{realm}:m` and `{realm}:l`. It does nothing before the
+    /// first [`hello`](Log::hello).
+    ///
+    /// # Errors
+    ///
+    /// [`RedisLogConfigError::Realm`].
+    pub fn new(
+        realm: &str,
+        config: RedisLogConfig,
+        connector: C,
+        timer: T,
+    ) -> Result<Self, RedisLogConfigError> {
+        let possible = |char: char| !char.is_control() && char != '{' && char != '}';
+        if realm.is_empty() || realm.len() > 256 || !realm.chars().all(possible) {
+            return Err(RedisLogConfigError::Realm);
+        }
+        Ok(Self {
+            connector,
+            timer,
+            config,
+            keys: Keys::new(realm),
+            page_size: PageSize::new(),
+            lines: std::sync::Mutex::new(Arc::new(Lines::none())),
+            next: std::sync::Mutex::default(),
+        })
+    }
+
+    fn lines(&self) -> Arc<Lines<C::Socket>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes these connections for all that comes, and ends what goes on over the ones before.
+    fn set_lines(&self, lines: Lines<C::Socket>) {
+        let before = mem::replace(
+            &mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner),
+            Arc::new(lines),
+        );
+        // It is set twice where two calls give up the same connections.
+        let _ = before.given_up.set_blocking(());
+    }
+
+    fn next(&self) -> std::sync::MutexGuard<'_, Next> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the address to go to, and passes over it for the next time. So what is given up while
+    /// a server is silent begins the next time with another one.
+    fn next_address(&self) -> usize {
+        let mut next = self.next();
+        let address = next.address % self.config.targets.len().max(1);
+        next.address = address + 1;
+        address
+    }
+
+    /// Says hello to the first server that takes it.
+    async fn hello_to_any(&self, hello: Hello) -> Result<Head, LogError> {
+        let known = self.next().known.take();
+        if let Some(known) = known
+            && let Ok(head) = self.hello_to(known, None, hello).await
+        {
+            return Ok(head);
+        }
+        let mut error = unreachable("there is no address");
+        for _ in &self.config.targets {
+            let address = self.next_address();
+            match self.hello_by(address, hello).await {
+                Ok(head) => {
+                    self.next().address = address;
+                    return Ok(head);
+                }
+                Err(other) => error = other,
+            }
+            // Another answer to the rest is not to be had elsewhere.
+            if !matches!(error.kind(), LogErrorKind::Unreachable | LogErrorKind::NotReady) {
+                break;
+            }
+        }
+        Err(error)
+    }
+
+    async fn hello_by(&self, address: usize, hello: Hello) -> Result<Head, LogError> {
+        let address = &self.config.targets[address];
+        let Some(sentinel) = &self.config.sentinel else {
+            return self.hello_to(address.clone(), None, hello).await;
+        };
+        let asking =
+            sentinel::master(&self.connector, &self.timer, &self.config, sentinel, address);
+        let master = asking.await?;
+        self.hello_to(master.clone(), Some(master), hello).await
+    }
+
+    async fn hello_to(
+        &self,
+        mut target: Target,
+        named: Option<Target>,
+        hello: Hello,
+    ) -> Result<Head, LogError> {
+        let mut asking = false;
+        for _ in 0..=MAX_REDIRECTIONS {
+            let mut append = self.open(&target, asking, Some(script::TEXT)).await?;
+            let call = Call::hello(&self.keys, self.config.kept, hello);
+            let reply = match append.call(&self.timer, &call).await {
+                Ok(reply) => reply,
+                Err(Refusal::Elsewhere(elsewhere)) => {
+                    if !elsewhere.host.is_empty() {
+                        let to = url::to(&elsewhere.host, elsewhere.port, target.secure);
+                        target = to.ok_or_else(|| {
+                            LogError::new(LogErrorKind::NotReady)
+                                .with_detail("the cluster does not know where the realm is")
+                        })?;
+                    }
+                    target.port = elsewhere.port;
+                    asking = elsewhere.asking;
+                    continue;
+                }
+                Err(refusal) => return Err(refusal.into_error()),
+            };
+            let (start, position) = two_positions(reply)?;
+            let read = self.open(&target, asking, None).await?;
+            if read.run_id() != append.run_id() {
+                let detail = "its two connections lead to different servers";
+                return Err(LogError::new(LogErrorKind::NotReady).with_detail(detail));
+            }
+            if !self.config.targets.contains(&target) && named.is_none() {
+                self.next().known = Some(target);
+            }
+            self.set_lines(Lines {
+                epoch: hello.epoch,
+                append: Mutex::new(Some(append)),
+                read: Mutex::new(Some(read)),
+                named,
+                given_up: OnceCell::new(),
+            });
+            return Ok(Head { start, position });
+        }
+        Err(LogError::new(LogErrorKind::NotReady)
+            .with_detail("the cluster sends from one server to another"))
+    }
+
+    async fn open(
+        &self,
+        target: &Target,
+        asking: bool,
+        script: Option<&'static str>,
+    ) -> Result<Line<C::Socket>, LogError> {
+        let opening = Opening {
+            handshake: Handshake {
+                credentials: self.config.credentials.as_ref(),
+                database: self.config.database,
+                name: &self.config.connection_name,
+                script,
+            },
+            asking,
+            connect_time: self.config.connect_time,
+            answer_time: self.config.answer_time,
+        };
+        Line::open(&self.connector, &self.timer, target, opening).await
+    }
+
+    /// Sees to it that the first Sentinel that answers names the same master as before. It begins
+    /// with the one that answered last. Where none answers, the master goes on: a master without
+    /// Sentinels is better than none.
+    async fn check_named(&self, named: &Target) -> Result<(), LogError> {
+        let Some(sentinel) = &self.config.sentinel else { return Ok(()) };
+        for _ in &self.config.targets {
+            let address = self.next_address();
+            let at = &self.config.targets[address];
+            let asking = sentinel::master(&self.connector, &self.timer, &self.config, sentinel, at);
+            match asking.await {
+                Ok(master) if master == *named => {
+                    self.next().address = address;
+                    return Ok(());
+                }
+                Ok(_) => {
+                    self.next().address = address;
+                    self.set_lines(Lines::none());
+                    return Err(LogError::new(LogErrorKind::NotReady)
+                        .with_detail("the Sentinels name another master"));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
+    async fn hello(&self, hello: Hello) -> Result<Head, LogError> {
+        self.set_lines(Lines::none());
+        check_seen(hello.seen)?;
+        self.hello_to_any(hello).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, LogError> {
+        check_seen(append.seen)?;
+        if append.count == 0 {
+            return Err(LogErrorKind::Unsupported.into());
+        }
+        if append.payload.len() > MAX_BATCH {
+            let detail = format!("a batch of {} bytes is too large", append.payload.len());
+            return Err(LogError::new(LogErrorKind::Full).with_detail(detail));
+        }
+        let count = append.count;
+        let lines = self.lines();
+        let call = Call::append(&self.keys, lines.epoch, self.config.kept, append);
+        let appending = async {
+            let mut slot = lines.append.lock().await;
+            let mut line = slot.take().ok_or_else(no_connection)?;
+            let reply = line.call(&self.timer, &call).await.map_err(Refusal::into_error)?;
+            let (last, took) = two_positions(reply)?;
+            *slot = Some(line);
+            Ok((last, took))
+        };
+        let (last, took) = lines.until_given_up(appending).await?;
+        if took != u64::from(count) {
+            let detail = format!("a batch of this number took {took} positions, and not {count}");
+            return Err(crate::link::malformed(detail));
+        }
+        Ok(Appended { last, count })
+    }
+
+    async fn read(&self, read: Read) -> Result<Page, LogError> {
+        check_seen(read.after)?;
+        let lines = self.lines();
+        let wait = read.wait.min(MAX_WAIT);
+        let words = self.read_words(read.after, wait);
+        let reading = async {
+            let mut slot = match lines.read.try_lock() {
+                Some(slot) => slot,
+                None if wait.is_zero() => lines.append.lock().await,
+                None => lines.read.lock().await,
+            };
+            let mut line = slot.take().ok_or_else(no_connection)?;
+            let (found, time) = line.read(&self.timer, words, MAX_ANSWER, wait).await?;
+            let found = entries(found, time)?;
+            *slot = Some(line);
+            Ok(found)
+        };
+        let found = lines.until_given_up(reading).await;
+        let found = found.inspect_err(|error| {
+            if error.kind() == LogErrorKind::Malformed {
+                // It may have been too much at once.
+                self.page_size.begin_again();
+            }
+        })?;
+        Ok(Page { entries: self.page_size.cut(found, read.max_bytes) })
+    }
+
+    async fn head(&self) -> Result<Head, LogError> {
+        let lines = self.lines();
+        let call = Call::head(&self.keys, lines.epoch);
+        let asking = async {
+            let mut slot = lines.append.lock().await;
+            let mut line = slot.take().ok_or_else(no_connection)?;
+            line.check_master(&self.timer).await?;
+            let reply = line.call(&self.timer, &call).await.map_err(Refusal::into_error)?;
+            let (start, position) = two_positions(reply)?;
+            *slot = Some(line);
+            Ok(Head { start, position })
+        };
+        let head = lines.until_given_up(asking).await?;
+        if let Some(named) = &lines.named {
+            self.check_named(named).await?;
+        }
+        Ok(head)
+    }
+}
+
+impl<C: Connector, T: Timer> RedisLog<C, T> {
+    fn read_words(&self, after: u64, wait: Duration) -> Vec<Bytes> {
+        let mut words = vec![word("XREAD"), word("COUNT"), number(self.page_size.entries().into())];
+        // BLOCK 0 waits for ever.
+        if !wait.is_zero() {
+            let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            words.extend([word("BLOCK"), number(millis)]);
+        }
+        // Behind all entries that end there, however many positions they take.
+        let cursor = Bytes::from(format!("{after}-{}", u64::MAX));
+        words.extend([word("STREAMS"), self.keys.log.clone(), cursor]);
+        words
+    }
+}
+
+impl<S> Lines<S> {
+    fn none() -> Self {
+        Self {
+            epoch: Epoch(0),
+            append: Mutex::new(None),
+            read: Mutex::new(None),
+            named: None,
+            given_up: OnceCell::new(),
+        }
+    }
+
+    /// Returns what the future does, unless a hello, or a head, gives these connections up.
+    async fn until_given_up<R>(
+        &self,
+        future: impl Future<Output = Result<R, LogError>>,
+    ) -> Result<R, LogError> {
+        let (mut future, mut given_up) = (pin!(future), pin!(self.given_up.wait()));
+        poll_fn(|context| {
+            if given_up.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(unreachable("the connection was given up for a new one")));
+            }
+            future.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+/// Positions beyond the limit come from no engine.
+fn check_seen(position: u64) -> Result<(), LogError> {
+    if position < LIMIT {
+        return Ok(());
+    }
+    let detail = format!("the position {position} is beyond all that there can be");
+    Err(LogError::new(LogErrorKind::Unsupported).with_detail(detail))
+}
+
+fn no_connection() -> LogError {
+    unreachable("there is no connection before a hello")
+}
+
+impl<C: Connector, T> fmt::Debug for RedisLog<C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisLog")
+            .field("keys", &self.keys)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

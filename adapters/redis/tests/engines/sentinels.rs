@@ -1,0 +1,157 @@
+//! A master that Sentinels know, and its successor.
+
+use crate::ALL;
+use crate::engine::{Engine, Kind};
+use crate::node::{Node, Witness, is_whole, log_with};
+use resp_rs::resp2::Frame;
+use sansse::cluster::{Content, Log, LogErrorKind};
+use sansse_redis::RedisLogConfig;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+on_each_engine! {
+    a_stopped_master_is_followed_by_its_replica
+    an_unknown_master_and_absent_sentinels_are_told_apart
+    a_master_goes_on_while_its_sentinels_are_away
+    a_sentinel_that_hangs_is_passed_over
+    sentinels_have_passwords_of_their_own
+}
+
+/// A Sentinel that decides alone, and quickly.
+fn sentinel(kind: Kind, master: &Engine, more: &str) -> Engine {
+    let port = master.port;
+    let configuration = format!(
+        "sentinel monitor mymaster 127.0.0.1 {port} 1\n\
+         sentinel down-after-milliseconds mymaster 1000\n\
+         sentinel failover-timeout mymaster 20000\n{more}\n"
+    );
+    Engine::sentinel(kind, &configuration)
+}
+
+fn node(id: u128, url: &str, witness: &Witness) -> Node {
+    // The node's deadlines, which are shorter than those of the library.
+    let short = Duration::from_millis(700);
+    let config = RedisLogConfig::from_url(url).unwrap();
+    Node::with(id, log_with(config.with_answer_time(short).with_connect_time(short)), witness)
+}
+
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < ALL, "not in {ALL:?}: {what}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn a_stopped_master_is_followed_by_its_replica(kind: Kind) {
+    let (master, replica) = (Engine::start(kind, &[]), Engine::start(kind, &[]));
+    replica.command(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
+    let sentinel = sentinel(kind, &master, "");
+    until("the Sentinel knows the replica", || {
+        let replicas = sentinel.command(&["SENTINEL", "replicas", "mymaster"]);
+        replicas.as_array().is_some_and(|replicas| replicas.len() == 1)
+    })
+    .await;
+    let witness = Witness::default();
+    let absent = crate::engine::free_port();
+    let url = format!("redis+sentinel://127.0.0.1:{absent},127.0.0.1:{}/mymaster", sentinel.port);
+    let mut nodes = [node(1, &url, &witness), node(2, &url, &witness)];
+    for node in &mut nodes {
+        node.hello_at_last().await;
+        for number in 0..10 {
+            node.append_at_last(2, &format!("{number} of {}", node.id)).await;
+        }
+    }
+    until("the replica has all", || replica.command(&["XLEN", "{realm}:l"]) == Frame::Integer(21))
+        .await;
+    // A node that knows the old master alone, and does not look.
+    let mut late = node(3, &master.url(), &witness);
+    late.hello_at_last().await;
+
+    master.pause();
+    let began = Instant::now();
+    for node in &mut nodes {
+        node.append_at_last(1, &format!("after, {}", node.id)).await;
+    }
+    println!("{kind:?}: appended {:?} after the master was stopped", began.elapsed());
+    // Until a Sentinel has told it otherwise, the old one takes itself for a master.
+    master.go_on();
+    let _ = late.append(1, "to the old master").await;
+    until("the old master follows", || {
+        let role = master.client().try_ask(&["ROLE"]);
+        role.is_some_and(|role| role.as_array().unwrap()[0].as_str() == Some("slave"))
+    })
+    .await;
+    assert!(late.log.head().await.is_err());
+    assert_eq!(late.hello().await.unwrap_err().kind(), LogErrorKind::NotReady);
+    for node in &mut nodes {
+        node.hello_at_last().await;
+        let entries = node.read_all().await;
+        assert!(is_whole(0, &entries), "the replica had everything");
+        let cuts = entries.iter().filter(|entry| entry.content == Content::Cut).count();
+        assert_eq!(cuts, 2, "the first one, and that of the new master");
+        assert_eq!(entries.len(), 24);
+    }
+}
+
+async fn an_unknown_master_and_absent_sentinels_are_told_apart(kind: Kind) {
+    let master = Engine::start(kind, &[]);
+    let sentinel = sentinel(kind, &master, "");
+    let error = async |url: String| {
+        Node::new(1, &url, &Witness::default()).hello().await.unwrap_err().kind()
+    };
+    let at = format!("127.0.0.1:{}", sentinel.port);
+    assert_eq!(error(format!("redis+sentinel://{at}/other")).await, LogErrorKind::NotReady);
+    let nobody = format!("redis+sentinel://127.0.0.1:{}/mymaster", crate::engine::free_port());
+    assert_eq!(error(nobody).await, LogErrorKind::Unreachable);
+    let server = format!("redis+sentinel://127.0.0.1:{}/mymaster", master.port);
+    assert_eq!(error(server).await, LogErrorKind::Unsupported);
+    assert_eq!(error(format!("redis://{at}")).await, LogErrorKind::Unsupported);
+}
+
+async fn a_master_goes_on_while_its_sentinels_are_away(kind: Kind) {
+    let (master, other) = (Engine::start(kind, &[]), Engine::start(kind, &[]));
+    let mut sentinel = sentinel(kind, &master, "");
+    let url = format!("redis+sentinel://127.0.0.1:{}/mymaster", sentinel.port);
+    let mut node = Node::new(1, &url, &Witness::default());
+    node.hello().await.unwrap();
+    node.log.head().await.unwrap();
+    // It names another one, though this one still takes itself for a master.
+    let other = other.port.to_string();
+    sentinel.command(&["SENTINEL", "remove", "mymaster"]);
+    sentinel.command(&["SENTINEL", "monitor", "mymaster", "127.0.0.1", &other, "1"]);
+    assert_eq!(node.log.head().await.unwrap_err().kind(), LogErrorKind::NotReady);
+    assert_eq!(node.append(1, "x").await.unwrap_err().kind(), LogErrorKind::Unreachable);
+    node.hello().await.unwrap();
+    sentinel.kill();
+    node.log.head().await.unwrap();
+    node.append(1, "one").await.unwrap();
+}
+
+/// The first of several Sentinels hangs. A head that is given up for it is not held up again.
+async fn a_sentinel_that_hangs_is_passed_over(kind: Kind) {
+    let master = Engine::start(kind, &[]);
+    let (first, second) = (sentinel(kind, &master, ""), sentinel(kind, &master, ""));
+    let ports = (first.port, second.port);
+    let url = format!("redis+sentinel://127.0.0.1:{},127.0.0.1:{}/mymaster", ports.0, ports.1);
+    let node = Node::new(1, &url, &Witness::default());
+    node.hello().await.unwrap();
+    first.pause();
+    let some = Duration::from_secs(2);
+    assert!(tokio::time::timeout(some, node.log.head()).await.is_err());
+    tokio::time::timeout(some, node.hello()).await.unwrap().unwrap();
+    tokio::time::timeout(some, node.log.head()).await.unwrap().unwrap();
+    first.go_on();
+}
+
+async fn sentinels_have_passwords_of_their_own(kind: Kind) {
+    let master = Engine::start(kind, &["--requirepass", "masters"]);
+    let sentinel =
+        sentinel(kind, &master, "sentinel auth-pass mymaster masters\nrequirepass sentinels");
+    let url = format!("redis+sentinel://:masters@127.0.0.1:{}/mymaster", sentinel.port);
+    let config = RedisLogConfig::from_url(&url).unwrap();
+    let without = Node::with(1, log_with(config.clone()), &Witness::default());
+    assert_eq!(without.hello().await.unwrap_err().kind(), LogErrorKind::Denied);
+    let config = config.with_sentinel_credentials(None, "sentinels");
+    Node::with(1, log_with(config), &Witness::default()).hello().await.unwrap();
+}

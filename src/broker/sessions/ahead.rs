@@ -1,0 +1,172 @@
+//! Sessions whose last event id is ahead of this broker: what each asked for, and until when it
+//! waits to get it.
+//!
+//! ```text
+//!   newest position here   40 ──► 41 ──► 42 ──► 43 …
+//!   comes with an id at    42             ▲ here it resumes
+//! ```
+//!
+//! Such a session has all its subscriptions, and none of them has a place: they stand on no waiting
+//! list, so that nothing that is published looks at the session before its position comes.
+
+use crate::broker::arena::Key;
+use crate::broker::clock::Tick;
+use crate::broker::config::StartAt;
+use crate::last_event_id::LastEventId;
+use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// What is decided when the position has come, or the time is over.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    position: u64,
+    until: Tick,
+    last_event_id: LastEventId,
+    start: StartAt,
+    opening_comment: Option<Cow<'static, str>>,
+    retry: Option<Duration>,
+    /// The numbers of the subscriptions that were made meanwhile, in that order, and from where on.
+    late: Vec<(u32, StartAt)>,
+}
+
+impl Ahead {
+    /// Makes the wait for a position, of a session that asked to resume so.
+    pub(crate) fn new(
+        position: u64,
+        until: Tick,
+        last_event_id: LastEventId,
+        start: StartAt,
+    ) -> Self {
+        let (opening_comment, retry, late) = (None, None, Vec::new());
+        Self { position, until, last_event_id, start, opening_comment, retry, late }
+    }
+
+    /// Sets what its stream begins with beside what is decided.
+    pub(crate) fn with_opening(
+        self,
+        opening_comment: Option<Cow<'static, str>>,
+        retry: Option<Duration>,
+    ) -> Self {
+        Self { opening_comment, retry, ..self }
+    }
+
+    /// Returns the position that its last event id names.
+    pub(crate) const fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(crate) const fn last_event_id(&self) -> &LastEventId {
+        &self.last_event_id
+    }
+
+    pub(crate) const fn start(&self) -> &StartAt {
+        &self.start
+    }
+
+    pub(crate) const fn opening_comment(&self) -> Option<&Cow<'static, str>> {
+        self.opening_comment.as_ref()
+    }
+
+    pub(crate) const fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    /// Returns the subscriptions that were made meanwhile, in that order.
+    pub(crate) fn late(&self) -> &[(u32, StartAt)] {
+        &self.late
+    }
+
+    pub(super) fn add_late(&mut self, number: u32, start: StartAt) {
+        self.late.push((number, start));
+    }
+
+    /// Forgets a subscription that is gone.
+    pub(super) fn forget(&mut self, number: u32) {
+        self.late.retain(|(late, _)| *late != number);
+    }
+}
+
+/// All sessions that are ahead, by what they wait for.
+#[derive(Debug, Default)]
+pub(super) struct AllAhead {
+    by_position: BTreeSet<(u64, Key)>,
+    by_time: BTreeSet<(Tick, Key)>,
+}
+
+impl AllAhead {
+    pub(super) fn insert(&mut self, key: Key, ahead: &Ahead) {
+        self.by_position.insert((ahead.position, key));
+        self.by_time.insert((ahead.until, key));
+    }
+
+    pub(super) fn remove(&mut self, key: Key, ahead: &Ahead) {
+        self.by_position.remove(&(ahead.position, key));
+        self.by_time.remove(&(ahead.until, key));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_position.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_position.is_empty()
+    }
+
+    /// Returns the session with the lowest position, if it is none beyond `last`.
+    pub(super) fn reached(&self, last: u64) -> Option<Key> {
+        self.by_position.first().filter(|(position, _)| *position <= last).map(|(_, key)| *key)
+    }
+
+    /// Returns the session that has waited longest, if its time is over.
+    pub(super) fn overdue(&self, now: Tick) -> Option<Key> {
+        self.by_time.first().filter(|(until, _)| *until <= now).map(|(_, key)| *key)
+    }
+
+    /// Returns when the next time is over.
+    pub(super) fn next_timeout(&self) -> Option<Tick> {
+        self.by_time.first().map(|(until, _)| *until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::num::NonZeroU32;
+
+    fn key(slot: u32) -> Key {
+        Key::new(slot, NonZeroU32::MIN)
+    }
+
+    fn ahead(position: u64, until: Tick) -> Ahead {
+        Ahead::new(position, until, LastEventId::Absent, StartAt::Now)
+    }
+
+    #[test]
+    fn sessions_come_in_the_order_of_their_positions_and_of_their_times() {
+        let mut all = AllAhead::default();
+        let each = [ahead(9, 100), ahead(7, 300), ahead(7, 200)];
+        for (one, slot) in each.iter().zip(0..) {
+            all.insert(key(slot), one);
+        }
+        assert_eq!((all.len(), all.next_timeout()), (3, Some(100)));
+        assert_eq!((all.reached(6), all.reached(7)), (None, Some(key(1))));
+        assert_eq!((all.overdue(99), all.overdue(100)), (None, Some(key(0))));
+        all.remove(key(1), &each[1]);
+        assert_eq!(all.reached(u64::MAX), Some(key(2)));
+        all.remove(key(0), &each[0]);
+        assert_eq!(all.next_timeout(), Some(200));
+        all.remove(key(2), &each[2]);
+        assert!(all.is_empty() && all.next_timeout().is_none());
+    }
+
+    #[test]
+    fn a_late_subscription_that_is_gone_is_not_decided() {
+        let mut one = ahead(9, 100);
+        one.add_late(3, StartAt::Now);
+        one.add_late(4, StartAt::Oldest);
+        one.forget(3);
+        assert_eq!(one.late(), [(4, StartAt::Oldest)]);
+    }
+}

@@ -1,0 +1,32 @@
+//! What must not be done, done on purpose: each of these has to be seen by the judge.
+
+/// A fault of an engine's script or of a driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    /// Each read begins at the end that the log has when the engine gets it.
+    ReadsFromTheEnd,
+    /// A cut goes on with the next position.
+    CutOfOne,
+    /// What is missing before an entry is passed over.
+    NoPredecessorCheck,
+    /// Whoever is ahead of a node is told of a gap at once.
+    AheadIsAGap,
+    /// The engine numbers by its clock and says of nothing what came before it.
+    AutomaticIds,
+    /// Publishers are told that something was appended when it is sent.
+    AcknowledgesFirst,
+    /// A batch that was given up and comes late is appended behind later ones.
+    OldBatchesAreAppended,
+}
+
+impl Mutant {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::ReadsFromTheEnd,
+        Self::CutOfOne,
+        Self::NoPredecessorCheck,
+        Self::AheadIsAGap,
+        Self::AutomaticIds,
+        Self::AcknowledgesFirst,
+        Self::OldBatchesAreAppended,
+    ];
+}
