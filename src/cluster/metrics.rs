@@ -1,6 +1,7 @@
 //! What a node counts, for the recorder of `metrics` that the application has.
 
 use super::node::{NodeCounters, NodeHealth};
+use super::presence::PresenceCounters;
 use super::realm::Realm;
 use metrics::{counter, gauge};
 
@@ -52,7 +53,33 @@ impl Realm {
         }
         counter!("sansse_realm_engine_failures").absolute(failures);
         counter!("sansse_realm_engine_reconnects").absolute(reconnects);
+        if let Some(presence) = self.presence() {
+            record_presence(presence.counters());
+        }
     }
+}
+
+fn record_presence(counters: PresenceCounters) {
+    let PresenceCounters {
+        clients,
+        nodes,
+        said,
+        pages,
+        failed,
+        unknown_lists,
+        lapsed,
+        left_out,
+        ignored,
+    } = counters;
+    set_gauge("sansse_presence_clients", clients);
+    set_gauge("sansse_presence_other_nodes", nodes);
+    counter!("sansse_presence_records_said").absolute(said);
+    counter!("sansse_presence_pages_said").absolute(pages);
+    counter!("sansse_presence_records_failed").absolute(failed);
+    counter!("sansse_presence_lists_unknown").absolute(unknown_lists);
+    counter!("sansse_presence_nodes_lapsed").absolute(lapsed);
+    counter!("sansse_presence_clients_left_out").absolute(left_out);
+    counter!("sansse_presence_records_ignored").absolute(ignored);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, exact up to 2^53")]

@@ -124,6 +124,20 @@
 //! | `sansse_realm_engine_failures` | counter | times that the engine failed | growth: it fails again and again |
 //! | `sansse_realm_engine_reconnects` | counter | times that it was there again | |
 //!
+//! With a [`RealmPresence`](super::many_nodes#who-is-there) the same call hands over what that counts:
+//!
+//! | Metric | Kind | Counts | What to see in it |
+//! | --- | --- | --- | --- |
+//! | `sansse_presence_clients` | gauge | clients on all nodes, with those in their grace time | the same on each node |
+//! | `sansse_presence_other_nodes` | gauge | nodes that are there, beside this one | one less than there are |
+//! | `sansse_presence_records_said` | counter | records of this node | each takes a position |
+//! | `sansse_presence_pages_said` | counter | those of them that were pages of its list | growth: others miss what it says, or too much changes at once |
+//! | `sansse_presence_records_failed` | counter | records that the engine did not take for certain | as engine failures |
+//! | `sansse_presence_lists_unknown` | counter | times that another node's list was not known | growth: the log loses something |
+//! | `sansse_presence_nodes_lapsed` | counter | nodes that were given up without a word | any: it was killed, or lost the engine |
+//! | `sansse_presence_clients_left_out` | counter | times that a client was not taken up | any: more clients than may be known |
+//! | `sansse_presence_records_ignored` | counter | records passed over | any: more nodes than may be known, or newer ones |
+//!
 //! # Ends
 //!
 //! Each session ends once, with an [`EndReason`](crate::broker::EndReason). Cut means that the reader is shown

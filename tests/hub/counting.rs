@@ -186,7 +186,9 @@ fn the_guide_has_a_row_for_each_metric_and_each_of_its_labels_and_for_no_other()
         let hub = sharded(config(), 1).build_still(VirtualTimer::new());
         let log = sansse::cluster::MemoryLog::new(VirtualTimer::new());
         let node = sansse::cluster::NodeConfig::new(sansse::cluster::NodeId(1), 1);
-        let (realm, _drive) = sansse::cluster::Realm::new(hub, log, node).unwrap();
+        let presence = sansse::cluster::RealmPresence::new(sansse::cluster::PresenceConfig::new());
+        let config = sansse::cluster::RealmConfig::new(node).with_presence(&presence);
+        let (realm, _drive) = sansse::cluster::Realm::new(hub, log, config).unwrap();
         realm.record_metrics();
     });
     let rows = rows(include_str!("../../src/guide/operating.rs"));
