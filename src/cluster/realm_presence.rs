@@ -17,8 +17,8 @@ use core::task::Waker;
 use std::sync::PoisonError;
 use std::time::Instant;
 
-/// How a hub is a node of a realm: the settings of its [`Node`](super::Node), and what it has beside
-/// that. A [`NodeConfig`] alone is one as well.
+/// How a hub is a node of a realm: the settings of its [`Node`](super::Node), and what it has
+/// beside that. A [`NodeConfig`] alone is one as well.
 #[derive(Clone, Debug)]
 pub struct RealmConfig {
     pub(super) node: NodeConfig,
@@ -32,8 +32,8 @@ impl RealmConfig {
     }
 
     /// Has the node say to the others which clients are on it, and put together what they say. The
-    /// [listener](RealmPresence::listener) belongs to the hub that joins. Default: nothing of that is
-    /// said or kept.
+    /// [listener](RealmPresence::listener) belongs to the hub that joins. Default: nothing of that
+    /// is said or kept.
     pub fn with_presence(mut self, presence: &RealmPresence) -> Self {
         self.presence = Some(presence.clone());
         self
@@ -50,7 +50,8 @@ impl From<NodeConfig> for RealmConfig {
 ///
 /// A client is present from its first session on any node until it has had none on any node for the
 /// grace time; [`Presence`] says what that means where nodes or engines fail. Every node that is to
-/// be counted needs it. What it says of this node's own clients holds also while the engine is away.
+/// be counted needs it. What it says of this node's own clients holds also while the engine is
+/// away.
 ///
 /// ```
 /// use sansse::broker::{BrokerConfig, ClientId, Epoch, SessionConfig};
@@ -221,9 +222,10 @@ impl RealmPresence {
         self.look(|machine| machine.other_nodes().collect()).unwrap_or_default()
     }
 
-    /// Returns whether no other node that is there has a lower number. Of what all nodes see, one of
-    /// them can publish an event so. While nodes come and go, there may be two of them for a moment,
-    /// or none: such an event is to have a [key](crate::EventKey), and to say how things are.
+    /// Returns whether no other node that is there has a lower number. Of what all nodes see, one
+    /// of them can publish an event so. While nodes come and go, there may be two of them for a
+    /// moment, or none: such an event is to have a [key](crate::EventKey), and to say how things
+    /// are.
     pub fn is_first(&self) -> bool {
         self.look(Presence::is_first).unwrap_or(false)
     }

@@ -1,6 +1,6 @@
-//! The machine of presence in random histories: nodes that join, crash, stop for a while and are cut
-//! off, an engine that loses its newest records, is away, and answers too late or not at all. What
-//! the nodes know is compared with what is so.
+//! The machine of presence in random histories: nodes that join, crash, stop for a while and are
+//! cut off, an engine that loses its newest records, is away, and answers too late or not at all.
+//! What the nodes know is compared with what is so.
 //!
 //! `SANSSE_HISTORIES` sets how many histories there are, `SANSSE_SEED` the first seed.
 

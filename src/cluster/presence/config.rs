@@ -22,7 +22,7 @@ pub struct PresenceConfig {
     /// How long a node is taken to be there after the last that it said. Default 15 s.
     pub lease: Duration,
     /// After how long a node that has nothing else to say says that it is there. Default 5 s: of
-    /// three in a row, two may be lost or late.
+    /// three in a row, two may be lost or late. 100 ms at least.
     pub renew: Duration,
     /// How much time is between two records of changes at least. Default 100 ms: a page that is
     /// loaded again is no change, and one node takes no more than ten positions a second for

@@ -1,6 +1,7 @@
 //! What was done for presence, in numbers: [`PresenceCounters`].
 
-/// What a [`Presence`](super::Presence) has done since it was made, and how much there is in it now.
+/// What a [`Presence`](super::Presence) has done since it was made, and how much there is in it
+/// now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PresenceCounters {

@@ -33,36 +33,36 @@ use std::time::Instant;
 ///
 /// # What a node says
 ///
-/// Each node says of the clients that are on it, as records in the realm's own log:
-/// [what has changed](PresenceRecord::Changes), [that it is there](PresenceRecord::Lease), and, when
-/// it joins or [is asked](PresenceRecord::Ask), [its whole list](PresenceRecord::Page). So presence
-/// needs nothing of an engine that a log has not, comes in the one order that all nodes share, and a
-/// hole in it is a hole in the log, which readers know already. What that costs: each record takes a
-/// position, though no session hears of it. A node takes one in 5 s while nothing happens, and ten a
-/// second at most while clients come and go.
+/// Each node says of the clients that are on it, as records in the realm's own log: [what has
+/// changed](PresenceRecord::Changes), [that it is there](PresenceRecord::Lease), and, when it joins
+/// or [is asked](PresenceRecord::Ask), [its whole list](PresenceRecord::Page). So presence needs
+/// nothing of an engine that a log has not, comes in the one order that all nodes share, and a hole
+/// in it is a hole in the log, which readers know already. What that costs: each record takes a
+/// position, though no session hears of it. A node takes one in 5 s while nothing happens, and ten
+/// a second at most while clients come and go.
 ///
 /// # When a client leaves
 ///
 /// A client is present from its first session on any node until it has had none on any node for the
 /// [grace time](PresenceConfig::grace). So one that moves from node to node does not leave. What is
-/// known of a node that says nothing for its [lease](PresenceConfig::lease) holds no more: its clients
-/// have no session there, and leave after the grace time, unless they are elsewhere. A node that
-/// shuts down says so, and nobody waits for its lease. A process that is started again is another
-/// node, and its clients count once, since the sessions of its earlier life end with that.
+/// known of a node that says nothing for its [lease](PresenceConfig::lease) holds no more: its
+/// clients have no session there, and leave after the grace time, unless they are elsewhere. A node
+/// that shuts down says so, and nobody waits for its lease. A process that is started again is
+/// another node, and its clients count once, since the sessions of its earlier life end with that.
 ///
 /// # While the engine is away
 ///
-/// What this node sees itself goes on. Of others nothing can be known, so that nobody leaves, and no
-/// lease is over, until 15 s (a lease) after all that there was has been read again. The same holds
-/// when the node has joined, and where this process stood still. What is missing in the log is noticed by the numbers of the
-/// records, within 5 s (the time of renewal); until it was said again, what was known holds, and who
-/// is to leave leaves 15 s later at most.
+/// What this node sees itself goes on. Of others nothing can be known, so that nobody leaves, and
+/// no lease is over, until 15 s (a lease) after all that there was has been read again. The same
+/// holds when the node has joined, and where this process stood still. What is missing in the log
+/// is noticed by the numbers of the records, within 5 s (the time of renewal); until it was said
+/// again, what was known holds, and who is to leave leaves 15 s later at most.
 ///
 /// # Bounds
 ///
 /// Clients, nodes, what waits and the size of a record are bounded by the
-/// [configuration](PresenceConfig). Applying a record costs as much as it has clients, each a search
-/// among all.
+/// [configuration](PresenceConfig). Applying a record costs as much as it has clients, each a
+/// search among all.
 ///
 /// ```
 /// use sansse::broker::ClientId;
@@ -149,8 +149,8 @@ impl Presence {
     /// Returns the page of this node's clients that is wanted, for
     /// [`Hub::presence_page`](crate::Hub::presence_page).
     ///
-    /// `None`: none is. That changes after [`handle_missed_events`](Self::handle_missed_events), and
-    /// seldom after [`handle_event`](Self::handle_event). At first all are wanted.
+    /// `None`: none is. That changes after [`handle_missed_events`](Self::handle_missed_events),
+    /// and seldom after [`handle_event`](Self::handle_event). At first all are wanted.
     pub fn wanted_page(&self) -> Option<&PresenceCursor> {
         self.here.wanted_page()
     }
@@ -226,8 +226,8 @@ impl Presence {
         self.do_due();
     }
 
-    /// Takes what came of the record that [`poll_record`](Self::poll_record) gave last. One that was
-    /// not appended, or of which nobody knows, is said again in some form.
+    /// Takes what came of the record that [`poll_record`](Self::poll_record) gave last. One that
+    /// was not appended, or of which nobody knows, is said again in some form.
     pub fn handle_settled(&mut self, now: Instant, result: Result<(), PublishError>) {
         self.advance(now);
         self.counters.failed += u64::from(result.is_err());

@@ -9,9 +9,10 @@
 //!                   lease, number 5              not known
 //! ```
 //!
-//! What a record says of a client is how many sessions it has, and not how many more. So each is right
-//! of the clients that it names, also where another one is missing; and a page is right of all between
-//! the page before it and its last client. While a list is not known, all that was said of it holds.
+//! What a record says of a client is how many sessions it has, and not how many more. So each is
+//! right of the clients that it names, also where another one is missing; and a page is right of
+//! all between the page before it and its last client. While a list is not known, all that was said
+//! of it holds.
 
 use super::counters::PresenceCounters;
 use super::everybody::{Everybody, Since};

@@ -60,6 +60,10 @@ enum UnderWay {
 /// How long to wait after a record that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How often a node says at most that it is there, whatever is configured, so that it never does
+/// without end.
+const LEAST_RENEW: Duration = Duration::from_millis(100);
+
 impl Outbox {
     /// Begins with the whole list, so that nobody has to ask for it.
     pub(super) const fn new() -> Self {
@@ -143,7 +147,7 @@ impl Outbox {
         } else {
             return None;
         };
-        self.renew_at = now.checked_add(config.renew);
+        self.renew_at = now.checked_add(config.renew.max(LEAST_RENEW));
         Some(record)
     }
 

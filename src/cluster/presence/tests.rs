@@ -151,6 +151,15 @@ fn a_node_begins_with_its_list_and_then_says_that_it_is_there_every_five_seconds
 }
 
 #[test]
+fn a_time_of_renewal_of_zero_says_nothing_without_end() {
+    let mut world = World::ready_with(|config| config.renew = Duration::ZERO);
+    assert_eq!(world.say(), None);
+    world.pass(Duration::from_millis(100));
+    assert_eq!(world.say(), Some(PresenceRecord::Lease { number: 0 }));
+    assert_eq!(world.say(), None);
+}
+
+#[test]
 fn of_what_changes_while_a_record_is_under_way_the_newest_is_said() {
     let mut world = World::ready();
     let session = world.open("ann");
