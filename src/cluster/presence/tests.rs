@@ -280,6 +280,7 @@ fn while_the_engine_is_away_nothing_is_said_and_nobody_leaves() {
     world.presence.handle_health(world.now, NodeHealth::Stale { since, error });
     world.close(session);
     world.pass(300 * SECOND);
+    world.presence.handle_timeout(world.now);
     assert_eq!((world.begin(), world.presence.poll_timeout()), (None, None));
     assert_eq!(world.here(), [("ann", 1), ("bob", 0)]);
     world.presence.handle_health(world.now, NodeHealth::Ready);
@@ -291,6 +292,24 @@ fn while_the_engine_is_away_nothing_is_said_and_nobody_leaves() {
     assert_eq!(world.here(), [("ann", 0)]);
     world.pass(30 * SECOND);
     assert_eq!(world.here(), []);
+}
+
+#[test]
+fn who_may_be_in_a_list_that_is_on_its_way_leaves_later_but_leaves() {
+    let mut world = World::ready();
+    world.hear(page(1, None, &[("ann", 1), ("bob", 1)], true));
+    world.hear(changes(1, 2, &[("ann", 0), ("bob", 0)]));
+    for _ in 0..7 {
+        world.pass(4 * SECOND);
+        world.hear(PresenceRecord::Lease { number: 2 });
+    }
+    // Something is missing, and what that is it does not say.
+    world.hear(PresenceRecord::Lease { number: 3 });
+    world.pass(10 * SECOND);
+    assert_eq!(world.here(), [("ann", 0), ("bob", 0)]);
+    world.hear(changes(3, 4, &[("bob", 1)]));
+    world.pass(7 * SECOND);
+    assert_eq!(world.here(), [("bob", 1)]);
 }
 
 #[test]
