@@ -31,7 +31,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use futures_channel::oneshot;
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// A hub that is a node of a realm. Clones are handles to the same one.
 ///
@@ -116,7 +116,8 @@ impl Realm {
     /// A client may come from any other node. So the hub keeps what is [for clients that are
     /// elsewhere](crate::broker::BrokerConfig::keeps_for_absent), and a session whose last event id
     /// is ahead of this node waits for 2 s, unless
-    /// [`ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set already.
+    /// [`ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set already. The runtime says
+    /// [what time it is](NodeConfig::time_of_day), unless that is set already.
     ///
     /// # Errors
     ///
@@ -124,9 +125,11 @@ impl Realm {
     pub fn join<L: Log>(
         hub: Hub,
         log: L,
-        config: NodeConfig,
+        mut config: NodeConfig,
         runtime: &impl Runtime,
     ) -> Result<Self, JoinError> {
+        let time = runtime.time_of_day().duration_since(SystemTime::UNIX_EPOCH);
+        config.time_of_day = config.time_of_day.or(time.ok());
         let (realm, drive) = Self::new(hub, log, config)?;
         runtime.spawn(drive);
         Ok(realm)
