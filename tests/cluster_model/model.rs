@@ -93,6 +93,8 @@ pub(crate) struct Model {
     applied: u64,
     cursor: u64,
     has_joined: bool,
+    /// Where the log began at the hello, the end of what is not counted yet, and how much is left.
+    seek: Option<(u64, u64, u64)>,
     steps: Vec<String>,
     known: u64,
     appended: u64,
@@ -128,6 +130,7 @@ impl Model {
             applied: 0,
             cursor: 0,
             has_joined: false,
+            seek: None,
             steps: Vec::new(),
             known: 0,
             appended: 0,
@@ -331,8 +334,9 @@ impl Model {
         if !self.has_joined {
             self.has_joined = true;
             self.cursor = start.max(position.saturating_sub(self.config.window));
-            if self.cursor > 0 && self.cursor < position {
+            if self.cursor > start {
                 self.note("joined with a window");
+                self.seek = Some((start, position, self.config.window));
             }
         }
         if start == position || self.cursor >= position {
@@ -390,9 +394,11 @@ impl Model {
                 self.note("nonsense");
                 return Err(LogErrorKind::Malformed);
             }
-            for entry in entries {
-                if entry.position > self.cursor {
-                    self.entry(entry);
+            if !self.seeks(entries) {
+                for entry in entries {
+                    if entry.position > self.cursor {
+                        self.entry(entry);
+                    }
                 }
             }
             self.known = self.known.max(self.applied);
@@ -405,16 +411,40 @@ impl Model {
         Ok(())
     }
 
+    /// Whether the window begins before a cut, over whose jump it was guessed to begin.
+    fn seeks(&mut self, entries: &[DrewEntry]) -> bool {
+        let first = entries.iter().find(|entry| entry.position > self.cursor).unwrap();
+        let Some((start, end, left)) = self.seek.take() else { return false };
+        if !matches!(first.content, DrewContent::Cut) || first.after >= self.cursor {
+            return false;
+        }
+        let counted = if end > first.position { end - first.position } else { 1 };
+        let left = left.saturating_sub(counted);
+        let begins = start.max(first.after.saturating_sub(left));
+        if begins >= first.after {
+            return false;
+        }
+        self.note("joined over a cut");
+        self.cursor = begins;
+        if begins > start {
+            self.seek = Some((start, first.after, left));
+        }
+        true
+    }
+
     fn entry(&mut self, entry: &DrewEntry) {
         let DrewEntry { after, position, content } = entry.clone();
         if after != self.applied && self.applied > 0 {
             self.counters.holes += 1;
             self.note("hole");
         }
+        if after > self.applied {
+            self.steps.push(format!("cut {after}"));
+        }
         match content {
             DrewContent::Cut => {
                 self.counters.cuts += 1;
-                let is_exact = self.config.lossless && after == self.applied;
+                let is_exact = self.config.lossless && after >= self.applied;
                 self.note(if is_exact { "lossless" } else { "cut" });
                 let word = if is_exact { "skip" } else { "cut" };
                 self.steps.push(format!("{word} {position}"));
@@ -427,9 +457,6 @@ impl Model {
                 self.unreadable(position, position - after);
             }
             DrewContent::Records(ref records) | DrewContent::Newer(ref records) => {
-                if after > self.applied {
-                    self.steps.push(format!("cut {after}"));
-                }
                 let is_newer = matches!(content, DrewContent::Newer(_));
                 for (at, record) in (after + 1..).zip(records) {
                     if (is_newer && at == after + 1) || !record.is_usable() {
@@ -529,7 +556,7 @@ impl Model {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
         let nanos = (u128::from(z) * (bound + 1)) >> 64;
-        Duration::from_nanos(u64::try_from(nanos).unwrap())
+        Duration::from_nanos(u64::try_from(nanos.max(1)).unwrap())
     }
 
     fn give_up(&mut self, which: impl Fn(Kind) -> bool) {

@@ -291,12 +291,19 @@ impl Engine {
         }
     }
 
-    /// Gives up all entries but those of the newest so many positions.
+    /// Gives up entries until they have so many positions. The jump of a cut is none: otherwise each
+    /// cut would take all that survived it.
     pub(crate) fn trim(&mut self, server: usize, keep: u64) {
         let data = &mut self.servers[server].data;
-        let least = data.position.unwrap_or(0).saturating_sub(keep);
-        while data.entries.front().is_some_and(|oldest| oldest.position < least) {
-            data.entries.pop_front();
+        let size = |entry: &Stored| match entry.content {
+            Content::Batch(_) => entry.position - entry.after,
+            _ => 1,
+        };
+        let mut kept: u64 = data.entries.iter().map(size).sum();
+        while kept > keep
+            && let Some(oldest) = data.entries.pop_front()
+        {
+            kept -= size(&oldest);
             self.has_trimmed = true;
         }
     }

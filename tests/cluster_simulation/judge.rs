@@ -64,6 +64,8 @@ pub(crate) struct Circumstances<'a> {
     /// Where the reader's node has applied revocations.
     pub(crate) revocations: &'a BTreeSet<u64>,
     pub(crate) is_calm: bool,
+    /// Whether nodes may have been behind for longer than anybody waits for them.
+    pub(crate) may_be_behind: bool,
     /// Whether entries of the log were trimmed, or their answers spoilt.
     pub(crate) may_miss_given: bool,
     /// How long ago its session began.

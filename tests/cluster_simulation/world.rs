@@ -642,6 +642,7 @@ impl World {
                 given: &self.engine.given,
                 revocations: &self.nodes[node].revocations,
                 is_calm: drawn.is_calm,
+                may_be_behind: drawn.is_lossless,
                 may_miss_given: self.engine.has_trimmed || self.is_spoilt || drawn.is_short(),
                 waited: now - self.readers[reader].since,
                 applied: self.nodes[node].node.applied(),
