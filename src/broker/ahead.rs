@@ -3,7 +3,7 @@
 use super::arena::Key;
 use super::clock::{Tick, ticks};
 use super::config::{StartAt, check_ahead_wait};
-use super::delivery::{self, Beginning, Teller, Wish};
+use super::delivery::{self, Teller, Wish};
 use super::names::TopicFilter;
 use super::sessions::{Ahead, Phase, Session, Subscription};
 use super::topics::View;
@@ -31,16 +31,21 @@ impl Broker {
         self.config.session.ahead_wait
     }
 
-    /// Returns what a session asks for whose id is ahead and that is to wait; `None` for all others.
-    pub(super) fn ahead(
-        &self,
+    /// Lets a session that was opened wait for the position that its last event id names.
+    #[cold]
+    pub(super) fn let_wait_for(
+        &mut self,
         now: Tick,
+        key: Key,
+        position: u64,
         config: &SessionConfig,
-        beginning: &Beginning,
-    ) -> Option<Ahead> {
-        let until = now.saturating_add(ticks(self.config.session.ahead_wait?));
+        retry: Option<Duration>,
+    ) {
+        let wait = self.config.session.ahead_wait.map_or(0, ticks);
         let (id, start) = (config.last_event_id().clone(), config.start().clone());
-        Some(Ahead::new(beginning.ahead()?, until, id, start))
+        let ahead = Ahead::new(position, now.saturating_add(wait), id, start);
+        let opening_comment = config.opening_comment().cloned();
+        self.sessions.set_ahead(key, ahead.with_opening(opening_comment, retry));
     }
 
     /// Decides how those resume whose position has come. To be called whenever the newest position
@@ -67,6 +72,7 @@ impl Broker {
     }
 
     /// Lets a session resume that was ahead, as if it had been opened now.
+    #[cold]
     fn decide(&mut self, key: Key) {
         let Some(ahead) = self.sessions.take_ahead(key) else { return };
         let Some(session) = self.sessions.get_mut(key) else { return };
@@ -84,7 +90,7 @@ impl Broker {
         let beginning = delivery::resume(&views, wish, &self.sequencer);
         let (resumption, places) = (beginning.resumption(), beginning.places());
         let teller = Teller::of(session, usual.notices.as_ref(), &self.sequencer);
-        let opening = teller.opening(&beginning, ahead.opening_comment(), ahead.retry());
+        let opening = teller.opening::<true>(&beginning, ahead.opening_comment(), ahead.retry());
         let is_finite = first.first().is_none_or(|(_, one)| *one != self.topics.everyone());
         let is_place_due = is_finite
             && teller.tells_places()

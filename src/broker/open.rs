@@ -67,9 +67,9 @@ impl Broker {
         let views: Vec<View<'_>> =
             channels.iter().filter_map(|&channel| self.topics.view(channel)).collect();
         let mut beginning = delivery::resume(&views, self.wish(&config), &self.sequencer);
-        let ahead = self.ahead(now, &config, &beginning);
+        let ahead = beginning.ahead().filter(|_| self.config.session.ahead_wait.is_some());
         if ahead.is_some() {
-            beginning = beginning.waiting();
+            beginning.wait();
         }
         let (resumption, places) = (beginning.resumption(), beginning.places());
         let is_counted = (config.client().is_some(), config.address().is_some());
@@ -80,7 +80,9 @@ impl Broker {
             let is_place_due = config.is_topics_only()
                 && teller.tells_places()
                 && delivery::ends_without_id(&views, places);
-            if let Some(frame) = teller.opening(&beginning, config.opening_comment(), retry) {
+            if let Some(frame) =
+                teller.opening::<false>(&beginning, config.opening_comment(), retry)
+            {
                 session.extras_mut().set_opening(frame);
             }
             if is_place_due {
@@ -96,9 +98,8 @@ impl Broker {
         }
         session.set_terms(self.terms(now, &mut config));
         let key = self.sessions.insert(session);
-        if let Some(ahead) = ahead {
-            let ahead = ahead.with_opening(config.opening_comment().cloned(), retry);
-            self.sessions.set_ahead(key, ahead);
+        if let Some(position) = ahead {
+            self.let_wait_for(now, key, position, &config, retry);
         }
         if let Some(client) = client {
             self.clients.add_session(client, key);

@@ -321,7 +321,7 @@ mod tests {
         }
 
         fn run<T>(&self, future: impl Future<Output = T>) -> T {
-            self.runtime.run(future).unwrap()
+            self.runtime.run(future).expect("it waits for nothing")
         }
 
         fn hello(&self, seen: u64) -> Result<Head, LogError> {
@@ -336,7 +336,7 @@ mod tests {
 
         fn read(&self, after: u64) -> Vec<(u64, u64, bool)> {
             let read = Read { after, max_bytes: 1 << 20, wait: Duration::ZERO };
-            let page = self.run(self.log.read(read)).unwrap();
+            let page = self.run(self.log.read(read)).expect("nothing fails");
             let entries = page.entries.into_iter();
             entries.map(|one| (one.after, one.position, one.content == Content::Cut)).collect()
         }

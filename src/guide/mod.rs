@@ -14,6 +14,7 @@
 //! | test my handlers and my client | [testing] |
 //! | put nginx, HAProxy or Caddy in front | [behind proxies](behind_proxies) |
 //! | run it: metrics, logs, limits, deploys | [operating] |
+//! | run several processes, or lose nothing at a restart | [many nodes](many_nodes) |
 //! | come from axum's `Sse` | [from axum's `Sse`](from_axum_sse) |
 //! | come from reqwest-eventsource | [from reqwest-eventsource](from_reqwest_eventsource) |
 //! | come from SubChord/go-sse | [from go-sse](from_go_sse) |
@@ -21,6 +22,7 @@
 //! There is no code in this module, and nothing of it in a program.
 #![cfg_attr(
     not(all(
+        feature = "cluster",
         feature = "http-body",
         feature = "metrics",
         feature = "record",
@@ -40,6 +42,7 @@ pub mod from_axum_sse;
 pub mod from_go_sse;
 pub mod from_reqwest_eventsource;
 pub mod language_models;
+pub mod many_nodes;
 pub mod operating;
 pub mod own_executor;
 pub mod own_http_stack;

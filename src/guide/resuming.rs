@@ -107,6 +107,7 @@
 //! random one. So after a restart each reader is told of a gap of unknown size, and never wrongly that it
 //! has everything. To bridge a restart, in the order of effort:
 //!
+//! - Keep the stream [in a file, or on a Redis](super::many_nodes). Then readers miss nothing, and are told so.
 //! - Let pages load their state at a gap, as above.
 //! - Publish again what belongs to the recent past before the first session opens, and set
 //!   [`SessionDefaults::on_unknown_id`] to [`OnUnknownId::ReplayKept`]. Readers get all of it, also what they

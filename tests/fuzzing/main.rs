@@ -45,6 +45,12 @@ fn log_record() {
     fuzz("log_record", targets::log_record::run, &LOG_RECORD);
 }
 
+#[cfg(feature = "cluster")]
+#[test]
+fn batch() {
+    fuzz("batch", targets::batch::run, &LOG_RECORD);
+}
+
 /// What a mutation may put in.
 const LOG_RECORD: [&[u8]; 8] = [
     b"\x01\x10\0\0\0\x01\x03\0\0\0ann\0\x01\x02\0\0\0hi",

@@ -310,7 +310,8 @@ fn what_is_for_a_session_comes_to_that_of_this_node_alone() {
     assert_eq!(here.id(), there.id());
     let id = here.id();
     let (mut here, mut there) = (SessionReader::new(here), SessionReader::new(there));
-    (here.messages(), there.messages());
+    here.messages();
+    there.messages();
     assert_eq!(world.publish(&one, id, "for one")(), Some(Ok(1)));
     world.runtime.run_tasks();
     assert_eq!(data(&mut here), ["for one"]);

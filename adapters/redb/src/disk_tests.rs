@@ -358,6 +358,7 @@ fn a_file_that_went_back_while_it_was_in_use_is_a_cut() {
         assert!(log.hello(hello).await.unwrap().position > 2);
         let found = positions(&log).await;
         assert_eq!(found.values().next_back(), Some(&Content::Cut));
+        assert_eq!(log.counters().cuts, 1);
         // One that has gone is not made anew under the same epoch.
         disk.with(|platter| (platter.is_there, platter.writes_left) = (false, Some(0)));
         log.append(batch(4)).await.unwrap_err();

@@ -46,7 +46,7 @@ const MAX_PAGE: usize = 16 << 20;
 const MAX_PAGE_ENTRIES: usize = 4096;
 
 /// Positions stay below this, as those of other engines do, whose scripts count in doubles.
-const MAX_POSITION: u64 = 1 << 53;
+pub(crate) const MAX_POSITION: u64 = 1 << 53;
 
 /// What is known of the log as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::config::RedbLogConfig;
 use super::counters::RedbLogCounters;
 use super::fault;
 use super::file::Disk;
-use super::store::{Committed, Failed, State, Store};
+use super::store::{Committed, Failed, MAX_POSITION, State, Store};
 use futures_channel::oneshot::Sender;
 use sansse::cluster::{Append, Appended, Head, Hello, LogError, LogErrorKind, Page, Read};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -34,7 +34,7 @@ const MAX_READS: usize = 1024;
 const TURN: Duration = Duration::from_millis(5);
 
 /// What a position can be at most that somebody has seen, so that there are others after it.
-const MAX_SEEN: u64 = 1 << 52;
+const MAX_SEEN: u64 = MAX_POSITION - (1 << 32);
 
 /// How often it is looked whether something is too old, where nothing is appended.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
@@ -406,16 +406,16 @@ impl Worker {
             Err(Failed { error, attempt }) => {
                 self.fail(&error);
                 let is_back = self.reopen().is_ok();
-                match attempt {
-                    Some((state, committed)) if is_back && self.state() == Some(state) => committed,
-                    // What is there now is what the disk has.
-                    Some(_) if is_back => return Err(refusal(&error)),
-                    None => return Err(refusal(&error)),
-                    Some(_) => {
-                        let uncertain = LogError::new(LogErrorKind::Unreachable);
-                        return Err(uncertain.with_detail(error.detail().to_owned()));
-                    }
+                let Some((state, committed)) = attempt else { return Err(refusal(&error)) };
+                if !is_back {
+                    let uncertain = LogError::new(LogErrorKind::Unreachable);
+                    return Err(uncertain.with_detail(error.detail().to_owned()));
                 }
+                // What is there now is what the disk has.
+                if self.state() != Some(state) {
+                    return Err(refusal(&error));
+                }
+                committed
             }
         };
         let now = Instant::now();
@@ -459,7 +459,8 @@ impl Worker {
         let mut store = Store::open(&*self.disk, &self.config, None, &self.sync_failed)?;
         if store.head().position < self.position {
             // Somebody has put another file in its place.
-            store.cut(self.position, clock()).map_err(|failed| failed.error)?;
+            let committed = store.cut(self.position, clock()).map_err(|failed| failed.error)?;
+            self.shared.count(|counters| counters.cuts += committed.cuts);
         }
         Ok(store)
     }

@@ -48,6 +48,27 @@
 //! script then writes a [cut](sansse::cluster::Content::Cut), with a position beyond the server's
 //! clock in microseconds. No position is given twice.
 //!
+//! # What goes wrong
+//!
+//! | The engine | is |
+//! | --- | --- |
+//! | is not there, closes the connection, or does not answer in time | [`Unreachable`] |
+//! | says `READONLY`, `LOADING`, `CLUSTERDOWN`, `MASTERDOWN`, `UNBLOCKED`, `NOREPLICAS`, `BUSY` or `TRYAGAIN`; is a replica; is not the master any more that Sentinels name; has given a slot away | [`NotReady`] |
+//! | says `OOM`, `MISCONF` or that no space is left; has used up the positions | [`Full`] |
+//! | says `NOAUTH`, `WRONGPASS`, `NOPERM` or `DENIED` | [`Denied`] |
+//! | is older than 6.2, lacks a command or a database, or speaks no TLS that is accepted | [`Unsupported`] |
+//! | has the realm with another epoch, or from a newer version | [`OtherEpoch`], [`Newer`] |
+//! | answers what is no RESP, or too much; has something else under the realm's keys | [`Malformed`] |
+//!
+//! [`Unreachable`]: sansse::cluster::LogErrorKind::Unreachable
+//! [`NotReady`]: sansse::cluster::LogErrorKind::NotReady
+//! [`Full`]: sansse::cluster::LogErrorKind::Full
+//! [`Denied`]: sansse::cluster::LogErrorKind::Denied
+//! [`Unsupported`]: sansse::cluster::LogErrorKind::Unsupported
+//! [`OtherEpoch`]: sansse::cluster::LogErrorKind::OtherEpoch
+//! [`Newer`]: sansse::cluster::LogErrorKind::Newer
+//! [`Malformed`]: sansse::cluster::LogErrorKind::Malformed
+//!
 //! # When not to use it
 //!
 //! For one node that is to keep its stream over a restart, an embedded store needs no server.
@@ -68,3 +89,7 @@ mod wire;
 
 pub use config::{RedisLogConfig, RedisLogConfigError};
 pub use log::RedisLog;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

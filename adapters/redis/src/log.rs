@@ -125,8 +125,16 @@ impl<C: Connector, T: Timer> RedisLog<C, T> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says hello to the first server that takes it. Each is passed over beforehand, so that a hello
-    /// which is given up while a server is silent begins the next time with another one.
+    /// Returns the address to go to, and passes over it for the next time. So what is given up while
+    /// a server is silent begins the next time with another one.
+    fn next_address(&self) -> usize {
+        let mut next = self.next();
+        let address = next.address % self.config.targets.len().max(1);
+        next.address = address + 1;
+        address
+    }
+
+    /// Says hello to the first server that takes it.
     async fn hello_to_any(&self, hello: Hello) -> Result<Head, LogError> {
         let known = self.next().known.take();
         if let Some(known) = known
@@ -134,11 +142,9 @@ impl<C: Connector, T: Timer> RedisLog<C, T> {
         {
             return Ok(head);
         }
-        let addresses = self.config.targets.len();
         let mut error = unreachable("there is no address");
-        for _ in 0..addresses {
-            let address = self.next().address % addresses;
-            self.next().address = address + 1;
+        for _ in &self.config.targets {
+            let address = self.next_address();
             match self.hello_by(address, hello).await {
                 Ok(head) => {
                     self.next().address = address;
@@ -179,10 +185,11 @@ impl<C: Connector, T: Timer> RedisLog<C, T> {
                 Ok(reply) => reply,
                 Err(Refusal::Elsewhere(elsewhere)) => {
                     if !elsewhere.host.is_empty() {
-                        target = url::to(&elsewhere.host, elsewhere.port, target.secure)
-                            .ok_or_else(|| {
-                                crate::link::malformed("it sends to a host that is none")
-                            })?;
+                        let to = url::to(&elsewhere.host, elsewhere.port, target.secure);
+                        target = to.ok_or_else(|| {
+                            LogError::new(LogErrorKind::NotReady)
+                                .with_detail("the cluster does not know where the realm is")
+                        })?;
                     }
                     target.port = elsewhere.port;
                     asking = elsewhere.asking;
@@ -232,16 +239,22 @@ impl<C: Connector, T: Timer> RedisLog<C, T> {
         Line::open(&self.connector, &self.timer, target, opening).await
     }
 
-    /// Sees to it that the first Sentinel that answers names the same master as before. Where none
-    /// answers, the master goes on: a master without Sentinels is better than none.
+    /// Sees to it that the first Sentinel that answers names the same master as before. It begins
+    /// with the one that answered last. Where none answers, the master goes on: a master without
+    /// Sentinels is better than none.
     async fn check_named(&self, named: &Target) -> Result<(), LogError> {
         let Some(sentinel) = &self.config.sentinel else { return Ok(()) };
-        for address in &self.config.targets {
-            let asking =
-                sentinel::master(&self.connector, &self.timer, &self.config, sentinel, address);
+        for _ in &self.config.targets {
+            let address = self.next_address();
+            let at = &self.config.targets[address];
+            let asking = sentinel::master(&self.connector, &self.timer, &self.config, sentinel, at);
             match asking.await {
-                Ok(master) if master == *named => return Ok(()),
+                Ok(master) if master == *named => {
+                    self.next().address = address;
+                    return Ok(());
+                }
                 Ok(_) => {
+                    self.next().address = address;
                     self.set_lines(Lines::none());
                     return Err(LogError::new(LogErrorKind::NotReady)
                         .with_detail("the Sentinels name another master"));

@@ -108,9 +108,6 @@ if verb == 'append' and was[6] then
     again = { last, size }
   end
 end
-if again and was[3] and was[4] == run then
-  return again
-end
 
 local time = redis.call('TIME')
 local seconds, micros = tonumber(time[1]), tonumber(time[2])
@@ -146,7 +143,7 @@ if verb == 'hello' then
   return head(position)
 end
 if again then
-  -- It was appended before the cut, and survived it.
+  -- Also where it was appended before the cut, and survived it.
   return again
 end
 

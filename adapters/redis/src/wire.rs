@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 /// How much is read at once.
 const BUFFER: usize = 64 * 1024;
 
-/// A connection. A request that is dropped before its answer leaves one that is of no use any more:
-/// so whoever asks owns it, and keeps it only with an answer.
+/// A connection. A request that is dropped before its answer leaves one that is of no use any more.
+/// So a request owns its wire, and gives it back with the answer alone.
 pub(crate) struct Wire<S> {
     socket: S,
     link: Link,

@@ -8,7 +8,7 @@ use sansse::Hub;
 use sansse::broker::{Audience, Epoch, Pace, PublishError, TopicName};
 use sansse::cluster::{JoinError, NodeConfig, NodeId, Realm};
 use sansse::hub::Health;
-use sansse_redb::{RedbLog, RedbLogConfig};
+use sansse_redb::{Durability, RedbLog, RedbLogConfig};
 use sansse_redis::{RedisLog, RedisLogConfig};
 use sansse_tokio::{DefaultConnector, TokioConnector, TokioRuntime, random_epoch, random_seed};
 use std::error::Error;
@@ -60,7 +60,8 @@ impl Kept {
         let (log, epoch) = match self {
             Self::Nowhere => (OpenedLog::Nothing, random_epoch()),
             Self::Store(path) => {
-                let log = RedbLog::open(RedbLogConfig::new(path))?;
+                let log =
+                    RedbLog::open(RedbLogConfig::new(path).with_durability(Durability::EachBatch))?;
                 let epoch = log.epoch();
                 (OpenedLog::Store(log), epoch)
             }

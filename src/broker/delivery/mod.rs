@@ -27,7 +27,7 @@ pub use batch::Batch;
 pub use filled::{Filled, Transmit};
 
 pub(crate) use batch::{Part, Source};
-pub(crate) use resumption::{Beginning, Places, Wish, ends_without_id, is_anything_left, resume};
+pub(crate) use resumption::{Places, Wish, ends_without_id, is_anything_left, resume};
 pub(crate) use sink::{BatchSink, FrameSink, Sink, Taken};
 pub(crate) use telling::Teller;
 

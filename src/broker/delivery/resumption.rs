@@ -122,11 +122,11 @@ impl Beginning {
     }
 
     /// Leaves open how the session begins, until that is decided.
-    pub(crate) fn waiting(mut self) -> Self {
+    #[cold]
+    pub(crate) fn wait(&mut self) {
         self.resumption = Resumption::Waiting;
         self.places.cursors.fill(Subscription::NOWHERE);
         self.places.gone.clear();
-        self
     }
 }
 

@@ -118,6 +118,7 @@ impl Extras {
         self.0.is_some()
     }
 
+    #[inline]
     pub(crate) fn set_opening(&mut self, opening: Frame) {
         self.content_mut().opening = Some(opening);
     }

@@ -8,6 +8,8 @@ pub mod kit;
 #[path = "../../kit/naive_broker/mod.rs"]
 mod naive_broker;
 
+#[cfg(feature = "cluster")]
+pub mod batch;
 pub mod broker;
 pub mod cursor;
 pub mod decoder;

@@ -352,6 +352,11 @@ impl Pending {
 }
 
 impl Member {
+    /// Whether it is to be told of a loss, its own or that of all.
+    pub(super) fn has_to_be_told(&self) -> bool {
+        self.loss.is_some() || !self.cuts.is_empty()
+    }
+
     /// What is to come from a source.
     pub(super) fn list(&self, source: &LogName) -> Vec<Pending> {
         let is_of = |pending: &&Pending| pending.by.iter().any(|(one, _)| one == source);

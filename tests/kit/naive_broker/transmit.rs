@@ -94,12 +94,10 @@ impl Model {
             if !parts.is_empty() {
                 member.sent(now);
             }
-            let (peeked, is_stopped) = match waits_for_next {
-                true => (None, true),
-                false => self.peek(&mut member, &mut passed),
-            };
+            let (peeked, is_stopped) =
+                if waits_for_next { (None, true) } else { self.peek(&mut member, &mut passed) };
             next = peeked.map(|next| written(&next).len());
-            has_holes |= member.loss.is_some() || !member.cuts.is_empty();
+            has_holes |= member.has_to_be_told();
             if has_holes {
                 self.inexact.insert(session);
             }
@@ -107,10 +105,8 @@ impl Model {
             self.members.insert(session, member);
             let is_ending = self.end_reason(session).is_some();
             let member = self.members.get_mut(&session).unwrap();
-            if next.is_some() || (is_ending && !parts.is_empty()) {
-                expected = Filled::More;
-            } else if is_stopped && !parts.is_empty() {
-                // What is left is gone, and met by the next poll.
+            if next.is_some() || ((is_ending || is_stopped) && !parts.is_empty()) {
+                // What is left where it stopped is gone, and met by the next poll.
                 expected = Filled::More;
             } else if member.place_due && parts.len() == batch.frames() {
                 // The place had no room any more.

@@ -16,13 +16,13 @@ use std::path::Path;
 use std::time::Duration;
 
 /// One life of a process.
-struct Life {
+pub(crate) struct Life {
     hub: Hub,
-    realm: Realm,
+    pub(crate) realm: Realm,
     log: RedbLog,
 }
 
-async fn begin(path: &Path) -> Life {
+pub(crate) async fn begin(path: &Path) -> Life {
     let log = RedbLog::open(RedbLogConfig::new(path)).unwrap();
     let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
     let builder = HubBuilder::new(BrokerConfig::new(log.epoch()));
@@ -43,7 +43,7 @@ impl Life {
         }
     }
 
-    fn open(&self, id: &str) -> (Resumption, SessionReader) {
+    pub(crate) fn open(&self, id: &str) -> (Resumption, SessionReader) {
         let last = LastEventId::from_header(id.as_bytes());
         let session = self.hub.open(SessionConfig::new().with_last_event_id(last)).unwrap();
         (session.resumption(), SessionReader::new(session))

@@ -112,15 +112,18 @@ fn a_publish_waits_for_the_interval_only_behind_another() {
         let config =
             RedbLogConfig::new(&place.path).with_durability(Durability::Interval(interval));
         let log = RedbLog::open(config).unwrap();
-        append_some(&log, 1..2).await;
         let began = Instant::now();
-        append_some(&log, 2..3).await;
-        assert!(began.elapsed() > interval / 2, "{:?}", began.elapsed());
-        // A group that is full does not wait.
-        let began = Instant::now();
-        log.append(batch(log.node(), 3, 256)).await.unwrap();
-        assert!(began.elapsed() < interval * 9 / 10, "{:?}", began.elapsed());
-        assert_eq!(log.counters().commits, 3);
+        append_some(&log, 1..3).await;
+        assert!(began.elapsed() > interval, "{:?}", began.elapsed());
+        // A group that is full does not wait. One of them may take its time on a busy machine.
+        let mut fastest = interval;
+        for number in 3..8 {
+            let began = Instant::now();
+            log.append(batch(log.node(), number, 256)).await.unwrap();
+            fastest = fastest.min(began.elapsed());
+        }
+        assert!(fastest < interval / 2, "{fastest:?}");
+        assert_eq!(log.counters().commits, 7);
     });
 }
 
@@ -255,7 +258,9 @@ fn what_waits_is_bounded() {
         let results = join_all(appends).await;
         let refused = results.iter().filter_map(|result| result.as_ref().err());
         let kinds: Vec<_> = refused.map(sansse::cluster::LogError::kind).collect();
-        assert_eq!(kinds, [LogErrorKind::NotReady; 5]);
+        // Fewer where the disk is faster than this thread.
+        assert!((1..=5).contains(&kinds.len()), "{kinds:?}");
+        assert!(kinds.iter().all(|kind| *kind == LogErrorKind::NotReady), "{kinds:?}");
         let error = log.append(batch_of(NodeId(9), 1, 65 << 20)).await.unwrap_err();
         assert_eq!(error.kind(), LogErrorKind::Unsupported);
         // There is room again.

@@ -8,8 +8,8 @@
 //!            └───────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A link that has failed stays so, and whoever owns it drops the connection: a reply that was read
-//! by half must never be taken for one to the next request.
+//! A link that has failed stays so, and its owner drops the connection: a reply that was read by half
+//! must never be taken for one to the next request.
 
 mod command;
 mod handshake;

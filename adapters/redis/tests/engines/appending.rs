@@ -192,6 +192,10 @@ async fn positions_end_below_what_a_script_can_count(kind: Kind) {
     let entries = node.read_all().await;
     assert_eq!((entries[0].after, entries[0].position), (head.position, (1 << 53) - 1));
     assert!(matches!(entries[0].content, Content::Batch(_)));
+    // There is no room for a cut either.
+    engine.command(&["DEL", "{realm}:m", "{realm}:l"]);
+    assert_eq!(node.hello().await.unwrap_err().kind(), LogErrorKind::Full);
+    assert_eq!(engine.command(&["EXISTS", "{realm}:l"]), Frame::Integer(0));
 }
 
 async fn what_no_engine_can_take_is_refused_unasked(kind: Kind) {

@@ -6,6 +6,8 @@ use crate::node::{Node, Witness, is_whole, payloads};
 use sansse::cluster::{Content, Log, LogErrorKind, Read};
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -13,10 +15,12 @@ on_each_engine! {
     a_server_that_keeps_nothing_begins_with_a_cut_after_nothing
     a_server_that_keeps_each_append_cuts_after_the_last_one
     a_server_that_keeps_what_it_can_cuts_after_what_it_kept
+    what_was_acknowledged_under_load_survives_a_kill
     a_batch_that_survived_a_restart_is_not_appended_again
     a_flush_under_a_reader_that_waits_is_told_by_the_next_append
     a_head_behind_what_was_applied_tells_of_a_flush
     without_its_state_a_log_is_cut_after_its_last_entry
+    a_log_that_is_ahead_of_the_clock_is_cut_with_a_hole
     without_its_log_a_state_goes_on_and_the_hole_shows
     a_state_that_is_older_than_its_log_is_cut_after_the_log
     a_server_with_an_older_copy_is_cut_and_gives_nothing_twice
@@ -75,6 +79,50 @@ async fn a_server_that_keeps_what_it_can_cuts_after_what_it_kept(kind: Kind) {
         let cut = entries.iter().rev().find(|entry| entry.content == Content::Cut).unwrap();
         assert!(cut.after <= last && cut.position > last + 1);
     }
+}
+
+/// With each append on disk, acknowledged means kept, whenever the server is killed.
+async fn what_was_acknowledged_under_load_survives_a_kill(kind: Kind) {
+    let mut engine = Engine::start(kind, &["--appendonly", "yes", "--appendfsync", "always"]);
+    let witness = Witness::default();
+    let begin = Node::new(9, &engine.url(), &witness).hello().await.unwrap().position;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let writers = (1..=3).map(|id| {
+        let mut node = Node::new(id, &engine.url(), &witness);
+        let is_over = is_over.clone();
+        tokio::spawn(async move {
+            let mut all = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                let payload = format!("{id}/{}", node.number);
+                all.push((node.append_at_last(2, &payload).await.last, payload));
+            }
+            all
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    for _ in 0..4 {
+        sleep(Duration::from_millis(300)).await;
+        engine.kill();
+        engine.start_again();
+    }
+    sleep(Duration::from_millis(300)).await;
+    is_over.store(true, Ordering::Relaxed);
+    let mut acknowledged = Vec::new();
+    for writer in writers {
+        acknowledged.extend(writer.await.unwrap());
+    }
+    acknowledged.sort();
+    let mut reader = Node::new(10, &engine.url(), &witness);
+    reader.hello_at_last().await;
+    reader.cursor = begin;
+    let entries = reader.read_all().await;
+    assert!(is_whole(begin, &entries));
+    let places = entries.iter().map(|entry| entry.position);
+    let kept: Vec<_> = places.zip(payloads(&entries)).filter(|(_, text)| text != "cut").collect();
+    // Each once, and nothing else: also the batches whose answer the kill has taken.
+    assert_eq!(kept, acknowledged);
+    assert_eq!(entries.len() - kept.len(), 4, "a cut for each life");
+    assert!(kept.len() > 30, "{}", kept.len());
 }
 
 async fn a_batch_that_survived_a_restart_is_not_appended_again(kind: Kind) {
@@ -152,6 +200,19 @@ async fn without_its_state_a_log_is_cut_after_its_last_entry(kind: Kind) {
     assert!(is_whole(begin, &entries));
     assert!(entries[1].after == last && entries[1].position > last + 1);
     assert!(entries[2].position > entries[1].position + 1);
+}
+
+/// A position without an entry is what tells sessions of a gap.
+async fn a_log_that_is_ahead_of_the_clock_is_cut_with_a_hole(kind: Kind) {
+    let engine = Engine::start(kind, &[]);
+    let mut node = Node::new(1, &engine.url(), &Witness::default());
+    let ahead = node.hello().await.unwrap().position + 3600 * 1_024_000;
+    node.seen = ahead;
+    assert_eq!(node.hello().await.unwrap().position, ahead + 2);
+    let last = node.append(4, "one").await.unwrap().last;
+    engine.command(&["DEL", "{realm}:m"]);
+    let head = Node::new(2, &engine.url(), &Witness::default()).hello().await.unwrap();
+    assert_eq!(head.position, last + 2);
 }
 
 async fn without_its_log_a_state_goes_on_and_the_hole_shows(kind: Kind) {

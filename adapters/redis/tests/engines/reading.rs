@@ -15,6 +15,7 @@ on_each_engine! {
     a_reader_that_waits_wakes_for_what_is_appended
     a_read_that_does_not_wait_goes_beside_one_that_does
     a_wait_that_is_over_is_an_empty_page
+    a_wait_may_be_longer_than_an_answer_may_take
     a_hello_ends_a_read_that_waits
     pages_keep_to_their_size_and_leave_nothing_out
     a_page_that_is_far_too_large_is_read_in_smaller_ones
@@ -48,9 +49,10 @@ async fn a_read_that_does_not_wait_goes_beside_one_that_does(kind: Kind) {
     let begin = node.hello().await.unwrap().position;
     let last = node.append(1, "one").await.unwrap().last;
     let read = |after, wait| Read { after, max_bytes: 1 << 20, wait };
-    let mut waiting = Box::pin(node.log.read(read(last, PATIENCE)));
+    let mut waiting = Box::pin(node.log.read(read(last, PATIENCE * 2)));
     assert!(timeout(Duration::from_millis(100), &mut waiting).await.is_err());
-    let page = node.log.read(read(begin, Duration::ZERO)).await.unwrap();
+    let beside = timeout(PATIENCE, node.log.read(read(begin, Duration::ZERO)));
+    let page = beside.await.unwrap().unwrap();
     assert_eq!(payloads(&page.entries), ["one"]);
     let batch = Bytes::from("two");
     node.number += 1;
@@ -69,16 +71,27 @@ async fn a_wait_that_is_over_is_an_empty_page(kind: Kind) {
     assert!(node.read(Duration::ZERO).await.unwrap().is_empty());
 }
 
+async fn a_wait_may_be_longer_than_an_answer_may_take(kind: Kind) {
+    let engine = Engine::start(kind, &[]);
+    let config = RedisLogConfig::from_url(&engine.url()).unwrap();
+    let config = config.with_answer_time(Duration::from_secs(2));
+    let mut node = Node::with(1, log_with(config), &Witness::default());
+    node.cursor = node.hello().await.unwrap().position;
+    assert!(node.read(Duration::from_secs(3)).await.unwrap().is_empty());
+    node.append(1, "one").await.unwrap();
+    assert_eq!(payloads(&node.read(Duration::MAX).await.unwrap()), ["one"]);
+}
+
 async fn a_hello_ends_a_read_that_waits(kind: Kind) {
     let engine = Engine::start(kind, &[]);
     let node = Node::new(1, &engine.url(), &Witness::default());
     let after = node.hello().await.unwrap().position;
     let read = Read { after, max_bytes: 1, wait: Duration::from_secs(3000) };
-    let (ended, hello) = tokio::join!(node.log.read(read), async {
+    let (ended, hello) = tokio::join!(timeout(PATIENCE, node.log.read(read)), async {
         sleep(Duration::from_millis(100)).await;
         node.hello().await
     });
-    assert_eq!(ended.unwrap_err().kind(), LogErrorKind::Unreachable);
+    assert_eq!(ended.unwrap().unwrap_err().kind(), LogErrorKind::Unreachable);
     hello.unwrap();
 }
 

@@ -139,8 +139,12 @@ async fn too_few_replicas_are_not_ready(kind: Kind) {
     let engine = Engine::start(kind, &[]);
     let mut node = Node::new(1, &engine.url(), &Witness::default());
     node.hello().await.unwrap();
+    // There is somebody to forget, which cannot be done now.
+    engine.command(&["HSET", "{realm}:m", "n:old", "1:2:1:5"]);
     engine.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     assert_eq!(node.append(1, "one").await.unwrap_err().kind(), LogErrorKind::NotReady);
+    node.hello().await.unwrap();
+    assert_eq!(payloads(&node.read_all().await), ["cut"]);
 }
 
 async fn a_replica_is_not_ready_and_one_of_several_addresses_is_the_master(kind: Kind) {

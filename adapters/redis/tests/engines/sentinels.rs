@@ -13,6 +13,7 @@ on_each_engine! {
     a_stopped_master_is_followed_by_its_replica
     an_unknown_master_and_absent_sentinels_are_told_apart
     a_master_goes_on_while_its_sentinels_are_away
+    a_sentinel_that_hangs_is_passed_over
     sentinels_have_passwords_of_their_own
 }
 
@@ -125,6 +126,22 @@ async fn a_master_goes_on_while_its_sentinels_are_away(kind: Kind) {
     sentinel.kill();
     node.log.head().await.unwrap();
     node.append(1, "one").await.unwrap();
+}
+
+/// The first of several Sentinels hangs. A head that is given up for it is not held up again.
+async fn a_sentinel_that_hangs_is_passed_over(kind: Kind) {
+    let master = Engine::start(kind, &[]);
+    let (first, second) = (sentinel(kind, &master, ""), sentinel(kind, &master, ""));
+    let ports = (first.port, second.port);
+    let url = format!("redis+sentinel://127.0.0.1:{},127.0.0.1:{}/mymaster", ports.0, ports.1);
+    let node = Node::new(1, &url, &Witness::default());
+    node.hello().await.unwrap();
+    first.pause();
+    let some = Duration::from_secs(2);
+    assert!(tokio::time::timeout(some, node.log.head()).await.is_err());
+    tokio::time::timeout(some, node.hello()).await.unwrap().unwrap();
+    tokio::time::timeout(some, node.log.head()).await.unwrap().unwrap();
+    first.go_on();
 }
 
 async fn sentinels_have_passwords_of_their_own(kind: Kind) {

@@ -1,0 +1,201 @@
+//! Many nodes, and restarts that lose nothing: which engine, what it has to be set to, what a reader is told when
+//! something fails, and how large it all becomes.
+//!
+//! A hub that is alone keeps its stream in memory: a restart forgets it, and a second process knows nothing of it. A
+//! [realm](crate::cluster) is a stream whose log an engine keeps. Each process that follows it is a node, and a reader
+//! may come back to any of them, with the id of the last event that it got anywhere.
+//!
+//! | You have | Take | What the log is |
+//! | --- | --- | --- |
+//! | one process, which is restarted | `RedbLog` of the crate `sansse-redb` | a file |
+//! | several processes behind a load balancer | `RedisLog` of the crate `sansse-redis` | two keys in a Redis or Valkey |
+//! | a test | [`MemoryLog`](crate::cluster::MemoryLog) | memory |
+//! | another database | a [`Log`](crate::cluster::Log) of your own: four methods | |
+//!
+//! The rest of the program is the same for all of them:
+//!
+//! ```no_run
+//! use sansse::broker::{Audience, BrokerConfig, Epoch, SessionConfig};
+//! use sansse::cluster::{Log, NodeConfig, NodeId, Realm};
+//! use sansse::hub::HubBuilder;
+//! use sansse::{Event, serve::Server};
+//! use sansse_tokio::{TokioAcceptor, TokioRuntime, random_seed, spawn_hub};
+//!
+//! /// The epoch is the realm's, on all nodes and in all their lives: `RedbLog` has it in its file, and
+//! /// `Epoch::of_name` makes one of the realm's name.
+//! async fn node(log: impl Log, epoch: Epoch) -> Result<(), Box<dyn std::error::Error>> {
+//!     let hub = spawn_hub(HubBuilder::new(BrokerConfig::new(epoch)))?;
+//!     // Another one in each life of each process.
+//!     let id = NodeId(u128::from(random_seed()) << 64 | u128::from(random_seed()));
+//!     let realm = Realm::join(hub.clone(), log, NodeConfig::new(id, random_seed()), &TokioRuntime)?;
+//!
+//!     let (streams, health) = (hub.clone(), realm.clone());
+//!     let listener = TokioAcceptor::new(tokio::net::TcpListener::bind("127.0.0.1:8080").await?);
+//!     let shutdown = async { drop(tokio::signal::ctrl_c().await) };
+//!     let server = Server::new(TokioRuntime, hub);
+//!     let serving = server.serve(listener, shutdown, move |request| {
+//!         let answer = match request.uri().path() {
+//!             "/health" => {
+//!                 let health = health.health();
+//!                 let status = if health.serves() { 200 } else { 503 };
+//!                 let response = http::Response::builder().status(status);
+//!                 response.body(health.as_str().into()).expect("the status is valid").into()
+//!             }
+//!             _ => streams.accept(&request, SessionConfig::new()),
+//!         };
+//!         async { answer }
+//!     });
+//!     let publisher = realm.clone();
+//!     tokio::spawn(async move {
+//!         // Ready when the engine has it. Every node delivers it, this one as well.
+//!         let published = publisher.publish(Audience::Everyone, &Event::new("hello")).await;
+//!         println!("{published:?}");
+//!     });
+//!     serving.await;
+//!     realm.shut_down().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Publish to the realm, and open sessions at the hub. [`Hub::publish`](crate::Hub::publish) is refused, since the log
+//! gives the positions.
+//!
+//! # Partition by realm
+//!
+//! A realm has one total order, and one id resumes all that a session has. Each node reads all of it, whether or not
+//! somebody there is interested. So take a realm for each tenant, product or document that nobody reads together with
+//! another one, and topics within it. One realm does not get faster by more servers of Redis.
+//!
+//! # What is safe
+//!
+//! A publish is `Ok` when the engine has it. What that is worth is up to the engine and its settings:
+//!
+//! | Engine and setting | The node is killed | The engine is killed | The machine of the engine loses power | Another server takes over |
+//! | --- | --- | --- | --- | --- |
+//! | a hub alone | all is gone | – | – | – |
+//! | `RedbLog`, either `Durability` | nothing is lost | – | nothing is lost, if the disk keeps what it says it keeps | – |
+//! | Redis, `appendonly yes`, `appendfsync always` | nothing is lost | nothing is lost | nothing is lost, likewise | what it had not received |
+//! | Redis, `appendfsync everysec` | nothing is lost | what a busy disk held up, of two seconds at most | the last second or two | what it had not received |
+//! | Redis, snapshots alone (`save`) | nothing is lost | all since the last one | all since the last one | what it had not received |
+//! | Redis, `appendonly no`, `save ""` | nothing is lost | all is gone | all is gone | what it had not received |
+//!
+//! Readers are told of what is lost, and never wrongly that nothing is. With Redis they are told of a gap when the
+//! server was started again or another one took over, also where it turns out that nothing is lost: replication is
+//! asynchronous, so that no server can say what an earlier one has acknowledged. It writes a
+//! [cut](crate::cluster::Content::Cut) into the log, and no setting removes it. [`NodeConfig::lossless`] declares
+//! that an engine loses nothing which it has acknowledged. It is true of one Redis, without replicas, with
+//! `appendfsync always`; then a cut is no gap for those who stood at its beginning. `RedbLog` needs no cut, and
+//! hence no declaration.
+//!
+//! # What Redis has to be set to
+//!
+//! | Setting | Why |
+//! | --- | --- |
+//! | `maxmemory-policy noeviction` | any other may evict the realm, as a whole. With this one a full engine refuses to append, and the publisher is told |
+//! | `appendonly yes`, `appendfsync everysec` | a restart begins with what was there. Without it each restart is a gap for everybody |
+//! | `min-replicas-to-write 1`, `min-replicas-max-lag 10` | where there are replicas: a master that is cut off from them stops to acknowledge after 10 s. What it took in that time is lost when another one has taken over |
+//! | the clocks of all servers by NTP | a cut is put beyond the clock of the server, so that no position names two events |
+//!
+//! `maxmemory` has to hold all realms at their full size. Leave the machine some memory beside it: while Redis rewrites
+//! its file, what changes is there twice.
+//!
+//! # What a reader sees
+//!
+//! | What fails | What an open page sees | What a page sees that comes back | What a publisher gets |
+//! | --- | --- | --- | --- |
+//! | its node is killed, or a balancer takes it elsewhere | a lost connection | on another node: all since that is kept, once and in order, `complete` | from that node nothing: it does not know what was published |
+//! | the node of a file is killed and started again | a lost connection | the same | the same |
+//! | the engine is away for a while | nothing: heartbeats go on, events pause | the same, from the memory of the node | [`EngineDown`], at once |
+//! | the engine was started again, or another one took over | a gap, `log`, and the connection stays | the gap, if it was away at that moment | [`EngineDown`]; [`Unconfirmed`] for what was under way and is not known |
+//! | the engine has lost the log | the same | the same, and what is in the memory of the node is replayed | the same |
+//! | the engine is full | nothing | nothing | [`EngineDown`] |
+//! | more is published than the engine takes | nothing; events come later | the same | [`Busy`] |
+//! | one node is slower than the rest | events come later | | |
+//! | one node is so slow that the log was trimmed before it | a gap, `log` | the same | |
+//! | a reader was away for longer than is kept | | a gap, `retention` | |
+//!
+//! After [`Unconfirmed`] the event may have been published, now or later, or not. Publish it again only where readers
+//! know it by a key or a number of yours.
+//!
+//! A page comes back with an id that the new node has not seen yet, where that node is some milliseconds behind the
+//! other one. Its session then waits until the node has come as far, and misses nothing.
+//!
+//! # Health
+//!
+//! Let the balancer ask each node, and send new requests only where [`NodeHealth::serves`] says so:
+//!
+//! | [`Realm::health`](crate::cluster::Realm::health) | Serves | What it means | What to do |
+//! | --- | --- | --- | --- |
+//! | `joining` | no | it loads what readers may resume from | wait |
+//! | `ready` | yes | | |
+//! | `stale`, since when and why | yes | the engine cannot be used now; what is in memory serves on | see to the engine, not to the node |
+//! | `down`, since when and why | no | it was started while the engine could not be used | the same |
+//!
+//! A node that is `stale` is left in: all nodes lose their engine at once, and sessions that would be moved by that find
+//! nothing better elsewhere. A node tries again by itself, after 50 ms at first and 5 s at most, at moments of its own.
+//! The state of the hub, which a drain changes, is another question: [operating](super::operating#health).
+//!
+//! For a deploy, take one node after the other: [drain](crate::Hub::drain) it, which tells its readers to come back
+//! spread over a time; then [`Realm::shut_down`](crate::cluster::Realm::shut_down), which appends what waits; then
+//! close the log, where it has something to close.
+//!
+//! # How large it becomes
+//!
+//! | What | How large | What sets it |
+//! | --- | --- | --- |
+//! | the log in Redis | 1,000,000 events, with 250 bytes each some 300 MB | `RedisLogConfig::with_kept` |
+//! | the log in a file | 1,000,000 events, 256 MiB, 7 days, whichever is reached first; the file takes up to four times as much where each event is published alone | `RedbLogConfig::with_kept`, `with_max_bytes`, `with_max_age` |
+//! | what a node loads when it joins | the newest 100,000 events | [`NodeConfig::window`] |
+//! | what a node keeps of it in memory | 8,192 events, 4 MiB and 5 minutes for each topic, by default | [`BrokerConfig::retention`](crate::broker::BrokerConfig::retention) |
+//! | what waits to be appended | 10,000 events, 16 MiB; beyond it [`Busy`] | [`NodeConfig::queued_records`], [`queued_bytes`](crate::cluster::NodeConfig::queued_bytes) |
+//! | one event | 1 MiB | [`NodeConfig::batch_bytes`] |
+//! | connections to the engine | two for each node and realm, whatever the number of readers | |
+//!
+//! A reader resumes from the memory of its node, and never costs the engine anything. So what a reader may have missed
+//! is bounded by the retention of the broker, and the log has to be no longer than what a node is to know after a start.
+//!
+//! # How fast it is
+//!
+//! A node appends one batch at a time, and what is published meanwhile is the next one. So a publish takes as long as
+//! one answer of the engine when little is published, and the engine does not get more requests when much is. With
+//! `RedbLog`, `Durability::Interval` writes at most 20 times a second while little is published, and a publish takes 50
+//! ms, or twice as long behind another; `Durability::EachBatch` writes at once. One publisher that waits for each answer
+//! takes the second.
+//!
+//! # What to watch
+//!
+//! [`Realm::counters`](crate::cluster::Realm::counters) counts what a node has done. Beside `sansse_cuts` of the
+//! [metrics](super::operating#metrics) of a hub:
+//!
+//! | Counter | What to see in it |
+//! | --- | --- |
+//! | [`cuts`](crate::cluster::NodeCounters::cuts), [`holes`](crate::cluster::NodeCounters::holes) | any: the engine lost something, or may have, and readers were told of it |
+//! | [`unreadable`](crate::cluster::NodeCounters::unreadable) | any: a node of a newer version writes what this one cannot read |
+//! | [`failures`](crate::cluster::NodeCounters::failures) | growth: the engine fails again and again |
+//! | [`refused_busy`](crate::cluster::NodeCounters::refused_busy) | more is published than the engine takes |
+//! | [`unconfirmed`](crate::cluster::NodeCounters::unconfirmed) | what may have been published or not |
+//! | `RedbLog::counters`, `last_commit` | a disk that is too slow for the interval |
+//! | the same, `damaged` | any: a disk or a memory that fails |
+//!
+//! # Files and their copies
+//!
+//! One process has the file of a `RedbLog`; another one that opens it gets
+//! [`Locked`](crate::cluster::LogErrorKind::Locked). Keep it on a local disk. Copy it while it is closed, or after a
+//! kill; a copy of a file that is being written is torn. Who puts an older copy in its place sets
+//! `RedbLogConfig::with_older_copy` for the next start: readers have seen positions that the copy does not have, and
+//! they are told of a gap. Where the file is gone, a new one has a new epoch, and readers are told that the stream is
+//! another one, `restart`.
+//!
+//! # When not to
+//!
+//! A dashboard whose pages load their state at each [gap](super::resuming) needs no engine for its restarts. What must
+//! never be lost, such as orders, belongs into a database, and the stream says that there is something new.
+//!
+//! [`EngineDown`]: crate::broker::PublishError::EngineDown
+//! [`Busy`]: crate::broker::PublishError::Busy
+//! [`Unconfirmed`]: crate::broker::PublishError::Unconfirmed
+//! [`NodeConfig::lossless`]: crate::cluster::NodeConfig::lossless
+//! [`NodeConfig::window`]: crate::cluster::NodeConfig::window
+//! [`NodeConfig::queued_records`]: crate::cluster::NodeConfig::queued_records
+//! [`NodeConfig::batch_bytes`]: crate::cluster::NodeConfig::batch_bytes
+//! [`NodeHealth::serves`]: crate::cluster::NodeHealth::serves
