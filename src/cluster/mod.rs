@@ -20,6 +20,8 @@ mod batch;
 mod error;
 mod log;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod node;
 mod realm;
 
