@@ -421,14 +421,9 @@ impl Delivery<'_> {
         if is_gone {
             return Next::Gone;
         }
-        let loss = session.extras().loss().map(|loss| (loss.before(), Next::Loss));
-        let cut = session.extras().cut().map(|cut| (cut, Next::Cut));
-        // Each comes where it belongs, a loss of the session's own before that of all.
-        let first_told = match (loss, cut) {
-            (Some(loss), Some(cut)) => Some(if cut.0 < loss.0 { cut } else { loss }),
-            (loss, cut) => loss.or(cut),
-        };
-        if let Some((before, told)) = first_told {
+        if session.extras().is_any()
+            && let Some((before, told)) = first_told(session)
+        {
             if position > before || position >= below {
                 return told;
             }
@@ -566,6 +561,17 @@ impl Passed {
     /// Returns how many events were superseded.
     pub(crate) const fn superseded(self) -> u64 {
         self.superseded
+    }
+}
+
+/// Returns what the session is to be told first, its own loss or that of all, and the place before it.
+#[inline(never)]
+fn first_told(session: &Session) -> Option<(u64, Next)> {
+    let loss = session.extras().loss().map(|loss| (loss.before(), Next::Loss));
+    let cut = session.extras().cut().map(|cut| (cut, Next::Cut));
+    match (loss, cut) {
+        (Some(loss), Some(cut)) => Some(if cut.0 < loss.0 { cut } else { loss }),
+        (loss, cut) => loss.or(cut),
     }
 }
 
