@@ -5,11 +5,12 @@
 //! ┌──┬───────────────┬──┬───────────┬──┬──────────────┬──
 //! │1 │ 16 bytes      │ 0│ LogRecord │ 1│ u32, client  │ ...
 //! └──┴───────────────┴──┴───────────┴──┴──────────────┴──
-//!                     0 publish   1 revoke client   2 revoke client, u32, topic
+//!     0 publish   1 revoke client   2 revoke client, u32, topic   3 PresenceRecord
 //! ```
 //!
 //! Numbers are little-endian. A change of what a version means takes the next version.
 
+use super::presence::PresenceRecord;
 use crate::broker::{ClientId, LogRecord, LogRecordError, TopicName};
 use crate::fault::Fault;
 use alloc::string::String;
@@ -40,6 +41,8 @@ pub enum Record {
     Revoke(ClientId),
     /// This topic is taken from all sessions of this client, wherever they are.
     RevokeTopic(ClientId, TopicName),
+    /// What a node says of the clients that are on it. No session hears of it.
+    Presence(PresenceRecord),
 }
 
 impl Record {
@@ -63,8 +66,21 @@ impl Record {
                 put_text(out, client.as_str());
                 put_text(out, topic.as_str());
             }
+            Self::Presence(record) => {
+                out.push(PRESENCE);
+                if let Err(error) = record.encode(out) {
+                    out.truncate(begin);
+                    return Err(error);
+                }
+            }
         }
         Ok(())
+    }
+}
+
+impl From<PresenceRecord> for Record {
+    fn from(record: PresenceRecord) -> Self {
+        Self::Presence(record)
     }
 }
 
@@ -172,6 +188,10 @@ impl Batch {
                         Some((Ok(Record::RevokeTopic(client, topic)), behind))
                     })
                     .ok_or(BatchError::Malformed)?,
+                // What cannot be read of these is no gap, but where nobody can say where it ends.
+                PRESENCE => PresenceRecord::decode(behind)
+                    .map(|(record, behind)| (Ok(Record::Presence(record)), behind))
+                    .map_err(|_| BatchError::Malformed)?,
                 _ => return Err(BatchError::Malformed),
             };
             records.push(record);
@@ -186,6 +206,7 @@ const VERSION: u8 = 1;
 const PUBLISH: u8 = 0;
 const REVOKE: u8 = 1;
 const REVOKE_TOPIC: u8 = 2;
+const PRESENCE: u8 = 3;
 
 /// Returns what stands behind a record that cannot be read, if it says how long it is.
 fn behind_unread(bytes: &[u8], error: LogRecordError) -> &[u8] {
@@ -197,14 +218,14 @@ fn behind_unread(bytes: &[u8], error: LogRecordError) -> &[u8] {
     }
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     // Names are bounded far below this.
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(text.as_bytes());
 }
 
-fn take_client(bytes: &[u8]) -> Option<(ClientId, &[u8])> {
+pub(super) fn take_client(bytes: &[u8]) -> Option<(ClientId, &[u8])> {
     let (text, behind) = take_text(bytes)?;
     Some((ClientId::new(text).ok()?, behind))
 }
@@ -260,7 +281,9 @@ mod tests {
             LogRecord::new(Audience::Everyone, Event::new("hi")).into(),
             Record::Revoke(ann.clone()),
             LogRecord::end_of(news.clone()).into(),
-            Record::RevokeTopic(ann, news),
+            Record::RevokeTopic(ann.clone(), news),
+            PresenceRecord::Changes { after: 1, number: 2, clients: alloc::vec![(ann, 3)] }.into(),
+            PresenceRecord::Gone.into(),
         ]
     }
 
@@ -269,7 +292,7 @@ mod tests {
         for record in records() {
             batch.push(&record).unwrap();
         }
-        assert_eq!(batch.count(), 4);
+        assert_eq!(batch.count(), 6);
         batch.payload()
     }
 
@@ -300,12 +323,25 @@ mod tests {
         assert_eq!(read[1..], records()[1..].iter().cloned().map(Ok).collect::<Vec<_>>());
     }
 
+    /// Sessions are told of no gap for it.
+    #[test]
+    fn presence_of_another_version_is_a_record_that_says_little() {
+        let mut batch = Batch::new(NodeId(7));
+        batch.push(&PresenceRecord::Lease { number: 1 }.into()).unwrap();
+        batch.push(&PresenceRecord::Gone.into()).unwrap();
+        let mut bytes = batch.payload().to_vec();
+        bytes[1 + 16 + 1] = 9;
+        let unknown = PresenceRecord::Unknown { version: 9 };
+        let expected = alloc::vec![Ok(unknown.into()), Ok(PresenceRecord::Gone.into())];
+        assert_eq!(Batch::decode(&bytes), Ok((NodeId(7), expected)));
+    }
+
     #[test]
     fn no_bytes_make_it_panic_or_take_more_than_they_are() {
         let bytes = batch();
         for length in 0..bytes.len() {
             if let Ok((_, records)) = Batch::decode(&bytes[..length]) {
-                assert!(records.len() <= 4);
+                assert!(records.len() <= 6);
             }
         }
         for at in 0..bytes.len() {

@@ -2,6 +2,11 @@
 #![cfg(all(feature = "cluster", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 
+#[path = "../kit/mod.rs"]
+mod kit;
+mod presence;
+mod presence_model;
+
 use sansse::broker::{
     Audience, BrokerConfig, ClientId, Epoch, PublishError, Resumption, SessionConfig, SessionId,
     TopicName,

@@ -11,6 +11,7 @@
 //! Nothing comes twice, and nothing is left out without a cut.
 
 use super::counters::NodeCounters;
+use super::request::Announcement;
 use crate::broker::{Audience, LogRecordError, LogStep, PublishError, Sequencer};
 use crate::cluster::{Batch, Content, Entry, Head, LogErrorKind, NodeId, Page, Record};
 use alloc::vec::Vec;
@@ -30,6 +31,8 @@ pub(super) struct Reader {
     has_joined: bool,
     /// While the first entry of the window is looked for.
     seek: Option<Seek>,
+    /// What nodes have said of their clients, until it is taken.
+    announced: Vec<Announcement>,
 }
 
 /// The window with which a node joins, as far as it has been counted from its newest end.
@@ -55,7 +58,16 @@ impl Reader {
     pub(super) const fn new(node: NodeId, is_lossless: bool, sequencer: Sequencer) -> Self {
         let applied = sequencer.last();
         let cursor = applied;
-        Self { node, is_lossless, sequencer, applied, cursor, has_joined: false, seek: None }
+        Self {
+            node,
+            is_lossless,
+            sequencer,
+            applied,
+            cursor,
+            has_joined: false,
+            seek: None,
+            announced: Vec::new(),
+        }
     }
 
     pub(super) const fn sequencer(&self) -> &Sequencer {
@@ -73,6 +85,14 @@ impl Reader {
 
     pub(super) const fn cursor(&self) -> u64 {
         self.cursor
+    }
+
+    pub(super) const fn has_announced(&self) -> bool {
+        !self.announced.is_empty()
+    }
+
+    pub(super) fn take_announced(&mut self) -> Vec<Announcement> {
+        core::mem::take(&mut self.announced)
     }
 
     /// Begins to read so many positions before the head, the first time that the head is known.
@@ -233,6 +253,10 @@ impl Reader {
             Record::Revoke(client) => Ok(LogStep::Revoke { position, client }),
             Record::RevokeTopic(client, topic) => {
                 Ok(LogStep::RevokeTopic { position, client, topic })
+            }
+            Record::Presence(record) => {
+                self.announced.push(Announcement { node, age, record });
+                Ok(LogStep::Skip { through: position })
             }
         }
     }
