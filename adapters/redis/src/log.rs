@@ -1,14 +1,13 @@
 //! The log of a realm in Redis: [`RedisLog`].
 
 use crate::config::{RedisLogConfig, RedisLogConfigError};
-use crate::entry::{LIMIT, entries, two_positions};
+use crate::entry::{LIMIT, entries, two_positions, xread};
 use crate::line::{Line, Opening};
-use crate::link::{Handshake, MAX_ANSWER, Refusal, number, unreachable, word};
+use crate::link::{Handshake, MAX_ANSWER, Refusal, unreachable};
 use crate::page::PageSize;
 use crate::script::{self, Call, Keys};
 use crate::{sentinel, url};
 use async_lock::{Mutex, OnceCell};
-use bytes::Bytes;
 use sansse::Timer;
 use sansse::broker::Epoch;
 use sansse::cluster::{Append, Appended, Head, Hello, Log, LogError, LogErrorKind, Page, Read};
@@ -305,7 +304,7 @@ impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
         check_seen(read.after)?;
         let lines = self.lines();
         let wait = read.wait.min(MAX_WAIT);
-        let words = self.read_words(read.after, wait);
+        let words = xread(&self.keys.log, read.after, self.page_size.entries(), wait);
         let reading = async {
             let mut slot = match lines.read.try_lock() {
                 Some(slot) => slot,
@@ -345,21 +344,6 @@ impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
             self.check_named(named).await?;
         }
         Ok(head)
-    }
-}
-
-impl<C: Connector, T: Timer> RedisLog<C, T> {
-    fn read_words(&self, after: u64, wait: Duration) -> Vec<Bytes> {
-        let mut words = vec![word("XREAD"), word("COUNT"), number(self.page_size.entries().into())];
-        // BLOCK 0 waits for ever.
-        if !wait.is_zero() {
-            let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-            words.extend([word("BLOCK"), number(millis)]);
-        }
-        // Behind all entries that end there, however many positions they take.
-        let cursor = Bytes::from(format!("{after}-{}", u64::MAX));
-        words.extend([word("STREAMS"), self.keys.log.clone(), cursor]);
-        words
     }
 }
 
