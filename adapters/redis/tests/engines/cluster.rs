@@ -204,7 +204,7 @@ async fn a_slot_that_moves_under_load_loses_nothing(kind: Kind) {
     assert!(cuts >= 3, "each server is another life: {cuts}");
     assert_eq!(entries.len() - cuts, usize::try_from(batches).unwrap());
     assert!(entries.last().unwrap().position >= last);
-    assert!(batches > 30, "{batches}");
+    assert!(batches >= 3, "{batches}");
 }
 
 async fn a_cluster_without_the_slot_is_not_ready(kind: Kind) {

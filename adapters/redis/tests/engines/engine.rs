@@ -1,7 +1,7 @@
 //! A real server as a child process, in a directory of its own.
 
 use crate::ALL;
-use crate::client::Client;
+use crate::client::{Client, info};
 use resp_rs::resp2::Frame;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -184,6 +184,16 @@ impl Engine {
     /// Does one command; an error reply is a failure of the test.
     pub(crate) fn command(&self, words: &[&str]) -> Frame {
         self.client().ask(words)
+    }
+
+    /// Waits until a read waits there.
+    pub(crate) async fn until_a_read_waits(&self) {
+        let mut client = self.client();
+        let began = Instant::now();
+        while info(&mut client, "clients", "blocked_clients") != "1" {
+            assert!(began.elapsed() < ALL, "no read waits");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) fn url(&self) -> String {

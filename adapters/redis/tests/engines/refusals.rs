@@ -168,7 +168,7 @@ async fn a_master_that_becomes_a_replica_ends_what_is_under_way(kind: Kind) {
     let mut node = Node::new(1, &engine.url(), &Witness::default());
     node.cursor = node.hello().await.unwrap().position;
     let (read, ()) = tokio::join!(node.read(PATIENCE), async {
-        sleep(Duration::from_millis(100)).await;
+        engine.until_a_read_waits().await;
         engine.command(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
     });
     assert_eq!(read.unwrap_err().kind(), LogErrorKind::NotReady);
@@ -218,5 +218,5 @@ async fn a_stopped_engine_is_unreachable_after_the_answer_time(kind: Kind) {
     assert_eq!(node.hello().await.unwrap_err().kind(), LogErrorKind::Unreachable);
     engine.go_on();
     node.hello_at_last().await;
-    node.append_again(1, "one").await.unwrap();
+    node.append_at_last(1, "two").await;
 }
