@@ -121,6 +121,27 @@ impl Engine {
 
     /// Starts it, and waits until it has loaded what it keeps.
     pub(crate) fn start_again(&mut self) {
+        self.begin();
+        self.until_loaded();
+    }
+
+    /// Starts it with more arguments, and waits until it says that it loads what it keeps.
+    pub(crate) fn start_loading(&mut self, arguments: &[&str]) {
+        self.arguments.extend(arguments.iter().map(ToString::to_string));
+        self.begin();
+        let began = Instant::now();
+        loop {
+            let answer = Client::open(self.port).and_then(|mut client| client.try_ask(&["PING"]));
+            match answer {
+                Some(Frame::Error(said)) if said.starts_with(b"LOADING") => return,
+                Some(answer) => panic!("it has loaded: {answer:?}"),
+                None => thread::sleep(Duration::from_millis(2)),
+            }
+            assert!(began.elapsed() < ALL, "it does not start");
+        }
+    }
+
+    fn begin(&mut self) {
         self.kill();
         let mut command = Command::new(self.kind.program());
         if self.arguments.last().is_none_or(|last| last != "--sentinel") {
@@ -138,6 +159,9 @@ impl Engine {
             .spawn()
             .unwrap();
         self.running = Some(Running { child, watcher });
+    }
+
+    fn until_loaded(&self) {
         let began = Instant::now();
         loop {
             let answer = Client::open(self.port).and_then(|mut client| client.try_ask(&["PING"]));
