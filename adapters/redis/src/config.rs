@@ -79,10 +79,11 @@ impl RedisLogConfig {
     /// characters, and [`RedisLogConfigError::TooManyAddresses`].
     ///
     /// ```
+    /// use sansse::net::Target;
     /// use sansse_redis::RedisLogConfig;
     ///
-    /// let config = RedisLogConfig::from_url("redis://10.0.0.1:26379,10.0.0.2:26379")?
-    ///     .with_sentinels("mymaster", [])?;
+    /// let config = RedisLogConfig::from_url("redis://:secret@10.0.0.1:26379/2")?
+    ///     .with_sentinels("mymaster", [Target::new("10.0.0.2", 26379, false)])?;
     /// # Ok::<(), sansse_redis::RedisLogConfigError>(())
     /// ```
     pub fn with_sentinels(

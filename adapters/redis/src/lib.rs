@@ -79,6 +79,7 @@
 mod config;
 mod entry;
 mod line;
+mod lines;
 mod link;
 mod log;
 mod page;
