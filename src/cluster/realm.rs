@@ -16,7 +16,7 @@ use super::node::{
     Effect, LogAnswer, LogRequest, Node, NodeCounters, NodeHealth, RequestId, Ticket,
 };
 use super::realm_presence::{DrivePresence, RealmConfig, RealmPresence};
-use crate::broker::{Audience, ClientId, LogRecord, LogStep, PublishError, TopicName};
+use crate::broker::{Audience, ClientId, Drain, LogRecord, LogStep, PublishError, TopicName};
 use crate::event::Event;
 use crate::hub::Hub;
 use crate::net::Runtime;
@@ -249,6 +249,17 @@ impl Realm {
         topic: &TopicName,
     ) -> Result<u64, PublishError> {
         self.submit(Record::RevokeTopic(client.clone(), topic.clone())).await
+    }
+
+    /// Lets all sessions go, on all nodes, as [`Hub::drain`] does on one. It is ready when the engine
+    /// has it. What was published before reaches the sessions first. A node that joins later lets its
+    /// sessions be.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn drain(&self, drain: Drain) -> Result<u64, PublishError> {
+        self.submit(Record::Drain(drain)).await
     }
 
     /// Returns how well the node is: what a load balancer is to be told.

@@ -29,6 +29,9 @@ pub(super) struct Reader {
     /// where the window begins.
     cursor: u64,
     has_joined: bool,
+    /// The head of the log when the node joined. What sessions were told before that concerns none
+    /// here.
+    joined_at: u64,
     /// While the first entry of the window is looked for.
     seek: Option<Seek>,
     /// What nodes have said of their clients, until it is taken.
@@ -65,6 +68,7 @@ impl Reader {
             applied,
             cursor,
             has_joined: false,
+            joined_at: 0,
             seek: None,
             announced: Vec::new(),
         }
@@ -99,6 +103,7 @@ impl Reader {
     pub(super) fn join(&mut self, head: Head, window: u64, steps: &mut Vec<LogStep>) {
         if !self.has_joined {
             self.has_joined = true;
+            self.joined_at = head.position;
             let first = head.position.saturating_sub(window);
             self.seek = (first > self.cursor.max(head.start)).then_some(Seek {
                 start: head.start,
@@ -254,6 +259,11 @@ impl Reader {
             Record::RevokeTopic(client, topic) => {
                 Ok(LogStep::RevokeTopic { position, client, topic })
             }
+            // A node that was started since is not to let its sessions go for that.
+            Record::Drain(_) if position <= self.joined_at => {
+                Ok(LogStep::Skip { through: position })
+            }
+            Record::Drain(drain) => Ok(LogStep::Drain { position, drain }),
             Record::Presence(record) => {
                 self.announced.push(Announcement { node, age, record });
                 Ok(LogStep::Skip { through: position })
