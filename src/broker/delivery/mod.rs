@@ -256,16 +256,7 @@ impl Delivery<'_> {
                 Next::Run { number, below } => (number, below, None),
                 Next::Shared { number, position } => (number, position + 1, Some(position)),
                 told @ (Next::Loss | Next::Cut) => {
-                    // It comes first in its batch, so that it is never taken back.
-                    is_full = !sink.is_empty();
-                    if !is_full {
-                        let is_cut = matches!(told, Next::Cut);
-                        let frame = if is_cut { self.cut_frame() } else { self.loss_frame() };
-                        if let Some(frame) = frame {
-                            sink.put(Source::Own, frame);
-                            is_full = sink.is_full();
-                        }
-                    }
+                    is_full = self.tell(matches!(told, Next::Cut), sink);
                     continue;
                 }
                 Next::Gone => {
@@ -301,6 +292,21 @@ impl Delivery<'_> {
             }
         }
         self.fill_rest(sink)
+    }
+
+    /// Lets the sink take what tells the peer of a loss, its own or that of all. Returns whether the
+    /// sink is full: it comes first in its batch, so that it is never taken back.
+    #[cold]
+    #[inline(never)]
+    fn tell(&mut self, is_cut: bool, sink: &mut impl Sink) -> bool {
+        if !sink.is_empty() {
+            return true;
+        }
+        let frame = if is_cut { self.cut_frame() } else { self.loss_frame() };
+        frame.is_some_and(|frame| {
+            sink.put(Source::Own, frame);
+            sink.is_full()
+        })
     }
 
     /// Lets the sink take what remains for a session that has no event pending.
