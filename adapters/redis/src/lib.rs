@@ -43,10 +43,10 @@
 //! server wrote last, and each node's last batch. `{realm}:l` is a stream whose entries are whole
 //! batches. A script changes both at once, or neither.
 //!
-//! Each hello and each append say which life of a server the connection leads to. Where that is
-//! another one than before, or where the server knows less than the node, something may be lost.
-//! The script then writes a [cut](sansse::cluster::Content::Cut), with a position beyond the
-//! server's clock. No position is given twice.
+//! Each hello and each append compare the life of the server with that before: its run id, and whom
+//! it has followed. Where it is another one, or where the server knows less than the node, something
+//! may be lost. The script then writes a [cut](sansse::cluster::Content::Cut), with a position beyond
+//! the server's clock. No position is given twice.
 //!
 //! # What goes wrong
 //!

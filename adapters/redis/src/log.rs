@@ -254,7 +254,8 @@ impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
     async fn append(&self, append: Append) -> Result<Appended, LogError> {
         check_seen(append.seen)?;
         if append.count == 0 {
-            return Err(LogErrorKind::Unsupported.into());
+            let detail = "a batch takes one position at least";
+            return Err(LogError::new(LogErrorKind::Unsupported).with_detail(detail));
         }
         if append.payload.len() > MAX_BATCH {
             let detail = format!("a batch of {} bytes is too large", append.payload.len());
