@@ -61,8 +61,8 @@ impl<S> Lines<S> {
     }
 }
 
-/// Takes the connection out of its slot. A request puts it back with its answer; otherwise, and where
-/// it is dropped before, the connection is closed.
+/// Takes the connection out of its slot. A request puts it back with its answer. One that fails, or
+/// is dropped before, closes it.
 pub(crate) fn taken<S>(slot: &mut Option<Line<S>>) -> Result<Line<S>, LogError> {
     slot.take().ok_or_else(|| unreachable("there is no connection before a hello"))
 }

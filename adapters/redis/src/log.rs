@@ -33,7 +33,8 @@ const MAX_REDIRECTIONS: usize = 5;
 /// that does not wait, beside one that does, goes over the first connection.
 ///
 /// ```no_run
-/// /// use sansse::cluster::{Hello, Log, NodeId};
+/// use sansse::broker::Epoch;
+/// use sansse::cluster::{Hello, Log, NodeId};
 /// use sansse_redis::{RedisLog, RedisLogConfig};
 /// use sansse_tokio::{TokioConnector, TokioRuntime};
 ///
@@ -108,8 +109,8 @@ impl<C: Connector, T: Timer> RedisLog<C, T> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the address to go to, and passes over it for the next time. So what is given up while
-    /// a server is silent begins the next time with another one.
+    /// Returns the address to go to, and passes over it for the next time. So a call that is given
+    /// up while a server is silent begins the next time with another one.
     fn next_address(&self) -> usize {
         let mut next = self.next();
         let address = next.address % self.config.targets.len().max(1);
@@ -253,7 +254,8 @@ impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
     async fn append(&self, append: Append) -> Result<Appended, LogError> {
         check_seen(append.seen)?;
         if append.count == 0 {
-            return Err(LogErrorKind::Unsupported.into());
+            let detail = "a batch takes one position at least";
+            return Err(LogError::new(LogErrorKind::Unsupported).with_detail(detail));
         }
         if append.payload.len() > MAX_BATCH {
             let detail = format!("a batch of {} bytes is too large", append.payload.len());

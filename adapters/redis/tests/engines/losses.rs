@@ -24,6 +24,7 @@ on_each_engine! {
     without_its_log_a_state_goes_on_and_the_hole_shows
     a_state_that_is_older_than_its_log_is_cut_after_the_log
     a_server_with_an_older_copy_is_cut_and_gives_nothing_twice
+    a_master_that_has_followed_another_one_is_another_life
     two_servers_from_one_copy_give_nothing_twice
     positions_never_name_two_things
 }
@@ -283,6 +284,43 @@ async fn a_server_with_an_older_copy_is_cut_and_gives_nothing_twice(kind: Kind) 
     let entries = node.read_all().await;
     assert_eq!(payloads(&entries), ["cut", "new"]);
     assert_eq!(entries[0].after, saved, "what survived ends there");
+}
+
+/// It loses what the other one did not have, comes back as a master, and was not started again.
+async fn a_master_that_has_followed_another_one_is_another_life(kind: Kind) {
+    let (master, other) = (Engine::start(kind, &[]), Engine::start(kind, &[]));
+    let follow = |server: &Engine, of: &Engine| {
+        server.command(&["REPLICAOF", "127.0.0.1", &of.port.to_string()]);
+    };
+    let length = |server: &Engine| server.command(&["XLEN", "{realm}:l"]).as_integer().unwrap();
+    let until = async |what: &str, condition: &dyn Fn() -> bool| {
+        let began = Instant::now();
+        while !condition() {
+            assert!(began.elapsed() < ALL, "not in {ALL:?}: {what}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let witness = Witness::default();
+    let mut node = Node::new(1, &master.url(), &witness);
+    // Its connections outlive all of it, and it has seen nothing.
+    let mut idle = Node::new(2, &master.url(), &witness);
+    node.hello().await.unwrap();
+    idle.hello().await.unwrap();
+    let kept = node.append(3, "kept").await.unwrap().last;
+    follow(&other, &master);
+    until("the other one has all", &|| length(&other) == 2).await;
+    other.command(&["REPLICAOF", "NO", "ONE"]);
+    node.append(3, "lost").await.unwrap();
+    assert_eq!(length(&master), 3);
+    follow(&master, &other);
+    until("it has what the other one has", &|| length(&master) == 2).await;
+    master.command(&["REPLICAOF", "NO", "ONE"]);
+    idle.append(3, "new").await.unwrap();
+    let mut reader = Node::new(3, &master.url(), &witness);
+    reader.hello().await.unwrap();
+    let entries = reader.read_all().await;
+    assert_eq!(payloads(&entries), ["cut", "kept", "cut", "new"]);
+    assert_eq!(entries[2].after, kept);
 }
 
 async fn two_servers_from_one_copy_give_nothing_twice(kind: Kind) {

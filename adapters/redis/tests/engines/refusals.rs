@@ -154,18 +154,14 @@ async fn an_engine_that_loads_its_data_is_not_ready(kind: Kind) {
     let mut node = Node::new(1, &engine.url(), &Witness::default());
     node.hello().await.unwrap();
     node.append(1, "one").await.unwrap();
-    for number in 0..100 {
-        engine.command(&["SET", &number.to_string(), &"x".repeat(5000)]);
+    let mut client = engine.client();
+    for number in 0..200 {
+        client.ask(&["SET", &number.to_string(), &"x".repeat(50_000)]);
     }
-    engine.command(&["SAVE"]);
+    client.ask(&["SAVE"]);
     engine.kill();
-    // Each key takes 50 ms, and it looks at its sockets after each few.
-    engine.start_loading(&[
-        "--key-load-delay",
-        "50000",
-        "--loading-process-events-interval-bytes",
-        "1024",
-    ]);
+    // Each key takes 20 ms, and it looks at its sockets after each 2 MB.
+    engine.start_loading(&["--key-load-delay", "20000"]);
     assert_eq!(node.hello().await.unwrap_err().kind(), LogErrorKind::NotReady);
     node.hello_at_last().await;
     assert_eq!(payloads(&node.read_all().await), ["cut", "one", "cut"]);
