@@ -12,8 +12,8 @@ use super::delivery::Teller;
 use super::names::AddressKey;
 use super::sessions::Told;
 use super::{
-    Audience, Broker, ConfigError, EndReason, EventNumber, LogStep, OpenError, Opened,
-    PublishError, Published, SessionConfig,
+    Audience, Broker, ConfigError, Drain, DrainError, EndReason, EventNumber, LogStep, OpenError,
+    Opened, PublishError, Published, SessionConfig,
 };
 #[cfg(feature = "signed")]
 use super::{CursorKeys, EventIds};
@@ -288,6 +288,12 @@ impl<'a, B: Calls> ShardMut<'a, B> {
                 pass(broker, now, *position)?;
                 broker.revoke_topic(now, client, topic).map_or(Ok(()), |_| Ok(()))
             }
+            LogStep::Drain { position, drain } => {
+                pass(broker, now, *position)?;
+                // One that drains already goes on as it was told to.
+                let _ = broker.drain_by_log(now, drain.clone());
+                Ok(())
+            }
         }
     }
 
@@ -307,7 +313,9 @@ impl<'a, B: Calls> ShardMut<'a, B> {
             LogStep::Revoke { position, .. } | LogStep::RevokeTopic { position, .. } => {
                 pass(self.broker, now, *position)
             }
-            LogStep::Skip { .. } | LogStep::Cut { .. } => self.apply_step(now, step),
+            LogStep::Skip { .. } | LogStep::Cut { .. } | LogStep::Drain { .. } => {
+                self.apply_step(now, step)
+            }
         }
     }
 
@@ -530,6 +538,11 @@ impl Broker {
             }
         }
         Ok(())
+    }
+
+    /// Drains the broker, as [`Broker::drain`] does, since a log outside says so.
+    pub(super) fn drain_by_log(&mut self, now: Instant, drain: Drain) -> Result<(), DrainError> {
+        self.drain(now, drain)
     }
 
     /// Passes positions that hold nothing, as [`ShardMut::skip`] says.

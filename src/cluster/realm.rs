@@ -16,7 +16,7 @@ use super::node::{
     Effect, LogAnswer, LogRequest, Node, NodeCounters, NodeHealth, RequestId, Ticket,
 };
 use super::realm_presence::{DrivePresence, RealmConfig, RealmPresence};
-use crate::broker::{Audience, ClientId, LogRecord, LogStep, PublishError, TopicName};
+use crate::broker::{Audience, ClientId, Drain, LogRecord, LogStep, PublishError, TopicName};
 use crate::event::Event;
 use crate::hub::Hub;
 use crate::net::Runtime;
@@ -32,7 +32,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use futures_channel::oneshot;
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// A hub that is a node of a realm. Clones are handles to the same one.
 ///
@@ -121,7 +121,8 @@ impl Realm {
     /// A client may come from any other node. So the hub keeps what is [for clients that are
     /// elsewhere](crate::broker::BrokerConfig::keeps_for_absent), and a session whose last event id
     /// is ahead of this node waits for 2 s, unless
-    /// [`ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set already.
+    /// [`ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set already. The runtime says
+    /// [what time it is](NodeConfig::time_of_day), unless that is set already.
     ///
     /// # Errors
     ///
@@ -132,6 +133,9 @@ impl Realm {
         config: impl Into<RealmConfig>,
         runtime: &impl Runtime,
     ) -> Result<Self, JoinError> {
+        let time = runtime.time_of_day().duration_since(SystemTime::UNIX_EPOCH);
+        let mut config = config.into();
+        config.node.time_of_day = config.node.time_of_day.or(time.ok());
         let (realm, drive) = Self::new(hub, log, config)?;
         runtime.spawn(drive);
         Ok(realm)
@@ -245,6 +249,17 @@ impl Realm {
         topic: &TopicName,
     ) -> Result<u64, PublishError> {
         self.submit(Record::RevokeTopic(client.clone(), topic.clone())).await
+    }
+
+    /// Lets all sessions go, on all nodes, as [`Hub::drain`] does on one. It is ready when the engine
+    /// has it. What was published before reaches the sessions first. A node that joins later lets its
+    /// sessions be.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn drain(&self, drain: Drain) -> Result<u64, PublishError> {
+        self.submit(Record::Drain(drain)).await
     }
 
     /// Returns how well the node is: what a load balancer is to be told.

@@ -16,18 +16,18 @@
 //!
 //! ```no_run
 //! use sansse::broker::{Audience, BrokerConfig, Epoch, SessionConfig};
-//! use sansse::cluster::{Log, NodeConfig, NodeId, Realm};
+//! use sansse::cluster::{Log, NodeConfig, Realm};
 //! use sansse::hub::HubBuilder;
 //! use sansse::{Event, serve::Server};
-//! use sansse_tokio::{TokioAcceptor, TokioRuntime, random_seed, spawn_hub};
+//! use sansse_tokio::{TokioAcceptor, TokioRuntime, random_node, random_seed, spawn_hub};
 //!
 //! /// The epoch is the realm's, on all nodes and in all their lives: `RedbLog` has it in its file, and
 //! /// `Epoch::of_name` makes one of the realm's name.
 //! async fn node(log: impl Log, epoch: Epoch) -> Result<(), Box<dyn std::error::Error>> {
 //!     let hub = spawn_hub(HubBuilder::new(BrokerConfig::new(epoch)))?;
 //!     // Another one in each life of each process.
-//!     let id = NodeId(u128::from(random_seed()) << 64 | u128::from(random_seed()));
-//!     let realm = Realm::join(hub.clone(), log, NodeConfig::new(id, random_seed()), &TokioRuntime)?;
+//!     let node = NodeConfig::new(random_node(), random_seed());
+//!     let realm = Realm::join(hub.clone(), log, node, &TokioRuntime)?;
 //!
 //!     let (streams, health) = (hub.clone(), realm.clone());
 //!     let listener = TokioAcceptor::new(tokio::net::TcpListener::bind("127.0.0.1:8080").await?);

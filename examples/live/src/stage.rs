@@ -10,7 +10,9 @@ use sansse::cluster::{JoinError, NodeConfig, NodeId, Realm};
 use sansse::hub::Health;
 use sansse_redb::{Durability, RedbLog, RedbLogConfig};
 use sansse_redis::{RedisLog, RedisLogConfig};
-use sansse_tokio::{DefaultConnector, TokioConnector, TokioRuntime, random_epoch, random_seed};
+use sansse_tokio::{
+    DefaultConnector, TokioConnector, TokioRuntime, random_epoch, random_node, random_seed,
+};
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,7 +58,7 @@ pub(crate) struct Stage {
 
 impl Kept {
     pub(crate) fn open(self) -> Result<Opened, Box<dyn Error>> {
-        let node = NodeId(u128::from(random_seed()) << 64 | u128::from(random_seed()));
+        let node = random_node();
         let (log, epoch) = match self {
             Self::Nowhere => (OpenedLog::Nothing, random_epoch()),
             Self::Store(path) => {
