@@ -122,7 +122,7 @@ impl Realm {
     /// elsewhere](crate::broker::BrokerConfig::keeps_for_absent), and a session whose last event id
     /// is ahead of this node waits for 2 s, unless
     /// [`ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set already. The runtime says
-    /// [what time it is](NodeConfig::time_of_day), unless that is set already.
+    /// [what time it is](super::NodeConfig::time_of_day), unless that is set already.
     ///
     /// # Errors
     ///
