@@ -167,6 +167,8 @@ mod absent;
 mod admission;
 mod ahead;
 mod arena;
+mod backfill;
+mod backfilled;
 mod calls;
 mod clients;
 mod clock;
@@ -194,10 +196,15 @@ mod topics;
 mod wait;
 
 pub use crate::encode::Framing;
+pub use backfill::BackfillRequest;
+pub use backfilled::Backfilled;
+#[cfg(feature = "cluster")]
+pub(crate) use backfilled::Stretch;
 pub use clients::{PresenceCursor, PresencePage, PresentClient, Roster};
 pub use config::{
-    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, OnUnknownId,
-    Pace, Reconnect, Retention, SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
+    Backfill, BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap,
+    OnUnknownId, Pace, Reconnect, Retention, SessionConfig, SessionDefaults, SessionLimit,
+    ShardNumber, StartAt,
 };
 pub use counters::{Counters, Ended, Histogram, Lost, Panics, Refused, Resumed};
 pub use delivery::{Batch, Filled, Transmit};
@@ -288,6 +295,8 @@ pub struct Broker {
     publishers: Publishers,
     admission: Admission,
     events: EventQueue,
+    /// What is read for sessions that are older than memory; `None`: nothing.
+    backfill: Option<Backfill>,
     /// What is only to be counted.
     counters: Counters,
     /// What `poll_transmit` lends when it is kept nowhere else.
@@ -315,6 +324,7 @@ impl Broker {
             publishers: Publishers::new(),
             admission: Admission::new(&config),
             events: EventQueue::new(config.shard.get()),
+            backfill: None,
             counters: Counters::default(),
             lent: None,
             let_go: None,

@@ -16,6 +16,7 @@
 //! nobody but the nodes. A [`Node`] decides what is asked of a log and when, what its answers mean to
 //! the shards of this process, and what publishers are told.
 
+mod backfill;
 mod batch;
 mod error;
 mod log;
@@ -23,6 +24,7 @@ mod memory;
 mod node;
 mod realm;
 
+pub use backfill::BackfillCounters;
 pub use batch::{Batch, BatchError, NodeId, Record};
 pub use error::{LogError, LogErrorKind};
 pub use log::{Append, Appended, Content, Entry, Head, Hello, Log, Page, Read};

@@ -9,13 +9,14 @@
 //!                              results ──► those who published
 //! ```
 
+use super::backfill::{BackfillCounters, DriveBackfills};
 use super::batch::Record;
 use super::error::LogError;
 use super::log::Log;
 use super::node::{
     Effect, LogAnswer, LogRequest, Node, NodeConfig, NodeCounters, NodeHealth, RequestId, Ticket,
 };
-use crate::broker::{Audience, ClientId, LogRecord, PublishError, TopicName};
+use crate::broker::{Audience, Backfill, ClientId, LogRecord, PublishError, TopicName};
 use crate::event::Event;
 use crate::hub::Hub;
 use crate::net::Runtime;
@@ -88,6 +89,8 @@ struct State {
     is_over: bool,
     /// Who waits until the node is ready, or has shut down.
     watching: Vec<Waker>,
+    /// What was done for sessions that are older than memory.
+    backfilled: BackfillCounters,
 }
 
 /// Why a hub could not join a realm.
@@ -144,6 +147,8 @@ impl Realm {
         config: NodeConfig,
     ) -> Result<(Self, DriveRealm<L>), JoinError> {
         let sequencer = hub.begin_realm().ok_or(JoinError::HubInUse)?;
+        hub.set_backfill(Some(Backfill::DEFAULT));
+        let backfills = DriveBackfills::new(config.lossless);
         let node = Node::new(hub.timer().now(), config, sequencer);
         let state = State {
             node,
@@ -151,6 +156,7 @@ impl Realm {
             driver: None,
             is_over: false,
             watching: Vec::new(),
+            backfilled: BackfillCounters::default(),
         };
         let shared = Arc::new(Shared { hub, state: Mutex::new(state) });
         let drive = DriveRealm {
@@ -158,6 +164,7 @@ impl Realm {
             log: Arc::new(log),
             requests: Vec::new(),
             sleep: None,
+            backfills,
         };
         Ok((Self { shared }, drive))
     }
@@ -238,6 +245,62 @@ impl Realm {
     /// Returns what the node has done.
     pub fn counters(&self) -> NodeCounters {
         self.lock().node.counters()
+    }
+
+    /// Returns what was done for sessions that are older than what this node has in memory.
+    pub fn backfilled(&self) -> BackfillCounters {
+        self.lock().backfilled
+    }
+
+    /// Sets how much is read for sessions that resume from before what this node has in memory, from
+    /// now on. Default [`Backfill::DEFAULT`]. `None`: nothing is read, so that they are told of a gap
+    /// and get what is in memory.
+    ///
+    /// What they missed is read from the engine, in pages that all of them share: ten thousand
+    /// sessions that stood at one place when a node went away cost one read of each page. At most 8
+    /// reads are under way, and the 32 MiB that were used last stay for those who come later. No more
+    /// than 256 MiB are read and not delivered yet; beyond that, and while the engine is away,
+    /// sessions resume from memory.
+    ///
+    /// ```
+    /// use sansse::broker::{Audience, Backfill, BrokerConfig, Epoch, Resumption, SessionConfig};
+    /// use sansse::cluster::{MemoryLog, NodeConfig, NodeId, Realm};
+    /// use sansse::net::Runtime;
+    /// use sansse::testing::{SessionReader, VirtualRuntime};
+    /// use sansse::{Event, Hub, LastEventId};
+    /// use std::time::Duration;
+    ///
+    /// let runtime = VirtualRuntime::new();
+    /// let log = MemoryLog::new(runtime.clone());
+    /// let mut config = BrokerConfig::new(Epoch(0xbeef));
+    /// // There is room for one event in memory.
+    /// config.retention.events = std::num::NonZeroUsize::MIN;
+    /// let (hub, drive) = Hub::new(runtime.clone(), config)?;
+    /// runtime.spawn(drive);
+    /// let realm = Realm::join(hub, log, NodeConfig::new(NodeId(1), 0), &runtime)?;
+    /// let mut backfill = Backfill::DEFAULT;
+    /// backfill.wait = Duration::from_secs(3);
+    /// realm.set_backfill(Some(backfill));
+    ///
+    /// let publisher = realm.clone();
+    /// runtime.run(async move {
+    ///     for data in ["a", "b", "c"] {
+    ///         publisher.publish(Audience::Everyone, &Event::new(data)).await?;
+    ///     }
+    ///     Ok::<(), sansse::broker::PublishError>(())
+    /// }).expect("the log is in memory")?;
+    /// let last = LastEventId::from_header(b"beef-1");
+    /// let session = realm.hub().open(SessionConfig::new().with_last_event_id(last))?;
+    /// assert_eq!(session.resumption(), Resumption::Waiting);
+    /// runtime.run_tasks();
+    /// let mut reader = SessionReader::new(session);
+    /// let data: Vec<_> = reader.messages().into_iter().map(|message| message.data).collect();
+    /// assert_eq!(data, ["b", "c"]);
+    /// assert_eq!(realm.backfilled().reads, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_backfill(&self, backfill: Option<Backfill>) {
+        self.shared.hub.set_backfill(backfill);
     }
 
     /// Is ready when the node has read what there was when it joined, and never where its engine
@@ -336,6 +399,7 @@ pub struct DriveRealm<L> {
     log: Arc<L>,
     requests: Vec<(RequestId, Asked)>,
     sleep: Option<(Instant, Sleep)>,
+    backfills: DriveBackfills,
 }
 
 type Asked = Pin<Box<dyn Future<Output = Result<LogAnswer, LogError>> + Send>>;
@@ -385,6 +449,8 @@ impl<L: Log> DriveRealm<L> {
         }
         watching.into_iter().for_each(Waker::wake);
         if is_over {
+            // Nothing is read any more.
+            self.shared.hub.set_backfill(None);
             return None;
         }
         for (id, request) in requests {
@@ -406,7 +472,20 @@ impl<L: Log> DriveRealm<L> {
                 state.node.handle_answer(now, id, answer);
             }
         }
-        Some(is_busy)
+        Some(self.backfill(context) | is_busy)
+    }
+
+    /// Does what is to be done now for sessions that are older than memory. Returns whether there may
+    /// be more at once.
+    fn backfill(&mut self, context: &mut Context<'_>) -> bool {
+        let Self { shared, log, backfills, .. } = self;
+        let state = shared.lock();
+        let is_up = matches!(state.node.health(), NodeHealth::Ready | NodeHealth::Joining);
+        let sequencer = is_up.then(|| state.node.sequencer().clone());
+        drop(state);
+        let is_busy = backfills.round(context, &shared.hub, log, sequencer.as_ref());
+        shared.lock().backfilled = backfills.counters();
+        is_busy
     }
 
     /// Returns whether the next deadline has come.
@@ -469,6 +548,7 @@ impl<L> Drop for DriveRealm<L> {
         state.is_over = true;
         let (settling, watching) = (mem::take(&mut state.settling), mem::take(&mut state.watching));
         drop(state);
+        self.shared.hub.set_backfill(None);
         // Those who wait learn by this that nobody knows.
         drop(settling);
         watching.into_iter().for_each(Waker::wake);

@@ -3,9 +3,9 @@
 use super::read::{Output, RecordErrorKind};
 use super::table::{passed, rows, stored};
 use crate::broker::{
-    AddressKey, Audience, Batch, Broker, Calls, ClientId, Drain, Elsewhere, Filled, Lag, OpenError,
-    Pace, Published, Retention, SessionConfig, SessionId, StartAt, Tick, TopicFilter, TopicName,
-    Transmit,
+    AddressKey, Audience, Backfill, Backfilled, Batch, Broker, Calls, ClientId, Drain, Elsewhere,
+    Filled, Lag, OpenError, Pace, Published, Retention, SessionConfig, SessionId, StartAt, Tick,
+    TopicFilter, TopicName, Transmit,
 };
 use crate::encode::Framing;
 use crate::event::Event;

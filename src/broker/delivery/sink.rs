@@ -16,6 +16,9 @@ pub(crate) trait Sink {
     /// Takes an event, as [`take`](Self::take) does, if there is room.
     fn offer(&mut self, subscription: u32, channel: u32, number: u64, frame: &Frame) -> Room;
 
+    /// Takes an event at this position that was read of a log outside, if there is room.
+    fn offer_history(&mut self, position: u64, frame: &Frame) -> Room;
+
     /// Records that the newest event moved the cursor of another subscription as well.
     fn share(&mut self, subscription: u32, number: u64);
 
@@ -56,7 +59,7 @@ pub(crate) struct FrameSink {
 pub(crate) enum Taken {
     /// The event with this number of this channel.
     Event { channel: u32, number: u64 },
-    /// One of the session's own.
+    /// One of the session's own, or one that no channel has.
     Frame(Frame),
 }
 
@@ -81,6 +84,14 @@ impl Sink for FrameSink {
             return Room::None;
         }
         self.take(subscription, channel, number, frame);
+        Room::TakenLast
+    }
+
+    fn offer_history(&mut self, _: u64, frame: &Frame) -> Room {
+        if self.taken.is_some() {
+            return Room::None;
+        }
+        self.taken = Some(Taken::Frame(frame.clone()));
         Room::TakenLast
     }
 
@@ -135,6 +146,14 @@ impl Sink for BatchSink<'_> {
     fn offer(&mut self, subscription: u32, _: u32, number: u64, frame: &Frame) -> Room {
         let source = Source::Subscription(subscription);
         if self.batch.push_within(self.limit, source, number, frame) {
+            Room::Taken
+        } else {
+            Room::None
+        }
+    }
+
+    fn offer_history(&mut self, position: u64, frame: &Frame) -> Room {
+        if self.batch.push_within(self.limit, Source::History, position, frame) {
             Room::Taken
         } else {
             Room::None
