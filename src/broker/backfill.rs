@@ -69,10 +69,15 @@ impl Broker {
 
     /// Returns what is to be read, as
     /// [`ShardMut::poll_backfill`](super::ShardMut::poll_backfill) says.
-    pub(super) fn poll_backfill(&mut self, now: Instant) -> Option<BackfillRequest> {
-        self.advance(now);
+    pub(super) fn poll_backfill(&mut self) -> Option<BackfillRequest> {
         let (key, after) = self.sessions.pop_unread()?;
         Some(BackfillRequest { session: self.sessions.id_of(key), after })
+    }
+
+    /// Returns whether [`poll_backfill`](Self::poll_backfill) has entries to look at.
+    #[cfg(feature = "record")]
+    pub(crate) fn has_unread(&self) -> bool {
+        self.sessions.has_unread()
     }
 
     /// Takes what was read, as [`ShardMut::backfill`](super::ShardMut::backfill) says.

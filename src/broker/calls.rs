@@ -63,7 +63,7 @@ calls! {
         -> Result<(), ConfigError>;
     fn set_keeps_for_absent(&mut self, now: Instant, keeps: bool);
     fn set_backfill(&mut self, now: Instant, backfill: Option<Backfill>);
-    fn poll_backfill(&mut self, now: Instant) -> Option<BackfillRequest>;
+    fn poll_backfill(&mut self) -> Option<BackfillRequest>;
     fn backfill(&mut self, now: Instant, session: SessionId, read: &Backfilled) -> Option<u64>;
     fn end_backfill(&mut self, now: Instant, session: SessionId) -> bool;
     #[cfg(feature = "signed")]

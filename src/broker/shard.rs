@@ -423,7 +423,7 @@ impl<'a, B: Calls> ShardMut<'a, B> {
     /// let last = LastEventId::from_header(b"beef-1");
     /// let opened = node.open(now, SessionConfig::new().with_last_event_id(last))?;
     /// assert_eq!(opened.resumption, Resumption::Waiting);
-    /// let request = node.shard_mut().poll_backfill(now).expect("it missed something");
+    /// let request = node.shard_mut().poll_backfill().expect("it missed something");
     /// assert_eq!((request.session, request.after), (opened.session, 1));
     /// let read = Backfilled::new(0, 0, 3, old);
     /// assert_eq!(node.shard_mut().backfill(now, request.session, &read), None);
@@ -447,8 +447,8 @@ impl<'a, B: Calls> ShardMut<'a, B> {
     /// Returns the next session for which something is to be read, and after which position; once
     /// for each that [waits](Self::set_backfill). Ask after each session that was opened, and after
     /// each [step](Self::apply_step) that was done.
-    pub fn poll_backfill(self, now: Instant) -> Option<BackfillRequest> {
-        self.broker.poll_backfill(now)
+    pub fn poll_backfill(self) -> Option<BackfillRequest> {
+        self.broker.poll_backfill()
     }
 
     /// Takes what was read for a session that [waits](Self::set_backfill), and for others perhaps.

@@ -241,8 +241,8 @@ impl Inner {
     pub(super) fn poll_backfills(&self, waker: &Waker, mut read: impl FnMut(BackfillRequest)) {
         // Before it is looked for, so that a session which comes meanwhile is not missed.
         let replaced = lock(&self.backfiller).replace(waker.clone());
-        self.for_all(|shard, now| {
-            while let Some(request) = shard.broker.shard_mut().poll_backfill(now) {
+        self.for_all(|shard, _| {
+            while let Some(request) = shard.broker.shard_mut().poll_backfill() {
                 read(request);
             }
         });
@@ -259,12 +259,11 @@ impl Inner {
         }
         self.with(shard, |shard, now| {
             let here = shard.broker.shard_mut();
-            match read {
-                Some(read) => here.backfill(now, session, read),
-                None => {
-                    here.end_backfill(now, session);
-                    None
-                }
+            if let Some(read) = read {
+                here.backfill(now, session, read)
+            } else {
+                here.end_backfill(now, session);
+                None
             }
         })
     }

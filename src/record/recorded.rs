@@ -278,6 +278,13 @@ macro_rules! methods {
                 Calls::open_beside(&mut self.broker, now, config, elsewhere)
             }
 
+            fn poll_backfill(&mut self) -> Option<BackfillRequest> {
+                if self.broker.has_unread() {
+                    self.note_timeless(Call::PollBackfill);
+                }
+                Calls::poll_backfill(&mut self.broker)
+            }
+
             fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {
                 self.note(now, |_| Call::EvictOldest { address: address.cloned() });
                 Calls::evict_oldest(&mut self.broker, now, address);

@@ -53,7 +53,6 @@ macro_rules! rows {
                     => Output::SettingSet;
                 SetKeepsForAbsent: set_keeps_for_absent(keeps: [bool]) -> () => Output::done;
                 SetBackfill: set_backfill(backfill: [Option<Backfill>]) -> () => Output::done;
-                PollBackfill: poll_backfill() -> Option<BackfillRequest> => Output::BackfillAsked;
                 Backfill: backfill(session: [SessionId], read: [&Backfilled]) -> Option<u64>
                     => Output::Backfilled;
                 EndBackfill: end_backfill(session: [SessionId]) -> bool => Output::Found;

@@ -23,6 +23,14 @@ impl Node {
         Self { shard, log: Vec::new(), sequencer }
     }
 
+    /// A node that has all in memory that comes after its beginning.
+    fn with_all(config: BrokerConfig) -> Self {
+        let mut node = Self::new();
+        node.shard = Shard::new(config);
+        node.shard.broker.shard_mut().set_backfill(node.shard.now, Some(Backfill::DEFAULT));
+        node
+    }
+
     fn new() -> Self {
         Self::with(config())
     }
@@ -39,9 +47,7 @@ impl Node {
 
     /// A node that joined when there were four, and has applied two since. It keeps all it has.
     fn joined() -> Self {
-        let mut node = Self::new();
-        node.shard = Shard::new(config());
-        node.shard.broker.shard_mut().set_backfill(node.shard.now, Some(Backfill::DEFAULT));
+        let mut node = Self::with_all(config());
         for position in 1..=4 {
             node.append(Audience::Everyone, &position.to_string());
         }
@@ -70,6 +76,18 @@ impl Node {
         self.shard.broker.shard_mut().apply(self.shard.now, &published).unwrap();
     }
 
+    /// All that the log has, in pieces.
+    fn read_in_parts(&self, rng: &mut Rng) -> Vec<Backfilled> {
+        let last = self.sequencer.last();
+        let (mut parts, mut at) = (Vec::new(), 0);
+        while at < last {
+            let next = (at + 1 + rng.below(20)).min(last);
+            parts.push(self.read(at, next));
+            at = next;
+        }
+        parts
+    }
+
     /// What the log has between these positions.
     fn read(&self, start: u64, through: u64) -> Backfilled {
         let is_within = |one: &&Published| (start + 1..=through).contains(&one.position());
@@ -85,7 +103,7 @@ impl Node {
     }
 
     fn asked(&mut self) -> Option<BackfillRequest> {
-        self.shard.broker.shard_mut().poll_backfill(self.shard.now)
+        self.shard.broker.shard_mut().poll_backfill()
     }
 
     fn give(&mut self, session: SessionId, read: &Backfilled) -> Option<u64> {
@@ -497,6 +515,123 @@ fn what_is_read_beyond_the_newest_position_here_comes_from_memory() {
     assert_eq!(node.resumed(), [(session, complete(5))]);
     node.shard.broker.shard_mut().apply(node.shard.now, &seventh).unwrap();
     assert_eq!(node.shard.data(session), ["2", "3", "4", "5", "6", "7"]);
+}
+
+/// A node that joined late, and reads the log for those who are older, is no other to its peers than
+/// one that has everything in memory: byte for byte, whatever happens to the sessions.
+#[test]
+fn it_is_as_if_all_had_been_in_memory_whatever_happens() {
+    let first = crate::kit::seed(1);
+    let audiences = |rng: &mut Rng| -> Audience {
+        match rng.below(5) {
+            0 | 1 => Audience::Everyone,
+            2 => client(rng.pick(&["ann", "bob"])).into(),
+            _ => topic(rng.pick(&["a", "b", "c/1", "c/2"])).into(),
+        }
+    };
+    let (mut waited, mut returned) = (0, 0);
+    for seed in first..first + 300 {
+        let mut rng = Rng::new(seed);
+        let mut config = config();
+        config.keeps_for_absent = true;
+        config.session.heartbeat = None;
+        let (mut whole, mut late) = (Node::with_all(config.clone()), Node::with_all(config));
+        let before = 1 + rng.below(30);
+        for number in 0..before {
+            let data = "x".repeat(usize::try_from(rng.below(30)).unwrap());
+            let to = audiences(&mut rng);
+            whole.apply(to.clone(), &format!("{number} {data}"));
+            late.append(to, &format!("{number} {data}"));
+        }
+        late.shard.broker.shard_mut().cut(late.shard.now, before).unwrap();
+        let mut sessions = Vec::new();
+        for step in 0..60 {
+            let context = format!("seed {seed}, step {step}");
+            let now = whole.shard.now;
+            let pick = sessions.get(usize::try_from(rng.below(8)).unwrap()).copied();
+            match (rng.below(10), pick) {
+                (0..=2, _) => {
+                    let to = audiences(&mut rng);
+                    whole.apply(to.clone(), &format!("live {step}"));
+                    late.apply(to, &format!("live {step}"));
+                }
+                (3 | 4, _) => {
+                    let mut request = after(&format!("e-{:x}", rng.below(whole.sequencer.last())));
+                    if rng.chance(50) {
+                        request = request.with_client(client(rng.pick(&["ann", "bob"])));
+                    }
+                    let filters = rng.below(3);
+                    for _ in 0..filters {
+                        let filter = rng.pick(&["a", "b", "c/1", "c/*", "**"]);
+                        request = request.with_topic(TopicFilter::new(filter).unwrap());
+                    }
+                    if rng.chance(30) && filters > 0 {
+                        request = request.topics_only();
+                    }
+                    let opened = whole.shard.broker.open(now, request.clone()).unwrap();
+                    let other = late.shard.broker.open(now, request).unwrap();
+                    assert_eq!(opened.session, other.session, "{context}");
+                    if other.resumption == Resumption::Waiting {
+                        waited += 1;
+                        let mut needs = late.asked().map(|request| request.after);
+                        for read in late.read_in_parts(&mut rng) {
+                            if needs.is_some_and(|after| read.through() > after) {
+                                needs = late.give(other.session, &read);
+                            }
+                        }
+                        let resumed = late.resumed();
+                        assert_eq!(resumed, [(opened.session, opened.resumption)], "{context}");
+                    } else {
+                        assert_eq!(opened.resumption, other.resumption, "{context}");
+                    }
+                    sessions.push(opened.session);
+                }
+                (5, Some(session)) => {
+                    let filter = TopicFilter::new(rng.pick(&["a", "c/*"])).unwrap();
+                    let gone = |node: &mut Node| {
+                        node.shard.broker.session_mut(session).unsubscribe(now, &filter)
+                    };
+                    assert_eq!(gone(&mut whole), gone(&mut late), "{context}");
+                }
+                (6, Some(_)) => {
+                    let (who, what) = (client("ann"), topic(rng.pick(&["a", "b"])));
+                    let revoked = |node: &mut Node| {
+                        node.shard.broker.client_mut(&who).revoke_topic(now, &what)
+                    };
+                    let count = |heard: Result<usize, RevokeError>| heard.unwrap_or(0);
+                    let (one, other) = (revoked(&mut whole), revoked(&mut late));
+                    assert_eq!(count(one), count(other), "{context}");
+                }
+                (_, Some(session)) => {
+                    let limit = usize::try_from(1 + rng.below(300)).unwrap();
+                    let share = rng.below(101);
+                    let poll = |node: &mut Node| {
+                        let (batch, filled) = node.shard.batch(session, limit, Framing::Plain);
+                        let written = batch.len() * usize::try_from(share).unwrap() / 100;
+                        let broker = &mut node.shard.broker;
+                        let rest = broker.handle_partial_write(now, session, &batch, written);
+                        let mut wire = batch.as_slice()[..written].to_vec();
+                        wire.extend_from_slice(&rest);
+                        (text(&wire), filled)
+                    };
+                    assert_eq!(poll(&mut whole), poll(&mut late), "{context}");
+                }
+                _ => {}
+            }
+        }
+        for session in sessions {
+            assert_eq!(whole.shard.take(session), late.shard.take(session), "seed {seed}");
+        }
+        let (one, other) = (whole.shard.broker.counters(), late.shard.broker.counters());
+        assert_eq!(
+            (one.delivered, one.delivered_bytes, one.returned, one.replayed),
+            (other.delivered, other.delivered_bytes, other.returned, other.replayed),
+            "seed {seed}"
+        );
+        assert_eq!(one.resumed.complete, other.resumed.complete);
+        returned += other.returned;
+    }
+    assert!(waited > 500 && returned > 500, "{waited} waited, {returned} came back");
 }
 
 #[test]

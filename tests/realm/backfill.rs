@@ -116,10 +116,10 @@ impl Stage {
         let (realm, to, event) = (realm.clone(), to.into(), Event::new(text.to_owned()));
         self.world.begin(async move { realm.publish(to, &event).await })().unwrap().unwrap()
     }
+}
 
-    fn open(&self, realm: &Realm, config: SessionConfig) -> SessionReader {
-        SessionReader::new(realm.hub().open(config).unwrap())
-    }
+fn open(realm: &Realm, config: SessionConfig) -> SessionReader {
+    SessionReader::new(realm.hub().open(config).unwrap())
 }
 
 /// The numbers with which the data of all events begin.
@@ -137,7 +137,7 @@ fn a_reader_older_than_memory_gets_everything_once_and_in_order_on_another_node(
     let stage = Stage::new();
     let (one, other) = (stage.join(1), stage.join(2));
     stage.fill(&one, 300, 4_000);
-    let mut reader = stage.open(&other, after(7));
+    let mut reader = open(&other, after(7));
     assert_eq!(other.hub().counters().waiting, 1);
     stage.world.runtime.run_tasks();
     assert_eq!(reader.notices(), [Notice::Complete { replayed: 293 }]);
@@ -164,8 +164,7 @@ fn ten_thousand_readers_at_one_place_cost_one_read_of_each_page() {
     }
     stage.log.hold(true);
     let request = |number: u64| after(7 + number % 3).topics_only().with_topic(news.clone());
-    let mut readers: Vec<_> =
-        (0..10_000).map(|number| stage.open(&other, request(number))).collect();
+    let mut readers: Vec<_> = (0..10_000).map(|number| open(&other, request(number))).collect();
     stage.world.runtime.run_tasks();
     assert_eq!(stage.log.reads(), [7]);
     stage.log.hold(false);
@@ -177,7 +176,7 @@ fn ten_thousand_readers_at_one_place_cost_one_read_of_each_page() {
         assert_eq!(numbers(reader), (1..20).collect::<Vec<_>>());
     }
     // One that comes later costs none.
-    let mut late = stage.open(&other, after(20).topics_only().with_topic(news.clone()));
+    let mut late = open(&other, after(20).topics_only().with_topic(news.clone()));
     stage.world.runtime.run_tasks();
     assert_eq!((numbers(&mut late).len(), stage.log.reads()), (18, vec![]));
     let counters = other.backfilled();
@@ -207,7 +206,7 @@ fn no_more_than_eight_reads_are_under_way() {
     assert_eq!(realm.applied(), 20_000);
     stage.log.hold(true);
     let mut readers: Vec<_> =
-        (0..16).map(|number| stage.open(&realm, after(1 + number * 1_200))).collect();
+        (0..16).map(|number| open(&realm, after(1 + number * 1_200))).collect();
     stage.world.runtime.run_tasks();
     assert_eq!(stage.log.reads().len(), 8);
     stage.log.hold(false);
@@ -230,9 +229,9 @@ fn each_gets_what_it_subscribed_to() {
         stage.say(&one, client("alice"), &format!("{round} alice"));
     }
     let rooms = TopicPattern::new("room/*").unwrap();
-    let mut alice = stage.open(&other, after(1).with_client(client("alice")));
-    let mut room = stage.open(&other, after(1).topics_only().with_topic(rooms));
-    let mut bob = stage.open(&other, after(4).with_client(client("bob")));
+    let mut alice = open(&other, after(1).with_client(client("alice")));
+    let mut room = open(&other, after(1).topics_only().with_topic(rooms));
+    let mut bob = open(&other, after(4).with_client(client("bob")));
     stage.world.runtime.run_tasks();
     let room_data = data(&mut room);
     assert!(room_data.iter().all(|text| text.ends_with("room")));
@@ -248,8 +247,8 @@ fn a_log_that_was_trimmed_past_the_reader_is_a_gap_and_what_is_kept_follows() {
     let (one, other) = (stage.join(1), stage.join(2));
     stage.world.log.set_kept(50);
     stage.fill(&one, 100, 10);
-    let mut reader = stage.open(&other, after(7));
-    let mut within = stage.open(&other, after(60));
+    let mut reader = open(&other, after(7));
+    let mut within = open(&other, after(60));
     stage.world.runtime.run_tasks();
     assert_eq!(reader.notices(), [gap(50, None)]);
     assert_eq!(numbers(&mut reader), (51..=100).collect::<Vec<_>>());
@@ -263,20 +262,20 @@ fn while_the_engine_is_away_readers_get_memory_at_once_and_are_told_of_the_gap()
     let realm = stage.join(1);
     stage.fill(&realm, 100, 10);
     stage.log.hold(true);
-    let mut before = stage.open(&realm, after(7));
+    let mut before = open(&realm, after(7));
     stage.world.runtime.run_tasks();
     assert!(before.notices().is_empty());
     stage.world.log.fail(Some(LogErrorKind::Unreachable));
     stage.world.runtime.run_tasks();
     assert_eq!(before.notices(), [gap(10, Some(83))]);
-    let mut meanwhile = stage.open(&realm, after(7));
+    let mut meanwhile = open(&realm, after(7));
     stage.world.runtime.run_tasks();
     assert_eq!(meanwhile.notices(), [gap(10, Some(83))]);
     assert_eq!(numbers(&mut meanwhile), (91..=100).collect::<Vec<_>>());
     stage.log.hold(false);
     stage.world.log.fail(None);
     stage.world.runtime.advance(10 * SECOND);
-    let mut again = stage.open(&realm, after(7));
+    let mut again = open(&realm, after(7));
     stage.world.runtime.run_tasks();
     assert_eq!(again.notices(), [Notice::Complete { replayed: 93 }]);
     assert_eq!(realm.backfilled().failed, 2);
@@ -288,7 +287,7 @@ fn an_engine_that_does_not_answer_costs_the_reader_ten_seconds() {
     let realm = stage.join(1);
     stage.fill(&realm, 100, 10);
     stage.log.hold(true);
-    let mut reader = stage.open(&realm, after(7));
+    let mut reader = open(&realm, after(7));
     stage.world.runtime.advance(9 * SECOND);
     assert!(reader.notices().is_empty());
     stage.world.runtime.advance(SECOND);
@@ -304,8 +303,8 @@ fn what_is_published_meanwhile_comes_after_what_was_missed() {
     let (one, other) = (stage.join(1), stage.join(2));
     stage.fill(&one, 100, 10);
     stage.log.hold(true);
-    let mut reader = stage.open(&other, after(7));
-    let mut live = stage.open(&other, SessionConfig::new());
+    let mut reader = open(&other, after(7));
+    let mut live = open(&other, SessionConfig::new());
     for round in 0..6 {
         stage.fill(&one, 5, 10);
         let first = 101 + round * 5;
@@ -325,8 +324,8 @@ fn a_reader_that_leaves_and_one_that_loses_its_rights_cost_nothing_more() {
     let realm = stage.join(1);
     stage.fill(&realm, 100, 10);
     stage.log.hold(true);
-    let gone = stage.open(&realm, after(7));
-    let mut revoked = stage.open(&realm, after(7).with_client(client("ann")));
+    let gone = open(&realm, after(7));
+    let mut revoked = open(&realm, after(7).with_client(client("ann")));
     stage.world.runtime.run_tasks();
     drop(gone);
     let done = stage.world.begin({
@@ -347,7 +346,7 @@ fn a_node_that_shuts_down_lets_readers_have_what_is_in_memory() {
     let realm = stage.join(1);
     stage.fill(&realm, 100, 10);
     stage.log.hold(true);
-    let mut reader = stage.open(&realm, after(7));
+    let mut reader = open(&realm, after(7));
     stage.world.runtime.run_tasks();
     let done = stage.world.begin({
         let realm = realm.clone();
@@ -370,11 +369,11 @@ fn a_node_that_joins_late_has_what_lies_before_its_window() {
     let late = Realm::join(stage.world.hub(), stage.log.clone(), config, &stage.world.runtime);
     let late = late.unwrap();
     // It comes before the node has read anything.
-    let mut early = stage.open(&late, after(7));
+    let mut early = open(&late, after(7));
     stage.world.runtime.run_tasks();
     assert_eq!(early.notices(), [Notice::Complete { replayed: 93 }]);
     assert_eq!(numbers(&mut early), (8..=100).collect::<Vec<_>>());
-    let mut reader = stage.open(&late, after(50));
+    let mut reader = open(&late, after(50));
     stage.world.runtime.run_tasks();
     assert_eq!(numbers(&mut reader), (51..=100).collect::<Vec<_>>());
     let session = late.hub().open(after(96)).unwrap();
@@ -392,7 +391,7 @@ fn without_backfill_a_reader_older_than_memory_has_a_gap_at_once() {
     let mut few = Backfill::DEFAULT;
     few.events = 20.try_into().unwrap();
     realm.set_backfill(Some(few));
-    let mut reader = stage.open(&realm, after(7));
+    let mut reader = open(&realm, after(7));
     stage.world.runtime.run_tasks();
     let told = reader.notices();
     let [Notice::Gap { replayed, lost: Some(lost), .. }] = told[..] else { panic!("{told:?}") };

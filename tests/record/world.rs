@@ -65,8 +65,13 @@ impl World {
     /// found nothing.
     pub(super) fn note(&mut self, output: Output) {
         let lines = self.text.lock().unwrap().1;
-        let is_nothing =
-            matches!(output, Output::Ready(None) | Output::Event(None) | Output::WaitOver(None));
+        let is_nothing = matches!(
+            output,
+            Output::Ready(None)
+                | Output::Event(None)
+                | Output::WaitOver(None)
+                | Output::BackfillAsked(None)
+        );
         if is_nothing && lines == self.lines {
             return;
         }
@@ -181,6 +186,30 @@ impl World {
             98 if self.rng.chance(50) => {
                 let wait = self.rng.pick(&[None, Some(0), Some(900), Some(20_000)]).map(millis);
                 Output::SettingSet(self.broker.shard_mut().set_ahead_wait(now, wait))
+            }
+            98 if self.rng.chance(10) => {
+                let backfill = self.rng.chance(80).then_some(Backfill::DEFAULT);
+                self.broker.shard_mut().set_backfill(now, backfill);
+                Output::Done
+            }
+            98 if self.rng.chance(50) => {
+                Output::BackfillAsked(self.broker.shard_mut().poll_backfill())
+            }
+            99 if self.rng.chance(60) => {
+                let session = self.session();
+                if self.rng.chance(20) {
+                    Output::Found(self.broker.shard_mut().end_backfill(now, session))
+                } else {
+                    let last = self.broker.shard().last_position();
+                    let start = self.rng.below(last + 1);
+                    let mut sequencer = Sequencer::new(Epoch(0xe), start, EventIds::Assigned);
+                    let published: Vec<_> = (0..self.rng.below(4))
+                        .map(|_| sequencer.publish(self.topic(), &self.event()))
+                        .collect();
+                    let through = sequencer.last() + self.rng.below(3);
+                    let read = Backfilled::new(start, start, through, published);
+                    Output::Backfilled(self.broker.shard_mut().backfill(now, session, &read))
+                }
             }
             98 if self.rng.chance(50) => {
                 self.broker.shard_mut().set_keeps_for_absent(now, self.rng.chance(70));

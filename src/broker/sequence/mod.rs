@@ -249,7 +249,7 @@ impl Sequencer {
 
     /// Returns the same numbering as it was before anything was published, for what is read again.
     #[cfg(feature = "cluster")]
-    pub(crate) fn from_start(&self) -> Self {
+    pub(crate) fn begun_anew(&self) -> Self {
         Self { last: 0, ..self.clone() }
     }
 

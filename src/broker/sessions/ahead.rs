@@ -160,6 +160,11 @@ impl AllAhead {
         self.unread.pop_front()
     }
 
+    #[cfg(feature = "record")]
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// Returns all of them.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         self.by_time.iter().map(|(_, key)| *key)

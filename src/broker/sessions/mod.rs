@@ -197,6 +197,12 @@ impl Sessions {
         }
     }
 
+    /// Returns whether [`pop_unread`](Self::pop_unread) has entries to look at.
+    #[cfg(feature = "record")]
+    pub(crate) fn has_unread(&self) -> bool {
+        self.ahead.has_unread()
+    }
+
     /// Returns all sessions that wait for what is read for them.
     pub(crate) fn waiting_for_history(&self) -> Vec<Key> {
         let keys = self.ahead.keys();

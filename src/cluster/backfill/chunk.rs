@@ -19,7 +19,7 @@ pub(super) fn decode(
     let first = page.entries.first().map_or(after, |entry| entry.after);
     let start = first.min(after);
     let mut chunk = Chunk {
-        sequencer: sequencer.from_start(),
+        sequencer: sequencer.begun_anew(),
         is_lossless,
         whole_from: start,
         through: start,
@@ -99,7 +99,9 @@ mod tests {
 
     fn batch(after: u64, records: &[Record]) -> Entry {
         let mut batch = Batch::new(NodeId(7));
-        records.iter().for_each(|record| batch.push(record).unwrap());
+        for record in records {
+            batch.push(record).unwrap();
+        }
         let position = after + records.len() as u64;
         let content = Content::Batch(batch.payload());
         Entry { after, position, age: Duration::ZERO, content }

@@ -54,12 +54,11 @@ impl DriveBackfills {
             self.backfills.want(request.session, request.after);
             is_busy = true;
         });
-        match sequencer {
-            Some(sequencer) => is_busy |= self.read(context, log, sequencer),
-            None => {
-                self.backfills.fail_all();
-                self.reads.clear();
-            }
+        if let Some(sequencer) = sequencer {
+            is_busy |= self.read(context, log, sequencer);
+        } else {
+            self.backfills.fail_all();
+            self.reads.clear();
         }
         for _ in 0..SERVED {
             let Some((session, read)) = self.backfills.poll_served() else { break };

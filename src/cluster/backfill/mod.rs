@@ -249,7 +249,7 @@ mod tests {
     use crate::event::Event;
 
     fn session(number: u32) -> SessionId {
-        SessionId::new(&alloc::format!("0-{number}-1")).unwrap()
+        SessionId::new(alloc::format!("0-{number}-1")).unwrap()
     }
 
     fn events(start: u64, through: u64, size: usize) -> Backfilled {
