@@ -1,7 +1,9 @@
 //! What was read of a log outside for sessions that are older than a broker's memory: [`Backfilled`].
 
 use super::sequence::Published;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
+#[cfg(feature = "cluster")]
+use alloc::sync::Weak;
 use alloc::vec::Vec;
 
 /// A stretch of a log outside, as it was read for sessions that are older than what a broker has in
