@@ -90,7 +90,7 @@
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(all(feature = "feed", feature = "serve")),
+    not(all(feature = "cluster", feature = "feed", feature = "serve")),
     allow(rustdoc::broken_intra_doc_links, reason = "links to what other features bring")
 )]
 

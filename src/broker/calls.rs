@@ -5,9 +5,9 @@ use super::CursorKeys;
 use super::admission::Elsewhere;
 use super::names::AddressKey;
 use super::{
-    Backfill, BackfillRequest, Backfilled, Broker, ClientId, ConfigError, Lag, LeaseError,
-    OpenError, Opened, PublishError, Published, Resumption, Retention, RevokeError, SessionConfig,
-    SessionId, StartAt, SubscribeError, TopicFilter, TopicName, TopicSettingError,
+    Backfill, BackfillRequest, Backfilled, Broker, ClientId, ConfigError, Drain, DrainError, Lag,
+    LeaseError, OpenError, Opened, PublishError, Published, Resumption, Retention, RevokeError,
+    SessionConfig, SessionId, StartAt, SubscribeError, TopicFilter, TopicName, TopicSettingError,
 };
 use core::time::Duration;
 use std::time::Instant;
@@ -56,6 +56,7 @@ calls! {
     fn apply(&mut self, now: Instant, published: &Published) -> Result<(), PublishError>;
     fn apply_aged(&mut self, now: Instant, published: &Published, age: Duration)
         -> Result<(), PublishError>;
+    fn drain_by_log(&mut self, now: Instant, drain: Drain) -> Result<(), DrainError>;
     fn skip(&mut self, now: Instant, through: u64) -> Result<(), PublishError>;
     fn cut(&mut self, now: Instant, through: u64) -> Result<(), PublishError>;
     fn apply_beside(&mut self, now: Instant, published: &Published) -> Result<(), PublishError>;

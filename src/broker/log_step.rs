@@ -1,5 +1,6 @@
 //! What a log outside of this process says happened, place by place: [`LogStep`].
 
+use super::config::Drain;
 use super::names::{ClientId, TopicName};
 use super::sequence::Published;
 use core::time::Duration;
@@ -49,6 +50,13 @@ pub enum LogStep {
         /// What is taken from them.
         topic: TopicName,
     },
+    /// All sessions are let go, as by [`Broker::drain`](super::Broker::drain).
+    Drain {
+        /// Where.
+        position: u64,
+        /// How.
+        drain: Drain,
+    },
 }
 
 impl LogStep {
@@ -57,7 +65,9 @@ impl LogStep {
         match self {
             Self::Publish { published, .. } => published.position(),
             Self::Skip { through } | Self::Cut { through } => *through,
-            Self::Revoke { position, .. } | Self::RevokeTopic { position, .. } => *position,
+            Self::Revoke { position, .. }
+            | Self::RevokeTopic { position, .. }
+            | Self::Drain { position, .. } => *position,
         }
     }
 }

@@ -12,8 +12,9 @@ use super::delivery::Teller;
 use super::names::AddressKey;
 use super::sessions::Told;
 use super::{
-    Audience, Backfill, BackfillRequest, Backfilled, Broker, ConfigError, EndReason, EventNumber,
-    LogStep, OpenError, Opened, PublishError, Published, SessionConfig, SessionId,
+    Audience, Backfill, BackfillRequest, Backfilled, Broker, ConfigError, Drain, DrainError,
+    EndReason, EventNumber, LogStep, OpenError, Opened, PublishError, Published, SessionConfig,
+    SessionId,
 };
 #[cfg(feature = "signed")]
 use super::{CursorKeys, EventIds};
@@ -288,6 +289,12 @@ impl<'a, B: Calls> ShardMut<'a, B> {
                 pass(broker, now, *position)?;
                 broker.revoke_topic(now, client, topic).map_or(Ok(()), |_| Ok(()))
             }
+            LogStep::Drain { position, drain } => {
+                pass(broker, now, *position)?;
+                // One that drains already goes on as it was told to.
+                let _ = broker.drain_by_log(now, drain.clone());
+                Ok(())
+            }
         }
     }
 
@@ -307,7 +314,9 @@ impl<'a, B: Calls> ShardMut<'a, B> {
             LogStep::Revoke { position, .. } | LogStep::RevokeTopic { position, .. } => {
                 pass(self.broker, now, *position)
             }
-            LogStep::Skip { .. } | LogStep::Cut { .. } => self.apply_step(now, step),
+            LogStep::Skip { .. } | LogStep::Cut { .. } | LogStep::Drain { .. } => {
+                self.apply_step(now, step)
+            }
         }
     }
 
@@ -609,6 +618,11 @@ impl Broker {
             }
         }
         Ok(())
+    }
+
+    /// Drains the broker, as [`Broker::drain`] does, since a log outside says so.
+    pub(super) fn drain_by_log(&mut self, now: Instant, drain: Drain) -> Result<(), DrainError> {
+        self.drain(now, drain)
     }
 
     /// Passes positions that hold nothing, as [`ShardMut::skip`] says.

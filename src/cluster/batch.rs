@@ -5,17 +5,20 @@
 //! ┌──┬───────────────┬──┬───────────┬──┬──────────────┬──
 //! │1 │ 16 bytes      │ 0│ LogRecord │ 1│ u32, client  │ ...
 //! └──┴───────────────┴──┴───────────┴──┴──────────────┴──
-//!                     0 publish   1 revoke client   2 revoke client, u32, topic
+//!     0 publish   1 revoke client   2 revoke client, u32, topic   3 PresenceRecord
+//!     4 drain: bits, over, patience, and what the bits say of: least and spread, farewell
 //! ```
 //!
 //! Numbers are little-endian. A change of what a version means takes the next version.
 
-use crate::broker::{ClientId, LogRecord, LogRecordError, TopicName};
+use super::presence::PresenceRecord;
+use crate::broker::{Audience, ClientId, Drain, LogRecord, LogRecordError, TopicName};
 use crate::fault::Fault;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
+use core::time::Duration;
 
 /// The life of a process that is a node of a realm: 128 bits that no other process has, and no
 /// earlier life of this one. Adapters draw it at random, since the core draws no random numbers.
@@ -40,6 +43,11 @@ pub enum Record {
     Revoke(ClientId),
     /// This topic is taken from all sessions of this client, wherever they are.
     RevokeTopic(ClientId, TopicName),
+    /// What a node says of the clients that are on it. No session hears of it.
+    Presence(PresenceRecord),
+    /// All nodes let their sessions go, as one does by [`Hub::drain`](crate::Hub::drain). One that
+    /// joins later does not.
+    Drain(Drain),
 }
 
 impl Record {
@@ -63,8 +71,34 @@ impl Record {
                 put_text(out, client.as_str());
                 put_text(out, topic.as_str());
             }
+            Self::Presence(record) => {
+                out.push(PRESENCE);
+                if let Err(error) = record.encode(out) {
+                    out.truncate(begin);
+                    return Err(error);
+                }
+            }
+            Self::Drain(drain) => {
+                out.push(DRAIN);
+                if let Err(error) = put_drain(out, drain) {
+                    out.truncate(begin);
+                    return Err(error);
+                }
+            }
         }
         Ok(())
+    }
+}
+
+impl From<Drain> for Record {
+    fn from(drain: Drain) -> Self {
+        Self::Drain(drain)
+    }
+}
+
+impl From<PresenceRecord> for Record {
+    fn from(record: PresenceRecord) -> Self {
+        Self::Presence(record)
     }
 }
 
@@ -172,6 +206,13 @@ impl Batch {
                         Some((Ok(Record::RevokeTopic(client, topic)), behind))
                     })
                     .ok_or(BatchError::Malformed)?,
+                // What cannot be read of these is no gap, but where nobody can say where it ends.
+                PRESENCE => PresenceRecord::decode(behind)
+                    .map(|(record, behind)| (Ok(Record::Presence(record)), behind))
+                    .map_err(|_| BatchError::Malformed)?,
+                DRAIN => take_drain(behind)
+                    .map(|(drain, behind)| (Ok(Record::Drain(drain)), behind))
+                    .ok_or(BatchError::Malformed)?,
                 _ => return Err(BatchError::Malformed),
             };
             records.push(record);
@@ -186,6 +227,8 @@ const VERSION: u8 = 1;
 const PUBLISH: u8 = 0;
 const REVOKE: u8 = 1;
 const REVOKE_TOPIC: u8 = 2;
+const PRESENCE: u8 = 3;
+const DRAIN: u8 = 4;
 
 /// Returns what stands behind a record that cannot be read, if it says how long it is.
 fn behind_unread(bytes: &[u8], error: LogRecordError) -> &[u8] {
@@ -197,14 +240,77 @@ fn behind_unread(bytes: &[u8], error: LogRecordError) -> &[u8] {
     }
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     // Names are bounded far below this.
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(text.as_bytes());
 }
 
-fn take_client(bytes: &[u8]) -> Option<(ClientId, &[u8])> {
+/// What a drain says beside its times.
+const HAS_RETRY: u8 = 1;
+const HAS_FAREWELL: u8 = 2;
+const LETS_TOPICS_END: u8 = 4;
+
+fn put_drain(out: &mut Vec<u8>, drain: &Drain) -> Result<(), LogRecordError> {
+    let bit = |bit, is_so| if is_so { bit } else { 0 };
+    out.push(
+        bit(HAS_RETRY, drain.retry().is_some())
+            | bit(HAS_FAREWELL, drain.farewell().is_some())
+            | bit(LETS_TOPICS_END, drain.lets_topics_end()),
+    );
+    put_time(out, drain.over());
+    put_time(out, drain.patience());
+    if let Some((least, spread)) = drain.retry() {
+        put_time(out, least);
+        put_time(out, spread);
+    }
+    match drain.farewell() {
+        Some(event) => LogRecord::new(Audience::Everyone, event.clone()).encode(out),
+        None => Ok(()),
+    }
+}
+
+fn take_drain(bytes: &[u8]) -> Option<(Drain, &[u8])> {
+    let (bits, rest) = bytes.split_first()?;
+    if bits & !(HAS_RETRY | HAS_FAREWELL | LETS_TOPICS_END) != 0 {
+        return None;
+    }
+    let (over, rest) = take_time(rest)?;
+    let (patience, mut rest) = take_time(rest)?;
+    let mut drain = Drain::new(over).with_patience(patience);
+    if bits & HAS_RETRY != 0 {
+        let (least, behind) = take_time(rest)?;
+        let (spread, behind) = take_time(behind)?;
+        drain = drain.with_retry(least, spread);
+        rest = behind;
+    }
+    if bits & HAS_FAREWELL != 0 {
+        let (farewell, behind) = LogRecord::decode(rest).ok()?;
+        drain = drain.with_farewell(farewell.event()?.clone());
+        rest = behind;
+    }
+    if bits & LETS_TOPICS_END != 0 {
+        drain = drain.letting_topics_end();
+    }
+    Some((drain, rest))
+}
+
+fn put_time(out: &mut Vec<u8>, time: Duration) {
+    out.extend_from_slice(&time.as_secs().to_le_bytes());
+    out.extend_from_slice(&time.subsec_nanos().to_le_bytes());
+}
+
+fn take_time(bytes: &[u8]) -> Option<(Duration, &[u8])> {
+    let (seconds, rest) = bytes.split_first_chunk()?;
+    let (nanoseconds, rest) = rest.split_first_chunk()?;
+    let nanoseconds = u32::from_le_bytes(*nanoseconds);
+    // More would be carried over into the seconds, which may have no room for it.
+    (nanoseconds < 1_000_000_000)
+        .then(|| (Duration::new(u64::from_le_bytes(*seconds), nanoseconds), rest))
+}
+
+pub(super) fn take_client(bytes: &[u8]) -> Option<(ClientId, &[u8])> {
     let (text, behind) = take_text(bytes)?;
     Some((ClientId::new(text).ok()?, behind))
 }
@@ -260,7 +366,9 @@ mod tests {
             LogRecord::new(Audience::Everyone, Event::new("hi")).into(),
             Record::Revoke(ann.clone()),
             LogRecord::end_of(news.clone()).into(),
-            Record::RevokeTopic(ann, news),
+            Record::RevokeTopic(ann.clone(), news),
+            PresenceRecord::Changes { after: 1, number: 2, clients: alloc::vec![(ann, 3)] }.into(),
+            PresenceRecord::Gone.into(),
         ]
     }
 
@@ -269,7 +377,7 @@ mod tests {
         for record in records() {
             batch.push(&record).unwrap();
         }
-        assert_eq!(batch.count(), 4);
+        assert_eq!(batch.count(), 6);
         batch.payload()
     }
 
@@ -300,12 +408,25 @@ mod tests {
         assert_eq!(read[1..], records()[1..].iter().cloned().map(Ok).collect::<Vec<_>>());
     }
 
+    /// Sessions are told of no gap for it.
+    #[test]
+    fn presence_of_another_version_is_a_record_that_says_little() {
+        let mut batch = Batch::new(NodeId(7));
+        batch.push(&PresenceRecord::Lease { number: 1 }.into()).unwrap();
+        batch.push(&PresenceRecord::Gone.into()).unwrap();
+        let mut bytes = batch.payload().to_vec();
+        bytes[1 + 16 + 1] = 9;
+        let unknown = PresenceRecord::Unknown { version: 9 };
+        let expected = alloc::vec![Ok(unknown.into()), Ok(PresenceRecord::Gone.into())];
+        assert_eq!(Batch::decode(&bytes), Ok((NodeId(7), expected)));
+    }
+
     #[test]
     fn no_bytes_make_it_panic_or_take_more_than_they_are() {
         let bytes = batch();
         for length in 0..bytes.len() {
             if let Ok((_, records)) = Batch::decode(&bytes[..length]) {
-                assert!(records.len() <= 4);
+                assert!(records.len() <= 6);
             }
         }
         for at in 0..bytes.len() {

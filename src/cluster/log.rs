@@ -34,7 +34,9 @@ use core::time::Duration;
 pub trait Log: Send + Sync + 'static {
     /// Says who will append, and what this node has seen. The engine compares that with its head,
     /// and with what it knows of its own past: where it may have lost something, it appends a
-    /// [cut](Content::Cut) before it answers.
+    /// [cut](Content::Cut) before it answers. The position of a cut is ahead of all that the engine
+    /// may have given in a life of which it knows nothing, and by another distance each time: two
+    /// servers that follow the same one, or one whose clock is behind, are to give no position twice.
     ///
     /// # Errors
     ///

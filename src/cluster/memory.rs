@@ -233,10 +233,15 @@ impl State {
             return Err(LogError::from(LogErrorKind::Malformed).with_detail("an empty batch"));
         }
         let known = self.batches.iter().position(|(node, ..)| *node == append.node);
-        if let Some((_, number, appended)) = known.and_then(|index| self.batches.get(index))
-            && *number == append.number
-        {
-            return Ok(*appended);
+        if let Some((_, number, appended)) = known.and_then(|index| self.batches.get(index)) {
+            if *number == append.number {
+                return Ok(*appended);
+            }
+            // A request that was given up, and comes behind a later one.
+            if *number > append.number {
+                let error = LogError::from(LogErrorKind::Malformed);
+                return Err(error.with_detail("the batch comes after a later one"));
+            }
         }
         self.cut(now, append.seen);
         let last = self.position + u64::from(append.count);
@@ -344,6 +349,8 @@ mod tests {
         assert_eq!(world.append(1, 3), Ok(Appended { last: 3, count: 3 }));
         assert_eq!(world.append(1, 3), Ok(Appended { last: 3, count: 3 }));
         assert_eq!(world.append(2, 1), Ok(Appended { last: 4, count: 1 }));
+        let late = world.append(1, 3).map_err(|error| error.kind());
+        assert_eq!(late, Err(LogErrorKind::Malformed), "it comes after a later one");
         assert_eq!(world.read(0), [(0, 3, false), (3, 4, false)]);
         assert_eq!(world.read(3), [(3, 4, false)]);
         assert_eq!(world.read(4), []);

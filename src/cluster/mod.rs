@@ -15,14 +15,23 @@
 //! [`Log`] is the seam: what an engine has to do. [`Batch`] is what it keeps, as bytes that concern
 //! nobody but the nodes. A [`Node`] decides what is asked of a log and when, what its answers mean to
 //! the shards of this process, and what publishers are told.
+//!
+//! # Who is there
+//!
+//! With a [`RealmPresence`] each node knows which clients are present on all nodes together, and is
+//! told who comes and leaves. Nodes say it to each other in the realm's log.
 
 mod backfill;
 mod batch;
 mod error;
 mod log;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod node;
+mod presence;
 mod realm;
+mod realm_presence;
 
 pub use backfill::BackfillCounters;
 pub use batch::{Batch, BatchError, NodeId, Record};
@@ -30,7 +39,9 @@ pub use error::{LogError, LogErrorKind};
 pub use log::{Append, Appended, Content, Entry, Head, Hello, Log, Page, Read};
 pub use memory::MemoryLog;
 pub use node::{
-    Effect, LogAnswer, LogRequest, Node, NodeConfig, NodeCounters, NodeHealth, RequestId, Ticket,
-    WhileDown,
+    Announcement, Effect, LogAnswer, LogRequest, Node, NodeConfig, NodeCounters, NodeHealth,
+    RequestId, Ticket, WhileDown,
 };
+pub use presence::{Presence, PresenceChange, PresenceConfig, PresenceCounters, PresenceRecord};
 pub use realm::{DriveRealm, JoinError, Realm};
+pub use realm_presence::{RealmConfig, RealmPresence};

@@ -14,9 +14,12 @@ use super::batch::Record;
 use super::error::LogError;
 use super::log::Log;
 use super::node::{
-    Effect, LogAnswer, LogRequest, Node, NodeConfig, NodeCounters, NodeHealth, RequestId, Ticket,
+    Effect, LogAnswer, LogRequest, Node, NodeCounters, NodeHealth, RequestId, Ticket,
 };
-use crate::broker::{Audience, Backfill, ClientId, LogRecord, PublishError, TopicName};
+use super::realm_presence::{DrivePresence, RealmConfig, RealmPresence};
+use crate::broker::{
+    Audience, Backfill, ClientId, Drain, LogRecord, LogStep, PublishError, TopicName,
+};
 use crate::event::Event;
 use crate::hub::Hub;
 use crate::net::Runtime;
@@ -32,7 +35,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use futures_channel::oneshot;
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// A hub that is a node of a realm. Clones are handles to the same one.
 ///
@@ -77,6 +80,7 @@ pub struct Realm {
 
 struct Shared {
     hub: Hub,
+    presence: Option<RealmPresence>,
     state: Mutex<State>,
 }
 
@@ -100,12 +104,15 @@ pub enum JoinError {
     /// Something was published to the hub already, or it belongs to a realm. A hub joins before
     /// that, since the log gives the positions.
     HubInUse,
+    /// The [presence](RealmConfig::with_presence) is that of another hub.
+    PresenceInUse,
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::HubInUse => "the hub was published to already, or belongs to a realm",
+            Self::PresenceInUse => "the presence is that of another hub",
         })
     }
 }
@@ -119,7 +126,8 @@ impl Realm {
     /// A client may come from any other node. So the hub keeps what is [for clients that are
     /// elsewhere](crate::broker::BrokerConfig::keeps_for_absent), and a session whose last event id
     /// is ahead of this node waits for 2 s, unless
-    /// [`ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set already.
+    /// [`ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set already. The runtime says
+    /// [what time it is](NodeConfig::time_of_day), unless that is set already.
     ///
     /// # Errors
     ///
@@ -127,9 +135,12 @@ impl Realm {
     pub fn join<L: Log>(
         hub: Hub,
         log: L,
-        config: NodeConfig,
+        config: impl Into<RealmConfig>,
         runtime: &impl Runtime,
     ) -> Result<Self, JoinError> {
+        let time = runtime.time_of_day().duration_since(SystemTime::UNIX_EPOCH);
+        let mut config = config.into();
+        config.node.time_of_day = config.node.time_of_day.or(time.ok());
         let (realm, drive) = Self::new(hub, log, config)?;
         runtime.spawn(drive);
         Ok(realm)
@@ -144,12 +155,22 @@ impl Realm {
     pub fn new<L: Log>(
         hub: Hub,
         log: L,
-        config: NodeConfig,
+        config: impl Into<RealmConfig>,
     ) -> Result<(Self, DriveRealm<L>), JoinError> {
-        let sequencer = hub.begin_realm().ok_or(JoinError::HubInUse)?;
+        let RealmConfig { node: config, presence } = config.into();
+        let now = hub.timer().now();
+        if presence.as_ref().is_some_and(|presence| !presence.begin(now, config.node)) {
+            return Err(JoinError::PresenceInUse);
+        }
+        let Some(sequencer) = hub.begin_realm() else {
+            if let Some(presence) = presence {
+                presence.end();
+            }
+            return Err(JoinError::HubInUse);
+        };
         hub.set_backfill(Some(Backfill::DEFAULT));
         let backfills = DriveBackfills::new(config.lossless);
-        let node = Node::new(hub.timer().now(), config, sequencer);
+        let node = Node::new(now, config, sequencer);
         let state = State {
             node,
             settling: BTreeMap::new(),
@@ -158,10 +179,12 @@ impl Realm {
             watching: Vec::new(),
             backfilled: BackfillCounters::default(),
         };
-        let shared = Arc::new(Shared { hub, state: Mutex::new(state) });
+        let drive_presence = presence.clone().map(DrivePresence::new);
+        let shared = Arc::new(Shared { hub, presence, state: Mutex::new(state) });
         let drive = DriveRealm {
             shared: shared.clone(),
             log: Arc::new(log),
+            presence: drive_presence,
             requests: Vec::new(),
             sleep: None,
             backfills,
@@ -172,6 +195,12 @@ impl Realm {
     /// Returns the hub, whose sessions are of this node.
     pub fn hub(&self) -> &Hub {
         &self.shared.hub
+    }
+
+    /// Returns who is present on all nodes, if this one was [given
+    /// that](RealmConfig::with_presence).
+    pub fn presence(&self) -> Option<&RealmPresence> {
+        self.shared.presence.as_ref()
     }
 
     /// Publishes an event to an audience on all nodes. It is ready when the engine has it, with its
@@ -229,6 +258,17 @@ impl Realm {
         topic: &TopicName,
     ) -> Result<u64, PublishError> {
         self.submit(Record::RevokeTopic(client.clone(), topic.clone())).await
+    }
+
+    /// Lets all sessions go, on all nodes, as [`Hub::drain`] does on one. It is ready when the engine
+    /// has it. What was published before reaches the sessions first. A node that joins later lets its
+    /// sessions be.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn drain(&self, drain: Drain) -> Result<u64, PublishError> {
+        self.submit(Record::Drain(drain)).await
     }
 
     /// Returns how well the node is: what a load balancer is to be told.
@@ -315,11 +355,18 @@ impl Realm {
 
     /// Appends what waits, settles all publishes, and ends the node: nothing is published any more,
     /// and nothing read. It is ready when that is done, after
-    /// [`NodeConfig::shut_down_within`] at the latest. The hub and its sessions stay; they are for
+    /// [`NodeConfig::shut_down_within`](super::NodeConfig::shut_down_within) at the latest. The hub and its sessions stay; they are for
     /// the application to [drain](Hub::drain) or to close.
     pub async fn shut_down(&self) {
         let now = self.shared.hub.timer().now();
-        self.change(|state| state.node.shut_down(now));
+        let presence = self.presence();
+        self.change(|state| {
+            if let Some(gone) = presence.and_then(|presence| presence.leave(now)) {
+                // Where that fails, its lease is soon over.
+                let _ = state.node.publish(now, gone.into());
+            }
+            state.node.shut_down(now);
+        });
         self.watch(|state| state.is_over.then_some(())).await;
     }
 
@@ -397,6 +444,7 @@ impl fmt::Debug for Realm {
 pub struct DriveRealm<L> {
     shared: Arc<Shared>,
     log: Arc<L>,
+    presence: Option<DrivePresence>,
     requests: Vec<(RequestId, Asked)>,
     sleep: Option<(Instant, Sleep)>,
     backfills: DriveBackfills,
@@ -436,11 +484,33 @@ impl<L: Log> DriveRealm<L> {
         let mut is_busy = !effects.is_empty();
         for effect in effects {
             match effect {
-                Effect::Apply(steps) => self.shared.hub.apply_all(&steps).ok()?,
+                Effect::Apply(steps) => {
+                    self.shared.hub.apply_all(&steps).ok()?;
+                    let is_cut = |step: &LogStep| matches!(step, LogStep::Cut { .. });
+                    if let Some(presence) = &self.presence
+                        && steps.iter().any(is_cut)
+                    {
+                        presence.cut(now);
+                    }
+                }
+                Effect::Presence(announcements) => {
+                    if let Some(presence) = &self.presence {
+                        presence.announced(now, announcements);
+                    }
+                }
+                Effect::Settled(ticket, result) => {
+                    if let Some(presence) = &mut self.presence {
+                        presence.settled(now, ticket, result);
+                    }
+                }
                 Effect::GiveUp(request) => self.requests.retain(|(id, _)| *id != request),
-                #[cfg(feature = "tracing")]
-                Effect::Health(health) => trace(health),
-                _ => {}
+                Effect::Health(health) => {
+                    #[cfg(feature = "tracing")]
+                    trace(health);
+                    if let Some(presence) = &self.presence {
+                        presence.health(now, health);
+                    }
+                }
             }
         }
         for (sender, result) in settled {
@@ -452,6 +522,12 @@ impl<L: Log> DriveRealm<L> {
             // Nothing is read any more.
             self.shared.hub.set_backfill(None);
             return None;
+        }
+        if let Some(presence) = &mut self.presence {
+            let shared = &self.shared;
+            is_busy |= presence.round(&shared.hub, context.waker(), |record| {
+                shared.lock().node.publish(now, record.into())
+            });
         }
         for (id, request) in requests {
             self.requests.push((id, ask(self.log.clone(), request)));
@@ -490,7 +566,9 @@ impl<L: Log> DriveRealm<L> {
 
     /// Returns whether the next deadline has come.
     fn is_due(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(until) = self.shared.lock().node.poll_timeout() else {
+        let presence = self.presence.as_ref().and_then(DrivePresence::poll_timeout);
+        let until = self.shared.lock().node.poll_timeout().into_iter().chain(presence).min();
+        let Some(until) = until else {
             self.sleep = None;
             return false;
         };

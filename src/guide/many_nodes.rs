@@ -16,18 +16,18 @@
 //!
 //! ```no_run
 //! use sansse::broker::{Audience, BrokerConfig, Epoch, SessionConfig};
-//! use sansse::cluster::{Log, NodeConfig, NodeId, Realm};
+//! use sansse::cluster::{Log, NodeConfig, Realm};
 //! use sansse::hub::HubBuilder;
 //! use sansse::{Event, serve::Server};
-//! use sansse_tokio::{TokioAcceptor, TokioRuntime, random_seed, spawn_hub};
+//! use sansse_tokio::{TokioAcceptor, TokioRuntime, random_node, random_seed, spawn_hub};
 //!
 //! /// The epoch is the realm's, on all nodes and in all their lives: `RedbLog` has it in its file, and
 //! /// `Epoch::of_name` makes one of the realm's name.
 //! async fn node(log: impl Log, epoch: Epoch) -> Result<(), Box<dyn std::error::Error>> {
 //!     let hub = spawn_hub(HubBuilder::new(BrokerConfig::new(epoch)))?;
 //!     // Another one in each life of each process.
-//!     let id = NodeId(u128::from(random_seed()) << 64 | u128::from(random_seed()));
-//!     let realm = Realm::join(hub.clone(), log, NodeConfig::new(id, random_seed()), &TokioRuntime)?;
+//!     let node = NodeConfig::new(random_node(), random_seed());
+//!     let realm = Realm::join(hub.clone(), log, node, &TokioRuntime)?;
 //!
 //!     let (streams, health) = (hub.clone(), realm.clone());
 //!     let listener = TokioAcceptor::new(tokio::net::TcpListener::bind("127.0.0.1:8080").await?);
@@ -140,6 +140,53 @@
 //! spread over a time; then [`Realm::shut_down`](crate::cluster::Realm::shut_down), which appends what waits; then
 //! close the log, where it has something to close.
 //!
+//! # Who is there
+//!
+//! [`Hub::presence_page`](crate::Hub::presence_page) knows the clients of one node. With a
+//! [`RealmPresence`](crate::cluster::RealmPresence) each node knows those of all, with their sessions on all nodes
+//! together, and is told who comes and leaves:
+//!
+//! ```
+//! use sansse::broker::{BrokerConfig, Epoch};
+//! use sansse::cluster::{Log, NodeConfig, PresenceConfig, Realm, RealmConfig, RealmPresence};
+//! use sansse::hub::HubBuilder;
+//! use sansse::net::Runtime;
+//!
+//! fn join(
+//!     log: impl Log,
+//!     epoch: Epoch,
+//!     node: NodeConfig,
+//!     runtime: &impl Runtime,
+//! ) -> Result<Realm, Box<dyn std::error::Error>> {
+//!     let presence = RealmPresence::new(PresenceConfig::new());
+//!     // The hub says who is here; the log says who is elsewhere.
+//!     let builder = HubBuilder::new(BrokerConfig::new(epoch)).on_event(presence.listener());
+//!     let (hub, drive) = builder.build(runtime.clone())?;
+//!     runtime.spawn(drive);
+//!     presence.on_change(|change| {
+//!         if change.has_left() {
+//!             println!("{} has left", change.client);
+//!         }
+//!     });
+//!     let config = RealmConfig::new(node).with_presence(&presence);
+//!     Ok(Realm::join(hub, log, config, runtime)?)
+//! }
+//! ```
+//!
+//! | What happens | What is said of its clients |
+//! | --- | --- |
+//! | a client goes to another node | it stays |
+//! | a node is killed | after 15 s they have no session there; 30 s later those leave that are not elsewhere |
+//! | a node shuts down | the same, without the 15 s |
+//! | a process is started again | they count once, after the 15 s of its earlier life |
+//! | the engine is away | each node goes on with its own; of others nobody leaves, until 15 s after it is back |
+//! | one node loses the engine | to the others it is as if it were killed, until it is back |
+//! | the engine loses something | what was known holds, until the nodes have said it again, some seconds at most |
+//!
+//! Nodes say it to each other in the realm's log, where no session hears of it. It takes one position in 5 s for each
+//! node, and ten a second for each while clients come and go. All nodes need it, or those without are not counted. The
+//! settings are those of [`PresenceConfig`](crate::cluster::PresenceConfig), the same on all nodes.
+//!
 //! # How large it becomes
 //!
 //! | What | How large | What sets it |
@@ -150,6 +197,7 @@
 //! | what a node keeps of it in memory | 8,192 events, 4 MiB and 5 minutes for each topic, by default | [`BrokerConfig::retention`](crate::broker::BrokerConfig::retention) |
 //! | what waits to be appended | 10,000 events, 16 MiB; beyond it [`Busy`] | [`NodeConfig::queued_records`], [`queued_bytes`](crate::cluster::NodeConfig::queued_bytes) |
 //! | one event | 1 MiB | [`NodeConfig::batch_bytes`] |
+//! | who is there | 1,000,000 clients of other nodes | [`PresenceConfig::clients`](crate::cluster::PresenceConfig::clients) |
 //! | connections to the engine | two for each node and realm, whatever the number of readers | |
 //!
 //! A reader that was away for less than what its node has in memory costs the engine nothing. For one that was away

@@ -106,6 +106,38 @@
 //! | `sansse_server_junk_after_stream` | counter | streams | the peer sent bytes behind its request |
 //! | `sansse_server_given_up` | counter | connections, by `what`: `request`, `stream`, `answer` | too much is held: more memory, or an attack |
 //!
+//! A node of a [realm](super::many_nodes) counts too: call
+//! `Realm::record_metrics` as well.
+//!
+//! | Metric | Kind | Counts | What to see in it |
+//! | --- | --- | --- | --- |
+//! | `sansse_realm_health` | gauge | 1 for the `state` that the node is in: `joining`, `ready`, `stale`, `down` | any but `ready` for long |
+//! | `sansse_realm_queued_records` | gauge | events that wait to be appended | growth: more is published than the engine takes |
+//! | `sansse_realm_queued_bytes` | gauge | bytes of these | of 16 MiB by default |
+//! | `sansse_realm_records_appended` | counter | events that the engine has confirmed | |
+//! | `sansse_realm_batches_appended` | counter | appends of these | how many events share one |
+//! | `sansse_realm_records_applied` | counter | events read from the log, of all nodes | the same rate on each node |
+//! | `sansse_realm_records_unreadable` | counter | events of the log that this version cannot read | any: update this node |
+//! | `sansse_realm_holes` | counter | times that positions were missing | any: readers were told of a gap |
+//! | `sansse_realm_cuts` | counter | times that the engine said that it may have lost something | as after each of its restarts |
+//! | `sansse_realm_publishes_refused` | counter | publishes, by `reason`: `busy`, `engine-down`, `unconfirmed` | any |
+//! | `sansse_realm_engine_failures` | counter | times that the engine failed | growth: it fails again and again |
+//! | `sansse_realm_engine_reconnects` | counter | times that it was there again | |
+//!
+//! With a [`RealmPresence`](super::many_nodes#who-is-there) the same call hands over what that counts:
+//!
+//! | Metric | Kind | Counts | What to see in it |
+//! | --- | --- | --- | --- |
+//! | `sansse_presence_clients` | gauge | clients on all nodes, with those in their grace time | the same on each node |
+//! | `sansse_presence_other_nodes` | gauge | nodes that are there, beside this one | one less than there are |
+//! | `sansse_presence_records_said` | counter | records of this node | each takes a position |
+//! | `sansse_presence_pages_said` | counter | those of them that were pages of its list | growth: others miss what it says, or too much changes at once |
+//! | `sansse_presence_records_failed` | counter | records that the engine did not take for certain | as engine failures |
+//! | `sansse_presence_lists_unknown` | counter | times that another node's list was not known | growth: the log loses something |
+//! | `sansse_presence_nodes_lapsed` | counter | nodes that were given up without a word | any: it was killed, or lost the engine |
+//! | `sansse_presence_clients_left_out` | counter | times that a client was not taken up | any: more clients than may be known |
+//! | `sansse_presence_records_ignored` | counter | records passed over | any: more nodes than may be known, or newer ones |
+//!
 //! # Ends
 //!
 //! Each session ends once, with an [`EndReason`](crate::broker::EndReason). Cut means that the reader is shown

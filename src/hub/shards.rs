@@ -314,7 +314,7 @@ impl Inner {
             LogStep::Revoke { client, .. } | LogStep::RevokeTopic { client, .. } => {
                 Some(self.shard_of(Some(client)))
             }
-            LogStep::Skip { .. } | LogStep::Cut { .. } => None,
+            LogStep::Skip { .. } | LogStep::Cut { .. } | LogStep::Drain { .. } => None,
         }
     }
 

@@ -55,6 +55,19 @@ pub struct Target {
 }
 
 impl Target {
+    /// Names a host, by a name or an address without brackets, and a port. It is for protocols whose
+    /// URLs are not those of HTTP.
+    ///
+    /// ```
+    /// use sansse::net::Target;
+    ///
+    /// let target = Target::new("::1", 6379, false);
+    /// assert_eq!((target.host.as_str(), target.port, target.secure), ("::1", 6379, false));
+    /// ```
+    pub fn new(host: impl Into<String>, port: u16, secure: bool) -> Self {
+        Self { host: host.into(), port, secure }
+    }
+
     /// Returns where the URL of a request leads.
     ///
     /// # Errors

@@ -51,7 +51,7 @@
 //!
 //! # Nodes of a realm
 //!
-//! A [`Node`](crate::cluster::Node) (feature `cluster`) is recorded in the same way, by a
+//! A `Node` (feature `cluster`) is recorded in the same way, by a
 //! `RecordedNode` into a `NodeRecord`: what was published, what the engine answered, and when. A
 //! realm that went wrong in production is so done again without its engine.
 //!

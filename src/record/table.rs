@@ -47,6 +47,8 @@ macro_rules! rows {
                     => Output::Applied;
                 ApplyAged: apply_aged(published: [&Published], age: [Duration])
                     -> Result<(), PublishError> => Output::Applied;
+                DrainByLog: drain_by_log(drain: [Drain]) -> Result<(), DrainError>
+                    => Output::Draining;
                 Skip: skip(through: [u64]) -> Result<(), PublishError> => Output::Applied;
                 Cut: cut(through: [u64]) -> Result<(), PublishError> => Output::Applied;
                 SetAheadWait: set_ahead_wait(wait: [Option<Duration>]) -> Result<(), ConfigError>

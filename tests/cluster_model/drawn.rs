@@ -25,7 +25,7 @@ pub(crate) fn config(random: &mut Random) -> NodeConfig {
     config.queued_bytes = one_of(random, &[100, 1 << 20]).try_into().unwrap();
     config.batch_records = one_of(random, &[1, 3, 256]).try_into().unwrap();
     config.batch_bytes = one_of(random, &[80, 1 << 20]).try_into().unwrap();
-    config.window = one_of(random, &[0, 3, 100_000]);
+    config.window = one_of(random, &[0, 2, 4, 100_000]);
     config.while_down = one_of(
         random,
         &[WhileDown::Refuse, WhileDown::Wait(millis(700)), WhileDown::Wait(Duration::MAX)],
@@ -247,6 +247,7 @@ fn answer(random: &mut Random, model: &Model) -> Option<(u64, Answered)> {
         let position = match random.below(16) {
             0 => known.saturating_sub(1 + random.next() % 3),
             1 => (1 << 53) - 1 + random.next() % 2,
+            2..9 if known == 0 => random.next() % 30,
             2..6 => known + random.next() % 6,
             _ => known,
         };
@@ -271,6 +272,16 @@ fn answer(random: &mut Random, model: &Model) -> Option<(u64, Answered)> {
             }
             _ => {
                 let mut before = model.cursor();
+                if model.applied() == 0 && random.below(3) == 0 {
+                    // A cut over the place where the window may begin.
+                    let content = DrewContent::Cut;
+                    let after = before.saturating_sub(1 + random.next() % 6);
+                    let position = before + 1 + random.next() % 3;
+                    return Some((
+                        id,
+                        Answered::Page(vec![DrewEntry { after, position, content }]),
+                    ));
+                }
                 let entries = (0..random.below(4)).map(|_| {
                     let entry = DrewEntry::draw(random, before);
                     before = entry.position;

@@ -26,7 +26,7 @@ const STEPS: u64 = 300_000;
 const STEPS_PER_HISTORY: u64 = 150;
 
 /// All of this has to happen, or the histories are not worth much.
-const MUST_HAPPEN: [&str; 24] = [
+const MUST_HAPPEN: [&str; 25] = [
     "applied",
     "appended",
     "append again",
@@ -40,6 +40,7 @@ const MUST_HAPPEN: [&str; 24] = [
     "head",
     "hello again, without a failure",
     "hole",
+    "joined over a cut",
     "joined with a window",
     "lossless",
     "nonsense",
@@ -114,6 +115,8 @@ fn run(
             Step::Time => {
                 node.handle_timeout(at);
                 model.time(at);
+                let next = node.poll_timeout();
+                assert!(next.is_none_or(|next| next > at), "the deadline did not move");
             }
             Step::ShutDown => {
                 node.shut_down(at);

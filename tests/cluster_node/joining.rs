@@ -44,6 +44,38 @@ fn a_node_joins_with_a_window_and_what_lies_before_is_a_gap() {
 }
 
 #[test]
+fn the_jump_of_a_cut_counts_as_no_position_of_the_window() {
+    let mut settings = config();
+    settings.window = 5;
+    settings.lossless = true;
+    let mut stage = Stage::new(settings);
+    // 1 to 10, a cut, 1,001 and 1,002.
+    stage.greet(0, 1_002);
+    assert_eq!(stage.read().unwrap().1.after, 997);
+    let (jump, last) = (cut(10, 1_000), events(1_000, &["x", "y"]));
+    assert!(stage.page(vec![jump.clone(), last.clone()]).is_empty());
+    assert_eq!(stage.read().unwrap().1.after, 7, "two of five are counted");
+    let page = vec![events(7, &["h", "i", "j"]), jump, last];
+    let read = ["cut 7", "8:h", "9:i", "10:j", "skip 1000", "1001:x", "1002:y"];
+    assert_eq!(stage.page(page), read);
+    assert_eq!(stage.word(), "ready");
+}
+
+#[test]
+fn a_window_goes_back_over_several_cuts_and_no_further_than_the_log() {
+    let mut settings = config();
+    settings.window = 100;
+    let mut stage = Stage::new(settings);
+    stage.greet(2, 9_001);
+    let pages = [cut(1_001, 9_000), cut(3, 1_000)];
+    for (page, after) in pages.into_iter().zip([902, 2]) {
+        assert!(stage.page(vec![page]).is_empty());
+        assert_eq!(stage.read().unwrap().1.after, after);
+    }
+    assert_eq!(stage.page(vec![events(2, &["c"]), cut(3, 1_000)]), ["cut 2", "3:c", "cut 1000"]);
+}
+
+#[test]
 fn what_the_engine_has_trimmed_is_a_gap() {
     let mut stage = Stage::new(config());
     stage.greet(5, 7);

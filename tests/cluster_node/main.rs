@@ -7,6 +7,7 @@
 mod kit;
 
 mod appending;
+mod extremes;
 mod failures;
 mod joining;
 mod reading;

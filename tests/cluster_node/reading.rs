@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sansse::broker::{
     Audience, Broker, BrokerConfig, ClientId, Epoch, LogRecord, LogStep, SessionConfig, TopicName,
 };
-use sansse::cluster::{Content, Entry, LogAnswer, NodeId, Page, Record};
+use sansse::cluster::{Content, Entry, LogAnswer, NodeId, Page, PresenceRecord, Record};
 use sansse::{Event, EventId};
 use std::time::Duration;
 
@@ -25,6 +25,30 @@ fn entries_are_applied_in_order_with_their_age_and_read_after_the_last() {
     stage.answer(id, Ok(LogAnswer::Page(Page { entries: vec![events(3, &["d"])] })));
     assert!(matches!(stage.applied[..], [LogStep::Publish { age, .. }] if age == secs(1)));
     assert_eq!((stage.node.applied(), stage.node.counters().applied), (4, 4));
+}
+
+#[test]
+fn what_nodes_say_of_their_clients_is_handed_out_and_no_session_hears_of_it() {
+    let mut stage = Stage::serving(config());
+    let said = [PresenceRecord::Lease { number: 3 }, PresenceRecord::Gone];
+    let [lease, gone] = said.clone().map(Record::from);
+    let page = vec![entry(0, &[event("a"), lease, gone]), events(3, &["b"])];
+    assert_eq!(stage.page(page), ["1:a", "skip 3", "4:b"]);
+    let announced: Vec<_> = stage.announced.drain(..).collect();
+    assert!(announced.iter().all(|one| one.node == OTHER && one.age == secs(1)));
+    assert!(announced.into_iter().map(|one| one.record).eq(said));
+    assert_eq!(stage.node.counters().applied, 4);
+}
+
+#[test]
+fn what_is_said_of_clients_by_a_newer_version_is_no_gap() {
+    let lease = PresenceRecord::Lease { number: 3 }.into();
+    let mut bytes = payload(OTHER, &[lease, event("a")]).to_vec();
+    // The version of the first record, behind that of the batch, the node and its kind.
+    bytes[1 + 16 + 1] = 9;
+    let mut stage = Stage::serving(config());
+    assert_eq!(stage.page(vec![at(0, 2, Content::Batch(bytes.into()))]), ["skip 1", "2:a"]);
+    assert_eq!(stage.announced[0].record, PresenceRecord::Unknown { version: 9 });
 }
 
 #[test]
@@ -54,19 +78,21 @@ fn positions_that_come_a_second_time_are_not_believed() {
 
 #[test]
 fn a_cut_is_a_gap_unless_the_engine_is_declared_lossless_and_the_node_stood_there() {
-    for (lossless, base, said) in [
-        (false, 2, "cut 100"),
-        (true, 2, "skip 100"),
-        (true, 1, "cut 100"),
-        (true, 3, "cut 100"),
-        (false, 3, "cut 100"),
-    ] {
+    let said: [(bool, u64, &[&str]); 5] = [
+        (false, 2, &["cut 100", "101:c"]),
+        (true, 2, &["skip 100", "101:c"]),
+        (true, 1, &["cut 100", "101:c"]),
+        // What is missing before the base is another thing.
+        (true, 3, &["cut 3", "skip 100", "101:c"]),
+        (false, 3, &["cut 100", "101:c"]),
+    ];
+    for (lossless, base, said) in said {
         let mut settings = config();
         settings.lossless = lossless;
         let mut stage = Stage::serving(settings);
         stage.page(vec![events(0, &["a", "b"])]);
         let page = vec![cut(base, 100), events(100, &["c"])];
-        assert_eq!(stage.page(page), [said, "101:c"], "{lossless} {base}");
+        assert_eq!(stage.page(page), said, "{lossless} {base}");
         assert_eq!(stage.node.counters().cuts, 1);
     }
 }

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use sansse::Event;
 use sansse::broker::{Audience, Epoch, EventIds, LogRecord, LogStep, PublishError, Sequencer};
 use sansse::cluster::{
-    Append, Appended, Batch, Content, Effect, Entry, Head, Hello, LogAnswer, LogError,
-    LogErrorKind, LogRequest, Node, NodeConfig, NodeHealth, NodeId, Page, Read, Record, RequestId,
-    Ticket,
+    Announcement, Append, Appended, Batch, Content, Effect, Entry, Head, Hello, LogAnswer,
+    LogError, LogErrorKind, LogRequest, Node, NodeConfig, NodeHealth, NodeId, Page, Read, Record,
+    RequestId, Ticket,
 };
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -79,6 +79,8 @@ pub(crate) struct Stage {
     pub(crate) now: Instant,
     under_way: VecDeque<(RequestId, LogRequest)>,
     pub(crate) applied: Vec<LogStep>,
+    /// What nodes have said of their clients.
+    pub(crate) announced: Vec<Announcement>,
     pub(crate) settled: Vec<(u64, Result<u64, PublishError>)>,
     pub(crate) health: Vec<NodeHealth>,
     pub(crate) given_up: Vec<RequestId>,
@@ -93,6 +95,7 @@ impl Stage {
             now,
             under_way: VecDeque::new(),
             applied: Vec::new(),
+            announced: Vec::new(),
             settled: Vec::new(),
             health: Vec::new(),
             given_up: Vec::new(),
@@ -114,6 +117,7 @@ impl Stage {
             while let Some(effect) = self.node.poll_effect() {
                 match effect {
                     Effect::Apply(steps) => self.applied.extend(steps),
+                    Effect::Presence(announcements) => self.announced.extend(announcements),
                     Effect::Settled(ticket, result) => self.settled.push((ticket.get(), result)),
                     Effect::Health(health) => self.health.push(health),
                     Effect::GiveUp(id) => {

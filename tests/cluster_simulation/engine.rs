@@ -252,6 +252,9 @@ impl Engine {
             return base + 1;
         }
         let time = at / 1_000_000 * 1_024_000 + at % 1_000_000 / 1_000 * 1_024;
+        if self.mutant == Some(Mutant::CutByTheClock) {
+            return base.max(seen).max(time) + 2;
+        }
         let own = Random(at ^ self.servers[server].run << 52).next() >> 28;
         base.max(seen).max(time) + 2 + own
     }
@@ -291,12 +294,19 @@ impl Engine {
         }
     }
 
-    /// Gives up all entries but those of the newest so many positions.
+    /// Gives up entries until they have so many positions. The jump of a cut is none: otherwise each
+    /// cut would take all that survived it.
     pub(crate) fn trim(&mut self, server: usize, keep: u64) {
         let data = &mut self.servers[server].data;
-        let least = data.position.unwrap_or(0).saturating_sub(keep);
-        while data.entries.front().is_some_and(|oldest| oldest.position < least) {
-            data.entries.pop_front();
+        let size = |entry: &Stored| match entry.content {
+            Content::Batch(_) => entry.position - entry.after,
+            _ => 1,
+        };
+        let mut kept: u64 = data.entries.iter().map(size).sum();
+        while kept > keep
+            && let Some(oldest) = data.entries.pop_front()
+        {
+            kept -= size(&oldest);
             self.has_trimmed = true;
         }
     }

@@ -7,9 +7,11 @@ pub(crate) enum Mutant {
     ReadsFromTheEnd,
     /// A cut goes on with the next position.
     CutOfOne,
+    /// A cut goes on where the server's clock is, or two positions later where that is behind.
+    CutByTheClock,
     /// What is missing before an entry is passed over.
     NoPredecessorCheck,
-    /// Whoever is ahead of a node is told of a gap at once.
+    /// A reader that is ahead of a node is told of a gap at once.
     AheadIsAGap,
     /// The engine numbers by its clock and says of nothing what came before it.
     AutomaticIds,
@@ -20,9 +22,10 @@ pub(crate) enum Mutant {
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::ReadsFromTheEnd,
         Self::CutOfOne,
+        Self::CutByTheClock,
         Self::NoPredecessorCheck,
         Self::AheadIsAGap,
         Self::AutomaticIds,

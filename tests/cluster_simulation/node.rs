@@ -48,6 +48,7 @@ impl Process {
         let mut settings = NodeConfig::new(NodeId(life.into()), life);
         settings.time_of_day = Some(Duration::from_micros(BEGIN) + since);
         settings.while_down = scenario.while_down;
+        settings.lossless = scenario.is_lossless;
         settings.window = scenario.window;
         settings.batch_records = scenario.batch_records.try_into().unwrap();
         settings.queued_records = scenario.queued_records.try_into().unwrap();

@@ -93,6 +93,8 @@ pub(crate) struct Scenario {
     pub(crate) mutant: Option<Mutant>,
     /// Nothing is lost by anybody: no gap may be told.
     pub(crate) is_calm: bool,
+    /// The engine may stop meanwhile, and is declared to lose nothing.
+    pub(crate) is_lossless: bool,
     pub(crate) nodes: usize,
     pub(crate) readers: Vec<Reading>,
     pub(crate) script: Vec<(Duration, Act)>,
@@ -149,7 +151,12 @@ impl Scenario {
             takes: if is_calm { 100 } else { one_of(random, &[100, 100, 100, 30, 3]) },
         };
         let readers = (0..=random.below(4)).map(|_| reading(random)).collect();
-        let (script, healed) = script(random, is_calm);
+        let (mut script, healed) = script(random, is_calm);
+        let is_lossless = is_calm && chance(random, 50);
+        if is_lossless {
+            let (at, after) = (up_to(random, healed), up_to(random, millis(3_000)));
+            script.push((at, Act::EngineRestarts { steps_ago: 0, after }));
+        }
         let revokes = script.iter().any(|(_, act)| matches!(act, Act::Revoke));
         // A client that is revoked loses what was kept for it, and is told so.
         let for_clients = one_of(random, &[0, 20]) * usize::from(!is_calm || !revokes);
@@ -159,6 +166,7 @@ impl Scenario {
         Self {
             mutant,
             is_calm,
+            is_lossless,
             nodes: 1 + random.below(5),
             readers,
             script,

@@ -48,8 +48,21 @@ fn log_record() {
 #[cfg(feature = "cluster")]
 #[test]
 fn batch() {
-    fuzz("batch", targets::batch::run, &LOG_RECORD);
+    fuzz("batch", targets::batch::run, &BATCH);
 }
+
+/// What a mutation may put in.
+#[cfg(feature = "cluster")]
+const BATCH: [&[u8]; 8] = [
+    b"\x01\x01\x03\0\0\0ann",
+    b"\x03\x01\x09\0\0\0\x01\x05\0\0\0\0\0\0\0",
+    b"\x03\x01\x1c\0\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x02\0\0\0\x03\0\0\0ann",
+    b"\x03\x01\x15\0\0\0\x02\x05\0\0\0\0\0\0\0\x02\x02\0\0\0\x03\0\0\0ann",
+    b"\x03\x01\x01\0\0\0\x04",
+    b"\x02\0\0\0\x03\0\0\0bob",
+    b"\0\x01\x07\0\0\0\x03\x01\0\0\0a\x01",
+    b"\xff\xff\xff\xff",
+];
 
 /// What a mutation may put in.
 const LOG_RECORD: [&[u8]; 8] = [

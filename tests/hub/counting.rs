@@ -168,13 +168,13 @@ fn what_is_counted_goes_to_the_recorder() {
 }
 
 /// The rows of the tables of a guide, each as its cells.
-#[cfg(all(feature = "metrics", feature = "serve"))]
+#[cfg(all(feature = "cluster", feature = "metrics", feature = "serve"))]
 fn rows(guide: &str) -> Vec<Vec<&str>> {
     let rows = guide.lines().filter_map(|line| line.strip_prefix("//! | ")?.strip_suffix(" |"));
     rows.map(|row| row.split(" | ").map(str::trim).collect()).collect()
 }
 
-#[cfg(all(feature = "metrics", feature = "serve"))]
+#[cfg(all(feature = "cluster", feature = "metrics", feature = "serve"))]
 #[test]
 fn the_guide_has_a_row_for_each_metric_and_each_of_its_labels_and_for_no_other() {
     use std::collections::BTreeSet;
@@ -183,6 +183,13 @@ fn the_guide_has_a_row_for_each_metric_and_each_of_its_labels_and_for_no_other()
     metrics::with_local_recorder(&map, || {
         sharded(config(), 1).build_still(VirtualTimer::new()).record_metrics();
         sansse::serve::ServerCounters::default().record_metrics();
+        let hub = sharded(config(), 1).build_still(VirtualTimer::new());
+        let log = sansse::cluster::MemoryLog::new(VirtualTimer::new());
+        let node = sansse::cluster::NodeConfig::new(sansse::cluster::NodeId(1), 1);
+        let presence = sansse::cluster::RealmPresence::new(sansse::cluster::PresenceConfig::new());
+        let config = sansse::cluster::RealmConfig::new(node).with_presence(&presence);
+        let (realm, _drive) = sansse::cluster::Realm::new(hub, log, config).unwrap();
+        realm.record_metrics();
     });
     let rows = rows(include_str!("../../src/guide/operating.rs"));
     let row_of = |name: &str| {

@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 
 mod backfill;
+#[path = "../kit/mod.rs"]
+mod kit;
+mod presence;
+mod presence_model;
 
 use sansse::broker::{
-    Audience, BrokerConfig, ClientId, Epoch, PublishError, Resumption, SessionConfig, SessionId,
-    TopicName,
+    Audience, BrokerConfig, ClientId, Drain, Epoch, OpenError, PublishError, Resumption,
+    SessionConfig, SessionId, TopicName,
 };
 use sansse::cluster::{
     JoinError, LogErrorKind, MemoryLog, NodeConfig, NodeHealth, NodeId, Realm, WhileDown,
@@ -301,6 +305,40 @@ fn a_topic_that_is_ended_on_one_node_has_ended_on_all() {
     assert_eq!(data(&mut reader), ["last"]);
     assert!(reader.is_over());
     assert_eq!(world.publish(&other, news, "late")(), Some(Err(PublishError::TopicEnded)));
+}
+
+#[test]
+fn a_drain_lets_the_sessions_of_all_nodes_go_and_not_those_of_a_node_that_joins_after_it() {
+    let world = World::new();
+    let (one, other) = (world.join(1), world.join(2));
+    let mut readers = [&one, &other].map(|node| listen(node, SessionConfig::new()));
+    world.say(&one, "last").unwrap();
+    let farewell = Event::new("back soon");
+    let drain = Drain::new(Duration::ZERO)
+        .with_retry(SECOND, 2 * SECOND)
+        .with_farewell(farewell)
+        .letting_topics_end();
+    let drained = world.begin({
+        let one = one.clone();
+        async move { one.drain(drain).await }
+    });
+    assert_eq!(drained(), Some(Ok(2)));
+    world.runtime.advance(SECOND);
+    for reader in &mut readers {
+        assert_eq!(data(reader), ["last", "back soon"]);
+        assert!(reader.is_over());
+        assert!(matches!(reader.reconnection_time(), Some(time) if time >= SECOND));
+    }
+    for node in [&one, &other] {
+        let refused = node.hub().open(SessionConfig::new()).map(|_| ());
+        assert_eq!(refused, Err(OpenError::Draining));
+    }
+    // The process that is started in its place.
+    let next = world.join(3);
+    let mut reader = listen(&next, SessionConfig::new());
+    assert_eq!(world.say(&next, "on"), Ok(3));
+    world.runtime.run_tasks();
+    assert_eq!(data(&mut reader), ["on"]);
 }
 
 /// Sessions of several nodes have the same ids.

@@ -1,6 +1,6 @@
 //! What the adapters of [`sansse`] share, whatever the runtime.
 //!
-//! - [`random_seed`] and [`random_epoch`] draw the random numbers that the core, which draws none,
+//! - [`random_seed`], [`random_epoch`] and [`random_node`] draw the random numbers that the core, which draws none,
 //!   is configured with.
 //! - [`hub`] and [`spawn_hub`] make a hub and spawn what drives it.
 //! - [`max_open_files`] reads how many connections there is room for.
@@ -21,5 +21,5 @@ mod unacknowledged;
 pub use connect::DefaultConnector;
 pub use files::max_open_files;
 pub use hub::{hub, spawn_hub};
-pub use random::{random_epoch, random_seed};
+pub use random::{random_epoch, random_node, random_seed};
 pub use unacknowledged::unacknowledged_time;

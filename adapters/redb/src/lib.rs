@@ -181,14 +181,13 @@ impl RedbLog {
         let thread = thread::Builder::new().name("sansse-redb".to_owned());
         let thread = thread.spawn(move || worker.run(&receiver));
         let thread = thread.map_err(|error| fault::of_io(&error))?;
-        let node = [sansse_common::random_seed(), sansse_common::random_seed()];
         Ok(Self {
             inner: Arc::new(Inner {
                 requests: Mutex::new(Some(sender)),
                 thread: Mutex::new(Some(thread)),
                 shared,
                 epoch,
-                node: NodeId(u128::from(node[0]) << 64 | u128::from(node[1])),
+                node: sansse_common::random_node(),
             }),
         })
     }

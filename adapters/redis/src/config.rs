@@ -19,8 +19,8 @@ use std::time::Duration;
 ///
 /// | URL | What it names |
 /// | --- | --- |
-/// | `redis://user:password@host:6379/0` | a server; port 6379 and database 0 unless it says others |
-/// | `redis://host1:6379,host2:6379` | several, of which one is the master; or nodes of a Redis Cluster |
+/// | `redis://user:password@host:6379/0` | a server; by default port 6379 and database 0 |
+/// | `redis://host1:6379,host2:6379` | several, one of them the master; or nodes of a cluster |
 /// | `redis+sentinel://host1:26379,host2/name/0` | Sentinels that know the master of this name |
 /// | `rediss://…`, `rediss+sentinel://…` | the same over TLS |
 ///
@@ -79,10 +79,11 @@ impl RedisLogConfig {
     /// characters, and [`RedisLogConfigError::TooManyAddresses`].
     ///
     /// ```
+    /// use sansse::net::Target;
     /// use sansse_redis::RedisLogConfig;
     ///
-    /// let config = RedisLogConfig::from_url("redis://10.0.0.1:26379,10.0.0.2:26379")?
-    ///     .with_sentinels("mymaster", [])?;
+    /// let config = RedisLogConfig::from_url("redis://:secret@10.0.0.1:26379/2")?
+    ///     .with_sentinels("mymaster", [Target::new("10.0.0.2", 26379, false)])?;
     /// # Ok::<(), sansse_redis::RedisLogConfigError>(())
     /// ```
     pub fn with_sentinels(
@@ -136,8 +137,8 @@ impl RedisLogConfig {
         self
     }
 
-    /// Sets how long an answer may take; for a read, beyond the time that it waits by itself. Default
-    /// 5 s. It is a backstop: dropping the future gives a request up at any time.
+    /// Sets how long an answer may take; for a read, beyond the time that it waits by itself.
+    /// Default 5 s. It is a backstop: dropping the future gives a request up at any time.
     pub const fn with_answer_time(mut self, time: Duration) -> Self {
         self.answer_time = time;
         self
@@ -207,14 +208,14 @@ impl fmt::Display for RedisLogConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Scheme => {
-                "the URL is to begin with redis://, rediss://, redis+sentinel:// or rediss+sentinel://"
+                "the URL's scheme is none of redis, rediss, redis+sentinel and rediss+sentinel"
             }
             Self::Host => "the URL has no host, or one that is none",
             Self::Port => "the URL has a port that is none",
             Self::TooManyAddresses => "there are more than 64 addresses",
             Self::Credentials => "the user and the password are to be percent-encoded UTF-8",
             Self::Database => "the URL has a database that is no number",
-            Self::MasterName => "the name of the master is missing or has characters it cannot have",
+            Self::MasterName => "the name of the master is missing, or is none",
             Self::Rest => "the URL has more than a host and a database",
             Self::ConnectionName => "the connection's name has other than visible ASCII characters",
             Self::Realm => {

@@ -1,6 +1,6 @@
 //! What is read: entries of the log, out of the replies to `XREAD` and `TIME`.
 
-use crate::link::{Refusal, accepted, malformed};
+use crate::link::{Refusal, accepted, malformed, number, word};
 use bytes::Bytes;
 use resp_rs::resp2::Frame;
 use sansse::cluster::{Content, Entry, LogError};
@@ -8,6 +8,20 @@ use std::time::Duration;
 
 /// Positions stay below this, since scripts of Redis count in doubles.
 pub(crate) const LIMIT: u64 = 1 << 53;
+
+/// Returns the command that reads so many entries after a position.
+pub(crate) fn xread(log: &Bytes, after: u64, count: u32, wait: Duration) -> Vec<Bytes> {
+    let mut words = vec![word("XREAD"), word("COUNT"), number(count.into())];
+    // BLOCK 0 waits for ever.
+    if !wait.is_zero() {
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+        words.extend([word("BLOCK"), number(millis)]);
+    }
+    // Behind all entries that end there, however many positions they take.
+    let cursor = Bytes::from(format!("{after}-{}", u64::MAX));
+    words.extend([word("STREAMS"), log.clone(), cursor]);
+    words
+}
 
 /// Reads the entries of a page, the oldest first, from the replies to `XREAD` and to `TIME`, which
 /// was asked behind it.
@@ -144,6 +158,18 @@ mod tests {
                 entry(100, 103, age(0), Content::Batch(Bytes::new())),
             ]
         );
+    }
+
+    #[test]
+    fn a_read_that_waits_for_nothing_does_not_wait_for_ever() {
+        let words = |wait| {
+            let words = xread(&Bytes::from("l"), 7, 9, wait);
+            words.iter().map(|word| str::from_utf8(word).unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        let cursor = "STREAMS l 7-18446744073709551615";
+        assert_eq!(words(Duration::ZERO), format!("XREAD COUNT 9 {cursor}"));
+        assert_eq!(words(Duration::from_nanos(1)), format!("XREAD COUNT 9 BLOCK 1 {cursor}"));
+        assert_eq!(words(Duration::from_secs(5)), format!("XREAD COUNT 9 BLOCK 5000 {cursor}"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The log of a [realm](sansse::cluster) in Redis or Valkey: many nodes behind a load balancer share
-//! one event stream.
+//! The log of a [realm](sansse::cluster) in Redis or Valkey: many nodes behind a load balancer
+//! share one event stream.
 //!
 //! ```no_run
 //! use sansse::broker::{Audience, Epoch, LogRecord};
@@ -43,22 +43,25 @@
 //! server wrote last, and each node's last batch. `{realm}:l` is a stream whose entries are whole
 //! batches. A script changes both at once, or neither.
 //!
-//! Each hello and each append say which life of a server the connection leads to. Where that is
-//! another one than before, or where the server knows less than the node, something may be lost. The
-//! script then writes a [cut](sansse::cluster::Content::Cut), with a position beyond the server's
-//! clock in microseconds. No position is given twice.
+//! Each hello and each append compare the life of the server with that before: its run id, and whom
+//! it has followed. Where it is another one, or where the server knows less than the node, something
+//! may be lost. The script then writes a [cut](sansse::cluster::Content::Cut), with a position beyond
+//! the server's clock. No position is given twice.
 //!
 //! # What goes wrong
 //!
 //! | The engine | is |
 //! | --- | --- |
 //! | is not there, closes the connection, or does not answer in time | [`Unreachable`] |
-//! | says `READONLY`, `LOADING`, `CLUSTERDOWN`, `MASTERDOWN`, `UNBLOCKED`, `NOREPLICAS`, `BUSY` or `TRYAGAIN`; is a replica; is not the master any more that Sentinels name; has given a slot away | [`NotReady`] |
+//! | says `READONLY`, `LOADING`, `BUSY`, `TRYAGAIN` or `UNBLOCKED` | [`NotReady`] |
+//! | says `CLUSTERDOWN`, `MASTERDOWN` or `NOREPLICAS`; has given the slot away | [`NotReady`] |
+//! | is a replica, or not the master any more that Sentinels name | [`NotReady`] |
 //! | says `OOM`, `MISCONF` or that no space is left; has used up the positions | [`Full`] |
 //! | says `NOAUTH`, `WRONGPASS`, `NOPERM` or `DENIED` | [`Denied`] |
-//! | is older than 6.2, lacks a command or a database, or speaks no TLS that is accepted | [`Unsupported`] |
+//! | is older than 6.2, or lacks a command or a database | [`Unsupported`] |
+//! | has no certificate that is accepted, or the connector no TLS | [`Unsupported`] |
 //! | has the realm with another epoch, or from a newer version | [`OtherEpoch`], [`Newer`] |
-//! | answers what is no RESP, or too much; has something else under the realm's keys | [`Malformed`] |
+//! | answers too much, or no RESP; has something else in the realm's keys | [`Malformed`] |
 //!
 //! [`Unreachable`]: sansse::cluster::LogErrorKind::Unreachable
 //! [`NotReady`]: sansse::cluster::LogErrorKind::NotReady
@@ -79,6 +82,7 @@
 mod config;
 mod entry;
 mod line;
+mod lines;
 mod link;
 mod log;
 mod page;

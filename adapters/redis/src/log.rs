@@ -1,24 +1,19 @@
 //! The log of a realm in Redis: [`RedisLog`].
 
 use crate::config::{RedisLogConfig, RedisLogConfigError};
-use crate::entry::{LIMIT, entries, two_positions};
+use crate::entry::{LIMIT, entries, two_positions, xread};
 use crate::line::{Line, Opening};
-use crate::link::{Handshake, MAX_ANSWER, Refusal, number, unreachable, word};
+use crate::lines::{Lines, taken};
+use crate::link::{Handshake, MAX_ANSWER, Refusal, unreachable};
 use crate::page::PageSize;
 use crate::script::{self, Call, Keys};
 use crate::{sentinel, url};
-use async_lock::{Mutex, OnceCell};
-use bytes::Bytes;
 use sansse::Timer;
-use sansse::broker::Epoch;
 use sansse::cluster::{Append, Appended, Head, Hello, Log, LogError, LogErrorKind, Page, Read};
 use sansse::net::{Connector, Target};
 use std::fmt;
-use std::future::{Future, poll_fn};
 use std::mem;
-use std::pin::pin;
-use std::sync::{Arc, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The largest batch that is appended, in bytes. It is well below the longest answer that is read.
@@ -56,8 +51,8 @@ pub struct RedisLog<C: Connector, T> {
     config: RedisLogConfig,
     keys: Keys,
     page_size: PageSize,
-    lines: std::sync::Mutex<Arc<Lines<C::Socket>>>,
-    next: std::sync::Mutex<Next>,
+    lines: Mutex<Arc<Lines<C::Socket>>>,
+    next: Mutex<Next>,
 }
 
 /// Where the next hello goes first.
@@ -67,16 +62,6 @@ struct Next {
     address: usize,
     /// The server of a cluster that had the keys.
     known: Option<Target>,
-}
-
-/// The connections that one hello has opened.
-struct Lines<S> {
-    epoch: Epoch,
-    append: Mutex<Option<Line<S>>>,
-    read: Mutex<Option<Line<S>>>,
-    /// The master's address, as a Sentinel has named it.
-    named: Option<Target>,
-    given_up: OnceCell<()>,
 }
 
 impl<C: Connector, T: Timer> RedisLog<C, T> {
@@ -102,8 +87,8 @@ impl<C: Connector, T: Timer> RedisLog<C, T> {
             config,
             keys: Keys::new(realm),
             page_size: PageSize::new(),
-            lines: std::sync::Mutex::new(Arc::new(Lines::none())),
-            next: std::sync::Mutex::default(),
+            lines: Mutex::new(Arc::new(Lines::none())),
+            next: Mutex::default(),
         })
     }
 
@@ -117,16 +102,15 @@ impl<C: Connector, T: Timer> RedisLog<C, T> {
             &mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner),
             Arc::new(lines),
         );
-        // It is set twice where two calls give up the same connections.
-        let _ = before.given_up.set_blocking(());
+        before.give_up();
     }
 
-    fn next(&self) -> std::sync::MutexGuard<'_, Next> {
+    fn next(&self) -> MutexGuard<'_, Next> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the address to go to, and passes over it for the next time. So what is given up while
-    /// a server is silent begins the next time with another one.
+    /// Returns the address to go to, and passes over it for the next time. So a call that is given
+    /// up while a server is silent begins the next time with another one.
     fn next_address(&self) -> usize {
         let mut next = self.next();
         let address = next.address % self.config.targets.len().max(1);
@@ -206,13 +190,7 @@ impl<C: Connector, T: Timer> RedisLog<C, T> {
             if !self.config.targets.contains(&target) && named.is_none() {
                 self.next().known = Some(target);
             }
-            self.set_lines(Lines {
-                epoch: hello.epoch,
-                append: Mutex::new(Some(append)),
-                read: Mutex::new(Some(read)),
-                named,
-                given_up: OnceCell::new(),
-            });
+            self.set_lines(Lines::new(hello.epoch, append, read, named));
             return Ok(Head { start, position });
         }
         Err(LogError::new(LogErrorKind::NotReady)
@@ -276,7 +254,8 @@ impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
     async fn append(&self, append: Append) -> Result<Appended, LogError> {
         check_seen(append.seen)?;
         if append.count == 0 {
-            return Err(LogErrorKind::Unsupported.into());
+            let detail = "a batch takes one position at least";
+            return Err(LogError::new(LogErrorKind::Unsupported).with_detail(detail));
         }
         if append.payload.len() > MAX_BATCH {
             let detail = format!("a batch of {} bytes is too large", append.payload.len());
@@ -287,7 +266,7 @@ impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
         let call = Call::append(&self.keys, lines.epoch, self.config.kept, append);
         let appending = async {
             let mut slot = lines.append.lock().await;
-            let mut line = slot.take().ok_or_else(no_connection)?;
+            let mut line = taken(&mut slot)?;
             let reply = line.call(&self.timer, &call).await.map_err(Refusal::into_error)?;
             let (last, took) = two_positions(reply)?;
             *slot = Some(line);
@@ -305,14 +284,14 @@ impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
         check_seen(read.after)?;
         let lines = self.lines();
         let wait = read.wait.min(MAX_WAIT);
-        let words = self.read_words(read.after, wait);
+        let words = xread(&self.keys.log, read.after, self.page_size.entries(), wait);
         let reading = async {
             let mut slot = match lines.read.try_lock() {
                 Some(slot) => slot,
                 None if wait.is_zero() => lines.append.lock().await,
                 None => lines.read.lock().await,
             };
-            let mut line = slot.take().ok_or_else(no_connection)?;
+            let mut line = taken(&mut slot)?;
             let (found, time) = line.read(&self.timer, words, MAX_ANSWER, wait).await?;
             let found = entries(found, time)?;
             *slot = Some(line);
@@ -333,7 +312,7 @@ impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
         let call = Call::head(&self.keys, lines.epoch);
         let asking = async {
             let mut slot = lines.append.lock().await;
-            let mut line = slot.take().ok_or_else(no_connection)?;
+            let mut line = taken(&mut slot)?;
             line.check_master(&self.timer).await?;
             let reply = line.call(&self.timer, &call).await.map_err(Refusal::into_error)?;
             let (start, position) = two_positions(reply)?;
@@ -348,48 +327,6 @@ impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
     }
 }
 
-impl<C: Connector, T: Timer> RedisLog<C, T> {
-    fn read_words(&self, after: u64, wait: Duration) -> Vec<Bytes> {
-        let mut words = vec![word("XREAD"), word("COUNT"), number(self.page_size.entries().into())];
-        // BLOCK 0 waits for ever.
-        if !wait.is_zero() {
-            let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-            words.extend([word("BLOCK"), number(millis)]);
-        }
-        // Behind all entries that end there, however many positions they take.
-        let cursor = Bytes::from(format!("{after}-{}", u64::MAX));
-        words.extend([word("STREAMS"), self.keys.log.clone(), cursor]);
-        words
-    }
-}
-
-impl<S> Lines<S> {
-    fn none() -> Self {
-        Self {
-            epoch: Epoch(0),
-            append: Mutex::new(None),
-            read: Mutex::new(None),
-            named: None,
-            given_up: OnceCell::new(),
-        }
-    }
-
-    /// Returns what the future does, unless a hello, or a head, gives these connections up.
-    async fn until_given_up<R>(
-        &self,
-        future: impl Future<Output = Result<R, LogError>>,
-    ) -> Result<R, LogError> {
-        let (mut future, mut given_up) = (pin!(future), pin!(self.given_up.wait()));
-        poll_fn(|context| {
-            if given_up.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Err(unreachable("the connection was given up for a new one")));
-            }
-            future.as_mut().poll(context)
-        })
-        .await
-    }
-}
-
 /// Positions beyond the limit come from no engine.
 fn check_seen(position: u64) -> Result<(), LogError> {
     if position < LIMIT {
@@ -397,10 +334,6 @@ fn check_seen(position: u64) -> Result<(), LogError> {
     }
     let detail = format!("the position {position} is beyond all that there can be");
     Err(LogError::new(LogErrorKind::Unsupported).with_detail(detail))
-}
-
-fn no_connection() -> LogError {
-    unreachable("there is no connection before a hello")
 }
 
 impl<C: Connector, T> fmt::Debug for RedisLog<C, T> {

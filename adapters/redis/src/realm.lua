@@ -8,7 +8,7 @@
 --      8 how many positions it takes   9 the batch
 -- Answers: {start, position} to hello and head, {last, count} to append.
 --
--- The state: v version of this layout, e epoch, p newest position, r run id of the server that
+-- The state: v version of this layout, e epoch, p newest position, r the life of the server that
 -- wrote last, c the newest cuts as `position:base;`, newest first, and n:NODE a node's newest batch
 -- as `number:last:count:seconds`.
 -- The log: `<last>-<count>` d batch, t milliseconds; a cut is `<position>-1` c base:node, t.
@@ -22,6 +22,19 @@ local verb, run, epoch, node = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local seen, kept = tonumber(ARGV[5]), tonumber(ARGV[6])
 local number, count = tonumber(ARGV[7]), tonumber(ARGV[8])
 local field = 'n:' .. node
+
+-- A server lives until it ends, and also until it follows another one, by which it loses what that
+-- one does not have. It may be a master again later, over the same connections; then it says up to
+-- where it has the other one's history. The replication id itself changes more often than that.
+local function life()
+  local info = redis.call('INFO', 'replication')
+  local followed = string.match(info, 'master_replid2:(%w+)')
+  local offset = string.match(info, 'second_repl_offset:(%d+)')
+  if followed and offset then
+    return run .. '/' .. followed .. ':' .. offset
+  end
+  return run
+end
 
 local function text(n)
   return string.format('%.0f', n)
@@ -93,7 +106,8 @@ if was[2] and was[2] ~= epoch then
 end
 local position, cuts = tonumber(was[3] or 0), was[5] or ''
 if verb == 'head' then
-  return head(position)
+  -- A log without its state is behind all that nodes have seen, so that they say hello.
+  return was[3] and head(position) or { '0', '0' }
 end
 
 local again
@@ -113,16 +127,20 @@ local time = redis.call('TIME')
 local seconds, micros = tonumber(time[1]), tonumber(time[2])
 local millis = text(seconds * 1000 + math.floor(micros / 1000))
 
+local now = life()
 -- What survived ends here. A log that is ahead of its state is one whose state was lost, or is old.
 local base = position
 if verb == 'hello' or not was[3] then
   base = math.max(position, newest_of_log())
 end
-if not was[3] or was[4] ~= run or seen > position or base > position then
+if not was[3] or was[4] ~= now or seen > position or base > position then
   -- The clock leads beyond all that any server gave away in a life that this one knows nothing of.
   -- It counts 1,024,000 positions a second. The 2 leaves a hole also where the clock does not lead.
   local clock = seconds * 1024000 + math.floor(micros * 1024 / 1000)
-  local cut = math.max(base, seen, clock) + 2
+  -- Where a server with a clock that is behind has followed another one, it does not lead. So each cut
+  -- goes on by up to 2^36 positions that no other life of the realm has drawn.
+  local drawn = redis.sha1hex(run .. node .. time[1] .. ':' .. time[2] .. ':' .. text(base))
+  local cut = math.max(base, seen, clock) + tonumber(string.sub(drawn, 1, 9), 16) + 2
   if cut + count >= LIMIT then
     return redis.error_reply('SANSSEEND the positions are used up')
   end
@@ -135,7 +153,7 @@ if not was[3] or was[4] ~= run or seen > position or base > position then
   end
   redis.call('XADD', KEYS[2], 'MINID', '~', oldest_kept(cut, all), text(cut) .. '-1',
     'c', text(base) .. ':' .. node, 't', millis)
-  redis.call('HSET', KEYS[1], 'v', '1', 'e', epoch, 'p', text(cut), 'r', run, 'c', all)
+  redis.call('HSET', KEYS[1], 'v', '1', 'e', epoch, 'p', text(cut), 'r', now, 'c', all)
   position, cuts = cut, all
 end
 if verb == 'hello' then

@@ -58,7 +58,7 @@ mod socket;
 
 pub use connect::{SmolConnector, connect, connect_with, feed};
 pub use runtime::{SmolRuntime, SmolTimer, Task};
-pub use sansse_common::{DefaultConnector, hub, random_epoch, random_seed, spawn_hub};
+pub use sansse_common::{DefaultConnector, hub, random_epoch, random_node, random_seed, spawn_hub};
 #[cfg(feature = "tls")]
 pub use sansse_tls as tls;
 pub use socket::{SmolAcceptor, SmolSocket};

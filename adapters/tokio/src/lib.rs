@@ -55,7 +55,7 @@ mod socket;
 
 pub use connect::{TokioConnector, connect, connect_with, feed};
 pub use runtime::TokioRuntime;
-pub use sansse_common::{DefaultConnector, random_epoch, random_seed};
+pub use sansse_common::{DefaultConnector, random_epoch, random_node, random_seed};
 #[cfg(feature = "tls")]
 pub use sansse_tls as tls;
 pub use socket::{TokioAcceptor, TokioSocket};

@@ -14,7 +14,7 @@ pub(crate) struct Counters {
     load: Vec<f32>,
     memory: Memory,
     network: Network,
-    /// Which node says it.
+    /// Which node says it, where there may be others or have been; empty otherwise.
     node: String,
     /// How well that is.
     health: &'static str,

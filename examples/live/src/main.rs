@@ -126,7 +126,7 @@ async fn live(Arguments { address, hosts, kept }: Arguments) -> Result<(), Box<d
     let (publisher, counters, runtime) = (stage.clone(), topics.counters(), Handle::current());
     thread::spawn(move || {
         machine::watch(
-            publisher.node(),
+            if publisher.is_kept() { publisher.node() } else { "" },
             || publisher.word(),
             |counted| {
                 runtime.block_on(publish_json(&publisher, counters.clone(), COUNTERS, counted));

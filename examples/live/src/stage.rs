@@ -8,9 +8,11 @@ use sansse::Hub;
 use sansse::broker::{Audience, Epoch, Pace, PublishError, TopicName};
 use sansse::cluster::{JoinError, NodeConfig, NodeId, Realm};
 use sansse::hub::Health;
-use sansse_redb::{RedbLog, RedbLogConfig};
+use sansse_redb::{Durability, RedbLog, RedbLogConfig};
 use sansse_redis::{RedisLog, RedisLogConfig};
-use sansse_tokio::{DefaultConnector, TokioConnector, TokioRuntime, random_epoch, random_seed};
+use sansse_tokio::{
+    DefaultConnector, TokioConnector, TokioRuntime, random_epoch, random_node, random_seed,
+};
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,11 +58,12 @@ pub(crate) struct Stage {
 
 impl Kept {
     pub(crate) fn open(self) -> Result<Opened, Box<dyn Error>> {
-        let node = NodeId(u128::from(random_seed()) << 64 | u128::from(random_seed()));
+        let node = random_node();
         let (log, epoch) = match self {
             Self::Nowhere => (OpenedLog::Nothing, random_epoch()),
             Self::Store(path) => {
-                let log = RedbLog::open(RedbLogConfig::new(path))?;
+                let log =
+                    RedbLog::open(RedbLogConfig::new(path).with_durability(Durability::EachBatch))?;
                 let epoch = log.epoch();
                 (OpenedLog::Store(log), epoch)
             }

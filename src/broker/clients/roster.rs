@@ -5,6 +5,8 @@ use super::super::event::{BrokerEvent, EventNumber};
 use super::super::names::ClientId;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+#[cfg(feature = "cluster")]
+use core::ops::Bound;
 
 /// A part of the clients that are present, in the order of their ids, as it was at one moment.
 ///
@@ -168,6 +170,17 @@ impl Roster {
     /// number of its sessions.
     pub fn clients(&self) -> impl Iterator<Item = (&ClientId, usize)> {
         self.clients.iter().map(|(client, sessions)| (client, *sessions))
+    }
+
+    /// Returns the clients behind one of them, as [`clients`](Self::clients) does.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn clients_after(
+        &self,
+        after: Option<&ClientId>,
+    ) -> impl Iterator<Item = (&ClientId, usize)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = self.clients.range::<ClientId, _>((start, Bound::Unbounded));
+        rest.map(|(client, sessions)| (client, *sessions))
     }
 
     /// Returns how many clients are present.

@@ -261,16 +261,7 @@ impl Delivery<'_> {
                 Next::Run { number, below } => (number, below, None),
                 Next::Shared { number, position } => (number, position + 1, Some(position)),
                 told @ (Next::Loss | Next::Cut) => {
-                    // It comes first in its batch, so that it is never taken back.
-                    is_full = !sink.is_empty();
-                    if !is_full {
-                        let is_cut = matches!(told, Next::Cut);
-                        let frame = if is_cut { self.cut_frame() } else { self.loss_frame() };
-                        if let Some(frame) = frame {
-                            sink.put(Source::Own, frame);
-                            is_full = sink.is_full();
-                        }
-                    }
+                    is_full = self.tell(matches!(told, Next::Cut), sink);
                     continue;
                 }
                 Next::Gone => {
@@ -311,6 +302,7 @@ impl Delivery<'_> {
     /// Lets the sink take what was read of a log outside, which comes before all that is in memory.
     /// Returns whether the sink is full.
     #[cold]
+    #[inline(never)]
     fn fill_history(&mut self, sink: &mut impl Sink) -> bool {
         while let Some(history) = self.session.extras_mut().history_mut()
             && history.is_pending()
@@ -333,6 +325,21 @@ impl Delivery<'_> {
             }
         }
         sink.is_full()
+    }
+
+    /// Lets the sink take what tells the peer of a loss, its own or that of all. Returns whether the
+    /// sink is full: it comes first in its batch, so that it is never taken back.
+    #[cold]
+    #[inline(never)]
+    fn tell(&mut self, is_cut: bool, sink: &mut impl Sink) -> bool {
+        if !sink.is_empty() {
+            return true;
+        }
+        let frame = if is_cut { self.cut_frame() } else { self.loss_frame() };
+        frame.is_some_and(|frame| {
+            sink.put(Source::Own, frame);
+            sink.is_full()
+        })
     }
 
     /// Lets the sink take what remains for a session that has no event pending.
@@ -453,14 +460,9 @@ impl Delivery<'_> {
         if is_gone {
             return Next::Gone;
         }
-        let loss = session.extras().loss().map(|loss| (loss.before(), Next::Loss));
-        let cut = session.extras().cut().map(|cut| (cut, Next::Cut));
-        // Each comes where it belongs, a loss of the session's own before that of all.
-        let first_told = match (loss, cut) {
-            (Some(loss), Some(cut)) => Some(if cut.0 < loss.0 { cut } else { loss }),
-            (loss, cut) => loss.or(cut),
-        };
-        if let Some((before, told)) = first_told {
+        if session.extras().is_any()
+            && let Some((before, told)) = first_told(session)
+        {
             if position > before || position >= below {
                 return told;
             }
@@ -598,6 +600,17 @@ impl Passed {
     /// Returns how many events were superseded.
     pub(crate) const fn superseded(self) -> u64 {
         self.superseded
+    }
+}
+
+/// Returns what the session is to be told first, its own loss or that of all, and the place before it.
+#[inline(never)]
+fn first_told(session: &Session) -> Option<(u64, Next)> {
+    let loss = session.extras().loss().map(|loss| (loss.before(), Next::Loss));
+    let cut = session.extras().cut().map(|cut| (cut, Next::Cut));
+    match (loss, cut) {
+        (Some(loss), Some(cut)) => Some(if cut.0 < loss.0 { cut } else { loss }),
+        (loss, cut) => loss.or(cut),
     }
 }
 

@@ -161,10 +161,8 @@ impl Log {
     pub(crate) fn push(&mut self, now: Tick, new: NewEntry, retention: &Retention) {
         let NewEntry { position, frame, labels, age } = new;
         let (number, before) = (self.end, self.bytes_ever());
-        // It is no older than the one before it, so that the oldest one is always the next to go.
-        let age = self.entries.back().map_or(age, |before| age.min(self.age_of(before, now)));
         if age >= AGED {
-            self.past.get_or_insert_default().aged.push_back((number, age));
+            self.note_age(now, number, age);
         }
         self.bytes += frame.chunk().len();
         if let Some(labels) = &labels {
@@ -248,6 +246,16 @@ impl Log {
             self.labelled = None;
         }
         Some(is_spared)
+    }
+
+    /// Notes how old an entry is that is about to come. It is no older than the one before it, so that
+    /// the oldest one is always the next to go.
+    #[cold]
+    fn note_age(&mut self, now: Tick, number: u64, age: Tick) {
+        let age = self.entries.back().map_or(age, |before| age.min(self.age_of(before, now)));
+        if age >= AGED {
+            self.past.get_or_insert_default().aged.push_back((number, age));
+        }
     }
 
     /// Forgets how old the entries before this number were when they came.

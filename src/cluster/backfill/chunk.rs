@@ -69,8 +69,13 @@ impl Chunk {
     fn take_record(&mut self, at: u64, record: Result<Record, LogRecordError>) {
         let record = match record {
             Ok(Record::Publish(record)) => record,
-            // Rights that somebody lost before a session was opened are not its concern.
-            Ok(Record::Revoke(_) | Record::RevokeTopic(..)) => return,
+            // What befell other sessions before a session was opened is not its concern.
+            Ok(
+                Record::Revoke(_)
+                | Record::RevokeTopic(..)
+                | Record::Presence(_)
+                | Record::Drain(_),
+            ) => return,
             Err(_) => {
                 self.whole_from = at;
                 return;

@@ -34,7 +34,8 @@ impl Backoff {
         let bound = self.min.saturating_mul(doubled).min(self.max);
         let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
         let share = u128::from(self.next()) * (u128::from(nanos) + 1);
-        Duration::from_nanos((share >> 64) as u64)
+        // Never no time, so that what waits for it is never due at once.
+        Duration::from_nanos(((share >> 64) as u64).max(1))
     }
 
     /// splitmix64 (Steele, Lea, Flood, 2014).

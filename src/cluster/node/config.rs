@@ -64,9 +64,9 @@ pub struct NodeConfig {
     /// After how long without anything to read the node looks whether it reads from the engine to
     /// which it appends, and whether that has all that it had. Default 5 s.
     pub check_every: Duration,
-    /// How many positions before the newest are read when the node joins. Default 100,000. It is
-    /// what clients can resume from without asking the engine; a broker keeps of it what its
-    /// retention says.
+    /// How many positions before the newest are read when the node joins, not counting those over
+    /// which cuts have jumped. Default 100,000. It is what clients can resume from without asking
+    /// the engine; a broker keeps of it what its retention says.
     pub window: u64,
     /// What becomes of publishes while the engine is down. Default
     /// [`WhileDown::Refuse`].

@@ -15,7 +15,7 @@ mod watch;
 pub use config::{NodeConfig, WhileDown};
 pub use counters::NodeCounters;
 pub use health::NodeHealth;
-pub use request::{Effect, LogAnswer, LogRequest, RequestId, Ticket};
+pub use request::{Announcement, Effect, LogAnswer, LogRequest, RequestId, Ticket};
 
 use super::{Append, Appended, Batch, Head, Hello, LogError, LogErrorKind, Page, Read, Record};
 use crate::broker::{LogRecord, LogRecordError, LogStep, PublishError, Sequencer};
@@ -398,7 +398,7 @@ impl Node {
                 return Some((self.link.ask(Asked::Append, answer), LogRequest::Append(append)));
             }
         }
-        if self.link.can_read() && self.steps.is_empty() {
+        if self.link.can_read() && self.steps.is_empty() && !self.reader.has_announced() {
             let (after, wait) = (self.reader.cursor(), self.config.read_wait);
             let read = Read { after, max_bytes: self.config.page_bytes.get(), wait };
             let deadline = Deadline::after(now, wait.saturating_add(self.config.read_margin));
@@ -423,6 +423,9 @@ impl Node {
         if !self.steps.is_empty() {
             return Some(Effect::Apply(core::mem::take(&mut self.steps)));
         }
+        if self.reader.has_announced() {
+            return Some(Effect::Presence(self.reader.take_announced()));
+        }
         if let Some((ticket, result)) = self.outbox.poll_settled() {
             return Some(Effect::Settled(ticket, result));
         }
@@ -434,6 +437,7 @@ impl Node {
     pub(crate) fn has_effect(&self) -> bool {
         self.link.has_given_up()
             || !self.steps.is_empty()
+            || self.reader.has_announced()
             || self.outbox.has_settled()
             || self.health.is_news()
     }

@@ -11,6 +11,7 @@
 //! Nothing comes twice, and nothing is left out without a cut.
 
 use super::counters::NodeCounters;
+use super::request::Announcement;
 use crate::broker::{Audience, LogRecordError, LogStep, PublishError, Sequencer};
 use crate::cluster::{Batch, Content, Entry, Head, LogErrorKind, NodeId, Page, Record};
 use alloc::vec::Vec;
@@ -28,13 +29,49 @@ pub(super) struct Reader {
     /// where the window begins.
     cursor: u64,
     has_joined: bool,
+    /// The head of the log when the node joined. What sessions were told before that concerns none
+    /// here.
+    joined_at: u64,
+    /// While the first entry of the window is looked for.
+    seek: Option<Seek>,
+    /// What nodes have said of their clients, until it is taken.
+    announced: Vec<Announcement>,
+}
+
+/// The window with which a node joins, as far as it has been counted from its newest end.
+///
+/// ```text
+///   start          base            cut       end
+///     ├─────┬────────┤ . . jump . . ├─────────┤
+///           └─ left ─┘         ▲    └ counted ┘
+///                              └ the first guess: the end less the window
+/// ```
+///
+/// The jump of a cut is no positions. Where the first entry that is read is a cut over the place from
+/// which was read, the node reads again from before the base.
+#[derive(Clone, Copy, Debug)]
+struct Seek {
+    /// Where the log begins.
+    start: u64,
+    end: u64,
+    left: u64,
 }
 
 impl Reader {
     pub(super) const fn new(node: NodeId, is_lossless: bool, sequencer: Sequencer) -> Self {
         let applied = sequencer.last();
         let cursor = applied;
-        Self { node, is_lossless, sequencer, applied, cursor, has_joined: false }
+        Self {
+            node,
+            is_lossless,
+            sequencer,
+            applied,
+            cursor,
+            has_joined: false,
+            joined_at: 0,
+            seek: None,
+            announced: Vec::new(),
+        }
     }
 
     pub(super) const fn sequencer(&self) -> &Sequencer {
@@ -54,12 +91,26 @@ impl Reader {
         self.cursor
     }
 
+    pub(super) const fn has_announced(&self) -> bool {
+        !self.announced.is_empty()
+    }
+
+    pub(super) fn take_announced(&mut self) -> Vec<Announcement> {
+        core::mem::take(&mut self.announced)
+    }
+
     /// Begins to read so many positions before the head, the first time that the head is known.
     pub(super) fn join(&mut self, head: Head, window: u64, steps: &mut Vec<LogStep>) {
         if !self.has_joined {
             self.has_joined = true;
-            let start = head.start.max(head.position.saturating_sub(window));
-            self.cursor = self.cursor.max(start);
+            self.joined_at = head.position;
+            let first = head.position.saturating_sub(window);
+            self.seek = (first > self.cursor.max(head.start)).then_some(Seek {
+                start: head.start,
+                end: head.position,
+                left: window,
+            });
+            self.cursor = self.cursor.max(head.start).max(first);
         }
         // There is nothing to read, so that no entry will say what is missing.
         if head.start >= head.position || self.cursor >= head.position {
@@ -90,6 +141,10 @@ impl Reader {
         if !page.entries.iter().all(is_possible) || (!goes_on && !page.entries.is_empty()) {
             return Err(LogErrorKind::Malformed);
         }
+        let first = page.entries.iter().find(|entry| entry.position > self.cursor);
+        if first.is_some_and(|first| self.seeks_before(first)) {
+            return Ok(());
+        }
         for entry in page.entries {
             if entry.position > self.cursor {
                 self.take_entry(entry, steps, counters);
@@ -98,17 +153,38 @@ impl Reader {
         Ok(())
     }
 
+    /// Goes back where this first entry is a cut from before the place at which the window was
+    /// guessed to begin. Returns whether it did, so that the page is to be read again.
+    fn seeks_before(&mut self, first: &Entry) -> bool {
+        let Some(seek) = self.seek.take() else { return false };
+        if first.content != Content::Cut || first.after >= self.cursor {
+            return false;
+        }
+        // At least one each time, so that no engine makes this go on without end.
+        let counted = seek.end.saturating_sub(first.position).max(1);
+        let (end, left) = (first.after, seek.left.saturating_sub(counted));
+        let cursor = end.saturating_sub(left).max(seek.start).max(self.applied);
+        if cursor >= end {
+            return false;
+        }
+        self.cursor = cursor;
+        self.seek = (cursor > seek.start.max(self.applied)).then_some(Seek { end, left, ..seek });
+        true
+    }
+
     fn take_entry(&mut self, entry: Entry, steps: &mut Vec<LogStep>, counters: &mut NodeCounters) {
         let Entry { after, position, age, content } = entry;
         // What is before the window of a node that joins is no hole.
         if after != self.applied && self.applied > 0 {
             counters.holes += 1;
         }
-        let follows = after == self.applied;
+        if after > self.applied {
+            cut(steps, after);
+        }
         match content {
             Content::Cut => {
                 counters.cuts += 1;
-                if follows && self.is_lossless {
+                if self.is_lossless && after >= self.applied {
                     skip(steps, position);
                 } else {
                     cut(steps, position);
@@ -117,22 +193,17 @@ impl Reader {
             // The engine gave these positions a second time, or forgot that it had. Some of them
             // were applied here, and what they hold now is not what sessions have.
             Content::Batch(_) if after < self.applied => cut(steps, position),
-            Content::Batch(payload) => {
-                if !follows {
-                    cut(steps, after);
-                }
-                match Batch::decode(&payload) {
-                    Ok((node, records)) if records.len() as u64 == position - after => {
-                        for (at, record) in (after + 1..=position).zip(records) {
-                            self.take_record(at, node, record, age, steps, counters);
-                        }
-                    }
-                    Ok(_) | Err(_) => {
-                        counters.unreadable += position - after;
-                        cut(steps, position);
+            Content::Batch(payload) => match Batch::decode(&payload) {
+                Ok((node, records)) if records.len() as u64 == position - after => {
+                    for (at, record) in (after + 1..=position).zip(records) {
+                        self.take_record(at, node, record, age, steps, counters);
                     }
                 }
-            }
+                Ok(_) | Err(_) => {
+                    counters.unreadable += position - after;
+                    cut(steps, position);
+                }
+            },
         }
         self.applied = position;
         self.cursor = position;
@@ -187,6 +258,15 @@ impl Reader {
             Record::Revoke(client) => Ok(LogStep::Revoke { position, client }),
             Record::RevokeTopic(client, topic) => {
                 Ok(LogStep::RevokeTopic { position, client, topic })
+            }
+            // A node that was started since is not to let its sessions go for that.
+            Record::Drain(_) if position <= self.joined_at => {
+                Ok(LogStep::Skip { through: position })
+            }
+            Record::Drain(drain) => Ok(LogStep::Drain { position, drain }),
+            Record::Presence(record) => {
+                self.announced.push(Announcement { node, age, record });
+                Ok(LogStep::Skip { through: position })
             }
         }
     }

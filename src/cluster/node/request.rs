@@ -2,8 +2,9 @@
 
 use super::health::NodeHealth;
 use crate::broker::{LogStep, PublishError};
-use crate::cluster::{Append, Appended, Head, Hello, Page, Read};
+use crate::cluster::{Append, Appended, Head, Hello, NodeId, Page, PresenceRecord, Read};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Names one request of one node. No two requests of a node have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +72,10 @@ pub enum Effect {
     /// [`ShardMut::apply_step`](crate::broker::ShardMut). Their positions rise, and are greater than
     /// those of all steps before.
     Apply(Vec<LogStep>),
+    /// What nodes, also this one, have said of their clients, in the order of the log: for a
+    /// [`Presence`](crate::cluster::Presence), if there is one. It comes after the steps of the same
+    /// page.
+    Presence(Vec<Announcement>),
     /// A publish is over: it has this position in the log, or an error. Each ticket is settled once.
     Settled(Ticket, Result<u64, PublishError>),
     /// The node's [health](super::Node::health) is another one than before.
@@ -78,4 +83,16 @@ pub enum Effect {
     /// The answer to this request is wanted no more. Drop its future, and with it the connection
     /// that it used. Until this is polled no other request takes its place.
     GiveUp(RequestId),
+}
+
+/// What a node has said of its clients, as it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Announcement {
+    /// Which node.
+    pub node: NodeId,
+    /// How long ago, by the engine's clock.
+    pub age: Duration,
+    /// What.
+    pub record: PresenceRecord,
 }

@@ -34,7 +34,8 @@ impl Small {
                 let words = format!("a small file system needs root and `mount`: {other:?}");
                 assert!(std::env::var_os("SANSSE_SMALL_DISK").is_none(), "{words}");
                 // Not by a macro, whose output is shown only where a test fails.
-                writeln!(std::io::stderr(), "SKIPPED: {words}").unwrap();
+                let mut stderr = std::io::stderr();
+                writeln!(stderr, "SKIPPED: {words}").unwrap();
                 None
             }
         }

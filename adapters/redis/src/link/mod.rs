@@ -8,8 +8,8 @@
 //!            └───────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A link that has failed stays so, and its owner drops the connection: a reply that was read by half
-//! must never be taken for one to the next request.
+//! A link that has failed stays so, and its owner drops the connection: a reply that was read by
+//! half must never be taken for one to the next request.
 
 mod command;
 mod handshake;
@@ -64,8 +64,8 @@ impl Link {
         }
     }
 
-    /// Sends commands, of which there is one at least. The replies are awaited until `deadline`, and
-    /// may have `max_answer` bytes. The answer to the request before has been polled.
+    /// Sends commands, of which there is one at least. The replies are awaited until `deadline`,
+    /// and may have `max_answer` bytes. The answer to the request before has been polled.
     pub(crate) fn request(&mut self, commands: Commands, max_answer: usize, deadline: Instant) {
         match self.state {
             State::Idle => {}
@@ -138,9 +138,9 @@ impl Link {
         }
     }
 
-    /// Returns the replies to the request, once, in the order of its commands. `None` until they are
-    /// all there; bytes, an end, a failure and a deadline may change that. A failure is returned each
-    /// time.
+    /// Returns the replies to the request, once, in the order of its commands. `None` until they
+    /// are all there; bytes, an end, a failure and a deadline may change that. A failure is
+    /// returned each time.
     pub(crate) fn poll_answer(&mut self) -> Option<Result<Vec<Frame>, LogError>> {
         match &self.state {
             State::Answered => {

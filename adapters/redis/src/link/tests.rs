@@ -174,7 +174,11 @@ proptest! {
     }
 
     #[test]
-    fn spoilt_answers_are_answers_or_malformed(at in 0..ANSWER.len(), byte: u8, cut in 0..ANSWER.len()) {
+    fn spoilt_answers_are_the_same_in_two_pieces(
+        at in 0..ANSWER.len(),
+        byte: u8,
+        cut in 0..ANSWER.len(),
+    ) {
         let mut bytes = ANSWER.to_vec();
         bytes[at] = byte;
         let in_two = answered([&bytes[..cut], &bytes[cut..]]);

@@ -30,7 +30,8 @@ async fn a_realm_begins_beyond_the_clock(kind: Kind) {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     assert_eq!(head.start, 0, "the first entry is a cut after nothing");
     assert!((seconds - 60) * 1_024_000 < head.position, "{head:?}");
-    assert!(head.position < (seconds + 60) * 1_024_000, "{head:?}");
+    // By no more than is drawn for each cut.
+    assert!(head.position < (seconds + 60) * 1_024_000 + (1 << 36), "{head:?}");
     let entries = node.read_all().await;
     assert_eq!(payloads(&entries), ["cut"]);
     assert_eq!((entries[0].after, entries[0].position), (0, head.position));
@@ -134,7 +135,7 @@ async fn another_epoch_is_refused(kind: Kind) {
     other.log.hello(hello).await.unwrap();
     let error = node.append(1, "one").await.unwrap_err();
     assert_eq!(error.kind(), LogErrorKind::OtherEpoch { epoch: Epoch(0xbad) });
-    assert!(other.log.head().await.unwrap().position > head.position);
+    assert_ne!(other.log.head().await.unwrap().position, head.position);
 }
 
 async fn data_of_a_newer_version_is_refused(kind: Kind) {
@@ -179,7 +180,9 @@ async fn nodes_that_are_gone_for_a_day_are_forgotten(kind: Kind) {
 async fn positions_end_below_what_a_script_can_count(kind: Kind) {
     let engine = Engine::start(kind, &[]);
     let mut node = Node::new(1, &engine.url(), &Witness::default());
-    node.seen = (1 << 53) - 10;
+    node.hello().await.unwrap();
+    let near = ((1_u64 << 53) - 8).to_string();
+    engine.command(&["HSET", "{realm}:m", "p", &near]);
     let head = node.hello().await.unwrap();
     assert_eq!(head.position, (1 << 53) - 8);
     assert_eq!(node.append(7, "fits").await.unwrap().last, (1 << 53) - 1);

@@ -1,7 +1,7 @@
 //! A real server as a child process, in a directory of its own.
 
 use crate::ALL;
-use crate::client::Client;
+use crate::client::{Client, info};
 use resp_rs::resp2::Frame;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -121,6 +121,27 @@ impl Engine {
 
     /// Starts it, and waits until it has loaded what it keeps.
     pub(crate) fn start_again(&mut self) {
+        self.begin();
+        self.until_loaded();
+    }
+
+    /// Starts it with more arguments, and waits until it says that it loads what it keeps.
+    pub(crate) fn start_loading(&mut self, arguments: &[&str]) {
+        self.arguments.extend(arguments.iter().map(ToString::to_string));
+        self.begin();
+        let began = Instant::now();
+        loop {
+            let answer = Client::open(self.port).and_then(|mut client| client.try_ask(&["PING"]));
+            match answer {
+                Some(Frame::Error(said)) if said.starts_with(b"LOADING") => return,
+                Some(answer) => panic!("it has loaded: {answer:?}"),
+                None => thread::sleep(Duration::from_millis(2)),
+            }
+            assert!(began.elapsed() < ALL, "it does not start");
+        }
+    }
+
+    fn begin(&mut self) {
         self.kill();
         let mut command = Command::new(self.kind.program());
         if self.arguments.last().is_none_or(|last| last != "--sentinel") {
@@ -138,6 +159,9 @@ impl Engine {
             .spawn()
             .unwrap();
         self.running = Some(Running { child, watcher });
+    }
+
+    fn until_loaded(&self) {
         let began = Instant::now();
         loop {
             let answer = Client::open(self.port).and_then(|mut client| client.try_ask(&["PING"]));
@@ -184,6 +208,16 @@ impl Engine {
     /// Does one command; an error reply is a failure of the test.
     pub(crate) fn command(&self, words: &[&str]) -> Frame {
         self.client().ask(words)
+    }
+
+    /// Waits until a read waits there.
+    pub(crate) async fn until_a_read_waits(&self) {
+        let mut client = self.client();
+        let began = Instant::now();
+        while info(&mut client, "clients", "blocked_clients") != "1" {
+            assert!(began.elapsed() < ALL, "no read waits");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) fn url(&self) -> String {

@@ -32,6 +32,7 @@ mod cluster;
 mod engine;
 mod losses;
 mod node;
+mod presence;
 mod reading;
 mod refusals;
 mod runtimes;

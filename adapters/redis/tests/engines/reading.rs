@@ -74,10 +74,10 @@ async fn a_wait_that_is_over_is_an_empty_page(kind: Kind) {
 async fn a_wait_may_be_longer_than_an_answer_may_take(kind: Kind) {
     let engine = Engine::start(kind, &[]);
     let config = RedisLogConfig::from_url(&engine.url()).unwrap();
-    let config = config.with_answer_time(Duration::from_secs(2));
+    let config = config.with_answer_time(Duration::from_secs(5));
     let mut node = Node::with(1, log_with(config), &Witness::default());
     node.cursor = node.hello().await.unwrap().position;
-    assert!(node.read(Duration::from_secs(3)).await.unwrap().is_empty());
+    assert!(node.read(Duration::from_secs(6)).await.unwrap().is_empty());
     node.append(1, "one").await.unwrap();
     assert_eq!(payloads(&node.read(Duration::MAX).await.unwrap()), ["one"]);
 }
@@ -88,7 +88,7 @@ async fn a_hello_ends_a_read_that_waits(kind: Kind) {
     let after = node.hello().await.unwrap().position;
     let read = Read { after, max_bytes: 1, wait: Duration::from_secs(3000) };
     let (ended, hello) = tokio::join!(timeout(PATIENCE, node.log.read(read)), async {
-        sleep(Duration::from_millis(100)).await;
+        engine.until_a_read_waits().await;
         node.hello().await
     });
     assert_eq!(ended.unwrap().unwrap_err().kind(), LogErrorKind::Unreachable);

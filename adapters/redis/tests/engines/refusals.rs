@@ -15,6 +15,8 @@ on_each_engine! {
     a_full_engine_refuses_appends_and_still_lets_read
     an_engine_that_cannot_write_its_file_is_full
     too_few_replicas_are_not_ready
+    an_engine_that_loads_its_data_is_not_ready
+    an_engine_that_runs_a_script_is_not_ready
     a_replica_is_not_ready_and_one_of_several_addresses_is_the_master
     a_master_that_becomes_a_replica_ends_what_is_under_way
     a_key_that_is_something_else_makes_no_sense
@@ -147,6 +149,44 @@ async fn too_few_replicas_are_not_ready(kind: Kind) {
     assert_eq!(payloads(&node.read_all().await), ["cut"]);
 }
 
+async fn an_engine_that_loads_its_data_is_not_ready(kind: Kind) {
+    let mut engine = Engine::start(kind, &["--dbfilename", "data.rdb", "--rdbcompression", "no"]);
+    let mut node = Node::new(1, &engine.url(), &Witness::default());
+    node.hello().await.unwrap();
+    node.append(1, "one").await.unwrap();
+    let mut client = engine.client();
+    for number in 0..200 {
+        client.ask(&["SET", &number.to_string(), &"x".repeat(50_000)]);
+    }
+    client.ask(&["SAVE"]);
+    engine.kill();
+    // Each key takes 20 ms, and it looks at its sockets after each 2 MB.
+    engine.start_loading(&["--key-load-delay", "20000"]);
+    assert_eq!(node.hello().await.unwrap_err().kind(), LogErrorKind::NotReady);
+    node.hello_at_last().await;
+    assert_eq!(payloads(&node.read_all().await), ["cut", "one", "cut"]);
+}
+
+async fn an_engine_that_runs_a_script_is_not_ready(kind: Kind) {
+    let engine = Engine::start(kind, &["--lua-time-limit", "50"]);
+    let mut node = Node::new(1, &engine.url(), &Witness::default());
+    node.hello().await.unwrap();
+    let mut busy = engine.client();
+    let script = std::thread::spawn(move || busy.try_ask(&["EVAL", "while true do end", "0"]));
+    let began = Instant::now();
+    let mut client = engine.client();
+    while !client.try_ask(&["PING"]).unwrap().is_error() {
+        assert!(began.elapsed() < ALL, "the script is over");
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(node.append(1, "one").await.unwrap_err().kind(), LogErrorKind::NotReady);
+    assert_eq!(node.hello().await.unwrap_err().kind(), LogErrorKind::NotReady);
+    client.ask(&["SCRIPT", "KILL"]);
+    assert!(script.join().unwrap().unwrap().is_error());
+    node.hello_at_last().await;
+    node.append_again(1, "one").await.unwrap();
+}
+
 async fn a_replica_is_not_ready_and_one_of_several_addresses_is_the_master(kind: Kind) {
     let (one, two) = (Engine::start(kind, &[]), Engine::start(kind, &[]));
     one.command(&["REPLICAOF", "127.0.0.1", &two.port.to_string()]);
@@ -168,7 +208,7 @@ async fn a_master_that_becomes_a_replica_ends_what_is_under_way(kind: Kind) {
     let mut node = Node::new(1, &engine.url(), &Witness::default());
     node.cursor = node.hello().await.unwrap().position;
     let (read, ()) = tokio::join!(node.read(PATIENCE), async {
-        sleep(Duration::from_millis(100)).await;
+        engine.until_a_read_waits().await;
         engine.command(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
     });
     assert_eq!(read.unwrap_err().kind(), LogErrorKind::NotReady);
@@ -218,5 +258,5 @@ async fn a_stopped_engine_is_unreachable_after_the_answer_time(kind: Kind) {
     assert_eq!(node.hello().await.unwrap_err().kind(), LogErrorKind::Unreachable);
     engine.go_on();
     node.hello_at_last().await;
-    node.append_again(1, "one").await.unwrap();
+    node.append_at_last(1, "two").await;
 }

@@ -65,7 +65,7 @@ async fn a_stopped_master_is_followed_by_its_replica(kind: Kind) {
     until("the replica has all", || replica.command(&["XLEN", "{realm}:l"]) == Frame::Integer(21))
         .await;
     // A node that knows the old master alone, and does not look.
-    let mut late = node(3, &master.url(), &witness);
+    let mut late = Node::new(3, &master.url(), &witness);
     late.hello_at_last().await;
 
     master.pause();
@@ -134,13 +134,14 @@ async fn a_sentinel_that_hangs_is_passed_over(kind: Kind) {
     let (first, second) = (sentinel(kind, &master, ""), sentinel(kind, &master, ""));
     let ports = (first.port, second.port);
     let url = format!("redis+sentinel://127.0.0.1:{},127.0.0.1:{}/mymaster", ports.0, ports.1);
-    let node = Node::new(1, &url, &Witness::default());
+    let config = RedisLogConfig::from_url(&url).unwrap().with_connect_time(ALL * 2);
+    let node = Node::with(1, log_with(config), &Witness::default());
     node.hello().await.unwrap();
     first.pause();
-    let some = Duration::from_secs(2);
-    assert!(tokio::time::timeout(some, node.log.head()).await.is_err());
-    tokio::time::timeout(some, node.hello()).await.unwrap().unwrap();
-    tokio::time::timeout(some, node.log.head()).await.unwrap().unwrap();
+    let head = tokio::time::timeout(Duration::from_millis(500), node.log.head());
+    assert!(head.await.is_err(), "it is asked first");
+    tokio::time::timeout(ALL, node.hello()).await.unwrap().unwrap();
+    tokio::time::timeout(ALL, node.log.head()).await.unwrap().unwrap();
     first.go_on();
 }
 

@@ -94,7 +94,7 @@ for (const type of Object.keys(handlers)) source.addEventListener(type, event =>
 // Which of several servers it is, and how well that is where it is not as usual.
 function showNode({ node, health }) {
   live.node = node;
-  setText($('node'), `node ${node}${health === 'ready' ? '' : `, ${health}`}`);
+  setText($('node'), node && `node ${node}${health === 'ready' ? '' : `, ${health}`}`);
 }
 
 // What the server says of the stream itself: how it goes on, and what is missing.
