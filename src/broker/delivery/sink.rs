@@ -153,11 +153,12 @@ impl Sink for BatchSink<'_> {
     }
 
     fn offer_history(&mut self, position: u64, frame: &Frame) -> Room {
-        if self.batch.push_within(self.limit, Source::History, position, frame) {
-            Room::Taken
-        } else {
-            Room::None
+        // Not as other events are, so that what takes those has one caller, and no call.
+        if !self.has_room(frame) {
+            return Room::None;
         }
+        self.batch.push(Source::History, position, frame);
+        Room::Taken
     }
 
     fn share(&mut self, subscription: u32, number: u64) {
