@@ -481,11 +481,12 @@ impl<L: Log> DriveRealm<L> {
         drop(state);
 
         // Nobody else is told before the sessions have it.
-        let mut is_busy = !effects.is_empty();
+        let (mut is_busy, mut has_applied) = (!effects.is_empty(), false);
         for effect in effects {
             match effect {
                 Effect::Apply(steps) => {
                     self.shared.hub.apply_all(&steps).ok()?;
+                    has_applied = true;
                     let is_cut = |step: &LogStep| matches!(step, LogStep::Cut { .. });
                     if let Some(presence) = &self.presence
                         && steps.iter().any(is_cut)
@@ -548,19 +549,22 @@ impl<L: Log> DriveRealm<L> {
                 state.node.handle_answer(now, id, answer);
             }
         }
-        Some(self.backfill(context) | is_busy)
+        Some(self.backfill(context, has_applied) | is_busy)
     }
 
-    /// Does what is to be done now for sessions that are older than memory. Returns whether there may
-    /// be more at once.
-    fn backfill(&mut self, context: &mut Context<'_>) -> bool {
+    /// Does what is to be done now for sessions that are older than memory, of which there may be more
+    /// where something was applied. Returns whether there may be more at once.
+    fn backfill(&mut self, context: &mut Context<'_>, has_applied: bool) -> bool {
         let Self { shared, log, backfills, .. } = self;
-        let state = shared.lock();
-        let is_up = matches!(state.node.health(), NodeHealth::Ready | NodeHealth::Joining);
-        let sequencer = is_up.then(|| state.node.sequencer().clone());
-        drop(state);
-        let is_busy = backfills.round(context, &shared.hub, log, sequencer.as_ref());
-        shared.lock().backfilled = backfills.counters();
+        let sequencer = || {
+            let state = shared.lock();
+            let is_up = matches!(state.node.health(), NodeHealth::Ready | NodeHealth::Joining);
+            is_up.then(|| state.node.sequencer().clone())
+        };
+        let is_busy = backfills.round(context, &shared.hub, log, has_applied, sequencer);
+        if is_busy {
+            shared.lock().backfilled = backfills.counters();
+        }
         is_busy
     }
 

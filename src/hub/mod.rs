@@ -380,9 +380,15 @@ impl Hub {
     }
 
     /// Tells for which sessions something is to be read, and wakes this task when there are others.
+    /// `has_applied` says that something was applied since, by which sessions may be older.
     #[cfg(feature = "cluster")]
-    pub(crate) fn poll_backfills(&self, waker: &Waker, read: impl FnMut(BackfillRequest)) {
-        self.inner.poll_backfills(waker, read);
+    pub(crate) fn poll_backfills(
+        &self,
+        waker: &Waker,
+        has_applied: bool,
+        read: impl FnMut(BackfillRequest),
+    ) {
+        self.inner.poll_backfills(waker, has_applied, read);
     }
 
     /// Hands to a session what was read for it; `None`: nothing could be. Returns after which position

@@ -237,10 +237,22 @@ impl Inner {
     }
 
     /// Tells for which sessions something is to be read, and wakes this task when there are others.
+    /// `has_applied` says that something was applied since, by which sessions may be older.
     #[cfg(feature = "cluster")]
-    pub(super) fn poll_backfills(&self, waker: &Waker, mut read: impl FnMut(BackfillRequest)) {
+    pub(super) fn poll_backfills(
+        &self,
+        waker: &Waker,
+        has_applied: bool,
+        mut read: impl FnMut(BackfillRequest),
+    ) {
+        let mut backfiller = lock(&self.backfiller);
+        // As long as it stands there, no session came.
+        if !has_applied && backfiller.as_ref().is_some_and(|one| one.will_wake(waker)) {
+            return;
+        }
         // Before it is looked for, so that a session which comes meanwhile is not missed.
-        let replaced = lock(&self.backfiller).replace(waker.clone());
+        let replaced = backfiller.replace(waker.clone());
+        drop(backfiller);
         self.for_all(|shard, _| {
             while let Some(request) = shard.broker.shard_mut().poll_backfill() {
                 read(request);

@@ -40,22 +40,27 @@ impl DriveBackfills {
     /// Does what is to be done now: asks the hub who waits, the engine for what it has, and hands that
     /// to the sessions. Returns whether there may be more at once.
     ///
-    /// While the engine is away, which is without a `sequencer`, those who wait resume from memory.
+    /// `has_applied` says that something was applied since the last time. While the engine is away,
+    /// which is without a sequencer, those who wait resume from memory.
     pub(in crate::cluster) fn round<L: Log>(
         &mut self,
         context: &mut Context<'_>,
         hub: &Hub,
         log: &Arc<L>,
-        sequencer: Option<&Sequencer>,
+        has_applied: bool,
+        sequencer: impl FnOnce() -> Option<Sequencer>,
     ) -> bool {
         let mut is_busy = false;
-        hub.poll_backfills(context.waker(), |request| {
+        hub.poll_backfills(context.waker(), has_applied, |request| {
             self.backfills.begin();
             self.backfills.want(request.session, request.after);
             is_busy = true;
         });
-        if let Some(sequencer) = sequencer {
-            is_busy |= self.read(context, log, sequencer);
+        if self.reads.is_empty() && self.backfills.is_idle() {
+            return false;
+        }
+        if let Some(sequencer) = sequencer() {
+            is_busy |= self.read(context, log, &sequencer);
         } else {
             self.backfills.fail_all();
             self.reads.clear();

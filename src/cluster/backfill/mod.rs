@@ -102,6 +102,11 @@ impl Backfills {
         }
     }
 
+    /// Returns whether nobody waits, and nothing is to be handed over.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.served.is_empty() && self.reading.is_empty()
+    }
+
     /// Returns after which position is to be read next.
     pub(super) fn poll_read(&mut self) -> Option<u64> {
         if self.reading.len() >= READS || self.waiting.is_empty() {
