@@ -135,7 +135,8 @@ impl History {
         if through <= before {
             return false;
         }
-        self.is_whole &= page.start() <= before && page.whole_from() <= before;
+        // Which is no less than where it starts.
+        self.is_whole &= page.whole_from() <= before;
         let (count, mut heard) = (self.count, 0);
         for published in page.after(before) {
             let position = published.position();
