@@ -38,7 +38,11 @@ impl World {
         let max_bytes = self.scenario.page_bytes;
         let read = Read { after, max_bytes, wait: Duration::ZERO };
         let page = self.engine.read(server, since, &read);
-        let read = decode(after, page, self.scenario.is_lossless);
+        let mut read = decode(after, page, self.scenario.is_lossless);
+        if self.scenario.mutant == Some(Mutant::ReadsOlderWithoutLooking) {
+            let (through, published) = (read.through(), read.published().to_vec());
+            read = Backfilled::new(read.start(), read.start(), through, published);
+        }
         self.judge.count("read for a reader");
         if let Some(next) = process.broker.shard_mut().backfill(now, session, &read) {
             self.read_older(node, session, next);
