@@ -162,6 +162,10 @@
 //!   proxy in front to say.
 //! - [`SessionDefaults::on_gap`] and [`SessionDefaults::on_unknown_id`]: whether all that is kept is
 //!   sent to a peer that has missed more than that, or says nothing of what it has.
+//! - [`Backfill`], where a log outside is [read](ShardMut::set_backfill) for peers that have missed
+//!   more than that: how much of it one session gets, and how many wait for it. A stranger's id of
+//!   an old place costs a read, which all share that stand near it; with signed ids none can be made
+//!   up.
 
 mod absent;
 mod admission;

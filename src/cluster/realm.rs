@@ -126,8 +126,9 @@ impl Realm {
     /// A client may come from any other node. So the hub keeps what is [for clients that are
     /// elsewhere](crate::broker::BrokerConfig::keeps_for_absent), and a session whose last event id
     /// is ahead of this node waits for 2 s, unless
-    /// [`ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set already. The runtime says
-    /// [what time it is](NodeConfig::time_of_day), unless that is set already.
+    /// [`ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set already. For a session that is
+    /// older than what this node has in memory, the log [is read](Self::set_backfill). The runtime says
+    /// [what time it is](crate::cluster::NodeConfig::time_of_day), unless that is set already.
     ///
     /// # Errors
     ///

@@ -88,7 +88,7 @@ impl World {
     pub(crate) fn new(seed: u64, start: Instant, log: Log, mutant: Option<Mutant>) -> Self {
         let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let mut scenario = Scenario::draw(&mut random, mutant);
-        scenario.reads_older = seed % 2 == 0;
+        scenario.reads_older = seed.is_multiple_of(2);
         log.note(|| format!("{scenario:?}"));
         let readers = scenario.readers.iter().cloned().map(|reading| Reader {
             memory: Memory::new(reading.client),
