@@ -12,9 +12,20 @@
 //! An engine that may have lost something writes a [cut](Content::Cut) into the log, with a position
 //! so far ahead that no position ever names two events.
 //!
+//! | You want | Take |
+//! | --- | --- |
+//! | a hub that follows a log, and something to publish to | [`Realm`] |
+//! | an engine that several nodes share | `RedisLog` of the crate `sansse-redis` |
+//! | an engine of one node, in a file | `RedbLog` of the crate `sansse-redb` |
+//! | an engine for tests | [`MemoryLog`] |
+//! | another engine | [`Log`], four methods |
+//! | a driver of your own | [`Node`], a machine |
+//!
 //! [`Log`] is the seam: what an engine has to do. [`Batch`] is what it keeps, as bytes that concern
 //! nobody but the nodes. A [`Node`] decides what is asked of a log and when, what its answers mean to
-//! the shards of this process, and what publishers are told.
+//! the shards of this process, and what publishers are told. Which engine, what it has to be set to,
+//! and what a reader is told when something fails, is in the guide
+//! [many nodes](crate::guide::many_nodes).
 //!
 //! # Who is there
 //!

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::browser::{AGAIN, Browser, Kind, SOON, in_both_browsers};
-use crate::live::Live;
+use crate::live::{Live, Stream};
 use crate::live_page::{LINE_EVENTS, LINES, line, open, shows_line, strings};
 
 in_both_browsers! {
@@ -18,6 +18,8 @@ in_both_browsers! {
     a_page_is_told_what_an_engine_that_was_started_without_data_has_lost_and_goes_on,
     a_page_of_a_stream_in_a_file_is_told_that_nothing_is_missing_after_a_kill,
 }
+
+const TWO_PEOPLE: &str = "document.querySelectorAll('#people li[data-client]').length === 2";
 
 /// For what starts, and for what is asked again.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,6 +39,9 @@ async fn a_page_goes_from_a_killed_node_to_the_other_and_has_each_line_once_and_
     }
     let [its, mut other] = nodes;
     assert_eq!(its.node(), node);
+    // Somebody who is with the other node is shown, and stays when the page comes there.
+    let _witness = Stream::open(other.address(), "/events?client=witness&name=witness", SOON);
+    browser.wait_for(TWO_PEOPLE, SOON).await;
 
     // What is typed into the other one comes to the page through both.
     other.publish((0..50).map(line));
@@ -55,6 +60,7 @@ async fn a_page_goes_from_a_killed_node_to_the_other_and_has_each_line_once_and_
     assert_eq!(browser.value("live.resumes[1].stream").await, "complete");
     assert_eq!(browser.value("live.gaps").await, 0);
     browser.wait_for(&format!("live.node === '{}'", other.node()), SOON).await;
+    browser.wait_for(TWO_PEOPLE, SOON).await;
 }
 
 async fn a_page_is_told_what_an_engine_that_was_started_without_data_has_lost_and_goes_on(

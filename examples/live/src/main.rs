@@ -29,6 +29,7 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use presence::{Name, Presence};
 use sansse::broker::{Audience, BrokerConfig, ClientId, Drain, PublishError, TopicName};
+use sansse::cluster::{PresenceConfig, RealmPresence};
 use sansse::http::Hosts;
 use sansse::hub::{Answer, HubBuilder};
 use sansse::serve::Server;
@@ -109,19 +110,30 @@ async fn live(Arguments { address, hosts, kept }: Arguments) -> Result<(), Box<d
     config.reconnect.retry = Some(Duration::from_secs(1));
     config.client_grace = GRACE;
     config.private_retention.bytes = MAX_LIST.try_into()?;
-    let (presence, follower) = presence::channel();
-    let followed = presence.clone();
+    let mut everywhere = PresenceConfig::new();
+    everywhere.grace = GRACE;
+    let everywhere = RealmPresence::new(everywhere);
+    let (here, follower) = presence::channel();
+    let followed = here.clone();
     let kept = config.retention;
-    let (hub, drive) = HubBuilder::new(config)
-        .on_event(move |number, event| followed.event(number, event))
-        .build(TokioRuntime)?;
+    let builder = HubBuilder::new(config);
+    let builder = if opened.is_kept() {
+        builder.on_event(everywhere.listener())
+    } else {
+        builder.on_event(move |number, event| followed.event(number, event))
+    };
+    let (hub, drive) = builder.build(TokioRuntime)?;
     let driver = tokio::spawn(drive);
     // Before what was kept comes back, of which each topic keeps its own part.
     let topics = Topics::of(opened.node());
     topics.keep(&hub, kept)?;
-    let stage = opened.join(hub.clone())?;
+    let stage = opened.join(hub.clone(), &everywhere)?;
     stage.ready().await;
-    tokio::spawn(follower.publish(stage.clone(), topics.clone()));
+    if stage.is_kept() {
+        tokio::spawn(presence::publish_realm(stage.clone(), everywhere));
+    } else {
+        tokio::spawn(follower.publish(stage.clone(), topics.clone()));
+    }
     let answers = Answers::new(stage.clone());
     let (publisher, counters, runtime) = (stage.clone(), topics.counters(), Handle::current());
     thread::spawn(move || {
@@ -152,7 +164,7 @@ async fn live(Arguments { address, hosts, kept }: Arguments) -> Result<(), Box<d
     );
     // Who reads the output may have closed it, as `head` does.
     let _ = io::stdout().write_all(greeting.as_bytes());
-    let site = Site { stage: stage.clone(), topics, presence, answers: answers.clone() };
+    let site = Site { stage: stage.clone(), topics, presence: here, answers: answers.clone() };
     let shutdown = {
         let (hub, stage) = (hub.clone(), stage.clone());
         async move {
@@ -254,12 +266,15 @@ impl Site {
 
     fn stream(&self, request: &Request<Bytes>) -> Answer {
         let person = Person::of(request);
-        let mut session = self.topics.session();
+        let mut session = self.topics.session(self.stage.is_kept());
         if let Some(client) = person.client {
             session = session.with_client(client).with_metadata(Name(person.name));
         }
         let answer = self.stage.hub().accept(request, session);
-        if let Answer::Stream(_, session) = &answer {
+        // In a realm the stream begins with what was said of each person.
+        if let Answer::Stream(_, session) = &answer
+            && !self.stage.is_kept()
+        {
             self.presence.welcome(session.id());
         }
         answer

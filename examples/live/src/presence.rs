@@ -1,4 +1,5 @@
-//! Who is here: the whole list for each page that comes, and from then on one event for each change.
+//! Who is here: for a hub alone the whole list for each page that comes, and from then on one event for
+//! each change; on the nodes of a realm an event for each person that is kept, and for each change.
 //!
 //! A [`Roster`] follows the hub's numbered events. Lists and changes come from the one task that
 //! has it, so that a page which has got the list misses no change and gets none from before it.
@@ -7,12 +8,16 @@ use crate::stage::Stage;
 use crate::{publish, publish_json, topics::Topics};
 use sansse::broker::{
     Audience, BrokerEvent, ClientId, EventNumber, PresenceCursor, Roster, RosterError, SessionId,
+    TopicName,
 };
+use sansse::cluster::RealmPresence;
 use sansse::{Event, EventKey, EventType, Hub, event_type};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::interval;
 
 const PEOPLE: EventType = event_type!("people");
 const PERSON: EventType = event_type!("person");
@@ -20,6 +25,8 @@ const PERSON: EventType = event_type!("person");
 /// How much may wait for the task. What is too much is not lost: the list is then taken anew.
 const MAX_WAITING: usize = 4_096;
 const PAGE: usize = 500;
+/// How often all are said again on the nodes of a realm.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// What is kept with a client while it is present.
 #[derive(Clone)]
@@ -108,6 +115,51 @@ impl Follower {
     }
 }
 
+/// Publishes who is here on all nodes, for ever: each node says how it is with those who are, or were
+/// just now, with it, and whose names it knows. A page has the newest that was said of each.
+pub(crate) async fn publish_realm(stage: Stage, presence: RealmPresence) {
+    let (sender, mut changes) = mpsc::channel(MAX_WAITING);
+    presence.on_change(move |change| {
+        // What is too much is said later, with all others.
+        let _ = sender.try_send(change.client);
+    });
+    // What was said long ago may be kept no more, and what was refused was not said.
+    let mut again = interval(AGAIN);
+    loop {
+        tokio::select! {
+            Some(client) = changes.recv() => {
+                let sessions = presence.sessions_of(&client);
+                publish_person(&stage, &presence, &client, sessions).await;
+            }
+            _ = again.tick() => publish_all(&stage, &presence).await,
+        }
+    }
+}
+
+async fn publish_all(stage: &Stage, presence: &RealmPresence) {
+    let mut page = presence.clients(None, PAGE);
+    while let Some((last, _)) = page.last().cloned() {
+        for (client, sessions) in page {
+            publish_person(stage, presence, &client, Some(sessions)).await;
+        }
+        page = presence.clients(Some(&last), PAGE);
+    }
+}
+
+async fn publish_person(
+    stage: &Stage,
+    presence: &RealmPresence,
+    client: &ClientId,
+    sessions: Option<usize>,
+) {
+    let is_known = stage.hub().metadata(client, |_| ()).is_some();
+    // Nobody knows the name of who has left.
+    if is_known || (sessions.is_none() && presence.is_first()) {
+        let person = person(stage.hub(), client, sessions);
+        publish_state(stage, Topics::everybody(), client, &person).await;
+    }
+}
+
 fn snapshot(hub: &Hub) -> Result<Roster, RosterError> {
     let mut roster = Roster::new();
     let mut next = Some(PresenceCursor::default());
@@ -134,15 +186,19 @@ async fn publish_change(stage: &Stage, topics: &Topics, roster: &Roster, event: 
         return;
     };
     let person = person(stage.hub(), client, roster.sessions(client));
-    match serde_json::to_string(&person) {
+    publish_state(stage, topics.people(), client, &person).await;
+}
+
+/// Of each person, the newest event is enough.
+async fn publish_state(stage: &Stage, topic: TopicName, client: &ClientId, person: &Person) {
+    match serde_json::to_string(person) {
         Ok(json) => {
             let event = Event::new(json).with_type(PERSON);
-            // Of each person, the newest event is enough.
             let event = match EventKey::new(client.as_str()) {
                 Ok(key) => event.with_key(key),
                 Err(_) => event,
             };
-            publish(stage, topics.people(), &event).await;
+            publish(stage, topic, &event).await;
         }
         Err(error) => eprintln!("cannot say how it is with {client}: {error}"),
     }

@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 use sansse::Event;
 use sansse::Hub;
 use sansse::broker::{Audience, Epoch, Pace, PublishError, TopicName};
-use sansse::cluster::{JoinError, NodeConfig, NodeId, Realm};
+use sansse::cluster::{JoinError, NodeConfig, NodeId, Realm, RealmConfig, RealmPresence};
 use sansse::hub::Health;
 use sansse_redb::{Durability, RedbLog, RedbLogConfig};
 use sansse_redis::{RedisLog, RedisLogConfig};
@@ -90,10 +90,16 @@ impl Opened {
         format!("{:08x}", self.node.0 >> 96)
     }
 
+    /// Whether the stream is kept beyond the memory of this process.
+    pub(crate) const fn is_kept(&self) -> bool {
+        !matches!(self.log, OpenedLog::Nothing)
+    }
+
     /// Lets the hub follow it.
-    pub(crate) fn join(self, hub: Hub) -> Result<Stage, JoinError> {
+    pub(crate) fn join(self, hub: Hub, presence: &RealmPresence) -> Result<Stage, JoinError> {
         let node = self.node();
-        let config = NodeConfig::new(self.node, random_seed());
+        let config = RealmConfig::new(NodeConfig::new(self.node, random_seed()));
+        let config = config.with_presence(presence);
         let realm = match self.log {
             OpenedLog::Nothing => None,
             OpenedLog::Store(log) => Some(Realm::join(hub.clone(), log, config, &TokioRuntime)?),

@@ -37,6 +37,12 @@ impl Topics {
         named("chat")
     }
 
+    /// Those who are with any node.
+    pub(crate) fn everybody() -> TopicName {
+        named("people")
+    }
+
+    /// Those who are with this node.
     pub(crate) fn people(&self) -> TopicName {
         named(&format!("people/{}", self.node))
     }
@@ -52,17 +58,18 @@ impl Topics {
         hub.set_retention(&Self::chat(), Some(chat))?;
         // How it is with somebody now is all that is of use of it.
         let people = Retention { compact: true, ..kept };
-        hub.set_retention(&self.people(), Some(people))
+        hub.set_retention(&self.people(), Some(people))?;
+        hub.set_retention(&Self::everybody(), Some(people))
     }
 
     /// A stream of all that. One that says its last event id goes on after it, and any other begins
     /// with what is kept.
-    pub(crate) fn session(&self) -> SessionConfig {
+    pub(crate) fn session(&self, is_kept: bool) -> SessionConfig {
         SessionConfig::new()
             .with_topic(self.counters())
             .with_topic(Self::lines())
             .with_topic(Self::chat())
-            .with_topic(self.people())
+            .with_topic(if is_kept { Self::everybody() } else { self.people() })
             .with_start(StartAt::Oldest)
     }
 }

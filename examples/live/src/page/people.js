@@ -9,7 +9,8 @@ function face(client, name) {
   return node;
 }
 
-// The list comes whole when the stream begins; then one event for each change.
+// The list comes whole when the stream begins, or each person by itself where several servers share
+// the stream; then one event for each change.
 const people = new Map();
 let peopleQueued = false;
 
@@ -20,8 +21,10 @@ function allPeople(list) {
 }
 
 // Without a session somebody may be loading the page again, and is still here.
-function onePerson(person) {
+// What is kept of before this page came is no change. Where a list comes, it has all of that.
+function onePerson(person, how) {
   if (person.here) people.set(person.client, person); else people.delete(person.client);
+  if (how === 'kept') { showPeopleSoon(); return; }
   live.changes.push(person);
   if (live.changes.length > 100) live.changes.shift();
   showPeopleSoon();

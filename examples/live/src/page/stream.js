@@ -85,8 +85,7 @@ const handlers = {
   line(text, how) { logLine(text, how); },
   chat(message, how) { logChat(message, how); },
   people({ people }) { allPeople(people); },
-  // Who was here before is in the list.
-  person(person, how) { if (how !== 'kept') onePerson(person); },
+  person(person, how) { onePerson(person, how); },
   farewell() { farewell = true; },
 };
 for (const type of Object.keys(handlers)) source.addEventListener(type, event => receive(type, event));
