@@ -1,11 +1,11 @@
-//! Sessions whose last event id is ahead of this broker: how they resume once it has come as far.
+//! Sessions whose place is not decided when they are opened: how they resume once it is.
 
 use super::arena::Key;
 use super::clock::{Tick, ticks};
 use super::config::{StartAt, check_ahead_wait};
-use super::delivery::{self, Teller, Wish};
+use super::delivery::{self, Beginning, Teller, Wish};
 use super::names::TopicFilter;
-use super::sessions::{Ahead, Phase, Session, Subscription};
+use super::sessions::{Ahead, History, Phase, Session, Subscription};
 use super::topics::View;
 use super::{Broker, BrokerEvent, ConfigError, SessionConfig};
 use alloc::vec::Vec;
@@ -31,7 +31,16 @@ impl Broker {
         self.config.session.ahead_wait
     }
 
-    /// Lets a session that was opened wait for the position that its last event id names.
+    /// Returns the position for which, or for what is read after which, a session is to wait that
+    /// would begin so.
+    #[inline]
+    pub(super) fn waits_at(&self, beginning: &Beginning) -> Option<u64> {
+        let ahead = beginning.ahead().filter(|_| self.config.session.ahead_wait.is_some());
+        ahead.or_else(|| beginning.older().filter(|_| self.has_room_to_read()))
+    }
+
+    /// Lets a session that was opened wait for the position that its last event id names, or for
+    /// what is read after that.
     #[cold]
     pub(super) fn let_wait_for(
         &mut self,
@@ -45,7 +54,13 @@ impl Broker {
         let (id, start) = (config.last_event_id().clone(), config.start().clone());
         let ahead = Ahead::new(position, now.saturating_add(wait), id, start);
         let opening_comment = config.opening_comment().cloned();
-        self.sessions.set_ahead(key, ahead.with_opening(opening_comment, retry));
+        let ahead = ahead.with_opening(opening_comment, retry);
+        let ahead = if position <= self.sequencer.last() {
+            self.let_read_for(now, key, ahead)
+        } else {
+            ahead
+        };
+        self.sessions.set_ahead(key, ahead);
     }
 
     /// Decides how those resume whose position has come. To be called whenever the newest position
@@ -67,15 +82,19 @@ impl Broker {
     /// Decides how those resume that have waited long enough.
     pub(super) fn decide_overdue(&mut self, now: Tick) {
         while let Some(key) = self.sessions.overdue(now) {
-            self.decide(key);
+            self.give_up_reading(key);
         }
     }
 
     /// Lets a session resume that was ahead, as if it had been opened now.
     #[cold]
-    fn decide(&mut self, key: Key) {
-        let Some(ahead) = self.sessions.take_ahead(key) else { return };
-        let Some(session) = self.sessions.get_mut(key) else { return };
+    pub(super) fn decide(&mut self, key: Key) {
+        let Some(mut ahead) = self.sessions.take_ahead(key) else { return };
+        let history = ahead.take_history();
+        let was_read = history.is_some();
+        // Nothing was read where nobody could.
+        let history = history.filter(|history| history.through() > history.after());
+        let Some(session) = self.sessions.get(key) else { return };
         // Those with which it was opened, in their order.
         let is_first = |(number, _): &(u32, u32)| {
             session.subscription(*number).is_some_and(Subscription::is_nowhere)
@@ -86,15 +105,25 @@ impl Broker {
             first.iter().filter_map(|(_, channel)| self.topics.view(*channel)).collect();
         let usual = &self.config.session;
         let wish = Wish::new(ahead.last_event_id(), ahead.start(), usual.on_gap, self.unseen)
-            .with_unknown_id(usual.on_unknown_id);
+            .with_unknown_id(usual.on_unknown_id)
+            .with_history(history.as_deref());
         let beginning = delivery::resume(&views, wish, &self.sequencer);
+        if !was_read && beginning.older().is_some() && self.has_room_to_read() {
+            // Its position has come, and what was published since then went by here.
+            drop(views);
+            let now = self.clock.now();
+            let ahead = self.let_read_for(now, key, *ahead);
+            self.sessions.set_ahead(key, ahead);
+            return;
+        }
         let (resumption, places) = (beginning.resumption(), beginning.places());
         let teller = Teller::of(session, usual.notices.as_ref(), &self.sequencer);
         let opening = teller.opening::<true>(&beginning, ahead.opening_comment(), ahead.retry());
         let is_finite = first.first().is_none_or(|(_, one)| *one != self.topics.everyone());
         let is_place_due = is_finite
             && teller.tells_places()
-            && delivery::ends_without_id(&views, beginning.places());
+            && Self::ends_without_id(&views, &beginning, history.as_deref());
+        let Some(session) = self.sessions.get_mut(key) else { return };
         for ((number, _), cursor) in first.iter().zip(places.cursors()) {
             set_cursor(session, *number, *cursor);
         }
@@ -109,6 +138,9 @@ impl Broker {
         if is_place_due {
             session.extras_mut().owe_place();
         }
+        if let Some(history) = history.filter(|_| beginning.has_history()) {
+            session.extras_mut().set_history(history);
+        }
         if resumption.replayed() > 0 {
             self.bound_replay(key);
         }
@@ -122,6 +154,20 @@ impl Broker {
         let (session, client) = (self.sessions.id_of(key), self.client_of(key).cloned());
         self.events.push(BrokerEvent::SessionResumed { session, client, resumption });
         self.let_wait(key);
+    }
+
+    /// Returns whether what a session is replayed ends with something that brings no id.
+    fn ends_without_id(
+        views: &[View<'_>],
+        beginning: &Beginning,
+        history: Option<&History>,
+    ) -> bool {
+        let places = beginning.places();
+        let is_first = || beginning.has_history() && !places.is_replayed(views);
+        match history.filter(|_| is_first()).and_then(History::last) {
+            Some(last) => delivery::has_no_id(last.frame()),
+            None => delivery::ends_without_id(views, places),
+        }
     }
 
     /// Places a subscription that was made while the session was ahead of this position, and before

@@ -5,9 +5,9 @@ use super::CursorKeys;
 use super::admission::Elsewhere;
 use super::names::AddressKey;
 use super::{
-    Broker, ClientId, ConfigError, Drain, DrainError, Lag, LeaseError, OpenError, Opened,
-    PublishError, Published, Resumption, Retention, RevokeError, SessionConfig, SessionId, StartAt,
-    SubscribeError, TopicFilter, TopicName, TopicSettingError,
+    Backfill, BackfillRequest, Backfilled, Broker, ClientId, ConfigError, Drain, DrainError, Lag,
+    LeaseError, OpenError, Opened, PublishError, Published, Resumption, Retention, RevokeError,
+    SessionConfig, SessionId, StartAt, SubscribeError, TopicFilter, TopicName, TopicSettingError,
 };
 use core::time::Duration;
 use std::time::Instant;
@@ -63,6 +63,10 @@ calls! {
     fn set_ahead_wait(&mut self, now: Instant, wait: Option<Duration>)
         -> Result<(), ConfigError>;
     fn set_keeps_for_absent(&mut self, now: Instant, keeps: bool);
+    fn set_backfill(&mut self, now: Instant, backfill: Option<Backfill>);
+    fn poll_backfill(&mut self) -> Option<BackfillRequest>;
+    fn backfill(&mut self, now: Instant, session: SessionId, read: &Backfilled) -> Option<u64>;
+    fn end_backfill(&mut self, now: Instant, session: SessionId) -> bool;
     #[cfg(feature = "signed")]
     fn set_cursor_keys(&mut self, keys: CursorKeys) -> Result<(), ConfigError>;
 }

@@ -73,8 +73,9 @@ pub enum Resumption {
     },
     /// Its last event id is ahead, as for [`Ahead`](Self::Ahead), and the session waits for
     /// [so long](crate::broker::SessionDefaults::ahead_wait) until this shard has come as far. Until
-    /// then nothing is said of its place, and nothing is replayed. What came of it is told by
-    /// [`BrokerEvent::SessionResumed`].
+    /// then nothing is said of its place, and nothing is replayed. Or what it missed is kept here no
+    /// more, and is [read](crate::broker::ShardMut::set_backfill) from a log outside. What came of
+    /// it is told by [`BrokerEvent::SessionResumed`].
     Waiting,
     /// Its last event id names a place without the code that this broker's keys make for it. It was
     /// forged, or is of another stream. Nothing is replayed: the session starts now. This comes

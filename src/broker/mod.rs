@@ -162,11 +162,17 @@
 //!   proxy in front to say.
 //! - [`SessionDefaults::on_gap`] and [`SessionDefaults::on_unknown_id`]: whether all that is kept is
 //!   sent to a peer that has missed more than that, or says nothing of what it has.
+//! - [`Backfill`], where a log outside is [read](ShardMut::set_backfill) for peers that have missed
+//!   more than that: how much of it one session gets, and how many wait for it. A stranger's id of
+//!   an old place costs a read, which all share that stand near it; with signed ids none can be made
+//!   up.
 
 mod absent;
 mod admission;
 mod ahead;
 mod arena;
+mod backfill;
+mod backfilled;
 mod calls;
 mod clients;
 mod clock;
@@ -194,10 +200,15 @@ mod topics;
 mod wait;
 
 pub use crate::encode::Framing;
+pub use backfill::BackfillRequest;
+pub use backfilled::Backfilled;
+#[cfg(feature = "cluster")]
+pub(crate) use backfilled::Stretch;
 pub use clients::{PresenceCursor, PresencePage, PresentClient, Roster};
 pub use config::{
-    BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap, OnUnknownId,
-    Pace, Reconnect, Retention, SessionConfig, SessionDefaults, SessionLimit, ShardNumber, StartAt,
+    Backfill, BrokerConfig, BrokerLimits, Drain, Lag, LagPolicy, LimitPolicy, MaxAge, OnGap,
+    OnUnknownId, Pace, Reconnect, Retention, SessionConfig, SessionDefaults, SessionLimit,
+    ShardNumber, StartAt,
 };
 pub use counters::{Counters, Ended, Histogram, Lost, Panics, Refused, Resumed};
 pub use delivery::{Batch, Filled, Transmit};
@@ -288,6 +299,8 @@ pub struct Broker {
     publishers: Publishers,
     admission: Admission,
     events: EventQueue,
+    /// What is read for sessions that are older than memory; `None`: nothing.
+    backfill: Option<Backfill>,
     /// What is only to be counted.
     counters: Counters,
     /// What `poll_transmit` lends when it is kept nowhere else.
@@ -315,6 +328,7 @@ impl Broker {
             publishers: Publishers::new(),
             admission: Admission::new(&config),
             events: EventQueue::new(config.shard.get()),
+            backfill: None,
             counters: Counters::default(),
             lent: None,
             let_go: None,

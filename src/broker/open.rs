@@ -67,7 +67,7 @@ impl Broker {
         let views: Vec<View<'_>> =
             channels.iter().filter_map(|&channel| self.topics.view(channel)).collect();
         let mut beginning = delivery::resume(&views, self.wish(&config), &self.sequencer);
-        let ahead = beginning.ahead().filter(|_| self.config.session.ahead_wait.is_some());
+        let ahead = self.waits_at(&beginning);
         if ahead.is_some() {
             beginning.wait();
         }
@@ -208,8 +208,8 @@ impl Broker {
         let views = channels.iter().filter_map(|&channel| self.topics.view(channel));
         let views: Vec<View<'_>> = views.chain(config.client().map(view_of_client)).collect();
         let beginning = delivery::resume(&views, self.wish(config), &self.sequencer);
-        if beginning.ahead().is_some() && self.config.session.ahead_wait.is_some() {
-            // What is left is known when its position has come.
+        if self.waits_at(&beginning).is_some() {
+            // What is left is known when its position has come, or what it missed was read.
             return Ok(());
         }
         if delivery::is_anything_left(&views, &beginning, self.teller(config).tells_places()) {

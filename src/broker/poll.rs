@@ -123,6 +123,7 @@ impl Broker {
             // What was handed over before this poll is delivered.
             let superseded = Passed::of_superseded(session.extras_mut().take_uncounted());
             notes.note(id, session.client(), superseded);
+            session.extras_mut().let_history_go();
             if let Some(own) = session.own() {
                 self.topics.trim_delivered(now, own.channel(), own.cursor());
             }
@@ -202,7 +203,7 @@ impl Broker {
             Source::Subscription(number) => state
                 .subscription(number)
                 .is_some_and(|one| self.topics.is_lost_in_private(one.channel(), part.cursor())),
-            Source::Own | Source::Place => false,
+            Source::Own | Source::Place | Source::History => false,
         };
         if batch.untouched(written).iter().any(is_gone) {
             return batch.rest(written);
@@ -216,6 +217,11 @@ impl Broker {
             match part.source() {
                 Source::Own => {}
                 Source::Place => state.extras_mut().owe_place(),
+                Source::History => {
+                    if let Some(history) = state.extras_mut().history_mut() {
+                        history.take_back(part.cursor());
+                    }
+                }
                 Source::Subscription(number) => {
                     // A place may be vacant since what stood there was revoked.
                     if let Some(subscription) = state.subscription_mut(number) {

@@ -12,8 +12,9 @@ use super::delivery::Teller;
 use super::names::AddressKey;
 use super::sessions::Told;
 use super::{
-    Audience, Broker, ConfigError, Drain, DrainError, EndReason, EventNumber, LogStep, OpenError,
-    Opened, PublishError, Published, SessionConfig,
+    Audience, Backfill, BackfillRequest, Backfilled, Broker, ConfigError, Drain, DrainError,
+    EndReason, EventNumber, LogStep, OpenError, Opened, PublishError, Published, SessionConfig,
+    SessionId,
 };
 #[cfg(feature = "signed")]
 use super::{CursorKeys, EventIds};
@@ -396,6 +397,85 @@ impl<'a, B: Calls> ShardMut<'a, B> {
     /// ```
     pub fn set_keeps_for_absent(self, now: Instant, keeps: bool) {
         self.broker.set_keeps_for_absent(now, keeps);
+    }
+
+    /// Lets sessions that resume from before what is in memory wait for what is read of a log outside,
+    /// from now on, or not; at first they do not. Without it, those that wait resume from memory.
+    ///
+    /// Such a session gets heartbeats, and nothing else, until it is decided how it resumes; see
+    /// [`Resumption::Waiting`](super::Resumption). The driver asks
+    /// [`poll_backfill`](Self::poll_backfill) what is to be read, and brings it page by page by
+    /// [`backfill`](Self::backfill). Then the session begins as if all of that had been in memory:
+    /// its stream begins with how it resumes, what was read follows, then what is in memory, and then
+    /// what is published. Where a page has more than concerns the session, it gets what is for it:
+    /// what it had subscribed to when it was opened, without what it has unsubscribed from, or lost
+    /// the right to, since.
+    ///
+    /// ```
+    /// use sansse::broker::{
+    ///     Audience, Backfill, Backfilled, Broker, BrokerConfig, Epoch, EventIds, Resumption,
+    ///     Sequencer, SessionConfig,
+    /// };
+    /// use sansse::{Event, LastEventId};
+    /// # let now = std::time::Instant::now();
+    ///
+    /// let mut log = Sequencer::new(Epoch(0xbeef), 0, EventIds::Assigned);
+    /// let old: Vec<_> = ["a", "b", "c"]
+    ///     .map(|data| log.publish(Audience::Everyone, &Event::new(data)))
+    ///     .into();
+    /// // This node begins after what was published first.
+    /// let mut node = Broker::new(now, BrokerConfig::new(Epoch(0xbeef)))?;
+    /// node.shard_mut().set_backfill(now, Some(Backfill::DEFAULT));
+    /// node.shard_mut().cut(now, 3)?;
+    /// node.shard_mut().apply(now, &log.publish(Audience::Everyone, &Event::new("d")))?;
+    ///
+    /// let last = LastEventId::from_header(b"beef-1");
+    /// let opened = node.open(now, SessionConfig::new().with_last_event_id(last))?;
+    /// assert_eq!(opened.resumption, Resumption::Waiting);
+    /// let request = node.shard_mut().poll_backfill().expect("it missed something");
+    /// assert_eq!((request.session, request.after), (opened.session, 1));
+    /// let read = Backfilled::new(0, 0, 3, old);
+    /// assert_eq!(node.shard_mut().backfill(now, request.session, &read), None);
+    ///
+    /// # let mut data = Vec::new();
+    /// # while let Some(sansse::broker::Transmit::Frame(frame)) =
+    /// #     node.poll_transmit(now, opened.session)
+    /// # {
+    /// #     data.extend_from_slice(frame.payload());
+    /// # }
+    /// # let data = String::from_utf8(data)?;
+    /// // Its stream: that it is complete, "b" and "c" from the log, and "d" from memory.
+    /// assert!(data.contains("complete") && data.ends_with("id: beef-4\ndata: d\n\n"));
+    /// # assert!(data.contains("data: b\n\nid: beef-3\ndata: c\n\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_backfill(self, now: Instant, backfill: Option<Backfill>) {
+        self.broker.set_backfill(now, backfill);
+    }
+
+    /// Returns the next session for which something is to be read, and after which position; once
+    /// for each that [waits](Self::set_backfill). Ask after each session that was opened, and after
+    /// each [step](Self::apply_step) that was done.
+    pub fn poll_backfill(self) -> Option<BackfillRequest> {
+        self.broker.poll_backfill()
+    }
+
+    /// Takes what was read for a session that [waits](Self::set_backfill), and for others perhaps.
+    /// Returns after which position it needs more. `None`: that was all, or the session waits no
+    /// more.
+    ///
+    /// What is read may begin before that position, and end where it likes: what lies beyond the
+    /// newest position here is not looked at. It is to go on where the page before it ended. Where
+    /// it begins later, or says that something is missing, the session is told of a gap; where it
+    /// leads no further, the session resumes from memory.
+    pub fn backfill(self, now: Instant, session: SessionId, read: &Backfilled) -> Option<u64> {
+        self.broker.backfill(now, session, read)
+    }
+
+    /// Says that nothing more can be read for a session that [waits](Self::set_backfill): it resumes
+    /// from what is in memory, and is told of the gap. Returns whether there was such a session.
+    pub fn end_backfill(self, now: Instant, session: SessionId) -> bool {
+        self.broker.end_backfill(now, session)
     }
 
     /// Signs the ids of all that is published from now on with other keys. What the earlier ones

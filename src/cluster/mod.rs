@@ -32,6 +32,7 @@
 //! With a [`RealmPresence`] each node knows which clients are present on all nodes together, and is
 //! told who comes and leaves. Nodes say it to each other in the realm's log.
 
+mod backfill;
 mod batch;
 mod error;
 mod log;
@@ -43,6 +44,7 @@ mod presence;
 mod realm;
 mod realm_presence;
 
+pub use backfill::BackfillCounters;
 pub use batch::{Batch, BatchError, NodeId, Record};
 pub use error::{LogError, LogErrorKind};
 pub use log::{Append, Appended, Content, Entry, Head, Hello, Log, Page, Read};

@@ -9,6 +9,7 @@
 //!                              results ──► those who published
 //! ```
 
+use super::backfill::{BackfillCounters, DriveBackfills};
 use super::batch::Record;
 use super::error::LogError;
 use super::log::Log;
@@ -16,7 +17,9 @@ use super::node::{
     Effect, LogAnswer, LogRequest, Node, NodeCounters, NodeHealth, RequestId, Ticket,
 };
 use super::realm_presence::{DrivePresence, RealmConfig, RealmPresence};
-use crate::broker::{Audience, ClientId, Drain, LogRecord, LogStep, PublishError, TopicName};
+use crate::broker::{
+    Audience, Backfill, ClientId, Drain, LogRecord, LogStep, PublishError, TopicName,
+};
 use crate::event::Event;
 use crate::hub::Hub;
 use crate::net::Runtime;
@@ -90,6 +93,8 @@ struct State {
     is_over: bool,
     /// Who waits until the node is ready, or has shut down.
     watching: Vec<Waker>,
+    /// What was done for sessions that are older than memory.
+    backfilled: BackfillCounters,
 }
 
 /// Why a hub could not join a realm.
@@ -121,8 +126,9 @@ impl Realm {
     /// A client may come from any other node. So the hub keeps what is [for clients that are
     /// elsewhere](crate::broker::BrokerConfig::keeps_for_absent), and a session whose last event id
     /// is ahead of this node waits for 2 s, unless
-    /// [`ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set already. The runtime says
-    /// [what time it is](super::NodeConfig::time_of_day), unless that is set already.
+    /// [`ahead_wait`](crate::broker::SessionDefaults::ahead_wait) is set already. For a session that is
+    /// older than what this node has in memory, the log [is read](Self::set_backfill). The runtime says
+    /// [what time it is](crate::cluster::NodeConfig::time_of_day), unless that is set already.
     ///
     /// # Errors
     ///
@@ -163,6 +169,8 @@ impl Realm {
             }
             return Err(JoinError::HubInUse);
         };
+        hub.set_backfill(Some(Backfill::DEFAULT));
+        let backfills = DriveBackfills::new(config.lossless);
         let node = Node::new(now, config, sequencer);
         let state = State {
             node,
@@ -170,6 +178,7 @@ impl Realm {
             driver: None,
             is_over: false,
             watching: Vec::new(),
+            backfilled: BackfillCounters::default(),
         };
         let drive_presence = presence.clone().map(DrivePresence::new);
         let shared = Arc::new(Shared { hub, presence, state: Mutex::new(state) });
@@ -179,6 +188,7 @@ impl Realm {
             presence: drive_presence,
             requests: Vec::new(),
             sleep: None,
+            backfills,
         };
         Ok((Self { shared }, drive))
     }
@@ -276,6 +286,62 @@ impl Realm {
     /// Returns what the node has done.
     pub fn counters(&self) -> NodeCounters {
         self.lock().node.counters()
+    }
+
+    /// Returns what was done for sessions that are older than what this node has in memory.
+    pub fn backfilled(&self) -> BackfillCounters {
+        self.lock().backfilled
+    }
+
+    /// Sets how much is read for sessions that resume from before what this node has in memory, from
+    /// now on. Default [`Backfill::DEFAULT`]. `None`: nothing is read, so that they are told of a gap
+    /// and get what is in memory.
+    ///
+    /// What they missed is read from the engine, in pages that all of them share: ten thousand
+    /// sessions that stood at one place when a node went away cost one read of each page. At most 8
+    /// reads are under way, and the 32 MiB that were used last stay for those who come later. No more
+    /// than 256 MiB are read and not delivered yet; beyond that, and while the engine is away,
+    /// sessions resume from memory.
+    ///
+    /// ```
+    /// use sansse::broker::{Audience, Backfill, BrokerConfig, Epoch, Resumption, SessionConfig};
+    /// use sansse::cluster::{MemoryLog, NodeConfig, NodeId, Realm};
+    /// use sansse::net::Runtime;
+    /// use sansse::testing::{SessionReader, VirtualRuntime};
+    /// use sansse::{Event, Hub, LastEventId};
+    /// use std::time::Duration;
+    ///
+    /// let runtime = VirtualRuntime::new();
+    /// let log = MemoryLog::new(runtime.clone());
+    /// let mut config = BrokerConfig::new(Epoch(0xbeef));
+    /// // There is room for one event in memory.
+    /// config.retention.events = std::num::NonZeroUsize::MIN;
+    /// let (hub, drive) = Hub::new(runtime.clone(), config)?;
+    /// runtime.spawn(drive);
+    /// let realm = Realm::join(hub, log, NodeConfig::new(NodeId(1), 0), &runtime)?;
+    /// let mut backfill = Backfill::DEFAULT;
+    /// backfill.wait = Duration::from_secs(3);
+    /// realm.set_backfill(Some(backfill));
+    ///
+    /// let publisher = realm.clone();
+    /// runtime.run(async move {
+    ///     for data in ["a", "b", "c"] {
+    ///         publisher.publish(Audience::Everyone, &Event::new(data)).await?;
+    ///     }
+    ///     Ok::<(), sansse::broker::PublishError>(())
+    /// }).expect("the log is in memory")?;
+    /// let last = LastEventId::from_header(b"beef-1");
+    /// let session = realm.hub().open(SessionConfig::new().with_last_event_id(last))?;
+    /// assert_eq!(session.resumption(), Resumption::Waiting);
+    /// runtime.run_tasks();
+    /// let mut reader = SessionReader::new(session);
+    /// let data: Vec<_> = reader.messages().into_iter().map(|message| message.data).collect();
+    /// assert_eq!(data, ["b", "c"]);
+    /// assert_eq!(realm.backfilled().reads, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_backfill(&self, backfill: Option<Backfill>) {
+        self.shared.hub.set_backfill(backfill);
     }
 
     /// Is ready when the node has read what there was when it joined, and never where its engine
@@ -382,6 +448,7 @@ pub struct DriveRealm<L> {
     presence: Option<DrivePresence>,
     requests: Vec<(RequestId, Asked)>,
     sleep: Option<(Instant, Sleep)>,
+    backfills: DriveBackfills,
 }
 
 type Asked = Pin<Box<dyn Future<Output = Result<LogAnswer, LogError>> + Send>>;
@@ -415,11 +482,12 @@ impl<L: Log> DriveRealm<L> {
         drop(state);
 
         // Nobody else is told before the sessions have it.
-        let mut is_busy = !effects.is_empty();
+        let (mut is_busy, mut has_applied) = (!effects.is_empty(), false);
         for effect in effects {
             match effect {
                 Effect::Apply(steps) => {
                     self.shared.hub.apply_all(&steps).ok()?;
+                    has_applied = true;
                     let is_cut = |step: &LogStep| matches!(step, LogStep::Cut { .. });
                     if let Some(presence) = &self.presence
                         && steps.iter().any(is_cut)
@@ -453,6 +521,8 @@ impl<L: Log> DriveRealm<L> {
         }
         watching.into_iter().for_each(Waker::wake);
         if is_over {
+            // Nothing is read any more.
+            self.shared.hub.set_backfill(None);
             return None;
         }
         if let Some(presence) = &mut self.presence {
@@ -480,7 +550,23 @@ impl<L: Log> DriveRealm<L> {
                 state.node.handle_answer(now, id, answer);
             }
         }
-        Some(is_busy)
+        Some(self.backfill(context, has_applied) | is_busy)
+    }
+
+    /// Does what is to be done now for sessions that are older than memory, of which there may be more
+    /// where something was applied. Returns whether there may be more at once.
+    fn backfill(&mut self, context: &mut Context<'_>, has_applied: bool) -> bool {
+        let Self { shared, log, backfills, .. } = self;
+        let sequencer = || {
+            let state = shared.lock();
+            let is_up = matches!(state.node.health(), NodeHealth::Ready | NodeHealth::Joining);
+            is_up.then(|| state.node.sequencer().clone())
+        };
+        let is_busy = backfills.round(context, &shared.hub, log, has_applied, sequencer);
+        if is_busy {
+            shared.lock().backfilled = backfills.counters();
+        }
+        is_busy
     }
 
     /// Returns whether the next deadline has come.
@@ -545,6 +631,7 @@ impl<L> Drop for DriveRealm<L> {
         state.is_over = true;
         let (settling, watching) = (mem::take(&mut state.settling), mem::take(&mut state.watching));
         drop(state);
+        self.shared.hub.set_backfill(None);
         // Those who wait learn by this that nobody knows.
         drop(settling);
         watching.into_iter().for_each(Waker::wake);

@@ -103,7 +103,7 @@
 //!
 //! | What fails | What an open page sees | What a page sees that comes back | What a publisher gets |
 //! | --- | --- | --- | --- |
-//! | its node is killed, or a balancer takes it elsewhere | a lost connection | on another node: all since that is kept, once and in order, `complete` | from that node nothing: it does not know what was published |
+//! | its node is killed, or a balancer takes it elsewhere | a lost connection | on another node: all since, once and in order, `complete` | from that node nothing: it does not know what was published |
 //! | the node of a file is killed and started again | a lost connection | the same | the same |
 //! | the engine is away for a while | nothing: heartbeats go on, events pause | the same, from the memory of the node | [`EngineDown`], at once |
 //! | the engine was started again, or another one took over | a gap, `log`, and the connection stays | the gap, if it was away at that moment | [`EngineDown`]; [`Unconfirmed`] for what was under way and is not known |
@@ -112,7 +112,8 @@
 //! | more is published than the engine takes | nothing; events come later | the same | [`Busy`] |
 //! | one node is slower than the rest | events come later | | |
 //! | one node is so slow that the log was trimmed before it | a gap, `log` | the same | |
-//! | a reader was away for longer than is kept | | a gap, `retention` | |
+//! | a reader was away for longer than its node remembers | | what it missed, read from the log, and `complete`; while the engine is away a gap, `retention` | |
+//! | a reader was away for longer than the log goes back | | a gap, `retention`, and what the log has | |
 //!
 //! After [`Unconfirmed`] the event may have been published, now or later, or not. Publish it again only where readers
 //! know it by a key or a number of yours.
@@ -199,8 +200,22 @@
 //! | who is there | 1,000,000 clients of other nodes | [`PresenceConfig::clients`](crate::cluster::PresenceConfig::clients) |
 //! | connections to the engine | two for each node and realm, whatever the number of readers | |
 //!
-//! A reader resumes from the memory of its node, and never costs the engine anything. So what a reader may have missed
-//! is bounded by the retention of the broker, and the log has to be no longer than what a node is to know after a start.
+//! A reader that was away for less than what its node has in memory costs the engine nothing. For one that was away
+//! for longer the node [reads the log](crate::cluster::Realm::set_backfill), so that the log says what a reader may have
+//! missed at most:
+//!
+//! | What | How large | What sets it |
+//! | --- | --- | --- |
+//! | what one reader gets of the log | the newest 10,000 events and 4 MiB that are for it; of more it is told that they are missing | [`Backfill::events`](crate::broker::Backfill::events), [`bytes`](crate::broker::Backfill::bytes) |
+//! | how long it waits for that | 10 s; then it resumes from memory | [`Backfill::wait`](crate::broker::Backfill::wait) |
+//! | how many wait at a time | 16,384 for each shard of the hub; others resume from memory | [`Backfill::sessions`](crate::broker::Backfill::sessions) |
+//! | reads under way | 8, of 256 KiB each; on Redis, one after the other, on the connection of the appends | |
+//! | pages that stay for other readers | 32 MiB, and 256 MiB with those that readers have not taken yet | |
+//!
+//! Readers share the pages, wherever in them they stand: ten thousand that come back to one place cost one read of each
+//! page. What is published meanwhile waits for them behind that, within the retention of the broker. Watch
+//! [`Realm::backfilled`](crate::cluster::Realm::backfilled): where it grows fast, a longer
+//! [`BrokerConfig::retention`](crate::broker::BrokerConfig::retention) costs less than the reads.
 //!
 //! # How fast it is
 //!

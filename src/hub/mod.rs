@@ -75,14 +75,14 @@ use shards::{FollowUp, Inner, Shard, lock};
 use crate::broker::Broker as ShardBroker;
 #[cfg(feature = "signed")]
 use crate::broker::CursorKeys;
-#[cfg(feature = "cluster")]
-use crate::broker::Sequencer;
 use crate::broker::{
     Audience, BrokerConfig, BrokerEvent, ClientId, ConfigError, Counters, Drain, DrainError,
     EventNumber, Lag, LeaseError, LogStep, OpenError, PresenceCursor, PresencePage, PublishError,
     Published, Retention, ReturnsOfAll, RevokeError, SessionConfig, SessionId, ShardNumber,
     StreamEnd, TopicName, TopicSettingError,
 };
+#[cfg(feature = "cluster")]
+use crate::broker::{Backfill, BackfillRequest, Backfilled, Sequencer};
 use crate::event::Event;
 use crate::http::{AcceptConfig, ResponseHead};
 use crate::net::Timer;
@@ -93,6 +93,8 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::num::NonZeroU16;
+#[cfg(feature = "cluster")]
+use core::task::Waker;
 use core::time::Duration;
 use std::time::Instant;
 
@@ -323,6 +325,8 @@ impl HubBuilder {
             shards: shards.collect::<Result<_, ConfigError>>()?,
             turn: AtomicUsize::new(0),
             is_of_realm: AtomicBool::new(false),
+            #[cfg(feature = "cluster")]
+            backfiller: Mutex::new(None),
             driver: drive::Driver::new(),
             on_event: self.on_event,
             delivering: AtomicBool::new(false),
@@ -366,6 +370,32 @@ impl Hub {
     #[cfg(feature = "cluster")]
     pub(crate) fn begin_realm(&self) -> Option<Sequencer> {
         self.inner.begin_realm()
+    }
+
+    /// Lets sessions wait that are older than memory, for what the driver of a realm reads; `None`: they
+    /// resume from memory.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn set_backfill(&self, backfill: Option<Backfill>) {
+        self.inner.set_backfill(backfill);
+    }
+
+    /// Tells for which sessions something is to be read, and wakes this task when there are others.
+    /// `has_applied` says that something was applied since, by which sessions may be older.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn poll_backfills(
+        &self,
+        waker: &Waker,
+        has_applied: bool,
+        read: impl FnMut(BackfillRequest),
+    ) {
+        self.inner.poll_backfills(waker, has_applied, read);
+    }
+
+    /// Hands to a session what was read for it; `None`: nothing could be. Returns after which position
+    /// it needs more.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn backfill(&self, session: SessionId, read: Option<&Backfilled>) -> Option<u64> {
+        self.inner.backfill(session, read)
     }
 
     /// Returns the clock.

@@ -10,6 +10,8 @@ use crate::broker::{
     Audience, BrokerEvent, Census, ClientId, EventNumber, LogStep, OpenError, Opened, Pace,
     PublishError, Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, StreamEnd, Value,
 };
+#[cfg(feature = "cluster")]
+use crate::broker::{Backfill, BackfillRequest, Backfilled, Resumption};
 use crate::caught::{self, Code};
 use crate::event::{Event, EventType};
 use crate::http::{AcceptConfig, ResponseHead};
@@ -54,6 +56,9 @@ pub(super) struct Inner {
     pub(super) turn: AtomicUsize,
     /// Whether the positions are those of a realm's log, so that the hub gives none.
     pub(super) is_of_realm: AtomicBool,
+    /// Who reads for sessions that are older than memory, while that need not be looked for.
+    #[cfg(feature = "cluster")]
+    pub(super) backfiller: Mutex<Option<Waker>>,
     pub(super) driver: Driver,
     pub(super) on_event: Option<Listener>,
     /// Whether a thread is calling the listener.
@@ -90,6 +95,10 @@ impl Inner {
             let _sequencer = lock(&self.sequencer);
             self.open_beside(shard, config, &mut follow_up)
         };
+        #[cfg(feature = "cluster")]
+        if opened.as_ref().is_ok_and(|opened| opened.resumption == Resumption::Waiting) {
+            follow_up.wakers.extend(lock(&self.backfiller).take());
+        }
         // Made before wakers and the listener run: if one of them panics, the session is closed.
         let session = opened.map(|opened| Session::new(self.clone(), opened));
         self.run(follow_up);
@@ -219,6 +228,56 @@ impl Inner {
             }
         }
         Some(sequencer.clone())
+    }
+
+    /// Lets sessions wait that are older than memory, or not.
+    #[cfg(feature = "cluster")]
+    pub(super) fn set_backfill(&self, backfill: Option<Backfill>) {
+        self.for_all(|shard, now| shard.broker.shard_mut().set_backfill(now, backfill));
+    }
+
+    /// Tells for which sessions something is to be read, and wakes this task when there are others.
+    /// `has_applied` says that something was applied since, by which sessions may be older.
+    #[cfg(feature = "cluster")]
+    pub(super) fn poll_backfills(
+        &self,
+        waker: &Waker,
+        has_applied: bool,
+        mut read: impl FnMut(BackfillRequest),
+    ) {
+        let mut backfiller = lock(&self.backfiller);
+        // As long as it stands there, no session came.
+        if !has_applied && backfiller.as_ref().is_some_and(|one| one.will_wake(waker)) {
+            return;
+        }
+        // Before it is looked for, so that a session which comes meanwhile is not missed.
+        let replaced = backfiller.replace(waker.clone());
+        drop(backfiller);
+        self.for_all(|shard, _| {
+            while let Some(request) = shard.broker.shard_mut().poll_backfill() {
+                read(request);
+            }
+        });
+        self.let_go(replaced);
+    }
+
+    /// Hands to a session what was read for it; `None`: nothing could be. Returns after which position
+    /// it needs more.
+    #[cfg(feature = "cluster")]
+    pub(super) fn backfill(&self, session: SessionId, read: Option<&Backfilled>) -> Option<u64> {
+        let shard = usize::from(session.shard());
+        if shard >= self.shards.len() {
+            return None;
+        }
+        self.with(shard, |shard, now| {
+            let here = shard.broker.shard_mut();
+            if let Some(read) = read {
+                here.backfill(now, session, read)
+            } else {
+                here.end_backfill(now, session);
+                None
+            }
+        })
     }
 
     /// Does what a log outside says, on all shards.

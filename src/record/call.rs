@@ -3,9 +3,9 @@
 use super::read::{Output, RecordErrorKind};
 use super::table::{passed, rows, stored};
 use crate::broker::{
-    AddressKey, Audience, Batch, Broker, Calls, ClientId, Drain, Elsewhere, Filled, Lag, OpenError,
-    Pace, Published, Retention, SessionConfig, SessionId, StartAt, Tick, TopicFilter, TopicName,
-    Transmit,
+    AddressKey, Audience, Backfill, Backfilled, Batch, Broker, Calls, ClientId, Drain, Elsewhere,
+    Filled, Lag, OpenError, Pace, Published, Retention, SessionConfig, SessionId, StartAt, Tick,
+    TopicFilter, TopicName, Transmit,
 };
 use crate::encode::Framing;
 use crate::event::Event;
@@ -34,6 +34,7 @@ macro_rules! calls {
             PollReady,
             PollEvent,
             PollWait,
+            PollBackfill,
             RenewLease { session: SessionId, until: Tick },
             Publish { audience: Audience, event: Box<Event> },
             PollTransmit { session: SessionId },
@@ -72,6 +73,7 @@ macro_rules! calls {
                     Self::PollReady => Output::Ready(broker.poll_ready()),
                     Self::PollEvent => Output::Event(broker.poll_event()),
                     Self::PollWait => Output::WaitOver(broker.poll_wait()),
+                    Self::PollBackfill => Output::BackfillAsked(Calls::poll_backfill(broker)),
                     Self::RenewLease { session, until } => {
                         let until = instant(broker, until)?;
                         Output::Renewed(Calls::renew_lease(broker, now, session, until))

@@ -3,9 +3,9 @@
 use super::call::Held;
 use super::{Input, Start, VERSION};
 use crate::broker::{
-    Broker, BrokerConfig, BrokerEvent, ConfigError, DrainError, EndReason, EventNumber, Filled,
-    LeaseError, OpenError, Opened, PublishError, Published, Resumption, RevokeError, SessionId,
-    SubscribeError, TopicSettingError, WaitId,
+    BackfillRequest, Broker, BrokerConfig, BrokerEvent, ConfigError, DrainError, EndReason,
+    EventNumber, Filled, LeaseError, OpenError, Opened, PublishError, Published, Resumption,
+    RevokeError, SessionId, SubscribeError, TopicSettingError, WaitId,
 };
 use crate::encode::Frame;
 use crate::fault::Fault;
@@ -118,6 +118,10 @@ pub enum Output {
     KeysSet(Result<(), ConfigError>),
     /// Of [`ShardMut::set_ahead_wait`](crate::broker::ShardMut::set_ahead_wait).
     SettingSet(Result<(), ConfigError>),
+    /// Of [`ShardMut::poll_backfill`](crate::broker::ShardMut::poll_backfill).
+    BackfillAsked(Option<BackfillRequest>),
+    /// Of [`ShardMut::backfill`](crate::broker::ShardMut::backfill).
+    Backfilled(Option<u64>),
     /// Of [`Broker::drain`].
     Draining(Result<(), DrainError>),
 }

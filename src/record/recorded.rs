@@ -4,11 +4,11 @@ use super::call::{Call, Request, Written};
 use super::table::rows;
 use super::{Entry, Input, Line, Start, VERSION};
 use crate::broker::{
-    AddressKey, Audience, Batch, Broker, BrokerConfig, BrokerEvent, Calls, ClientId, ClientMut,
-    ConfigError, Drain, DrainError, Elsewhere, EventNumber, Filled, Lag, LeaseError, OpenError,
-    Opened, Pace, PublishError, Published, Resumption, Retention, RevokeError, SessionConfig,
-    SessionId, SessionMut, ShardMut, StartAt, SubscribeError, TopicFilter, TopicMut, TopicName,
-    TopicSettingError, Transmit, WaitId,
+    AddressKey, Audience, Backfill, BackfillRequest, Backfilled, Batch, Broker, BrokerConfig,
+    BrokerEvent, Calls, ClientId, ClientMut, ConfigError, Drain, DrainError, Elsewhere,
+    EventNumber, Filled, Lag, LeaseError, OpenError, Opened, Pace, PublishError, Published,
+    Resumption, Retention, RevokeError, SessionConfig, SessionId, SessionMut, ShardMut, StartAt,
+    SubscribeError, TopicFilter, TopicMut, TopicName, TopicSettingError, Transmit, WaitId,
 };
 use crate::event::Event;
 use alloc::boxed::Box;
@@ -276,6 +276,13 @@ macro_rules! methods {
                     elsewhere: *elsewhere,
                 });
                 Calls::open_beside(&mut self.broker, now, config, elsewhere)
+            }
+
+            fn poll_backfill(&mut self) -> Option<BackfillRequest> {
+                if self.broker.has_unread() {
+                    self.note_timeless(Call::PollBackfill);
+                }
+                Calls::poll_backfill(&mut self.broker)
             }
 
             fn evict_oldest(&mut self, now: Instant, address: Option<&AddressKey>) {

@@ -54,6 +54,10 @@ macro_rules! rows {
                 SetAheadWait: set_ahead_wait(wait: [Option<Duration>]) -> Result<(), ConfigError>
                     => Output::SettingSet;
                 SetKeepsForAbsent: set_keeps_for_absent(keeps: [bool]) -> () => Output::done;
+                SetBackfill: set_backfill(backfill: [Option<Backfill>]) -> () => Output::done;
+                Backfill: backfill(session: [SessionId], read: [&Backfilled]) -> Option<u64>
+                    => Output::Backfilled;
+                EndBackfill: end_backfill(session: [SessionId]) -> bool => Output::Found;
                 ApplyBeside: apply_beside(published: [&Published]) -> Result<(), PublishError>
                     => Output::Applied;
             }

@@ -7,6 +7,7 @@ mod kit;
 
 mod absent;
 mod ahead;
+mod backfill;
 mod contract;
 mod counters;
 mod deadlines;

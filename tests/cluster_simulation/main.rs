@@ -52,7 +52,7 @@ const OF_A_MUTANT: u64 = 2_000;
 const LAST_LINES: usize = 120;
 
 /// Without these, the simulations would say less than they claim.
-const MUST_HAPPEN: [&str; 44] = [
+const MUST_HAPPEN: [&str; 46] = [
     "a connection breaks",
     "a node crashes",
     "a node shuts down",
@@ -97,6 +97,8 @@ const MUST_HAPPEN: [&str; 44] = [
     "waiting",
     "error",
     "applied for a client",
+    "read for a reader",
+    "nothing read for a reader",
 ];
 
 /// What happened in the simulations: how often each kind of thing, and for one of them, in words.

@@ -19,10 +19,12 @@ pub(crate) enum Mutant {
     AcknowledgesFirst,
     /// A batch that was given up and comes late is appended behind later ones.
     OldBatchesAreAppended,
+    /// What is missing in what is read for readers older than memory is passed over.
+    ReadsOlderWithoutLooking,
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::ReadsFromTheEnd,
         Self::CutOfOne,
         Self::CutByTheClock,
@@ -31,5 +33,6 @@ impl Mutant {
         Self::AutomaticIds,
         Self::AcknowledgesFirst,
         Self::OldBatchesAreAppended,
+        Self::ReadsOlderWithoutLooking,
     ];
 }

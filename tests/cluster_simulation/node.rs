@@ -5,7 +5,7 @@ use crate::judge::Judge;
 use crate::mutant::Mutant;
 use crate::scenario::Scenario;
 use sansse::broker::{
-    Broker, BrokerConfig, Epoch, EventIds, LogStep, PublishError, Retention, Sequencer,
+    Backfill, Broker, BrokerConfig, Epoch, EventIds, LogStep, PublishError, Retention, Sequencer,
 };
 use sansse::cluster::{
     Content, Effect, LogAnswer, LogRequest, Node, NodeConfig, NodeId, Page, Record, RequestId,
@@ -60,9 +60,12 @@ impl Process {
         config.keeps_for_absent = true;
         let is_patient = scenario.mutant != Some(Mutant::AheadIsAGap);
         config.session.ahead_wait = is_patient.then_some(AHEAD);
+        let mut broker = Broker::new(now, config).unwrap();
+        let backfill = scenario.reads_older.then_some(Backfill::DEFAULT);
+        broker.shard_mut().set_backfill(now, backfill);
         Self {
             node: Node::new(now, settings.clone(), Sequencer::new(EPOCH, 0, EventIds::Assigned)),
-            broker: Broker::new(now, config).unwrap(),
+            broker,
             life,
             stalled_until: None,
             is_alive: true,

@@ -110,6 +110,8 @@ pub(crate) struct Scenario {
     pub(crate) batch_records: u32,
     pub(crate) queued_records: usize,
     pub(crate) page_bytes: u32,
+    /// Whether nodes read the log for readers that are older than their memory.
+    pub(crate) reads_older: bool,
     /// How many events a node's memory keeps.
     pub(crate) memory: usize,
     /// How long what is for a client is kept where it is not.
@@ -180,6 +182,7 @@ impl Scenario {
             queued_records: or(random, 10_000, &[10_000, 5]),
             // One that reads slowly is behind for longer than anybody waits for it.
             page_bytes: u32::try_from(or(random, 1 << 20, &[1, 100, 1 << 20])).unwrap(),
+            reads_older: false,
             memory: or(random, 10_000, &[10_000, 10_000, 20, 4]),
             client_grace: Duration::from_secs(or(random, 3_600, &[3_600, 3_600, 3]) as u64),
             for_clients,

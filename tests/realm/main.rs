@@ -2,6 +2,7 @@
 #![cfg(all(feature = "cluster", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by it, as tests do")]
 
+mod backfill;
 #[path = "../kit/mod.rs"]
 mod kit;
 mod presence;
@@ -259,8 +260,10 @@ fn what_the_engine_loses_is_told_to_every_session_and_to_who_comes_back() {
         assert_eq!(reader.notices(), [GAP]);
     }
     for node in [&one, &other] {
-        let session = node.hub().open(after(3)).unwrap();
-        assert_eq!(session.resumption(), Resumption::Gap { replayed: 1 });
+        let mut reader = SessionReader::new(node.hub().open(after(3)).unwrap());
+        world.runtime.run_tasks();
+        let gap = Notice::Gap { replayed: 1, lost: None, reason: LossReason::Retention };
+        assert_eq!(reader.notices(), [gap]);
         let session = node.hub().open(after(position - 1)).unwrap();
         assert_eq!(session.resumption(), Resumption::Complete { replayed: 1 });
     }

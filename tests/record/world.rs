@@ -8,7 +8,7 @@ use sansse::broker::*;
 use sansse::record::{Output, RecordedBroker};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) const STEPS: u64 = 400;
 
@@ -21,6 +21,8 @@ pub(super) struct World {
     lines: usize,
     pub(super) outputs: Vec<Output>,
     pub(super) sessions: Vec<SessionId>,
+    /// Those for which a log is to be read.
+    older: Vec<BackfillRequest>,
     /// Each was filled by some poll of some session, or by none.
     batches: [(Option<SessionId>, Batch); 3],
 }
@@ -43,6 +45,7 @@ impl World {
             lines: 1,
             outputs: Vec::new(),
             sessions: Vec::new(),
+            older: Vec::new(),
             batches: [batch(), batch(), batch()],
         }
     }
@@ -51,6 +54,10 @@ impl World {
         let mut rng = Rng::new(seed);
         let config = random_config(&mut rng);
         let mut world = Self::new(config, rng);
+        if world.rng.chance(60) {
+            world.broker.shard_mut().set_backfill(start(), Some(Backfill::DEFAULT));
+            world.note(Output::Done);
+        }
         for _ in 0..STEPS {
             world.step();
         }
@@ -65,14 +72,40 @@ impl World {
     /// found nothing.
     pub(super) fn note(&mut self, output: Output) {
         let lines = self.text.lock().unwrap().1;
-        let is_nothing =
-            matches!(output, Output::Ready(None) | Output::Event(None) | Output::WaitOver(None));
+        let is_nothing = matches!(
+            output,
+            Output::Ready(None)
+                | Output::Event(None)
+                | Output::WaitOver(None)
+                | Output::BackfillAsked(None)
+        );
         if is_nothing && lines == self.lines {
             return;
         }
         self.lines += 1;
         assert_eq!(lines, self.lines, "{output:?}");
         self.outputs.push(output);
+    }
+
+    /// Asks for which session a log is to be read, or brings one something of it.
+    fn backfill(&mut self, now: Instant) -> Output {
+        let Some(BackfillRequest { session, after, .. }) = self.older.pop() else {
+            let asked = self.broker.shard_mut().poll_backfill();
+            self.older.extend(asked);
+            return Output::BackfillAsked(asked);
+        };
+        if self.rng.chance(20) {
+            return Output::Found(self.broker.shard_mut().end_backfill(now, session));
+        }
+        let through = after + 1 + self.rng.below(4);
+        let mut sequencer = Sequencer::new(Epoch(0xe), 0, EventIds::Assigned);
+        let published: Vec<_> =
+            (0..through).map(|_| sequencer.publish(self.topic(), &self.event())).collect();
+        let whole_from = if self.rng.chance(70) { 0 } else { self.rng.below(through + 1) };
+        let read = Backfilled::new(0, whole_from, through, published);
+        let next = self.broker.shard_mut().backfill(now, session, &read);
+        self.older.extend(next.map(|after| BackfillRequest { session, after }));
+        Output::Backfilled(next)
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm for each call")]
@@ -117,7 +150,8 @@ impl World {
                 }
                 Output::Draining(self.broker.drain(now, drain))
             }
-            17..22 => Output::Ready(self.broker.poll_ready()),
+            17..21 => Output::Ready(self.broker.poll_ready()),
+            21 => self.backfill(now),
             22..26 => Output::Event(self.broker.poll_event()),
             26..29 => {
                 self.broker.handle_timeout(now);
@@ -181,6 +215,11 @@ impl World {
             98 if self.rng.chance(50) => {
                 let wait = self.rng.pick(&[None, Some(0), Some(900), Some(20_000)]).map(millis);
                 Output::SettingSet(self.broker.shard_mut().set_ahead_wait(now, wait))
+            }
+            98 if self.rng.chance(10) => {
+                let backfill = self.rng.chance(80).then_some(Backfill::DEFAULT);
+                self.broker.shard_mut().set_backfill(now, backfill);
+                Output::Done
             }
             98 if self.rng.chance(50) => {
                 self.broker.shard_mut().set_keeps_for_absent(now, self.rng.chance(70));

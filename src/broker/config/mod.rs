@@ -1,5 +1,6 @@
 //! What can be set about a broker and about a session, with defaults and their reasons.
 
+mod backfill;
 mod defaults;
 mod drain;
 mod lag;
@@ -13,6 +14,7 @@ mod session;
 mod setting;
 mod shard;
 
+pub use backfill::Backfill;
 pub use defaults::SessionDefaults;
 pub use drain::Drain;
 pub use lag::{Lag, LagPolicy};

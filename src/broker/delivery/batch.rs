@@ -40,6 +40,8 @@ pub(crate) struct Part {
 pub(crate) enum Source {
     /// An event, by the subscription with this number.
     Subscription(u32),
+    /// An event that was read of a log outside. Its number is its position.
+    History,
     /// The session's place, which is owed again if it comes back.
     Place,
     /// Anything else that is no event. It is the first or the last of its batch, and never comes
@@ -255,7 +257,7 @@ impl Batch {
             let length = part.end - before;
             before = part.end;
             // Parts that stand for another cursor of the same frame have no length.
-            if length > 0 && matches!(part.source, Source::Subscription(_)) {
+            if length > 0 && matches!(part.source, Source::Subscription(_) | Source::History) {
                 frames += 1;
                 bytes += match self.framing {
                     Framing::Chunked => payload_of(length),

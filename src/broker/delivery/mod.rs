@@ -27,7 +27,9 @@ pub use batch::Batch;
 pub use filled::{Filled, Transmit};
 
 pub(crate) use batch::{Part, Source};
-pub(crate) use resumption::{Places, Wish, ends_without_id, is_anything_left, resume};
+pub(crate) use resumption::{
+    Beginning, Places, Wish, ends_without_id, has_no_id, is_anything_left, resume,
+};
 pub(crate) use sink::{BatchSink, FrameSink, Sink, Taken};
 pub(crate) use telling::Teller;
 
@@ -250,6 +252,9 @@ impl Delivery<'_> {
             sink.put(Source::Own, frame);
         }
         let mut is_full = sink.is_full() || self.session.extras().has_late_gap();
+        if !is_full && self.session.extras().history().is_some() {
+            is_full = self.fill_history(sink);
+        }
         let mut superseded = 0;
         while !is_full {
             let (number, below, shared) = match self.next() {
@@ -292,6 +297,34 @@ impl Delivery<'_> {
             }
         }
         self.fill_rest(sink)
+    }
+
+    /// Lets the sink take what was read of a log outside, which comes before all that is in memory.
+    /// Returns whether the sink is full.
+    #[cold]
+    #[inline(never)]
+    fn fill_history(&mut self, sink: &mut impl Sink) -> bool {
+        while let Some(history) = self.session.extras_mut().history_mut()
+            && history.is_pending()
+        {
+            let Some(published) = history.next() else {
+                history.end();
+                break;
+            };
+            let (position, frame) = (published.position(), published.frame());
+            let room = sink.offer_history(position, frame);
+            if room == Room::None {
+                return true;
+            }
+            let length = frame.len();
+            history.pass(position);
+            // It was published long ago, and waited here for no time.
+            self.counters.deliver(self.now, self.now, length, history.count());
+            if room == Room::TakenLast {
+                return true;
+            }
+        }
+        sink.is_full()
     }
 
     /// Lets the sink take what tells the peer of a loss, its own or that of all. Returns whether the

@@ -11,8 +11,8 @@
 
 use crate::broker::config::{OnGap, OnUnknownId, StartAt};
 use crate::broker::event::Resumption;
-use crate::broker::sequence::{IdMeaning, Sequencer};
-use crate::broker::sessions::Subscription;
+use crate::broker::sequence::{IdMeaning, Published, Sequencer};
+use crate::broker::sessions::{History, Subscription};
 use crate::broker::topics::View;
 use crate::encode::Frame;
 use crate::event::EventId;
@@ -28,6 +28,7 @@ pub(crate) struct Wish<'a> {
     on_gap: OnGap,
     on_unknown_id: OnUnknownId,
     unseen: u64,
+    history: Option<&'a History>,
 }
 
 /// How a session begins, or one of its later subscriptions.
@@ -37,7 +38,8 @@ pub(crate) struct Beginning {
     places: Places,
     notice: Notice,
     place: Option<u64>,
-    ahead: Option<u64>,
+    open_at: Option<u64>,
+    has_history: bool,
 }
 
 /// Where a session's cursors stand.
@@ -70,7 +72,14 @@ impl<'a> Wish<'a> {
         on_gap: OnGap,
         unseen: u64,
     ) -> Self {
-        Self { last_event_id, start, on_gap, on_unknown_id: OnUnknownId::StartAnew, unseen }
+        let (on_unknown_id, history) = (OnUnknownId::StartAnew, None);
+        Self { last_event_id, start, on_gap, on_unknown_id, unseen, history }
+    }
+
+    /// Goes on after what was read of a log outside, as if that were in memory.
+    pub(crate) const fn with_history(mut self, history: Option<&'a History>) -> Self {
+        self.history = history;
+        self
     }
 
     /// Decides what is got for an id that leads nowhere. Otherwise [`OnUnknownId::StartAnew`].
@@ -118,7 +127,17 @@ impl Beginning {
 
     /// Returns the position that the last event id names, where that was not given out here yet.
     pub(crate) const fn ahead(&self) -> Option<u64> {
-        self.ahead
+        if let Resumption::Ahead { .. } = self.resumption { self.open_at } else { None }
+    }
+
+    /// Returns the position after which something is missing in memory.
+    pub(crate) const fn older(&self) -> Option<u64> {
+        if let Resumption::Gap { .. } = self.resumption { self.open_at } else { None }
+    }
+
+    /// Returns whether the session gets what was read for it.
+    pub(crate) const fn has_history(&self) -> bool {
+        self.has_history
     }
 
     /// Leaves open how the session begins, until that is decided.
@@ -147,6 +166,11 @@ impl Places {
     /// lost: the outcome tells of them.
     pub(crate) fn gone(&self) -> &[(u32, u64)] {
         &self.gone
+    }
+
+    /// Returns whether there are events after the cursors.
+    pub(crate) fn is_replayed(&self, views: &[View<'_>]) -> bool {
+        self.first_position(views).is_some()
     }
 
     fn zip<'a>(&'a self, views: &'a [View<'a>]) -> impl Iterator<Item = (View<'a>, u64)> {
@@ -189,7 +213,9 @@ impl Places {
 
 /// Returns how a session resumes in these channels, and where.
 pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) -> Beginning {
-    let wanted = wanted(views, wish, sequencer);
+    // The event by whose id a place was found may be gone meanwhile.
+    let after = |history: &History| Wanted::After(history.after());
+    let wanted = wish.history.map_or_else(|| wanted(views, wish, sequencer), after);
     let oldest = || Places::new(views, View::start);
     let newest = || Places::new(views, View::end);
     let after = |position| Places::new(views, |view| view.cursor_after(position));
@@ -205,13 +231,20 @@ pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) 
             _ => newest(),
         },
     };
-    let mut is_gap = true;
+    let (mut is_gap, mut history) = (true, None);
     let places = match wanted {
         Wanted::Now | Wanted::Oldest | Wanted::Last => anew(),
         Wanted::Forged => newest(),
         Wanted::After(position) => {
-            is_gap = wish.is_gap_after(position, views);
-            if is_gap && wish.on_gap == OnGap::StartNow { newest() } else { after(position) }
+            let through = wish.history.map_or(position, History::through);
+            is_gap = wish.is_gap_after(through, views)
+                || wish.history.is_some_and(|history| history.missing() != Some(0));
+            if is_gap && wish.on_gap == OnGap::StartNow {
+                newest()
+            } else {
+                history = wish.history;
+                after(through)
+            }
         }
         // Otherwise an id of nonsense would gain what a forged place does not.
         Wanted::Unknown | Wanted::Malformed if sequencer.is_signing() => anew(),
@@ -222,7 +255,7 @@ pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) 
             }
         }
     };
-    let replayed = places.replayed(views);
+    let replayed = places.replayed(views) + history.map_or(0, History::count);
     let gap = |lost, reason| Notice::Gap { replayed, lost, reason };
     let (resumption, notice) = match wanted {
         Wanted::Oldest => (Resumption::Oldest { replayed }, Notice::Kept { replayed }),
@@ -236,12 +269,20 @@ pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) 
         Wanted::Ahead(_) => (Resumption::Ahead { replayed }, gap(None, LossReason::Ahead)),
         Wanted::OtherEpoch => (Resumption::OtherEpoch { replayed }, gap(None, LossReason::Restart)),
         Wanted::After(position) if is_gap => {
-            let lost = wish.lost_after(position, views, replayed);
+            let lost = match (wish.history, history) {
+                (None, _) => wish.lost_after(position, views, replayed),
+                (_, Some(history)) if !wish.is_gap_after(history.through(), views) => {
+                    history.missing()
+                }
+                _ => None,
+            };
             (Resumption::Gap { replayed }, gap(lost, LossReason::Retention))
         }
         Wanted::After(_) => (Resumption::Complete { replayed }, Notice::Complete { replayed }),
     };
-    let before_replay = places.first_position(views).map(|first| first.saturating_sub(1));
+    let first = history.and_then(History::next).map(Published::position);
+    let first = first.or_else(|| places.first_position(views));
+    let before_replay = first.map(|first| first.saturating_sub(1));
     let place = match (before_replay, wanted) {
         (None, _) => Some(sequencer.last()),
         (Some(_), Wanted::After(position)) if !is_gap => Some(position),
@@ -250,8 +291,12 @@ pub(crate) fn resume(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) 
         (Some(before), Wanted::Oldest | Wanted::Last) if wish.is_gap_after(before, views) => None,
         (Some(before), _) => Some(before),
     };
-    let ahead = if let Wanted::Ahead(position) = wanted { Some(position) } else { None };
-    Beginning { resumption, places, notice, place, ahead }
+    let open_at = match wanted {
+        Wanted::Ahead(position) | Wanted::After(position) => Some(position),
+        _ => None,
+    };
+    let has_history = history.is_some();
+    Beginning { resumption, places, notice, place, open_at, has_history }
 }
 
 fn wanted(views: &[View<'_>], wish: Wish<'_>, sequencer: &Sequencer) -> Wanted {
@@ -299,8 +344,12 @@ fn wanted_position(id: &EventId, sequencer: &Sequencer) -> Wanted {
 /// a comment does. A peer that gets that last is to be told its place, or it would come back for
 /// the same when its topics have ended.
 pub(crate) fn ends_without_id(views: &[View<'_>], places: &Places) -> bool {
-    let has_id = |frame| has_field(frame, b"id: ") && has_field(frame, b"data: ");
-    places.last(views, |_| true).is_some_and(|frame| !has_id(frame))
+    places.last(views, |_| true).is_some_and(has_no_id)
+}
+
+/// Returns whether a frame brings no id that every peer keeps.
+pub(crate) fn has_no_id(frame: &Frame) -> bool {
+    !(has_field(frame, b"id: ") && has_field(frame, b"data: "))
 }
 
 /// Returns whether a session whose topics have all ended is to be let in all the same: something

@@ -16,6 +16,9 @@ pub(crate) trait Sink {
     /// Takes an event, as [`take`](Self::take) does, if there is room.
     fn offer(&mut self, subscription: u32, channel: u32, number: u64, frame: &Frame) -> Room;
 
+    /// Takes an event at this position that was read of a log outside, if there is room.
+    fn offer_history(&mut self, position: u64, frame: &Frame) -> Room;
+
     /// Records that the newest event moved the cursor of another subscription as well.
     fn share(&mut self, subscription: u32, number: u64);
 
@@ -56,7 +59,7 @@ pub(crate) struct FrameSink {
 pub(crate) enum Taken {
     /// The event with this number of this channel.
     Event { channel: u32, number: u64 },
-    /// One of the session's own.
+    /// One of the session's own, or one that no channel has.
     Frame(Frame),
 }
 
@@ -81,6 +84,14 @@ impl Sink for FrameSink {
             return Room::None;
         }
         self.take(subscription, channel, number, frame);
+        Room::TakenLast
+    }
+
+    fn offer_history(&mut self, _: u64, frame: &Frame) -> Room {
+        if self.taken.is_some() {
+            return Room::None;
+        }
+        self.taken = Some(Taken::Frame(frame.clone()));
         Room::TakenLast
     }
 
@@ -139,6 +150,15 @@ impl Sink for BatchSink<'_> {
         } else {
             Room::None
         }
+    }
+
+    fn offer_history(&mut self, position: u64, frame: &Frame) -> Room {
+        // Not as other events are, so that what takes those has one caller, and no call.
+        if !self.has_room(frame) {
+            return Room::None;
+        }
+        self.batch.push(Source::History, position, frame);
+        Room::Taken
     }
 
     fn share(&mut self, subscription: u32, number: u64) {

@@ -247,6 +247,12 @@ impl Sequencer {
         self.last
     }
 
+    /// Returns the same numbering as it was before anything was published, for what is read again.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn begun_anew(&self) -> Self {
+        Self { last: 0, ..self.clone() }
+    }
+
     /// Records a position that another sequencer gave.
     pub(crate) fn observe(&mut self, position: u64) {
         self.last = self.last.max(position);

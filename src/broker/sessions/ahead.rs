@@ -1,20 +1,26 @@
-//! Sessions whose last event id is ahead of this broker: what each asked for, and until when it
-//! waits to get it.
+//! Sessions whose place is not decided yet: what each asked for, and until when it waits to get it.
+//! Either its last event id is ahead of this broker, or what it missed is read from a log outside.
 //!
 //! ```text
 //!   newest position here   40 ──► 41 ──► 42 ──► 43 …
 //!   comes with an id at    42             ▲ here it resumes
+//!
+//!   in memory here                  30 ── 31 ── 32 …
+//!   comes with an id at    12
+//!   read from a log           13 ── 29    ▲ here it resumes
 //! ```
 //!
 //! Such a session has all its subscriptions, and none of them has a place: they stand on no waiting
 //! list, so that nothing that is published looks at the session before its position comes.
 
+use super::history::History;
 use crate::broker::arena::Key;
 use crate::broker::clock::Tick;
 use crate::broker::config::StartAt;
 use crate::last_event_id::LastEventId;
 use alloc::borrow::Cow;
-use alloc::collections::BTreeSet;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -29,6 +35,8 @@ pub(crate) struct Ahead {
     retry: Option<Duration>,
     /// The numbers of the subscriptions that were made meanwhile, in that order, and from where on.
     late: Vec<(u32, StartAt)>,
+    /// What is read for it, where its position is older than what is in memory.
+    history: Option<Box<History>>,
 }
 
 impl Ahead {
@@ -39,8 +47,8 @@ impl Ahead {
         last_event_id: LastEventId,
         start: StartAt,
     ) -> Self {
-        let (opening_comment, retry, late) = (None, None, Vec::new());
-        Self { position, until, last_event_id, start, opening_comment, retry, late }
+        let (opening_comment, retry, late, history) = (None, None, Vec::new(), None);
+        Self { position, until, last_event_id, start, opening_comment, retry, late, history }
     }
 
     /// Sets what its stream begins with beside what is decided.
@@ -78,6 +86,25 @@ impl Ahead {
         &self.late
     }
 
+    /// Lets it wait, until then, for what is read after its position.
+    pub(crate) fn with_history(self, until: Tick, history: History) -> Self {
+        Self { until, history: Some(Box::new(history)), ..self }
+    }
+
+    /// Returns what is read for it, where its position is older than what is in memory.
+    pub(crate) fn history(&self) -> Option<&History> {
+        self.history.as_deref()
+    }
+
+    /// Takes what was read for it.
+    pub(crate) fn take_history(&mut self) -> Option<Box<History>> {
+        self.history.take()
+    }
+
+    pub(crate) fn history_mut(&mut self) -> Option<&mut History> {
+        self.history.as_deref_mut()
+    }
+
     pub(super) fn add_late(&mut self, number: u32, start: StartAt) {
         self.late.push((number, start));
     }
@@ -85,19 +112,28 @@ impl Ahead {
     /// Forgets a subscription that is gone.
     pub(super) fn forget(&mut self, number: u32) {
         self.late.retain(|(late, _)| *late != number);
+        if let Some(history) = &mut self.history {
+            history.forget(number);
+        }
     }
 }
 
-/// All sessions that are ahead, by what they wait for.
+/// All sessions whose place is not decided yet, by what they wait for.
 #[derive(Debug, Default)]
 pub(super) struct AllAhead {
     by_position: BTreeSet<(u64, Key)>,
     by_time: BTreeSet<(Tick, Key)>,
+    /// Those for which nobody was asked yet to read what they missed. Some may have ended.
+    unread: VecDeque<Key>,
 }
 
 impl AllAhead {
     pub(super) fn insert(&mut self, key: Key, ahead: &Ahead) {
-        self.by_position.insert((ahead.position, key));
+        if ahead.history.is_some() {
+            self.unread.push_back(key);
+        } else {
+            self.by_position.insert((ahead.position, key));
+        }
         self.by_time.insert((ahead.until, key));
     }
 
@@ -107,11 +143,31 @@ impl AllAhead {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_position.len()
+        self.by_time.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.by_position.is_empty()
+    }
+
+    /// Returns whether fewer than so many sessions wait for what is read for them.
+    pub(super) fn has_room_to_read(&self, limit: usize) -> bool {
+        (self.by_time.len() - self.by_position.len()).max(self.unread.len()) < limit
+    }
+
+    /// Takes the next session for which nobody was asked yet to read.
+    pub(super) fn pop_unread(&mut self) -> Option<Key> {
+        self.unread.pop_front()
+    }
+
+    #[cfg(feature = "record")]
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Returns all of them.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.by_time.iter().map(|(_, key)| *key)
     }
 
     /// Returns the session with the lowest position, if it is none beyond `last`.

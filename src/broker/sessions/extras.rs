@@ -6,6 +6,7 @@
 //! ```
 
 use super::ahead::Ahead;
+use super::history::History;
 use crate::broker::config::{Lag, Setting, StartAt};
 use crate::broker::event::EndReason;
 use crate::encode::Frame;
@@ -27,8 +28,10 @@ struct Content {
     late_gap: Option<LateGap>,
     /// The subscription to the session's own channel.
     own: Option<u32>,
-    /// While its last event id is ahead of this broker: what it asked for.
+    /// While its place is not decided yet: what it asked for.
     ahead: Option<Box<Ahead>>,
+    /// What was read for it of a log outside, which goes out before what is in memory.
+    history: Option<Box<History>>,
     /// Set when the session is to end as soon as it has what was published before.
     ending: Option<Box<Ending>>,
     /// What is replayed with exceptions.
@@ -131,7 +134,9 @@ impl Extras {
 
     /// Returns whether something goes out before any event.
     pub(super) fn has_first_words(&self) -> bool {
-        self.content().is_some_and(|content| content.opening.is_some()) || self.has_late_gap()
+        self.content().is_some_and(|content| content.opening.is_some())
+            || self.has_late_gap()
+            || self.history().is_some_and(History::is_pending)
     }
 
     /// Adds to what is missing from what later subscriptions replay.
@@ -265,20 +270,27 @@ impl Extras {
             if let Some(ahead) = &mut content.ahead {
                 ahead.forget(number);
             }
+            if let Some(history) = &mut content.history {
+                history.forget(number);
+            }
             content.backlogs.retain(|backlog| backlog.subscription != number);
             self.tidy();
         }
     }
 
-    /// Returns whether its last event id is ahead, so that its place is not decided yet.
+    /// Returns whether its place is not decided yet.
     #[inline]
     pub(crate) fn is_ahead(&self) -> bool {
         self.ahead().is_some()
     }
 
-    /// Returns what it asked for, while its last event id is ahead.
+    /// Returns what it asked for, while its place is not decided yet.
     pub(super) fn ahead(&self) -> Option<&Ahead> {
         self.content()?.ahead.as_deref()
+    }
+
+    pub(super) fn ahead_mut(&mut self) -> Option<&mut Ahead> {
+        self.0.as_deref_mut()?.ahead.as_deref_mut()
     }
 
     pub(crate) fn set_ahead(&mut self, ahead: Ahead) {
@@ -289,6 +301,32 @@ impl Extras {
         let ahead = self.0.as_deref_mut()?.ahead.take();
         self.tidy();
         ahead
+    }
+
+    /// Returns what was read for it, and not handed over for good.
+    #[inline]
+    pub(crate) fn history(&self) -> Option<&History> {
+        self.content()?.history.as_deref()
+    }
+
+    pub(crate) fn history_mut(&mut self) -> Option<&mut History> {
+        self.0.as_deref_mut()?.history.as_deref_mut()
+    }
+
+    pub(crate) fn set_history(&mut self, history: Box<History>) {
+        self.content_mut().history = Some(history);
+    }
+
+    /// Gives back what cannot come back any more of what was read for it.
+    pub(crate) fn let_history_go(&mut self) {
+        let Some(history) = self.history_mut() else { return };
+        history.let_go();
+        if !history.is_pending()
+            && let Some(content) = &mut self.0
+        {
+            content.history = None;
+            self.tidy();
+        }
     }
 
     /// Lets a subscription that was made while the session is ahead be decided with the others.
@@ -446,6 +484,7 @@ impl Content {
             && self.late_gap.is_none()
             && self.own.is_none()
             && self.ahead.is_none()
+            && self.history.is_none()
             && self.ending.is_none()
             && self.backlogs.is_empty()
             && !self.is_place_due

@@ -3,6 +3,7 @@
 mod ahead;
 mod deadlines;
 mod extras;
+mod history;
 mod output;
 mod pauses;
 mod session;
@@ -13,6 +14,7 @@ mod untaken;
 pub(crate) use ahead::Ahead;
 pub(crate) use deadlines::Deadlines;
 pub(crate) use extras::{Backlog, Ending, LateGap, Loss};
+pub(crate) use history::{Bounds, Hears, History};
 pub(crate) use pauses::PARDONS;
 pub(crate) use session::{Phase, Session, is_over};
 pub(crate) use subscription::Subscription;
@@ -29,6 +31,7 @@ use crate::encode::Frame;
 use ahead::AllAhead;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use pauses::Pauses;
 
 /// All sessions of a broker.
@@ -169,12 +172,49 @@ impl Sessions {
         Some(ahead)
     }
 
-    /// Returns the position for which a session waits, if it does.
+    /// Lends what is read for a session, while it waits for that.
+    pub(crate) fn history_mut(&mut self, key: Key) -> Option<&mut History> {
+        self.sessions.get_mut(key)?.extras_mut().ahead_mut()?.history_mut()
+    }
+
+    /// Returns what a session asked for whose place is not decided yet.
+    pub(crate) fn ahead(&self, key: Key) -> Option<&Ahead> {
+        self.sessions.get(key)?.extras().ahead()
+    }
+
+    /// Returns whether fewer than so many sessions wait for what is read for them.
+    pub(crate) fn has_room_to_read(&self, limit: usize) -> bool {
+        self.ahead.has_room_to_read(limit)
+    }
+
+    /// Returns the next session for which nobody was asked yet to read, and from where on.
+    pub(crate) fn pop_unread(&mut self) -> Option<(Key, u64)> {
+        loop {
+            let key = self.ahead.pop_unread()?;
+            if let Some(history) = self.ahead(key).and_then(Ahead::history) {
+                return Some((key, history.through()));
+            }
+        }
+    }
+
+    /// Returns whether [`pop_unread`](Self::pop_unread) has entries to look at.
+    #[cfg(feature = "record")]
+    pub(crate) fn has_unread(&self) -> bool {
+        self.ahead.has_unread()
+    }
+
+    /// Returns all sessions that wait for what is read for them.
+    pub(crate) fn waiting_for_history(&self) -> Vec<Key> {
+        let keys = self.ahead.keys();
+        keys.filter(|key| self.ahead(*key).is_some_and(|one| one.history().is_some())).collect()
+    }
+
+    /// Returns the position for which a session waits, or after which it does.
     pub(crate) fn waits_for(&self, key: Key) -> Option<u64> {
         Some(self.sessions.get(key)?.extras().ahead()?.position())
     }
 
-    /// Returns how many sessions wait for a position.
+    /// Returns how many sessions wait for their place to be decided.
     pub(crate) fn waiting(&self) -> usize {
         self.ahead.len()
     }

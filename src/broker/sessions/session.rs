@@ -103,8 +103,8 @@ impl Session {
         &mut self.extras
     }
 
-    /// Returns whether its last event id is ahead of this broker, so that it has no place yet. It
-    /// has no output but heartbeats then.
+    /// Returns whether its place is not decided yet, since its last event id is ahead of this broker,
+    /// or what it missed is read. It has no output but heartbeats then.
     #[inline]
     pub(crate) fn is_ahead(&self) -> bool {
         self.extras.is_ahead()

@@ -316,6 +316,11 @@ impl Topics {
         Some(self.channels.at(slot)?.end()?.at())
     }
 
+    /// Returns the position at which the topic was ended, if that is remembered.
+    pub(crate) fn ended_through(&self, slot: u32) -> Option<u64> {
+        Some(self.channels.at(slot)?.end()?.position())
+    }
+
     /// Counts one subscriber more.
     pub(crate) fn join(&mut self, slot: u32) {
         if let Some(channel) = self.channels.at_mut(slot) {

@@ -472,6 +472,11 @@ impl Node {
         self.reader.applied()
     }
 
+    /// Returns the numbering by which it makes frames.
+    pub(crate) const fn sequencer(&self) -> &Sequencer {
+        self.reader.sequencer()
+    }
+
     /// Returns what the node has done.
     pub fn counters(&self) -> NodeCounters {
         let mut counters = self.counters;

@@ -2,6 +2,7 @@
 
 mod acts;
 mod readers;
+mod reads;
 mod requests;
 
 use crate::Log;
@@ -36,6 +37,8 @@ enum Happening {
     ReadEnds(u64),
     NodeStarts(usize),
     ReaderComes(usize),
+    /// A node reads for a session what is older than its memory.
+    ReadsOlder(usize, u64, SessionId, u64),
     ServerStarts(usize, usize),
     Serves(usize),
     Healed,
@@ -84,7 +87,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, start: Instant, log: Log, mutant: Option<Mutant>) -> Self {
         let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let scenario = Scenario::draw(&mut random, mutant);
+        let mut scenario = Scenario::draw(&mut random, mutant);
+        scenario.reads_older = seed.is_multiple_of(2);
         log.note(|| format!("{scenario:?}"));
         let readers = scenario.readers.iter().cloned().map(|reading| Reader {
             memory: Memory::new(reading.client),
@@ -256,6 +260,7 @@ impl World {
         for node in 0..self.nodes.len() {
             if self.nodes[node].runs() {
                 self.drive(node);
+                self.read_for_older(node);
                 if self.nodes[node].node.is_over() {
                     self.end_node(node);
                 }
@@ -283,6 +288,9 @@ impl World {
             }
             Happening::NodeStarts(node) => self.start_node(node),
             Happening::ReaderComes(reader) => self.come(reader),
+            Happening::ReadsOlder(node, life, session, after) => {
+                self.reads_older(node, life, session, after);
+            }
             Happening::ServerStarts(server, steps_ago) => self.engine.start(server, steps_ago),
             Happening::Serves(server) => self.engine.set_refusal(server, None),
             Happening::Healed => self.heal(),

@@ -2,12 +2,12 @@
 
 use super::kit::{place, run};
 use futures_util::future::join_all;
-use sansse::LastEventId;
 use sansse::broker::{Audience, BrokerConfig, Resumption, SessionConfig};
 use sansse::cluster::{NodeConfig, Realm};
 use sansse::hub::HubBuilder;
 use sansse::testing::SessionReader;
 use sansse::{Event, Hub};
+use sansse::{LastEventId, Notice};
 use sansse_redb::{RedbLog, RedbLogConfig};
 use sansse_smol::SmolRuntime;
 use std::fs;
@@ -90,5 +90,27 @@ fn a_page_that_comes_back_after_a_kill_has_every_event_once_and_is_told_that_it_
         let life = begin(&killed).await;
         let (resumption, _) = life.open(&id);
         assert_eq!(resumption, Resumption::Complete { replayed: 0 });
+    });
+}
+
+#[test]
+fn a_page_that_is_older_than_memory_gets_the_rest_from_the_file_and_is_told_that_it_is_complete() {
+    let place = place();
+    run(async {
+        let life = begin(&place.path).await;
+        let (_, mut reader) = life.open("");
+        life.publish(0..1).await;
+        assert_eq!(read(&mut reader, 1).await, words(0..1));
+        let id = reader.last_event_id().to_owned();
+        drop(reader);
+        // More than a broker keeps of one topic.
+        for start in (1..9_001).step_by(1_000) {
+            life.publish(start..start + 1_000).await;
+        }
+        let (resumption, mut reader) = life.open(&id);
+        assert_eq!(resumption, Resumption::Waiting);
+        assert_eq!(read(&mut reader, 9_000).await, words(1..9_001));
+        assert_eq!(reader.notices(), [Notice::Complete { replayed: 9_000 }]);
+        assert_eq!(life.realm.backfilled().failed, 0);
     });
 }

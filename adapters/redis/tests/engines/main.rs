@@ -27,6 +27,7 @@ macro_rules! on_each_engine {
 }
 
 mod appending;
+mod backfill;
 mod client;
 mod cluster;
 mod engine;
