@@ -131,7 +131,9 @@ impl RedisLogConfig {
         self
     }
 
-    /// Sets how long opening one connection may take, TLS and login included. Default 5 s.
+    /// Sets how long opening one connection may take, TLS and login included, and how long one
+    /// Sentinel may take to name the master. Default 5 s. When it is checked later whether the master
+    /// is still the same, Sentinels have 1 s at most, all together.
     pub const fn with_connect_time(mut self, time: Duration) -> Self {
         self.connect_time = time;
         self

@@ -7,6 +7,7 @@ use crate::lines::{Lines, taken};
 use crate::link::{Handshake, MAX_ANSWER, Refusal, unreachable};
 use crate::page::PageSize;
 use crate::script::{self, Call, Keys};
+use crate::wire::after;
 use crate::{sentinel, url};
 use sansse::Timer;
 use sansse::cluster::{Append, Appended, Head, Hello, Log, LogError, LogErrorKind, Page, Read};
@@ -21,6 +22,10 @@ const MAX_BATCH: usize = 32 * 1024 * 1024;
 
 /// The longest time that one read waits.
 const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// How long a head asks Sentinels, all together. It is well below the time in which a node wants its
+/// answer, since Sentinels that hang say nothing against a master that answers.
+const MAX_CHECK: Duration = Duration::from_secs(1);
 
 /// How many times one hello goes where a cluster sends it.
 const MAX_REDIRECTIONS: usize = 5;
@@ -149,8 +154,8 @@ impl<C: Connector, T: Timer> RedisLog<C, T> {
         let Some(sentinel) = &self.config.sentinel else {
             return self.hello_to(address.clone(), None, hello).await;
         };
-        let asking =
-            sentinel::master(&self.connector, &self.timer, &self.config, sentinel, address);
+        let deadline = after(&self.timer, self.config.connect_time);
+        let asking = sentinel::master(&self.connector, &self.timer, sentinel, address, deadline);
         let master = asking.await?;
         self.hello_to(master.clone(), Some(master), hello).await
     }
@@ -218,27 +223,30 @@ impl<C: Connector, T: Timer> RedisLog<C, T> {
     }
 
     /// Sees to it that the first Sentinel that answers names the same master as before. It begins
-    /// with the one that answered last. Where none answers, the master goes on: a master without
-    /// Sentinels is better than none.
+    /// with the one that answered last, and asks for [`MAX_CHECK`] in all. Where none answers, the
+    /// master goes on: a master without Sentinels is better than none.
     async fn check_named(&self, named: &Target) -> Result<(), LogError> {
         let Some(sentinel) = &self.config.sentinel else { return Ok(()) };
-        for _ in &self.config.targets {
+        let end = after(&self.timer, MAX_CHECK.min(self.config.connect_time));
+        for left in (0..self.config.targets.len()).rev() {
+            let now = self.timer.now();
+            let rest = end.saturating_duration_since(now);
+            if rest.is_zero() {
+                break;
+            }
+            // One that hangs leaves time for the next.
+            let deadline = if left == 0 { end } else { now + rest / 2 };
             let address = self.next_address();
             let at = &self.config.targets[address];
-            let asking = sentinel::master(&self.connector, &self.timer, &self.config, sentinel, at);
-            match asking.await {
-                Ok(master) if master == *named => {
-                    self.next().address = address;
-                    return Ok(());
-                }
-                Ok(_) => {
-                    self.next().address = address;
-                    self.set_lines(Lines::none());
-                    return Err(LogError::new(LogErrorKind::NotReady)
-                        .with_detail("the Sentinels name another master"));
-                }
-                Err(_) => {}
+            let asking = sentinel::master(&self.connector, &self.timer, sentinel, at, deadline);
+            let Ok(master) = asking.await else { continue };
+            self.next().address = address;
+            if master == *named {
+                return Ok(());
             }
+            self.set_lines(Lines::none());
+            return Err(LogError::new(LogErrorKind::NotReady)
+                .with_detail("the Sentinels name another master"));
         }
         Ok(())
     }

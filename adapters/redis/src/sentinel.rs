@@ -1,26 +1,26 @@
 //! What Sentinels are asked: where the master is.
 
-use crate::config::{RedisLogConfig, Sentinel};
+use crate::config::Sentinel;
 use crate::link::{
     Commands, MAX_SHORT_ANSWER, Refusal, accepted, auth, check_auth, malformed, word,
 };
 use crate::url;
-use crate::wire::{Wire, after};
+use crate::wire::Wire;
 use bytes::Bytes;
 use resp_rs::resp2::Frame;
 use sansse::Timer;
 use sansse::cluster::{LogError, LogErrorKind};
 use sansse::net::{Connector, Target};
+use std::time::Instant;
 
-/// Asks one Sentinel for the master's address.
+/// Asks one Sentinel for the master's address. The answer is awaited until `deadline`.
 pub(crate) async fn master<C: Connector>(
     connector: &C,
     timer: &dyn Timer,
-    config: &RedisLogConfig,
     sentinel: &Sentinel,
     at: &Target,
+    deadline: Instant,
 ) -> Result<Target, LogError> {
-    let deadline = after(timer, config.connect_time);
     let mut wire = Wire::open(connector, timer, at, deadline).await?;
     let mut commands = Commands::default();
     if let Some(credentials) = &sentinel.credentials {

@@ -1,19 +1,29 @@
 //! A master that Sentinels know, and its successor.
 
-use crate::ALL;
 use crate::engine::{Engine, Kind};
-use crate::node::{Node, Witness, is_whole, log_with};
+use crate::node::{EPOCH, Node, TokioLog, Witness, is_whole, log_with};
+use crate::{ALL, PATIENCE};
 use resp_rs::resp2::Frame;
-use sansse::cluster::{Content, Log, LogErrorKind};
+use sansse::Event;
+use sansse::broker::{Audience, BrokerConfig};
+use sansse::cluster::{
+    Append, Appended, Content, Head, Hello, Log, LogError, LogErrorKind, NodeConfig, NodeHealth,
+    NodeId, Page, Read, Realm,
+};
+use sansse::hub::HubBuilder;
 use sansse_redis::RedisLogConfig;
+use sansse_tokio::{TokioRuntime, spawn_hub};
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 on_each_engine! {
     a_stopped_master_is_followed_by_its_replica
     an_unknown_master_and_absent_sentinels_are_told_apart
     a_master_goes_on_while_its_sentinels_are_away
-    a_sentinel_that_hangs_is_passed_over
+    a_hello_that_is_given_up_for_a_sentinel_that_hangs_begins_with_the_next_one
+    a_head_asks_the_next_sentinel_where_one_hangs
+    a_sentinel_that_hangs_takes_no_node_down
     sentinels_have_passwords_of_their_own
 }
 
@@ -128,21 +138,91 @@ async fn a_master_goes_on_while_its_sentinels_are_away(kind: Kind) {
     node.append(1, "one").await.unwrap();
 }
 
-/// The first of several Sentinels hangs. A head that is given up for it is not held up again.
-async fn a_sentinel_that_hangs_is_passed_over(kind: Kind) {
+async fn a_hello_that_is_given_up_for_a_sentinel_that_hangs_begins_with_the_next_one(kind: Kind) {
     let master = Engine::start(kind, &[]);
     let (first, second) = (sentinel(kind, &master, ""), sentinel(kind, &master, ""));
-    let ports = (first.port, second.port);
-    let url = format!("redis+sentinel://127.0.0.1:{},127.0.0.1:{}/mymaster", ports.0, ports.1);
-    let config = RedisLogConfig::from_url(&url).unwrap().with_connect_time(ALL * 2);
-    let node = Node::with(1, log_with(config), &Witness::default());
-    node.hello().await.unwrap();
+    let node = Node::with(1, log_with(patient(&[&first, &second])), &Witness::default());
     first.pause();
-    let head = tokio::time::timeout(Duration::from_millis(500), node.log.head());
-    assert!(head.await.is_err(), "it is asked first");
+    let hello = tokio::time::timeout(Duration::from_millis(500), node.hello());
+    assert!(hello.await.is_err(), "the first one is asked first");
     tokio::time::timeout(ALL, node.hello()).await.unwrap().unwrap();
-    tokio::time::timeout(ALL, node.log.head()).await.unwrap().unwrap();
+    node.log.head().await.unwrap();
     first.go_on();
+}
+
+async fn a_head_asks_the_next_sentinel_where_one_hangs(kind: Kind) {
+    let (master, other) = (Engine::start(kind, &[]), Engine::start(kind, &[]));
+    let (first, second) = (sentinel(kind, &master, ""), sentinel(kind, &master, ""));
+    let node = Node::with(1, log_with(patient(&[&first, &second])), &Witness::default());
+    node.hello().await.unwrap();
+    let other = other.port.to_string();
+    second.command(&["SENTINEL", "remove", "mymaster"]);
+    second.command(&["SENTINEL", "monitor", "mymaster", "127.0.0.1", &other, "1"]);
+    node.log.head().await.unwrap();
+    first.pause();
+    let head = tokio::time::timeout(PATIENCE, node.log.head()).await.unwrap();
+    assert_eq!(head.unwrap_err().kind(), LogErrorKind::NotReady);
+    first.go_on();
+}
+
+async fn a_sentinel_that_hangs_takes_no_node_down(kind: Kind) {
+    let master = Engine::start(kind, &[]);
+    let sentinel = sentinel(kind, &master, "");
+    let log = log_with(patient(&[&sentinel]));
+    let (told, mut heads) = mpsc::unbounded_channel();
+    let hub = spawn_hub(HubBuilder::new(BrokerConfig::new(EPOCH))).unwrap();
+    let mut config = NodeConfig::new(NodeId(1), 7);
+    config.check_every = Duration::from_millis(100);
+    let realm = Realm::join(hub, Timed { log, told }, config, &TokioRuntime).unwrap();
+    assert!(realm.ready().await);
+    sentinel.pause();
+    let mut times = Vec::new();
+    // The first one may have begun before.
+    for _ in 0..4 {
+        times.push(tokio::time::timeout(ALL, heads.recv()).await.unwrap().unwrap().unwrap());
+        assert_eq!(realm.health(), NodeHealth::Ready);
+        realm.publish(Audience::Everyone, &Event::new("x")).await.unwrap();
+    }
+    assert_eq!(realm.counters().failures, 0);
+    println!("{kind:?}: heads took {times:?}");
+    assert!(*times[1..].iter().min().unwrap() < Duration::from_secs(2), "{times:?}");
+    realm.shut_down().await;
+    sentinel.go_on();
+}
+
+/// Sentinels that are waited for longer than any test waits.
+fn patient(sentinels: &[&Engine]) -> RedisLogConfig {
+    let at: Vec<_> = sentinels.iter().map(|engine| format!("127.0.0.1:{}", engine.port)).collect();
+    let url = format!("redis+sentinel://{}/mymaster", at.join(","));
+    RedisLogConfig::from_url(&url).unwrap().with_connect_time(ALL * 2)
+}
+
+/// A log that tells how long each head took, or that it failed.
+struct Timed {
+    log: TokioLog,
+    told: mpsc::UnboundedSender<Result<Duration, LogError>>,
+}
+
+impl Log for Timed {
+    async fn hello(&self, hello: Hello) -> Result<Head, LogError> {
+        self.log.hello(hello).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, LogError> {
+        self.log.append(append).await
+    }
+
+    async fn read(&self, read: Read) -> Result<Page, LogError> {
+        self.log.read(read).await
+    }
+
+    async fn head(&self) -> Result<Head, LogError> {
+        let began = Instant::now();
+        let head = self.log.head().await;
+        // The test may be over.
+        let _ = self.told.send(head.as_ref().map(|_| began.elapsed()).map_err(Clone::clone));
+        head
+    }
 }
 
 async fn sentinels_have_passwords_of_their_own(kind: Kind) {
