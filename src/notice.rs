@@ -117,6 +117,9 @@ pub enum RefusalReason {
     Draining,
     /// The server has closed, perhaps to be started again. On the wire `closed`.
     Closed,
+    /// The server was just started, and has not read yet what was published before. On the wire
+    /// `joining`.
+    Joining,
     /// The client has as many sessions as it may have. On the wire `client`.
     Client,
     /// The address has as many sessions as it may have. On the wire `address`.
@@ -264,10 +267,11 @@ impl LossReason {
 
 impl RefusalReason {
     #[cfg(any(feature = "client", test))]
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Full,
         Self::Draining,
         Self::Closed,
+        Self::Joining,
         Self::Client,
         Self::Address,
         Self::Connections,
@@ -280,6 +284,7 @@ impl RefusalReason {
             Self::Full => "full",
             Self::Draining => "draining",
             Self::Closed => "closed",
+            Self::Joining => "joining",
             Self::Client => "client",
             Self::Address => "address",
             Self::Connections => "connections",
@@ -316,6 +321,7 @@ impl fmt::Display for RefusalReason {
             Self::Full => "the server has as many sessions as it may have",
             Self::Draining => "the server is about to go",
             Self::Closed => "the server has closed",
+            Self::Joining => "the server has not read yet what was published before",
             Self::Client => "the client has as many sessions as it may have",
             Self::Address => "the address has as many sessions as it may have",
             Self::Connections => "the server has as many connections as it may have",

@@ -168,6 +168,8 @@ counted! {
     Refused by OpenError;
     /// [`OpenError::Closed`] and [`OpenError::Draining`].
     closing: OpenError::Closed | OpenError::Draining,
+    /// [`OpenError::Joining`].
+    joining: OpenError::Joining,
     /// [`OpenError::TopicsEnded`].
     topics_ended: OpenError::TopicsEnded,
     /// [`OpenError::NotPermitted`].

@@ -123,6 +123,9 @@ pub enum OpenError {
     NotPermitted,
     /// The broker lets its sessions go. The HTTP status is 503.
     Draining,
+    /// The hub belongs to a [realm](crate::cluster), and its node has not read yet what there was when
+    /// it joined: it cannot say yet what a peer has missed. The HTTP status is 503.
+    Joining,
     /// There are as many sessions as may be. The HTTP status is 503.
     TooManySessions,
     /// The client has as many sessions as it may. The HTTP status is 429.
@@ -191,7 +194,7 @@ impl OpenError {
             | Self::TooManySubscriptionsOfClient { .. }
             | Self::TooManySubscriptionsFromAddress { .. }
             | Self::UnreadEvents => Fault::Limit,
-            Self::Closed | Self::Draining | Self::TopicsEnded => Fault::State,
+            Self::Closed | Self::Draining | Self::Joining | Self::TopicsEnded => Fault::State,
         }
     }
 
@@ -219,6 +222,7 @@ impl fmt::Display for OpenError {
             Self::TopicsEnded => f.write_str("all topics have ended, and nothing is left"),
             Self::NotPermitted => f.write_str("a topic that is not permitted"),
             Self::Draining => f.write_str("the broker lets its sessions go"),
+            Self::Joining => f.write_str("the node has not read yet what there was"),
             Self::TooManySessions => f.write_str("too many sessions"),
             Self::TooManySessionsOfClient { limit } => {
                 write!(f, "more than {limit} sessions of one client")
@@ -584,6 +588,7 @@ mod tests {
         for (error, blame, comes_back) in [
             (E::Closed, Fault::State, ComesBack::InTurn),
             (E::Draining, Fault::State, ComesBack::InTurn),
+            (E::Joining, Fault::State, ComesBack::InTurn),
             (E::TopicsEnded, Fault::State, ComesBack::Never),
             (E::NotPermitted, Fault::Peer, ComesBack::Never),
             (E::LeaseInThePast, Fault::Peer, ComesBack::Never),

@@ -441,7 +441,7 @@ impl<'a, B: Calls> ShardMut<'a, B> {
     /// # while let Some(sansse::broker::Transmit::Frame(frame)) =
     /// #     node.poll_transmit(now, opened.session)
     /// # {
-    /// #     data.extend_from_slice(frame.payload());
+    /// #     data.extend_from_slice(&frame.payload());
     /// # }
     /// # let data = String::from_utf8(data)?;
     /// // Its stream: that it is complete, "b" and "c" from the log, and "d" from memory.

@@ -97,7 +97,8 @@ pub struct Head {
 pub struct Append {
     /// The life of the process that appends.
     pub node: NodeId,
-    /// Which of the node's batches it is: the first is 1, and each later one has a greater number.
+    /// Which of the node's batches it is: each later one has a greater number. The first is 1, or
+    /// the microseconds of the [time of day](super::NodeConfig::time_of_day).
     /// The same number again is the same batch, whose answer was lost. A number lower than that of
     /// the node's last batch is a request that was given up and comes late: it is never appended.
     pub number: u64,

@@ -223,7 +223,7 @@ impl State {
             return;
         }
         // Beyond all that there ever was, and with a hole before it wherever a reader stands.
-        let position = self.highest.max(seen) + 2;
+        let position = self.highest.max(seen).saturating_add(2);
         self.push(now, position, Content::Cut);
         self.has_lost = false;
     }

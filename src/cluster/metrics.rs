@@ -20,6 +20,7 @@ impl Realm {
             ("ready", health == NodeHealth::Ready),
             ("stale", matches!(health, NodeHealth::Stale { .. })),
             ("down", matches!(health, NodeHealth::Down { .. })),
+            ("ended", health == NodeHealth::Ended),
         ] {
             gauge!("sansse_realm_health", "state" => state).set(if is_so { 1.0 } else { 0.0 });
         }

@@ -21,7 +21,7 @@ use crate::broker::{
     Audience, Backfill, ClientId, Drain, LogRecord, LogStep, PublishError, TopicName,
 };
 use crate::event::Event;
-use crate::hub::Hub;
+use crate::hub::{Health, Hub};
 use crate::net::Runtime;
 use crate::sync::{Mutex, MutexGuard};
 use alloc::boxed::Box;
@@ -61,6 +61,8 @@ use std::time::{Instant, SystemTime};
 ///     let node = NodeConfig::new(NodeId(number), 0);
 ///     Realm::join(hub, log.clone(), node, &runtime).expect("the hub is new")
 /// });
+/// // A node opens sessions when it has read what there was.
+/// runtime.run_tasks();
 /// let session = nodes[1].hub().open(SessionConfig::new())?;
 /// let mut reader = SessionReader::new(session);
 ///
@@ -93,6 +95,7 @@ struct State {
     is_over: bool,
     /// Who waits until the node is ready, or has shut down.
     watching: Vec<Waker>,
+    last_error: Option<LogError>,
     /// What was done for sessions that are older than memory.
     backfilled: BackfillCounters,
 }
@@ -178,6 +181,7 @@ impl Realm {
             driver: None,
             is_over: false,
             watching: Vec::new(),
+            last_error: None,
             backfilled: BackfillCounters::default(),
         };
         let drive_presence = presence.clone().map(DrivePresence::new);
@@ -273,9 +277,16 @@ impl Realm {
     }
 
     /// Returns how well the node is: what a load balancer is to be told.
-    /// [`NodeHealth::serves`] says whether new requests for streams are to come here.
+    /// [`NodeHealth::serves`] says whether new requests for streams are to come here. Whether the hub
+    /// opens sessions, which a drain ends, is another question: [`Hub::health`].
     pub fn health(&self) -> NodeHealth {
-        self.lock().node.health()
+        self.lock().health()
+    }
+
+    /// Returns what the engine, or the system, said last that went wrong: for people to read. `None`
+    /// where nothing did.
+    pub fn last_error(&self) -> Option<LogError> {
+        self.lock().last_error.clone()
     }
 
     /// Returns the position up to which the node has applied the log.
@@ -347,9 +358,10 @@ impl Realm {
     /// Is ready when the node has read what there was when it joined, and never where its engine
     /// cannot be used. Returns whether it is: `false` where it was shut down before that.
     pub async fn ready(&self) -> bool {
-        self.watch(|state| match state.node.health() {
+        self.watch(|state| match state.health() {
             NodeHealth::Ready => Some(true),
-            _ => state.is_over.then_some(false),
+            NodeHealth::Ended => Some(false),
+            _ => None,
         })
         .await
     }
@@ -436,7 +448,8 @@ impl fmt::Debug for Realm {
 }
 
 /// The future that drives a node of a realm. It is ready when the node was
-/// [shut down](Realm::shut_down), and when its hub was closed.
+/// [shut down](Realm::shut_down), some seconds after its hub was closed, and when all handles to the
+/// realm and to its hub are gone, of which a session is one.
 ///
 /// **Dropping it before that ends the node**: nothing is published, with
 /// [`PublishError::NotDriven`], and nothing read. What was sent and not answered is
@@ -461,6 +474,11 @@ const ROUNDS: usize = 32;
 impl<L: Log> DriveRealm<L> {
     /// Does what is to be done now. Returns whether there may be more at once, and `None` at the end.
     fn round(&mut self, context: &mut Context<'_>) -> Option<bool> {
+        let is_last = Arc::strong_count(&self.shared) == 1;
+        let is_closed = matches!(self.shared.hub.health(), Health::Closed | Health::NotDriven);
+        if is_closed || (is_last && self.shared.hub.is_last_handle()) {
+            return None;
+        }
         let now = self.shared.hub.timer().now();
         let mut state = self.shared.lock();
         state.driver = Some(context.waker().clone());
@@ -507,6 +525,9 @@ impl<L: Log> DriveRealm<L> {
                 }
                 Effect::GiveUp(request) => self.requests.retain(|(id, _)| *id != request),
                 Effect::Health(health) => {
+                    if health == NodeHealth::Ready {
+                        self.shared.hub.end_joining();
+                    }
                     #[cfg(feature = "tracing")]
                     trace(health);
                     if let Some(presence) = &self.presence {
@@ -547,6 +568,9 @@ impl<L: Log> DriveRealm<L> {
             let now = self.shared.hub.timer().now();
             let mut state = self.shared.lock();
             for (id, answer) in answers {
+                if let Err(error) = &answer {
+                    state.last_error = Some(error.clone());
+                }
                 state.node.handle_answer(now, id, answer);
             }
         }
@@ -638,6 +662,12 @@ impl<L> Drop for DriveRealm<L> {
     }
 }
 
+impl State {
+    fn health(&self) -> NodeHealth {
+        if self.is_over { NodeHealth::Ended } else { self.node.health() }
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -653,7 +683,7 @@ impl<L> fmt::Debug for DriveRealm<L> {
 #[cfg(feature = "tracing")]
 fn trace(health: NodeHealth) {
     match health {
-        NodeHealth::Joining | NodeHealth::Ready => {
+        NodeHealth::Joining | NodeHealth::Ready | NodeHealth::Ended => {
             tracing::info!(target: "sansse::cluster", health = health.as_str(), "node");
         }
         NodeHealth::Stale { error, .. } | NodeHealth::Down { error, .. } => {

@@ -111,7 +111,7 @@
 //!
 //! | Metric | Kind | Counts | What to see in it |
 //! | --- | --- | --- | --- |
-//! | `sansse_realm_health` | gauge | 1 for the `state` that the node is in: `joining`, `ready`, `stale`, `down` | any but `ready` for long |
+//! | `sansse_realm_health` | gauge | 1 for the `state` that the node is in: `joining`, `ready`, `stale`, `down`, `ended` | any but `ready` for long |
 //! | `sansse_realm_queued_records` | gauge | events that wait to be appended | growth: more is published than the engine takes |
 //! | `sansse_realm_queued_bytes` | gauge | bytes of these | of 16 MiB by default |
 //! | `sansse_realm_records_appended` | counter | events that the engine has confirmed | |
@@ -169,6 +169,7 @@
 //! | Reason | Status | For | What it means | What to do |
 //! | --- | --- | --- | --- | --- |
 //! | `closing` | 503 | now | the hub drains or is closed | nothing; another process takes over |
+//! | `joining` | 503 | now | the node of a realm has not read yet what there was | nothing; if it lasts, see to the engine |
 //! | `sessions` | 503 | now | as many as [may be](crate::broker::BrokerLimits::sessions) | raise it with the memory, or add a process |
 //! | `client` | 429 | now | the client has as many | fewer tabs, or [`EvictOldest`](crate::broker::LimitPolicy::EvictOldest) |
 //! | `address` | 429 | now | so many are behind one [address](crate::broker::BrokerLimits::sessions_per_address) | raise it for mobile networks; check that the proxy's own address is not taken for the peer's |

@@ -2,6 +2,7 @@
 
 use super::{Hub, lock};
 use crate::broker::BrokerState;
+use crate::sync::Ordering;
 use core::fmt;
 
 /// Whether a [`Hub`] does its work, in one word: for the answer to a load balancer, say.
@@ -13,6 +14,9 @@ pub enum Health {
     /// Nobody has polled its [driver](super::Drive) yet. It opens sessions and publishes, but no
     /// time passes. It stays so where the driver was not spawned.
     Starting,
+    /// It belongs to a [realm](crate::cluster), and its node has not read yet what there was when it
+    /// joined. Until then it opens no sessions.
+    Joining,
     /// It was [drained](Hub::drain), and opens no more sessions.
     Draining,
     /// It was [closed](Hub::close) or [aborted](Hub::abort).
@@ -34,6 +38,7 @@ impl fmt::Display for Health {
         f.write_str(match self {
             Self::Ready => "ready",
             Self::Starting => "starting",
+            Self::Joining => "joining",
             Self::Draining => "draining",
             Self::Closed => "closed",
             Self::NotDriven => "not-driven",
@@ -65,8 +70,9 @@ impl Hub {
         // All shards close at once, and drain at once.
         let shard = lock(&self.inner.shards[0]);
         match shard.broker.state() {
-            BrokerState::Open if driver.has_begun() => Health::Ready,
-            BrokerState::Open => Health::Starting,
+            BrokerState::Open if !driver.has_begun() => Health::Starting,
+            BrokerState::Open if self.inner.is_joining.load(Ordering::Acquire) => Health::Joining,
+            BrokerState::Open => Health::Ready,
             BrokerState::Draining | BrokerState::Drained => Health::Draining,
             BrokerState::Closed => Health::Closed,
         }

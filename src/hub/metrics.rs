@@ -55,11 +55,12 @@ impl Hub {
         ] {
             counter!("sansse_sessions_opened", "resume" => resume).absolute(count);
         }
-        let Refused { closing, sessions, of_client, from_address, .. } = counters.refused;
+        let Refused { closing, joining, sessions, of_client, from_address, .. } = counters.refused;
         let Refused { topics_ended, topics, unread_events, invalid, .. } = counters.refused;
         let Refused { not_permitted, .. } = counters.refused;
         for (reason, count) in [
             ("closing", closing),
+            ("joining", joining),
             ("topics-ended", topics_ended),
             ("not-permitted", not_permitted),
             ("sessions", sessions),

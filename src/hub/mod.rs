@@ -88,7 +88,7 @@ use crate::http::{AcceptConfig, ResponseHead};
 use crate::net::Timer;
 #[cfg(feature = "record")]
 use crate::record::RecordedBroker as ShardBroker;
-use crate::sync::{AtomicBool, AtomicUsize, Mutex};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
@@ -325,6 +325,8 @@ impl HubBuilder {
             shards: shards.collect::<Result<_, ConfigError>>()?,
             turn: AtomicUsize::new(0),
             is_of_realm: AtomicBool::new(false),
+            is_joining: AtomicBool::new(false),
+            refused_joining: AtomicUsize::new(0),
             #[cfg(feature = "cluster")]
             backfiller: Mutex::new(None),
             driver: drive::Driver::new(),
@@ -396,6 +398,18 @@ impl Hub {
     #[cfg(feature = "cluster")]
     pub(crate) fn backfill(&self, session: SessionId, read: Option<&Backfilled>) -> Option<u64> {
         self.inner.backfill(session, read)
+    }
+
+    /// Opens sessions from now on, since what there was in the realm's log is read.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn end_joining(&self) {
+        self.inner.is_joining.store(false, Ordering::Release);
+    }
+
+    /// Returns whether there is no other handle to the hub, nor a session.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn is_last_handle(&self) -> bool {
+        Arc::strong_count(&self.inner) == 1
     }
 
     /// Returns the clock.
@@ -540,6 +554,7 @@ impl Hub {
             sum += &counters;
             (sum.published, sum.published_bytes, sum.cuts) = published;
         }
+        sum.refused.joining += self.inner.refused_joining.load(Ordering::Relaxed) as u64;
         sum.panics = self.inner.panicked.counted();
         sum.lost_drivers = self.inner.driver.is_gone().into();
         sum

@@ -140,6 +140,7 @@ fn reason_of(error: OpenError) -> RefusalReason {
     match error {
         OpenError::Closed => RefusalReason::Closed,
         OpenError::Draining => RefusalReason::Draining,
+        OpenError::Joining => RefusalReason::Joining,
         OpenError::TooManySessionsOfClient { .. }
         | OpenError::TooManySubscriptionsOfClient { .. } => RefusalReason::Client,
         OpenError::TooManySessionsFromAddress { .. }
@@ -241,6 +242,7 @@ mod tests {
         for (error, reason) in [
             (OpenError::Closed, "closed"),
             (OpenError::Draining, "draining"),
+            (OpenError::Joining, "joining"),
             (OpenError::TooManySessions, "full"),
             (OpenError::TooManyTopics, "full"),
             (OpenError::UnreadEvents, "full"),

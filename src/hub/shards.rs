@@ -56,6 +56,10 @@ pub(super) struct Inner {
     pub(super) turn: AtomicUsize,
     /// Whether the positions are those of a realm's log, so that the hub gives none.
     pub(super) is_of_realm: AtomicBool,
+    /// How many sessions were refused for that.
+    pub(super) refused_joining: AtomicUsize,
+    /// Whether what there was in the log is not read yet.
+    pub(super) is_joining: AtomicBool,
     /// Who reads for sessions that are older than memory, while that need not be looked for.
     #[cfg(feature = "cluster")]
     pub(super) backfiller: Mutex<Option<Waker>>,
@@ -85,6 +89,7 @@ pub(super) struct Shard {
 impl Inner {
     pub(super) fn open(self: &Arc<Self>, config: SessionConfig) -> Result<Session, OpenError> {
         let shard = self.shard_of(config.client());
+        self.check_joined()?;
         let mut follow_up = FollowUp::default();
         let opened = if self.shards.len() == 1 {
             self.call(shard, &mut follow_up, |shard, now| shard.broker.open(now, config))
@@ -107,12 +112,22 @@ impl Inner {
 
     /// Checks that a session could be opened, and opens none.
     pub(super) fn check_open(&self, config: &SessionConfig) -> Result<(), OpenError> {
+        self.check_joined()?;
         let shard = self.shard_of(config.client());
         // One after the other with what opens and publishes, as `open` is.
         let _sequencer = lock(&self.sequencer);
         let census = self.census(shard, config);
         let now = self.timer.now();
         lock(&self.shards[shard]).broker.shard().check_open(now, config, &census)
+    }
+
+    /// Refuses sessions while nobody can say what they have missed.
+    fn check_joined(&self) -> Result<(), OpenError> {
+        if self.is_joining.load(Ordering::Acquire) {
+            self.refused_joining.fetch_add(1, Ordering::Relaxed);
+            return Err(OpenError::Joining);
+        }
+        Ok(())
     }
 
     /// Opens a session where the limits hold for all shards together.
@@ -215,6 +230,9 @@ impl Inner {
     pub(super) fn begin_realm(&self) -> Option<Sequencer> {
         let sequencer = lock(&self.sequencer);
         let is_new = sequencer.last() == 0 && !self.is_of_realm.swap(true, Ordering::AcqRel);
+        if is_new {
+            self.is_joining.store(true, Ordering::Release);
+        }
         if !is_new {
             return None;
         }

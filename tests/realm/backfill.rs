@@ -368,7 +368,7 @@ fn a_node_that_joins_late_has_what_lies_before_its_window() {
     config.window = 5;
     let late = Realm::join(stage.world.hub(), stage.log.clone(), config, &stage.world.runtime);
     let late = late.unwrap();
-    // It comes before the node has read anything.
+    stage.world.runtime.run_tasks();
     let mut early = open(&late, after(7));
     stage.world.runtime.run_tasks();
     assert_eq!(early.notices(), [Notice::Complete { replayed: 93 }]);

@@ -15,7 +15,7 @@ use sansse::broker::{
 use sansse::cluster::{
     JoinError, LogErrorKind, MemoryLog, NodeConfig, NodeHealth, NodeId, Realm, WhileDown,
 };
-use sansse::hub::HubBuilder;
+use sansse::hub::{Answer, Health, HubBuilder};
 use sansse::net::Runtime;
 use sansse::testing::{SessionReader, VirtualRuntime};
 use sansse::{Event, Hub, LastEventId, LossReason, Notice};
@@ -417,8 +417,87 @@ fn a_node_whose_driver_is_gone_says_so_to_publishers() {
         Realm::new(world.hub(), world.log.clone(), NodeConfig::new(NodeId(1), 7)).unwrap();
     drop(drive);
     assert_eq!(world.say(&realm, "x"), Err(PublishError::NotDriven));
+    assert_eq!(realm.health(), NodeHealth::Ended);
+    assert!(!realm.health().serves());
     let ready = world.begin(async move { realm.ready().await });
     assert_eq!(ready(), Some(false));
+}
+
+/// Nobody can say yet what a page has missed.
+#[test]
+fn a_node_opens_no_session_before_it_has_read_what_there_was() {
+    let world = World::new();
+    let one = world.join(1);
+    for text in ["a", "b", "c"] {
+        world.say(&one, text).unwrap();
+    }
+    world.log.fail(Some(LogErrorKind::Unreachable));
+    let late = world.join(2);
+    let refused = late.hub().open(after(3)).map(|_| ());
+    assert_eq!(refused, Err(OpenError::Joining));
+    assert_eq!(late.hub().health(), Health::Joining);
+    assert_eq!(late.hub().counters().refused.joining, 1);
+    let request = http::Request::get("/events").body(()).unwrap();
+    let answer = late.hub().accept(&request, SessionConfig::new());
+    let Answer::Response(response) = answer else { panic!("it is refused") };
+    let said = String::from_utf8(response.into_body().to_vec()).unwrap();
+    assert!(
+        said.contains(r#""stream":"refused","replayed":0,"lost":0,"reason":"joining""#),
+        "{said}"
+    );
+
+    world.log.fail(None);
+    world.runtime.advance(10 * SECOND);
+    assert_eq!(late.hub().health(), Health::Ready);
+    let session = late.hub().open(after(1)).unwrap();
+    assert_eq!(session.resumption(), Resumption::Complete { replayed: 2 });
+    // Once it has read that, it serves from memory while the engine is away.
+    world.log.fail(Some(LogErrorKind::Unreachable));
+    world.runtime.advance(10 * SECOND);
+    assert!(late.hub().open(after(1)).is_ok());
+}
+
+#[test]
+fn a_realm_ends_when_nobody_has_a_handle_to_it_nor_to_its_hub() {
+    let world = World::new();
+    let dropped = Arc::new(());
+    let (realm, drive) =
+        Realm::new(world.hub(), world.log.clone(), NodeConfig::new(NodeId(1), 7)).unwrap();
+    let held = dropped.clone();
+    world.runtime.spawn(async move {
+        drive.await;
+        drop(held);
+    });
+    world.runtime.run_tasks();
+    // The hub alone is enough: it goes on following the log.
+    let hub = realm.hub().clone();
+    drop(realm);
+    world.runtime.advance(60 * SECOND);
+    assert_eq!(Arc::strong_count(&dropped), 2);
+    let other = world.join(2);
+    let session = hub.open(SessionConfig::new()).unwrap();
+    let mut reader = SessionReader::new(session);
+    world.say(&other, "on").unwrap();
+    world.runtime.run_tasks();
+    assert_eq!(data(&mut reader), ["on"]);
+    drop((hub, reader));
+    world.runtime.advance(60 * SECOND);
+    assert_eq!(Arc::strong_count(&dropped), 1);
+}
+
+#[test]
+fn a_life_that_has_the_id_of_an_earlier_one_is_not_taken_for_that() {
+    let world = World::new();
+    let one = world.join(1);
+    world.say(&one, "a").unwrap();
+    drop(one);
+    world.runtime.advance(60 * SECOND);
+    // It is not to be, and yet no publish is acknowledged that is not in the log.
+    let again = world.join(1);
+    let mut reader = listen(&again, SessionConfig::new());
+    assert_eq!(world.say(&again, "b"), Ok(2));
+    world.runtime.run_tasks();
+    assert_eq!(data(&mut reader), ["b"]);
 }
 
 #[test]

@@ -60,6 +60,8 @@ const MAX_LIST: usize = 4 << 20;
 /// What a person may say at once, in bytes.
 const MAX_SAID: usize = 2_000;
 const MAX_NAME: usize = 40;
+/// How long a line waits that nobody takes now.
+const AGAIN: Duration = Duration::from_millis(500);
 /// What is longer comes as several lines.
 const MAX_LINE: u64 = 16 << 10;
 
@@ -379,11 +381,17 @@ fn publish_lines(stage: &Stage, topic: &TopicName, runtime: &Handle) {
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
         let event = Event::new(text).with_type(LINE);
-        match runtime.block_on(stage.publish_when_room(topic.clone(), &event)) {
-            Ok(()) => {}
-            // The program is ending.
-            Err(PublishError::Closed | PublishError::NotDriven) => return,
-            Err(error) => eprintln!("a line was not published: {error}"),
+        // A pipe can wait for an engine that is away.
+        while let Err(error) = runtime.block_on(stage.publish_when_room(topic.clone(), &event)) {
+            match error {
+                PublishError::EngineDown | PublishError::Busy => thread::sleep(AGAIN),
+                // The program is ending.
+                PublishError::Closed | PublishError::NotDriven => return,
+                error => {
+                    eprintln!("a line was not published: {error}");
+                    break;
+                }
+            }
         }
     }
 }

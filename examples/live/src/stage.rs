@@ -180,7 +180,10 @@ impl Stage {
     /// The same, with what is wrong.
     pub(crate) fn explained(&self) -> String {
         match (self.state().1, &self.realm) {
-            ("stale" | "down", Some(realm)) => realm.health().to_string(),
+            (word @ ("stale" | "down"), Some(realm)) => match realm.last_error() {
+                Some(error) => format!("{word}: {error}"),
+                None => word.to_owned(),
+            },
             (word, _) => word.to_owned(),
         }
     }
@@ -195,7 +198,7 @@ impl Stage {
     fn state(&self) -> (bool, &'static str) {
         let hub = self.hub.health();
         match (hub, &self.realm) {
-            (Health::Ready, Some(realm)) => {
+            (Health::Ready | Health::Joining, Some(realm)) => {
                 let node = realm.health();
                 (node.serves(), node.as_str())
             }

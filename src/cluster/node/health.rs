@@ -20,6 +20,9 @@ pub enum NodeHealth {
         /// What went wrong, last.
         error: LogErrorKind,
     },
+    /// It has shut down, or nothing drives it any more: its future was dropped, or its hub was closed.
+    /// Only a [`Realm`](crate::cluster::Realm) says so.
+    Ended,
     /// It was never ready, and the engine cannot be used.
     Down {
         /// Since when.
@@ -30,13 +33,14 @@ pub enum NodeHealth {
 }
 
 impl NodeHealth {
-    /// Returns a word for it: `joining`, `ready`, `stale` or `down`.
+    /// Returns a word for it: `joining`, `ready`, `stale`, `down` or `ended`.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Joining => "joining",
             Self::Ready => "ready",
             Self::Stale { .. } => "stale",
             Self::Down { .. } => "down",
+            Self::Ended => "ended",
         }
     }
 }
@@ -52,7 +56,7 @@ impl NodeHealth {
 impl fmt::Display for NodeHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Joining | Self::Ready => f.write_str(self.as_str()),
+            Self::Joining | Self::Ready | Self::Ended => f.write_str(self.as_str()),
             Self::Stale { error, .. } | Self::Down { error, .. } => {
                 write!(f, "{}: {error}", self.as_str())
             }

@@ -130,7 +130,7 @@ impl Node {
             began: now,
             now,
             link: Link::new(backoff),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(config.time_of_day),
             watch: Watch::new(config.check_every, sequencer.last()),
             reader: Reader::new(config.node, config.lossless, sequencer),
             health: health::State::new(),

@@ -20,6 +20,7 @@ use crate::cluster::{Append, Appended, Batch};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use bytes::Bytes;
+use core::time::Duration;
 use std::time::Instant;
 
 /// Owns the records that wait, the batch that is under way, and what came of the others.
@@ -57,7 +58,17 @@ struct Sent {
     is_doubtful: bool,
 }
 
+/// The first batch has no greater number than this: scripts of engines count in doubles.
+const MOST: u64 = 1 << 52;
+
 impl Outbox {
+    /// Begins after the microseconds of this time of day. So a life of a process that has the id of an
+    /// earlier one, which is not to be, is never taken for that: its batches are not those of before.
+    pub(super) fn new(time_of_day: Option<Duration>) -> Self {
+        let micros = time_of_day.map_or(0, |time| time.as_micros().min(MOST.into()));
+        Self { last_batch: u64::try_from(micros).unwrap_or(MOST), ..Self::default() }
+    }
+
     /// Whether publishers are still to be told what came of something.
     pub(super) fn owes_result(&self) -> bool {
         !self.queue.is_empty() || self.sent.as_ref().is_some_and(|sent| !sent.is_settled)

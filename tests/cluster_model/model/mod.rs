@@ -128,7 +128,8 @@ impl Model {
             asked: Vec::new(),
             ids: BTreeMap::new(),
             publishes: Vec::new(),
-            batches: 0,
+            // Beyond all that an earlier life of the same id may have used.
+            batches: config.time_of_day.map_or(0, |time| time.as_micros().try_into().unwrap()),
             sent: None,
             settled: VecDeque::new(),
             applied: 0,

@@ -151,7 +151,7 @@ function gap({ lost, reason }) {
 }
 
 const REFUSALS = {
-  full: 'the server has no room', draining: 'the server is about to stop', closed: 'the server is about to start again',
+  full: 'the server has no room', draining: 'the server is about to stop', closed: 'the server is about to start again', joining: 'the server is reading the stream',
   client: 'you have as many streams as one may have', address: 'your address has as many streams as it may have',
   connections: 'the server has as many connections as it may have',
 };
