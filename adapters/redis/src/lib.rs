@@ -1,6 +1,11 @@
 //! The log of a [realm](sansse::cluster) in Redis or Valkey: many nodes behind a load balancer
 //! share one event stream.
 //!
+//! A hub follows it by [`Realm::join`](sansse::cluster::Realm::join), as the
+//! [README](https://docs.rs/crate/sansse-redis/latest) and the guide [many
+//! nodes](https://docs.rs/sansse/latest/sansse/guide/many_nodes/index.html) show. By itself it is a
+//! [`Log`](sansse::cluster::Log):
+//!
 //! ```no_run
 //! use sansse::broker::{Audience, Epoch, LogRecord};
 //! use sansse::cluster::{Append, Batch, Hello, Log, NodeId, Read};
@@ -12,7 +17,7 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = RedisLogConfig::from_url("redis://127.0.0.1:6379")?;
-//! let log = RedisLog::new("chat", config, TokioConnector, TokioRuntime)?;
+//! let log = RedisLog::new("try-the-log", config, TokioConnector, TokioRuntime)?;
 //! let node = NodeId(0x1234);
 //! let head = log.hello(Hello { node, epoch: Epoch(1), seen: 0 }).await?;
 //!

@@ -45,7 +45,7 @@ const MAX_REDIRECTIONS: usize = 5;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = RedisLogConfig::from_url("redis://127.0.0.1:6379")?;
-/// let log = RedisLog::new("chat", config, TokioConnector, TokioRuntime)?;
+/// let log = RedisLog::new("try-the-log", config, TokioConnector, TokioRuntime)?;
 /// let hello = Hello { node: NodeId(0x1234), epoch: Epoch(1), seen: 0 };
 /// println!("{:?}", log.hello(hello).await?);
 /// # Ok(()) }
