@@ -210,7 +210,20 @@ impl RedbLog {
         self.inner.epoch
     }
 
-    /// Returns an id for this life of the process, drawn at random at the opening.
+    /// Returns an id for this life of the process, drawn at random at the opening: the one with which
+    /// a hub joins, by [`NodeConfig::new`](sansse::cluster::NodeConfig::new).
+    ///
+    /// ```
+    /// use sansse::cluster::NodeConfig;
+    /// use sansse_redb::{RedbLog, RedbLogConfig};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("stream.redb");
+    /// let log = RedbLog::open(RedbLogConfig::new(&path))?;
+    /// let node = NodeConfig::new(log.node(), sansse_smol::random_seed());
+    /// assert_eq!(node.node, log.node());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn node(&self) -> NodeId {
         self.inner.node
     }
