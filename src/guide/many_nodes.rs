@@ -12,53 +12,92 @@
 //! | a test | [`MemoryLog`](crate::cluster::MemoryLog) | memory |
 //! | another database | a [`Log`](crate::cluster::Log) of your own: four methods | |
 //!
-//! The rest of the program is the same for all of them:
+//! The rest of the program is the same for all of them. With Redis on tokio it takes these crates:
+//!
+//! ```text
+//! cargo add sansse --features cluster
+//! cargo add sansse-redis sansse-tokio http
+//! cargo add tokio --features macros,net,rt-multi-thread,signal
+//! ```
 //!
 //! ```no_run
 //! use sansse::broker::{Audience, BrokerConfig, Epoch, SessionConfig};
 //! use sansse::cluster::{Log, NodeConfig, Realm};
-//! use sansse::hub::HubBuilder;
-//! use sansse::{Event, serve::Server};
-//! use sansse_tokio::{TokioAcceptor, TokioRuntime, random_node, random_seed, spawn_hub};
+//! use sansse::hub::{Answer, HubBuilder};
+//! use sansse::{Event, Hub, serve::Server};
+//! use sansse_redis::{RedisLog, RedisLogConfig};
+//! use sansse_tokio::{TokioAcceptor, TokioConnector, TokioRuntime};
+//! use sansse_tokio::{random_node, random_seed, spawn_hub};
 //!
-//! /// The epoch is the realm's, on all nodes and in all their lives: `RedbLog` has it in its file, and
-//! /// `Epoch::of_name` makes one of the realm's name.
-//! async fn node(log: impl Log, epoch: Epoch) -> Result<(), Box<dyn std::error::Error>> {
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
+//!     let config = RedisLogConfig::from_url("redis://127.0.0.1:6379")?;
+//!     let log = RedisLog::new("chat", config, TokioConnector, TokioRuntime)?;
+//!     // The epoch is the realm's, on all nodes and in all their lives. `RedbLog` has it in its file.
+//!     node(address, log, Epoch::of_name("chat")).await
+//! }
+//!
+//! async fn node(
+//!     address: String,
+//!     log: impl Log,
+//!     epoch: Epoch,
+//! ) -> Result<(), Box<dyn std::error::Error>> {
 //!     let hub = spawn_hub(HubBuilder::new(BrokerConfig::new(epoch)))?;
-//!     // Another one in each life of each process.
+//!     // Another one in each life of each process: `RedbLog::node`, or a random one.
 //!     let node = NodeConfig::new(random_node(), random_seed());
 //!     let realm = Realm::join(hub.clone(), log, node, &TokioRuntime)?;
 //!
-//!     let (streams, health) = (hub.clone(), realm.clone());
-//!     let listener = TokioAcceptor::new(tokio::net::TcpListener::bind("127.0.0.1:8080").await?);
-//!     let shutdown = async { drop(tokio::signal::ctrl_c().await) };
-//!     let server = Server::new(TokioRuntime, hub);
+//!     let (publisher, text) = (realm.clone(), format!("hello from {address}"));
+//!     tokio::spawn(async move {
+//!         // It waits for as long as the engine cannot be used.
+//!         if publisher.ready().await {
+//!             // Ready when the engine has it. Every node delivers it, this one as well.
+//!             let published = publisher.publish(Audience::Everyone, &Event::new(text)).await;
+//!             println!("{published:?}");
+//!         }
+//!     });
+//!     // The server answers at once, and says to a balancer that the node is not ready yet.
+//!     let listener = TokioAcceptor::new(tokio::net::TcpListener::bind(&address).await?);
+//!     let leaving = realm.clone();
+//!     let shutdown = async move {
+//!         drop(tokio::signal::ctrl_c().await);
+//!         leaving.shut_down().await;
+//!     };
+//!     let server = Server::new(TokioRuntime, hub.clone());
 //!     let serving = server.serve(listener, shutdown, move |request| {
 //!         let answer = match request.uri().path() {
-//!             "/health" => {
-//!                 let health = health.health();
-//!                 let status = if health.serves() { 200 } else { 503 };
-//!                 let response = http::Response::builder().status(status);
-//!                 response.body(health.as_str().into()).expect("the status is valid").into()
-//!             }
-//!             _ => streams.accept(&request, SessionConfig::new()),
+//!             "/health" => health(&hub, &realm),
+//!             _ => hub.accept(&request, SessionConfig::new()),
 //!         };
 //!         async { answer }
 //!     });
-//!     let publisher = realm.clone();
-//!     tokio::spawn(async move {
-//!         // Ready when the engine has it. Every node delivers it, this one as well.
-//!         let published = publisher.publish(Audience::Everyone, &Event::new("hello")).await;
-//!         println!("{published:?}");
-//!     });
 //!     serving.await;
-//!     realm.shut_down().await;
 //!     Ok(())
+//! }
+//!
+//! /// The node says whether it has what readers come for, and the hub whether it lets them in.
+//! fn health(hub: &Hub, realm: &Realm) -> Answer {
+//!     let (hub, node) = (hub.health(), realm.health());
+//!     let serves = hub.is_ready() && node.serves();
+//!     let said = if node.serves() && !serves { hub.to_string() } else { node.to_string() };
+//!     let response = http::Response::builder().status(if serves { 200 } else { 503 });
+//!     response.body(said.into()).expect("the status is valid").into()
 //! }
 //! ```
 //!
+//! Two nodes on one machine, and a reader of the first, who hears of the second:
+//!
+//! ```text
+//! redis-server
+//! cargo run -- 127.0.0.1:8081
+//! curl -N http://127.0.0.1:8081/
+//! cargo run -- 127.0.0.1:8082
+//! ```
+//!
 //! Publish to the realm, and open sessions at the hub. [`Hub::publish`](crate::Hub::publish) is refused, since the log
-//! gives the positions.
+//! gives the positions. A realm has the epoch with which it was begun. A node with another one is `down`, with
+//! [`OtherEpoch`](crate::cluster::LogErrorKind::OtherEpoch); the README of `sansse-redis` says how to begin a realm anew.
 //!
 //! # Partition by realm
 //!
@@ -87,6 +126,11 @@
 //! `appendfsync always`; then a cut is no gap for those who stood at its beginning. `RedbLog` needs no cut, and
 //! hence no declaration.
 //!
+//! What the engine loses may be a [revocation](crate::cluster::Realm::revoke). Nodes that had read it have obeyed it; the
+//! others never do, and nobody is told which it was. Where that matters, let rights end by themselves: a session with a
+//! [lease](crate::broker::SessionConfig::with_lease) listens no longer than until the next renewal, at which you look
+//! into your own database. A client that comes again is asked there anyway.
+//!
 //! # What Redis has to be set to
 //!
 //! | Setting | Why |
@@ -103,17 +147,22 @@
 //!
 //! | What fails | What an open page sees | What a page sees that comes back | What a publisher gets |
 //! | --- | --- | --- | --- |
+//! | its node has just been started, and reads what there was | | `refused`, `joining`, and when to come back | the event waits, and then goes its way |
+//! | its node was started while the engine is away | | the same, until the engine is back | [`EngineDown`], at once |
 //! | its node is killed, or a balancer takes it elsewhere | a lost connection | on another node: all since, once and in order, `complete` | from that node nothing: it does not know what was published |
 //! | the node of a file is killed and started again | a lost connection | the same | the same |
 //! | the engine is away for a while | nothing: heartbeats go on, events pause | the same, from the memory of the node | [`EngineDown`], at once |
-//! | the engine was started again, or another one took over | a gap, `log`, and the connection stays | the gap, if it was away at that moment | [`EngineDown`]; [`Unconfirmed`] for what was under way and is not known |
+//! | the engine was started again, or another one took over | a gap, `log`, and the connection stays | a gap, `retention`, if it was away at that moment | [`EngineDown`]; [`Unconfirmed`] for what was under way and is not known |
 //! | the engine has lost the log | the same | the same, and what is in the memory of the node is replayed | the same |
 //! | the engine is full | nothing | nothing | [`EngineDown`] |
 //! | more is published than the engine takes | nothing; events come later | the same | [`Busy`] |
 //! | one node is slower than the rest | events come later | | |
-//! | one node is so slow that the log was trimmed before it | a gap, `log` | the same | |
+//! | one node is so slow that the log was trimmed before it | a gap, `log` | a gap, `retention` | |
 //! | a reader was away for longer than its node remembers | | what it missed, read from the log, and `complete`; while the engine is away a gap, `retention` | |
 //! | a reader was away for longer than the log goes back | | a gap, `retention`, and what the log has | |
+//!
+//! A page that was away while the engine lost something is told of a gap as one that was away for too long is: both miss
+//! what is kept no more, and nobody can say which of it the engine lost.
 //!
 //! After [`Unconfirmed`] the event may have been published, now or later, or not. Publish it again only where readers
 //! know it by a key or a number of yours.
@@ -131,10 +180,22 @@
 //! | `ready` | yes | | |
 //! | `stale`, since when and why | yes | the engine cannot be used now; what is in memory serves on | see to the engine, not to the node |
 //! | `down`, since when and why | no | it was started while the engine could not be used | the same |
+//! | `ended` | no | it was [shut down](crate::cluster::Realm::shut_down), or its hub was closed | start the process anew |
+//!
+//! Until its node has been `ready` for the first time, a hub opens no sessions: they would be told that nothing is
+//! missing, and miss what was not read yet. A page that asks nevertheless gets the notice
+//! [`refused`](crate::Notice::Refused) with the reason `joining`, and comes back.
+//! [`Realm::ready`](crate::cluster::Realm::ready) waits for that moment.
 //!
 //! A node that is `stale` is left in: all nodes lose their engine at once, and sessions that would be moved by that find
 //! nothing better elsewhere. A node tries again by itself, after 50 ms at first and 5 s at most, at moments of its own.
-//! The state of the hub, which a drain changes, is another question: [operating](super::operating#health).
+//! The state of the hub, which a drain changes, is another question: [operating](super::operating#health). The answer to
+//! a balancer is made of both, as in the program above.
+//!
+//! A server [with hosts](crate::serve::Server::with_hosts) answers 403 to a check that asks for a name which it was not
+//! given. Addresses and `localhost` pass, and so does a check without a `Host`. Give it the name that the balancer uses,
+//! also where no page ever does, or every node is taken for dead. HAProxy in front of two nodes is in the project's
+//! `examples/proxies`.
 //!
 //! For a deploy, take one node after the other: [drain](crate::Hub::drain) it, which tells its readers to come back
 //! spread over a time; then [`Realm::shut_down`](crate::cluster::Realm::shut_down), which appends what waits; then
@@ -144,7 +205,10 @@
 //!
 //! [`Hub::presence_page`](crate::Hub::presence_page) knows the clients of one node. With a
 //! [`RealmPresence`](crate::cluster::RealmPresence) each node knows those of all, with their sessions on all nodes
-//! together, and is told who comes and leaves:
+//! together, and is told who comes and leaves. It is given twice: its
+//! [listener](crate::cluster::RealmPresence::listener) to the hub when that is built, and itself to
+//! [`Realm::join`](crate::cluster::Realm::join). Without the listener it never hears of the clients of its own node, and
+//! tells the others of none:
 //!
 //! ```
 //! use sansse::broker::{BrokerConfig, Epoch};
