@@ -25,8 +25,8 @@ use core::time::Duration;
 ///
 /// A node asks for one thing at a time, and beside that for one [`read`](Self::read), which may
 /// wait. Beside these it has up to 8 reads under way that wait for nothing, for readers which are
-/// older than its memory; they may be answered one after the other. So two connections are enough. Dropping a future gives the request up; what it asked for
-/// may have happened.
+/// older than its memory; they may be answered one after the other. So two connections are enough, and
+/// a third one for these. Dropping a future gives the request up; what it asked for may have happened.
 ///
 /// After any error the node says [`hello`](Self::hello) before it asks for anything else. An adapter
 /// therefore opens its connections in `hello`, and drops those that failed. It does not try again by

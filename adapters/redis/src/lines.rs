@@ -5,7 +5,7 @@ use crate::link::unreachable;
 use async_lock::{Mutex, OnceCell};
 use sansse::broker::Epoch;
 use sansse::cluster::LogError;
-use sansse::net::Target;
+use sansse::net::{Socket, Target};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -17,15 +17,35 @@ pub(crate) struct Lines<S> {
     pub(crate) append: Mutex<Option<Line<S>>>,
     /// For reads.
     pub(crate) read: Mutex<Option<Line<S>>>,
+    /// For reads that do not wait, while another one does; it is opened for the first of them.
+    pub(crate) beside: Mutex<Option<Line<S>>>,
+    /// Where all of them lead, and whether that has to be asked for in a cluster.
+    pub(crate) target: Option<(Target, bool)>,
+    /// The life of the server there.
+    pub(crate) run_id: Box<str>,
     /// The master's address, as a Sentinel has named it.
     pub(crate) named: Option<Target>,
     given_up: OnceCell<()>,
 }
 
-impl<S> Lines<S> {
-    pub(crate) fn new(epoch: Epoch, append: Line<S>, read: Line<S>, named: Option<Target>) -> Self {
-        let (append, read) = (Mutex::new(Some(append)), Mutex::new(Some(read)));
-        Self { epoch, append, read, named, given_up: OnceCell::new() }
+impl<S: Socket> Lines<S> {
+    pub(crate) fn new(
+        epoch: Epoch,
+        append: Line<S>,
+        read: Line<S>,
+        target: (Target, bool),
+        named: Option<Target>,
+    ) -> Self {
+        let run_id = append.run_id().into();
+        Self {
+            epoch,
+            run_id,
+            append: Mutex::new(Some(append)),
+            read: Mutex::new(Some(read)),
+            target: Some(target),
+            named,
+            ..Self::none()
+        }
     }
 
     /// Makes what there is before a hello.
@@ -34,6 +54,9 @@ impl<S> Lines<S> {
             epoch: Epoch(0),
             append: Mutex::new(None),
             read: Mutex::new(None),
+            beside: Mutex::new(None),
+            target: None,
+            run_id: Box::default(),
             named: None,
             given_up: OnceCell::new(),
         }

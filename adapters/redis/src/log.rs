@@ -32,7 +32,8 @@ const MAX_REDIRECTIONS: usize = 5;
 
 /// The log of one realm, in Redis or Valkey, over any runtime's connector and timer.
 ///
-/// It has two connections: one for hello, appends and heads, one for reads that wait. Hello opens
+/// It has two connections: one for hello, appends and heads, one for reads that wait; and a third one
+/// while entries are read for sessions that are older than a node's memory. Hello opens
 /// both. An error, and a future that is dropped before its end, closes the one that it used, since
 /// what the engine still says there belongs to nobody. Then the next hello opens it anew. A read
 /// that does not wait, beside one that does, goes over the first connection.
@@ -189,17 +190,26 @@ impl<C: Connector, T: Timer> RedisLog<C, T> {
             let (start, position) = two_positions(reply)?;
             let read = self.open(&target, asking, None).await?;
             if read.run_id() != append.run_id() {
-                let detail = "its two connections lead to different servers";
-                return Err(LogError::new(LogErrorKind::NotReady).with_detail(detail));
+                return Err(elsewhere());
             }
             if !self.config.targets.contains(&target) && named.is_none() {
-                self.next().known = Some(target);
+                self.next().known = Some(target.clone());
             }
-            self.set_lines(Lines::new(hello.epoch, append, read, named));
+            self.set_lines(Lines::new(hello.epoch, append, read, (target, asking), named));
             return Ok(Head { start, position });
         }
         Err(LogError::new(LogErrorKind::NotReady)
             .with_detail("the cluster sends from one server to another"))
+    }
+
+    /// Opens a third connection, to where the others lead.
+    async fn open_beside(&self, lines: &Lines<C::Socket>) -> Result<Line<C::Socket>, LogError> {
+        let Some((target, asking)) = &lines.target else { return taken(&mut None) };
+        let line = self.open(target, *asking, None).await?;
+        if line.run_id() != &*lines.run_id {
+            return Err(elsewhere());
+        }
+        Ok(line)
     }
 
     async fn open(
@@ -294,12 +304,16 @@ impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
         let wait = read.wait.min(MAX_WAIT);
         let words = xread(&self.keys.log, read.after, self.page_size.entries(), wait);
         let reading = async {
-            let mut slot = match lines.read.try_lock() {
-                Some(slot) => slot,
-                None if wait.is_zero() => lines.append.lock().await,
-                None => lines.read.lock().await,
+            let (mut slot, is_beside) = match lines.read.try_lock() {
+                Some(slot) => (slot, false),
+                None if wait.is_zero() => (lines.beside.lock().await, true),
+                None => (lines.read.lock().await, false),
             };
-            let mut line = taken(&mut slot)?;
+            let mut line = match slot.take() {
+                Some(line) => line,
+                None if is_beside => self.open_beside(&lines).await?,
+                None => taken(&mut slot)?,
+            };
             let (found, time) = line.read(&self.timer, words, MAX_ANSWER, wait).await?;
             let found = entries(found, time)?;
             *slot = Some(line);
@@ -328,11 +342,19 @@ impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
             Ok(Head { start, position })
         };
         let head = lines.until_given_up(asking).await?;
+        // A node asks for its head when it has had nothing else to do for a while.
+        if let Some(mut beside) = lines.beside.try_lock() {
+            *beside = None;
+        }
         if let Some(named) = &lines.named {
             self.check_named(named).await?;
         }
         Ok(head)
     }
+}
+
+fn elsewhere() -> LogError {
+    LogError::new(LogErrorKind::NotReady).with_detail("its connections lead to different servers")
 }
 
 /// Positions beyond the limit come from no engine.

@@ -22,7 +22,7 @@ struct Member {
 }
 
 impl Member {
-    fn join(id: u128, url: &str) -> Self {
+    async fn join(id: u128, url: &str) -> Self {
         let mut config = PresenceConfig::new();
         // So that the test does not take a minute.
         (config.lease, config.renew) = (Duration::from_secs(6), Duration::from_secs(1));
@@ -32,7 +32,9 @@ impl Member {
         let hub = spawn_hub(builder).unwrap();
         let config = RealmConfig::new(NodeConfig::new(NodeId(id), 7)).with_presence(&presence);
         let (realm, drive) = Realm::new(hub, log(url), config).unwrap();
-        Self { realm, presence, driver: tokio::spawn(drive) }
+        let driver = tokio::spawn(drive);
+        assert!(realm.ready().await);
+        Self { realm, presence, driver }
     }
 
     fn open(&self, name: &str) -> Session {
@@ -56,7 +58,7 @@ impl Member {
 
 async fn nodes_know_who_is_there_also_when_the_server_loses_all_and_when_a_node_dies(kind: Kind) {
     let mut engine = Engine::start(kind, &[]);
-    let (one, other) = (Member::join(1, &engine.url()), Member::join(2, &engine.url()));
+    let (one, other) = (Member::join(1, &engine.url()).await, Member::join(2, &engine.url()).await);
     let _stay = [one.open("ann"), other.open("ann"), other.open("bob")];
     for member in [&one, &other] {
         member.knows(&[("ann", 2), ("bob", 1)]).await;
@@ -68,7 +70,7 @@ async fn nodes_know_who_is_there_also_when_the_server_loses_all_and_when_a_node_
     for member in [&one, &other] {
         member.knows(&[("ann", 2), ("bob", 1), ("cid", 1)]).await;
     }
-    let late = Member::join(3, &engine.url());
+    let late = Member::join(3, &engine.url()).await;
     late.knows(&[("ann", 2), ("bob", 1), ("cid", 1)]).await;
     other.driver.abort();
     for member in [&one, &late] {

@@ -51,9 +51,18 @@ async fn a_read_that_does_not_wait_goes_beside_one_that_does(kind: Kind) {
     let read = |after, wait| Read { after, max_bytes: 1 << 20, wait };
     let mut waiting = Box::pin(node.log.read(read(last, PATIENCE * 2)));
     assert!(timeout(Duration::from_millis(100), &mut waiting).await.is_err());
+    let connections =
+        || format!("{:?}", engine.command(&["CLIENT", "LIST"])).matches(" addr=").count();
+    let before = connections();
     let beside = timeout(PATIENCE, node.log.read(read(begin, Duration::ZERO)));
     let page = beside.await.unwrap().unwrap();
     assert_eq!(payloads(&page.entries), ["one"]);
+    // Over a third connection, so that no append waits for it, until the node has nothing to do.
+    assert_eq!(connections(), before + 1);
+    node.log.head().await.unwrap();
+    while connections() > before {
+        sleep(Duration::from_millis(10)).await;
+    }
     let batch = Bytes::from("two");
     node.number += 1;
     node.log.append(node.batch(1, batch)).await.unwrap();
