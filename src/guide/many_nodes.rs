@@ -262,7 +262,7 @@
 //! | what waits to be appended | 10,000 events, 16 MiB; beyond it [`Busy`] | [`NodeConfig::queued_records`], [`queued_bytes`](crate::cluster::NodeConfig::queued_bytes) |
 //! | one event | 1 MiB | [`NodeConfig::batch_bytes`] |
 //! | who is there | 1,000,000 clients of other nodes | [`PresenceConfig::clients`](crate::cluster::PresenceConfig::clients) |
-//! | connections to the engine | two for each node and realm, whatever the number of readers | |
+//! | connections to the engine | two for each node and realm, whatever the number of readers, and a third one while it reads for those older than its memory | |
 //!
 //! A reader that was away for less than what its node has in memory costs the engine nothing. For one that was away
 //! for longer the node [reads the log](crate::cluster::Realm::set_backfill), so that the log says what a reader may have
@@ -273,7 +273,7 @@
 //! | what one reader gets of the log | the newest 10,000 events and 4 MiB that are for it; of more it is told that they are missing | [`Backfill::events`](crate::broker::Backfill::events), [`bytes`](crate::broker::Backfill::bytes) |
 //! | how long it waits for that | 10 s; then it resumes from memory | [`Backfill::wait`](crate::broker::Backfill::wait) |
 //! | how many wait at a time | 16,384 for each shard of the hub; others resume from memory | [`Backfill::sessions`](crate::broker::Backfill::sessions) |
-//! | reads under way | 8, of 256 KiB each; on Redis, one after the other, on the connection of the appends | |
+//! | reads under way | 8, of 256 KiB each; on Redis, one after the other, on a third connection that stays while they come | |
 //! | pages that stay for other readers | 32 MiB, and 256 MiB with those that readers have not taken yet | |
 //!
 //! Readers share the pages, wherever in them they stand: ten thousand that come back to one place cost one read of each
