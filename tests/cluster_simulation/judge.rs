@@ -52,7 +52,7 @@ pub(crate) struct Memory {
     /// Up to here something may be missing, as its newest session was told when it began.
     may_miss_through: u64,
     /// The cuts of which it was told so.
-    cuts: Vec<u64>,
+    cuts: BTreeSet<u64>,
 }
 
 /// What is known of the simulation by which a gap may be told.
@@ -60,7 +60,7 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) given: &'a BTreeMap<u64, Given>,
     /// How far the reader's node is, and up to where something was lost for it, or may be, each time.
     pub(crate) applied: u64,
-    pub(crate) cuts: &'a [u64],
+    pub(crate) cuts: &'a BTreeSet<u64>,
     /// Where the reader's node has applied revocations.
     pub(crate) revocations: &'a BTreeSet<u64>,
     pub(crate) is_calm: bool,
@@ -168,7 +168,7 @@ impl Memory {
             claims: Vec::new(),
             sessions: BTreeMap::new(),
             may_miss_through: 0,
-            cuts: Vec::new(),
+            cuts: BTreeSet::new(),
         }
     }
 
@@ -261,7 +261,7 @@ impl Memory {
                     _ => "told: something else",
                 });
                 if reason != LossReason::Log {
-                    self.cuts = about.cuts.to_vec();
+                    self.cuts.clone_from(about.cuts);
                 }
                 self.may_miss_through = match reason {
                     LossReason::Log => self.may_miss_through,

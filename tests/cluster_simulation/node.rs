@@ -38,8 +38,9 @@ pub(crate) struct Process {
     cuts: BTreeSet<u64>,
     /// Where it has applied revocations.
     pub(crate) revocations: BTreeSet<u64>,
-    /// Up to where something was lost, or may be, each time.
-    pub(crate) lost: Vec<u64>,
+    /// Up to where something was lost, or may be, each time: the cuts that it applied, and those that
+    /// it read for readers that are older than its memory.
+    pub(crate) lost: BTreeSet<u64>,
     settings: NodeConfig,
 }
 
@@ -75,7 +76,7 @@ impl Process {
             publishes: BTreeMap::new(),
             cuts: BTreeSet::new(),
             revocations: BTreeSet::new(),
-            lost: Vec::new(),
+            lost: BTreeSet::new(),
             settings,
         }
     }
@@ -185,7 +186,7 @@ impl Process {
                 step => step,
             };
             if let LogStep::Cut { through } = step {
-                self.lost.push(through);
+                self.lost.insert(through);
             }
             if let LogStep::Revoke { position, .. } | LogStep::RevokeTopic { position, .. } = step {
                 self.revocations.insert(position);

@@ -38,6 +38,10 @@ impl World {
         let max_bytes = self.scenario.page_bytes;
         let read = Read { after, max_bytes, wait: Duration::ZERO };
         let page = self.engine.read(server, since, &read);
+        // What comes before a cut and what comes after it may be the same, and a reader is told of both
+        // before its replay.
+        let cuts = page.entries.iter().filter(|entry| entry.content == Content::Cut);
+        process.lost.extend(cuts.map(|entry| entry.position));
         let mut read = decode(after, page, self.scenario.is_lossless);
         if self.scenario.mutant == Some(Mutant::ReadsOlderWithoutLooking) {
             let (through, published) = (read.through(), read.published().to_vec());
