@@ -45,6 +45,10 @@ pub(crate) async fn latency(engine: &Engine, seconds: u64) -> Measured {
                 all.extend(timeout(Duration::from_secs(60), reader).await??);
             }
             all.sort_unstable();
+            // Not in the middle of the next measurement.
+            for node in nodes {
+                node.realm.shut_down().await;
+            }
             let reached = f64::from(u32::try_from(total)?) / took.as_secs_f64();
             let at = |part: usize| milliseconds(all[(all.len() - 1) * part / 1_000]);
             println!(
