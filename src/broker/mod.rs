@@ -224,6 +224,8 @@ pub use sequence::{Audience, Epoch, EventIds, LogRecord, LogRecordError, Publish
 #[cfg(feature = "signed")]
 #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
 pub use sequence::{CursorKeys, KeyError, MIN_SECRET};
+#[cfg(feature = "cluster")]
+pub(crate) use sequence::{put_record, put_text, split_record};
 
 pub(crate) use admission::ReturnsOfAll;
 pub use admission::{Census, Eviction, Occupancy};

@@ -12,7 +12,7 @@
 //! Numbers are little-endian. A change of what a version means takes the next version.
 
 use super::presence::PresenceRecord;
-use crate::broker::{Audience, ClientId, Drain, LogRecord, LogRecordError, TopicName};
+use crate::broker::{Audience, ClientId, Drain, LogRecord, LogRecordError, TopicName, put_text};
 use crate::fault::Fault;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -238,13 +238,6 @@ fn behind_unread(bytes: &[u8], error: LogRecordError) -> &[u8] {
         }
         _ => &[],
     }
-}
-
-pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
-    // Names are bounded far below this.
-    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(text.as_bytes());
 }
 
 /// What a drain says beside its times.

@@ -2,8 +2,8 @@
 
 use crate::broker::Epoch;
 use crate::fault::Fault;
+use crate::net::cut_detail;
 use alloc::borrow::Cow;
-use alloc::string::String;
 use core::error::Error;
 use core::fmt;
 
@@ -27,14 +27,7 @@ impl LogError {
     /// Adds what the engine or the system said, for people to read; it is cut to
     /// [`MAX_DETAIL`](Self::MAX_DETAIL). It must hold no password.
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = detail.into();
-        if self.detail.len() > Self::MAX_DETAIL {
-            let mut end = Self::MAX_DETAIL;
-            while !self.detail.is_char_boundary(end) {
-                end -= 1;
-            }
-            self.detail = Cow::Owned(String::from(&self.detail[..end]));
-        }
+        self.detail = cut_detail(detail.into(), Self::MAX_DETAIL);
         self
     }
 

@@ -38,14 +38,7 @@ impl Failure {
     /// Adds what the system or a library said, for people to read; it is cut to
     /// [`MAX_DETAIL`](Self::MAX_DETAIL).
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = detail.into();
-        if self.detail.len() > Self::MAX_DETAIL {
-            let mut end = Self::MAX_DETAIL;
-            while !self.detail.is_char_boundary(end) {
-                end -= 1;
-            }
-            self.detail = Cow::Owned(String::from(&self.detail[..end]));
-        }
+        self.detail = cut_detail(detail.into(), Self::MAX_DETAIL);
         self
     }
 
@@ -58,6 +51,18 @@ impl Failure {
     pub fn detail(&self) -> &str {
         &self.detail
     }
+}
+
+/// Cuts what somebody else said to at most so many bytes, between two characters.
+pub(crate) fn cut_detail(detail: Cow<'static, str>, most: usize) -> Cow<'static, str> {
+    if detail.len() <= most {
+        return detail;
+    }
+    let mut end = most;
+    while !detail.is_char_boundary(end) {
+        end -= 1;
+    }
+    Cow::Owned(String::from(&detail[..end]))
 }
 
 impl From<FailureKind> for Failure {

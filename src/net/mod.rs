@@ -36,6 +36,8 @@ mod runtime;
 mod socket;
 
 pub use connect::{Connector, Target};
+#[cfg(feature = "cluster")]
+pub(crate) use failure::cut_detail;
 pub use failure::{Failure, FailureKind};
 pub use fallback::connect_any;
 pub use listen::Listener;

@@ -36,7 +36,7 @@ fn a_cut_is_told_after_what_came_before_it_and_before_what_comes_after() {
         shard.take(session),
         [event_at(1, "a"), gap_at(40, 0, None, CUT), event_at(41, "b")]
     );
-    // Once: whoever comes back after that has nothing to be told.
+    // Once: a session that comes back after that has nothing to be told.
     let again = shard.open(after("e-41"));
     assert_eq!(shard.take(again), [told_at(41, Notice::Complete { replayed: 0 })]);
 }

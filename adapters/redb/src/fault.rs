@@ -46,7 +46,7 @@ pub(crate) fn not_ready(detail: &'static str) -> LogError {
 
 /// Calls redb. It panics where a file contradicts itself, which is an error like others here.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T, LogError>) -> Result<T, LogError> {
-    // Whoever gets the error drops what the call worked on, and opens the file anew.
+    // A caller that gets the error drops what the call worked on, and opens the file anew.
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(malformed(words(&*panic))))
 }
 

@@ -206,7 +206,7 @@ impl Worker {
             self.handle_due(Instant::now());
         }
         self.commit();
-        // Before the end is told of: whoever waits for it may open the file again.
+        // Before the end is told of: a caller that waits for it may open the file again.
         self.store = Err(fault::not_ready("the store is closed"));
     }
 

@@ -13,6 +13,7 @@
 //! Numbers are little-endian. A change of what a version means takes the next version.
 
 use super::Audience;
+use super::framing::{HEAD, put_record, put_text, split_record};
 use crate::broker::names::{ClientId, SessionId, TopicName};
 use crate::event::{Event, EventId, EventType};
 use crate::event_key::EventKey;
@@ -102,23 +103,16 @@ impl LogRecord {
     ///
     /// [`LogRecordError::TooLarge`]; then nothing was appended.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), LogRecordError> {
-        let begin = out.len();
-        out.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
-        put_audience(out, &self.audience);
-        match &self.event {
-            None => out.push(END),
-            Some(event) => {
-                out.push(EVENT);
-                put_event(out, event);
+        put_record(out, VERSION, |out| {
+            put_audience(out, &self.audience);
+            match &self.event {
+                None => out.push(END),
+                Some(event) => {
+                    out.push(EVENT);
+                    put_event(out, event);
+                }
             }
-        }
-        let size = out.len() - begin;
-        if size > Self::MAX_SIZE {
-            out.truncate(begin);
-            return Err(LogRecordError::TooLarge { size });
-        }
-        put_length(&mut out[begin + 1..begin + HEAD], size - HEAD);
-        Ok(())
+        })
     }
 
     /// Reads the first record of these bytes. Returns it, and the bytes behind it.
@@ -128,19 +122,8 @@ impl LogRecord {
     /// [`LogRecordError`], the fault of who wrote the bytes. It panics on none, and takes no more
     /// memory than they do.
     pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), LogRecordError> {
-        let incomplete = |size| LogRecordError::Incomplete { missing: size - bytes.len() };
-        let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else {
-            return Err(incomplete(HEAD));
-        };
-        let [version, length @ ..] = *head;
-        // Where an address has 32 bits, the longest length has no room for the head beside it.
-        let size = (u32::from_le_bytes(length) as usize).saturating_add(HEAD);
-        if size > Self::MAX_SIZE {
-            return Err(LogRecordError::TooLarge { size });
-        }
-        let Some((body, behind)) = rest.split_at_checked(size - HEAD) else {
-            return Err(incomplete(size));
-        };
+        let (version, body, behind) = split_record(bytes)?;
+        let size = HEAD + body.len();
         if version != VERSION {
             return Err(LogRecordError::OtherVersion { version, size });
         }
@@ -154,8 +137,6 @@ impl LogRecord {
 
 /// The version that is written, and the only one there has been.
 const VERSION: u8 = 1;
-/// The version and the length.
-const HEAD: usize = 5;
 
 const EVERYONE: u8 = 0;
 const CLIENT: u8 = 1;
@@ -213,18 +194,6 @@ fn put_event(out: &mut Vec<u8>, event: &Event) {
     if let Some(key) = key {
         put_text(out, key);
     }
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    let begin = out.len();
-    out.extend_from_slice(&[0; 4]);
-    put_length(&mut out[begin..], text.len());
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// Writes a length. What is longer than it can say is longer than a record may be.
-fn put_length(at: &mut [u8], length: usize) {
-    at.copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
 }
 
 /// What is left of a record. Each call gives `None` where the bytes are not what is written there.

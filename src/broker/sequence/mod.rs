@@ -2,6 +2,7 @@
 //! name positions.
 
 mod cursor;
+mod framing;
 mod keys;
 mod log_record;
 
@@ -11,6 +12,8 @@ pub(crate) use keys::CursorKeys;
 #[cfg(feature = "signed")]
 pub use keys::{CursorKeys, KeyError, MIN_SECRET};
 
+#[cfg(feature = "cluster")]
+pub(crate) use framing::{put_record, put_text, split_record};
 pub use log_record::{LogRecord, LogRecordError};
 
 use super::error::PublishError;

@@ -9,7 +9,7 @@
 //!                          └────────────┴───────┘
 //! ```
 //!
-//! A chunk serves whoever stands in it, so that it does not matter where in it each session begins.
+//! A chunk serves every session that stands in it, so that it does not matter where in it each session begins.
 
 mod chunk;
 mod drive;

@@ -14,9 +14,9 @@
 //!
 //! Numbers are little-endian. A change of what a version means takes the next version.
 
-use crate::broker::{ClientId, LogRecord, LogRecordError};
+use crate::broker::{ClientId, LogRecordError, put_record, put_text, split_record};
 use crate::cluster::NodeId;
-use crate::cluster::batch::{put_text, take_client};
+use crate::cluster::batch::take_client;
 use alloc::vec::Vec;
 
 /// What one node says of the clients that are on it, as a [`Record`](crate::cluster::Record) of the
@@ -28,8 +28,8 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PresenceRecord {
-    /// These clients have so many sessions on the node now. Whoever knew the list as it was at
-    /// `after`, or later, knows it as it is at `number`.
+    /// These clients have so many sessions on the node now. A node that knew the list as it
+    /// was at `after`, or later, knows it as it is at `number`.
     Changes {
         /// Up to which number the changes before this record are known to be in the log.
         after: u64,
@@ -77,10 +77,8 @@ impl PresenceRecord {
     ///
     /// [`LogRecordError::TooLarge`]; then nothing was appended.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), LogRecordError> {
-        let begin = out.len();
         let version = if let Self::Unknown { version } = self { *version } else { VERSION };
-        out.extend_from_slice(&[version, 0, 0, 0, 0]);
-        match self {
+        put_record(out, version, |out| match self {
             Self::Changes { after, number, clients } => {
                 out.push(CHANGES);
                 out.extend_from_slice(&after.to_le_bytes());
@@ -108,16 +106,7 @@ impl PresenceRecord {
             }
             Self::Gone => out.push(GONE),
             Self::Unknown { .. } => {}
-        }
-        let size = out.len() - begin;
-        if size > LogRecord::MAX_SIZE {
-            out.truncate(begin);
-            return Err(LogRecordError::TooLarge { size });
-        }
-        // It fits: the largest record is far smaller.
-        let length = u32::try_from(size - HEAD).unwrap_or(u32::MAX);
-        out[begin + 1..begin + HEAD].copy_from_slice(&length.to_le_bytes());
-        Ok(())
+        })
     }
 
     /// Reads the first record of these bytes. Returns it, and the bytes behind it. One that has its
@@ -128,18 +117,7 @@ impl PresenceRecord {
     /// [`LogRecordError::Incomplete`] and [`LogRecordError::TooLarge`], the fault of who wrote the
     /// bytes. It panics on none, and takes no more memory than a few times what they do.
     pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), LogRecordError> {
-        let incomplete = |size| LogRecordError::Incomplete { missing: size - bytes.len() };
-        let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else {
-            return Err(incomplete(HEAD));
-        };
-        let [version, length @ ..] = *head;
-        let size = (u32::from_le_bytes(length) as usize).saturating_add(HEAD);
-        if size > LogRecord::MAX_SIZE {
-            return Err(LogRecordError::TooLarge { size });
-        }
-        let Some((body, behind)) = rest.split_at_checked(size - HEAD) else {
-            return Err(incomplete(size));
-        };
+        let (version, body, behind) = split_record(bytes)?;
         let read = Some(body).filter(|_| version == VERSION).and_then(read);
         Ok((read.unwrap_or(Self::Unknown { version }), behind))
     }
@@ -155,8 +133,6 @@ impl PresenceRecord {
 
 /// The version that is written, and the only one there has been.
 const VERSION: u8 = 1;
-/// The version and the length.
-const HEAD: usize = 5;
 
 const CHANGES: u8 = 0;
 const LEASE: u8 = 1;
@@ -239,6 +215,10 @@ fn take_clients(mut bytes: &[u8]) -> Option<Vec<(ClientId, u32)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::LogRecord;
+
+    /// The version and the length.
+    const HEAD: usize = 5;
 
     fn client(name: &str) -> ClientId {
         ClientId::new(name).unwrap()
