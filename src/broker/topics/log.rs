@@ -16,10 +16,12 @@
 //! it from the middle moves nothing; once too many entries are without a frame, they are removed
 //! together.
 
+mod ages;
 mod room;
 
 pub(crate) use room::Margin;
 
+use self::ages::{AGED, Ages};
 use super::lost::Lost;
 use crate::broker::clock::{Tick, ticks};
 use crate::broker::config::Retention;
@@ -56,8 +58,8 @@ pub(crate) struct Log {
 struct Past {
     /// `None` while nothing is gone.
     lost: Option<Lost>,
-    /// By the numbers of entries that are kept, how old they were when they came.
-    aged: VecDeque<(u64, Tick)>,
+    /// Of the entries that are kept.
+    ages: Ages,
 }
 
 #[derive(Debug)]
@@ -108,11 +110,6 @@ struct Labelled {
 
 /// How many entries without a frame may always stay.
 const TAKEN: usize = 32;
-
-/// From which age on it counts how old an entry was when it came: a second. What is read from a log
-/// that other nodes write is always a few milliseconds old, which is not worth its room. It is also
-/// how long an entry is kept at least that was too old when it came.
-const AGED: Tick = 1_000_000_000;
 
 impl NewEntry {
     pub(crate) fn of(published: &Published) -> Self {
@@ -240,7 +237,9 @@ impl Log {
             }
         }
         let first = self.first();
-        self.forget_age(first);
+        if let Some(past) = &mut self.past {
+            past.ages.forget(first);
+        }
         if self.entries.is_empty() {
             self.entries.shrink_to(8);
             self.labelled = None;
@@ -254,18 +253,7 @@ impl Log {
     fn note_age(&mut self, now: Tick, number: u64, age: Tick) {
         let age = self.entries.back().map_or(age, |before| age.min(self.age_of(before, now)));
         if age >= AGED {
-            self.past.get_or_insert_default().aged.push_back((number, age));
-        }
-    }
-
-    /// Forgets how old the entries before this number were when they came.
-    fn forget_age(&mut self, before: u64) {
-        let Some(past) = &mut self.past else { return };
-        while past.aged.front().is_some_and(|(number, _)| *number < before) {
-            past.aged.pop_front();
-        }
-        if past.aged.is_empty() {
-            past.aged = VecDeque::new();
+            self.past.get_or_insert_default().ages.push(number, age);
         }
     }
 
@@ -286,9 +274,7 @@ impl Log {
 
     /// Returns how old the entry of this number was when it came.
     fn age_at_first(&self, number: u64) -> Tick {
-        let Some(past) = &self.past else { return 0 };
-        let found = past.aged.binary_search_by_key(&number, |(number, _)| *number);
-        found.ok().and_then(|index| past.aged.get(index)).map_or(0, |(_, age)| *age)
+        self.past.as_ref().map_or(0, |past| past.ages.of(number))
     }
 
     /// Takes a superseded entry from between two others.
