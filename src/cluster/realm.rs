@@ -29,10 +29,11 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::future::{Future, poll_fn};
+use core::future::{Future, pending, poll_fn};
 use core::mem;
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use futures_channel::oneshot;
 use std::sync::PoisonError;
 use std::time::{Instant, SystemTime};
@@ -83,6 +84,7 @@ pub struct Realm {
 struct Shared {
     hub: Hub,
     presence: Option<RealmPresence>,
+    shut_down_within: Duration,
     state: Mutex<State>,
 }
 
@@ -99,6 +101,9 @@ struct State {
     /// What was done for sessions that are older than memory.
     backfilled: BackfillCounters,
 }
+
+/// By how much a driver is late that is not polled any more.
+const DRIVER_IS_LATE: Duration = Duration::from_secs(1);
 
 /// Why a hub could not join a realm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +179,7 @@ impl Realm {
         };
         hub.set_backfill(Some(Backfill::DEFAULT));
         let backfills = DriveBackfills::new(config.lossless);
+        let shut_down_within = config.shut_down_within;
         let node = Node::new(now, config, sequencer);
         let state = State {
             node,
@@ -185,7 +191,7 @@ impl Realm {
             backfilled: BackfillCounters::default(),
         };
         let drive_presence = presence.clone().map(DrivePresence::new);
-        let shared = Arc::new(Shared { hub, presence, state: Mutex::new(state) });
+        let shared = Arc::new(Shared { hub, presence, shut_down_within, state: Mutex::new(state) });
         let drive = DriveRealm {
             shared: shared.clone(),
             log: Arc::new(log),
@@ -368,10 +374,12 @@ impl Realm {
 
     /// Appends what waits, settles all publishes, and ends the node: nothing is published any more,
     /// and nothing read. It is ready when that is done, after
-    /// [`NodeConfig::shut_down_within`](super::NodeConfig::shut_down_within) at the latest. The hub and its sessions stay; they are for
-    /// the application to [drain](Hub::drain) or to close.
+    /// [`NodeConfig::shut_down_within`](super::NodeConfig::shut_down_within) at the latest, and a
+    /// second later also where nobody polls the future that drives the node. The hub and its sessions
+    /// stay; they are for the application to [drain](Hub::drain) or to close.
     pub async fn shut_down(&self) {
-        let now = self.shared.hub.timer().now();
+        let timer = self.shared.hub.timer();
+        let now = timer.now();
         let presence = self.presence();
         self.change(|state| {
             if let Some(gone) = presence.and_then(|presence| presence.leave(now)) {
@@ -380,7 +388,20 @@ impl Realm {
             }
             state.node.shut_down(now);
         });
-        self.watch(|state| state.is_over.then_some(())).await;
+        // A time that the platform cannot express is as good as never.
+        let latest = now.checked_add(self.shared.shut_down_within.saturating_add(DRIVER_IS_LATE));
+        let mut is_late = pin!(async {
+            let Some(latest) = latest else { return pending().await };
+            while timer.now() < latest {
+                timer.sleep_until(latest).await;
+            }
+        });
+        let mut is_over = pin!(self.watch(|state| state.is_over.then_some(())));
+        poll_fn(|context| match is_over.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => is_late.as_mut().poll(context),
+        })
+        .await;
     }
 
     /// Hands a record to the node, and waits for the result.

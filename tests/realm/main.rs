@@ -411,6 +411,23 @@ fn a_node_that_shuts_down_settles_what_was_published_and_takes_no_more() {
 }
 
 #[test]
+fn a_shut_down_ends_where_nobody_polls_the_driver() {
+    let world = World::new();
+    let (realm, drive) =
+        Realm::new(world.hub(), world.log.clone(), NodeConfig::new(NodeId(1), 7)).unwrap();
+    let done = world.begin({
+        let realm = realm.clone();
+        async move { realm.shut_down().await }
+    });
+    world.runtime.advance(5 * SECOND);
+    assert_eq!(done(), None);
+    world.runtime.advance(SECOND);
+    assert_eq!(done(), Some(()));
+    drop(drive);
+    assert_eq!(realm.health(), NodeHealth::Ended);
+}
+
+#[test]
 fn a_node_whose_driver_is_gone_says_so_to_publishers() {
     let world = World::new();
     let (realm, drive) =

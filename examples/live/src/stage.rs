@@ -62,8 +62,9 @@ impl Kept {
         let (log, epoch) = match self {
             Self::Nowhere => (OpenedLog::Nothing, random_epoch()),
             Self::Store(path) => {
-                let log =
-                    RedbLog::open(RedbLogConfig::new(path).with_durability(Durability::EachBatch))?;
+                let config = RedbLogConfig::new(&path).with_durability(Durability::EachBatch);
+                let log = RedbLog::open(config)
+                    .map_err(|error| format!("--store {}: {error}", path.display()))?;
                 let epoch = log.epoch();
                 (OpenedLog::Store(log), epoch)
             }

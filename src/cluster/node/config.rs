@@ -62,7 +62,7 @@ pub struct NodeConfig {
     /// come back at one moment.
     pub backoff_max: Duration,
     /// After how long without anything to read the node looks whether it reads from the engine to
-    /// which it appends, and whether that has all that it had. Default 5 s.
+    /// which it appends, and whether that has all that it had. Default 5 s; less than 10 ms counts as 10 ms.
     pub check_every: Duration,
     /// How many positions before the newest are read when the node joins, not counting those over
     /// which cuts have jumped. Default 100,000. It is what clients can resume from without asking

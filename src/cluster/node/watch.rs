@@ -29,6 +29,9 @@ pub(super) struct Watch {
     unread: Option<(u64, Instant)>,
 }
 
+/// What is read takes its time to come, so that no time at all would make an enemy of each engine.
+const LEAST: Duration = Duration::from_millis(10);
+
 /// What a head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
@@ -42,7 +45,8 @@ pub(super) enum Finding {
 }
 
 impl Watch {
-    pub(super) const fn new(every: Duration, known: u64) -> Self {
+    pub(super) fn new(every: Duration, known: u64) -> Self {
+        let every = every.max(LEAST);
         Self { every, known, appended: 0, next: None, wants_head: false, unread: None }
     }
 
@@ -170,6 +174,17 @@ mod tests {
         assert_eq!(watch.judge(now + EVERY, head(0, 8), 8), Finding::AllIsWell, "it was read");
         watch.told(now + EVERY, 10, 8);
         assert_eq!(watch.judge(now + 2 * EVERY, head(0, 10), 8), Finding::ReadsElsewhere);
+    }
+
+    #[test]
+    fn an_engine_has_some_milliseconds_to_let_read_what_it_has() {
+        let now = base_instant();
+        let mut watch = Watch::new(Duration::ZERO, 7);
+        watch.begin(now);
+        watch.told(now, 8, 7);
+        assert_eq!(watch.next_timeout(), Some(now + LEAST));
+        assert_eq!(watch.judge(now + LEAST / 2, head(0, 8), 7), Finding::AllIsWell);
+        assert_eq!(watch.judge(now + LEAST, head(0, 8), 7), Finding::ReadsElsewhere);
     }
 
     #[test]
