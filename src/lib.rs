@@ -145,6 +145,8 @@ mod messages;
 pub mod net;
 #[cfg(any(feature = "broker", feature = "client"))]
 mod notice;
+#[cfg(any(feature = "broker", feature = "client", all(test, feature = "http1")))]
+mod random;
 #[cfg(feature = "record")]
 #[cfg_attr(docsrs, doc(cfg(feature = "record")))]
 pub mod record;

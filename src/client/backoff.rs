@@ -1,12 +1,13 @@
 //! How long to wait before the next attempt.
 
 use super::config::Reconnection;
+use crate::random::Random;
 use core::time::Duration;
 
 /// Counts attempts that came to nothing, and draws the waits between them.
 #[derive(Clone, Debug)]
 pub(super) struct Backoff {
-    random: u64,
+    random: Random,
     /// Attempts in a row, up to the present one, without a stable stream.
     attempts: u32,
     /// All waits since the last stable stream.
@@ -24,7 +25,7 @@ pub(super) struct Wait {
 
 impl Backoff {
     pub(super) const fn new(seed: u64) -> Self {
-        Self { random: seed, attempts: 0, waited: Duration::ZERO }
+        Self { random: Random::new(seed), attempts: 0, waited: Duration::ZERO }
     }
 
     pub(super) const fn attempts(&self) -> u32 {
@@ -76,7 +77,8 @@ impl Backoff {
         let step = if self.attempts == 0 { base } else { base.max(rules.floor).max(LEAST_STEP) };
         let doubled = 1_u32.checked_shl(self.attempts.max(1)).unwrap_or(u32::MAX);
         let ceiling = step.saturating_mul(doubled).min(max.max(step.saturating_mul(2)));
-        let whole = earliest.saturating_add(self.below(ceiling.saturating_sub(base)));
+        let whole =
+            earliest.saturating_add(self.random.duration_up_to(ceiling.saturating_sub(base)));
         Wait { earliest, whole }
     }
 
@@ -91,22 +93,6 @@ impl Backoff {
         let wait = self.wait(rules, retry, None);
         self.attempts = attempts;
         wait
-    }
-
-    /// A duration from zero up to and including `bound`, all of them alike.
-    fn below(&mut self, bound: Duration) -> Duration {
-        let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
-        let share = u128::from(self.next()) * (u128::from(nanos) + 1);
-        Duration::from_nanos((share >> 64) as u64)
-    }
-
-    /// splitmix64 (Steele, Lea, Flood, 2014): small, and good enough to spread clients.
-    fn next(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
     }
 }
 

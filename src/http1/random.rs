@@ -1,14 +1,14 @@
 //! Random numbers for tests.
 
-/// `SplitMix64`: small, and the same everywhere.
-pub(super) struct Random(pub(super) u64);
+pub(super) struct Random(crate::random::Random);
 
 impl Random {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(crate::random::Random::new(seed))
+    }
+
+    /// Returns a number from 0 to `bound`, exclusive.
     pub(super) fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
+        usize::try_from(self.0.up_to(bound as u64 - 1)).unwrap()
     }
 }

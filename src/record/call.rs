@@ -1,6 +1,7 @@
 //! The calls that are in a record, and how each is done again.
 
-use super::read::{Output, RecordErrorKind};
+use super::error::RecordErrorKind;
+use super::read::Output;
 use super::table::{passed, rows, stored};
 use crate::broker::{
     AddressKey, Audience, Backfill, Backfilled, Batch, Broker, Calls, ClientId, Drain, Elsewhere,

@@ -62,6 +62,8 @@
 //! in the form that they have there, which may change with each version.
 
 mod call;
+mod error;
+mod lines;
 #[cfg(feature = "cluster")]
 mod node;
 mod read;
@@ -69,12 +71,13 @@ mod recorded;
 mod table;
 mod text;
 
+pub use error::{RecordError, RecordErrorKind};
 #[cfg(feature = "cluster")]
 pub(crate) use node::bytes_as_text;
 #[cfg(feature = "cluster")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cluster")))]
 pub use node::{NodeInput, NodeOutput, NodeRecord, NodeReplay, NodeReplayStep, RecordedNode};
-pub use read::{Output, Record, RecordError, RecordErrorKind, Replay, ReplayStep};
+pub use read::{Output, Record, Replay, ReplayStep};
 pub use recorded::RecordedBroker;
 
 use crate::broker::BrokerConfig;

@@ -1,18 +1,17 @@
 //! A record that is read back, and what comes out when the same is done again.
 
 use super::call::Held;
-use super::{Input, Start, VERSION};
+use super::error::{RecordError, RecordErrorKind};
+use super::lines::{Head, Lines, MAX_LINE, Numbered};
+use super::{Input, Start};
 use crate::broker::{
     BackfillRequest, Broker, BrokerConfig, BrokerEvent, ConfigError, DrainError, EndReason,
     EventNumber, Filled, LeaseError, OpenError, Opened, PublishError, Published, Resumption,
     RevokeError, SessionId, SubscribeError, TopicSettingError, WaitId,
 };
 use crate::encode::Frame;
-use crate::fault::Fault;
 use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString};
 use bytes::Bytes;
-use core::fmt;
 use core::time::Duration;
 use serde::Deserialize;
 use std::time::Instant;
@@ -33,7 +32,7 @@ pub struct Record<'a> {
     #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
     pub later_keys: alloc::vec::Vec<crate::broker::CursorKeys>,
     is_signed: bool,
-    rest: &'a [u8],
+    lines: Lines<'a>,
 }
 
 /// A broker to which a record is done again, call by call.
@@ -45,9 +44,7 @@ pub struct Replay<'a> {
     broker: Broker,
     held: Held,
     max_line: usize,
-    rest: &'a [u8],
-    line: usize,
-    done: u64,
+    lines: Lines<'a>,
 }
 
 /// A call that was done again, and what came out.
@@ -132,59 +129,6 @@ impl Output {
     }
 }
 
-/// Why a record could not be read, or not further.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordError {
-    line: usize,
-    kind: RecordErrorKind,
-}
-
-/// What is wrong with a line of a record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RecordErrorKind {
-    /// There is not even a first line.
-    Empty,
-    /// The record ends in the middle of this line, as one does whose writer was stopped. All before
-    /// it is whole.
-    Cut,
-    /// The line is longer than [`Record::max_line`].
-    TooLong {
-        /// How long lines may be.
-        limit: usize,
-    },
-    /// It is a record of another version, whose calls could have other outputs here.
-    Version {
-        /// Which, where this is [`VERSION`].
-        found: u32,
-    },
-    /// It is not what a record holds here.
-    Malformed {
-        /// Where in the line, in bytes from 1 on; 0 where that is not known.
-        column: usize,
-        /// What is wrong.
-        message: String,
-    },
-    /// Another call should stand here: entries are missing, or out of order.
-    Missing {
-        /// Which one should, counted from 1 on.
-        number: u64,
-    },
-    /// The configuration cannot hold.
-    Config(ConfigError),
-    /// Ids were signed (feature `signed`), and the keys are in no record: they were not given.
-    NoKeys,
-    /// The time is one that this platform does not have.
-    Time,
-    /// A write is said to be of a batch that the session did not get.
-    NoBatch {
-        /// Which session.
-        session: SessionId,
-    },
-    /// The frames of a batch do not end where they could.
-    BatchEnds,
-}
-
 impl<'a> Record<'a> {
     /// Reads the first line of a record.
     ///
@@ -192,25 +136,15 @@ impl<'a> Record<'a> {
     ///
     /// [`RecordError`], which is the fault of what wrote the record, or cut it.
     pub fn parse(record: &'a [u8]) -> Result<Self, RecordError> {
-        let max_line = 64 << 20;
-        let mut rest = record;
-        let head = |rest: &mut &'a [u8]| {
-            let line = next_line(rest, max_line)?.ok_or(RecordErrorKind::Empty)?;
-            // Another version may have anything else in it.
-            let version: Version = line.read()?;
-            match version.sansse_record {
-                VERSION => line.read::<Start>(),
-                found => Err(RecordErrorKind::Version { found }),
-            }
-        };
-        let Start { config, is_signed, .. } = head(&mut rest).map_err(|fault| fault.at(1))?;
+        let (start, lines) = Lines::begin::<Version, Start>(record)?;
+        let Start { config, is_signed, .. } = start;
         Ok(Self {
             config,
-            max_line,
+            max_line: MAX_LINE,
             #[cfg(feature = "signed")]
             later_keys: alloc::vec::Vec::new(),
             is_signed,
-            rest,
+            lines,
         })
     }
 
@@ -232,14 +166,25 @@ impl<'a> Record<'a> {
             keys: self.later_keys.into(),
             newest: BTreeMap::new(),
         };
-        let Self { max_line, rest, .. } = self;
-        Ok(Replay { broker, held, max_line, rest, line: 1, done: 0 })
+        Ok(Replay { broker, held, max_line: self.max_line, lines: self.lines })
     }
 }
 
 #[derive(Deserialize)]
 struct Version {
     sansse_record: u32,
+}
+
+impl Head for Version {
+    fn version(&self) -> u32 {
+        self.sansse_record
+    }
+}
+
+impl Numbered for Input {
+    fn number(&self) -> u64 {
+        self.number
+    }
 }
 
 impl Replay<'_> {
@@ -253,16 +198,12 @@ impl Replay<'_> {
         self.broker
     }
 
-    fn step(&mut self) -> Result<Option<ReplayStep>, RecordErrorKind> {
-        let Some(line) = next_line(&mut self.rest, self.max_line)? else { return Ok(None) };
-        let input: Input = line.read()?;
-        let Input { number, at, call } = input.clone();
-        self.done += 1;
-        if number != self.done {
-            return Err(RecordErrorKind::Missing { number: self.done });
-        }
-        let output = call.perform(at, &mut self.broker, &mut self.held)?;
-        Ok(Some(ReplayStep { line: self.line, input, output }))
+    fn perform(&mut self, input: Input) -> Result<ReplayStep, RecordError> {
+        let Input { at, call, .. } = input.clone();
+        let output = call
+            .perform(at, &mut self.broker, &mut self.held)
+            .map_err(|fault| self.lines.end(fault))?;
+        Ok(ReplayStep { line: self.lines.number(), input, output })
     }
 }
 
@@ -270,113 +211,7 @@ impl Iterator for Replay<'_> {
     type Item = Result<ReplayStep, RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.line += 1;
-        let step = self.step().map_err(|fault| {
-            self.rest = &[];
-            fault.at(self.line)
-        });
-        step.transpose()
+        let input = self.lines.next_call(self.max_line)?;
+        Some(input.and_then(|input| self.perform(input)))
     }
 }
-
-pub(super) struct TextLine<'a> {
-    text: &'a [u8],
-    has_end: bool,
-}
-
-/// Reads the next line. `None` at the end.
-pub(super) fn next_line<'a>(
-    rest: &mut &'a [u8],
-    limit: usize,
-) -> Result<Option<TextLine<'a>>, RecordErrorKind> {
-    let all = *rest;
-    if all.is_empty() {
-        return Ok(None);
-    }
-    let end = memchr::memchr(b'\n', &all[..all.len().min(limit.saturating_add(1))]);
-    let (text, has_end) = match end {
-        Some(end) => {
-            *rest = &all[end + 1..];
-            (&all[..end], true)
-        }
-        None if all.len() > limit => return Err(RecordErrorKind::TooLong { limit }),
-        None => {
-            *rest = &[];
-            (all, false)
-        }
-    };
-    Ok(Some(TextLine { text, has_end }))
-}
-
-impl TextLine<'_> {
-    pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, RecordErrorKind> {
-        serde_json::from_slice(self.text).map_err(|error| {
-            if error.is_eof() && !self.has_end {
-                RecordErrorKind::Cut
-            } else {
-                RecordErrorKind::Malformed { column: error.column(), message: error.to_string() }
-            }
-        })
-    }
-}
-
-impl RecordErrorKind {
-    pub(super) const fn at(self, line: usize) -> RecordError {
-        RecordError { line, kind: self }
-    }
-}
-
-impl RecordError {
-    /// Returns the number of the line, from 1 on.
-    pub const fn line(&self) -> usize {
-        self.line
-    }
-
-    /// Returns what is wrong with it.
-    pub const fn kind(&self) -> &RecordErrorKind {
-        &self.kind
-    }
-
-    /// Returns whose fault it is: the caller's where keys were not given, and the peer's, which is
-    /// what wrote or kept the record, everywhere else.
-    pub const fn fault(&self) -> Fault {
-        match self.kind {
-            RecordErrorKind::NoKeys => Fault::Caller,
-            RecordErrorKind::Empty
-            | RecordErrorKind::Cut
-            | RecordErrorKind::TooLong { .. }
-            | RecordErrorKind::Version { .. }
-            | RecordErrorKind::Malformed { .. }
-            | RecordErrorKind::Missing { .. }
-            | RecordErrorKind::Config(_)
-            | RecordErrorKind::Time
-            | RecordErrorKind::NoBatch { .. }
-            | RecordErrorKind::BatchEnds => Fault::Peer,
-        }
-    }
-}
-
-impl fmt::Display for RecordError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {} of a record: ", self.line)?;
-        match &self.kind {
-            RecordErrorKind::Empty => f.write_str("there is none"),
-            RecordErrorKind::Cut => f.write_str("it is cut off"),
-            RecordErrorKind::TooLong { limit } => write!(f, "longer than {limit} bytes"),
-            RecordErrorKind::Version { found } => {
-                write!(f, "of version {found}, where {VERSION} is read")
-            }
-            RecordErrorKind::Malformed { message, .. } => f.write_str(message),
-            RecordErrorKind::Missing { number } => write!(f, "call {number} should stand here"),
-            RecordErrorKind::Config(error) => error.fmt(f),
-            RecordErrorKind::NoKeys => f.write_str("ids are signed by keys that were not given"),
-            RecordErrorKind::Time => f.write_str("a time that this platform does not have"),
-            RecordErrorKind::NoBatch { session } => {
-                write!(f, "session {session} got no such batch")
-            }
-            RecordErrorKind::BatchEnds => f.write_str("a batch whose frames end where they cannot"),
-        }
-    }
-}
-
-impl core::error::Error for RecordError {}

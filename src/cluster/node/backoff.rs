@@ -1,11 +1,12 @@
 //! How long to wait before an engine that failed is asked again.
 
+use crate::random::Random;
 use core::time::Duration;
 
 /// Draws waits below a bound that doubles with each failure ("full jitter").
 #[derive(Debug)]
 pub(super) struct Backoff {
-    random: u64,
+    random: Random,
     min: Duration,
     max: Duration,
     /// Failures in a row.
@@ -14,7 +15,7 @@ pub(super) struct Backoff {
 
 impl Backoff {
     pub(super) fn new(seed: u64, min: Duration, max: Duration) -> Self {
-        Self { random: seed, min: min.max(LEAST), max: max.max(LEAST), failures: 0 }
+        Self { random: Random::new(seed), min: min.max(LEAST), max: max.max(LEAST), failures: 0 }
     }
 
     /// Returns the first bound.
@@ -32,19 +33,8 @@ impl Backoff {
         let doubled = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
         let bound = self.min.saturating_mul(doubled).min(self.max);
-        let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
-        let share = u128::from(self.next()) * (u128::from(nanos) + 1);
         // Never no time, so that what waits for it is never due at once.
-        Duration::from_nanos(((share >> 64) as u64).max(1))
-    }
-
-    /// splitmix64 (Steele, Lea, Flood, 2014).
-    fn next(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.random.duration_up_to(bound).max(Duration::from_nanos(1))
     }
 }
 

@@ -84,7 +84,7 @@ fn whatever_is_called_nothing_panics_and_what_is_held_is_bounded() {
     let config = ClientConnectionConfig::default().with_max_head_size(HEAD).with_max_unread(UNREAD);
     let (mut heads, mut ends, mut errors) = (0, 0, 0);
     for seed in 0..20_000 {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let mut client = client(config);
         if random.below(4) > 0 {
             client.handle_data(b"HTTP/1.1 200 OK\r\n");

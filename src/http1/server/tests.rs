@@ -82,7 +82,7 @@ fn whatever_is_called_nothing_panics_and_what_is_held_is_bounded() {
         ServerConnectionConfig::default().with_max_head_size(HEAD).with_max_body_size(BODY);
     let mut requests = 0;
     for seed in 0..20_000 {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let mut server = ServerConnection::new(base, config);
         let mut end = None;
         for _ in 0..random.below(60) {

@@ -1,7 +1,7 @@
 //! A record of a node that is read back, and what comes out when the same is done again.
 
-use super::super::VERSION;
-use super::super::read::{RecordError, RecordErrorKind, next_line};
+use super::super::error::{RecordError, RecordErrorKind};
+use super::super::lines::{Head, Lines, MAX_LINE, Numbered};
 use super::{Call, NodeInput, Start};
 use crate::broker::{PublishError, Sequencer};
 use crate::cluster::{Effect, LogRequest, Node, NodeConfig, RequestId, Ticket};
@@ -26,7 +26,7 @@ pub struct NodeRecord<'a> {
     #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
     pub later_keys: alloc::vec::Vec<crate::broker::CursorKeys>,
     is_signed: bool,
-    rest: &'a [u8],
+    lines: Lines<'a>,
 }
 
 /// A node to which a record is done again, call by call.
@@ -40,9 +40,7 @@ pub struct NodeReplay<'a> {
     #[cfg(feature = "signed")]
     keys: alloc::collections::VecDeque<crate::broker::CursorKeys>,
     max_line: usize,
-    rest: &'a [u8],
-    line: usize,
-    done: u64,
+    lines: Lines<'a>,
 }
 
 /// A call that was done again, and what came out.
@@ -76,6 +74,18 @@ struct Version {
     sansse_node_record: u32,
 }
 
+impl Head for Version {
+    fn version(&self) -> u32 {
+        self.sansse_node_record
+    }
+}
+
+impl Numbered for NodeInput {
+    fn number(&self) -> u64 {
+        self.number
+    }
+}
+
 impl<'a> NodeRecord<'a> {
     /// Reads the first line of a record.
     ///
@@ -83,26 +93,15 @@ impl<'a> NodeRecord<'a> {
     ///
     /// [`RecordError`], which is the fault of what wrote the record, or cut it.
     pub fn parse(record: &'a [u8]) -> Result<Self, RecordError> {
-        let max_line = 64 << 20;
-        let mut rest = record;
-        let head = |rest: &mut &'a [u8]| {
-            let line = next_line(rest, max_line)?.ok_or(RecordErrorKind::Empty)?;
-            // Another version may have anything else in it.
-            let version: Version = line.read()?;
-            match version.sansse_node_record {
-                VERSION => line.read::<Start>(),
-                found => Err(RecordErrorKind::Version { found }),
-            }
-        };
-        let start = head(&mut rest).map_err(|fault| fault.at(1))?;
+        let (start, lines) = Lines::begin::<Version, Start>(record)?;
         Ok(Self {
             config: start.config,
             sequencer: Sequencer::new(start.epoch, start.last, start.ids),
-            max_line,
+            max_line: MAX_LINE,
             #[cfg(feature = "signed")]
             later_keys: alloc::vec::Vec::new(),
             is_signed: start.is_signed,
-            rest,
+            lines,
         })
     }
 
@@ -121,9 +120,7 @@ impl<'a> NodeRecord<'a> {
             #[cfg(feature = "signed")]
             keys: self.later_keys.into(),
             max_line: self.max_line,
-            rest: self.rest,
-            line: 1,
-            done: 0,
+            lines: self.lines,
         })
     }
 }
@@ -139,17 +136,13 @@ impl NodeReplay<'_> {
         self.node
     }
 
-    fn step(&mut self) -> Result<Option<NodeReplayStep>, RecordErrorKind> {
-        let Some(line) = next_line(&mut self.rest, self.max_line)? else { return Ok(None) };
-        let input: NodeInput = line.read()?;
-        self.done += 1;
-        if input.number != self.done {
-            return Err(RecordErrorKind::Missing { number: self.done });
-        }
+    fn step(&mut self, input: NodeInput) -> Result<NodeReplayStep, RecordError> {
         let now = self.start.checked_add(Duration::from_nanos(input.at));
-        let now = now.ok_or(RecordErrorKind::Time)?;
-        let output = self.perform(now, input.call.clone())?;
-        Ok(Some(NodeReplayStep { line: self.line, input, output }))
+        let output = now
+            .ok_or(RecordErrorKind::Time)
+            .and_then(|now| self.perform(now, input.call.clone()))
+            .map_err(|fault| self.lines.end(fault))?;
+        Ok(NodeReplayStep { line: self.lines.number(), input, output })
     }
 
     fn perform(&mut self, now: Instant, call: Call) -> Result<NodeOutput, RecordErrorKind> {
@@ -180,11 +173,7 @@ impl Iterator for NodeReplay<'_> {
     type Item = Result<NodeReplayStep, RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.line += 1;
-        let step = self.step().map_err(|fault| {
-            self.rest = &[];
-            fault.at(self.line)
-        });
-        step.transpose()
+        let input = self.lines.next_call(self.max_line)?;
+        Some(input.and_then(|input| self.step(input)))
     }
 }
