@@ -225,7 +225,7 @@ pub use sequence::{Audience, Epoch, EventIds, LogRecord, LogRecordError, Publish
 #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
 pub use sequence::{CursorKeys, KeyError, MIN_SECRET};
 #[cfg(feature = "cluster")]
-pub(crate) use sequence::{put_record, put_text, split_record};
+pub(crate) use sequence::{Reader, put_record, put_text, put_time, split_record};
 
 pub(crate) use admission::ReturnsOfAll;
 pub use admission::{Census, Eviction, Occupancy};

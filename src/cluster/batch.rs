@@ -12,13 +12,13 @@
 //! Numbers are little-endian. A change of what a version means takes the next version.
 
 use super::presence::PresenceRecord;
-use crate::broker::{Audience, ClientId, Drain, LogRecord, LogRecordError, TopicName, put_text};
+use crate::broker::{
+    Audience, ClientId, Drain, LogRecord, LogRecordError, Reader, TopicName, put_text, put_time,
+};
 use crate::fault::Fault;
-use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
-use core::time::Duration;
 
 /// The life of a process that is a node of a realm: 128 bits that no other process has, and no
 /// earlier life of this one. Adapters draw it at random, since the core draws no random numbers.
@@ -184,41 +184,17 @@ impl Batch {
     pub fn decode(
         payload: &[u8],
     ) -> Result<(NodeId, Vec<Result<Record, LogRecordError>>), BatchError> {
-        let (version, rest) = payload.split_first().ok_or(BatchError::Malformed)?;
-        if *version != VERSION {
-            return Err(BatchError::OtherVersion { version: *version });
+        let mut reader = Reader::new(payload);
+        let version = reader.byte().ok_or(BatchError::Malformed)?;
+        if version != VERSION {
+            return Err(BatchError::OtherVersion { version });
         }
-        let (node, mut rest) = rest.split_first_chunk().ok_or(BatchError::Malformed)?;
+        let node = reader.chunk().ok_or(BatchError::Malformed)?;
         let mut records = Vec::new();
-        while let Some((kind, behind)) = rest.split_first() {
-            let (record, behind) = match *kind {
-                PUBLISH => match LogRecord::decode(behind) {
-                    Ok((record, behind)) => (Ok(Record::Publish(record)), behind),
-                    Err(error) => (Err(error), behind_unread(behind, error)),
-                },
-                REVOKE => take_client(behind)
-                    .map(|(client, behind)| (Ok(Record::Revoke(client)), behind))
-                    .ok_or(BatchError::Malformed)?,
-                REVOKE_TOPIC => take_client(behind)
-                    .and_then(|(client, behind)| {
-                        let (topic, behind) = take_text(behind)?;
-                        let topic = TopicName::new(topic).ok()?;
-                        Some((Ok(Record::RevokeTopic(client, topic)), behind))
-                    })
-                    .ok_or(BatchError::Malformed)?,
-                // What cannot be read of these is no gap, but where nobody can say where it ends.
-                PRESENCE => PresenceRecord::decode(behind)
-                    .map(|(record, behind)| (Ok(Record::Presence(record)), behind))
-                    .map_err(|_| BatchError::Malformed)?,
-                DRAIN => take_drain(behind)
-                    .map(|(drain, behind)| (Ok(Record::Drain(drain)), behind))
-                    .ok_or(BatchError::Malformed)?,
-                _ => return Err(BatchError::Malformed),
-            };
-            records.push(record);
-            rest = behind;
+        while !reader.rest().is_empty() {
+            records.push(read(&mut reader).ok_or(BatchError::Malformed)?);
         }
-        Ok((NodeId(u128::from_le_bytes(*node)), records))
+        Ok((NodeId(u128::from_le_bytes(node)), records))
     }
 }
 
@@ -229,6 +205,35 @@ const REVOKE: u8 = 1;
 const REVOKE_TOPIC: u8 = 2;
 const PRESENCE: u8 = 3;
 const DRAIN: u8 = 4;
+
+/// Reads the next record. `None` where nobody can say where it ends.
+fn read(reader: &mut Reader<'_>) -> Option<Result<Record, LogRecordError>> {
+    Some(Ok(match reader.byte()? {
+        PUBLISH => match LogRecord::decode(reader.rest()) {
+            Ok((record, behind)) => {
+                *reader = Reader::new(behind);
+                Record::Publish(record)
+            }
+            Err(error) => {
+                *reader = Reader::new(behind_unread(reader.rest(), error));
+                return Some(Err(error));
+            }
+        },
+        REVOKE => Record::Revoke(ClientId::new(reader.text()?).ok()?),
+        REVOKE_TOPIC => {
+            let client = ClientId::new(reader.text()?).ok()?;
+            Record::RevokeTopic(client, TopicName::new(reader.text()?).ok()?)
+        }
+        // What cannot be read of these is no gap.
+        PRESENCE => {
+            let (record, behind) = PresenceRecord::decode(reader.rest()).ok()?;
+            *reader = Reader::new(behind);
+            Record::Presence(record)
+        }
+        DRAIN => Record::Drain(read_drain(reader)?),
+        _ => return None,
+    }))
+}
 
 /// Returns what stands behind a record that cannot be read, if it says how long it is.
 fn behind_unread(bytes: &[u8], error: LogRecordError) -> &[u8] {
@@ -264,54 +269,26 @@ fn put_drain(out: &mut Vec<u8>, drain: &Drain) -> Result<(), LogRecordError> {
     }
 }
 
-fn take_drain(bytes: &[u8]) -> Option<(Drain, &[u8])> {
-    let (bits, rest) = bytes.split_first()?;
+fn read_drain(reader: &mut Reader<'_>) -> Option<Drain> {
+    let bits = reader.byte()?;
     if bits & !(HAS_RETRY | HAS_FAREWELL | LETS_TOPICS_END) != 0 {
         return None;
     }
-    let (over, rest) = take_time(rest)?;
-    let (patience, mut rest) = take_time(rest)?;
-    let mut drain = Drain::new(over).with_patience(patience);
+    let over = reader.time()?;
+    let mut drain = Drain::new(over).with_patience(reader.time()?);
     if bits & HAS_RETRY != 0 {
-        let (least, behind) = take_time(rest)?;
-        let (spread, behind) = take_time(behind)?;
-        drain = drain.with_retry(least, spread);
-        rest = behind;
+        let least = reader.time()?;
+        drain = drain.with_retry(least, reader.time()?);
     }
     if bits & HAS_FAREWELL != 0 {
-        let (farewell, behind) = LogRecord::decode(rest).ok()?;
+        let (farewell, behind) = LogRecord::decode(reader.rest()).ok()?;
         drain = drain.with_farewell(farewell.event()?.clone());
-        rest = behind;
+        *reader = Reader::new(behind);
     }
     if bits & LETS_TOPICS_END != 0 {
         drain = drain.letting_topics_end();
     }
-    Some((drain, rest))
-}
-
-fn put_time(out: &mut Vec<u8>, time: Duration) {
-    out.extend_from_slice(&time.as_secs().to_le_bytes());
-    out.extend_from_slice(&time.subsec_nanos().to_le_bytes());
-}
-
-fn take_time(bytes: &[u8]) -> Option<(Duration, &[u8])> {
-    let (seconds, rest) = bytes.split_first_chunk()?;
-    let (nanoseconds, rest) = rest.split_first_chunk()?;
-    let nanoseconds = u32::from_le_bytes(*nanoseconds);
-    // More would be carried over into the seconds, which may have no room for it.
-    (nanoseconds < 1_000_000_000)
-        .then(|| (Duration::new(u64::from_le_bytes(*seconds), nanoseconds), rest))
-}
-
-pub(super) fn take_client(bytes: &[u8]) -> Option<(ClientId, &[u8])> {
-    let (text, behind) = take_text(bytes)?;
-    Some((ClientId::new(text).ok()?, behind))
-}
-
-fn take_text(bytes: &[u8]) -> Option<(String, &[u8])> {
-    let (length, rest) = bytes.split_first_chunk()?;
-    let (text, behind) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    Some((String::from(core::str::from_utf8(text).ok()?), behind))
+    Some(drain)
 }
 
 /// Why a batch cannot be read at all. All of its positions are a gap.

@@ -13,16 +13,13 @@
 //! Numbers are little-endian. A change of what a version means takes the next version.
 
 use super::Audience;
-use super::framing::{HEAD, put_record, put_text, split_record};
+use super::framing::{HEAD, Reader, put_record, put_text, put_time, split_record};
 use crate::broker::names::{ClientId, SessionId, TopicName};
 use crate::event::{Event, EventId, EventType};
 use crate::event_key::EventKey;
 use crate::fault::Fault;
-use alloc::borrow::ToOwned;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::time::Duration;
 
 /// What is to be published, to whom, before it has its position: an event, or the end of a topic.
 ///
@@ -127,8 +124,8 @@ impl LogRecord {
         if version != VERSION {
             return Err(LogRecordError::OtherVersion { version, size });
         }
-        let mut reader = Reader(body);
-        match reader.record().filter(|_| reader.0.is_empty()) {
+        let mut reader = Reader::new(body);
+        match read(&mut reader).filter(|_| reader.rest().is_empty()) {
             Some(record) => Ok((record, behind)),
             None => Err(LogRecordError::Malformed { size }),
         }
@@ -188,85 +185,58 @@ fn put_event(out: &mut Vec<u8>, event: &Event) {
         put_text(out, text);
     }
     if let Some(retry) = event.retry() {
-        out.extend_from_slice(&retry.as_secs().to_le_bytes());
-        out.extend_from_slice(&retry.subsec_nanos().to_le_bytes());
+        put_time(out, retry);
     }
     if let Some(key) = key {
         put_text(out, key);
     }
 }
 
-/// What is left of a record. Each call gives `None` where the bytes are not what is written there.
-struct Reader<'a>(&'a [u8]);
+fn read(reader: &mut Reader<'_>) -> Option<LogRecord> {
+    let audience = read_audience(reader)?;
+    let event = match reader.byte()? {
+        EVENT => Some(read_event(reader)?),
+        END if matches!(audience, Audience::Topic(_)) => None,
+        _ => return None,
+    };
+    Some(LogRecord { audience, event })
+}
 
-impl Reader<'_> {
-    fn record(&mut self) -> Option<LogRecord> {
-        let audience = self.audience()?;
-        let event = match self.byte()? {
-            EVENT => Some(self.event()?),
-            END if matches!(audience, Audience::Topic(_)) => None,
-            _ => return None,
-        };
-        Some(LogRecord { audience, event })
-    }
+fn read_audience(reader: &mut Reader<'_>) -> Option<Audience> {
+    Some(match reader.byte()? {
+        EVERYONE => Audience::Everyone,
+        CLIENT => ClientId::new(reader.text()?).ok()?.into(),
+        SESSION => SessionId::new(reader.text()?).ok()?.into(),
+        TOPIC => TopicName::new(reader.text()?).ok()?.into(),
+        _ => return None,
+    })
+}
 
-    fn audience(&mut self) -> Option<Audience> {
-        Some(match self.byte()? {
-            EVERYONE => Audience::Everyone,
-            CLIENT => ClientId::new(self.text()?).ok()?.into(),
-            SESSION => SessionId::new(self.text()?).ok()?.into(),
-            TOPIC => TopicName::new(self.text()?).ok()?.into(),
-            _ => return None,
-        })
+fn read_event(reader: &mut Reader<'_>) -> Option<Event> {
+    let fields = reader.byte()?;
+    if fields & !(DATA | COMMENT | TYPE | ID | RETRY | KEY) != 0 {
+        return None;
     }
-
-    fn event(&mut self) -> Option<Event> {
-        let fields = self.byte()?;
-        if fields & !(DATA | COMMENT | TYPE | ID | RETRY | KEY) != 0 {
-            return None;
-        }
-        let mut event = match fields & DATA {
-            0 => Event::empty(),
-            _ => Event::new(self.text()?),
-        };
-        if fields & COMMENT != 0 {
-            event = event.with_comment(self.text()?);
-        }
-        if fields & TYPE != 0 {
-            event = event.with_type(EventType::new(self.text()?).ok()?);
-        }
-        if fields & ID != 0 {
-            event = event.with_id(EventId::new(self.text()?).ok()?);
-        }
-        if fields & RETRY != 0 {
-            let seconds = u64::from_le_bytes(self.chunk()?);
-            let nanoseconds = u32::from_le_bytes(self.chunk()?);
-            // More would be carried over into the seconds, which may have no room for it.
-            (nanoseconds < 1_000_000_000).then_some(())?;
-            event = event.with_retry(Duration::new(seconds, nanoseconds));
-        }
-        if fields & KEY != 0 {
-            event = event.with_key(EventKey::new(self.text()?).ok()?);
-        }
-        Some(event)
+    let mut event = match fields & DATA {
+        0 => Event::empty(),
+        _ => Event::new(reader.text()?),
+    };
+    if fields & COMMENT != 0 {
+        event = event.with_comment(reader.text()?);
     }
-
-    fn text(&mut self) -> Option<String> {
-        let length = u32::from_le_bytes(self.chunk()?) as usize;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        core::str::from_utf8(text).ok().map(ToOwned::to_owned)
+    if fields & TYPE != 0 {
+        event = event.with_type(EventType::new(reader.text()?).ok()?);
     }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.chunk::<1>().map(|[byte]| byte)
+    if fields & ID != 0 {
+        event = event.with_id(EventId::new(reader.text()?).ok()?);
     }
-
-    fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (chunk, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*chunk)
+    if fields & RETRY != 0 {
+        event = event.with_retry(reader.time()?);
     }
+    if fields & KEY != 0 {
+        event = event.with_key(EventKey::new(reader.text()?).ok()?);
+    }
+    Some(event)
 }
 
 /// Why there is no record in some bytes, or no bytes of a record.
@@ -333,6 +303,7 @@ impl core::error::Error for LogRecordError {}
 mod tests {
     use super::*;
     use alloc::vec;
+    use core::time::Duration;
 
     fn bytes(record: &LogRecord) -> Vec<u8> {
         let mut bytes = Vec::new();

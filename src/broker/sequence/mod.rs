@@ -13,7 +13,7 @@ pub(crate) use keys::CursorKeys;
 pub use keys::{CursorKeys, KeyError, MIN_SECRET};
 
 #[cfg(feature = "cluster")]
-pub(crate) use framing::{put_record, put_text, split_record};
+pub(crate) use framing::{Reader, put_record, put_text, put_time, split_record};
 pub use log_record::{LogRecord, LogRecordError};
 
 use super::error::PublishError;

@@ -14,9 +14,8 @@
 //!
 //! Numbers are little-endian. A change of what a version means takes the next version.
 
-use crate::broker::{ClientId, LogRecordError, put_record, put_text, split_record};
+use crate::broker::{ClientId, LogRecordError, Reader, put_record, put_text, split_record};
 use crate::cluster::NodeId;
-use crate::cluster::batch::take_client;
 use alloc::vec::Vec;
 
 /// What one node says of the clients that are on it, as a [`Record`](crate::cluster::Record) of the
@@ -152,62 +151,53 @@ fn put_clients(out: &mut Vec<u8>, clients: &[(ClientId, u32)]) {
 
 /// Reads what stands behind the length. All of it has to be used up.
 fn read(body: &[u8]) -> Option<PresenceRecord> {
-    let (kind, rest) = body.split_first()?;
-    match *kind {
+    let mut reader = Reader::new(body);
+    let record = match reader.byte()? {
         CHANGES => {
-            let (after, rest) = take_number(rest)?;
-            let (number, rest) = take_number(rest)?;
-            Some(PresenceRecord::Changes { after, number, clients: take_clients(rest)? })
+            let (after, number) = (read_number(&mut reader)?, read_number(&mut reader)?);
+            PresenceRecord::Changes { after, number, clients: read_clients(&mut reader)? }
         }
-        LEASE => {
-            let (number, rest) = take_number(rest)?;
-            rest.is_empty().then_some(PresenceRecord::Lease { number })
-        }
-        PAGE => {
-            let (number, rest) = take_number(rest)?;
-            let (bits, rest) = rest.split_first()?;
-            if *bits > HAS_AFTER | IS_LAST {
-                return None;
-            }
-            let (after, rest) = if bits & HAS_AFTER == 0 {
-                (None, rest)
-            } else {
-                let (after, rest) = take_client(rest)?;
-                (Some(after), rest)
-            };
-            let (clients, is_last) = (take_clients(rest)?, bits & IS_LAST != 0);
-            let first = after.iter().chain(clients.iter().map(|(client, _)| client));
-            let is_sorted = first.clone().zip(first.skip(1)).all(|(one, next)| one < next);
-            let leads_on = is_last || !clients.is_empty();
-            (is_sorted && leads_on).then_some(PresenceRecord::Page {
-                number,
-                after,
-                clients,
-                is_last,
-            })
-        }
+        LEASE => PresenceRecord::Lease { number: read_number(&mut reader)? },
+        PAGE => read_page(&mut reader)?,
         ASK => {
-            let (nodes, rest) = rest.as_chunks::<{ size_of::<u128>() }>();
-            let nodes = nodes.iter().map(|node| NodeId(u128::from_le_bytes(*node))).collect();
-            rest.is_empty().then_some(PresenceRecord::Ask { nodes })
+            let mut nodes = Vec::new();
+            while !reader.rest().is_empty() {
+                nodes.push(NodeId(u128::from_le_bytes(reader.chunk()?)));
+            }
+            PresenceRecord::Ask { nodes }
         }
-        GONE => rest.is_empty().then_some(PresenceRecord::Gone),
-        _ => None,
+        GONE => PresenceRecord::Gone,
+        _ => return None,
+    };
+    reader.rest().is_empty().then_some(record)
+}
+
+fn read_page(reader: &mut Reader<'_>) -> Option<PresenceRecord> {
+    let number = read_number(reader)?;
+    let bits = reader.byte()?;
+    if bits > HAS_AFTER | IS_LAST {
+        return None;
     }
+    let after = match bits & HAS_AFTER {
+        0 => None,
+        _ => Some(ClientId::new(reader.text()?).ok()?),
+    };
+    let (clients, is_last) = (read_clients(reader)?, bits & IS_LAST != 0);
+    let first = after.iter().chain(clients.iter().map(|(client, _)| client));
+    let is_sorted = first.clone().zip(first.skip(1)).all(|(one, next)| one < next);
+    let leads_on = is_last || !clients.is_empty();
+    (is_sorted && leads_on).then_some(PresenceRecord::Page { number, after, clients, is_last })
 }
 
-fn take_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let (number, rest) = bytes.split_first_chunk()?;
-    Some((u64::from_le_bytes(*number), rest))
+fn read_number(reader: &mut Reader<'_>) -> Option<u64> {
+    reader.chunk().map(u64::from_le_bytes)
 }
 
-fn take_clients(mut bytes: &[u8]) -> Option<Vec<(ClientId, u32)>> {
+fn read_clients(reader: &mut Reader<'_>) -> Option<Vec<(ClientId, u32)>> {
     let mut clients = Vec::new();
-    while !bytes.is_empty() {
-        let (sessions, rest) = bytes.split_first_chunk()?;
-        let (client, rest) = take_client(rest)?;
-        clients.push((client, u32::from_le_bytes(*sessions)));
-        bytes = rest;
+    while !reader.rest().is_empty() {
+        let sessions = u32::from_le_bytes(reader.chunk()?);
+        clients.push((ClientId::new(reader.text()?).ok()?, sessions));
     }
     Some(clients)
 }
