@@ -17,20 +17,21 @@
 //! together.
 
 mod ages;
+mod labels;
 mod room;
 
 pub(crate) use room::Margin;
 
 use self::ages::{AGED, Ages};
+use self::labels::{Labelled, Labels};
 use super::lost::Lost;
 use crate::broker::clock::{Tick, ticks};
 use crate::broker::config::Retention;
 use crate::broker::sequence::Published;
 use crate::encode::Frame;
 use crate::event::EventId;
-use crate::event_key::EventKey;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use core::cmp::Reverse;
 
 /// What a log keeps: how many bytes, and the position of its oldest event, which no other log has.
@@ -79,13 +80,6 @@ pub(crate) struct Entry {
 /// The position of no entry: nothing has superseded this one yet.
 const NEWEST: u64 = u64::MAX;
 
-/// What few events bring.
-#[derive(Clone, Debug)]
-struct Labels {
-    own_id: Option<EventId>,
-    key: Option<EventKey>,
-}
-
 /// An event that is to be appended.
 #[derive(Debug)]
 pub(crate) struct NewEntry {
@@ -95,27 +89,9 @@ pub(crate) struct NewEntry {
     age: Tick,
 }
 
-/// What a log knows of the labels of its entries.
-#[derive(Debug, Default)]
-struct Labelled {
-    own_ids: BTreeSet<(EventId, u64)>,
-    newest: BTreeMap<EventKey, u64>,
-    /// The numbers of entries that are superseded and still there.
-    superseded: BTreeSet<u64>,
-    /// How many entries have no frame.
-    taken: usize,
-    /// Whether superseded entries go first.
-    compact: bool,
-}
-
-/// How many entries without a frame may always stay.
-const TAKEN: usize = 32;
-
 impl NewEntry {
     pub(crate) fn of(published: &Published) -> Self {
-        let (own_id, key) = (published.own_id(), published.key());
-        let labels = (own_id.is_some() || key.is_some())
-            .then(|| Box::new(Labels { own_id: own_id.cloned(), key: key.cloned() }));
+        let labels = Labels::of(published);
         Self { position: published.position(), frame: published.frame().clone(), labels, age: 0 }
     }
 
@@ -133,16 +109,15 @@ impl NewEntry {
     /// Makes an event of this text, with this key if it is not empty.
     #[cfg(test)]
     pub(crate) fn sample(position: u64, text: &str, key: &str) -> Self {
-        let labels = EventKey::new(key).ok().map(|key| Labels { own_id: None, key: Some(key) });
+        let labels = Labels::new(None, crate::event_key::EventKey::new(key).ok());
         let frame = Frame::new(&crate::event::Event::new(alloc::string::String::from(text)));
-        Self { position, frame, labels: labels.map(Box::new), age: 0 }
+        Self { position, frame, labels, age: 0 }
     }
 
     /// Gives the event an id of its own.
     #[cfg(test)]
     pub(crate) fn with_own_id(mut self, id: &'static str) -> Self {
-        let own_id = Some(EventId::new(id).unwrap());
-        self.labels = Some(Box::new(Labels { own_id, key: None }));
+        self.labels = Labels::new(Some(EventId::new(id).unwrap()), None);
         self
     }
 }
@@ -175,7 +150,7 @@ impl Log {
     /// Drops what is beyond the retention.
     pub(crate) fn trim(&mut self, now: Tick, retention: &Retention) {
         if let Some(labelled) = &mut self.labelled {
-            labelled.compact = retention.compact;
+            labelled.set_compact(retention.compact);
         }
         while self.len() > retention.events.get() || self.bytes > retention.bytes.get() {
             self.trim_oldest();
@@ -202,8 +177,7 @@ impl Log {
     /// the oldest one.
     pub(crate) fn trim_oldest(&mut self) {
         let first = self.entries.front().map(|entry| entry.number);
-        let superseded = self.labelled.as_ref().filter(|labelled| labelled.compact);
-        match superseded.and_then(|labelled| labelled.superseded.first().copied()) {
+        match self.compact().and_then(|labelled| labelled.superseded().next()) {
             Some(number) if Some(number) != first => self.take(number),
             _ => self.trim_front(),
         }
@@ -222,8 +196,7 @@ impl Log {
     /// no loss; `None` if there is no entry.
     fn pop_front(&mut self) -> Option<bool> {
         let entry = self.entries.pop_front()?;
-        let is_compact = self.labelled.as_ref().is_some_and(|labelled| labelled.compact);
-        let is_spared = is_compact && entry.is_superseded();
+        let is_spared = self.compact().is_some() && entry.is_superseded();
         self.unlabel(&entry);
         self.bytes -= entry.size();
         if !is_spared {
@@ -233,7 +206,7 @@ impl Log {
         while self.entries.front().is_some_and(|entry| entry.frame.is_none()) {
             self.entries.pop_front();
             if let Some(labelled) = &mut self.labelled {
-                labelled.taken -= 1;
+                labelled.remove_taken();
             }
         }
         let first = self.first();
@@ -288,24 +261,14 @@ impl Log {
             self.unlabel(&entry);
         }
         let kept = self.len();
-        if let Some(labelled) = &mut self.labelled {
-            labelled.taken += 1;
-            if labelled.taken > kept + TAKEN {
-                labelled.taken = 0;
-                self.entries.retain(|entry| entry.frame.is_some());
-            }
+        if self.labelled.as_mut().is_some_and(|labelled| labelled.take(kept)) {
+            self.entries.retain(|entry| entry.frame.is_some());
         }
     }
 
     fn label(&mut self, number: u64, position: u64, labels: &Labels) {
         let labelled = self.labelled.get_or_insert_default();
-        if let Some(id) = &labels.own_id {
-            labelled.own_ids.insert((id.clone(), position));
-        }
-        if let Some(key) = &labels.key
-            && let Some(older) = labelled.newest.insert(key.clone(), number)
-        {
-            labelled.superseded.insert(older);
+        if let Some(older) = labelled.insert(number, position, labels) {
             let index = self.index(older);
             if let Some(entry) = self.entries.get_mut(index) {
                 entry.superseded_at = position;
@@ -317,15 +280,13 @@ impl Log {
         if let Some(labelled) = &mut self.labelled
             && let Some(labels) = &entry.labels
         {
-            if let Some(id) = &labels.own_id {
-                labelled.own_ids.remove(&(id.clone(), entry.position));
-            }
-            if entry.is_superseded() {
-                labelled.superseded.remove(&entry.number);
-            } else if let Some(key) = &labels.key {
-                labelled.newest.remove(key);
-            }
+            labelled.remove(entry.number, entry.position, labels);
         }
+    }
+
+    /// Returns what is known of labels, if superseded entries go first.
+    fn compact(&self) -> Option<&Labelled> {
+        self.labelled.as_deref().filter(|labelled| labelled.is_compact())
     }
 
     /// Returns when the oldest entry will be too old.
@@ -434,9 +395,7 @@ impl Log {
 
     /// Returns the position of the oldest kept event that brought this id.
     pub(crate) fn find(&self, id: &EventId) -> Option<u64> {
-        let own_ids = &self.labelled.as_ref()?.own_ids;
-        let (found, position) = own_ids.range((id.clone(), 0)..).next()?;
-        (found == id).then_some(*position)
+        self.labelled.as_ref()?.find(id)
     }
 
     /// Returns what the log keeps; `None` if that is nothing.
@@ -459,7 +418,7 @@ impl Log {
     }
 
     fn taken(&self) -> usize {
-        self.labelled.as_ref().map_or(0, |labelled| labelled.taken)
+        self.labelled.as_ref().map_or(0, |labelled| labelled.taken())
     }
 
     /// Returns the size of all entries, on the scale of [`Entry::before`].
@@ -504,7 +463,7 @@ impl Entry {
     }
 
     pub(crate) fn own_id(&self) -> Option<&EventId> {
-        self.labels.as_ref()?.own_id.as_ref()
+        self.labels.as_ref()?.own_id()
     }
 
     /// Returns whether an event that was published no later than the position `through` has
@@ -525,6 +484,7 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use super::labels::TAKEN;
     use super::*;
     use alloc::vec::Vec;
     use core::num::NonZeroUsize;

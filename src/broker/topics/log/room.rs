@@ -59,10 +59,9 @@ impl Log {
     /// Returns the cursor after the entry that would be lost if the log gave one up; `None` if that
     /// is superseded.
     pub(crate) fn lost_when_it_gives_way(&self) -> Option<u64> {
-        let labelled = self.labelled.as_ref().filter(|labelled| labelled.compact);
-        match labelled {
-            Some(labelled) if !labelled.superseded.is_empty() => None,
-            _ => self.entries.front().map(|entry| entry.number + 1),
+        match self.compact().and_then(|labelled| labelled.superseded().next()) {
+            Some(_) => None,
+            None => self.entries.front().map(|entry| entry.number + 1),
         }
     }
 
@@ -79,10 +78,10 @@ impl Log {
         };
         // What the event itself supersedes may go as well.
         let labelled = self.labelled.as_ref().filter(|_| retention.compact);
-        let key = new.labels.as_ref().and_then(|labels| labels.key.as_ref());
-        let older = labelled.and_then(|labelled| labelled.newest.get(key?).copied());
+        let key = new.labels.as_ref().and_then(|labels| labels.key());
+        let older = labelled.and_then(|labelled| labelled.newest(key?));
         if let Some(labelled) = labelled {
-            let superseded = labelled.superseded.iter().copied().chain(older);
+            let superseded = labelled.superseded().chain(older);
             for number in superseded {
                 let size = self.get(number).map_or(0, super::Entry::size);
                 if !gives_up(size) {
