@@ -219,6 +219,7 @@ impl Broker {
             session.extras_mut().add_late(number, start);
             if is_now { Resumption::Live } else { Resumption::Waiting }
         } else {
+            session.see_end(&self.topics);
             let number = session.add(Subscription::new(channel, cursor));
             let (resumption, has_output) = self.begin_late(key, number, &start, &except);
             if self.sessions.get(key).is_some_and(|session| session.phase() == Phase::Parked) {

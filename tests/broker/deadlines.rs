@@ -313,6 +313,20 @@ fn a_subscription_that_comes_late_takes_the_end_of_a_session_back() {
 }
 
 #[test]
+fn an_end_that_is_taken_back_beside_an_event_leaves_the_time_that_has_passed() {
+    let mut shard = quiet(|_| ());
+    let request = session_of("alice").topics_only().with_topic(topic("a"));
+    let session = shard.parked(request);
+    shard.events();
+    shard.broker.topic_mut(&topic("a")).end(shard.now).unwrap();
+    shard.sleep(secs(20));
+    shard.publish(client("alice"), "x");
+    let handle = shard.broker.session_mut(session);
+    handle.subscribe(shard.now, topic("b"), StartAt::Now).unwrap();
+    stalls_after(&mut shard, session, secs(40));
+}
+
+#[test]
 fn a_heartbeat_that_was_held_back_by_output_comes_once_that_is_gone() {
     let mut shard = quiet(|config| config.session.heartbeat = Some(secs(15)));
     let session = shard.parked(anyone().with_topic(topic("news")));

@@ -314,12 +314,26 @@ impl Session {
         if self.is_ahead() {
             return None;
         }
-        let end = over_since(self, topics).filter(|_| is_over(self, topics));
+        let end = self.over_since(topics);
         let event = self.subscription(number).and_then(|one| {
             let (_, entry) = topics.view(one.channel())?.get(one.cursor())?;
             Some(entry.at())
         });
         end.into_iter().chain(event).min()
+    }
+
+    /// Sees since when it has had output by the end of all its topics, before one more takes that back.
+    pub(crate) fn see_end(&mut self, topics: &Topics) {
+        if let Some(since) = self.over_since(topics) {
+            self.has_output_since(since);
+        }
+    }
+
+    /// Returns since when it has nothing more to expect for that its topics have ended; `None` where it
+    /// has.
+    fn over_since(&self, topics: &Topics) -> Option<Tick> {
+        let ends = self.channels().filter_map(|(_, channel)| topics.ended_at(channel));
+        ends.max().filter(|_| is_over(self, topics))
     }
 
     /// Returns whether there are events after one of its cursors.
@@ -352,8 +366,8 @@ impl Session {
     fn output_by(&self, news: News, by: HandOver, topics: &Topics) -> Option<Tick> {
         match news {
             News::More => Some(by.at()),
-            News::Ended if is_over(self, topics) => over_since(self, topics),
-            News::Waits | News::Ended | News::Nothing => None,
+            News::Ended => self.over_since(topics),
+            News::Waits | News::Nothing => None,
         }
     }
 
@@ -553,11 +567,6 @@ pub(crate) fn is_over(session: &Session, topics: &Topics) -> bool {
     let first = session.subscriptions.first();
     first.is_none_or(|first| first.channel() != topics.everyone())
         && has_only_ended(session, topics)
-}
-
-/// Returns since when a session has nothing more to expect for that its topics have ended.
-fn over_since(session: &Session, topics: &Topics) -> Option<Tick> {
-    session.channels().filter_map(|(_, channel)| topics.ended_at(channel)).max()
 }
 
 fn has_only_ended(session: &Session, topics: &Topics) -> bool {
