@@ -122,23 +122,6 @@ async fn after_a_restart(page: &Page) {
     let all = ["before", "first of the next life", "from the page", "first of a third life"];
     browser.wait_for("document.querySelectorAll('#wall .mark').length === 2", AGAIN).await;
     shows(&browser, &all).await;
-    let n = page.path.len().to_string() + page.program;
-    std::fs::write(
-        format!("/tmp/clients-look/{n}.png"),
-        browser.client().screenshot().await.unwrap(),
-    )
-    .unwrap();
-    browser.narrow(360, 640).await;
-    site.say("a further line that is long enough to be broken in a narrow window");
-    site.terminate();
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    write(&browser, "not sent").await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    std::fs::write(
-        format!("/tmp/clients-look/{n}-narrow.png"),
-        browser.client().screenshot().await.unwrap(),
-    )
-    .unwrap();
 }
 
 /// Datastar sends it when the server is back. By htmx it stays in its field, and can be sent again.
