@@ -327,7 +327,7 @@ pub enum PublishError {
     /// The [driver](crate::hub::Drive) of the hub was dropped, so that no time passes for it any
     /// more: it has closed, and heals when it is built anew.
     NotDriven,
-    /// The broker was closed.
+    /// The broker was closed, or the node of the [realm](crate::cluster) has shut down.
     Closed,
     /// No such client is connected, or was within the grace time.
     UnknownClient,
@@ -337,12 +337,14 @@ pub enum PublishError {
     TooManyTopics,
     /// The topic was ended.
     TopicEnded,
-    /// The encoded event is larger than all that the topic may keep, or all topics together.
+    /// The encoded event is larger than all that the topic may keep, or all topics together, or than
+    /// the batches of a [realm](crate::cluster).
     TooLarge {
         /// Its size in bytes.
         size: usize,
         /// The topic's [`Retention::bytes`](crate::broker::Retention), or the broker's
-        /// [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes) if that is less.
+        /// [`retained_bytes`](crate::broker::BrokerLimits::retained_bytes) if that is less. Of a
+        /// realm, it is `batch_bytes` of the node's configuration.
         limit: usize,
     },
     /// The event brings an id with which its receiver could not come back.
@@ -365,8 +367,9 @@ pub enum PublishError {
     /// The hub's stream is that of a [realm](crate::cluster), whose engine gives the positions:
     /// publish to the realm.
     OfRealm,
-    /// The realm's engine cannot be reached, or does not serve now. Nothing was published; publish
-    /// it again when the engine is back.
+    /// The realm's engine cannot be reached, or does not serve this node now. Nothing was published;
+    /// publish it again when the engine is back. `Realm::last_error` says why: some causes, such as a
+    /// wrong password or another epoch, do not go by themselves.
     EngineDown,
     /// As much waits to be appended to the realm's log as may. Nothing was published; publish it
     /// again in a moment.
@@ -397,13 +400,13 @@ impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotDriven => f.write_str("the driver of the hub is gone"),
-            Self::Closed => f.write_str("the broker is closed"),
+            Self::Closed => f.write_str("the broker is closed, or the node has shut down"),
             Self::UnknownClient => f.write_str("no such client is connected"),
             Self::UnknownSession => f.write_str("no such session is open"),
             Self::TooManyTopics => f.write_str("too many topics"),
             Self::TopicEnded => f.write_str("the topic has ended"),
             Self::TooLarge { size, limit } => {
-                write!(f, "an event of {size} bytes, where {limit} are kept")
+                write!(f, "an event of {size} bytes, where {limit} are the most")
             }
             Self::UnusableId(error) => error.fmt(f),
             Self::NoRoom => f.write_str("a session has yet to take all that is kept for it"),

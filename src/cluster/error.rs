@@ -115,7 +115,9 @@ impl fmt::Display for LogErrorKind {
             Self::Full => f.write_str("the engine has no room"),
             Self::Denied => f.write_str("the engine does not permit it"),
             Self::Unsupported => f.write_str("the engine cannot do what is needed"),
-            Self::OtherEpoch { epoch } => write!(f, "the realm has the epoch {epoch}"),
+            Self::OtherEpoch { epoch } => {
+                write!(f, "the realm was begun with another epoch, {epoch}")
+            }
             Self::Newer => f.write_str("the data was written by a newer version"),
             Self::Locked => f.write_str("another process uses the store"),
             Self::Malformed => f.write_str("the engine's data or answer makes no sense"),

@@ -361,8 +361,8 @@ impl Realm {
         self.shared.hub.set_backfill(backfill);
     }
 
-    /// Is ready when the node has read what there was when it joined, and never where its engine
-    /// cannot be used. Returns whether it is: `false` where it was shut down before that.
+    /// Waits until the node has read what there was when it joined. It waits on while the engine cannot
+    /// be used. Returns whether the node is ready: `false` where it was shut down before that.
     pub async fn ready(&self) -> bool {
         self.watch(|state| match state.health() {
             NodeHealth::Ready => Some(true),

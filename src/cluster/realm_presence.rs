@@ -182,8 +182,8 @@ impl RealmPresence {
     }
 
     /// Returns a page of the clients that are present, in the order of their names, each with its
-    /// sessions on all nodes: up to so many of them, after one of them or from the first on. A page
-    /// that is not full is the last.
+    /// sessions on all nodes: `limit` at most, from behind `after` on, or from the first on where that
+    /// is `None`. A page that is not full is the last.
     ///
     /// Between two pages clients come and leave. Who is there all the time is in one of them.
     ///

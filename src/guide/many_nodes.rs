@@ -44,7 +44,7 @@
 //!     epoch: Epoch,
 //! ) -> Result<(), Box<dyn std::error::Error>> {
 //!     let hub = spawn_hub(HubBuilder::new(BrokerConfig::new(epoch)))?;
-//!     // Another one in each life of each process: `RedbLog::node`, or a random one.
+//!     // Another one in each life of each process. A random one will do with any engine.
 //!     let node = NodeConfig::new(random_node(), random_seed());
 //!     let realm = Realm::join(hub.clone(), log, node, &TokioRuntime)?;
 //!
@@ -93,6 +93,20 @@
 //! cargo run -- 127.0.0.1:8081
 //! curl -N http://127.0.0.1:8081/
 //! cargo run -- 127.0.0.1:8082
+//! ```
+//!
+//! In a file it is the same, but for the first lines of `main`, and for closing the store at its end:
+//!
+//! ```no_run
+//! # use sansse::{broker::Epoch, cluster::Log};
+//! # async fn node(_: String, _: impl Log, _: Epoch) -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
+//! # async fn example(address: String) -> Result<(), Box<dyn std::error::Error>> {
+//! use sansse_redb::{RedbLog, RedbLogConfig};
+//!
+//! let log = RedbLog::open(RedbLogConfig::new("stream.redb"))?;
+//! node(address, log.clone(), log.epoch()).await?;
+//! log.close().await;
+//! # Ok(()) }
 //! ```
 //!
 //! Publish to the realm, and open sessions at the hub. [`Hub::publish`](crate::Hub::publish) is refused, since the log
@@ -285,9 +299,9 @@
 //!
 //! A node appends one batch at a time, and what is published meanwhile is the next one. So a publish takes as long as
 //! one answer of the engine when little is published, and the engine does not get more requests when much is. With
-//! `RedbLog`, `Durability::Interval` writes at most 20 times a second while little is published, and a publish takes 50
-//! ms, or twice as long behind another; `Durability::EachBatch` writes at once. One publisher that waits for each answer
-//! takes the second.
+//! `RedbLog`, `Durability::Interval` writes at most 20 times a second while little is published. A publish takes one
+//! write of the disk, and up to 50 ms more right behind another one. `Durability::EachBatch` writes at once: take it for
+//! one publisher that waits for each answer.
 //!
 //! # What to watch
 //!

@@ -75,7 +75,7 @@ impl RedbLogConfig {
     /// of them in each interval.
     pub const FULL_GROUP: u64 = 256;
     /// How many bytes make a group that does not wait for the [interval](Durability::Interval):
-    /// 256 KiB.
+    /// 256 KiB, so that a group of large events takes the disk no longer than one of many.
     pub const FULL_GROUP_BYTES: usize = 256 << 10;
 
     /// Configures the store in this file, with the defaults. The file is made if there is none or
@@ -102,33 +102,35 @@ impl RedbLogConfig {
         self
     }
 
-    /// Sets when what was appended is written to the disk.
+    /// Sets when what was appended is written to the disk. Default [`Durability::default`]: each 50 ms.
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// Sets how many events are kept. The newest batch is kept in any case.
+    /// Sets how many events are kept. Default [`DEFAULT_KEPT`](Self::DEFAULT_KEPT). The newest batch is kept in any case.
     pub fn with_kept(mut self, positions: u64) -> Self {
         self.kept = positions;
         self
     }
 
-    /// Sets how many bytes of events are kept. The newest batch is kept in any case. The file is
-    /// larger: it has room that was used before, and it does not shrink while it is in use.
+    /// Sets how many bytes of events are kept. Default [`DEFAULT_MAX_BYTES`](Self::DEFAULT_MAX_BYTES).
+    /// The newest batch is kept in any case. The file is larger: it has room that was used before, and it does not shrink while it is in use.
     pub fn with_max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Sets how long events are kept, by the clock of the system. What is older goes with the next
+    /// Sets how long events are kept, by the clock of the system. Default
+    /// [`DEFAULT_MAX_AGE`](Self::DEFAULT_MAX_AGE). What is older goes with the next
     /// append, and within a minute where there is none.
     pub fn with_max_age(mut self, age: Duration) -> Self {
         self.max_age = age;
         self
     }
 
-    /// Sets how much memory redb may take for what it has read and what it is about to write.
+    /// Sets how many bytes of memory redb may take for what it has read and what it is about to write.
+    /// Default [`DEFAULT_CACHE`](Self::DEFAULT_CACHE).
     pub fn with_cache(mut self, bytes: usize) -> Self {
         self.cache = bytes;
         self

@@ -29,7 +29,10 @@ pub(crate) fn of_io(error: &io::Error) -> LogError {
         ErrorKind::UnexpectedEof | ErrorKind::InvalidData => LogErrorKind::Malformed,
         _ => LogErrorKind::Unreachable,
     };
-    LogError::new(kind).with_detail(error.to_string())
+    LogError::new(kind).with_detail(match kind {
+        LogErrorKind::Malformed => format!("the file is no store, or is cut off: {error}"),
+        _ => error.to_string(),
+    })
 }
 
 pub(crate) fn malformed(detail: impl Into<String>) -> LogError {

@@ -77,10 +77,11 @@
 //! | a newer version of this crate, or of redb, wrote it | [`Newer`](sansse::cluster::LogErrorKind::Newer) | use that version |
 //! | it has another epoch than the one that is given | [`OtherEpoch`](sansse::cluster::LogErrorKind::OtherEpoch) | another stream's file |
 //! | no right to the file, or the disk is read-only | [`Denied`](sansse::cluster::LogErrorKind::Denied) | |
+//! | the folder is not there, or the name is that of a folder | [`Unreachable`](sansse::cluster::LogErrorKind::Unreachable) | no folder is made |
 //! | the disk is full | [`Full`](sansse::cluster::LogErrorKind::Full) | what is there can be read; appends work when there is room |
 //! | the disk cannot be written or read | [`NotReady`](sansse::cluster::LogErrorKind::NotReady), or [`Unreachable`](sansse::cluster::LogErrorKind::Unreachable) where a batch may have been appended | the next hello opens the file again |
 //! | the disk did not keep what was written (`fsync` failed) | [`Unreachable`](sansse::cluster::LogErrorKind::Unreachable) | until the process is started again, since the system shows what the disk does not have |
-//! | too much waits: 1,024 requests, 64 MiB, 1,024 reads | [`NotReady`](sansse::cluster::LogErrorKind::NotReady) | |
+//! | too much waits: 1,024 requests, 64 MiB, 1,024 reads | [`NotReady`](sansse::cluster::LogErrorKind::NotReady) | a node asks for far less: only several users of one handle come so far |
 //!
 //! redb panics where a file contradicts itself. These panics are caught, and are `Malformed`; the
 //! hook for panics prints them. A program that aborts at panics ends there.

@@ -45,7 +45,7 @@ pub(crate) struct Sentinel {
 }
 
 impl RedisLogConfig {
-    /// How many addresses there may be.
+    /// How many addresses there may be: more than any Sentinels or cluster need to be found.
     pub const MAX_ADDRESSES: usize = 64;
 
     /// Reads a URL, as in the table above.
@@ -132,7 +132,7 @@ impl RedisLogConfig {
     }
 
     /// Sets how long opening one connection may take, TLS and login included, and how long one
-    /// Sentinel may take to name the master. Default 5 s. When it is checked later whether the master
+    /// Sentinel may take to name the master. Default 5 s: a lost packet or two. When it is checked later whether the master
     /// is still the same, Sentinels have 1 s at most, all together.
     pub const fn with_connect_time(mut self, time: Duration) -> Self {
         self.connect_time = time;

@@ -32,11 +32,15 @@ const MAX_REDIRECTIONS: usize = 5;
 
 /// The log of one realm, in Redis or Valkey, over any runtime's connector and timer.
 ///
-/// It has two connections: one for hello, appends and heads, one for reads that wait; and a third one
-/// while entries are read for sessions that are older than a node's memory. Hello opens
-/// both. An error, and a future that is dropped before its end, closes the one that it used, since
-/// what the engine still says there belongs to nobody. Then the next hello opens it anew. A read
-/// that does not wait, beside one that does, goes over the first connection.
+/// It has two connections, which hello opens: one for hello, appends and heads, and one for reads
+/// that wait. A read that does not wait, beside one that does, goes over a third one: so entries are
+/// read for sessions that are older than a node's memory. It is opened when it is needed, and closed
+/// when the node next asks for the head. An error, and a future that is dropped before its end,
+/// closes the connection that it used, since what the engine still says there belongs to nobody.
+/// Then the next hello opens it anew.
+///
+/// A read waits no longer than an hour, whatever [it is asked for](sansse::cluster::Read::wait), and
+/// a batch has no more than 32 MiB.
 ///
 /// ```no_run
 /// use sansse::broker::Epoch;

@@ -22,12 +22,14 @@ pub struct Backfill {
     /// is told of the gap. Default 10 s: a browser waits as long before it shows anything.
     pub wait: Duration,
     /// How many sessions of a shard may wait at a time. Each further one resumes at once from what
-    /// is in memory. Default 16,384.
+    /// is in memory. Default 16,384: those of a node that went away, and no flood of invented ids.
     pub sessions: NonZeroU32,
     /// How many events one session gets at most. Where there are more, it gets the newest of them,
-    /// and is told of the gap. Default 10,000.
+    /// and is told of the gap. Default 10,000: about what a log keeps in memory, and more than a page
+    /// shows.
     pub events: NonZeroU32,
-    /// How many bytes of events one session gets at most, the newest of them. Default 4 MiB.
+    /// How many bytes of events one session gets at most, the newest of them. Default 4 MiB, as
+    /// [`Retention::bytes`](crate::broker::Retention) of memory.
     pub bytes: NonZeroUsize,
 }
 

@@ -32,7 +32,8 @@ pub struct NodeConfig {
     /// [`PublishError::Busy`](crate::broker::PublishError::Busy). Default 10,000: a fifth of a
     /// second at 50,000 events a second.
     pub queued_records: NonZeroUsize,
-    /// How many bytes these have at most. Default 16 MiB.
+    /// How many bytes these have at most. Default 16 MiB: the memory that an engine which is away
+    /// may cost.
     pub queued_bytes: NonZeroUsize,
     /// How many records are appended at once, at most. Default 256: beyond that an entry becomes
     /// long to read, and no cheaper to append.
@@ -46,27 +47,27 @@ pub struct NodeConfig {
     /// How many bytes are read at once. Default 1 MiB: no reply is so large that others wait for
     /// it, and a join takes no more memory than this.
     pub page_bytes: NonZeroU32,
-    /// How long a read waits for something to come. Default 5 s.
+    /// How long a read waits for something to come. Default 5 s: a connection that died without a word
+    /// is noticed soon, and an engine that has nothing to tell is asked seldom.
     pub read_wait: Duration,
     /// How much later than [`read_wait`](Self::read_wait) the answer to a read may come. Default
     /// 2 s: after 7 s the connection is dead.
     pub read_margin: Duration,
-    /// How long any other answer may take. Default 5 s.
+    /// How long any other answer may take. Default 5 s: no engine that serves takes as long.
     pub answer_within: Duration,
-    /// The least that the wait between two attempts is drawn below. It doubles with each attempt,
-    /// and comes back when a hello and a read were answered. Default 50 ms: a failover is noticed
-    /// soon.
+    /// The first wait between two attempts is drawn from zero up to this. The bound doubles with each
+    /// attempt, and comes back when a hello and a read were answered. Default 50 ms: a failover is
+    /// noticed soon.
     pub backoff_min: Duration,
-    /// The most that the wait between two attempts is drawn below. Default 5 s. Each wait is drawn
-    /// anew from zero up to its bound, so that nodes that lost their engine at one moment do not
+    /// What the bound of a wait becomes at most. Default 5 s. Each wait is drawn anew, so that nodes that lost their engine at one moment do not
     /// come back at one moment.
     pub backoff_max: Duration,
     /// After how long without anything to read the node looks whether it reads from the engine to
     /// which it appends, and whether that has all that it had. Default 5 s; less than 10 ms counts as 10 ms.
     pub check_every: Duration,
     /// How many positions before the newest are read when the node joins, not counting those over
-    /// which cuts have jumped. Default 100,000. It is what clients can resume from without asking
-    /// the engine; a broker keeps of it what its retention says.
+    /// which cuts have jumped. Default 100,000, which are read in less than a second. It is what
+    /// clients can resume from without asking the engine; a broker keeps of it what its retention says.
     pub window: u64,
     /// What becomes of publishes while the engine is down. Default
     /// [`WhileDown::Refuse`].
@@ -75,7 +76,8 @@ pub struct NodeConfig {
     /// [`PublishError::Unconfirmed`](crate::broker::PublishError::Unconfirmed). Default 10 s: one
     /// answer that does not come, and one failover.
     pub confirm_within: Duration,
-    /// How long [`Node::shut_down`](super::Node::shut_down) goes on at most. Default 5 s.
+    /// How long [`Node::shut_down`](super::Node::shut_down) goes on at most. Default 5 s: one answer
+    /// that does not come.
     pub shut_down_within: Duration,
     /// Whether the engine is declared to lose nothing that it has acknowledged. A
     /// [cut](crate::cluster::Content::Cut) that begins exactly where this node stands then is no

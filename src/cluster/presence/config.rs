@@ -19,7 +19,8 @@ pub struct PresenceConfig {
     /// How long a client that has no session on any node stays. Default 30 s, as
     /// [`BrokerConfig::client_grace`](crate::broker::BrokerConfig::client_grace) of one hub.
     pub grace: Duration,
-    /// How long a node is taken to be there after the last that it said. Default 15 s.
+    /// How long a node is taken to be there after the last that it said. Default 15 s: three times
+    /// [`renew`](Self::renew), so that a pause of some seconds takes no node away.
     pub lease: Duration,
     /// After how long a node that has nothing else to say says that it is there. Default 5 s: of
     /// three in a row, two may be lost or late. 100 ms at least.
@@ -36,11 +37,11 @@ pub struct PresenceConfig {
     /// [`NodeConfig::batch_bytes`](crate::cluster::NodeConfig::batch_bytes) by a kibibyte.
     pub record_bytes: usize,
     /// How many clients of other nodes are known at most, those included that stay without a
-    /// session. Default 1,000,000. Beyond that those leave early that have been without a session
+    /// session. Default 1,000,000: a bound for memory, beyond what one log serves. Beyond that those leave early that have been without a session
     /// for longest; then further ones are not known, and are
     /// [counted](super::PresenceCounters::left_out).
     pub clients: NonZeroUsize,
-    /// How many other nodes are known at most. Default 1,000. What further ones say is passed over,
+    /// How many other nodes are known at most. Default 1,000, far more than one log can serve. What further ones say is passed over,
     /// and [counted](super::PresenceCounters::ignored).
     pub nodes: NonZeroUsize,
 }

@@ -149,15 +149,16 @@ impl Presence {
     /// Returns the page of this node's clients that is wanted, for
     /// [`Hub::presence_page`](crate::Hub::presence_page).
     ///
-    /// `None`: none is. That changes after [`handle_missed_events`](Self::handle_missed_events),
-    /// and seldom after [`handle_event`](Self::handle_event). At first all are wanted.
+    /// `None`: none is. [`handle_missed_events`](Self::handle_missed_events) changes that, and a
+    /// [`handle_event`](Self::handle_event) whose number does not follow the one before; each
+    /// [`handle_page`](Self::handle_page) brings the next one, until there is none. At first all are
+    /// wanted.
     pub fn wanted_page(&self) -> Option<&PresenceCursor> {
         self.here.wanted_page()
     }
 
     /// Takes a page of this node's clients, and the cursor of the next page, of this shard or the
-    /// next. All events that the page takes into account and that come later may have been taken
-    /// before or may be taken after.
+    /// next. Events that the page counts already may be taken before it or after it: either is right.
     pub fn handle_page(&mut self, now: Instant, page: PresencePage, next: Option<PresenceCursor>) {
         self.advance(now);
         for (client, before, sessions) in self.here.take_page(page, next) {
