@@ -95,8 +95,10 @@ struct State {
     driver: Option<Waker>,
     /// Its future is gone.
     is_over: bool,
-    /// Who waits until the node is ready, or has shut down.
-    watching: Vec<Waker>,
+    /// Who waits until the node is ready, or has shut down, by the number of the wait.
+    watching: BTreeMap<u64, Waker>,
+    /// How many have begun to wait.
+    waits: u64,
     last_error: Option<LogError>,
     /// What was done for sessions that are older than memory.
     backfilled: BackfillCounters,
@@ -186,7 +188,8 @@ impl Realm {
             settling: BTreeMap::new(),
             driver: None,
             is_over: false,
-            watching: Vec::new(),
+            watching: BTreeMap::new(),
+            waits: 0,
             last_error: None,
             backfilled: BackfillCounters::default(),
         };
@@ -239,6 +242,11 @@ impl Realm {
     /// Ends a topic on all nodes, as [`Hub::end_topic`] does on one. What is published to it after
     /// that reaches nobody, also where another node did not know of the end yet.
     ///
+    /// A node remembers an end for a while, as a hub does. One that joins knows the ends within its
+    /// [window](super::NodeConfig::window): of an earlier one it knows nothing, and publishes and
+    /// delivers to such a topic as to a new one. So do not use the name of a topic that has ended again
+    /// before all nodes have forgotten it.
+    ///
     /// # Errors
     ///
     /// As [`publish`](Self::publish).
@@ -289,8 +297,9 @@ impl Realm {
         self.lock().health()
     }
 
-    /// Returns what the engine, or the system, said last that went wrong: for people to read. `None`
-    /// where nothing did.
+    /// Returns what went wrong last with the engine, in the words of the engine or the system where
+    /// these said something: for people to read. `None` where nothing did. It stays when the engine is
+    /// back.
     pub fn last_error(&self) -> Option<LogError> {
         self.lock().last_error.clone()
     }
@@ -444,21 +453,43 @@ impl Realm {
     }
 
     fn watch<T>(&self, mut look: impl FnMut(&State) -> Option<T>) -> impl Future<Output = T> {
+        let mut wait = Wait { shared: &self.shared, number: None };
         poll_fn(move |context| {
+            // All of it, since the number alone would be copied.
+            let wait = &mut wait;
             let mut state = self.lock();
             if let Some(found) = look(&state) {
                 return Poll::Ready(found);
             }
-            let waker = context.waker();
-            if !state.watching.iter().any(|one| one.will_wake(waker)) {
-                state.watching.push(waker.clone());
-            }
+            let number = *wait.number.get_or_insert_with(|| {
+                state.waits += 1;
+                state.waits
+            });
+            let old = state.watching.insert(number, context.waker().clone());
+            drop(state);
+            // It may run any code when it is dropped.
+            drop(old);
             Poll::Pending
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.lock()
+    }
+}
+
+/// Who waits for a change of the state; one that is dropped waits no more.
+struct Wait<'a> {
+    shared: &'a Shared,
+    number: Option<u64>,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let waker = self.shared.lock().watching.remove(&number);
+            drop(waker);
+        }
     }
 }
 
@@ -502,6 +533,8 @@ impl<L: Log> DriveRealm<L> {
         }
         let now = self.shared.hub.timer().now();
         let mut state = self.shared.lock();
+        #[cfg(feature = "signed")]
+        state.take_keys(&self.shared.hub);
         state.driver = Some(context.waker().clone());
         if state.node.poll_timeout().is_some_and(|at| at <= now) {
             state.node.handle_timeout(now);
@@ -517,11 +550,59 @@ impl<L: Log> DriveRealm<L> {
         let requests: Vec<_> = core::iter::from_fn(|| state.node.poll_request(now)).collect();
         let is_over = state.node.is_over();
         let is_changed = effects.iter().any(|effect| matches!(effect, Effect::Health(_)));
-        let watching = if is_changed { mem::take(&mut state.watching) } else { Vec::new() };
+        let watching = if is_changed { mem::take(&mut state.watching) } else { BTreeMap::new() };
         drop(state);
 
         // Nobody else is told before the sessions have it.
-        let (mut is_busy, mut has_applied) = (!effects.is_empty(), false);
+        let mut is_busy = !effects.is_empty();
+        let has_applied = self.take_effects(now, effects)?;
+        for (sender, result) in settled {
+            // Who published may not wait any more.
+            let _ = sender.send(result);
+        }
+        watching.into_values().for_each(Waker::wake);
+        if is_over {
+            // Nothing is read any more.
+            self.shared.hub.set_backfill(None);
+            return None;
+        }
+        if let Some(presence) = &mut self.presence {
+            let shared = &self.shared;
+            is_busy |= presence.round(&shared.hub, context.waker(), |record| {
+                shared.lock().node.publish(now, record.into())
+            });
+        }
+        for (id, request) in requests {
+            self.requests.push((id, ask(self.log.clone(), request)));
+        }
+        let mut answers = Vec::new();
+        self.requests.retain_mut(|(id, asked)| match asked.as_mut().poll(context) {
+            Poll::Ready(answer) => {
+                answers.push((*id, answer));
+                false
+            }
+            Poll::Pending => true,
+        });
+        if !answers.is_empty() {
+            is_busy = true;
+            let now = self.shared.hub.timer().now();
+            let mut state = self.shared.lock();
+            #[cfg(feature = "signed")]
+            state.take_keys(&self.shared.hub);
+            for (id, answer) in answers {
+                if let Err(error) = &answer {
+                    state.last_error = Some(error.clone());
+                }
+                state.node.handle_answer(now, id, answer);
+            }
+        }
+        Some(self.backfill(context, has_applied) | is_busy)
+    }
+
+    /// Does what the node says. Returns whether anything was applied; `None` where the hub takes nothing
+    /// more.
+    fn take_effects(&mut self, now: Instant, effects: Vec<Effect>) -> Option<bool> {
+        let mut has_applied = false;
         for effect in effects {
             match effect {
                 Effect::Apply(steps) => {
@@ -549,6 +630,7 @@ impl<L: Log> DriveRealm<L> {
                     if health == NodeHealth::Ready {
                         self.shared.hub.end_joining();
                     }
+                    self.shared.lock().note_error(health);
                     #[cfg(feature = "tracing")]
                     trace(health);
                     if let Some(presence) = &self.presence {
@@ -557,45 +639,7 @@ impl<L: Log> DriveRealm<L> {
                 }
             }
         }
-        for (sender, result) in settled {
-            // Who published may not wait any more.
-            let _ = sender.send(result);
-        }
-        watching.into_iter().for_each(Waker::wake);
-        if is_over {
-            // Nothing is read any more.
-            self.shared.hub.set_backfill(None);
-            return None;
-        }
-        if let Some(presence) = &mut self.presence {
-            let shared = &self.shared;
-            is_busy |= presence.round(&shared.hub, context.waker(), |record| {
-                shared.lock().node.publish(now, record.into())
-            });
-        }
-        for (id, request) in requests {
-            self.requests.push((id, ask(self.log.clone(), request)));
-        }
-        let mut answers = Vec::new();
-        self.requests.retain_mut(|(id, asked)| match asked.as_mut().poll(context) {
-            Poll::Ready(answer) => {
-                answers.push((*id, answer));
-                false
-            }
-            Poll::Pending => true,
-        });
-        if !answers.is_empty() {
-            is_busy = true;
-            let now = self.shared.hub.timer().now();
-            let mut state = self.shared.lock();
-            for (id, answer) in answers {
-                if let Err(error) = &answer {
-                    state.last_error = Some(error.clone());
-                }
-                state.node.handle_answer(now, id, answer);
-            }
-        }
-        Some(self.backfill(context, has_applied) | is_busy)
+        Some(has_applied)
     }
 
     /// Does what is to be done now for sessions that are older than memory, of which there may be more
@@ -679,11 +723,28 @@ impl<L> Drop for DriveRealm<L> {
         self.shared.hub.set_backfill(None);
         // Those who wait learn by this that nobody knows.
         drop(settling);
-        watching.into_iter().for_each(Waker::wake);
+        watching.into_values().for_each(Waker::wake);
     }
 }
 
 impl State {
+    /// Lets the node sign as the hub does, by which its sessions resume.
+    #[cfg(feature = "signed")]
+    fn take_keys(&mut self, hub: &Hub) {
+        if let Some(keys) = hub.take_later_keys() {
+            self.node.set_cursor_keys(keys);
+        }
+    }
+
+    /// Notes what the node itself found wrong, such as that no answer came in time.
+    fn note_error(&mut self, health: NodeHealth) {
+        if let NodeHealth::Stale { error, .. } | NodeHealth::Down { error, .. } = health
+            && self.last_error.as_ref().is_none_or(|last| last.kind() != error)
+        {
+            self.last_error = Some(error.into());
+        }
+    }
+
     fn health(&self) -> NodeHealth {
         if self.is_over { NodeHealth::Ended } else { self.node.health() }
     }

@@ -168,7 +168,7 @@
 //! | the engine is away for a while | nothing: heartbeats go on, events pause | the same, from the memory of the node | [`EngineDown`], at once |
 //! | the engine was started again, or another one took over | a gap, `log`, and the connection stays | a gap, `retention`, if it was away at that moment | [`EngineDown`]; [`Unconfirmed`] for what was under way and is not known |
 //! | the engine has lost the log | the same | the same, and what is in the memory of the node is replayed | the same |
-//! | the engine is full | nothing | nothing | [`EngineDown`] |
+//! | the engine is full | nothing | nothing; what it missed is read as ever | [`EngineDown`] |
 //! | more is published than the engine takes | nothing; events come later | the same | [`Busy`] |
 //! | one node is slower than the rest | events come later | | |
 //! | one node is so slow that the log was trimmed before it | a gap, `log` | a gap, `retention` | |

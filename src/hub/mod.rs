@@ -325,6 +325,8 @@ impl HubBuilder {
             shards: shards.collect::<Result<_, ConfigError>>()?,
             turn: AtomicUsize::new(0),
             is_of_realm: AtomicBool::new(false),
+            #[cfg(all(feature = "cluster", feature = "signed"))]
+            later_keys: Mutex::new(None),
             is_joining: AtomicBool::new(false),
             refused_joining: AtomicUsize::new(0),
             #[cfg(feature = "cluster")]
@@ -372,6 +374,12 @@ impl Hub {
     #[cfg(feature = "cluster")]
     pub(crate) fn begin_realm(&self) -> Option<Sequencer> {
         self.inner.begin_realm()
+    }
+
+    /// Returns the keys that were set since the last call, or since the realm began.
+    #[cfg(all(feature = "cluster", feature = "signed"))]
+    pub(crate) fn take_later_keys(&self) -> Option<CursorKeys> {
+        lock(&self.inner.later_keys).take()
     }
 
     /// Lets sessions wait that are older than memory, for what the driver of a realm reads; `None`: they
@@ -634,7 +642,10 @@ impl Hub {
     }
 
     /// Signs the ids of all that is published from now on with other keys, on all shards at once,
-    /// as [`ShardMut::set_cursor_keys`](crate::broker::ShardMut::set_cursor_keys) says.
+    /// as [`ShardMut::set_cursor_keys`](crate::broker::ShardMut::set_cursor_keys) says. Of a hub that
+    /// is a node of a [realm](crate::cluster) these are the ids of all that the node reads from now on:
+    /// set the same keys on all nodes, and let all accept the new ones before the first one signs with
+    /// them.
     ///
     /// # Errors
     ///
@@ -646,6 +657,8 @@ impl Hub {
         for shard in &self.inner.shards {
             lock(shard).broker.shard_mut().set_cursor_keys(keys.clone())?;
         }
+        #[cfg(feature = "cluster")]
+        lock(&self.inner.later_keys).replace(keys.clone());
         sequencer.set_cursor_keys(keys);
         Ok(())
     }

@@ -6,6 +6,8 @@ use super::ended::{Ended, Ends};
 use super::panicked::Panicked;
 use super::waiting::{Place, Waits};
 use super::{Listener, RefuseBy, Session, ShardBroker};
+#[cfg(all(feature = "cluster", feature = "signed"))]
+use crate::broker::CursorKeys;
 use crate::broker::{
     Audience, BrokerEvent, Census, ClientId, EventNumber, LogStep, OpenError, Opened, Pace,
     PublishError, Published, ReturnsOfAll, Sequencer, SessionConfig, SessionId, StreamEnd, Value,
@@ -60,6 +62,9 @@ pub(super) struct Inner {
     pub(super) refused_joining: AtomicUsize,
     /// Whether what there was in the log is not read yet.
     pub(super) is_joining: AtomicBool,
+    /// Keys that the driver of a realm has not taken yet.
+    #[cfg(all(feature = "cluster", feature = "signed"))]
+    pub(super) later_keys: Mutex<Option<CursorKeys>>,
     /// Who reads for sessions that are older than memory, while that need not be looked for.
     #[cfg(feature = "cluster")]
     pub(super) backfiller: Mutex<Option<Waker>>,

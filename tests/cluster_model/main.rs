@@ -26,7 +26,7 @@ const STEPS: u64 = 300_000;
 const STEPS_PER_HISTORY: u64 = 150;
 
 /// All of this has to happen, or the histories are not worth much.
-const MUST_HAPPEN: [&str; 25] = [
+const MUST_HAPPEN: [&str; 26] = [
     "applied",
     "appended",
     "append again",
@@ -35,6 +35,7 @@ const MUST_HAPPEN: [&str; 25] = [
     "closed",
     "cut",
     "down",
+    "full",
     "given up",
     "grace",
     "head",

@@ -1,8 +1,8 @@
 //! How publishes become batches, and what publishers are told.
 
-use crate::stage::{Stage, config, event, secs};
+use crate::stage::{Stage, config, event, events, secs};
 use sansse::broker::{Audience, LogRecord, PublishError};
-use sansse::cluster::{Appended, Batch, LogAnswer, LogErrorKind, Record};
+use sansse::cluster::{Appended, Batch, LogAnswer, LogErrorKind, Record, WhileDown};
 use sansse::{Event, EventId, UnusableId};
 
 #[test]
@@ -143,13 +143,49 @@ fn a_refusal_settles_its_batch_and_its_number_is_not_used_again() {
     stage.publish("a").unwrap();
     stage.publish("b").unwrap();
     let (id, _) = stage.append().unwrap();
-    stage.fail(id, LogErrorKind::Full);
+    stage.fail(id, LogErrorKind::NotReady);
     let down = Err(PublishError::EngineDown);
     assert_eq!(stage.take_settled(), [(1, down), (2, down)]);
     stage.reconnect(0, 0);
     assert_eq!(stage.node.counters().refused_down, 2);
     stage.publish("c").unwrap();
     assert_eq!(stage.appended(1).number, 2);
+}
+
+#[test]
+fn an_engine_that_is_full_refuses_batches_and_is_read_from_as_ever() {
+    let mut stage = Stage::serving(config());
+    for ticket in [1, 2] {
+        stage.publish("a").unwrap();
+        let (id, append) = stage.append().unwrap();
+        assert_eq!(append.number, ticket);
+        stage.fail(id, LogErrorKind::Full);
+        assert_eq!(stage.take_settled(), [(ticket, Err(PublishError::EngineDown))]);
+        assert_eq!(stage.word(), "ready");
+    }
+    assert_eq!(stage.page(vec![events(0, &["of another node"])]), ["1:of another node"]);
+    let counters = stage.node.counters();
+    assert_eq!((counters.refused_down, counters.failures), (2, 0));
+    // There is room again.
+    stage.publish("b").unwrap();
+    assert_eq!(stage.appended(2).number, 3);
+    assert_eq!(stage.take_settled(), [(3, Ok(2))]);
+}
+
+#[test]
+fn what_is_to_wait_for_an_engine_waits_for_its_room() {
+    let mut settings = config();
+    settings.while_down = WhileDown::Wait(secs(60));
+    let mut stage = Stage::serving(settings);
+    stage.publish("a").unwrap();
+    let (id, _) = stage.append().unwrap();
+    stage.publish("b").unwrap();
+    stage.fail(id, LogErrorKind::Full);
+    assert_eq!(stage.take_settled(), [(1, Err(PublishError::EngineDown))]);
+    assert_eq!(stage.word(), "stale");
+    stage.reconnect(0, 0);
+    stage.appended(1);
+    assert_eq!(stage.take_settled(), [(2, Ok(1))]);
 }
 
 #[test]

@@ -13,7 +13,8 @@ use sansse::broker::{
     SessionConfig, SessionId, TopicName,
 };
 use sansse::cluster::{
-    JoinError, LogErrorKind, MemoryLog, NodeConfig, NodeHealth, NodeId, Realm, WhileDown,
+    Append, Appended, Head, Hello, JoinError, Log, LogError, LogErrorKind, MemoryLog, NodeConfig,
+    NodeHealth, NodeId, Page, Read, Realm, WhileDown,
 };
 use sansse::hub::{Answer, Health, HubBuilder};
 use sansse::net::Runtime;
@@ -21,6 +22,7 @@ use sansse::testing::{SessionReader, VirtualRuntime};
 use sansse::{Event, Hub, LastEventId, LossReason, Notice};
 use std::future::Future;
 use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -425,6 +427,124 @@ fn a_shut_down_ends_where_nobody_polls_the_driver() {
     assert_eq!(done(), Some(()));
     drop(drive);
     assert_eq!(realm.health(), NodeHealth::Ended);
+}
+
+/// Who waits with a time-out waits once, and not for ever.
+#[test]
+fn a_wait_that_is_dropped_leaves_nothing_behind() {
+    struct Counted(Arc<Mutex<usize>>);
+    impl std::task::Wake for Counted {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() -= 1;
+        }
+    }
+    let world = World::new();
+    world.log.fail(Some(LogErrorKind::Unreachable));
+    let realm = world.join(1);
+    let wakers = Arc::new(Mutex::new(0));
+    for _ in 0..100 {
+        *wakers.lock().unwrap() += 1;
+        let waker = std::task::Waker::from(Arc::new(Counted(wakers.clone())));
+        let mut ready = Box::pin(realm.ready());
+        for _ in 0..2 {
+            let mut context = std::task::Context::from_waker(&waker);
+            assert!(ready.as_mut().poll(&mut context).is_pending());
+        }
+    }
+    assert_eq!(*wakers.lock().unwrap(), 0);
+}
+
+/// An engine that may hang.
+#[derive(Clone)]
+struct Silent {
+    log: MemoryLog,
+    is_silent: Arc<AtomicBool>,
+}
+
+impl Silent {
+    async fn when_it_speaks<T>(&self, answer: impl Future<Output = T>) -> T {
+        if self.is_silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        answer.await
+    }
+}
+
+impl Log for Silent {
+    async fn hello(&self, hello: Hello) -> Result<Head, LogError> {
+        self.when_it_speaks(self.log.hello(hello)).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, LogError> {
+        self.when_it_speaks(self.log.append(append)).await
+    }
+
+    async fn read(&self, read: Read) -> Result<Page, LogError> {
+        self.when_it_speaks(self.log.read(read)).await
+    }
+
+    async fn head(&self) -> Result<Head, LogError> {
+        self.when_it_speaks(self.log.head()).await
+    }
+}
+
+#[test]
+fn what_went_wrong_last_is_told_also_where_the_node_found_it() {
+    let world = World::new();
+    let log = Silent { log: world.log.clone(), is_silent: Arc::default() };
+    let node = NodeConfig::new(NodeId(1), 7);
+    let realm = Realm::join(world.hub(), log.clone(), node, &world.runtime).unwrap();
+    world.runtime.run_tasks();
+    assert_eq!(realm.last_error(), None);
+    world.log.fail(Some(LogErrorKind::Denied));
+    world.say(&realm, "a").unwrap_err();
+    assert_eq!(realm.last_error().map(|error| error.kind()), Some(LogErrorKind::Denied));
+    world.log.fail(None);
+    world.runtime.advance(10 * SECOND);
+    assert_eq!(realm.health(), NodeHealth::Ready);
+    // It answers nothing more, and says nothing of that.
+    log.is_silent.store(true, Ordering::SeqCst);
+    let _result = world.publish(&realm, Audience::Everyone, "b");
+    world.runtime.advance(10 * SECOND);
+    assert_eq!(realm.health().as_str(), "stale");
+    assert_eq!(realm.last_error().map(|error| error.kind()), Some(LogErrorKind::Unreachable));
+}
+
+#[cfg(feature = "signed")]
+#[test]
+fn keys_that_are_set_later_sign_what_is_read_from_then_on() {
+    use sansse::broker::CursorKeys;
+    let world = World::new();
+    let mut config = BrokerConfig::new(Epoch(0xbeef));
+    config.cursor_keys = Some(CursorKeys::new(&[1; 32]).unwrap());
+    let (hub, drive) = Hub::new(world.runtime.clone(), config).unwrap();
+    world.runtime.spawn(drive);
+    let log = world.log.clone();
+    let realm = Realm::join(hub, log, NodeConfig::new(NodeId(1), 7), &world.runtime).unwrap();
+    world.runtime.run_tasks();
+    let mut reader = listen(&realm, SessionConfig::new());
+    let mut last_id = |text: &'static str| {
+        world.say(&realm, text).unwrap();
+        assert_eq!(data(&mut reader), [text]);
+        LastEventId::from_header(reader.last_event_id().as_bytes())
+    };
+    let outcome = |id: &LastEventId| {
+        let config = SessionConfig::new().with_last_event_id(id.clone());
+        realm.hub().open(config).unwrap().resumption()
+    };
+    let first = last_id("a");
+    assert_eq!(outcome(&first), Resumption::Complete { replayed: 0 });
+    let new = CursorKeys::new(&[2; 32]).unwrap();
+    realm.hub().set_cursor_keys(new.clone().accepting(&[1; 32]).unwrap()).unwrap();
+    let second = last_id("b");
+    assert_eq!(outcome(&first), Resumption::Complete { replayed: 1 });
+    // The old ones are known no more, and what came since is not signed by them.
+    realm.hub().set_cursor_keys(new).unwrap();
+    assert_eq!(outcome(&first), Resumption::Forged);
+    assert_eq!(outcome(&second), Resumption::Complete { replayed: 0 });
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) struct FileDisk {
 
 impl FileDisk {
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self { path: behind_links(path) }
     }
 
     fn new_path(&self) -> PathBuf {
@@ -45,12 +45,28 @@ impl FileDisk {
 
     fn is_there(&self) -> Result<bool, LogError> {
         match fs::metadata(&self.path) {
-            Ok(metadata) => Ok(metadata.len() > 0 || !metadata.is_file()),
+            Ok(metadata) if metadata.is_file() => Ok(metadata.len() > 0),
+            // A pipe would let its opener wait for ever.
+            Ok(_) => Err(fault::malformed("it is not a file")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(fault::of_io(&error)),
         }
     }
 }
+
+/// Returns the name to which links lead, which need not be there: a link is not to be replaced by a
+/// file, which would lie on another disk.
+fn behind_links(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(to) = fs::read_link(&path) else { break };
+        path = path.parent().map_or_else(|| to.clone(), |folder| folder.join(&to));
+    }
+    path
+}
+
+/// How many links are followed, as systems do. What leads on is not opened.
+const MOST_LINKS: usize = 40;
 
 impl Disk for FileDisk {
     fn open(&self) -> Result<Option<Box<dyn StorageBackend>>, LogError> {

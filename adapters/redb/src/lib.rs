@@ -73,11 +73,11 @@
 //! | what is wrong | kind | and then |
 //! | --- | --- | --- |
 //! | another process has the file | [`Locked`](sansse::cluster::LogErrorKind::Locked) | it opens when that one has ended |
-//! | the file is no store, or torn | [`Malformed`](sansse::cluster::LogErrorKind::Malformed) | it is left as it is; put a copy in its place, or take it away |
+//! | it is not a file, or no store, or torn | [`Malformed`](sansse::cluster::LogErrorKind::Malformed) | it is left as it is; put a copy in its place, or take it away |
 //! | a newer version of this crate, or of redb, wrote it | [`Newer`](sansse::cluster::LogErrorKind::Newer) | use that version |
 //! | it has another epoch than the one that is given | [`OtherEpoch`](sansse::cluster::LogErrorKind::OtherEpoch) | another stream's file |
 //! | no right to the file, or the disk is read-only | [`Denied`](sansse::cluster::LogErrorKind::Denied) | |
-//! | the folder is not there, or the name is that of a folder | [`Unreachable`](sansse::cluster::LogErrorKind::Unreachable) | no folder is made |
+//! | the folder is not there | [`Unreachable`](sansse::cluster::LogErrorKind::Unreachable) | no folder is made |
 //! | the disk is full | [`Full`](sansse::cluster::LogErrorKind::Full) | what is there can be read; appends work when there is room |
 //! | the disk cannot be written or read | [`NotReady`](sansse::cluster::LogErrorKind::NotReady), or [`Unreachable`](sansse::cluster::LogErrorKind::Unreachable) where a batch may have been appended | the next hello opens the file again |
 //! | the disk did not keep what was written (`fsync` failed) | [`Unreachable`](sansse::cluster::LogErrorKind::Unreachable) | until the process is started again, since the system shows what the disk does not have |

@@ -289,7 +289,14 @@ impl<C: Connector, T: Timer> Log for RedisLog<C, T> {
         let appending = async {
             let mut slot = lines.append.lock().await;
             let mut line = taken(&mut slot)?;
-            let reply = line.call(&self.timer, &call).await.map_err(Refusal::into_error)?;
+            let reply = match line.call(&self.timer, &call).await.map_err(Refusal::into_error) {
+                // Said in a whole reply. The node goes on with the connection.
+                Err(error) if error.kind() == LogErrorKind::Full => {
+                    *slot = Some(line);
+                    return Err(error);
+                }
+                reply => reply?,
+            };
             let (last, took) = two_positions(reply)?;
             *slot = Some(line);
             Ok((last, took))

@@ -21,12 +21,16 @@ use super::{Append, Appended, Batch, Head, Hello, LogError, LogErrorKind, Page, 
 use crate::broker::{LogRecord, LogRecordError, LogStep, PublishError, Sequencer};
 use alloc::vec::Vec;
 use backoff::Backoff;
+use core::time::Duration;
 use deadline::{Deadline, is_due};
 use link::{Asked, Link, Reading};
 use outbox::Outbox;
 use reader::Reader;
 use std::time::Instant;
 use watch::{Finding, Watch};
+
+/// An empty page that comes so soon did not wait, however short a wait it was asked for.
+const SOON: Duration = Duration::from_millis(10);
 
 /// One node of a realm.
 ///
@@ -44,7 +48,8 @@ use watch::{Finding, Watch};
 /// It says hello before anything else. Then it has one read under way at all times, and beside that
 /// an append, or a question for the head, one at a time. After any error, and where no answer comes
 /// in time, it gives up both, waits for a drawn time, and says hello again. A batch whose fate is
-/// not known is then sent again with its number, before any other.
+/// not known is then sent again with its number, before any other. An engine that is
+/// [full](LogErrorKind::Full) serves on: its publishers are told, and sessions read what there is.
 ///
 /// # What it says of the log
 ///
@@ -198,7 +203,9 @@ impl Node {
     ) {
         self.advance(now);
         if let Some(asked) = self.link.take_asked(request) {
-            if let Err(error) = self.handle_asked(asked, answer) {
+            if let Err(error) = self.handle_asked(asked, answer)
+                && !self.has_no_room(asked, error)
+            {
                 self.fail(error, Some(asked));
             }
         } else if let Some(reading) = self.link.take_read(request)
@@ -284,7 +291,8 @@ impl Node {
     fn take(&mut self, reading: Reading, page: Page) -> Result<(), LogErrorKind> {
         if page.entries.is_empty() {
             let waited = self.now.saturating_duration_since(reading.since);
-            if waited <= self.config.read_wait / 2 {
+            // Also where it is not to wait at all, since it takes its time.
+            if waited <= (self.config.read_wait / 2).max(SOON) {
                 self.link.rest(self.now);
             }
         } else {
@@ -297,10 +305,21 @@ impl Node {
         Ok(())
     }
 
+    /// An engine that has no room for a batch serves as ever, and lets read. Returns whether it is that:
+    /// publishes that are to wait need an engine that is asked again later, as one that failed is.
+    fn has_no_room(&mut self, asked: Asked, error: LogErrorKind) -> bool {
+        let is_full = asked == Asked::Append && error == LogErrorKind::Full;
+        is_full
+            && self.config.while_down == WhileDown::Refuse
+            && self.outbox.refused(&mut self.counters)
+    }
+
     /// The engine failed, in what was asked or in a read.
     fn fail(&mut self, error: LogErrorKind, asked: Option<Asked>) {
         match asked {
-            Some(Asked::Append) if error.is_refusal() => self.outbox.refused(&mut self.counters),
+            Some(Asked::Append) if error.is_refusal() => {
+                self.outbox.refused(&mut self.counters);
+            }
             Some(Asked::Append) => self.outbox.doubt(),
             // An append is given up that got no answer, or beside a read that failed.
             _ if self.link.asked() == Some(Asked::Append) => self.outbox.doubt(),

@@ -159,11 +159,12 @@ impl Outbox {
         true
     }
 
-    /// The engine said that nothing was appended.
-    pub(super) fn refused(&mut self, counters: &mut NodeCounters) {
-        if let Some(sent) = self.sent.take_if(|sent| !sent.is_doubtful) {
-            counters.refused_down += self.settle_sent(&sent, |_| Err(PublishError::EngineDown));
-        }
+    /// The engine said that nothing was appended. Returns whether that is the end of the batch: an
+    /// earlier request for it may have been obeyed.
+    pub(super) fn refused(&mut self, counters: &mut NodeCounters) -> bool {
+        let Some(sent) = self.sent.take_if(|sent| !sent.is_doubtful) else { return false };
+        counters.refused_down += self.settle_sent(&sent, |_| Err(PublishError::EngineDown));
+        true
     }
 
     /// Nobody knows whether the batch was appended.

@@ -9,7 +9,9 @@ impl Model {
         if asked.fate == Fate::UnderWay {
             asked.fate = Fate::Over;
             let (kind, since) = (asked.kind, asked.at);
-            if let Err(error) = self.fits(kind, since, answer) {
+            if let Err(error) = self.fits(kind, since, answer)
+                && !self.is_full(kind, error)
+            {
                 self.fail(error, Some(kind));
             }
         }
@@ -138,7 +140,8 @@ impl Model {
     ) -> Result<(), LogErrorKind> {
         let end = self.end();
         if entries.is_empty() {
-            if self.now - since <= self.config.read_wait / 2 {
+            let soon = (self.config.read_wait / 2).max(Duration::from_millis(10));
+            if self.now - since <= soon {
                 self.note("rest");
                 let least = self.config.backoff_min.max(Duration::from_millis(1));
                 self.rests = Some(self.now + least);
@@ -258,6 +261,24 @@ impl Model {
             self.note("ready");
             (self.was_ready, self.wrong, self.target) = (true, None, None);
         }
+    }
+
+    /// It takes no more, and serves all the same.
+    fn is_full(&mut self, kind: Kind, error: LogErrorKind) -> bool {
+        let is_full = kind == Kind::Append
+            && error == LogErrorKind::Full
+            && self.config.while_down == WhileDown::Refuse
+            && !self.sent.as_ref().unwrap().is_doubtful;
+        if is_full {
+            self.note("full");
+            for at in self.sent.take().unwrap().publishes {
+                if self.publishes[at].state == State::Sent {
+                    self.counters.refused_down += 1;
+                    self.settle(at, Err(PublishError::EngineDown));
+                }
+            }
+        }
+        is_full
     }
 
     pub(super) fn fail(&mut self, error: LogErrorKind, failed: Option<Kind>) {

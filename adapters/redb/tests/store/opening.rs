@@ -201,3 +201,32 @@ fn a_folder_that_is_not_there_is_said_to_be_missing() {
     fs::create_dir(&place.path).unwrap();
     RedbLog::open(RedbLogConfig::new(&place.path)).unwrap_err();
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_leads_to_the_file_and_stays_also_where_that_is_not_there_yet() {
+    use std::os::unix::fs::symlink;
+    let place = place();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let target = elsewhere.path().join("data.redb");
+    // By a second link, which names its target from its own folder.
+    symlink("data.redb", elsewhere.path().join("second")).unwrap();
+    symlink(elsewhere.path().join("second"), &place.path).unwrap();
+    for _ in 0..2 {
+        let log = open(&place.path);
+        assert_eq!(kind_of(RedbLogConfig::new(&target)), LogErrorKind::Locked);
+        drop(log);
+        assert!(fs::symlink_metadata(&place.path).unwrap().is_symlink());
+        assert!(fs::symlink_metadata(&target).unwrap().is_file());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_not_a_file_is_refused_at_once() {
+    let place = place();
+    assert!(Command::new("mkfifo").arg(&place.path).status().unwrap().success());
+    assert_eq!(kind_of(RedbLogConfig::new(&place.path)), LogErrorKind::Malformed);
+    let folder = place.path.parent().unwrap();
+    assert_eq!(kind_of(RedbLogConfig::new(folder)), LogErrorKind::Malformed);
+}

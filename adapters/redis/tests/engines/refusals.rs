@@ -110,6 +110,8 @@ async fn a_full_engine_refuses_appends_and_still_lets_read(kind: Kind) {
     node.append(1, "one").await.unwrap();
     engine.command(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(node.append(1, "two").await.unwrap_err().kind(), LogErrorKind::Full);
+    // The connection goes on.
+    assert_eq!(node.append_again(1, "two").await.unwrap_err().kind(), LogErrorKind::Full);
     let head = node.hello().await.unwrap();
     assert_eq!(payloads(&node.read_all().await), ["one"]);
     assert_eq!(node.log.head().await.unwrap(), head);
