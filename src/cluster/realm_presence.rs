@@ -153,9 +153,11 @@ impl RealmPresence {
     ///
     /// It is called by the driver of the realm, one change after the other, with no lock held: it
     /// should be quick, or send the change on. Several changes of one client that follow each other
-    /// may be one. Each node calls its own; where one event is to come of it, let the
-    /// [first of all nodes](Self::is_first) publish it. A call that panics costs its change and
-    /// nothing else. When the driver ends, it is let go.
+    /// may be one. Each node calls its own. Where one event is to come of it, let the
+    /// [first of all nodes](Self::is_first) publish it; but who has left is known to those nodes alone
+    /// which had known of them, and a node that has just joined may be the first. So let each node that
+    /// is told publish such an event, with a key. A call that panics costs its change and nothing else.
+    /// When the driver ends, it is let go.
     ///
     /// ```
     /// use sansse::cluster::RealmPresence;

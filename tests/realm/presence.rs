@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// A node of a realm, which can be stopped at once, as a process is that is killed.
 struct Node {
@@ -84,7 +85,11 @@ impl World {
     }
 
     fn node_on(&self, number: u128, log: impl Log) -> Node {
-        let presence = RealmPresence::new(PresenceConfig::new());
+        self.node_with(number, log, PresenceConfig::new())
+    }
+
+    fn node_with(&self, number: u128, log: impl Log, presence: PresenceConfig) -> Node {
+        let presence = RealmPresence::new(presence);
         let told = Arc::new(Mutex::new(Vec::new()));
         let list = told.clone();
         presence.on_change(move |change| {
@@ -248,6 +253,24 @@ fn a_process_that_is_started_again_is_another_node_and_its_clients_count_once_in
         assert_eq!(node.here(), [named("ann", 1)]);
         assert!(node.told().iter().all(|(_, sessions)| sessions.is_some()), "nobody left");
     }
+}
+
+#[test]
+fn where_a_realm_has_one_node_an_earlier_life_of_it_counts_for_nothing() {
+    let world = World::new();
+    let mut alone = PresenceConfig::new();
+    alone.lease = Duration::ZERO;
+    let first = world.node_with(1, world.log.clone(), alone.clone());
+    let _sessions = [world.open(&first, "ann"), world.open(&first, "bob")];
+    world.runtime.advance(7 * SECOND);
+    world.kill(&first);
+    let second = world.node_with(2, world.log.clone(), alone);
+    let _ann = world.open(&second, "ann");
+    world.runtime.advance(SECOND);
+    assert_eq!(second.here(), [named("ann", 1), named("bob", 0)]);
+    world.runtime.advance(30 * SECOND);
+    assert_eq!(second.here(), [named("ann", 1)]);
+    assert_eq!(second.told().last(), Some(&change("bob", None)));
 }
 
 #[test]

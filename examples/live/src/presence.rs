@@ -153,8 +153,9 @@ async fn publish_person(
     sessions: Option<usize>,
 ) {
     let is_known = stage.hub().metadata(client, |_| ()).is_some();
-    // Nobody knows the name of who has left.
-    if is_known || (sessions.is_none() && presence.is_first()) {
+    // Nobody knows the name of who has left. Each node says it that had known of them: of one that has
+    // just joined nobody can tell what it had not heard yet.
+    if is_known || sessions.is_none() {
         let person = person(stage.hub(), client, sessions);
         publish_state(stage, Topics::everybody(), client, &person).await;
     }

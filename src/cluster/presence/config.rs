@@ -20,7 +20,9 @@ pub struct PresenceConfig {
     /// [`BrokerConfig::client_grace`](crate::broker::BrokerConfig::client_grace) of one hub.
     pub grace: Duration,
     /// How long a node is taken to be there after the last that it said. Default 15 s: three times
-    /// [`renew`](Self::renew), so that a pause of some seconds takes no node away.
+    /// [`renew`](Self::renew), so that a pause of some seconds takes no node away. Zero is for a realm
+    /// of one node, as in a file: what others said there was said in earlier lives of it, whose
+    /// sessions are gone.
     pub lease: Duration,
     /// After how long a node that has nothing else to say says that it is there. Default 5 s: of
     /// three in a row, two may be lost or late. 100 ms at least.
