@@ -15,7 +15,8 @@ in_both_browsers! {
     after_a_restart_the_page_is_told_of_the_gap_and_goes_on,
     two_tabs_of_one_person_are_one_stream_and_another_program_is_one_more,
     a_page_begins_with_what_is_kept_also_after_a_reload_and_in_a_further_tab,
-    losses_that_follow_each_other_are_one_line,
+    losses_with_nothing_between_them_are_one_mark,
+    a_mark_says_of_each_loss_what_is_true_of_it,
     eight_tabs_of_the_page_have_one_stream_and_can_still_speak,
     on_a_phone_the_chat_is_at_hand,
     what_one_tab_says_the_other_shows,
@@ -233,29 +234,59 @@ async fn a_page_begins_with_what_is_kept_also_after_a_reload_and_in_a_further_ta
     witness.wait_for("data: and on it goes\n", SOON);
 }
 
-async fn losses_that_follow_each_other_are_one_line(kind: Kind) {
+async fn losses_with_nothing_between_them_are_one_mark(kind: Kind) {
     let mut live = Live::start();
     let proxy = Proxy::start(live.address());
     let browser = Browser::start(kind).await;
     open(&browser, &proxy.url()).await;
     let marks = "[...document.querySelectorAll('#log .mark')].map(mark => mark.innerText)";
-    for losses in 1..=3 {
-        live.publish([line(losses)]);
-        browser.wait_for(&shows_line(&line(losses)), AGAIN).await;
+    let lose = async |losses: u32| {
         proxy.cut();
         browser.wait_for("live.state === 'lost'", SOON).await;
         proxy.restore();
         browser.wait_for(&format!("live.resumes.length === {}", losses + 1), AGAIN).await;
+    };
+    live.publish(["before them"]);
+    browser.wait_for(&shows_line("before them"), AGAIN).await;
+    for losses in 1..=3 {
+        lose(losses).await;
     }
-    let marks = strings(&browser.value(marks).await);
-    assert_eq!(marks.len(), 1, "{marks:#?}");
-    assert!(marks[0].contains("Connection was lost 3 times, for "), "{marks:#?}");
-    assert!(marks[0].contains("nothing is missing"), "{marks:#?}");
-    // It stands where the last loss was, and a line that comes then stands below it.
-    live.publish(["after it"]);
-    browser.wait_for(&shows_line("after it"), SOON).await;
+    let three = strings(&browser.value(marks).await);
+    assert_eq!(three.len(), 1, "{three:#?}");
+    assert!(three[0].contains("Connection was lost 3 times, for "), "{three:#?}");
+    assert!(three[0].contains("nothing is missing"), "{three:#?}");
+
+    // It stays where it was when something comes after it, and a further loss has its own.
+    live.publish(["after them"]);
+    browser.wait_for(&shows_line("after them"), SOON).await;
+    lose(4).await;
+    browser.wait_for(&format!("{marks}.length === 2"), SOON).await;
+    let both = strings(&browser.value(marks).await);
+    assert!(both[0].contains("Connection was lost 3 times, for "), "{both:#?}");
+    assert!(both[1].contains("Connection was lost for "), "{both:#?}");
     let order = "[...document.querySelectorAll('#log li[class]')].map(item => item.className.split(' ')[0]).join()";
-    assert_eq!(browser.value(order).await, "line,line,line,mark,line");
+    assert_eq!(browser.value(order).await, "line,mark,line,mark");
+}
+
+async fn a_mark_says_of_each_loss_what_is_true_of_it(kind: Kind) {
+    let live = Live::start();
+    let address = live.address();
+    let browser = Browser::start(kind).await;
+    open(&browser, &live.url()).await;
+    // By SIGKILL, of which the server says nothing.
+    drop(live);
+    browser.wait_for("live.state === 'lost'", SOON).await;
+    let live = Live::start_at(address);
+    browser.wait_for("live.resumes.length === 2", AGAIN).await;
+
+    live.interrupt();
+    let mark = "document.querySelector('#log .mark')?.innerText ?? ''";
+    browser.wait_for(&format!("({mark}).includes('The server has stopped')"), SOON).await;
+    let mark = browser.value(mark).await;
+    let mark = mark.as_str().expect("a text");
+    assert!(!mark.contains("2nd time"), "it stopped once: {mark}");
+    assert!(mark.contains("The connection was away once before"), "{mark}");
+    assert_eq!(browser.value("document.querySelectorAll('#log .mark').length").await, 1);
 }
 
 async fn eight_tabs_of_the_page_have_one_stream_and_can_still_speak(kind: Kind) {
@@ -466,7 +497,7 @@ async fn second_tab(browser: &Browser, url: &str) -> WindowHandle {
 }
 
 /// Types into a box, as a person does, and presses Enter.
-async fn submit(browser: &Browser, id: &str, text: &str) {
+pub(crate) async fn submit(browser: &Browser, id: &str, text: &str) {
     let field = browser.client().find(Locator::Id(id)).await.expect("a box");
     // Chromedriver types characters beyond the basic plane only as a script.
     let script = "const [id, text] = arguments;\

@@ -94,39 +94,37 @@ function logChat({ time, client, name, text }, how) {
   }
 }
 
-// Losses that follow each other closely, or with nothing between them, are one mark at the end.
-const CLOSE = 30000;
+// Losses with nothing between them are one mark. Gaps have marks of their own: a connection that was
+// lost says nothing of what a gap has cost.
 let lastMark = null;
 let lastEntry = null;
-function markForLoss() {
-  const now = Date.now();
-  const last = lastMark;
-  if (!last || last.entry.gone || last.entry !== lastEntry && now - last.until > CLOSE) return lastMark = newMark(now);
-  // The same mark, moved to where the log is now.
-  kept.mark.splice(kept.mark.indexOf(last.entry), 1);
-  kept.mark.push(last.entry);
-  if (!waiting.includes(last.entry)) waiting.push(last.entry);
-  setTime(last.entry, now);
-  lastEntry = last.entry;
-  last.until = now;
-  return last;
+function markFor(kind) {
+  if (lastMark?.kind !== kind || lastMark.entry !== lastEntry) return lastMark = newMark(kind);
+  setTime(lastEntry, Date.now());
+  return lastMark;
 }
 
-function newMark(since) {
+function newMark(kind) {
+  const since = Date.now();
   const body = make('div'), title = make('p', 'title'), detail = make('p');
   body.append(title, detail);
   const glyph = make('span', 'glyph');
   glyph.setAttribute('aria-hidden', 'true');
   const entry = add('mark', glyph, body, since, '');
-  const sum = { losses: 0, gaps: 0, away: 0, replayed: 0, lost: 0, unknown: false, reasons: new Set() };
-  const mark = { entry, until: since, away, back, gap };
+  const sum = { losses: 0, farewells: 0, gaps: 0, away: 0, replayed: 0, lost: 0, unknown: false, reasons: new Set() };
 
   function away(farewell) {
+    const before = sum.losses, within = duration(Date.now() - since);
+    const alike = sum.farewells === (farewell ? before : 0);
     sum.losses += 1;
-    const often = sum.losses > 1 ? `, for the ${ordinal(sum.losses)} time in ${duration(Date.now() - since)}` : '';
-    show('✕', `${farewell ? 'The server has stopped' : 'Connection lost'}${often}`, farewell
+    if (farewell) sum.farewells += 1;
+    const often = before && alike ? `, for the ${ordinal(sum.losses)} time in ${within}` : '';
+    const others = alike ? ''
+      : before === 1 ? ` The connection was away once before, ${within} ago.`
+        : ` The connection was away ${before} times before, in the last ${within}.`;
+    show('✕', `${farewell ? 'The server has stopped' : 'Connection lost'}${often}`, (farewell
       ? 'It said so before it went. Trying until it is back.'
-      : 'Trying again. What is published meanwhile will be replayed, as far as the server keeps it.');
+      : 'Trying again. What is published meanwhile will be replayed, as far as the server keeps it.') + others);
   }
   function back(lostFor, replayed, lost, reason) {
     sum.away += lostFor;
@@ -138,7 +136,6 @@ function newMark(since) {
     return miss(lost, reason);
   }
   function miss(lost, reason) {
-    mark.until = Date.now();
     if (lost === null) sum.unknown = true; else sum.lost += lost;
     if (reason) sum.reasons.add(WHY[reason] ?? WHY.other);
     const missing = sum.unknown || sum.lost > 0;
@@ -163,14 +160,14 @@ function newMark(since) {
     detail.textContent = more;
     flushSoon();
   }
-  return mark;
+  return { kind, entry, away, back, gap };
 }
 
 const ordinal = n => `${n}${n % 10 === 1 && n % 100 !== 11 ? 'st' : n % 10 === 2 && n % 100 !== 12 ? 'nd' : n % 10 === 3 && n % 100 !== 13 ? 'rd' : 'th'}`;
 const WHY = {
   retention: 'The server keeps its latest events only, and the first ones that this page missed are no longer among them.',
   restart: 'The server was started anew and does not remember what it published before.',
-  log: 'The log behind the server has lost its newest events, or may have.',
+  log: 'The store behind the server was started again. What it had not saved is missing.',
   lag: 'This page was too far behind, so that it was sent on.',
   other: 'The server does not know the event that this page saw last, so that it cannot tell what came after.',
 };
@@ -194,7 +191,6 @@ function flush() {
   waiting = [];
   for (const entry of shownEntries) if (entry.gone) { entry.item.remove(); shownEntries.delete(entry); }
   for (const entry of fresh) shownEntries.add(entry);
-  // What is there already, a mark, moves.
   log.append(...fresh.map(entry => entry.item));
   $('older').hidden = dropped === 0;
   if (dropped) setText($('older'), `${count(dropped, 'older entry', 'older entries')} no longer shown`);

@@ -55,7 +55,7 @@ function lose(since) {
   const mark = { from: since - clockAhead, to: null, missing: false, replayed: 0 };
   chartMarks.push(mark);
   if (chartMarks.length > 50) chartMarks.shift();
-  loss = { since, mark, entry: markForLoss() };
+  loss = { since, mark, entry: markFor('loss') };
   loss.entry.away(farewell);
   announce(farewell ? 'The server has stopped' : 'Connection lost, trying again');
   stale = true;
@@ -146,7 +146,7 @@ function gap({ lost, reason }) {
   const now = Date.now() - clockAhead;
   chartMarks.push({ from: now, to: now, missing: true, replayed: 0 });
   if (chartMarks.length > 50) chartMarks.shift();
-  announce(markForLoss().gap(lost, reason));
+  announce(markFor('gap').gap(lost, reason));
   stale = true;
 }
 
