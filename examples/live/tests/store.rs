@@ -173,7 +173,8 @@ fn a_file_that_another_process_uses_or_that_is_no_store_is_said_and_left_alone()
     };
     let (status, said) = start(&file.0);
     assert_eq!(status, Some(1));
-    assert!(said.starts_with("live: another process uses the store"), "{said}");
+    let named = format!("live: --store {}: another process uses the store", file.0.display());
+    assert!(said.starts_with(&named), "{said}");
 
     let other = File::new("other");
     std::fs::write(&other.0, "somebody's letters").unwrap();
