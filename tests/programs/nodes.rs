@@ -248,7 +248,7 @@ fn health(address: SocketAddr) -> String {
     let done = socket.set_read_timeout(Some(PATIENCE));
     let done = done.and_then(|()| socket.write_all(request.as_bytes()));
     let _ = done.and_then(|()| socket.read_to_string(&mut answer));
-    answer
+    answer.trim_end().to_owned()
 }
 
 fn wait_until(mut is_so: impl FnMut() -> bool) {

@@ -4,7 +4,7 @@
 //! nothing left, it gets 204, so that a browser asks no more.
 
 use crate::stage::Stage;
-use crate::{machine, publish, text};
+use crate::{AGAIN, machine, not_now, text};
 use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
@@ -14,8 +14,8 @@ use sansse::{Event, EventType, event_type};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{sleep, timeout};
 
 const WORD: EventType = event_type!("word");
 const END: EventType = event_type!("end");
@@ -46,8 +46,9 @@ impl Answers {
         Self { stage, life, numbers: Arc::default(), hurry: watch::Sender::new(false) }
     }
 
-    /// Begins an answer, and says where it is to be had.
-    pub(crate) fn ask(&self) -> Response<Bytes> {
+    /// Begins an answer, and says where it is to be had. Where its first word cannot be published,
+    /// there is none.
+    pub(crate) async fn ask(&self) -> Response<Bytes> {
         let Some(number) = self.numbers().begin() else {
             let mut response =
                 text(StatusCode::SERVICE_UNAVAILABLE, "Too many answers are under way.\n");
@@ -56,11 +57,15 @@ impl Answers {
         };
         let topic = self.topic(number);
         let location = HeaderValue::try_from(topic.as_str()).expect("it is ASCII");
-        let answers = self.clone();
+        let (answers, (sender, begun)) = (self.clone(), oneshot::channel());
+        // A task of its own, since the one who asks may go away before the first word is out.
         tokio::spawn(async move {
-            answers.speak(&topic).await;
+            answers.speak(&topic, sender).await;
             answers.numbers().under_way.remove(&number);
         });
+        if let Ok(Err(error)) = begun.await {
+            return not_now(&error);
+        }
         let mut response = text(StatusCode::CREATED, "");
         response.headers_mut().insert(LOCATION, location);
         response
@@ -86,22 +91,48 @@ impl Answers {
         self.hurry.send_replace(true);
     }
 
-    async fn speak(&self, topic: &TopicName) {
+    /// Says how the first word went, and publishes the others.
+    async fn speak(&self, topic: &TopicName, begun: oneshot::Sender<Result<(), PublishError>>) {
         let answer = machine::describe(&self.stage.hub().counters());
+        let mut words =
+            answer.split_inclusive(' ').map(|word| Event::new(word.to_owned()).with_type(WORD));
+        let first = words.next().expect("an answer has words");
+        let first = self.stage.publish(topic.clone(), &first).await;
+        let has_begun = first.is_ok();
+        // Who asked may have gone.
+        let _ = begun.send(first);
+        if !has_begun {
+            return;
+        }
+        if let Err(error) = self.go_on(topic, words).await {
+            eprintln!("the answer {topic} was given up: {error}");
+        }
+        // Those who listen are told the end also of an answer that was given up.
+        loop {
+            match self.stage.end_topic(topic).await {
+                Err(PublishError::EngineDown | PublishError::Busy | PublishError::Unconfirmed) => {
+                    sleep(AGAIN).await;
+                }
+                Ok(()) | Err(PublishError::Closed) => return,
+                Err(error) => return eprintln!("{topic} does not end: {error}"),
+            }
+        }
+    }
+
+    async fn go_on(
+        &self,
+        topic: &TopicName,
+        rest: impl Iterator<Item = Event>,
+    ) -> Result<(), PublishError> {
         let mut hurry = self.hurry.subscribe();
-        let mut words = 0_u32;
-        for word in answer.split_inclusive(' ') {
+        let mut words = 1_u32;
+        for word in rest {
             let _ = timeout(PAUSE, hurry.wait_for(|is_due| *is_due)).await;
-            let word = Event::new(word.to_owned()).with_type(WORD);
-            publish(&self.stage, topic.clone(), &word).await;
+            self.stage.publish(topic.clone(), &word).await?;
             words += 1;
         }
         let end = Event::new(format!("{{\"words\":{words}}}")).with_type(END);
-        publish(&self.stage, topic.clone(), &end).await;
-        match self.stage.end_topic(topic).await {
-            Ok(()) | Err(PublishError::Closed) => {}
-            Err(error) => eprintln!("{topic} does not end: {error}"),
-        }
+        self.stage.publish(topic.clone(), &end).await
     }
 
     fn topic(&self, number: u64) -> TopicName {

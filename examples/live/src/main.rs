@@ -258,7 +258,7 @@ impl Site {
             (_, "/events") => self.stream(request),
             (_, path) if path.starts_with("/answers/") => self.answers.listen(request),
             (&Method::POST, "/say") => self.say(request).await.into(),
-            (&Method::POST, "/ask") => self.answers.ask().into(),
+            (&Method::POST, "/ask") => self.answers.ask().await.into(),
             (_, "/say" | "/ask") => not_allowed("POST").into(),
             (&Method::GET | &Method::HEAD, "/health") => self.stage.health().into(),
             (&Method::GET | &Method::HEAD, path) => page::file(path).into(),
@@ -289,12 +289,7 @@ impl Site {
         };
         match self.stage.publish(Topics::chat(), &chat).await {
             Ok(()) => text(StatusCode::ACCEPTED, ""),
-            Err(error) => {
-                eprintln!("not published: {error}");
-                let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "Not now.\n");
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
-                response
-            }
+            Err(error) => not_now(&error),
         }
     }
 }
@@ -321,14 +316,29 @@ fn said(request: &Request<Bytes>) -> Result<Event, Box<Response<Bytes>>> {
     }
 }
 
+/// What was to be published was not, for a reason that passes.
+fn not_now(error: &PublishError) -> Response<Bytes> {
+    eprintln!("not published: {error}");
+    let why = match error {
+        PublishError::EngineDown | PublishError::Unconfirmed => {
+            "The store behind the server is away. Try again in a moment.\n"
+        }
+        PublishError::Closed | PublishError::NotDriven => "The server has stopped.\n",
+        _ => "The server cannot take more now. Try again in a moment.\n",
+    };
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, why);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
+    response
+}
+
 fn not_allowed(allow: &'static str) -> Response<Bytes> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Not by this method.\n");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response
 }
 
-fn text(status: StatusCode, text: &'static str) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from_static(text.as_bytes()));
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);

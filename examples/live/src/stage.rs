@@ -193,7 +193,7 @@ impl Stage {
     pub(crate) fn health(&self) -> Response<Bytes> {
         let (is_ready, word) = self.state();
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        text(status, word)
+        text(status, format!("{word}\n"))
     }
 
     fn state(&self) -> (bool, &'static str) {

@@ -153,7 +153,7 @@ fn a_balancer_is_told_that_it_is_ready() {
     loop {
         let mut answer = String::new();
         ask(&program.host, &request).unwrap().read_to_string(&mut answer).unwrap();
-        if answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nready") {
+        if answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nready\n") {
             break;
         }
         assert!(begun.elapsed() < PATIENCE, "{answer}");
