@@ -73,23 +73,24 @@ pub(crate) fn describe(hub: &sansse::broker::Counters) -> String {
     system.refresh_memory();
     system.refresh_cpu_list(CpuRefreshKind::nothing());
     let minutes = System::uptime() / 60;
+    let (processors, streams) = (system.cpus().len(), hub.sessions);
     let mebibytes = |bytes: u64| f64::from(u32::try_from(bytes >> 20).unwrap_or(u32::MAX));
     let gibibytes = |bytes| mebibytes(bytes) / 1024.0;
     format!(
-        "This machine has been up for {} h {} min. It has {} processors, for which {:.2} programs \
+        "This machine has been up for {} h {} min. It has {processors} {}, for which {:.2} programs \
          were waiting or at work in the last minute, and uses {:.1} of {:.1} GiB of memory. Since \
-         this server began, {} events were published in it and {} delivered, and {} streams are \
+         this server began, {} events were published in it and {} delivered, and {streams} {} \
          open now. These words are events of a topic of their own: load the page again while they \
          come, and you get all of them. With the last one the topic ends; the browser asks once \
          more, hears that there is nothing left, and leaves it at that.",
         minutes / 60,
         minutes % 60,
-        system.cpus().len(),
+        if processors == 1 { "processor" } else { "processors" },
         System::load_average().one,
         gibibytes(system.used_memory()),
         gibibytes(system.total_memory()),
         hub.published,
         hub.delivered,
-        hub.sessions,
+        if streams == 1 { "stream is" } else { "streams are" },
     )
 }

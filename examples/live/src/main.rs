@@ -11,6 +11,12 @@
 //! what is kept: the counters of the last two minutes, the chat, and the last lines. A page that
 //! loses the connection gets what it missed when it comes back.
 //!
+//! With `--store FILE` the stream is kept in a file, so that a restart loses nothing of it. With
+//! `--redis URL --realm NAME` it is kept on a Redis or Valkey, where other nodes share it. `GET
+//! /health` tells a load balancer in a word how the server is: `ready`; `stale` while the Redis is
+//! away, when pages stay and wait; and with 503, where no stream is to be had, `joining`, `down`,
+//! `draining` or `closed`.
+//!
 //! It listens on this machine alone. With `--addr 0.0.0.0:8080` everybody who reaches this machine
 //! sees what it shows and may chat. It answers those who ask by an address or as `localhost`, and by
 //! each name that is given with `--host NAME`; and pages of its own origin alone. Any other request
@@ -74,9 +80,9 @@ Usage: live [OPTIONS]
 Options:
       --addr ADDRESS:PORT   where it listens; 127.0.0.1:8080 by default, and port 0 takes a free one
       --store FILE          keeps the stream in this file, so that a restart loses nothing of it
-      --redis URL           shares the stream with other nodes on this Redis or Valkey, such as
-                            redis://127.0.0.1:6379
-      --realm NAME          the stream's name there
+      --redis URL           with --realm NAME: shares the stream with other nodes on this Redis or
+                            Valkey, such as redis://127.0.0.1:6379
+      --realm NAME          with --redis URL: the stream's name there
       --host NAME           a further name under which it answers, such as this machine's
   -h, --help                this text
 
@@ -147,30 +153,37 @@ async fn live(Arguments { address, hosts, kept }: Arguments) -> Result<(), Box<d
             },
         );
     });
-    tokio::spawn(tell_health(stage.clone()));
     let (publisher, lines, runtime) = (stage.clone(), Topics::lines(), Handle::current());
     thread::spawn(move || publish_lines(&publisher, &lines, &runtime));
 
-    let kept = if stage.is_kept() {
-        format!("The node:    {}, {}\n", stage.node(), stage.explained())
-    } else {
-        String::new()
-    };
+    let mut health = String::from("ready");
+    let mut kept = String::new();
+    if stage.is_kept() {
+        health = stage.explained();
+        kept = format!("The node:    {}, {health}\n", stage.node());
+    }
+    if stage.word() == "down" {
+        kept += "Pages have to wait until the engine is back.\n";
+    }
     let greeting = format!(
         "The page:    http://{address}/\n\
          The stream:  curl -N http://{address}/events\n\
          The chat:    curl http://{address}/say -d 'Hello'\n\
-         An answer:   curl -i -X POST http://{address}/ask, and then its Location\n\
+         An answer:   curl -i -X POST http://{address}/ask, and then\n\
+         \x20            curl -N http://{address}/ with what Location says, such as answers/…\n\
          {kept}\
          Lines that you type here appear on the page. Ctrl-C ends.\n"
     );
     // Who reads the output may have closed it, as `head` does.
     let _ = io::stdout().write_all(greeting.as_bytes());
+    let telling = tokio::spawn(tell_health(stage.clone(), health));
     let site = Site { stage: stage.clone(), topics, presence: here, answers: answers.clone() };
     let shutdown = {
         let (hub, stage) = (hub.clone(), stage.clone());
         async move {
             stopped().await;
+            // That it closes is no news then.
+            telling.abort();
             answers.hurry();
             match hub.drain(farewell()) {
                 // The driver ends with the last session.
@@ -190,9 +203,9 @@ async fn live(Arguments { address, hosts, kept }: Arguments) -> Result<(), Box<d
     Ok(())
 }
 
-/// Says on standard error how it is with what keeps the stream, whenever that changes.
-async fn tell_health(stage: Stage) {
-    let mut said = String::from("ready");
+/// Says on standard error how it is with what keeps the stream, whenever that changes from what was
+/// said of it.
+async fn tell_health(stage: Stage, mut said: String) {
     loop {
         let now = stage.explained();
         if now != said {
@@ -453,7 +466,11 @@ fn from_args() -> Result<Option<Arguments>, Box<dyn Error>> {
         match argument {
             Long("addr") => {
                 let text = arguments.value()?.string()?;
-                address = text.parse().map_err(|error| format!("--addr {text:?}: {error}"))?;
+                address = text.parse().map_err(|error| {
+                    format!(
+                        "--addr {text:?}: {error}; it takes ADDRESS:PORT, such as 127.0.0.1:8080"
+                    )
+                })?;
             }
             Long("host") => {
                 let name = arguments.value()?.string()?;

@@ -26,12 +26,34 @@ fn get(host: &str, path: &str) -> BufReader<TcpStream> {
     BufReader::new(socket)
 }
 
+/// Posts a text and returns the whole answer.
+#[cfg(unix)]
+fn post(host: &str, path: &str, text: &str) -> String {
+    let mut socket = TcpStream::connect(host).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = text.len();
+    write!(
+        socket,
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{text}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 /// Starts the program on a free port, and returns it with its `host:port`.
 fn start() -> (Running, String) {
+    start_with(&[], Stdio::inherit())
+}
+
+fn start_with(arguments: &[&str], stderr: Stdio) -> (Running, String) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_live"))
         .args(["--addr", "127.0.0.1:0"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(stderr)
         .spawn()
         .map(|child| Running(child, None))
         .unwrap();
@@ -86,7 +108,11 @@ fn what_is_wrong_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for (arguments, error) in [
-        (&["--addr", "here"][..], r#"--addr "here": invalid socket address syntax"#.to_owned()),
+        (
+            &["--addr", "here"][..],
+            r#"--addr "here": invalid socket address syntax; it takes ADDRESS:PORT, such as 127"#
+                .to_owned(),
+        ),
         (&["--addr"], "missing argument for option '--addr'".to_owned()),
         (
             &["--store", "a", "--redis", "redis://a"],
@@ -148,4 +174,34 @@ fn signals_end_it_and_tell_its_readers_to_come_back() {
         };
         assert_eq!(status.code(), Some(0), "{signal}: {status}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_node_without_its_engine_says_so_once_and_why_it_takes_nothing() {
+    // Nobody listens there any more.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("redis://{nobody}");
+    let (mut program, host) = start_with(&["--redis", &url, "--realm", "nobody"], Stdio::piped());
+    let stdout = program.1.as_mut().unwrap().lines().map_while(Result::ok);
+    let greeting: Vec<_> = stdout.take_while(|line| !line.starts_with("Lines that")).collect();
+    let node = greeting.iter().position(|line| line.starts_with("The node: ")).unwrap();
+    assert!(greeting[node].contains(", down: the engine cannot be reached"), "{greeting:#?}");
+    assert_eq!(greeting[node + 1], "Pages have to wait until the engine is back.");
+
+    let mut health = String::new();
+    get(&host, "/health").read_to_string(&mut health).unwrap();
+    assert!(health.starts_with("HTTP/1.1 503 ") && health.ends_with("\r\n\r\ndown\n"), "{health}");
+    for (path, text) in [("/say", "Hello"), ("/ask", "")] {
+        let answer = post(&host, path, text);
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        let why = "\r\n\r\nThe store behind the server is away. Try again in a moment.\n";
+        assert!(answer.ends_with(why), "{answer}");
+    }
+
+    let id = program.0.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let mut stderr = String::new();
+    program.0.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(!stderr.contains("node "), "it was in the greeting: {stderr}");
 }
