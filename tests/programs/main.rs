@@ -15,6 +15,8 @@ mod event_source;
 #[cfg_attr(not(unix), allow(dead_code, reason = "the tests of the page use the rest"))]
 mod live;
 #[cfg(unix)]
+mod live_engine;
+#[cfg(unix)]
 mod live_page;
 #[cfg(all(feature = "feed", feature = "serve"))]
 mod llm;

@@ -88,7 +88,7 @@ async fn a_page_is_told_what_an_engine_that_was_started_without_data_has_lost_an
     assert_eq!(browser.value("[live.connections, live.losses, live.gaps].join()").await, "1,0,1");
     let mark = browser.value("document.querySelector('#log .mark').innerText").await;
     let mark = mark.as_str().expect("a text");
-    assert!(mark.contains("The log behind the server has lost its newest events"), "{mark}");
+    assert!(mark.contains("The store behind the server was started again"), "{mark}");
 }
 
 async fn a_page_of_a_stream_in_a_file_is_told_that_nothing_is_missing_after_a_kill(kind: Kind) {
@@ -121,14 +121,14 @@ async fn a_page_of_a_stream_in_a_file_is_told_that_nothing_is_missing_after_a_ki
 }
 
 /// A Redis without a disk, on a free port. Dropping it ends it.
-struct Engine {
+pub(crate) struct Engine {
     child: Child,
     port: u16,
     directory: Directory,
 }
 
 impl Engine {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (port, directory) = (free_port(), Directory::new("redis"));
         let child = Self::run(port, &directory.0);
         Self { child, port, directory }
@@ -151,16 +151,20 @@ impl Engine {
 
     /// Two nodes of one realm.
     fn nodes(&self) -> [Live; 2] {
-        let url = format!("redis://127.0.0.1:{}", self.port);
-        [(); 2].map(|()| Live::start_with(any_port(), &["--redis", &url, "--realm", "nodes"]))
+        [(); 2].map(|()| self.node())
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn node(&self) -> Live {
+        let url = format!("redis://127.0.0.1:{}", self.port);
+        Live::start_with(any_port(), &["--redis", &url, "--realm", "nodes"])
+    }
+
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it is our child");
     }
 
-    fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         self.child = Self::run(self.port, &self.directory.0);
     }
 }

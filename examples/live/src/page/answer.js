@@ -4,6 +4,8 @@
 const answer = live.answer;
 let answerSource = null;
 let answerLost = false;
+let wordAt = 0;           // when the latest word of it came, or its stream began
+const STALLED = 5000;     // words come eight a second
 
 // A tab remembers where its answer is, not what it was: the server says it again.
 const remembered = {
@@ -21,12 +23,14 @@ function listen(url) {
     handle(event);
     showAnswer();
   });
-  on('open', () => { answer.connections += 1; answerLost = false; });
+  wordAt = Date.now();
+  on('open', () => { answer.connections += 1; answerLost = false; wordAt = Date.now(); });
   on('sansse-notice', event => { if (!answer.words) answer.again = JSON.parse(event.data).replayed; });
-  on('word', event => { answer.text += event.data; answer.words += 1; });
-  on('end', event => { answer.whole = JSON.parse(event.data).words === answer.words; });
+  on('word', event => { answer.text += event.data; answer.words += 1; wordAt = Date.now(); answer.state = 'coming'; });
+  on('end', event => { answer.state = 'coming'; answer.whole = JSON.parse(event.data).words === answer.words; });
   on('error', () => {
     answerLost = !answer.whole;
+    answer.state = 'coming';
     // EventSource asks again by itself, until it is told that there is no more.
     if (mine.readyState === EventSource.CLOSED) answerEnded();
   });
@@ -40,6 +44,12 @@ function answerEnded() {
   else setTimeout(() => { if (answer.state === 'broken' || answer.state === 'gone') remembered.clear(); }, 2000);
 }
 
+// A lost connection has words of its own.
+setInterval(() => {
+  if (answer.state === 'coming' && !answer.whole && !answerLost && Date.now() - wordAt > STALLED) answer.state = 'stalled';
+  if (answer.state === 'stalled') showAnswer();
+}, 500);
+
 function showAnswer() {
   const box = $('answer'), text = $('answer-text');
   const follows = text.scrollHeight - text.scrollTop - text.clientHeight < 32;
@@ -51,25 +61,28 @@ function showAnswer() {
   const again = answer.again > 1 ? `, ${Math.min(answer.again, answer.words)} of them again after a reload` : '';
   setText($('answer-state'), {
     coming: answer.whole ? `${words}${again}; asking whether there is more` : answerLost ? `${words}; the connection is lost, trying again` : `${words}${again} …`,
+    stalled: `✕ ${words}${again}, and nothing more for ${duration(Date.now() - wordAt)}.${awaySince ? ' The store behind the server is away.' : ''}`,
     complete: `✓ ${words}${again}. The topic has ended, the answer is 204, and the browser asks no more.`,
-    broken: `✕ ${words}, and then it broke off. The server does not know this answer any more.`,
+    broken: `✕ ${words}, and then it broke off. The server has no more of it.`,
     gone: 'The last answer is kept no more.',
   }[answer.state]);
 }
 
 $('ask').addEventListener('click', async () => {
-  const box = $('answer');
+  $('unasked').hidden = true;
   $('ask').disabled = true;
   try {
     const reply = await fetch('ask', { method: 'POST', signal: AbortSignal.timeout(10000) });
-    if (!reply.ok) throw new Error((await reply.text()).trim());
-    const url = reply.headers.get('Location');
-    remembered.set(url);
-    listen(url);
+    if (reply.ok) {
+      const url = reply.headers.get('Location');
+      remembered.set(url);
+      listen(url);
+    } else {
+      const reason = (await reply.text()).trim().slice(0, 300);
+      refuse('unasked', `No answer: ${reason || `the server answered ${reply.status}`}`, true);
+    }
   } catch (error) {
-    box.hidden = false;
-    box.dataset.state = 'broken';
-    setText($('answer-state'), `✕ No answer: ${error.message}`);
+    refuse('unasked', `No answer: ${error.name === 'TimeoutError' ? 'none within 10 seconds.' : 'the server cannot be reached.'}`, true);
   }
   $('ask').disabled = false;
 });

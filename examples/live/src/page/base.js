@@ -1,7 +1,8 @@
 'use strict';
 /*
  * window.live says what has happened, for tests and for the curious:
- *   state        'connecting', 'live', 'silent' or 'lost', as the head of the page shows it
+ *   state        'connecting', 'live', 'silent', 'waiting' where the store behind the server is away, or
+ *                'lost', as the head of the page shows it
  *   client,name  who this page is
  *   connections  how often the stream was begun
  *   leads        whether this tab has the connection, which all tabs share
@@ -16,8 +17,9 @@
  *   changes      who came, went, or opened and closed tabs, as told by events; the latest 100
  *   answer       the answer that was asked for last: { url, text, words, again, whole, connections,
  *                state }, where again is how many events came at once when the page was loaded, whole
- *                whether none of the words is missing, and state 'coming', 'complete' when the browser
- *                was told that there is no more, 'broken' or 'gone'
+ *                whether none of the words is missing, and state 'coming', 'stalled' when no word has
+ *                come for long, 'complete' when the browser was told that there is no more, 'broken'
+ *                or 'gone'
  *   malformed    how many events were not what their type promises
  */
 const live = window.live = {

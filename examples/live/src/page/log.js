@@ -1,10 +1,28 @@
 /* ---- Saying something ---- */
 
+// What was refused for a reason that passes, and when. It has passed when the stream goes on; by then
+// the reason could be read.
+const passing = new Map();
+const READABLE = 4000;
+
+function refuse(id, why, passes) {
+  setText($(id), why);
+  $(id).hidden = false;
+  if (passes) passing.set(id, Date.now()); else passing.delete(id);
+}
+
+function forgive() {
+  for (const [id, since] of passing) {
+    if (Date.now() - since < READABLE) continue;
+    passing.delete(id);
+    $(id).hidden = true;
+  }
+}
+
 $('say').addEventListener('submit', async event => {
   event.preventDefault();
   const text = $('text').value;
   if (!text.trim()) return;
-  const refuse = why => { $('refused').textContent = why; $('refused').hidden = false; };
   $('refused').hidden = true;
   try {
     const answer = await fetch(`say?${new URLSearchParams({ client: live.client, name: live.name })}`, {
@@ -19,12 +37,12 @@ $('say').addEventListener('submit', async event => {
       flushSoon();
     } else {
       const reason = (await answer.text()).trim().slice(0, 300);
-      refuse(`Not sent: ${reason || `the server answered ${answer.status}`}`);
+      refuse('refused', `Not sent: ${reason || `the server answered ${answer.status}`}`, answer.status === 503);
     }
   } catch (error) {
-    refuse(error.name === 'TimeoutError'
+    refuse('refused', error.name === 'TimeoutError'
       ? 'Not sent: no answer within 10 seconds.'
-      : 'Not sent: the server cannot be reached. Your text is still here.');
+      : 'Not sent: the server cannot be reached. Your text is still here.', true);
   }
 });
 
@@ -121,7 +139,7 @@ function newMark(kind) {
     const often = before && alike ? `, for the ${ordinal(sum.losses)} time in ${within}` : '';
     const others = alike ? ''
       : before === 1 ? ` The connection was away once before, ${within} ago.`
-        : ` The connection was away ${before} times before, in the last ${within}.`;
+        : ` The connection was away ${times(before)} before, in the last ${within}.`;
     show('✕', `${farewell ? 'The server has stopped' : 'Connection lost'}${often}`, (farewell
       ? 'It said so before it went. Trying until it is back.'
       : 'Trying again. What is published meanwhile will be replayed, as far as the server keeps it.') + others);
@@ -139,9 +157,9 @@ function newMark(kind) {
     if (lost === null) sum.unknown = true; else sum.lost += lost;
     if (reason) sum.reasons.add(WHY[reason] ?? WHY.other);
     const missing = sum.unknown || sum.lost > 0;
-    const times = sum.losses > 1 ? `${sum.losses === 2 ? 'twice' : count(sum.losses, 'time')}, for ${duration(sum.away)} in all` : `for ${duration(sum.away)}`;
+    const often = sum.losses > 1 ? `${times(sum.losses)}, for ${duration(sum.away)} in all` : `for ${duration(sum.away)}`;
     const parts = [
-      sum.losses ? `Connection was lost ${times}` : '',
+      sum.losses ? `Connection was lost ${often}` : '',
       !missing ? '' : !sum.lost ? 'events may be missing' : `${sum.lost === 1 ? '1 event is' : `${count(sum.lost, 'event')} are`} missing${sum.unknown ? ', and perhaps more' : ''}`,
     ].filter(Boolean);
     const again = sum.replayed === 1 ? '1 event was replayed' : `${count(sum.replayed, 'event')} were replayed`;
@@ -163,6 +181,7 @@ function newMark(kind) {
   return { kind, entry, away, back, gap };
 }
 
+const times = n => n === 2 ? 'twice' : count(n, 'time');
 const ordinal = n => `${n}${n % 10 === 1 && n % 100 !== 11 ? 'st' : n % 10 === 2 && n % 100 !== 12 ? 'nd' : n % 10 === 3 && n % 100 !== 13 ? 'rd' : 'th'}`;
 const WHY = {
   retention: 'The server keeps its latest events only, and the first ones that this page missed are no longer among them.',

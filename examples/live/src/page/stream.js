@@ -1,9 +1,13 @@
 /* ---- The stream ---- */
 
 let heard = 0;            // when the latest event arrived, by this page's clock
+let sign = 0;             // when the latest sign of the server itself did
+let news = 0;             // how many counters were published only then
 let openedAt = 0;
 let begun = false;        // this connection has said how its stream goes on
-let ticking = false;      // this connection has brought counters, so silence means trouble
+let awaySince = 0;        // since when nothing came, where the server says that its store is away
+let asking = false;       // the server is being asked
+let askedAt = 0;
 let loss = null;          // { since, entry, mark } while the stream is away
 let failures = 0;         // failed attempts before the first connection, or since the loss
 let refusal = null;       // why the server gives no stream for now
@@ -14,8 +18,12 @@ let farewell = false;     // the server has said that it stops
 let total = 0;
 let reopenTimer = 0;
 
-const SILENT = 4000;      // counters come once a second
+// Counters come once a second, through the store. Their silence may be the store's: the server is
+// asked about that before the page speaks of silence.
+const QUIET = 2500;
+const SILENT = 4000;
 const DEAD = 20000;
+const ASK_EVERY = 3000;
 
 // All tabs share one stream. What a tab gets that joins them is what the server keeps for one that
 // asks it, and who is here, which the others know.
@@ -29,7 +37,7 @@ const source = new SharedEventSource(
 );
 
 source.onopen = () => {
-  openedAt = heard = Date.now();
+  openedAt = heard = sign = Date.now();
   begun = refused = false;
   replayLeft = 0;
   showState();
@@ -64,7 +72,7 @@ function lose(since) {
 function receive(type, event) {
   const how = replayLeft > 0 ? replay : '';
   if (how) replayLeft -= 1;
-  heard = Date.now();
+  heard = sign = Date.now();
   total += 1;
   note(type, event, how !== '');
   try {
@@ -81,7 +89,7 @@ function note(type, event, replayed) {
 }
 
 const handlers = {
-  counters(sample, how) { ticking = true; showNode(sample); addSample(sample, how); },
+  counters(sample, how) { if (!how) goesOn(); showNode(sample); addSample(sample, how); },
   line(text, how) { logLine(text, how); },
   chat(message, how) { logChat(message, how); },
   people({ people }) { allPeople(people); },
@@ -99,7 +107,7 @@ function showNode({ node, health }) {
 // What the server says of the stream itself: how it goes on, and what is missing.
 source.addEventListener('sansse-notice', event => {
   const notice = JSON.parse(event.data);
-  heard = Date.now();
+  heard = sign = Date.now();
   note('sansse-notice', event, false);
   switch (notice.stream) {
     case 'refused':
@@ -122,7 +130,7 @@ function begin({ stream, replayed, lost, reason }) {
   live.connections += 1;
   failures = 0;
   refusal = null;
-  farewell = ticking = false;
+  farewell = false;
   const lostFor = loss ? openedAt - loss.since : null;
   live.resumes.push({ stream, replayed, lost, reason, lostFor });
   if (live.resumes.length > 100) live.resumes.shift();
@@ -138,6 +146,47 @@ function begin({ stream, replayed, lost, reason }) {
   }
   loss = null;
   stale = true;
+  askHealth();
+  showState();
+}
+
+// A counter has come that is new, which only a store that is there lets through.
+function goesOn() {
+  news += 1;
+  storeIsBack();
+  forgive();
+}
+
+function storeIsBack() {
+  if (awaySince) announce('The store behind the server is back');
+  awaySince = 0;
+}
+
+// Whether the server itself is there, and its store. A stream does not tell: what keeps it alive while
+// there are no events does not reach the page.
+async function askHealth() {
+  if (asking) return;
+  asking = true;
+  askedAt = Date.now();
+  const since = heard, before = news;
+  let word = '';
+  try {
+    const reply = await fetch('health', { cache: 'no-store', signal: AbortSignal.timeout(5000) });
+    word = (await reply.text()).trim();
+  } catch { /* no answer, and so no sign */ }
+  asking = false;
+  if (word === 'stale' || word === 'down') {
+    if (news !== before) return;
+    sign = Date.now();
+    if (!awaySince) announce('The store behind the server is away');
+    awaySince ||= since;
+  } else if (awaySince && word === 'ready') {
+    // The counters are on their way.
+    sign = Date.now();
+    storeIsBack();
+  } else {
+    awaySince = 0;
+  }
   showState();
 }
 
@@ -160,7 +209,9 @@ function showState() {
   const now = Date.now();
   const open = source.readyState === SharedEventSource.OPEN && begun;
   let state, word, detail;
-  if (open && now - heard > SILENT && ticking) {
+  if (awaySince && (open || refusal)) {
+    [state, word, detail] = ['waiting', 'Waiting for the server’s store', `it is away, nothing new for ${duration(now - awaySince)}`];
+  } else if (open && now - sign > SILENT) {
     [state, word, detail] = ['silent', 'Silent', `nothing received for ${duration(now - heard)}`];
   } else if (open) {
     const since = now - openedAt < 10000 ? 'just connected' : `for ${duration(now - openedAt)}`;
@@ -194,7 +245,7 @@ function showTabs() {
 }
 
 function tryNow() {
-  if (live.connections > 0) lose(heard);
+  if (live.connections > 0) lose(sign);
   source.reconnect();
   showState();
 }
@@ -207,8 +258,10 @@ document.addEventListener('visibilitychange', () => {
   showState();
 });
 setInterval(() => {
-  // A network that has vanished ends no connection: the missing counters tell.
-  if (source.leads && source.readyState === SharedEventSource.OPEN && ticking && Date.now() - heard > DEAD) tryNow();
+  const now = Date.now(), open = source.readyState === SharedEventSource.OPEN;
+  // A network that has vanished ends no connection: the missing counters and answers tell.
+  if (source.leads && open && now - sign > DEAD) tryNow();
+  else if ((open && now - heard > QUIET || refusal) && now - askedAt > ASK_EVERY) askHealth();
   showState();
 }, 500);
 showState();
