@@ -120,6 +120,10 @@ async fn live(Arguments { address, hosts, kept }: Arguments) -> Result<(), Box<d
     config.private_retention.bytes = MAX_LIST.try_into()?;
     let mut everywhere = PresenceConfig::new();
     everywhere.grace = GRACE;
+    if !opened.is_shared() {
+        // What others said was said in earlier lives of this one.
+        everywhere.lease = Duration::ZERO;
+    }
     let everywhere = RealmPresence::new(everywhere);
     let (here, follower) = presence::channel();
     let followed = here.clone();
@@ -329,13 +333,17 @@ fn said(request: &Request<Bytes>) -> Result<Event, Box<Response<Bytes>>> {
     }
 }
 
-/// What was to be published was not, for a reason that passes.
+/// What was to be published was not, for a reason that passes; or nobody knows.
 fn not_now(error: &PublishError) -> Response<Bytes> {
+    if *error == PublishError::Unconfirmed {
+        eprintln!("nobody knows whether it is published: {error}");
+        // Who is told to try again would say it twice.
+        let why = "The store behind the server does not answer. It may appear here yet.\n";
+        return text(StatusCode::GATEWAY_TIMEOUT, why);
+    }
     eprintln!("not published: {error}");
     let why = match error {
-        PublishError::EngineDown | PublishError::Unconfirmed => {
-            "The store behind the server is away. Try again in a moment.\n"
-        }
+        PublishError::EngineDown => "The store behind the server is away. Try again in a moment.\n",
         PublishError::Closed | PublishError::NotDriven => "The server has stopped.\n",
         _ => "The server cannot take more now. Try again in a moment.\n",
     };

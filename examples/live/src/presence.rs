@@ -129,7 +129,7 @@ pub(crate) async fn publish_realm(stage: Stage, presence: RealmPresence) {
         tokio::select! {
             Some(client) = changes.recv() => {
                 let sessions = presence.sessions_of(&client);
-                publish_person(&stage, &presence, &client, sessions).await;
+                publish_person(&stage, &client, sessions).await;
             }
             _ = again.tick() => publish_all(&stage, &presence).await,
         }
@@ -140,18 +140,13 @@ async fn publish_all(stage: &Stage, presence: &RealmPresence) {
     let mut page = presence.clients(None, PAGE);
     while let Some((last, _)) = page.last().cloned() {
         for (client, sessions) in page {
-            publish_person(stage, presence, &client, Some(sessions)).await;
+            publish_person(stage, &client, Some(sessions)).await;
         }
         page = presence.clients(Some(&last), PAGE);
     }
 }
 
-async fn publish_person(
-    stage: &Stage,
-    presence: &RealmPresence,
-    client: &ClientId,
-    sessions: Option<usize>,
-) {
+async fn publish_person(stage: &Stage, client: &ClientId, sessions: Option<usize>) {
     let is_known = stage.hub().metadata(client, |_| ()).is_some();
     // Nobody knows the name of who has left. Each node says it that had known of them: of one that has
     // just joined nobody can tell what it had not heard yet.

@@ -96,6 +96,11 @@ impl Opened {
         !matches!(self.log, OpenedLog::Nothing)
     }
 
+    /// Whether other nodes may have it as well.
+    pub(crate) const fn is_shared(&self) -> bool {
+        matches!(self.log, OpenedLog::Redis(_))
+    }
+
     /// Lets the hub follow it.
     pub(crate) fn join(self, hub: Hub, presence: &RealmPresence) -> Result<Stage, JoinError> {
         let node = self.node();

@@ -72,7 +72,7 @@ $('ask').addEventListener('click', async () => {
   $('unasked').hidden = true;
   $('ask').disabled = true;
   try {
-    const reply = await fetch('ask', { method: 'POST', signal: AbortSignal.timeout(10000) });
+    const reply = await fetch('ask', { method: 'POST', signal: AbortSignal.timeout(15000) });
     if (reply.ok) {
       const url = reply.headers.get('Location');
       remembered.set(url);
@@ -82,7 +82,7 @@ $('ask').addEventListener('click', async () => {
       refuse('unasked', `No answer: ${reason || `the server answered ${reply.status}`}`, true);
     }
   } catch (error) {
-    refuse('unasked', `No answer: ${error.name === 'TimeoutError' ? 'none within 10 seconds.' : 'the server cannot be reached.'}`, true);
+    refuse('unasked', `No answer: ${error.name === 'TimeoutError' ? 'none within 15 seconds.' : 'the server cannot be reached.'}`, true);
   }
   $('ask').disabled = false;
 });

@@ -29,7 +29,7 @@ $('say').addEventListener('submit', async event => {
       method: 'POST',
       headers: { 'Content-Type': 'text/plain; charset=utf-8' },
       body: text,
-      signal: AbortSignal.timeout(10000),
+      signal: AbortSignal.timeout(15000),
     });
     if (answer.ok) {
       if ($('text').value === text) $('text').value = '';
@@ -37,11 +37,13 @@ $('say').addEventListener('submit', async event => {
       flushSoon();
     } else {
       const reason = (await answer.text()).trim().slice(0, 300);
-      refuse('refused', `Not sent: ${reason || `the server answered ${answer.status}`}`, answer.status === 503);
+      // Of what a store has not answered to, nobody knows.
+      const sent = answer.status === 504 ? 'Perhaps not sent' : 'Not sent';
+      refuse('refused', `${sent}: ${reason || `the server answered ${answer.status}`}`, answer.status > 500);
     }
   } catch (error) {
     refuse('refused', error.name === 'TimeoutError'
-      ? 'Not sent: no answer within 10 seconds.'
+      ? 'Perhaps not sent: no answer within 15 seconds.'
       : 'Not sent: the server cannot be reached. Your text is still here.', true);
   }
 });
