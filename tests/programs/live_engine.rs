@@ -7,10 +7,11 @@ use crate::nodes::Engine;
 
 in_both_browsers! {
     a_page_waits_for_an_engine_that_is_away_and_goes_on_when_it_is_back,
+    a_page_waits_for_an_engine_that_is_full_and_loses_nothing_by_it,
     an_answer_that_an_engine_cuts_short_is_shown_as_broken_off,
 }
 
-const IS_AWAY: &str = "The store behind the server is away. Try again in a moment.";
+const TAKES_NOTHING: &str = "The store behind the server takes nothing now. Try again in a moment.";
 const WAITS: &str = "live.state === 'waiting'";
 
 async fn a_page_waits_for_an_engine_that_is_away_and_goes_on_when_it_is_back(kind: Kind) {
@@ -29,10 +30,12 @@ async fn a_page_waits_for_an_engine_that_is_away_and_goes_on_when_it_is_back(kin
     // What is said and asked meanwhile is refused, with the reason.
     submit(&browser, "text", "said too early").await;
     let refused = "document.getElementById('refused')";
-    browser.wait_for(&format!("{refused}.textContent === 'Not sent: {IS_AWAY}'"), SOON).await;
+    browser.wait_for(&format!("{refused}.textContent === 'Not sent: {TAKES_NOTHING}'"), SOON).await;
     browser.click("ask").await;
     let unasked = "document.getElementById('unasked')";
-    browser.wait_for(&format!("{unasked}.textContent === 'No answer: {IS_AWAY}'"), SOON).await;
+    browser
+        .wait_for(&format!("{unasked}.textContent === 'No answer: {TAKES_NOTHING}'"), SOON)
+        .await;
 
     // Longer than a connection may be silent that is taken for dead.
     let long = "/for 2[2-9] s/.test(document.getElementById('state-detail').textContent)";
@@ -53,6 +56,27 @@ async fn a_page_waits_for_an_engine_that_is_away_and_goes_on_when_it_is_back(kin
     live.publish(["published again"]);
     browser.wait_for(&shows_line("published again"), AGAIN).await;
     assert_eq!(browser.value("[live.connections, live.losses].join()").await, "1,0");
+}
+
+async fn a_page_waits_for_an_engine_that_is_full_and_loses_nothing_by_it(kind: Kind) {
+    let engine = Engine::start();
+    let mut live = engine.node();
+    let browser = Browser::start(kind).await;
+    open(&browser, &live.url()).await;
+    live.publish(["published before"]);
+    browser.wait_for(&shows_line("published before"), SOON).await;
+    engine.set("maxmemory", "1");
+    let full = "live.state === 'waiting' && \
+        document.getElementById('state-detail').textContent.startsWith('it is full')";
+    browser.wait_for(full, SOON).await;
+
+    // What there is can be read.
+    browser.client().refresh().await.expect("it loads again");
+    browser.wait_for(&shows_line("published before"), SOON).await;
+    browser.wait_for(full, SOON).await;
+    engine.set("maxmemory", "0");
+    browser.wait_for("live.state === 'live'", AGAIN).await;
+    assert_eq!(browser.value("[live.connections, live.losses, live.gaps].join()").await, "1,0,0");
 }
 
 async fn an_answer_that_an_engine_cuts_short_is_shown_as_broken_off(kind: Kind) {

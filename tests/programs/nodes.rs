@@ -159,6 +159,16 @@ impl Engine {
         Live::start_with(any_port(), &["--redis", &url, "--realm", "nodes"])
     }
 
+    /// Changes a setting of it.
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        use std::io::{Read, Write};
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        let done = write!(socket, "CONFIG SET {name} {value}\r\n");
+        let mut answer = [0; 5];
+        done.and_then(|()| socket.read_exact(&mut answer)).expect("it answers");
+        assert_eq!(answer, *b"+OK\r\n");
+    }
+
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it is our child");

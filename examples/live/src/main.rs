@@ -14,7 +14,7 @@
 //! With `--store FILE` the stream is kept in a file, so that a restart loses nothing of it. With
 //! `--redis URL --realm NAME` it is kept on a Redis or Valkey, where other nodes share it. `GET
 //! /health` tells a load balancer in a word how the server is: `ready`; `stale` while the Redis is
-//! away, when pages stay and wait; and with 503, where no stream is to be had, `joining`, `down`,
+//! away, and `full` while it has no room, when pages stay and wait; and with 503, where no stream is to be had, `joining`, `down`,
 //! `draining` or `closed`.
 //!
 //! It listens on this machine alone. With `--addr 0.0.0.0:8080` everybody who reaches this machine
@@ -343,7 +343,9 @@ fn not_now(error: &PublishError) -> Response<Bytes> {
     }
     eprintln!("not published: {error}");
     let why = match error {
-        PublishError::EngineDown => "The store behind the server is away. Try again in a moment.\n",
+        PublishError::EngineDown => {
+            "The store behind the server takes nothing now. Try again in a moment.\n"
+        }
         PublishError::Closed | PublishError::NotDriven => "The server has stopped.\n",
         _ => "The server cannot take more now. Try again in a moment.\n",
     };

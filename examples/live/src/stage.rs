@@ -6,7 +6,9 @@ use http::{Response, StatusCode};
 use sansse::Event;
 use sansse::Hub;
 use sansse::broker::{Audience, Epoch, Pace, PublishError, TopicName};
-use sansse::cluster::{JoinError, NodeConfig, NodeId, Realm, RealmConfig, RealmPresence};
+use sansse::cluster::{
+    JoinError, LogErrorKind, NodeConfig, NodeHealth, NodeId, Realm, RealmConfig, RealmPresence,
+};
 use sansse::hub::Health;
 use sansse_redb::{Durability, RedbLog, RedbLogConfig};
 use sansse_redis::{RedisLog, RedisLogConfig};
@@ -15,6 +17,8 @@ use sansse_tokio::{
 };
 use std::error::Error;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -54,6 +58,8 @@ pub(crate) struct Stage {
     hub: Hub,
     realm: Option<Realm>,
     node: String,
+    /// Whether the engine had no room for what was published last. It serves all the same.
+    is_full: Arc<AtomicBool>,
 }
 
 impl Kept {
@@ -111,7 +117,7 @@ impl Opened {
             OpenedLog::Store(log) => Some(Realm::join(hub.clone(), log, config, &TokioRuntime)?),
             OpenedLog::Redis(log) => Some(Realm::join(hub.clone(), *log, config, &TokioRuntime)?),
         };
-        Ok(Stage { hub, realm, node })
+        Ok(Stage { hub, realm, node, is_full: Arc::default() })
     }
 }
 
@@ -144,7 +150,15 @@ impl Stage {
         event: &Event,
     ) -> Result<(), PublishError> {
         match &self.realm {
-            Some(realm) => realm.publish(audience, event).await.map(drop),
+            Some(realm) => {
+                let result = realm.publish(audience, event).await.map(drop);
+                let error = || realm.last_error().map(|error| error.kind());
+                let is_full = result == Err(PublishError::EngineDown)
+                    && realm.health() == NodeHealth::Ready
+                    && error() == Some(LogErrorKind::Full);
+                self.is_full.store(is_full, Ordering::Relaxed);
+                result
+            }
             None => self.hub.publish(audience, event).map(drop),
         }
     }
@@ -186,7 +200,7 @@ impl Stage {
     /// The same, with what is wrong.
     pub(crate) fn explained(&self) -> String {
         match (self.state().1, &self.realm) {
-            (word @ ("stale" | "down"), Some(realm)) => match realm.last_error() {
+            (word @ ("stale" | "down" | "full"), Some(realm)) => match realm.last_error() {
                 Some(error) => format!("{word}: {error}"),
                 None => word.to_owned(),
             },
@@ -206,7 +220,8 @@ impl Stage {
         match (hub, &self.realm) {
             (Health::Ready | Health::Joining, Some(realm)) => {
                 let node = realm.health();
-                (node.serves(), node.as_str())
+                let is_full = node == NodeHealth::Ready && self.is_full.load(Ordering::Relaxed);
+                (node.serves(), if is_full { "full" } else { node.as_str() })
             }
             (Health::Ready, None) => (true, "ready"),
             (Health::Starting, _) => (false, "starting"),

@@ -195,7 +195,7 @@ fn a_node_without_its_engine_says_so_once_and_why_it_takes_nothing() {
     for (path, text) in [("/say", "Hello"), ("/ask", "")] {
         let answer = post(&host, path, text);
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-        let why = "\r\n\r\nThe store behind the server is away. Try again in a moment.\n";
+        let why = "\r\n\r\nThe store behind the server takes nothing now. Try again in a moment.\n";
         assert!(answer.ends_with(why), "{answer}");
     }
 

@@ -61,7 +61,7 @@ function showAnswer() {
   const again = answer.again > 1 ? `, ${Math.min(answer.again, answer.words)} of them again after a reload` : '';
   setText($('answer-state'), {
     coming: answer.whole ? `${words}${again}; asking whether there is more` : answerLost ? `${words}; the connection is lost, trying again` : `${words}${again} …`,
-    stalled: `✕ ${words}${again}, and nothing more for ${duration(Date.now() - wordAt)}.${awaySince ? ' The store behind the server is away.' : ''}`,
+    stalled: `✕ ${words}${again}, and nothing more for ${duration(Date.now() - wordAt)}.${awaySince ? ` The store behind the server is ${away}.` : ''}`,
     complete: `✓ ${words}${again}. The topic has ended, the answer is 204, and the browser asks no more.`,
     broken: `✕ ${words}, and then it broke off. The server has no more of it.`,
     gone: 'The last answer is kept no more.',

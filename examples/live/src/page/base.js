@@ -1,7 +1,7 @@
 'use strict';
 /*
  * window.live says what has happened, for tests and for the curious:
- *   state        'connecting', 'live', 'silent', 'waiting' where the store behind the server is away, or
+ *   state        'connecting', 'live', 'silent', 'waiting' where the store behind the server takes nothing, or
  *                'lost', as the head of the page shows it
  *   client,name  who this page is
  *   connections  how often the stream was begun

@@ -5,7 +5,8 @@ let sign = 0;             // when the latest sign of the server itself did
 let news = 0;             // how many counters were published only then
 let openedAt = 0;
 let begun = false;        // this connection has said how its stream goes on
-let awaySince = 0;        // since when nothing came, where the server says that its store is away
+let awaySince = 0;        // since when nothing came, where the server says that its store takes nothing
+let away = 'away';        // or 'full'
 let asking = false;       // the server is being asked
 let askedAt = 0;
 let loss = null;          // { since, entry, mark } while the stream is away
@@ -158,7 +159,7 @@ function goesOn() {
 }
 
 function storeIsBack() {
-  if (awaySince) announce('The store behind the server is back');
+  if (awaySince) announce('The store behind the server takes events again');
   awaySince = 0;
 }
 
@@ -175,10 +176,11 @@ async function askHealth() {
     word = (await reply.text()).trim();
   } catch { /* no answer, and so no sign */ }
   asking = false;
-  if (word === 'stale' || word === 'down') {
+  if (word === 'stale' || word === 'down' || word === 'full') {
     if (news !== before) return;
     sign = Date.now();
-    if (!awaySince) announce('The store behind the server is away');
+    away = word === 'full' ? 'full' : 'away';
+    if (!awaySince) announce(`The store behind the server is ${away}`);
     awaySince ||= since;
   } else if (awaySince && word === 'ready') {
     // The counters are on their way.
@@ -210,7 +212,7 @@ function showState() {
   const open = source.readyState === SharedEventSource.OPEN && begun;
   let state, word, detail;
   if (awaySince && (open || refusal)) {
-    [state, word, detail] = ['waiting', 'Waiting for the server’s store', `it is away, nothing new for ${duration(now - awaySince)}`];
+    [state, word, detail] = ['waiting', 'Waiting for the server’s store', `it is ${away}, nothing new for ${duration(now - awaySince)}`];
   } else if (open && now - sign > SILENT) {
     [state, word, detail] = ['silent', 'Silent', `nothing received for ${duration(now - heard)}`];
   } else if (open) {
