@@ -9,34 +9,32 @@
 //!                              results ──► those who published
 //! ```
 
-use super::backfill::{BackfillCounters, DriveBackfills};
+mod drive;
+mod shared;
+
+pub use drive::DriveRealm;
+
+use self::shared::{Shared, State, Wait};
+use super::backfill::BackfillCounters;
 use super::batch::Record;
 use super::error::LogError;
 use super::log::Log;
-use super::node::{
-    Effect, LogAnswer, LogRequest, Node, NodeCounters, NodeHealth, RequestId, Ticket,
-};
-use super::realm_presence::{DrivePresence, RealmConfig, RealmPresence};
-use crate::broker::{
-    Audience, Backfill, ClientId, Drain, LogRecord, LogStep, PublishError, TopicName,
-};
+use super::node::{Node, NodeCounters, NodeHealth};
+use super::realm_presence::{RealmConfig, RealmPresence};
+use crate::broker::{Audience, Backfill, ClientId, Drain, LogRecord, PublishError, TopicName};
 use crate::event::Event;
-use crate::hub::{Health, Hub};
+use crate::hub::Hub;
 use crate::net::Runtime;
 use crate::sync::{Mutex, MutexGuard};
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 use core::future::{Future, pending, poll_fn};
-use core::mem;
-use core::pin::{Pin, pin};
-use core::task::{Context, Poll, Waker};
+use core::pin::pin;
+use core::task::Poll;
 use core::time::Duration;
 use futures_channel::oneshot;
-use std::sync::PoisonError;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 /// A hub that is a node of a realm. Clones are handles to the same one.
 ///
@@ -79,29 +77,6 @@ use std::time::{Instant, SystemTime};
 #[derive(Clone)]
 pub struct Realm {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    hub: Hub,
-    presence: Option<RealmPresence>,
-    shut_down_within: Duration,
-    state: Mutex<State>,
-}
-
-struct State {
-    node: Node,
-    /// Who waits for the result of a publish.
-    settling: BTreeMap<Ticket, oneshot::Sender<Result<u64, PublishError>>>,
-    driver: Option<Waker>,
-    /// Its future is gone.
-    is_over: bool,
-    /// Who waits until the node is ready, or has shut down, by the number of the wait.
-    watching: BTreeMap<u64, Waker>,
-    /// How many have begun to wait.
-    waits: u64,
-    last_error: Option<LogError>,
-    /// What was done for sessions that are older than memory.
-    backfilled: BackfillCounters,
 }
 
 /// By how much a driver is late that is not polled any more.
@@ -180,8 +155,7 @@ impl Realm {
             return Err(JoinError::HubInUse);
         };
         hub.set_backfill(Some(Backfill::DEFAULT));
-        let backfills = DriveBackfills::new(config.lossless);
-        let shut_down_within = config.shut_down_within;
+        let (is_lossless, shut_down_within) = (config.lossless, config.shut_down_within);
         let node = Node::new(now, config, sequencer);
         let state = State {
             node,
@@ -193,16 +167,8 @@ impl Realm {
             last_error: None,
             backfilled: BackfillCounters::default(),
         };
-        let drive_presence = presence.clone().map(DrivePresence::new);
         let shared = Arc::new(Shared { hub, presence, shut_down_within, state: Mutex::new(state) });
-        let drive = DriveRealm {
-            shared: shared.clone(),
-            log: Arc::new(log),
-            presence: drive_presence,
-            requests: Vec::new(),
-            sleep: None,
-            backfills,
-        };
+        let drive = DriveRealm::new(shared.clone(), log, is_lossless);
         Ok((Self { shared }, drive))
     }
 
@@ -478,298 +444,8 @@ impl Realm {
     }
 }
 
-/// Who waits for a change of the state; one that is dropped waits no more.
-struct Wait<'a> {
-    shared: &'a Shared,
-    number: Option<u64>,
-}
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        if let Some(number) = self.number {
-            let waker = self.shared.lock().watching.remove(&number);
-            drop(waker);
-        }
-    }
-}
-
 impl fmt::Debug for Realm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Realm").field("health", &self.health()).finish_non_exhaustive()
-    }
-}
-
-/// The future that drives a node of a realm. It is ready when the node was
-/// [shut down](Realm::shut_down), some seconds after its hub was closed, and when all handles to the
-/// realm and to its hub are gone, of which a session is one.
-///
-/// **Dropping it before that ends the node**: nothing is published, with
-/// [`PublishError::NotDriven`], and nothing read. What was sent and not answered is
-/// [`PublishError::Unconfirmed`].
-#[must_use = "the realm does nothing unless this is spawned"]
-pub struct DriveRealm<L> {
-    shared: Arc<Shared>,
-    log: Arc<L>,
-    presence: Option<DrivePresence>,
-    requests: Vec<(RequestId, Asked)>,
-    sleep: Option<(Instant, Sleep)>,
-    backfills: DriveBackfills,
-}
-
-type Asked = Pin<Box<dyn Future<Output = Result<LogAnswer, LogError>> + Send>>;
-type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// How often a driver goes round before it lets other tasks have their turn: an engine that answers
-/// at once would let it go on for ever.
-const ROUNDS: usize = 32;
-
-impl<L: Log> DriveRealm<L> {
-    /// Does what is to be done now. Returns whether there may be more at once, and `None` at the end.
-    fn round(&mut self, context: &mut Context<'_>) -> Option<bool> {
-        let is_last = Arc::strong_count(&self.shared) == 1;
-        let is_closed = matches!(self.shared.hub.health(), Health::Closed | Health::NotDriven);
-        if is_closed || (is_last && self.shared.hub.is_last_handle()) {
-            return None;
-        }
-        let now = self.shared.hub.timer().now();
-        let mut state = self.shared.lock();
-        #[cfg(feature = "signed")]
-        state.take_keys(&self.shared.hub);
-        state.driver = Some(context.waker().clone());
-        if state.node.poll_timeout().is_some_and(|at| at <= now) {
-            state.node.handle_timeout(now);
-        }
-        let effects: Vec<Effect> = core::iter::from_fn(|| state.node.poll_effect()).collect();
-        let settled: Vec<_> = effects
-            .iter()
-            .filter_map(|effect| match effect {
-                Effect::Settled(ticket, result) => Some((state.settling.remove(ticket)?, *result)),
-                _ => None,
-            })
-            .collect();
-        let requests: Vec<_> = core::iter::from_fn(|| state.node.poll_request(now)).collect();
-        let is_over = state.node.is_over();
-        let is_changed = effects.iter().any(|effect| matches!(effect, Effect::Health(_)));
-        let watching = if is_changed { mem::take(&mut state.watching) } else { BTreeMap::new() };
-        drop(state);
-
-        // Nobody else is told before the sessions have it.
-        let mut is_busy = !effects.is_empty();
-        let has_applied = self.take_effects(now, effects)?;
-        for (sender, result) in settled {
-            // Who published may not wait any more.
-            let _ = sender.send(result);
-        }
-        watching.into_values().for_each(Waker::wake);
-        if is_over {
-            // Nothing is read any more.
-            self.shared.hub.set_backfill(None);
-            return None;
-        }
-        if let Some(presence) = &mut self.presence {
-            let shared = &self.shared;
-            is_busy |= presence.round(&shared.hub, context.waker(), |record| {
-                shared.lock().node.publish(now, record.into())
-            });
-        }
-        for (id, request) in requests {
-            self.requests.push((id, ask(self.log.clone(), request)));
-        }
-        let mut answers = Vec::new();
-        self.requests.retain_mut(|(id, asked)| match asked.as_mut().poll(context) {
-            Poll::Ready(answer) => {
-                answers.push((*id, answer));
-                false
-            }
-            Poll::Pending => true,
-        });
-        if !answers.is_empty() {
-            is_busy = true;
-            let now = self.shared.hub.timer().now();
-            let mut state = self.shared.lock();
-            #[cfg(feature = "signed")]
-            state.take_keys(&self.shared.hub);
-            for (id, answer) in answers {
-                if let Err(error) = &answer {
-                    state.last_error = Some(error.clone());
-                }
-                state.node.handle_answer(now, id, answer);
-            }
-        }
-        Some(self.backfill(context, has_applied) | is_busy)
-    }
-
-    /// Does what the node says. Returns whether anything was applied; `None` where the hub takes nothing
-    /// more.
-    fn take_effects(&mut self, now: Instant, effects: Vec<Effect>) -> Option<bool> {
-        let mut has_applied = false;
-        for effect in effects {
-            match effect {
-                Effect::Apply(steps) => {
-                    self.shared.hub.apply_all(&steps).ok()?;
-                    has_applied = true;
-                    let is_cut = |step: &LogStep| matches!(step, LogStep::Cut { .. });
-                    if let Some(presence) = &self.presence
-                        && steps.iter().any(is_cut)
-                    {
-                        presence.cut(now);
-                    }
-                }
-                Effect::Presence(announcements) => {
-                    if let Some(presence) = &self.presence {
-                        presence.announced(now, announcements);
-                    }
-                }
-                Effect::Settled(ticket, result) => {
-                    if let Some(presence) = &mut self.presence {
-                        presence.settled(now, ticket, result);
-                    }
-                }
-                Effect::GiveUp(request) => self.requests.retain(|(id, _)| *id != request),
-                Effect::Health(health) => {
-                    if health == NodeHealth::Ready {
-                        self.shared.hub.end_joining();
-                    }
-                    self.shared.lock().note_error(health);
-                    #[cfg(feature = "tracing")]
-                    trace(health);
-                    if let Some(presence) = &self.presence {
-                        presence.health(now, health);
-                    }
-                }
-            }
-        }
-        Some(has_applied)
-    }
-
-    /// Does what is to be done now for sessions that are older than memory, of which there may be more
-    /// where something was applied. Returns whether there may be more at once.
-    fn backfill(&mut self, context: &mut Context<'_>, has_applied: bool) -> bool {
-        let Self { shared, log, backfills, .. } = self;
-        let sequencer = || {
-            let state = shared.lock();
-            let is_up = matches!(state.node.health(), NodeHealth::Ready | NodeHealth::Joining);
-            is_up.then(|| state.node.sequencer().clone())
-        };
-        let is_busy = backfills.round(context, &shared.hub, log, has_applied, sequencer);
-        if is_busy {
-            shared.lock().backfilled = backfills.counters();
-        }
-        is_busy
-    }
-
-    /// Returns whether the next deadline has come.
-    fn is_due(&mut self, context: &mut Context<'_>) -> bool {
-        let presence = self.presence.as_ref().and_then(DrivePresence::poll_timeout);
-        let until = self.shared.lock().node.poll_timeout().into_iter().chain(presence).min();
-        let Some(until) = until else {
-            self.sleep = None;
-            return false;
-        };
-        let timer = self.shared.hub.timer();
-        if until <= timer.now() {
-            return true;
-        }
-        if self.sleep.as_ref().is_none_or(|(at, _)| *at != until) {
-            self.sleep = Some((until, timer.sleep_until(until)));
-        }
-        let is_over =
-            self.sleep.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(context).is_ready());
-        if is_over {
-            // It may end early: then there is another one.
-            self.sleep = None;
-        }
-        is_over
-    }
-}
-
-/// Asks the engine.
-fn ask<L: Log>(log: Arc<L>, request: LogRequest) -> Asked {
-    Box::pin(async move {
-        match request {
-            LogRequest::Hello(hello) => log.hello(hello).await.map(LogAnswer::Hello),
-            LogRequest::Append(append) => log.append(append).await.map(LogAnswer::Appended),
-            LogRequest::Read(read) => log.read(read).await.map(LogAnswer::Page),
-            LogRequest::Head => log.head().await.map(LogAnswer::Head),
-        }
-    })
-}
-
-impl<L: Log> Future for DriveRealm<L> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..ROUNDS {
-            match self.round(context) {
-                None => return Poll::Ready(()),
-                Some(true) => {}
-                Some(false) if self.is_due(context) => {}
-                Some(false) => return Poll::Pending,
-            }
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
-
-impl<L> Unpin for DriveRealm<L> {}
-
-impl<L> Drop for DriveRealm<L> {
-    fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.is_over = true;
-        let (settling, watching) = (mem::take(&mut state.settling), mem::take(&mut state.watching));
-        drop(state);
-        self.shared.hub.set_backfill(None);
-        // Those who wait learn by this that nobody knows.
-        drop(settling);
-        watching.into_values().for_each(Waker::wake);
-    }
-}
-
-impl State {
-    /// Lets the node sign as the hub does, by which its sessions resume.
-    #[cfg(feature = "signed")]
-    fn take_keys(&mut self, hub: &Hub) {
-        if let Some(keys) = hub.take_later_keys() {
-            self.node.set_cursor_keys(keys);
-        }
-    }
-
-    /// Notes what the node itself found wrong, such as that no answer came in time.
-    fn note_error(&mut self, health: NodeHealth) {
-        if let NodeHealth::Stale { error, .. } | NodeHealth::Down { error, .. } = health
-            && self.last_error.as_ref().is_none_or(|last| last.kind() != error)
-        {
-            self.last_error = Some(error.into());
-        }
-    }
-
-    fn health(&self) -> NodeHealth {
-        if self.is_over { NodeHealth::Ended } else { self.node.health() }
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<L> fmt::Debug for DriveRealm<L> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DriveRealm").field("requests", &self.requests.len()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(feature = "tracing")]
-fn trace(health: NodeHealth) {
-    match health {
-        NodeHealth::Joining | NodeHealth::Ready | NodeHealth::Ended => {
-            tracing::info!(target: "sansse::cluster", health = health.as_str(), "node");
-        }
-        NodeHealth::Stale { error, .. } | NodeHealth::Down { error, .. } => {
-            tracing::warn!(target: "sansse::cluster", health = health.as_str(), %error, "node");
-        }
     }
 }
